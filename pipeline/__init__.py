@@ -1,0 +1,22 @@
+"""The driver: chains the stages, measures, reports. ``from pipeline import run, RunConfig, load_run``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Looked up when asked for: `vecformer --help` imports this package and must not import torch.
+_HOMES = {
+    "RunConfig": "pipeline.config",
+    "load_run": "pipeline.trained_run",
+    "run": "pipeline.chain",
+}
+
+__all__ = ["RunConfig", "load_run", "run"]  # noqa: F822
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,71 @@
+"""Simpler models to compare with, by scikit-learn: if one of them wins, use that."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.table import EmbeddingTable
+from embeddings.tokenization import WordTokenizer
+from embeddings.unknown import MISSING
+
+
+def majority(labels: Sequence[str], n: int) -> list[str]:
+    """The commonest training label, ``n`` times."""
+    return [Counter(sorted(labels)).most_common(1)[0][0]] * n
+
+
+def tfidf(train: Sequence[str], labels: Sequence[str], test: Sequence[str]) -> list[str]:
+    """Logistic regression on TF-IDF of single words and pairs of neighbours."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|[^\w\s]")
+    model = make_pipeline(words, LogisticRegression(C=10, max_iter=1000))
+    return list(map(str, model.fit(train, labels).predict(test)))
+
+
+class MeanVectors:
+    """A text as the mean of the vectors of its words; those without a vector count for nothing.
+
+    Args:
+        table: word vectors.
+        tokenizer: text to words.
+    """
+
+    def __init__(self, table: EmbeddingTable, tokenizer: WordTokenizer) -> None:
+        self.table, self.tokenizer = table, tokenizer
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Give each text its mean. *Shape:* ``(n_texts, dim)``, float32; zeros for a text without known words."""
+        counts = [self.tokenizer.count([text]) for text in texts]
+        found = self.table.lookup(dict.fromkeys(word for count in counts for word in count))
+        found = found.where(why != MISSING for why in found.provenance)
+        means = np.zeros((len(texts), self.table.dim), dtype=np.float32)
+        for row, count in enumerate(counts):
+            known = [word for word in count if word in found]
+            if known:
+                rows, weights = [found.index[word] for word in known], [count[word] for word in known]
+                means[row] = np.average(found.vectors[rows], axis=0, weights=weights)
+        return means
+
+
+def on_mean_vectors(
+    train: NDArray[np.float32], labels: Sequence[str], test: NDArray[np.float32]
+) -> dict[str, list[str]]:
+    """Logistic regression, and the nearest centroid by cosine, on means of word vectors."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import NearestCentroid
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler, normalize
+
+    linear = make_pipeline(StandardScaler(), LogisticRegression(C=1, max_iter=2000)).fit(train, labels)
+    centroid = NearestCentroid().fit(normalize(train), labels)
+    return {
+        "mean-vectors+logreg": list(map(str, linear.predict(test))),
+        "nearest-centroid": list(map(str, centroid.predict(normalize(test)))),
+    }

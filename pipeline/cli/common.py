@@ -1,0 +1,90 @@
+"""What the commands share: verbosity, error messages, small tables."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import rich_click as click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+WRONG_INPUT, WRONG_USE, INTERRUPTED = 1, 2, 130
+
+
+class Failure(click.ClickException):
+    """One message and an exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def reports_errors(command: F) -> F:
+    """Turn what the user can mend into one message; anything else is a bug and keeps its traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise Failure("interrupted; nothing was written", INTERRUPTED) from None
+        except Exception as error:
+            failure = _failure(error)
+            if failure is None:
+                raise
+            raise failure from error
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _failure(error: Exception) -> Failure | None:
+    from safetensors import SafetensorError
+
+    from embeddings.errors import EmbeddingError, SpecificationError
+    from pipeline.errors import ConfigError, PipelineError
+    from transformer.errors import TransformerError
+
+    if isinstance(error, ConfigError | SpecificationError):
+        return Failure(str(error), WRONG_USE)
+    if isinstance(error, PipelineError | EmbeddingError | TransformerError):
+        return Failure(str(error), WRONG_INPUT)
+    full = f"os error {errno.ENOSPC}" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
+    if full:
+        return Failure("no space left on the device; nothing was written. Free some, or choose another --out", WRONG_INPUT)
+    if isinstance(error, SafetensorError):
+        return Failure(f"cannot write the run: {error}; nothing was written", WRONG_INPUT)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return Failure(f"{where}{error.strerror or error}", WRONG_INPUT)
+    return None
+
+
+def verbosity(command: F) -> F:
+    """Add ``--quiet`` and ``-v`` and set logging up by them; the command itself gets ``quiet``."""
+
+    @click.option("-q", "--quiet", is_flag=True, help="No progress bars and no warnings; errors and results only.")
+    @click.option("-v", "--verbose", is_flag=True, help="Say what is done: words, epochs, losses.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, quiet: bool, verbose: bool, **kwargs: Any) -> Any:
+        level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+        logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr, force=True)
+        logging.getLogger("vecformer").setLevel(level)
+        return command(*args, quiet=quiet, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay cells out in columns, the first to the left and the others to the right."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width)
+                  for i, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,36 @@
+"""``vecformer evaluate``: a finished run on other labelled data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import rich_click as click
+
+from pipeline.cli.common import reports_errors, table, verbosity
+
+
+@click.command("evaluate")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="File to measure on (.tsv .csv .jsonl .parquet).")
+@click.option("--text-column", default="", metavar="NAME", help="Column of the text, if not as the run had it.")
+@click.option("--label-column", default="", metavar="NAME", help="Column of the label, if not as the run had it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@verbosity
+@reports_errors
+def evaluate_command(run: Path, data: Path, text_column: str, label_column: str, as_json: bool, quiet: bool) -> None:
+    """Measure RUN on other labelled data.
+
+    \b
+    vecformer evaluate runs/news --data reviews/test.tsv
+    """
+    from pipeline.evaluation import evaluate
+    from pipeline.progress import bars
+
+    with bars(quiet=quiet) as progress:
+        measures = evaluate(run, data, text_column=text_column, label_column=label_column, progress=progress)
+    if as_json:
+        click.echo(json.dumps(measures))
+    else:
+        shown = [[name, str(value) if isinstance(value, int) else f"{value:.4f}"] for name, value in measures.items()]
+        click.echo(table([data.name, str(run)], shown))

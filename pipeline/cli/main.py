@@ -1,0 +1,47 @@
+"""The entry point ``vecformer``. A command's file is imported when the command, or the list of them, is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+from typing import Any
+
+import rich_click as click
+
+COMMANDS = ("run", "config", "evaluate", "predict", "sources", "demo")
+
+
+class LazyGroup(click.RichGroup):
+    """Finds ``NAME_command`` in ``pipeline.cli.NAME``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"pipeline.cli.{cmd_name}"), f"{cmd_name}_command")
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="vecformer", help="Print the version and exit.")
+def cli() -> None:
+    """Turn word vectors into a Transformer's starting point, train it, and measure what the vectors were worth.
+
+    \b
+    vecformer run --data reviews.tsv --source glove+word2vec --out runs/reviews
+    vecformer predict runs/reviews "A quiet, lovely film."
+    """
+
+
+def main() -> None:
+    """Run the command line; a polite kill cleans up as Ctrl-C does."""
+
+    def stop(_signal: int, _frame: Any) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+    cli(prog_name="vecformer")

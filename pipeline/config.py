@@ -1,0 +1,185 @@
+"""The configuration of a run: from defaults, a TOML file and options, in this order; saved with the run, fully resolved."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.errors import ConfigError
+from transformer.config import EmbeddingConfig, ModelConfig, TrainingConfig, option, require
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to read, and how to cut it."""
+
+    path: str = option("", "a file (.tsv .csv .jsonl .parquet), a folder with train/dev/test files, or bbc")
+    text_column: str = option("", "column of the text; \"\" guesses (text, sentence, review, ...)")
+    label_column: str = option("", "column of the label; \"\" guesses (label, class, topic, ...)")
+    labels: tuple[str, ...] = option((), "the labels in the order of the output layer; [] takes those of the training data")
+    max_length: int = option(256, "words of a text that the model reads, from its start")
+    limit_train: int = option(0, "labelled examples to train on, drawn evenly over the labels; 0 takes all")
+    test_share: float = option(0.25, "share of a single file that is held out for the test")
+    dev_share: float = option(0.1, "share of the labelled examples set aside for early stopping when there is no dev file")
+    lowercase: bool = option(True, "fold case")
+    min_count: int = option(1, "words of the training examples that stand more rarely are not trained on by themselves")
+    unseen_words: int = option(400_000, "words outside the training examples whose vectors are kept with the run")
+
+    def __post_init__(self) -> None:
+        require(self.max_length >= 1, f"data.max_length must be 1 or more, not {self.max_length}")
+        require(self.limit_train >= 0, f"data.limit_train must be 0 (all) or more, not {self.limit_train}")
+        require(0 < self.test_share < 1, f"data.test_share must be between 0 and 1, not {self.test_share}")
+        require(0 <= self.dev_share < 1, f"data.dev_share must be from 0 to below 1, not {self.dev_share}")
+        require(self.min_count >= 1, f"data.min_count must be 1 or more, not {self.min_count}")
+        require(self.unseen_words >= 0, f"data.unseen_words must be 0 or more, not {self.unseen_words}")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run, but for the folder it is written to."""
+
+    task: str = option("classification", "what is learned; there is: classification")
+    source: str = option("glove", "word vectors: random, word2vec, fasttext, glove, glove:FILE; join with +; options after commas")
+    corpus: tuple[str, ...] = option((), "text files or folders that word2vec and fasttext learn from; [] takes the data's text")
+    seed: int = option(1, "decides splits, data order, initialisation, dropout and word-vector training")
+    data: DataConfig = field(default_factory=DataConfig)
+    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        require(0 <= self.seed < 2**32, f"seed must be from 0 to 4294967295, not {self.seed}")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], *, where: str = "the configuration") -> RunConfig:
+        """Check nested values and make a configuration of them; what is left out has its default.
+
+        Raises:
+            ConfigError: for a wrong key, with the nearest right one, or a wrong value.
+        """
+        right = dict(keys())
+        for key in _dotted(values):
+            if key not in right:
+                raise ConfigError(f"{where}: there is no key {key!r}.{_nearest(key, right)}")
+        try:
+            return TypeAdapter(cls).validate_python(dict(values))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            message = first["msg"].removeprefix("Value error, ")
+            told = message if first["type"] == "value_error" else f"{key} = {first['input']!r}: {message}"
+            raise ConfigError(f"{where}: {told}") from error
+
+    def to_toml(self) -> str:
+        """The whole configuration as TOML, resolved and without comments."""
+        return tomli_w.dumps(asdict(self))
+
+    def save(self, path: Path) -> None:
+        """Write :meth:`to_toml` to a file."""
+        path.write_text(self.to_toml(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> RunConfig:
+        """Read a TOML file.
+
+        Raises:
+            ConfigError: if it is missing, is not TOML, or has a wrong key or value.
+        """
+        return cls.from_mapping(read_toml(path), where=str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file as nested values.
+
+    Raises:
+        ConfigError: if it is missing or is not TOML; the message gives the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: cannot read this configuration: {error}") from error
+
+
+def resolve(file: Path | None, assignments: Iterable[tuple[str, Any]]) -> RunConfig:
+    """Defaults, then the file, then the assignments of dotted keys; the later beats the earlier.
+
+    Raises:
+        ConfigError: as :meth:`RunConfig.load`.
+    """
+    values = read_toml(file) if file else {}
+    RunConfig.from_mapping(values, where=str(file))
+    for key, value in assignments:
+        if key not in dict(keys()):
+            raise ConfigError(f"there is no key {key!r}.{_nearest(key, dict(keys()))}")
+        *sections, name = key.split(".")
+        inner = values
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[name] = value
+    return RunConfig.from_mapping(values, where="the options")
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Read ``key.path=value``; the value is TOML (``3``, ``true``, ``["a"]``), and anything that is not is a string.
+
+    Raises:
+        ConfigError: if there is no ``=`` or no key.
+    """
+    key, equals, value = text.partition("=")
+    key, value = key.strip(), value.strip()
+    if not equals or not key:
+        raise ConfigError(f"--set {text!r}: write it as key.path=value, for instance --set model.n_layers=4")
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError:
+        return key, value
+    return key, parsed["value"] if len(parsed) == 1 else value
+
+
+def keys(of: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every dotted key with its dataclass field, in order."""
+    for item in fields(of):
+        inner = item.default_factory
+        if isinstance(inner, type) and is_dataclass(inner):
+            yield from keys(inner, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, item
+
+
+def commented_toml() -> str:
+    """A configuration file of the defaults, each key with its meaning."""
+    lines = ["# Every key with its default. Run with: vecformer run THIS_FILE"]
+    section = ""
+    for key, item in keys():
+        head, _, name = key.rpartition(".")
+        if head != section:
+            section = head
+            lines += ["", f"[{section}]"]
+        value = tomli_w.dumps({name: item.default}).strip()
+        lines += [f"# {item.metadata['help']}", value]
+    return "\n".join(lines) + "\n"
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _dotted(value, f"{prefix}{key}.")
+        elif value != {} or not any(known.startswith(f"{prefix}{key}.") for known, _ in keys()):
+            yield f"{prefix}{key}"
+
+
+def _nearest(key: str, right: Iterable[str]) -> str:
+    """The key that was meant: one that is written alike, or whose last word is."""
+    by_last_word = {known.rpartition(".")[2]: known for known in right}
+    near = difflib.get_close_matches(key, list(right), n=1, cutoff=0.6)
+    if not near:
+        last = difflib.get_close_matches(key.rpartition(".")[2], list(by_last_word), n=1, cutoff=0.6)
+        near = [by_last_word[word] for word in last]
+    return f" Did you mean {near[0]!r}?" if near else " `vecformer config` writes a file of every key."

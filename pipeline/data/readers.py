@@ -1,0 +1,178 @@
+"""Tables of text from files: TSV, CSV, JSON lines, parquet. Every cell is a string; every row knows its line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import DataError
+
+csv.field_size_limit(2**31 - 1)  # a cell may hold a whole book
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table.
+
+    Attributes:
+        cells: by column.
+        line: number of the line in its file, from 1 (the number of the row, in parquet).
+    """
+
+    cells: dict[str, str]
+    line: int
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read a table; its kind is told by the ending of its name.
+
+    ``.tsv`` has tabs and no quoting, ``.csv`` is quoted as RFC 4180 says; both start with a line of column names.
+    ``.jsonl`` has an object a line. Blank lines are passed over.
+
+    Raises:
+        DataError: if the file is missing, empty, of another kind, not UTF-8 or broken; the message gives the line.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: unknown kind of file {path.suffix!r}; known are {', '.join(sorted(_READERS))}")
+    rows = list(reader(path))
+    if not rows:
+        raise DataError(f"{path}: the file holds no rows")
+    return rows
+
+
+def known_suffixes() -> tuple[str, ...]:
+    """Endings of the files that can be read."""
+    return tuple(_READERS)
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file's text, without a byte-order mark.
+
+    Raises:
+        DataError: if it is not UTF-8; the message gives the line.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    return decode_text(path.read_bytes(), str(path))
+
+
+def decode_text(content: bytes, where: str) -> str:
+    """Decode UTF-8, without a byte-order mark.
+
+    Raises:
+        DataError: if it is not UTF-8; the message gives the line.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{where}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}); convert the file, for instance with "
+            f"iconv -f WINDOWS-1252 -t UTF-8"
+        ) from error
+
+
+def _read_tsv(path: Path) -> Iterator[Row]:
+    lines = read_text(path).split("\n")
+    numbered = [(number, line.removesuffix("\r")) for number, line in enumerate(lines, start=1)]
+    cut = ((number, line.split("\t")) for number, line in numbered if line.strip())
+    yield from _with_header(path, cut)
+
+
+def _read_csv(path: Path) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+
+    def numbered() -> Iterator[tuple[int, list[str]]]:
+        line = 1
+        try:
+            for cells in reader:
+                if cells:
+                    yield line, cells
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise DataError(f"{path}:{line}: broken CSV ({error})") from error
+
+    yield from _with_header(path, numbered())
+
+
+def _with_header(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Row]:
+    _, names = next(rows, (0, []))
+    names = [name.strip() for name in names]
+    for line, cells in rows:
+        if len(cells) != len(names):
+            raise DataError(
+                f"{path}:{line}: {len(cells)} cells where the header has {len(names)} columns ({', '.join(names)})"
+            )
+        yield Row(dict(zip(names, cells, strict=True)), line)
+
+
+def _read_jsonl(path: Path) -> Iterator[Row]:
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from error
+        if not isinstance(record, dict):
+            raise DataError(f"{path}:{number}: expected an object with named values, such as {{\"text\": ..., \"label\": ...}}")
+        yield Row({key: _string(value) for key, value in record.items()}, number)
+
+
+def _read_parquet(path: Path) -> Iterator[Row]:
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a parquet file ({error})") from error
+    for number, record in enumerate(table.to_pylist(), start=1):
+        yield Row({key: _string(value) for key, value in record.items()}, number)
+
+
+def _string(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".csv": _read_csv, ".jsonl": _read_jsonl, ".ndjson": _read_jsonl, ".parquet": _read_parquet, ".tsv": _read_tsv,
+}
+
+
+def find_column(rows: Sequence[Row], path: Path, wanted: str, guesses: Sequence[str], key: str) -> str:
+    """Choose a column: the one asked for, or the first of the guesses that is there (case does not matter).
+
+    Args:
+        rows: of one file.
+        path: that file, for the message.
+        wanted: the column asked for; "" to guess.
+        guesses: usual names, the likeliest first.
+        key: the configuration's key, for the message.
+
+    Raises:
+        DataError: if there is no such column.
+    """
+    columns = list(rows[0].cells)
+    if wanted:
+        if wanted in columns:
+            return wanted
+        raise DataError(f"{path}: no column {wanted!r}; the columns are {', '.join(map(repr, columns))}")
+    by_name = {column.lower(): column for column in reversed(columns)}
+    for guess in guesses:
+        if guess in by_name:
+            return by_name[guess]
+    option = "--" + key.replace("_", "-")
+    raise DataError(
+        f"{path}: none of the columns {', '.join(map(repr, columns))} has a usual name ({', '.join(guesses)}); "
+        f"say which with {option} NAME (the first line must hold the column names)"
+    )

@@ -1,0 +1,69 @@
+"""Cutting examples into parts: by label, by the seed, and never with the same text on both sides."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+E = TypeVar("E")
+
+MIN_DEV = 50
+"""A smaller dev set is not set aside: at 50 examples a measured share is already 4 to 7 points off either way, so that
+fewer choose an epoch by chance and cost labels."""
+
+
+def split_off(
+    examples: Sequence[E], share: float, *, seed: int, text: Callable[[E], Hashable], label: Callable[[E], str]
+) -> tuple[list[E], list[E]]:
+    """Set a share of the examples aside, the same share of every label (stratified sampling).
+
+    Examples of equal text stay together on one side, under the label of the first.
+
+    Returns:
+        What remains, and what was set aside; both in the order they came in.
+    """
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for i, example in enumerate(examples):
+        groups[text(example)].append(i)
+    by_label: dict[str, list[list[int]]] = defaultdict(list)
+    for group in groups.values():
+        by_label[label(examples[group[0]])].append(group)
+    random = np.random.default_rng(seed)
+    aside: set[int] = set()
+    for name in sorted(by_label):
+        of_label = by_label[name]
+        for i in random.permutation(len(of_label))[: round(share * len(of_label))]:
+            aside.update(of_label[i])
+    kept = [example for i, example in enumerate(examples) if i not in aside]
+    return kept, [example for i, example in enumerate(examples) if i in aside]
+
+
+def draw_evenly(
+    examples: Sequence[E], n: int, *, seed: int, label: Callable[[E], str]
+) -> tuple[list[E], list[E]]:
+    """Draw ``n`` examples, equally many of every label as far as there are enough.
+
+    Returns:
+        The drawn, and the rest; both in the order they came in.
+    """
+    by_label: dict[str, list[int]] = defaultdict(list)
+    for i, example in enumerate(examples):
+        by_label[label(example)].append(i)
+    random = np.random.default_rng(seed)
+    queues = [[by_label[name][i] for i in random.permutation(len(by_label[name]))] for name in sorted(by_label)]
+    drawn: set[int] = set()
+    while len(drawn) < min(n, len(examples)):
+        for queue in queues:
+            if queue and len(drawn) < n:
+                drawn.add(queue.pop())
+    taken = [example for i, example in enumerate(examples) if i in drawn]
+    return taken, [example for i, example in enumerate(examples) if i not in drawn]
+
+
+def dev_size(n: int, share: float) -> int:
+    """How many of ``n`` labelled examples to set aside as dev: none, if it would be too few to say anything."""
+    size = round(share * n)
+    return size if size >= MIN_DEV else 0

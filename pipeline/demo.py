@@ -1,0 +1,81 @@
+"""The main job on BBC News: few labels, much unlabelled text, three starting points and the baselines on one split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.chain import run
+from pipeline.config import RunConfig
+from pipeline.progress import Progress, silent
+from pipeline.report.page import write_comparison
+from pipeline.run_folder import new_folder, write_json
+
+SOURCES = ("random", "glove", "glove+word2vec")
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo found.
+
+    Attributes:
+        title: what was compared.
+        measure: what ``score`` is.
+        rows: a row a model: ``name``, ``score``, ``coverage``, ``tokens_per_second``, ``report``; the last three are
+            None for baselines.
+    """
+
+    title: str
+    measure: str
+    rows: tuple[Mapping[str, Any], ...]
+
+
+def demo(out: Path, *, labels: int = 50, seed: int = 1, overwrite: bool = False, progress: Progress = silent) -> Demo:
+    """Train from each source, and put the results beside the baselines.
+
+    Args:
+        out: a folder to make; it holds a run's folder for each source, and ``report.html``.
+        labels: labelled articles, drawn evenly over the topics; the rest of the training part is unlabelled text.
+        seed: decides everything random.
+        overwrite: replace an earlier demo.
+        progress: told how far long work has come.
+    """
+    with new_folder(out, overwrite=overwrite) as folder:
+        results = {}
+        for source in SOURCES:
+            config = RunConfig.from_mapping({"source": source, "seed": seed, "data": {"path": "bbc", "limit_train": labels}})
+            results[source] = run(
+                config, folder / source, progress=lambda what, share, source=source: progress(f"{source}: {what}", share)
+            ).metrics
+        n_test = results["glove"]["test"]["n"]
+        found = Demo(
+            title=f"BBC News: {labels} labelled articles, measured on {n_test} held-out ones (seed {seed})",
+            measure="accuracy",
+            rows=tuple(_rows(results)),
+        )
+        note = "The other training articles were used without their labels, to train Word2Vec on. Orange: the Transformer."
+        write_comparison(folder / "report.html", title=found.title, rows=found.rows, measure=found.measure, notes=[note])
+        write_json(folder / "manifest.json", {"title": found.title, "rows": found.rows})
+    return found
+
+
+def _rows(results: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    rows = [
+        {
+            "name": f"Transformer from {source}",
+            "score": metrics["test"]["accuracy"],
+            "coverage": metrics["coverage"]["test_tokens"],
+            "tokens_per_second": metrics["training"]["tokens_per_second"],
+            "report": f"{source}/report.html",
+        }
+        for source, metrics in results.items()
+    ]
+    by_name = {"TF-IDF + logistic regression": results["glove"]["baselines"]["tfidf+logreg"]}
+    by_name |= {
+        f"mean of {source} vectors + logistic regression": results[source]["baselines"]["mean-vectors+logreg"]
+        for source in ("glove", "glove+word2vec")
+    }
+    nothing = {"coverage": None, "tokens_per_second": None, "report": None}
+    return rows + [{"name": name, "score": measures["accuracy"], **nothing} for name, measures in by_name.items()]

@@ -1,0 +1,33 @@
+"""Measuring a finished run on other labelled data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.progress import Progress, silent
+from pipeline.tasks.registry import Measures
+from pipeline.trained_run import load_run, read_for
+
+
+def evaluate(
+    run: Path, data: Path, *, text_column: str = "", label_column: str = "", progress: Progress = silent
+) -> Measures:
+    """Measure a finished run on a file of labelled examples.
+
+    Args:
+        run: the run's folder.
+        data: a file (.tsv .csv .jsonl .parquet).
+        text_column: column of the text; by default as the run was configured.
+        label_column: column of the label; likewise.
+        progress: told the share of the texts that is done.
+
+    Returns:
+        The task's measures; for classification ``accuracy``, ``macro_f1``, ``n`` and ``loss``.
+
+    Raises:
+        PipelineError, EmbeddingError, TransformerError: for what the user can mend, such as labels that the run does
+            not know.
+    """
+    trained = load_run(run)
+    examples = read_for(trained, data, text_column=text_column, label_column=label_column)
+    return trained.evaluate(examples, progress=progress)

@@ -1,0 +1,90 @@
+"""Pictures as SVG text, drawn by matplotlib without a screen; they take the colours of the page they stand in."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, INK = "#4c78a8", "#f58518", "#777777"  # readable on white and on near-black
+
+
+def learning_curves_svg(history: Sequence[Mapping[str, float]], measure: str) -> str:
+    """Losses, and the dev measure if there was a dev set, over epochs."""
+    epochs = [line["epoch"] for line in history]
+    has_dev = f"dev_{measure}" in history[0]
+    figure = _figure(width=8 if has_dev else 4.6, height=2.9)
+    panels = figure.subplots(1, 2 if has_dev else 1, squeeze=False)[0]
+    panels[0].plot(epochs, [line["train_loss"] for line in history], color=BLUE, marker=".", label="training")
+    if has_dev:
+        panels[0].plot(epochs, [line["dev_loss"] for line in history], color=ORANGE, marker=".", label="dev")
+        panels[1].plot(epochs, [line[f"dev_{measure}"] for line in history], color=ORANGE, marker=".")
+        panels[1].set_title(f"{measure} on dev")
+    panels[0].set_title("loss")
+    panels[0].set_ylim(bottom=0)
+    panels[0].legend(frameon=False, labelcolor=INK)
+    for panel in panels:
+        panel.set_xlabel("epoch")
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.grid(alpha=0.25)
+    return _svg(figure)
+
+
+def confusion_matrix_svg(gold: Sequence[str], guessed: Sequence[str], labels: Sequence[str]) -> str:
+    """How often each label (down) was taken for each (across); the shade is the share of the row."""
+    import numpy as np
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(gold, guessed, labels=list(labels))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = max(2.8, 0.62 * len(labels) + 1.2)
+    figure = _figure(width=size + 1, height=size)
+    panel = figure.subplots()
+    panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if len(labels) <= 30:
+        for row, column in np.ndindex(counts.shape):
+            ink = "white" if shares[row, column] > 0.5 else "#333333"
+            panel.text(column, row, str(counts[row, column]), ha="center", va="center", color=ink, fontsize=9)
+    panel.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
+    panel.set_yticks(range(len(labels)), labels)
+    panel.set_xlabel("predicted")
+    panel.set_ylabel("true")
+    return _svg(figure)
+
+
+def bars_svg(values: Mapping[str, float], *, highlighted: Sequence[str], label: str) -> str:
+    """Horizontal bars from 0 to 1, the highlighted names in another colour."""
+    figure = _figure(width=7.5, height=0.42 * len(values) + 0.9)
+    panel = figure.subplots()
+    names = list(values)[::-1]
+    colours = [ORANGE if name in highlighted else BLUE for name in names]
+    drawn = panel.barh(names, [values[name] for name in names], color=colours, height=0.62)
+    panel.bar_label(drawn, fmt=lambda value: f"{value:.1%}", padding=4, color=INK)
+    panel.set_xlim(0, 1.12)
+    panel.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    panel.set_xlabel(label)
+    panel.grid(alpha=0.25, axis="x")
+    panel.set_axisbelow(True)
+    return _svg(figure)
+
+
+def _figure(*, width: float, height: float) -> Figure:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams.update({
+        "svg.fonttype": "none", "svg.hashsalt": "vecformer", "font.family": "sans-serif", "text.color": INK,
+        "axes.edgecolor": INK, "axes.labelcolor": INK, "axes.titlecolor": INK, "xtick.color": INK, "ytick.color": INK,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11,
+    })
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: Figure) -> str:
+    target = io.StringIO()
+    figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
+    text = target.getvalue()
+    return text[text.index("<svg"):]

@@ -1,0 +1,166 @@
+"""A run's folder: which files it has, and how it comes to be whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import RunFolderError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of a run, by name.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration, fully resolved."""
+        return self.path / "config.toml"
+
+    @property
+    def tokenizer(self) -> Path:
+        """Text to ids; its vocabulary is the words that were trained on."""
+        return self.path / "tokenizer.json"
+
+    @property
+    def embeddings(self) -> Path:
+        """The word vectors that training started from, and those of words it did not meet; a .json beside it says more."""
+        return self.path / "embeddings.safetensors"
+
+    @property
+    def model(self) -> Path:
+        """The trained weights."""
+        return self.path / "model.safetensors"
+
+    @property
+    def history(self) -> Path:
+        """A JSON line an evaluation."""
+        return self.path / "history.jsonl"
+
+    @property
+    def predictions(self) -> Path:
+        """A JSON line a test example."""
+        return self.path / "predictions.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """The run's measures."""
+        return self.path / "metrics.json"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.path / "report.html"
+
+    @property
+    def manifest(self) -> Path:
+        """Versions, seed and hashes; written last, so that a folder without it is an unfinished run."""
+        return self.path / "manifest.json"
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Take a finished run.
+
+        Raises:
+            RunFolderError: if there is none.
+        """
+        folder = cls(path)
+        if not path.is_dir():
+            raise RunFolderError(f"{path}: no such run; `vecformer run --out {path}` makes one")
+        if not folder.manifest.is_file():
+            raise RunFolderError(f"{path}: not a finished run, since it has no manifest.json")
+        return folder
+
+    def write_manifest(self, facts: Mapping[str, Any]) -> None:
+        """Write the manifest: the facts, and the SHA-256 of every file in the folder."""
+        files = {file.name: sha256(file) for file in sorted(self.path.iterdir())}
+        write_json(self.manifest, {**facts, "files": files})
+
+
+@contextmanager
+def new_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Make a folder under a temporary name beside ``target`` and move it into place when the block ends well.
+
+    If the block does not end well, whatever the reason, nothing is left under either name, and a folder that was to be
+    overwritten is still there.
+
+    Raises:
+        RunFolderError: if ``target`` exists and ``overwrite`` is not set, or it cannot be written.
+    """
+    check_free(target, overwrite=overwrite)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-unfinished-", dir=target.parent))
+        temporary.chmod(0o755)
+    except OSError as error:
+        raise RunFolderError(f"{target}: cannot write there ({error.strerror}); choose another --out") from error
+    try:
+        yield temporary
+        _move(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_free(target: Path, *, overwrite: bool) -> None:
+    """Refuse a target that must not be replaced, before any work is done for it.
+
+    Raises:
+        RunFolderError: if it exists and ``overwrite`` is not set, or it is something that this program did not make.
+    """
+    if not target.exists():
+        return
+    if not overwrite:
+        raise RunFolderError(f"{target}: exists already; choose another --out, or replace it with --overwrite")
+    if target.is_dir() and (not any(target.iterdir()) or (target / "manifest.json").is_file()):
+        return
+    raise RunFolderError(f"{target}: not a run's folder, so it is not overwritten; remove it yourself or choose another --out")
+
+
+def _move(temporary: Path, target: Path) -> None:
+    if not target.exists():
+        temporary.rename(target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+    os.rename(target, old / target.name)
+    temporary.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def free_name(folder: Path) -> Path:
+    """The folder itself if nothing is there, else with the first free number behind its name."""
+    number, candidate = 1, folder
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable JSON."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def write_lines(path: Path, values: Iterator[Mapping[str, Any]]) -> None:
+    """Write JSON lines."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

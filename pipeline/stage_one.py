@@ -1,0 +1,111 @@
+"""Stage one of a run: the words of the text, a vector for each, and how many of them the source knew."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from embeddings.corpus import CorpusFiles
+from embeddings.coverage import Coverage, measure_coverage
+from embeddings.sources import registry
+from embeddings.sources.request import VectorRequest
+from embeddings.table import EmbeddingTable
+from embeddings.tokenization import WordTokenizer
+from embeddings.unknown import MISSING, is_known
+from pipeline.config import RunConfig
+from pipeline.errors import DataError
+from pipeline.progress import Progress
+
+log = logging.getLogger("vecformer")
+
+
+@dataclass(frozen=True)
+class StageOne:
+    """What stage one hands on.
+
+    Attributes:
+        tokenizer: its vocabulary is the words that are trained on.
+        table: those words first, in the order of their ids and each with a vector; then what else the source knows.
+        coverage: how much of the training and of the test text the source knows, under ``train`` and ``test``.
+    """
+
+    tokenizer: WordTokenizer
+    table: EmbeddingTable
+    coverage: dict[str, Coverage]
+
+    @property
+    def start(self) -> EmbeddingTable:
+        """The rows that are trained on."""
+        n_words = len(self.tokenizer) - 2
+        return self.table.where(row < n_words for row in range(len(self.table)))
+
+
+def prepare_vectors(
+    config: RunConfig,
+    *,
+    train: Sequence[str],
+    held_out: Sequence[str],
+    test: Sequence[str],
+    unlabelled: Iterable[str],
+    progress: Progress,
+) -> StageOne:
+    """Count the words, load or train their vectors, fill the gaps, and measure the coverage.
+
+    Args:
+        config: the run's.
+        train: labelled training texts; their words are the vocabulary.
+        held_out: dev and test texts. Only which words they hold is looked at, so that a source read from a large file
+            keeps the rows of those words; nothing is learned from them.
+        test: the test texts, for the coverage.
+        unlabelled: further texts that word vectors may be trained on.
+        progress: told how far long work has come.
+
+    Raises:
+        DataError: if the training texts hold no words.
+        EmbeddingError: if the source is not in order.
+    """
+    cutter = WordTokenizer(lowercase=config.data.lowercase)
+    counts = cutter.count(train)
+    vocabulary = {word: count for word, count in _by_frequency(counts) if count >= config.data.min_count}
+    if not vocabulary:
+        raise DataError(f"{config.data.path}: the training texts hold no word that stands {config.data.min_count} times")
+    request = VectorRequest(
+        vocabulary=vocabulary,
+        also=cutter.count(held_out).keys(),
+        n_others=config.data.unseen_words,
+        texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else [*train, *unlabelled],
+        tokenizer=cutter,
+        seed=config.seed,
+        dim=config.model.d_model,
+        progress=progress,
+    )
+    known = registry.load(config.source, request)
+    start = known.lookup(vocabulary).filled(config.seed)
+    table = start.followed_by(known)
+    log.info("%s: %d words of the training text, %d more kept", config.source, len(start), len(table) - len(start))
+    return StageOne(
+        tokenizer=cutter.with_vocabulary(vocabulary),
+        table=table,
+        coverage={"train": _coverage(table, counts), "test": _coverage(table, cutter.count(test))},
+    )
+
+
+def unseen_words(tokenizer: WordTokenizer, table: EmbeddingTable, texts: Iterable[str]) -> EmbeddingTable:
+    """The words of the texts that were not trained on but have a vector: listed by the source, or from its n-grams."""
+    trained = set(tokenizer.vocabulary())
+    words = [word for word in dict.fromkeys(tokenizer.count(texts)) if word not in trained]
+    found = table.lookup(words)
+    return found.where(why != MISSING for why in found.provenance)
+
+
+def _coverage(table: EmbeddingTable, counts: Counter[str]) -> Coverage:
+    found = table.lookup(counts)
+    reasons = dict(zip(found.words, found.provenance, strict=True))
+    return measure_coverage(counts, reasons.__getitem__, is_known)
+
+
+def _by_frequency(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -1,0 +1,103 @@
+"""From a table of word vectors to the embedding layer: scale, projection, freezing, and words met only after training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from embeddings.table import EmbeddingTable
+from transformer.config import EmbeddingConfig
+from transformer.errors import TransformerError
+
+N_SPECIAL = 2  # rows before the table's own: padding (id 0) and the unknown word (id 1)
+
+
+class WordEmbedding(nn.Module):
+    """Looks each word's vector up and brings it to the model's width.
+
+    Row 0 is padding: zero, and without a gradient, so that it stays zero. Row 1 is the unknown word, at first the mean of
+    the table. The rows of the table's words follow. Rows appended by :meth:`extend` are looked up but never trained.
+
+    Args:
+        n_words: words of the table.
+        dim: width of the table.
+        d_model: width of the model; a linear projection without bias is put in between when it differs.
+        freeze: leave the word vectors untrained (the projection is trained all the same).
+    """
+
+    extension: Tensor
+    table_scale: Tensor
+
+    def __init__(self, *, n_words: int, dim: int, d_model: int, freeze: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(N_SPECIAL + n_words, dim), requires_grad=not freeze)
+        self.projection = nn.Linear(dim, d_model, bias=False) if dim != d_model else nn.Identity()
+        if isinstance(self.projection, nn.Linear):
+            nn.init.orthogonal_(self.projection.weight, gain=max(1.0, (d_model / dim) ** 0.5))  # keeps the spread
+        self.register_buffer("extension", torch.empty(0, dim), persistent=False)
+        self.register_buffer("table_scale", torch.ones(()))
+
+    @classmethod
+    def from_table(cls, table: EmbeddingTable, *, d_model: int, config: EmbeddingConfig) -> WordEmbedding:
+        """Make the layer that starts from a table.
+
+        Raises:
+            TransformerError: if the table has no scale (no word, or vectors all the same) but is to be brought to one.
+        """
+        layer = cls(n_words=len(table), dim=table.dim, d_model=d_model, freeze=config.freeze)
+        factor = scale_factor(table, config)
+        rows = factor * torch.tensor(table.vectors)                     # (n_words, dim), a copy
+        with torch.no_grad():
+            layer.weight[1] = rows.mean(dim=0)
+            layer.weight[N_SPECIAL:] = rows
+            layer.table_scale.fill_(factor)
+        return layer
+
+    def extend(self, table: EmbeddingTable) -> None:
+        """Append words that were not trained on, at the scale of those that were; replaces an earlier extension.
+
+        Args:
+            table: the words' vectors as their source gave them. Their ids follow the last trained one.
+        """
+        self.extension = self.table_scale * torch.tensor(table.vectors).to(self.weight)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Look words up.
+
+        Args:
+            ids: *Shape:* ``(batch, length)``, integers.
+
+        Returns:
+            *Shape:* ``(batch, length, d_model)``, float32.
+        """
+        if self.training or not len(self.extension):
+            vectors = F.embedding(ids, self.weight, padding_idx=0)                          # (B, L, dim)
+        else:
+            vectors = F.embedding(ids, torch.cat([self.weight, self.extension]))            # (B, L, dim)
+        projected: Tensor = self.projection(vectors)                                        # (B, L, d_model)
+        return projected
+
+
+def scale_factor(table: EmbeddingTable, config: EmbeddingConfig) -> float:
+    """What a table is multiplied by, so that its entries have the spread that the configuration asks for.
+
+    ``xavier`` is the spread of Glorot & Bengio's (2010) initialisation of a matrix of the table's shape.
+
+    Raises:
+        TransformerError: if the table has no word, or vectors that are all the same.
+    """
+    if config.scale == "none":
+        return 1.0
+    spread = float(table.vectors.std()) if len(table) else 0.0
+    if not spread:
+        raise TransformerError(
+            f"{table.source}: vectors without spread cannot be scaled to {config.scale!r}; set embedding.scale = \"none\""
+        )
+    if config.scale == "xavier":
+        wanted = (2 / (len(table) + table.dim)) ** 0.5
+    else:
+        wanted = config.matched_spread() or 1.0
+    return wanted / spread
