@@ -1,4 +1,4 @@
-"""Plain text for stage one: streamed from files line by line, and written out once, cut into words, for gensim to read."""
+"""Plain text for stage one: streamed from files line by line, and written out once, cut into words, for gensim."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class CorpusFiles:
         paths: files, or folders whose files are all taken, in the order of their names.
 
     Raises:
-        CorpusError: if a path is missing or a folder is empty; while iterating, if a line is not UTF-8 or a gzip file is
-            cut off.
+        CorpusError: if a path is missing or a folder is empty; while iterating, if a line is not UTF-8 or a gzip file
+            is cut off.
     """
 
     paths: tuple[Path, ...]
@@ -59,7 +59,8 @@ class CorpusFiles:
             number = 0
             try:
                 with open_bytes(path) as file:
-                    for number, line in enumerate(file, start=1):
+                    for line in file:
+                        number += 1
                         yield line.decode("utf-8")
             except UnicodeDecodeError as error:
                 raise CorpusError(

@@ -30,7 +30,9 @@ class Coverage:
     by_provenance: Mapping[str, int]
 
 
-def measure_coverage(counts: Mapping[str, int], provenance: Callable[[str], str], known: Callable[[str], bool]) -> Coverage:
+def measure_coverage(
+    counts: Mapping[str, int], provenance: Callable[[str], str], known: Callable[[str], bool]
+) -> Coverage:
     """Measure a text, given how often each of its words stands in it.
 
     Args:

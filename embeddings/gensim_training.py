@@ -22,6 +22,7 @@ class TellEpochs(CallbackAny2Vec):  # type: ignore[misc]  # gensim is not typed
         request.progress(what, 0.0)
 
     def on_epoch_end(self, model: Any) -> None:
+        """Count an epoch."""
         self.done += 1
         self.request.progress(self.what, self.done / self.epochs)
 

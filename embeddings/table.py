@@ -33,7 +33,8 @@ class EmbeddingTable:
         ngrams: character n-gram vectors that give words outside the table a vector (fastText); empty for most sources.
 
     Raises:
-        EmbeddingError: if words, rows and provenance are not equally many, a word stands twice, or a value is not finite.
+        EmbeddingError: if words, rows and provenance are not equally many, a word stands twice, or a value is not
+            finite.
     """
 
     words: tuple[str, ...]
@@ -127,7 +128,7 @@ class EmbeddingTable:
         )
 
     def filled(self, seed: int) -> EmbeddingTable:
-        """Give each ``missing`` row a vector drawn with the mean and spread of the known ones; it becomes ``random``."""
+        """Give each ``missing`` row a vector drawn with the mean and spread of the others; it becomes ``random``."""
         missing = np.array([why == MISSING for why in self.provenance], dtype=bool)
         vectors = self.vectors.copy()
         vectors[missing] = draw_like(self.vectors[~missing], int(missing.sum()), np.random.default_rng(seed))

@@ -38,8 +38,8 @@ def _build(words: Sequence[str], *, lowercase: bool) -> Tokenizer:
 class WordTokenizer:
     """Cuts text into words and punctuation, in any script, and numbers those it knows.
 
-    The ids 0 and 1 are padding and the unknown word; text can never produce their names ``<pad>`` and ``<unk>``, because
-    the brackets are cut off as punctuation.
+    The ids 0 and 1 are padding and the unknown word; text can never produce their names ``<pad>`` and ``<unk>``,
+    because the brackets are cut off as punctuation.
 
     Args:
         words: the vocabulary in the order of its ids, without the two special words.
@@ -66,7 +66,7 @@ class WordTokenizer:
         return counts
 
     def can_produce(self, word: str) -> bool:
-        """Whether some text yields exactly this word (``new-york`` and ``Paris`` are never met after cutting and folding)."""
+        """Whether some text yields exactly this word (none yields ``new-york`` or, where case is folded, ``Paris``)."""
         if word.isascii() and word.isalpha() and word.islower():
             return True  # plain letters are never cut: the common case, ten times quicker
         return self.words(word) == [word]

@@ -1,4 +1,4 @@
-"""What a word gets when the source does not list it: other spellings first, then a vector drawn like the source's own."""
+"""What a word gets when the source does not list it: other spellings, then a vector drawn like the source's own."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ def is_known(provenance: str) -> bool:
     return any(part in (EXACT, FOLDED, SUBWORD) for part in provenance.split("+"))
 
 
-def draw_like(
-    known: NDArray[np.float32], n: int, random: np.random.Generator
-) -> NDArray[np.float32]:
+def draw_like(known: NDArray[np.float32], n: int, random: np.random.Generator) -> NDArray[np.float32]:
     """Draw vectors whose every column has the mean and spread that the known vectors have in it.
 
     Args:
@@ -43,4 +41,5 @@ def draw_like(
     if len(known) < 2:
         return np.zeros((n, dim), dtype=np.float32)
     drawn = random.standard_normal((n, dim), dtype=np.float32)
-    return drawn * known.std(axis=0) + known.mean(axis=0)
+    matched: NDArray[np.float32] = drawn * known.std(axis=0) + known.mean(axis=0)
+    return matched

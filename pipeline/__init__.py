@@ -11,7 +11,7 @@ _HOMES = {
     "run": "pipeline.chain",
 }
 
-__all__ = ["RunConfig", "load_run", "run"]  # noqa: F822
+__all__ = ["RunConfig", "load_run", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ import platform
 import resource
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from pipeline.data.batching import Batch, shuffled
 from pipeline.data.datasets import Example, Splits
 from pipeline.progress import Progress, silent
 from pipeline.report.page import write_report
-from pipeline.run_folder import RunFolder, check_free, new_folder, sha256, write_json, write_lines
+from pipeline.run_folder import RunFolder, check_free, new_folder, write_json, write_lines
 from pipeline.stage_one import StageOne, prepare_vectors
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Measures, Prediction, Task
@@ -199,6 +199,8 @@ def write_run(
     plots = trained.task.plots(splits.test, predictions, trained.config)
     write_report(folder.report, trained.config, metrics, training.history, plots, name=name,
                  measure=trained.task.measure_name)
+    for file in folder.path.iterdir():
+        file.chmod(0o644)  # safetensors makes files that only their owner can read
     packages = ("vecformer", "torch", "gensim", "tokenizers", "scikit-learn", "numpy")
     folder.write_manifest({
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},

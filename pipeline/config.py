@@ -1,4 +1,4 @@
-"""The configuration of a run: from defaults, a TOML file and options, in this order; saved with the run, fully resolved."""
+"""The configuration of a run: from defaults, a TOML file and options, in this order; saved with the run."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class DataConfig:
     path: str = option("", "a file (.tsv .csv .jsonl .parquet), a folder with train/dev/test files, or bbc")
     text_column: str = option("", "column of the text; \"\" guesses (text, sentence, review, ...)")
     label_column: str = option("", "column of the label; \"\" guesses (label, class, topic, ...)")
-    labels: tuple[str, ...] = option((), "the labels in the order of the output layer; [] takes those of the training data")
+    labels: tuple[str, ...] = option((), "labels in the order of the output layer; [] takes those of the training data")
     max_length: int = option(256, "words of a text that the model reads, from its start")
-    limit_train: int = option(0, "labelled examples to train on, drawn evenly over the labels; 0 takes all")
+    limit_train: int = option(0, "labelled examples to use, drawn evenly over the labels; 0 takes all")
     test_share: float = option(0.25, "share of a single file that is held out for the test")
-    dev_share: float = option(0.1, "share of the labelled examples set aside for early stopping when there is no dev file")
+    dev_share: float = option(0.1, "share of the labelled set aside for early stopping, if there is no dev file")
     lowercase: bool = option(True, "fold case")
-    min_count: int = option(1, "words of the training examples that stand more rarely are not trained on by themselves")
+    min_count: int = option(1, "rarer words of the training examples get no row of their own")
     unseen_words: int = option(400_000, "words outside the training examples whose vectors are kept with the run")
 
     def __post_init__(self) -> None:
@@ -46,8 +46,8 @@ class RunConfig:
     """Everything that decides a run, but for the folder it is written to."""
 
     task: str = option("classification", "what is learned; there is: classification")
-    source: str = option("glove", "word vectors: random, word2vec, fasttext, glove, glove:FILE; join with +; options after commas")
-    corpus: tuple[str, ...] = option((), "text files or folders that word2vec and fasttext learn from; [] takes the data's text")
+    source: str = option("glove", "word vectors: random, word2vec, fasttext, glove, glove:FILE, or A+B")
+    corpus: tuple[str, ...] = option((), "text that word2vec and fasttext learn from; [] takes the data's own")
     seed: int = option(1, "decides splits, data order, initialisation, dropout and word-vector training")
     data: DataConfig = field(default_factory=DataConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)

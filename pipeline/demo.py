@@ -13,6 +13,7 @@ from pipeline.progress import Progress, silent
 from pipeline.report.page import write_comparison
 from pipeline.run_folder import new_folder, write_json
 
+NOTE = "Word2Vec was trained on the other training articles, without their labels. Orange: the Transformer."
 SOURCES = ("random", "glove", "glove+word2vec")
 
 
@@ -45,20 +46,23 @@ def demo(out: Path, *, labels: int = 50, seed: int = 1, overwrite: bool = False,
     with new_folder(out, overwrite=overwrite) as folder:
         results = {}
         for source in SOURCES:
-            config = RunConfig.from_mapping({"source": source, "seed": seed, "data": {"path": "bbc", "limit_train": labels}})
-            results[source] = run(
-                config, folder / source, progress=lambda what, share, source=source: progress(f"{source}: {what}", share)
-            ).metrics
+            data = {"path": "bbc", "limit_train": labels}
+            config = RunConfig.from_mapping({"source": source, "seed": seed, "data": data})
+            results[source] = run(config, folder / source, progress=_prefixed(source, progress)).metrics
         n_test = results["glove"]["test"]["n"]
         found = Demo(
             title=f"BBC News: {labels} labelled articles, measured on {n_test} held-out ones (seed {seed})",
             measure="accuracy",
             rows=tuple(_rows(results)),
         )
-        note = "The other training articles were used without their labels, to train Word2Vec on. Orange: the Transformer."
-        write_comparison(folder / "report.html", title=found.title, rows=found.rows, measure=found.measure, notes=[note])
+        page = folder / "report.html"
+        write_comparison(page, title=found.title, rows=found.rows, measure=found.measure, notes=[NOTE])
         write_json(folder / "manifest.json", {"title": found.title, "rows": found.rows})
     return found
+
+
+def _prefixed(source: str, progress: Progress) -> Progress:
+    return lambda what, share: progress(f"{source}: {what}", share)
 
 
 def _rows(results: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -16,12 +16,13 @@ def silent(_what: str, _share: float) -> None:
 
 @contextmanager
 def bars(*, quiet: bool = False) -> Iterator[Progress]:
-    """Show a bar for each kind of work on standard error; nothing if that is not a terminal, or if asked to be quiet."""
+    """Show a bar for each kind of work on standard error; nothing if it is no terminal, or if asked to be quiet."""
     if quiet or not sys.stderr.isatty():
         yield silent
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress as RichProgress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
                TimeElapsedColumn(), TimeRemainingColumn())

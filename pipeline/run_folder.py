@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -38,7 +37,7 @@ class RunFolder:
 
     @property
     def embeddings(self) -> Path:
-        """The word vectors that training started from, and those of words it did not meet; a .json beside it says more."""
+        """The word vectors that training started from, and those of words it did not meet; a .json beside says more."""
         return self.path / "embeddings.safetensors"
 
     @property
@@ -127,7 +126,7 @@ def check_free(target: Path, *, overwrite: bool) -> None:
         raise RunFolderError(f"{target}: exists already; choose another --out, or replace it with --overwrite")
     if target.is_dir() and (not any(target.iterdir()) or (target / "manifest.json").is_file()):
         return
-    raise RunFolderError(f"{target}: not a run's folder, so it is not overwritten; remove it yourself or choose another --out")
+    raise RunFolderError(f"{target}: not a run's folder, so --overwrite leaves it; remove it or choose another --out")
 
 
 def _move(temporary: Path, target: Path) -> None:
@@ -135,7 +134,7 @@ def _move(temporary: Path, target: Path) -> None:
         temporary.rename(target)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    os.rename(target, old / target.name)
+    target.rename(old / target.name)
     temporary.rename(target)
     shutil.rmtree(old, ignore_errors=True)
 

@@ -71,7 +71,7 @@ def prepare_vectors(
     counts = cutter.count(train)
     vocabulary = {word: count for word, count in _by_frequency(counts) if count >= config.data.min_count}
     if not vocabulary:
-        raise DataError(f"{config.data.path}: the training texts hold no word that stands {config.data.min_count} times")
+        raise DataError(f"{config.data.path}: no word stands {config.data.min_count} times in the training texts")
     request = VectorRequest(
         vocabulary=vocabulary,
         also=cutter.count(held_out).keys(),

@@ -42,7 +42,8 @@ class MultiHeadAttention(nn.Module):
         scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5                                  # (B, H, L, L)
         scores = scores.masked_fill(~padding_mask[:, None, None, :], float("-inf"))
         mixed = self.dropout(scores.softmax(dim=-1)) @ v                                       # (B, H, L, d_head)
-        return self.output(mixed.transpose(1, 2).flatten(2))                                   # (B, L, d_model)
+        output: Tensor = self.output(mixed.transpose(1, 2).flatten(2))                         # (B, L, d_model)
+        return output
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.n_heads, -1).transpose(1, 2)

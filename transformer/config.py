@@ -30,7 +30,7 @@ class ModelConfig:
     n_heads: int = option(4, "attention heads in each layer")
     d_ff: int = option(256, "width inside the feed-forward block")
     dropout: float = option(0.1, "share of activations dropped in training, 0 to below 1")
-    position_scale: float = option(0.1, "the sinusoidal encoding (spread 0.7) is multiplied by this; 0 for no positions")
+    position_scale: float = option(1.0, "the sinusoidal encoding is multiplied by this; 0 for no positions")
 
     def __post_init__(self) -> None:
         for name in ("d_model", "n_layers", "n_heads", "d_ff"):
@@ -45,7 +45,7 @@ class ModelConfig:
 class EmbeddingConfig:
     """How a table of word vectors becomes the embedding layer."""
 
-    scale: str = option("unit", "spread the vectors are brought to: none, xavier, unit (1) or match=0.1 (any number)")
+    scale: str = option("none", "spread to bring the vectors to: none, xavier, unit (1) or match=0.1 (any number)")
     freeze: bool = option(False, "keep the word vectors as they are instead of training them")
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
-"""From a table of word vectors to the embedding layer: scale, projection, freezing, and words met only after training."""
+"""From a table of word vectors to the embedding layer: scale, projection, freezing, words met after training."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +18,8 @@ N_SPECIAL = 2  # rows before the table's own: padding (id 0) and the unknown wor
 class WordEmbedding(nn.Module):
     """Looks each word's vector up and brings it to the model's width.
 
-    Row 0 is padding: zero, and without a gradient, so that it stays zero. Row 1 is the unknown word, at first the mean of
-    the table. The rows of the table's words follow. Rows appended by :meth:`extend` are looked up but never trained.
+    Row 0 is padding: zero, and without a gradient, so that it stays zero. Row 1 is the unknown word, at first the mean
+    of the table. The rows of the table's words follow. Rows appended by :meth:`extend` are looked up but never trained.
 
     Args:
         n_words: words of the table.
@@ -94,10 +94,8 @@ def scale_factor(table: EmbeddingTable, config: EmbeddingConfig) -> float:
     spread = float(table.vectors.std()) if len(table) else 0.0
     if not spread:
         raise TransformerError(
-            f"{table.source}: vectors without spread cannot be scaled to {config.scale!r}; set embedding.scale = \"none\""
+            f"{table.source}: vectors without spread cannot be brought to {config.scale!r}; set embedding.scale=none"
         )
-    if config.scale == "xavier":
-        wanted = (2 / (len(table) + table.dim)) ** 0.5
-    else:
-        wanted = config.matched_spread() or 1.0
+    xavier = math.sqrt(2 / (len(table) + table.dim))
+    wanted = xavier if config.scale == "xavier" else config.matched_spread() or 1.0
     return wanted / spread

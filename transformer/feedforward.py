@@ -23,4 +23,6 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map each position by itself. *Shape:* ``(batch, length, d_model)`` in and out."""
-        return self.output(self.dropout(F.gelu(self.inner(x))))
+        inner = self.dropout(F.gelu(self.inner(x)))     # (B, L, d_ff)
+        mapped: Tensor = self.output(inner)             # (B, L, d_model)
+        return mapped

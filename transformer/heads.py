@@ -9,10 +9,10 @@ from transformer.model import Encoded
 
 
 class ClassificationHead(nn.Module):
-    """The output layer for one label a text, over the text's mean and maximum.
+    """The output layer for one label a text, over three views of it.
 
-    Beside the encoder's output it sees the mean of the word vectors themselves: a direct path, which with few labels
-    is the better part of what there is to know.
+    They are the mean and the maximum of the encoder's output, and the mean of the word vectors themselves: a direct
+    path from the vectors to the label, which is the better part of what few labels can teach.
 
     Args:
         d_model: width of the encoder.
@@ -22,7 +22,6 @@ class ClassificationHead(nn.Module):
 
     def __init__(self, *, d_model: int, n_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(d_model)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(3 * d_model, n_classes)
 
@@ -31,8 +30,10 @@ class ClassificationHead(nn.Module):
         hidden, embedded, mask = encoded
         mean = masked_mean(hidden, mask)                                                    # (B, d_model)
         peak = hidden.masked_fill(~mask[..., None], float("-inf")).amax(dim=1)              # (B, d_model)
-        direct = self.norm(masked_mean(embedded, mask))                                     # (B, d_model)
-        return self.output(self.dropout(torch.cat([mean, peak, direct], dim=-1)))           # (B, n_classes)
+        direct = masked_mean(embedded, mask)                                                # (B, d_model)
+        pooled = self.dropout(torch.cat([mean, peak, direct], dim=-1))                      # (B, 3 d_model)
+        logits: Tensor = self.output(pooled)                                                # (B, n_classes)
+        return logits
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:

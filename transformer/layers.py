@@ -43,4 +43,5 @@ class EncoderLayer(nn.Module):
             *Shape:* ``(batch, length, d_model)``.
         """
         x = x + self.dropout(self.attention(self.attention_norm(x), padding_mask=padding_mask))
-        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
+        mapped: Tensor = self.dropout(self.feedforward(self.feedforward_norm(x)))
+        return x + mapped

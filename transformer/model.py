@@ -27,7 +27,7 @@ class Encoded(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """A stack of encoder layers over word vectors with their positions (the left half of Vaswani et al. 2017, figure 1).
+    """A stack of encoder layers over word vectors with their positions (left half of Vaswani et al. 2017, figure 1).
 
     Args:
         config: the shape of the Transformer.

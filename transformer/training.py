@@ -135,8 +135,8 @@ class Trainer(Generic[B]):
         value = loss.item()
         if not torch.isfinite(loss):
             raise DivergedError(
-                f"the loss became {value} in epoch {epoch}: try a smaller training.lr (now {self.config.lr:g}), a longer "
-                "training.warmup, or embedding.scale = \"unit\""
+                f"the loss became {value} in epoch {epoch}: try a smaller training.lr (now {self.config.lr:g}), a "
+                "longer training.warmup, or embedding.scale=unit"
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

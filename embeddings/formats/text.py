@@ -1,6 +1,6 @@
 """Vector files in text: a word and its numbers on each line, as GloVe, word2vec and fastText write them.
 
-Format: https://nlp.stanford.edu/projects/glove/ (no header) and word2vec's ``-binary 0`` (a first line ``n_words dim``).
+Format: https://nlp.stanford.edu/projects/glove/ (no header), word2vec's ``-binary 0`` (first line ``n_words dim``).
 """
 
 from __future__ import annotations

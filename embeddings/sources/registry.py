@@ -103,8 +103,8 @@ def _make(name: str, cls: type, given: dict[str, Any]) -> Source:
         ))
     for key in given:
         if key not in known:
-            raise SpecificationError(f"source {name!r} has no option {key!r}.{_nearest(key, known)} "
-                                     f"Its options: {', '.join(option for option in known if option != 'path') or 'none'}")
+            names = ", ".join(option for option in known if option != "path")
+            raise SpecificationError(f"source {name!r} has no option {key!r}.{_nearest(key, known)} It has: {names}")
     try:
         made: Source = TypeAdapter(cls).validate_python(given)
     except ValidationError as error:

@@ -21,7 +21,7 @@ class Failure(click.ClickException):
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc]  # click declares it for the class
 
 
 def reports_errors(command: F) -> F:
@@ -55,7 +55,8 @@ def _failure(error: Exception) -> Failure | None:
         return Failure(str(error), WRONG_INPUT)
     full = f"os error {errno.ENOSPC}" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
     if full:
-        return Failure("no space left on the device; nothing was written. Free some, or choose another --out", WRONG_INPUT)
+        message = "no space left on the device; nothing was written. Free some, or choose another --out"
+        return Failure(message, WRONG_INPUT)
     if isinstance(error, SafetensorError):
         return Failure(f"cannot write the run: {error}; nothing was written", WRONG_INPUT)
     if isinstance(error, OSError):

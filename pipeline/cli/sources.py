@@ -10,7 +10,7 @@ from pipeline.cli.common import reports_errors
 @click.command("sources")
 @reports_errors
 def sources_command() -> None:
-    """List the sources of word vectors, with their options and defaults.
+    r"""List the sources of word vectors, with their options and defaults.
 
     \b
     vecformer run --data reviews.tsv --source glove:vectors.txt,limit=100000

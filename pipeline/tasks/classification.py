@@ -113,7 +113,9 @@ class Classification:
         guesses |= baselines.on_mean_vectors(vectors(train), labels, vectors(test))
         return {name: label_measures(gold, guessed) for name, guessed in guesses.items()}
 
-    def plots(self, examples: Sequence[Example], predictions: Sequence[Prediction], config: RunConfig) -> Mapping[str, str]:
+    def plots(
+        self, examples: Sequence[Example], predictions: Sequence[Prediction], config: RunConfig
+    ) -> Mapping[str, str]:
         """The confusion matrix."""
         gold = [example.label for example in examples]
         guessed = [prediction["label"] for prediction in predictions]

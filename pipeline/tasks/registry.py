@@ -25,8 +25,10 @@ Prediction = dict[str, Any]
 
 
 class Task(Protocol):
-    """What is read, what is predicted, and how good that is. A task keeps nothing: what it learns of the data goes into
-    the configuration (:meth:`resolve`), which is saved with the run.
+    """What is read, what is predicted, and how good that is.
+
+    A task keeps nothing: what it learns of the data goes into the configuration (:meth:`resolve`), which is saved with
+    the run.
     """
 
     name: str
@@ -78,7 +80,9 @@ class Task(Protocol):
         """Simpler models, trained on the same examples and measured on the same test set."""
         ...
 
-    def plots(self, examples: Sequence[Example], predictions: Sequence[Prediction], config: RunConfig) -> Mapping[str, str]:
+    def plots(
+        self, examples: Sequence[Example], predictions: Sequence[Prediction], config: RunConfig
+    ) -> Mapping[str, str]:
         """Pictures for the report: a title and an SVG each."""
         ...
 
