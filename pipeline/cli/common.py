@@ -49,6 +49,8 @@ def _failure(error: Exception) -> Failure | None:
     from pipeline.errors import ConfigError, PipelineError
     from transformer.errors import TransformerError
 
+    if isinstance(error, BrokenPipeError):
+        return None  # `vecformer predict … | head`: click ends quietly
     if isinstance(error, ConfigError | SpecificationError):
         return Failure(str(error), WRONG_USE)
     if isinstance(error, PipelineError | EmbeddingError | TransformerError):

@@ -57,8 +57,8 @@ class Splits:
 def read_splits(config: DataConfig, *, seed: int) -> Splits:
     """Read and cut a data set: ``bbc``, a folder with train/dev/test files, or one file.
 
-    Without a test file, ``test_share`` of the examples is held out; ``limit_train`` then draws the labelled examples and
-    the others' texts become unlabelled; without a dev file, ``dev_share`` of the labelled examples is set aside if that
+    Without a test file ``test_share`` of the examples is held out. Then ``limit_train`` draws the labelled examples and
+    the others' texts become unlabelled. Without a dev file, ``dev_share`` of the labelled examples is set aside if that
     is enough to say anything. Equal texts never end up on both sides of a cut.
 
     Raises:

@@ -1,0 +1,31 @@
+"""Fixtures that several folders of tests use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+ROOT = Path(__file__).parent.parent
+
+settings.register_profile("vecformer", deadline=None, derandomize=True, max_examples=100)
+settings.load_profile("vecformer")
+torch.set_num_threads(1)  # the suite runs on two processes
+
+
+@pytest.fixture(scope="session")
+def support() -> Path:
+    """The folder of the small sample."""
+    return ROOT / "data" / "support"
+
+
+@pytest.fixture(scope="session")
+def datasets() -> Path:
+    """The folder of the benchmark datasets, which tests marked ``datasets`` need."""
+    folder = os.environ.get("VECFORMER_DATASETS")
+    if not folder:
+        pytest.skip("VECFORMER_DATASETS names no folder of datasets")
+    return Path(folder)
