@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import rich_click as click
@@ -27,10 +26,10 @@ class LazyGroup(click.RichGroup):
         command: click.Command = getattr(importlib.import_module(f"pipeline.cli.{cmd_name}"), f"{cmd_name}_command")
         return command
 
-    def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run, and print what went wrong on a line of its own: a path in it stays whole, unlike in a box."""
         try:
-            code = super().main(args, standalone_mode=False, **extra)
+            code = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
         except click.ClickException as error:
             if not standalone_mode:
                 raise
