@@ -11,13 +11,12 @@ class MultiHeadAttention(nn.Module):
     Args:
         d_model: width of the residual stream; a multiple of ``n_heads``.
         n_heads: number of heads, each of width ``d_model // n_heads``.
-        dropout: share of the attention weights dropped in training.
 
     Raises:
         ValueError: if ``d_model`` is not a multiple of ``n_heads``.
     """
 
-    def __init__(self, *, d_model: int, n_heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, *, d_model: int, n_heads: int) -> None:
         super().__init__()
         if d_model % n_heads:
             raise ValueError(f"d_model={d_model} is not a multiple of n_heads={n_heads}")
@@ -26,7 +25,6 @@ class MultiHeadAttention(nn.Module):
         self.key = nn.Linear(d_model, d_model)
         self.value = nn.Linear(d_model, d_model)
         self.output = nn.Linear(d_model, d_model)
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, *, padding_mask: Tensor) -> Tensor:
         """Mix every position with those it may see.
@@ -39,9 +37,9 @@ class MultiHeadAttention(nn.Module):
             *Shape:* ``(batch, length, d_model)``.
         """
         q, k, v = (self._split(project(x)) for project in (self.query, self.key, self.value))  # (B, H, L, d_head)
-        scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5                                  # (B, H, L, L)
-        scores = scores.masked_fill(~padding_mask[:, None, None, :], float("-inf"))
-        mixed = self.dropout(scores.softmax(dim=-1)) @ v                                       # (B, H, L, d_head)
+        scores = (q / q.shape[-1] ** 0.5) @ k.transpose(-2, -1)                                # (B, H, L, L)
+        scores = scores.masked_fill_(~padding_mask[:, None, None, :], float("-inf"))
+        mixed = scores.softmax(dim=-1) @ v                                                     # (B, H, L, d_head)
         output: Tensor = self.output(mixed.transpose(1, 2).flatten(2))                         # (B, L, d_model)
         return output
 

@@ -18,13 +18,14 @@ class EncoderLayer(nn.Module):
         d_model: width of the residual stream.
         n_heads: attention heads.
         d_ff: width inside the feed-forward block.
-        dropout: share of activations dropped in training.
+        dropout: share of activations dropped in training, inside the feed-forward block and at the end of both branches
+            (not of the attention weights).
     """
 
     def __init__(self, *, d_model: int, n_heads: int, d_ff: int, dropout: float) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(d_model)
-        self.attention = MultiHeadAttention(d_model=d_model, n_heads=n_heads, dropout=dropout)
+        self.attention = MultiHeadAttention(d_model=d_model, n_heads=n_heads)
         self.feedforward_norm = nn.LayerNorm(d_model)
         self.feedforward = FeedForward(d_model=d_model, d_ff=d_ff, dropout=dropout)
         self.dropout = nn.Dropout(dropout)
