@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from transformer.config import TrainingConfig
-from transformer.errors import DivergedError
+from transformer.errors import DivergedError, TransformerError
 from transformer.optimization import make_optimizer, make_schedule
 
 
@@ -153,4 +153,6 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise TransformerError(f"training.device={name}, but torch finds no GPU here; set training.device=auto")
     return torch.device(name)

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+
+from embeddings import EmbeddingTable
+from transformer import EmbeddingConfig, WordEmbedding
+from transformer.errors import TransformerError
+
+
+def table(n_words=200, dim=6, spread=0.4):
+    vectors = np.random.default_rng(0).normal(0.1, spread, (n_words, dim)).astype(np.float32)
+    return EmbeddingTable.known([f"w{i}" for i in range(n_words)], vectors, "here")
+
+
+def layer(made=None, d_model=6, **config):
+    return WordEmbedding.from_table(table() if made is None else made, d_model=d_model, config=EmbeddingConfig(**config))
+
+
+def test_rows_are_the_table_behind_padding_and_the_unknown_word():
+    embedding = layer()
+    assert (embedding.weight[2:].detach().numpy() == table().vectors).all()
+    assert (embedding.weight[0] == 0).all()
+    np.testing.assert_allclose(embedding.weight[1].detach(), table().vectors.mean(axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize(("scale", "spread"), [("unit", 1.0), ("match=0.1", 0.1), ("xavier", (2 / 206) ** 0.5)])
+def test_scales(scale, spread):
+    rows = layer(scale=scale).weight[2:].detach()
+    assert rows.std(correction=0).item() == pytest.approx(spread, rel=1e-4)
+    torch.testing.assert_close(rows / rows[0, 0], torch.tensor(table().vectors) / table().vectors[0, 0].item())
+
+
+def test_no_scale_changes_no_bit():
+    assert layer(scale="none").weight[2:].detach().numpy().tobytes() == table().vectors.tobytes()
+
+
+@pytest.mark.parametrize("flat", [np.ones((3, 2)), np.zeros((0, 2))])
+def test_a_table_without_spread_cannot_be_scaled(flat):
+    made = EmbeddingTable.known([f"w{i}" for i in range(len(flat))], flat.astype(np.float32), "flat.txt")
+    with pytest.raises(TransformerError, match=r"flat\.txt: vectors without spread"):
+        layer(made, d_model=2, scale="unit")
+
+
+@pytest.mark.parametrize("d_model", [4, 6, 16])
+def test_any_width_reaches_the_models_and_keeps_its_spread(d_model):
+    torch.manual_seed(0)
+    embedding = layer(d_model=d_model, scale="unit")
+    out = embedding(torch.arange(2, 202)[None])
+    assert out.shape == (1, 200, d_model)
+    assert out.std().item() == pytest.approx(1.0, rel=0.15)
+    assert isinstance(embedding.projection, torch.nn.Identity) == (d_model == 6)
+
+
+def test_words_met_later_are_looked_up_at_the_same_scale():
+    embedding = layer(scale="unit").eval()
+    later = EmbeddingTable.known(["x", "y"], np.array([[1.0] * 6, [2.0] * 6], np.float32), "here")
+    embedding.extend(later)
+    factor = 1 / table().vectors.std()
+    rows = embedding(torch.tensor([[202, 203, 5]]))[0]
+    np.testing.assert_allclose(rows[:2].detach(), factor * later.vectors, rtol=1e-5)
+    assert torch.equal(rows[2], embedding.weight[5])
+
+
+def test_the_scale_is_kept_with_the_weights():
+    saved = layer(scale="unit").state_dict()
+    fresh = WordEmbedding(n_words=200, dim=6, d_model=6)
+    fresh.load_state_dict(saved)
+    assert fresh.table_scale.item() == pytest.approx(1 / table().vectors.std(), rel=1e-5)
+
+
+@pytest.mark.parametrize("dim", [6, 3])
+def test_padding_stays_zero_and_words_move(dim):
+    embedding = layer(table(dim=dim))
+    before = embedding.weight.detach().clone()
+    optimizer = torch.optim.AdamW(embedding.parameters(), lr=0.1, weight_decay=0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        (embedding(torch.tensor([[0, 0, 7, 1]])) - 3).pow(2).sum().backward()
+        optimizer.step()
+    assert (embedding.weight[0] == 0).all()
+    assert (embedding.weight[7] != before[7]).all()
+
+
+def test_frozen_vectors_keep_their_bytes_and_the_projection_learns():
+    embedding = layer(d_model=8, freeze=True)
+    before = embedding.weight.detach().clone(), embedding.projection.weight.detach().clone()
+    optimizer = torch.optim.AdamW([p for p in embedding.parameters() if p.requires_grad], lr=0.1)
+    embedding(torch.tensor([[3, 4]])).sum().backward()
+    optimizer.step()
+    assert torch.equal(embedding.weight, before[0])
+    assert not torch.equal(embedding.projection.weight, before[1])
