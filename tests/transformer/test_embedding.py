@@ -13,7 +13,8 @@ def table(n_words=200, dim=6, spread=0.4):
 
 
 def layer(made=None, d_model=6, **config):
-    return WordEmbedding.from_table(table() if made is None else made, d_model=d_model, config=EmbeddingConfig(**config))
+    chosen = table() if made is None else made
+    return WordEmbedding.from_table(chosen, d_model=d_model, config=EmbeddingConfig(**config))
 
 
 def test_rows_are_the_table_behind_padding_and_the_unknown_word():
