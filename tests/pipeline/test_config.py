@@ -55,7 +55,8 @@ def test_an_empty_section_must_be_one_that_exists():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"seed": "x"}, "seed = 'x'"), ({"seed": -1}, "seed must be"), ({"training": {"epochs": 1.5}}, "training.epochs"),
+        ({"seed": "x"}, "seed = 'x'"), ({"seed": -1}, "seed must be"),
+        ({"training": {"epochs": 1.5}}, "training.epochs"),
         ({"data": {"test_share": 1.0}}, "data.test_share"), ({"data": {"max_length": 0}}, "data.max_length"),
         ({"data": {"labels": "abc"}}, "data.labels"), ({"model": 3}, "no key 'model'"),
         ({"data": {"limit_train": -1}}, "data.limit_train"), ({"data": {"dev_share": 1}}, "data.dev_share"),
@@ -83,7 +84,10 @@ def test_a_toml_value_is_read_as_it_is(value):
     assert parse_assignment(f"model.d_model={written}") == ("model.d_model", value)
 
 
-@given(st.from_regex(r"[A-Za-z/][\w/+:,.-]*", fullmatch=True).filter(lambda s: s not in ("true", "false", "inf", "nan")))
+WORDS = st.from_regex(r"[A-Za-z/][\w/+:,.-]*", fullmatch=True)
+
+
+@given(WORDS.filter(lambda word: word not in ("true", "false", "inf", "nan")))
 def test_what_is_no_toml_is_a_string(text):
     assert parse_assignment(f"source={text}") == ("source", text)
 

@@ -42,7 +42,7 @@ def test_what_was_to_be_replaced_survives_a_failure_and_not_a_success(tmp_path):
 
 
 def test_what_exists_is_refused(tmp_path):
-    with pytest.raises(RunFolderError, match="exists already.*--overwrite"), new_folder(finished(tmp_path / "run")):
+    with pytest.raises(RunFolderError, match=r"exists already.*--overwrite"), new_folder(finished(tmp_path / "run")):
         pass
 
 
