@@ -13,9 +13,9 @@ import statistics
 import sys
 from dataclasses import replace
 
+from embeddings.progress import silent
 from pipeline.chain import run_stage_one, run_stage_two
 from pipeline.config import RunConfig
-from pipeline.progress import silent
 from pipeline.tasks import registry
 
 SOURCES = ("random", "glove", "glove+word2vec")

@@ -8,8 +8,9 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from embeddings.errors import CorpusError
 from embeddings.tokenization import WordTokenizer
@@ -18,11 +19,10 @@ GZIP_MAGIC = b"\x1f\x8b"
 MAX_WORDS_A_LINE = 10_000  # gensim silently drops what a line holds beyond this
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file for reading bytes, unpacked if its content (not its name) says gzip."""
-    with path.open("rb") as file:
-        zipped = file.read(2) == GZIP_MAGIC
-    return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]  # GzipFile is an IO
+def unpacked(file: BufferedReader) -> IO[bytes]:
+    """Read a file's bytes, unpacked if its content (not its name) says gzip."""
+    zipped = file.peek(2)[:2] == GZIP_MAGIC
+    return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if zipped else file
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class CorpusFiles:
         for path in self.files():
             number = 0
             try:
-                with open_bytes(path) as file:
+                with path.open("rb") as packed, unpacked(packed) as file:
                     for line in file:
                         number += 1
                         yield line.decode("utf-8")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from embeddings.progress import Progress, silent
 from embeddings.sources import registry
-from embeddings.sources.request import Progress, VectorRequest, silent
+from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization import WordTokenizer
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from embeddings.progress import Progress, silent
 from pipeline.config import RunConfig
 from pipeline.data.batching import Batch, shuffled
 from pipeline.data.datasets import Example, Splits
-from pipeline.progress import Progress, silent
 from pipeline.report.page import write_report
 from pipeline.run_folder import RunFolder, check_free, new_folder, write_json, write_lines
 from pipeline.stage_one import StageOne, prepare_vectors

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
+from embeddings.suggest import nearest
 from pipeline.errors import ConfigError
 from transformer.config import EmbeddingConfig, ModelConfig, TrainingConfig, option, require
 
@@ -178,8 +178,7 @@ def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def _nearest(key: str, right: Iterable[str]) -> str:
     """The key that was meant: one that is written alike, or whose last word is."""
     by_last_word = {known.rpartition(".")[2]: known for known in right}
-    near = difflib.get_close_matches(key, list(right), n=1, cutoff=0.6)
-    if not near:
-        last = difflib.get_close_matches(key.rpartition(".")[2], list(by_last_word), n=1, cutoff=0.6)
-        near = [by_last_word[word] for word in last]
-    return f" Did you mean {near[0]!r}?" if near else " `vecformer config` writes a file of every key."
+    near = nearest(key, right, cutoff=0.6)
+    if near is None:
+        near = by_last_word.get(nearest(key.rpartition(".")[2], by_last_word, cutoff=0.6) or "")
+    return f" Did you mean {near!r}?" if near else " `vecformer config` writes a file of every key."

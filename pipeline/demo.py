@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from embeddings.progress import Progress, silent
 from pipeline.chain import run
 from pipeline.config import RunConfig
-from pipeline.progress import Progress, silent
 from pipeline.report.page import write_comparison
 from pipeline.run_folder import new_folder, write_json
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.progress import Progress, silent
+from embeddings.progress import Progress, silent
 from pipeline.tasks.registry import Measures
 from pipeline.trained_run import load_run, read_for
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from embeddings.corpus import CorpusFiles
 from embeddings.coverage import Coverage, measure_coverage
+from embeddings.progress import Progress
 from embeddings.sources import registry
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
@@ -17,7 +18,6 @@ from embeddings.tokenization import WordTokenizer
 from embeddings.unknown import MISSING, is_known
 from pipeline.config import RunConfig
 from pipeline.errors import DataError
-from pipeline.progress import Progress
 
 log = logging.getLogger("vecformer")
 

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization import WordTokenizer
 from pipeline.config import RunConfig
-from pipeline.data.batching import by_length
+from pipeline.data.batching import by_length, pad
 from pipeline.data.datasets import Example
-from pipeline.progress import Progress, silent
 from pipeline.run_folder import RunFolder
 from pipeline.stage_one import unseen_words
 from pipeline.tasks import registry
@@ -53,7 +54,7 @@ class TrainedRun:
         Returns:
             For classification, a ``label`` and ``probabilities`` (label to probability) for each text.
         """
-        return self.task.predict(self.logits(texts, progress=progress), self.config)
+        return self.task.predict(self.logits(texts, progress=progress), self.config) if texts else []
 
     def evaluate(self, examples: Sequence[Example], *, progress: Progress = silent) -> Measures:
         """Measure on labelled examples.
@@ -65,21 +66,19 @@ class TrainedRun:
         return self.task.measure(examples, predictions, self.config)
 
     def logits(self, texts: Sequence[str], *, progress: Progress = silent) -> Tensor:
-        """The head's output, float32 on the CPU, a row a text. *Shape:* ``(n_texts, ...)``."""
+        """The head's output for one text or more, float32 on the CPU. *Shape:* ``(n_texts, ...)``."""
         tokenizer = self.extended_for(texts)
         ids = tokenizer.encode(texts, max_length=self.config.data.max_length)
-        examples = [Example(text, self.config.data.labels[0], "") for text in texts]
         batches = by_length([len(one) for one in ids], PREDICT_BATCH)
         device = self.model.encoder.embedding.weight.device
         parts = []
         self.model.eval()
         with torch.inference_mode():
             for number, rows in enumerate(batches, start=1):
-                batch = self.task.batch([examples[i] for i in rows], [ids[i] for i in rows], self.config)
-                parts.append(self.model(batch.ids.to(device)).float().cpu())
+                parts.append(self.model(pad([ids[i] for i in rows]).to(device)).float().cpu())
                 progress("predicting", number / len(batches))
-        order = torch.cat([torch.from_numpy(rows) for rows in batches]) if batches else torch.empty(0, dtype=torch.long)
-        return torch.cat(parts)[order.argsort()] if parts else torch.empty(0, len(self.config.data.labels))
+        order = torch.from_numpy(np.concatenate(batches))
+        return torch.cat(parts)[order.argsort()]
 
     def extended_for(self, texts: Sequence[str]) -> WordTokenizer:
         """Append to the embedding layer the vectors of the texts' words that training did not meet.

@@ -15,15 +15,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.corpus import open_bytes
+from embeddings.corpus import unpacked
 from embeddings.errors import VectorFileError
 
 LINES_TO_GUESS_FROM = 100
 ROWS_A_PARSE = 4096
+LINES_A_TELLING = 8192
 
 
 def read_text_vectors(
-    path: Path, keep: Callable[[str, int], bool], *, limit: int | None = None
+    path: Path,
+    keep: Callable[[str, int], bool],
+    *,
+    limit: int | None = None,
+    tell: Callable[[float], None] = lambda _share: None,
 ) -> tuple[list[str], NDArray[np.float32]]:
     """Read the wanted rows of a text vector file, plain or gzip.
 
@@ -34,6 +39,7 @@ def read_text_vectors(
         path: the file.
         keep: given a word and how many rows were read before it, whether its row is wanted.
         limit: read no more than this many rows.
+        tell: told now and then the share of the file that was read, 0 to 1.
 
     Returns:
         The words, and their vectors: float32. *Shape:* ``(n_words, dim)``.
@@ -43,7 +49,7 @@ def read_text_vectors(
             number; the message names the line.
     """
     try:
-        return _read(path, keep, limit)
+        return _read(path, keep, limit, tell)
     except FileNotFoundError as error:
         raise VectorFileError(f"{path}: no such file of vectors") from error
     except IsADirectoryError as error:
@@ -52,12 +58,15 @@ def read_text_vectors(
         raise VectorFileError(f"{path}: broken gzip file ({error})") from error
 
 
-def _read(path: Path, keep: Callable[[str, int], bool], limit: int | None) -> tuple[list[str], NDArray[np.float32]]:
+def _read(
+    path: Path, keep: Callable[[str, int], bool], limit: int | None, tell: Callable[[float], None]
+) -> tuple[list[str], NDArray[np.float32]]:
     dim, has_header = _shape(path)
     words: dict[str, None] = {}
     parts: list[NDArray[np.float32]] = []
     pending: list[tuple[int, bytes]] = []  # the numbers of kept rows, not parsed yet
-    with open_bytes(path) as file:
+    size = path.stat().st_size
+    with path.open("rb") as packed, unpacked(packed) as file:
         lines = enumerate(file, start=1)
         for row, (number, line) in enumerate(islice(lines, int(has_header), None)):
             if limit is not None and row >= limit:
@@ -66,6 +75,8 @@ def _read(path: Path, keep: Callable[[str, int], bool], limit: int | None) -> tu
             if word not in words and keep(word, row):
                 words[word] = None
                 pending.append((number, numbers))
+            if not number % LINES_A_TELLING:
+                tell(packed.tell() / size)
             if len(pending) == ROWS_A_PARSE:
                 parts.append(_parse(pending, dim, path))
                 pending.clear()
@@ -75,7 +86,7 @@ def _read(path: Path, keep: Callable[[str, int], bool], limit: int | None) -> tu
 
 def _shape(path: Path) -> tuple[int, bool]:
     """Width of the vectors, and whether the first line is a header."""
-    with open_bytes(path) as file:
+    with path.open("rb") as packed, unpacked(packed) as file:
         lines = list(islice(file, LINES_TO_GUESS_FROM))
     if not lines:
         raise VectorFileError(f"{path}: the file is empty")

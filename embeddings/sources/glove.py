@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,7 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
-from embeddings.formats.text import read_text_vectors
+from embeddings.formats.text import LINES_A_TELLING, read_text_vectors
 from embeddings.sources.registry import source
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
@@ -36,16 +37,21 @@ class Glove:
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Read the rows of the words asked for, and of the most frequent others."""
         name = "glove" if self.path is None else f"glove:{self.path}"
-        request.progress(f"reading {name}", 0.0)
+        def tell(share: float) -> None:
+            request.progress(f"reading {name}", share)
+
+        tell(0.0)
         if self.path is None:
-            words, vectors = _read_installed(request, self.limit)
+            words, vectors = _read_installed(request, self.limit, tell)
         else:
-            words, vectors = read_text_vectors(self.path, request.chooser(), limit=self.limit)
-        request.progress(f"reading {name}", 1.0)
+            words, vectors = read_text_vectors(self.path, request.chooser(), limit=self.limit, tell=tell)
+        tell(1.0)
         return EmbeddingTable.known(words, vectors, name)
 
 
-def _read_installed(request: VectorRequest, limit: int | None) -> tuple[list[str], NDArray[np.float32]]:
+def _read_installed(
+    request: VectorRequest, limit: int | None, tell: Callable[[float], None]
+) -> tuple[list[str], NDArray[np.float32]]:
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise EmbeddingError(
@@ -57,6 +63,11 @@ def _read_installed(request: VectorRequest, limit: int | None) -> tuple[list[str
     folder = Path(spec.origin).parent / "data"
     listed = pyarrow.parquet.read_table(folder / "glove_6B_index.parquet")["index"].to_pylist()[:limit]
     keep = request.chooser()
-    rows = [row for row, word in enumerate(listed) if keep(word, row)]
+    rows = []
+    for row, word in enumerate(listed):
+        if keep(word, row):
+            rows.append(row)
+        if not row % LINES_A_TELLING:
+            tell(row / len(listed))
     vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
     return [listed[row] for row in rows], np.ascontiguousarray(vectors[rows], dtype=np.float32)

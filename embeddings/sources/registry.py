@@ -6,7 +6,6 @@ A source is one file in this folder: a frozen dataclass under ``@source("name")`
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 import re
@@ -20,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 import embeddings.sources
 from embeddings.errors import SpecificationError
 from embeddings.sources.request import Source, VectorRequest
+from embeddings.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
 
 S = TypeVar("S", bound=type)
@@ -86,7 +86,7 @@ def _parse_one(text: str) -> Source:
     name = name.strip()
     cls = available().get(name)
     if cls is None:
-        raise SpecificationError(f"no source is called {name!r}.{_nearest(name, available())} There are: "
+        raise SpecificationError(f"no source is called {name!r}.{did_you_mean(name, available())} There are: "
                                  f"{', '.join(available())}; join two with +")
     given: dict[str, Any] = {"path": path.strip()} if colon else {}
     for pair in pairs:
@@ -103,8 +103,8 @@ def _make(name: str, cls: type, given: dict[str, Any]) -> Source:
         ))
     for key in given:
         if key not in known:
-            names = ", ".join(option for option in known if option != "path")
-            raise SpecificationError(f"source {name!r} has no option {key!r}.{_nearest(key, known)} It has: {names}")
+            has = ", ".join(option for option in known if option != "path")
+            raise SpecificationError(f"source {name!r} has no option {key!r}.{did_you_mean(key, known)} It has: {has}")
     try:
         made: Source = TypeAdapter(cls).validate_python(given)
     except ValidationError as error:
@@ -114,6 +114,3 @@ def _make(name: str, cls: type, given: dict[str, Any]) -> Source:
     return made
 
 
-def _nearest(word: str, choices: Any) -> str:
-    near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""

@@ -6,15 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization import WordTokenizer
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the share of it that is done, 0 to 1."""
-
-
-def silent(_what: str, _share: float) -> None:
-    """Report no progress."""
 
 
 @dataclass(frozen=True)

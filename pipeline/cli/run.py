@@ -21,6 +21,8 @@ KEYS = {
     "label_column": "data.label_column",
 }
 
+N_MISSES = 8  # heaviest misses shown; the report has more
+
 
 @click.command("run")
 @click.argument("config", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -86,12 +88,16 @@ def summary(finished: Finished) -> str:
     models = {f"transformer from {metrics['source']}": metrics["test"], **metrics["baselines"]}
     rows = [[model, *(f"{measures[name]:.4f}" for name in names)] for model, measures in models.items()]
     coverage, training = metrics["coverage"], metrics["training"]
-    known = f"{coverage['test_tokens']:.1%} of the test's running words, {coverage['test_types']:.1%} of the distinct"
+    detail = coverage["detail"]
+    known = "; ".join(f"{part} {shares['tokens']:.1%} of running words, {shares['types']:.1%} of distinct ones"
+                      for part, shares in detail.items())
+    misses = ", ".join(f"{word} ({count})" for word, count in detail["test"]["misses"][:N_MISSES])
     rate = f"{training['tokens_per_second']:,.0f} tokens a second"
     return "\n".join([
         table([f"{metrics['test']['n']} test examples", *names], rows),
         "",
         f"coverage  {known}",
+        *([f"misses    {misses}"] if misses else []),
         f"training  {training['seconds']:.1f} s, {training['epochs']} epochs, {rate}",
         f"report    {finished.path / 'report.html'}",
     ])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from torch import Tensor, nn
 
 import pipeline.tasks
+from embeddings.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization import WordTokenizer
 from pipeline.config import DataConfig, RunConfig
@@ -112,8 +112,7 @@ def find(name: str) -> Task:
         ConfigError: if there is none; the message gives the nearest.
     """
     if name not in available():
-        near = difflib.get_close_matches(name, available(), n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, available())
         raise ConfigError(f"no task is called {name!r}.{hint} There are: {', '.join(available())}")
     made: Task = available()[name]()
     return made
