@@ -13,7 +13,7 @@ test: $(VENV)/.dev            ## the whole suite, in under ten minutes
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(VENV)/.dev       ## the checks that take minutes: figures over several seeds
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -s
 
 lint: $(VENV)/.dev            ## ruff and mypy
 	$(BIN)/ruff check .

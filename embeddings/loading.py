@@ -9,7 +9,6 @@ from embeddings.progress import Progress, silent
 from embeddings.sources import registry
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
-from embeddings.tokenization import WordTokenizer
 
 
 def load_vectors(
@@ -45,8 +44,7 @@ def load_vectors(
     is_path = isinstance(path_or_specification, Path) or Path(path_or_specification).is_file()
     specification = f"glove:{path_or_specification}" if is_path else str(path_or_specification)
     words = None if vocabulary is None else dict.fromkeys(vocabulary, 1)
-    tokenizer = WordTokenizer(lowercase=words is None or all(word == word.lower() for word in words))
-    request = VectorRequest(vocabulary=words, texts=texts, tokenizer=tokenizer, seed=seed, progress=progress)
+    request = VectorRequest(vocabulary=words, texts=texts, seed=seed, progress=progress)
     table = registry.load(specification, request)
     if words is None:
         return table

@@ -65,6 +65,10 @@ class WordTokenizer:
             counts.update(self.words(text))
         return counts
 
+    def fold(self, word: str) -> str:
+        """The word as the vocabulary has it: in lower case, if case is folded."""
+        return word.lower() if self.lowercase else word
+
     def can_produce(self, word: str) -> bool:
         """Whether some text yields exactly this word (none yields ``new-york`` or, where case is folded, ``Paris``)."""
         if word.isascii() and word.isalpha() and word.islower():

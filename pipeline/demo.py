@@ -13,7 +13,7 @@ from pipeline.config import RunConfig
 from pipeline.report.page import write_comparison
 from pipeline.run_folder import new_folder, write_json
 
-NOTE = "Word2Vec was trained on the other training articles, without their labels. Orange: the Transformer."
+NOTE = "Word2Vec was trained on all the training articles, without their labels. Orange: the Transformer."
 SOURCES = ("random", "glove", "glove+word2vec")
 
 

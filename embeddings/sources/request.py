@@ -9,6 +9,7 @@ from typing import Protocol
 from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization import WordTokenizer
+from embeddings.unknown import spellings
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,15 @@ class VectorRequest:
     def chooser(self) -> Callable[[str, int], bool]:
         """Make the rule by which a reader keeps rows: given a word and its row's number, whether it is wanted.
 
-        A wanted word may stand in the file in another case; further words are kept if text can produce them.
+        A wanted word may stand in the file in another spelling; further words are kept if text can produce them.
         """
         if self.vocabulary is None:
             return lambda _word, _row: True
-        wanted, n_others, tokenizer = {*self.vocabulary, *self.also}, self.n_others, self.tokenizer
-        folds = tokenizer.lowercase
+        wanted = {spelling for words in (self.vocabulary, self.also) for word in words for spelling in spellings(word)}
+        n_others, tokenizer = self.n_others, self.tokenizer
 
         def keep(word: str, row: int) -> bool:
-            folded = word.lower() if folds else word
-            return folded in wanted or (row < n_others and tokenizer.can_produce(folded))
+            return word in wanted or (row < n_others and tokenizer.can_produce(tokenizer.fold(word)))
 
         return keep
 

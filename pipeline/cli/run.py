@@ -89,14 +89,14 @@ def summary(finished: Finished) -> str:
     rows = [[model, *(f"{measures[name]:.4f}" for name in names)] for model, measures in models.items()]
     coverage, training = metrics["coverage"], metrics["training"]
     detail = coverage["detail"]
-    known = "; ".join(f"{part} {shares['tokens']:.1%} of running words, {shares['types']:.1%} of distinct ones"
-                      for part, shares in detail.items())
+    known = "\n".join(f"coverage  {shares['tokens']:.1%} of the {part} text's running words, "
+                      f"{shares['types']:.1%} of its distinct ones" for part, shares in detail.items())
     misses = ", ".join(f"{word} ({count})" for word, count in detail["test"]["misses"][:N_MISSES])
     rate = f"{training['tokens_per_second']:,.0f} tokens a second"
     return "\n".join([
         table([f"{metrics['test']['n']} test examples", *names], rows),
         "",
-        f"coverage  {known}",
+        known,
         *([f"misses    {misses}"] if misses else []),
         f"training  {training['seconds']:.1f} s, {training['epochs']} epochs, {rate}",
         f"report    {finished.path / 'report.html'}",
