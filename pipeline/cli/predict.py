@@ -27,7 +27,7 @@ def predict_command(run: Path, texts: tuple[str, ...], file: Path | None, as_jso
     vecformer predict runs/bbc "Shares rose after the bank cut rates."
     cat headlines.txt | vecformer predict runs/bbc --json
     """
-    from pipeline.data.readers import decode_text, read_text
+    from pipeline.data.readers import decode_text, lines_of, read_text, well_formed
     from pipeline.errors import DataError
     from pipeline.progress import bars
     from pipeline.trained_run import load_run
@@ -35,9 +35,11 @@ def predict_command(run: Path, texts: tuple[str, ...], file: Path | None, as_jso
     if file and texts:
         raise DataError("give texts or --file, not both")
     if file:
-        chosen = read_text(file).splitlines()
+        chosen = lines_of(read_text(file))
+    elif texts:
+        chosen = [well_formed(text) for text in texts]
     else:
-        chosen = list(texts) or decode_text(sys.stdin.buffer.read(), "standard input").splitlines()
+        chosen = lines_of(decode_text(sys.stdin.buffer.read(), "standard input"))
     if not chosen:
         raise DataError(f"{file or 'standard input'}: no text to predict for")
     trained = load_run(run)

@@ -80,10 +80,14 @@ def decode_text(content: bytes, where: str) -> str:
         ) from error
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, ended by LF or CRLF alone (``str.splitlines`` also cuts at characters that text may hold)."""
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return lines if lines[-1] else lines[:-1]
+
+
 def _read_tsv(path: Path) -> Iterator[Row]:
-    lines = read_text(path).split("\n")
-    numbered = [(number, line.removesuffix("\r")) for number, line in enumerate(lines, start=1)]
-    cut = ((number, line.split("\t")) for number, line in numbered if line.strip())
+    cut = ((number, line.split("\t")) for number, line in enumerate(lines_of(read_text(path)), start=1) if line.strip())
     yield from _with_header(path, cut)
 
 
@@ -115,16 +119,18 @@ def _with_header(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Iterator[
 
 
 def _read_jsonl(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in enumerate(lines_of(read_text(path)), start=1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from error
+        except (RecursionError, ValueError) as error:  # nested thousands deep; a number of thousands of digits
+            raise DataError(f"{path}:{number}: JSON that cannot be read ({error})") from error
         if not isinstance(record, dict):
             raise DataError(f"{path}:{number}: expected an object such as {{\"text\": ..., \"label\": ...}}")
-        yield Row({key: _string(value) for key, value in record.items()}, number)
+        yield Row({well_formed(key): well_formed(_string(value)) for key, value in record.items()}, number)
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
@@ -136,6 +142,11 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         raise DataError(f"{path}: not a parquet file ({error})") from error
     for number, record in enumerate(table.to_pylist(), start=1):
         yield Row({key: _string(value) for key, value in record.items()}, number)
+
+
+def well_formed(text: str) -> str:
+    """The text with halves of surrogate pairs, which UTF-8 cannot hold, replaced by U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _string(value: Any) -> str:

@@ -77,6 +77,11 @@ def test_cells_that_are_no_strings_become_strings(tmp_path):
     assert read_rows(path)[0].cells == {"text": "5", "label": "true", "more": ""}
 
 
+def test_half_a_surrogate_pair_is_replaced_and_a_whole_one_kept(tmp_path):
+    path = write(tmp_path, "a.jsonl", '{"text": "a\\ud800b \\ud83d\\ude00"}\n')
+    assert read_rows(path)[0].cells == {"text": "a\ufffdb 😀"}
+
+
 def test_lines_are_counted_through_quoted_newlines(tmp_path):
     rows = read_rows(write(tmp_path, "a.csv", 'text,label\n"two\nlines",x\nnext,y\n'))
     assert [row.line for row in rows] == [2, 4]
@@ -94,6 +99,8 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
         ("a.csv", 'text,label\n"open,y\n', r"a\.csv:2: broken CSV"),
         ("a.jsonl", '{"text": "x"}\n{"text": \n', r"a\.jsonl:2: not JSON"),
         ("a.jsonl", '["x"]\n', r"a\.jsonl:1: expected an object"),
+        ("a.jsonl", "[" * 100_000, r"a\.jsonl:1: JSON that cannot be read"),
+        ("a.jsonl", '{"text": ' + "1" * 5000 + "}", r"a\.jsonl:1: JSON that cannot be read"),
         ("a.parquet", "no", r"a\.parquet: not a parquet file"),
         ("a.xlsx", "", r"unknown kind of file '\.xlsx'; known are \.csv"),
         ("a.csv", "", "holds no rows"),
