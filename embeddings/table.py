@@ -26,8 +26,8 @@ class EmbeddingTable:
     Attributes:
         words: distinct words, one a row.
         vectors: float32, read-only. *Shape:* ``(n_words, dim)``.
-        provenance: for each row why it has its vector: ``exact``, ``folded``, ``subword``, ``random``, ``mean``,
-            ``zero`` or ``missing``; parts of a concatenation are joined by ``+``.
+        provenance: for each row why it has its vector: ``exact``, ``folded``, ``subword``, ``random`` or
+            ``missing``; parts of a concatenation are joined by ``+``.
         source: the specification that made it, such as ``glove:vectors.txt``.
         transforms: what was done to the vectors since, in order.
         ngrams: character n-gram vectors that give words outside the table a vector (fastText); empty for most sources.

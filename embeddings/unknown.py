@@ -11,8 +11,6 @@ EXACT = "exact"        # the source lists the word as it stands
 FOLDED = "folded"      # the source lists it in another case
 SUBWORD = "subword"    # composed from the source's character n-grams
 RANDOM = "random"      # drawn
-MEAN = "mean"          # the mean of the source's vectors
-ZERO = "zero"          # padding
 MISSING = "missing"    # nothing found (yet)
 
 

@@ -5,6 +5,7 @@ Called ``chain`` and not ``run``, so that ``from pipeline import run`` is the fu
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import platform
 import resource
@@ -33,6 +34,8 @@ from transformer.embedding import WordEmbedding
 from transformer.training import Evaluation, Trainer, TrainingResult, choose_device
 
 log = logging.getLogger("vecformer")
+
+MAXRSS_A_MB = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes on macOS, KiB on Linux
 
 
 @dataclass(frozen=True)
@@ -169,12 +172,9 @@ def collect_metrics(
             "steps": training.steps,
             "epochs": len(training.history),
             "best_epoch": training.best_epoch,
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_OR_BYTES,
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MAXRSS_A_MB,
         },
     }
-
-
-_KIB_OR_BYTES = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes on macOS, KiB on Linux
 
 
 def write_run(
@@ -215,8 +215,6 @@ def _sizes(splits: Splits) -> dict[str, int]:
 
 def _data_hash(config: RunConfig, splits: Splits) -> str:
     """A hash of what was read: every text with its part and label."""
-    import hashlib
-
     digest = hashlib.sha256()
     for part in ("train", "dev", "test"):
         for example in getattr(splits, part):

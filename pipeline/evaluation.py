@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from embeddings.progress import Progress, silent
 from pipeline.tasks.registry import Measures
-from pipeline.trained_run import load_run, read_for
+from pipeline.trained_run import load_run
 
 
 def evaluate(
@@ -29,5 +30,8 @@ def evaluate(
             not know.
     """
     trained = load_run(run)
-    examples = read_for(trained, data, text_column=text_column, label_column=label_column)
+    columns = trained.config.data
+    columns = replace(columns, text_column=text_column or columns.text_column,
+                      label_column=label_column or columns.label_column)
+    examples = trained.task.read_examples(data, columns)
     return trained.evaluate(examples, progress=progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -119,14 +119,3 @@ def load_run(path: str | Path) -> TrainedRun:
     load_weights(model, weights, folder.model)
     model.eval()
     return TrainedRun(config, WordTokenizer.load(folder.tokenizer), EmbeddingTable.load(folder.embeddings), model)
-
-
-def read_for(run: TrainedRun, path: Path, *, text_column: str = "", label_column: str = "") -> tuple[Example, ...]:
-    """Read a file of examples for a run, its columns named anew if asked.
-
-    Raises:
-        DataError: if the file cannot be read.
-    """
-    data = run.config.data
-    columns = replace(data, text_column=text_column or data.text_column, label_column=label_column or data.label_column)
-    return run.task.read_examples(path, columns)

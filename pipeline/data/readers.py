@@ -81,13 +81,14 @@ def decode_text(content: bytes, where: str) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text, ended by LF or CRLF alone (``str.splitlines`` also cuts at characters that text may hold)."""
+    """The lines of a text, ended by LF or CRLF alone (``str.splitlines`` also cuts where text may go on)."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     return lines if lines[-1] else lines[:-1]
 
 
 def _read_tsv(path: Path) -> Iterator[Row]:
-    cut = ((number, line.split("\t")) for number, line in enumerate(lines_of(read_text(path)), start=1) if line.strip())
+    numbered = enumerate(lines_of(read_text(path)), start=1)
+    cut = ((number, line.split("\t")) for number, line in numbered if line.strip())
     yield from _with_header(path, cut)
 
 
