@@ -14,7 +14,7 @@ from pipeline.cli.common import reports_errors
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
 @reports_errors
 def config_command(file: Path | None, overwrite: bool) -> None:
-    r"""Write every key of the configuration with its default and its meaning, to FILE or to standard output.
+    """Write every key of the configuration with its default and its meaning, to FILE or to standard output.
 
     \b
     vecformer config config.toml

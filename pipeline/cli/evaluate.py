@@ -20,7 +20,7 @@ from pipeline.cli.common import reports_errors, table, verbosity
 @verbosity
 @reports_errors
 def evaluate_command(run: Path, data: Path, text_column: str, label_column: str, as_json: bool, quiet: bool) -> None:
-    r"""Measure RUN on other labelled data.
+    """Measure RUN on other labelled data.
 
     \b
     vecformer evaluate runs/news --data reviews/test.tsv

@@ -26,6 +26,14 @@ class LazyGroup(click.RichGroup):
         command: click.Command = getattr(importlib.import_module(f"pipeline.cli.{cmd_name}"), f"{cmd_name}_command")
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command, or say which one was meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from embeddings.suggest import did_you_mean
+
+            raise click.UsageError(f"there is no command {args[0]!r}.{did_you_mean(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run, and print what went wrong on a line of its own: a path in it stays whole, unlike in a box."""
         try:
@@ -48,7 +56,7 @@ class LazyGroup(click.RichGroup):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="vecformer", help="Print the version and exit.")
 def cli() -> None:
-    r"""Turn word vectors into a Transformer's starting point, train it, and measure what the vectors were worth.
+    """Turn word vectors into a Transformer's starting point, train it, and measure what the vectors were worth.
 
     \b
     vecformer run --data reviews.tsv --source glove+word2vec --out runs/reviews

@@ -19,7 +19,7 @@ from pipeline.cli.common import reports_errors, verbosity
 @verbosity
 @reports_errors
 def predict_command(run: Path, texts: tuple[str, ...], file: Path | None, as_json: bool, quiet: bool) -> None:
-    r"""Predict the labels of texts: those given, each line of --file, or each line of standard input.
+    """Predict the labels of texts: those given, each line of --file, or each line of standard input.
 
     Prints the label, its probability and the text, with tabs between.
 

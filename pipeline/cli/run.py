@@ -51,7 +51,7 @@ N_MISSES = 8  # heaviest misses shown; the report has more
 def run_command(
     config: Path | None, out: Path | None, overwrite: bool, assignments: tuple[str, ...], quiet: bool, **options: Any
 ) -> None:
-    r"""Train word vectors or load them, start a Transformer from them, train it, measure it.
+    """Train word vectors or load them, start a Transformer from them, train it, measure it.
 
     Options beat the file CONFIG (`vecformer config` writes one). The run's folder holds the model, its measures and
     report.html.

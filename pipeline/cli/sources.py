@@ -10,7 +10,7 @@ from pipeline.cli.common import reports_errors
 @click.command("sources")
 @reports_errors
 def sources_command() -> None:
-    r"""List the sources of word vectors, with their options and defaults.
+    """List the sources of word vectors, with their options and defaults.
 
     \b
     vecformer run --data reviews.tsv --source glove:vectors.txt,limit=100000
@@ -19,7 +19,10 @@ def sources_command() -> None:
     from embeddings.sources import registry
 
     for name, cls in registry.available().items():
-        click.echo(f"{name}\n  {registry.describe()[name]}")
+        click.echo(f"{name}\n  {registry.describe()[name].replace('``', '`')}")
         for option, default in registry.options(cls).items():
-            click.echo(f"    {option}={default}" if option != "path" else f"    {name}:PATH")
+            if option == "path":
+                click.echo(f"    {name}:PATH")
+            else:
+                click.echo(f"    {option}={'N (not set by default)' if default is None else default}")
     click.echo("A+B\n  Concatenates sources after bringing them to one scale.")

@@ -48,6 +48,19 @@ def test_every_command_and_option_has_help(name, command):
     assert call(name, "--help").exit_code == 0
 
 
+@pytest.mark.parametrize("name", ["run", "predict", "demo"])
+def test_examples_stand_on_lines_of_their_own(name):
+    lines = [line.strip() for line in call(name, "--help").output.splitlines()]
+    assert sum(line.startswith((f"vecformer {name}", "cat headlines.txt |")) for line in lines) >= 2
+    assert not any("\\b" in line or "\b" in line for line in lines)
+
+
+def test_a_wrong_command_is_told_the_right_one():
+    result = call("predcit")
+    assert result.exit_code == 2
+    assert "Did you mean 'predict'?" in result.output
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_in_the_readme(name):
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
