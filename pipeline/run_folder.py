@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -101,12 +102,9 @@ def new_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
         RunFolderError: if ``target`` exists and ``overwrite`` is not set, or it cannot be written.
     """
     check_free(target, overwrite=overwrite)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-unfinished-", dir=target.parent))
-        temporary.chmod(0o755)
-    except OSError as error:
-        raise RunFolderError(f"{target}: cannot write there ({error.strerror}); choose another --out") from error
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-unfinished-", dir=target.parent))
+    temporary.chmod(0o755)
     try:
         yield temporary
         _move(temporary, target)
@@ -118,8 +116,12 @@ def check_free(target: Path, *, overwrite: bool) -> None:
     """Refuse a target that must not be replaced, before any work is done for it.
 
     Raises:
-        RunFolderError: if it exists and ``overwrite`` is not set, or it is something that this program did not make.
+        RunFolderError: if it exists and ``overwrite`` is not set, or it is something that this program did not make, or
+            nothing can be written there.
     """
+    ancestor = next(folder for folder in target.absolute().parents if folder.exists())
+    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
+        raise RunFolderError(f"{target}: cannot write in {ancestor}; choose another --out")
     if not target.exists():
         return
     if not overwrite:
