@@ -56,7 +56,8 @@ def test_what_is_no_run_is_never_overwritten(tmp_path):
 
 def test_a_place_that_cannot_be_written_to(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunFolderError, match=r"cannot write in .*file; choose another --out"), new_folder(tmp_path / "file" / "run"):
+    message = r"cannot write in .*file; choose another --out"
+    with pytest.raises(RunFolderError, match=message), new_folder(tmp_path / "file" / "run"):
         pass
 
 
