@@ -1,4 +1,6 @@
+import datetime
 import tomllib
+from itertools import pairwise
 
 import pytest
 import tomli_w
@@ -8,21 +10,49 @@ from hypothesis import strategies as st
 from pipeline.config import RunConfig, commented_toml, keys, parse_assignment, resolve
 from pipeline.errors import ConfigError
 
+KEYS = dict(keys())
+
+
+def nested(key, value):
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("configurations")
+
 
 def test_defaults_survive_toml(tmp_path):
-    config = RunConfig.from_mapping({"data": {"labels": ["b", "a"]}, "corpus": ["x.txt"], "model": {"dropout": 0.25}})
-    config.save(tmp_path / "config.toml")
-    assert RunConfig.load(tmp_path / "config.toml") == config
+    RunConfig().save(tmp_path / "config.toml")
+    assert RunConfig.load(tmp_path / "config.toml") == RunConfig()
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@given(path=TEXT, labels=st.lists(TEXT, max_size=3), seed=st.integers(0, 2**32 - 1),
+       lr=st.floats(0, 1, exclude_min=True), lowercase=st.booleans())
+def test_any_configuration_survives_toml(folder, path, labels, seed, lr, lowercase):
+    data = {"path": path, "labels": labels, "lowercase": lowercase}
+    config = RunConfig.from_mapping({"data": data, "seed": seed, "training": {"lr": lr}})
+    assert (config.data.path, config.data.labels, config.training.lr) == (path, tuple(labels), lr)
+    config.save(folder / "config.toml")
+    assert RunConfig.load(folder / "config.toml") == config
 
 
 def test_the_commented_file_is_the_defaults_and_explains_each_key():
     text = commented_toml()
     assert RunConfig.from_mapping(tomllib.loads(text)) == RunConfig()
-    lines = text.splitlines()
-    for key, _ in keys():
-        name = key.rpartition(".")[2]
-        row = next(i for i, line in enumerate(lines) if line.startswith(f"{name} = "))
-        assert lines[row - 1].startswith("# "), key
+    lines, section, explained = text.splitlines(), "", []
+    for above, line in pairwise(lines):
+        if line.startswith("["):
+            section = line.strip("[]") + "."
+        elif line and not line.startswith("#"):
+            assert above.startswith("# "), line
+            explained.append(section + line.partition(" = ")[0])
+    assert explained == list(KEYS)
 
 
 def test_options_beat_the_file(tmp_path):
@@ -32,18 +62,30 @@ def test_options_beat_the_file(tmp_path):
     assert config.training.batch_size == RunConfig().training.batch_size
 
 
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_can_be_set_and_has_its_type_checked(key):
+    assert resolve(None, [(key, KEYS[key].default)]) == RunConfig()
+    with pytest.raises(ConfigError, match=rf"the options: {key}(\.0)? = "):
+        resolve(None, [(key, [[]])])
+
+
 @pytest.mark.parametrize(
     ("wrong", "right"),
     [("model.dmodel", "model.d_model"), ("modle.d_model", "model.d_model"), ("data.pth", "data.path"),
-     ("training.epoch", "training.epochs"), ("n_layers", "model.n_layers"), ("sed", "seed")],
+     ("training.epoch", "training.epochs"), ("training.learning_rate", "training.lr"), ("n_layer", "model.n_layers"),
+     ("n_layers", "model.n_layers"), ("embeddings.scale", "embedding.scale"), ("sed", "seed")],
 )
 def test_a_wrong_key_is_refused_with_the_nearest(tmp_path, wrong, right):
     with pytest.raises(ConfigError, match=f"no key '{wrong}'. Did you mean '{right}'"):
         resolve(None, [(wrong, 1)])
-    section, _, name = wrong.rpartition(".")
-    (tmp_path / "c.toml").write_text(f"[{section}]\n{name} = 1\n" if section else f"{name} = 1\n")
+    (tmp_path / "c.toml").write_text(tomli_w.dumps(nested(wrong, 1)))
     with pytest.raises(ConfigError, match=rf"c\.toml: there is no key '{wrong}'. Did you mean '{right}'"):
         RunConfig.load(tmp_path / "c.toml")
+
+
+def test_a_key_like_no_other_is_sent_to_the_list():
+    with pytest.raises(ConfigError, match=r"no key 'zzz'\. `vecformer config` writes a file of every key"):
+        resolve(None, [("zzz", 1)])
 
 
 def test_an_empty_section_must_be_one_that_exists():
@@ -53,43 +95,101 @@ def test_an_empty_section_must_be_one_that_exists():
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("key", "value"),
     [
-        ({"seed": "x"}, "seed = 'x'"), ({"seed": -1}, "seed must be"),
-        ({"training": {"epochs": 1.5}}, "training.epochs"),
-        ({"data": {"test_share": 1.0}}, "data.test_share"), ({"data": {"max_length": 0}}, "data.max_length"),
-        ({"data": {"labels": "abc"}}, "data.labels"), ({"model": 3}, "no key 'model'"),
-        ({"data": {"limit_train": -1}}, "data.limit_train"), ({"data": {"dev_share": 1}}, "data.dev_share"),
-        ({"data": {"min_count": 0}}, "data.min_count"), ({"data": {"unseen_words": -1}}, "data.unseen_words"),
+        ("seed", -1), ("seed", 2**32),
+        ("data.max_length", 0), ("data.limit_train", -1), ("data.test_share", 0.0), ("data.test_share", 1.0),
+        ("data.dev_share", -0.1), ("data.dev_share", 1.0), ("data.min_count", 0), ("data.unseen_words", -1),
+        ("embedding.scale", "big"), ("embedding.scale", "match="), ("embedding.scale", "match=0"),
+        ("model.d_model", 0), ("model.n_layers", 0), ("model.n_heads", 0), ("model.d_ff", -3), ("model.d_model", 6),
+        ("model.dropout", 1.0), ("model.dropout", float("nan")),
+        ("training.epochs", 0), ("training.batch_size", 0), ("training.lr", 0.0), ("training.lr", float("nan")),
+        ("training.weight_decay", -1.0), ("training.warmup", 1.1), ("training.clip", 0.0), ("training.patience", -1),
+        ("training.device", "tpu"),
     ],
 )
-def test_wrong_values_are_refused_by_name(values, message):
+def test_values_out_of_range_are_refused_by_name(key, value):
+    with pytest.raises(ConfigError, match=rf"^c\.toml: {key}( must be|=)"):
+        RunConfig.from_mapping(nested(key, value), where="c.toml")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("seed", 2**32 - 1), ("data.dev_share", 0.0), ("model.dropout", 0.0), ("training.warmup", 1.0),
+     ("training.patience", 0), ("training.device", "cuda:1"), ("embedding.scale", "match=.5")],
+)
+def test_the_ends_of_ranges_are_allowed(key, value):
+    assert tomllib.loads(resolve(None, [(key, value)]).to_toml()) == tomllib.loads(
+        tomli_w.dumps(merged(tomllib.loads(RunConfig().to_toml()), key, value))
+    )
+
+
+def merged(values, key, value):
+    *sections, name = key.split(".")
+    inner = values
+    for section in sections:
+        inner = inner[section]
+    inner[name] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"seed": "x"}, "seed = 'x': "), ({"seed": {}}, "seed = {}: "),
+        ({"training": {"epochs": 1.5}}, "epochs = 1.5: "),
+        ({"data": {"path": 3}}, "data.path = 3: "), ({"data": {"labels": "abc"}}, "data.labels = 'abc': "),
+        ({"data": {"labels": ["a", 2]}}, r"data\.labels\.1 = 2: "), ({"data": {"lowercase": "maybe"}}, "lowercase = "),
+        ({"model": 3}, "no key 'model'"),
+    ],
+)
+def test_values_of_a_wrong_type_are_refused_by_name(values, message):
     with pytest.raises(ConfigError, match=message):
         RunConfig.from_mapping(values)
 
 
-def test_a_file_that_is_no_toml_names_its_line(tmp_path):
-    (tmp_path / "c.toml").write_text("seed = 1\nsource = \n")
-    with pytest.raises(ConfigError, match=r"c\.toml: cannot read.*line 2"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"seed = 1\nsource = \n", r"c\.toml: cannot read.*line 2"), (b"\xff", r"c\.toml: cannot read.*utf-8")],
+)
+def test_a_file_that_is_no_toml_is_named(tmp_path, content, message):
+    (tmp_path / "c.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
         RunConfig.load(tmp_path / "c.toml")
 
 
-VALUES = st.one_of(st.integers(-(2**40), 2**40), st.booleans(), st.floats(allow_nan=False), st.text(),
-                   st.lists(st.text(), max_size=3))
+def test_a_file_that_is_missing(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot read"):
+        resolve(tmp_path / "none.toml", [])
+
+
+VALUES = st.one_of(
+    st.integers(-(2**63), 2**63 - 1), st.booleans(), st.floats(allow_nan=False), st.text(), st.dates(), st.times(),
+    st.datetimes(timezones=st.just(datetime.UTC)), st.lists(st.text(), max_size=3),
+)
 
 
 @given(VALUES)
 def test_a_toml_value_is_read_as_it_is(value):
     written = tomli_w.dumps({"x": value}).removeprefix("x = ").strip()
-    assert parse_assignment(f"model.d_model={written}") == ("model.d_model", value)
+    key, read = parse_assignment(f"model.d_model={written}")
+    assert (key, read, type(read)) == ("model.d_model", value, type(value))
 
 
-WORDS = st.from_regex(r"[A-Za-z/][\w/+:,.-]*", fullmatch=True)
+WORDS = st.from_regex(r"[A-Za-z/][\w/+:,.=-]*", fullmatch=True)
 
 
 @given(WORDS.filter(lambda word: word not in ("true", "false", "inf", "nan")))
 def test_what_is_no_toml_is_a_string(text):
-    assert parse_assignment(f"source={text}") == ("source", text)
+    assert parse_assignment(f" source = {text} ") == ("source", text)
+
+
+NO_TOML = ["", "glove:my file.txt,limit=3", '"open', "[1, 2", "1\nseed = 3", "2024-13-45", "01"]
+
+
+@pytest.mark.parametrize("value", NO_TOML)
+def test_what_is_nearly_toml_is_a_string(value):
+    assert parse_assignment(f"data.path={value}") == ("data.path", value)
 
 
 @given(st.text())
@@ -100,3 +200,9 @@ def test_any_text_is_an_assignment_or_one_message(text):
         assert "key.path=value" in str(error)
     else:
         assert key == text.partition("=")[0].strip()
+
+
+@pytest.mark.parametrize("text", ["model.n_layers", "=4", " = 4", ""])
+def test_an_assignment_needs_a_key_and_a_sign(text):
+    with pytest.raises(ConfigError, match=r"write it as key\.path=value"):
+        parse_assignment(text)

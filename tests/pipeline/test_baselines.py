@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from embeddings import EmbeddingTable, WordTokenizer
+from pipeline import baselines
+
+TABLE = EmbeddingTable.known(["cat", "dog"], np.array([[1.0, 2.0], [5.0, 0.0]], np.float32), "here")
+
+
+@pytest.mark.parametrize(
+    ("text", "mean"),
+    [
+        ("cat", [1, 2]),
+        ("cat cat dog", [7 / 3, 4 / 3]),  # a word counts as often as it stands
+        ("Dog and unknown words", [5, 0]),  # what has no vector counts for nothing
+        ("cat, dog!", [3, 1]),
+        ("nothing known", [0, 0]),
+        ("", [0, 0]),
+    ],
+)
+def test_mean_vectors_by_hand(text, mean):
+    means = baselines.MeanVectors(TABLE, WordTokenizer())
+    assert means([text]).dtype == np.float32
+    np.testing.assert_allclose(means([text]), [mean], rtol=1e-6)
+    np.testing.assert_allclose(means(["dog", text, "cat"]), [[5, 0], mean, [1, 2]], rtol=1e-6)
+
+
+def test_words_of_another_case_are_known_where_case_is_kept():
+    means = baselines.MeanVectors(TABLE, WordTokenizer(lowercase=False))
+    np.testing.assert_allclose(means(["CAT dog"]), [[3, 1]])
+
+
+def test_rows_marked_missing_count_for_nothing():
+    vectors = np.array([[1, 2], [9, 9]], np.float32)
+    table = EmbeddingTable(("cat", "dog"), vectors, ("exact", "missing"), "here")
+    np.testing.assert_allclose(baselines.MeanVectors(table, WordTokenizer())(["cat dog"]), [[1, 2]])
+
+
+def test_the_majority_is_the_commonest_label_or_the_first_of_equals():
+    assert baselines.majority(["x", "y", "y"], 2) == ["y", "y"]
+    assert baselines.majority(["b", "a", "b", "a"], 1) == ["a"]
+
+
+def test_tfidf_on_separable_texts():
+    train = ["good fine", "good nice", "bad poor", "bad awful"] * 3
+    assert baselines.tfidf(train, ["+", "+", "-", "-"] * 3, ["good", "awful"]) == ["+", "-"]
+
+
+def test_tfidf_sees_pairs_of_neighbours():
+    train = ["not good", "good", "not bad", "bad"] * 5
+    assert baselines.tfidf(train, ["-", "+", "+", "-"] * 5, train[:4]) == ["-", "+", "+", "-"]
+
+
+def test_mean_vectors_on_separable_vectors():
+    train = np.array([[1, 0], [1, 0.1], [-1, 0], [-1, 0.1]] * 3, np.float32)
+    test = np.array([[2, 0], [-2, 0]], np.float32)
+    guesses = baselines.on_mean_vectors(train, ["+", "+", "-", "-"] * 3, test)
+    assert guesses == {"mean-vectors+logreg": ["+", "-"], "nearest-centroid": ["+", "-"]}
+
+
+def test_the_nearest_centroid_is_by_angle():
+    train = np.array([[1, 0], [100, 0], [0, 1], [0, 1]], np.float32)
+    test = np.array([[0.1, 0.01], [1, 50]], np.float32)
+    assert baselines.on_mean_vectors(train, ["x", "x", "y", "y"], test)["nearest-centroid"] == ["x", "y"]
