@@ -4,7 +4,7 @@ usage: python benchmarks/scale_and_positions.py [SEEDS]
 
 On BBC News with 50 labelled articles, each source at each scale of the table and of the sinusoidal positions; mean and
 standard deviation of the test accuracy over the seeds. Each seed has a split, a draw of labels and initial weights of
-its own, the same for every row.
+its own, the same for every row. Articles are cut at 256 words.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main(n_seeds: int) -> None:
     for source in SOURCES:
         stages = []
         for seed in range(1, n_seeds + 1):
-            data = {"path": "bbc", "limit_train": 50, "unseen_words": 0}
+            data = {"path": "bbc", "limit_train": 50, "max_length": 256, "unseen_words": 0}
             config = RunConfig.from_mapping({"source": source, "seed": seed, "data": data})
             splits = task.read(config)
             config = task.resolve(config, splits)

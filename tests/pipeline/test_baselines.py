@@ -59,6 +59,6 @@ def test_mean_vectors_on_separable_vectors():
 
 
 def test_the_nearest_centroid_is_by_angle():
-    train = np.array([[1, 0], [100, 0], [0, 1], [0, 1]], np.float32)
-    test = np.array([[0.1, 0.01], [1, 50]], np.float32)
+    train = np.array([[1, 0], [90, 9], [0, 1], [1, 9]], np.float32)
+    test = np.array([[0.1, 0.01], [2, 9]], np.float32)
     assert baselines.on_mean_vectors(train, ["x", "x", "y", "y"], test)["nearest-centroid"] == ["x", "y"]
