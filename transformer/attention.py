@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -27,7 +28,7 @@ class MultiHeadAttention(nn.Module):
         self.output = nn.Linear(d_model, d_model)
 
     def forward(self, x: Tensor, *, padding_mask: Tensor) -> Tensor:
-        """Mix every position with those it may see.
+        """Mix every position with those it may see: ``softmax(q k^T / sqrt(d_head)) v``, head by head.
 
         Args:
             x: *Shape:* ``(batch, length, d_model)``.
@@ -37,9 +38,8 @@ class MultiHeadAttention(nn.Module):
             *Shape:* ``(batch, length, d_model)``.
         """
         q, k, v = (self._split(project(x)) for project in (self.query, self.key, self.value))  # (B, H, L, d_head)
-        scores = (q / q.shape[-1] ** 0.5) @ k.transpose(-2, -1)                                # (B, H, L, L)
-        scores = scores.masked_fill_(~padding_mask[:, None, None, :], float("-inf"))
-        mixed = scores.softmax(dim=-1) @ v                                                     # (B, H, L, d_head)
+        visible = padding_mask[:, None, None, :]                                               # (B, 1, 1, L)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)                     # (B, H, L, d_head)
         output: Tensor = self.output(mixed.transpose(1, 2).flatten(2))                         # (B, L, d_model)
         return output
 

@@ -86,7 +86,8 @@ def test_an_empty_folder_may_be_overwritten(tmp_path):
 
 def test_a_place_that_cannot_be_written_to(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunFolderError, match=r"cannot write in .*file; choose another"), new_folder(tmp_path / "file" / "run"):
+    message = r"cannot write in .*file; choose another"
+    with pytest.raises(RunFolderError, match=message), new_folder(tmp_path / "file" / "run"):
         pass
 
 
