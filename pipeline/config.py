@@ -24,7 +24,7 @@ class DataConfig:
     text_column: str = option("", "column of the text; \"\" guesses (text, sentence, review, ...)")
     label_column: str = option("", "column of the label; \"\" guesses (label, class, topic, ...)")
     labels: tuple[str, ...] = option((), "labels in the order of the output layer; [] takes those of the training data")
-    max_length: int = option(384, "words of a text that the model reads, from its start")
+    max_length: int = option(512, "words of a text that the model reads, from its start")
     limit_train: int = option(0, "labelled examples to use, drawn evenly over the labels; 0 takes all")
     test_share: float = option(0.25, "share of a single file that is held out for the test")
     dev_share: float = option(0.1, "share of the labelled set aside for early stopping, if there is no dev file")
