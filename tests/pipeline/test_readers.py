@@ -177,6 +177,8 @@ def test_the_likeliest_name_wins_and_the_one_asked_for_beats_it(tmp_path):
     rows = read_rows(path)
     assert find_column(rows, path, "", ("text", "review"), "text_column") == "text"
     assert find_column(rows, path, "id", ("text", "review"), "text_column") == "id"
+    twice = write(tmp_path, "b.tsv", "Text\ttext\nx\ty\n")
+    assert find_column(read_rows(twice), twice, "", ("text",), "text_column") == "Text"
 
 
 def test_a_missing_column_is_told_with_those_that_are_there(tmp_path):
