@@ -9,14 +9,23 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from embeddings.composition import Composer, mapped, read_composer
 from embeddings.errors import EmbeddingError, VectorFileError
-from embeddings.ngrams import NgramVectors
-from embeddings.unknown import EXACT, FOLDED, MISSING, RANDOM, SUBWORD, draw_like, is_known, spellings
-
-Vectors = NDArray[np.float32]
+from embeddings.rowmaps import Affine, RowMap, Vectors
+from embeddings.unknown import (
+    DEFAULT_POLICY,
+    EXACT,
+    MISSING,
+    RANDOM,
+    SPELLING,
+    SUBWORD,
+    NearestSpelling,
+    UnknownPolicy,
+    draw_like,
+    is_known,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +35,11 @@ class EmbeddingTable:
     Attributes:
         words: distinct words, one a row.
         vectors: float32, read-only. *Shape:* ``(n_words, dim)``.
-        provenance: for each row why it has its vector: ``exact``, ``folded``, ``subword``, ``random`` or
-            ``missing``; parts of a concatenation are joined by ``+``.
+        provenance: for each row why it has its vector: ``exact``, ``folded``, ``digits``, ``subword``, ``spelling``,
+            ``random``, ``zero`` or ``missing``; parts of a concatenation are joined by ``+``.
         source: the specification that made it, such as ``glove:vectors.txt``.
         transforms: what was done to the vectors since, in order.
-        ngrams: character n-gram vectors that give words outside the table a vector (fastText); empty for most sources.
+        composer: gives words outside the table a vector (fastText's n-grams); None for most sources.
 
     Raises:
         EmbeddingError: if words, rows and provenance are not equally many, a word stands twice, or a value is not
@@ -42,7 +51,7 @@ class EmbeddingTable:
     provenance: tuple[str, ...]
     source: str
     transforms: tuple[str, ...] = ()
-    ngrams: tuple[NgramVectors, ...] = ()
+    composer: Composer | None = None
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2:
@@ -83,39 +92,62 @@ class EmbeddingTable:
     def __contains__(self, word: str) -> bool:
         return word in self.index
 
-    def lookup(self, words: Iterable[str]) -> EmbeddingTable:
+    def lookup(self, words: Iterable[str], policy: UnknownPolicy = DEFAULT_POLICY) -> EmbeddingTable:
         """Give each of the words the best vector that this table has for it.
 
-        Tried in turn: the word itself, its other spellings (lower, Capitalised, UPPER), its character n-grams. What is
-        left gets a row of zeros with provenance ``missing``.
+        The word itself is tried, then what the policy says, in its order. What is left gets a row of zeros with
+        provenance ``missing``, for :meth:`filled` to fill.
 
         Args:
             words: distinct words.
+            policy: what is tried for a word that the table does not list.
 
         Returns:
             A table of exactly these words, in this order.
         """
         words = tuple(words)
         vectors = np.zeros((len(words), self.dim), dtype=np.float32)
-        provenance = []
-        for row, word in enumerate(words):
-            why = self._fill(word, vectors[row])
+        rows, provenance = [], []
+        for place, word in enumerate(words):
+            row, why = self._listed(word, policy)
+            rows.append(row)
+            if row < 0:
+                why = self._composed(word, policy, vectors[place])
             provenance.append(why)
+        places, chosen = np.flatnonzero(np.array(rows) >= 0), [row for row in rows if row >= 0]
+        if chosen:
+            vectors[places] = self.vectors[chosen]
         return replace(self, words=words, vectors=vectors, provenance=tuple(provenance))
 
-    def _fill(self, word: str, target: Vectors) -> str:
-        for spelling in spellings(word):
-            found = self.index.get(spelling)
-            if found is None:
-                continue
-            if spelling == word and self.provenance[found] != MISSING:
-                target[:] = self.vectors[found]
-                return self.provenance[found]
-            if is_known(self.provenance[found]):
-                target[:] = self.vectors[found]
-                return FOLDED
-        composed = [part.add_to(word, target) for part in self.ngrams]
-        return SUBWORD if any(composed) else MISSING
+    def _listed(self, word: str, policy: UnknownPolicy) -> tuple[int, str]:
+        """The row that lists the word or a variant of it, and why; -1 if none does."""
+        row = self.index.get(word)
+        if row is not None and self.provenance[row] != MISSING:
+            return row, self.provenance[row]
+        for variant, why in policy.variants(word):
+            row = self.index.get(variant)
+            if row is not None and is_known(self.provenance[row]):
+                return row, why
+        return -1, MISSING
+
+    def _composed(self, word: str, policy: UnknownPolicy, target: Vectors) -> str:
+        for step in policy.steps:
+            if step == "subword" and self.composer is not None:
+                row = self.composer.compose(word)
+                if row is not None:
+                    target[:] = row
+                    return SUBWORD
+            elif step == "spelling":
+                rows = self._spellings.rows(word)
+                if rows:
+                    target[:] = self.vectors[rows].mean(axis=0)
+                    return SPELLING
+        return MISSING
+
+    @cached_property
+    def _spellings(self) -> NearestSpelling:
+        known = [word if is_known(why) else "" for word, why in zip(self.words, self.provenance, strict=True)]
+        return NearestSpelling(known)
 
     def where(self, keep: Iterable[bool]) -> EmbeddingTable:
         """Keep the rows whose entry in ``keep`` is true."""
@@ -127,12 +159,18 @@ class EmbeddingTable:
             provenance=tuple(self.provenance[row] for row in rows),
         )
 
-    def filled(self, seed: int) -> EmbeddingTable:
-        """Give each ``missing`` row a vector drawn with the mean and spread of the others; it becomes ``random``."""
+    def filled(self, seed: int, how: str = RANDOM) -> EmbeddingTable:
+        """Give each ``missing`` row a vector; its provenance becomes ``how``.
+
+        Args:
+            seed: decides what is drawn.
+            how: ``random`` (drawn with the mean and spread of the other rows) or ``zero``.
+        """
         missing = np.array([why == MISSING for why in self.provenance], dtype=bool)
         vectors = self.vectors.copy()
-        vectors[missing] = draw_like(self.vectors[~missing], int(missing.sum()), np.random.default_rng(seed))
-        provenance = tuple(RANDOM if gone else why for gone, why in zip(missing, self.provenance, strict=True))
+        if how == RANDOM:
+            vectors[missing] = draw_like(self.vectors[~missing], int(missing.sum()), np.random.default_rng(seed))
+        provenance = tuple(how if gone else why for gone, why in zip(missing, self.provenance, strict=True))
         return replace(self, vectors=vectors, provenance=provenance)
 
     def followed_by(self, other: EmbeddingTable) -> EmbeddingTable:
@@ -145,19 +183,28 @@ class EmbeddingTable:
             provenance=self.provenance + rest.provenance,
         )
 
+    def mapped(self, one: RowMap, note: str) -> EmbeddingTable:
+        """Put every vector through a map, those composed later too; ``missing`` rows stay zero.
+
+        Args:
+            one: what is done to each row; it may change the width.
+            note: recorded in ``transforms``.
+        """
+        vectors = np.array(one(np.asarray(self.vectors)), dtype=np.float32)
+        vectors[[why == MISSING for why in self.provenance]] = 0
+        return replace(self, vectors=vectors, transforms=(*self.transforms, note),
+                       composer=mapped(self.composer, one))
+
     def scaled(self, factor: float) -> EmbeddingTable:
-        """Multiply every vector, those composed from n-grams too; recorded in ``transforms``."""
-        return replace(
-            self,
-            vectors=self.vectors * np.float32(factor),
-            transforms=(*self.transforms, f"scale={factor:.6g}"),
-            ngrams=tuple(part.scaled(factor) for part in self.ngrams),
-        )
+        """Multiply every vector, those composed later too; recorded in ``transforms``."""
+        return self.mapped(Affine.scale(factor, self.dim), f"scale={factor:.6g}")
 
     def save(self, path: Path) -> None:
         """Write the vectors to ``path`` (safetensors) and everything else, readable, to the ``.json`` beside it."""
         tensors = {"vectors": np.ascontiguousarray(self.vectors)}
-        tensors |= {f"ngrams.{i}": np.ascontiguousarray(part.vectors) for i, part in enumerate(self.ngrams)}
+        if self.composer is not None:
+            tensors |= {f"composer.{name}": np.ascontiguousarray(array)
+                        for name, array in self.composer.tensors().items()}
         reasons = sorted(set(self.provenance))
         code = {why: number for number, why in enumerate(reasons)}
         tensors["provenance"] = np.array([code[why] for why in self.provenance], dtype=np.uint8)
@@ -168,7 +215,7 @@ class EmbeddingTable:
             "dim": self.dim,
             "n_words": len(self),
             "provenance": reasons,
-            "ngrams": [part.describe() for part in self.ngrams],
+            "composer": self.composer.describe() if self.composer is not None else None,
             "words": self.words,
         }
         path.with_suffix(".json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
@@ -190,9 +237,10 @@ class EmbeddingTable:
                 provenance=tuple(reasons[code] for code in tensors["provenance"]),
                 source=described["source"],
                 transforms=tuple(described["transforms"]),
-                ngrams=tuple(
-                    NgramVectors(vectors=tensors[f"ngrams.{i}"], **part) for i, part in enumerate(described["ngrams"])
-                ),
+                composer=read_composer(described["composer"], {
+                    name.removeprefix("composer."): array
+                    for name, array in tensors.items() if name.startswith("composer.")
+                }),
             )
         except EmbeddingError:
             raise

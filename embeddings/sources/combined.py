@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embeddings.composition import Concatenated
 from embeddings.errors import EmbeddingError
 from embeddings.sources.request import Source, VectorRequest
 from embeddings.table import EmbeddingTable
@@ -54,16 +55,14 @@ def concatenate(
     scaled = [table.scaled(1 / _spread(table, common)) for table in tables]
     words = tuple(dict.fromkeys(word for table in scaled for word in table.words))
     found = [table.lookup(words) for table in scaled]
-    starts = np.cumsum([0, *(table.dim for table in scaled)])
+    composers = tuple((table.composer, table.dim) for table in scaled)
     return EmbeddingTable(
         words=words,
         vectors=np.concatenate([table.vectors for table in found], axis=1),
         provenance=tuple("+".join(reasons) for reasons in zip(*(table.provenance for table in found), strict=True)),
         source=specification,
         transforms=tuple(f"{table.source}: {done}" for table in scaled for done in table.transforms),
-        ngrams=tuple(
-            part.moved(int(start)) for table, start in zip(scaled, starts, strict=False) for part in table.ngrams
-        ),
+        composer=Concatenated(composers) if any(composer for composer, _ in composers) else None,
     )
 
 

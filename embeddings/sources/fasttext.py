@@ -7,8 +7,8 @@ from typing import Annotated
 
 from annotated_types import Ge
 
+from embeddings.composition import NgramVectors
 from embeddings.gensim_training import TrainingOptions, train
-from embeddings.ngrams import NgramVectors
 from embeddings.sources.registry import source
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
@@ -43,4 +43,4 @@ class FastText(TrainingOptions):
         model = train(self, request, name="fasttext", model_class=Gensim, buckets="bucket")
         words = tuple(model.wv.index_to_key)
         ngrams = NgramVectors(model.wv.vectors_ngrams, min_n=self.min_n, max_n=self.max_n)
-        return EmbeddingTable(words, model.wv.vectors, (EXACT,) * len(words), "fasttext", ngrams=(ngrams,))
+        return EmbeddingTable(words, model.wv.vectors, (EXACT,) * len(words), "fasttext", composer=ngrams)

@@ -2,6 +2,10 @@
 
 A source is one file in this folder: a frozen dataclass under ``@source("name")`` whose fields are its options and whose
 ``load`` gives an :class:`~embeddings.table.EmbeddingTable`. Nothing else has to know of it.
+
+The grammar: ``A+B`` joins; a source is ``name[:path][,key=value…]`` or, if it is made of others (a field ``parts``),
+``name(A,B)[,key=value…]``; parentheses keep together what would otherwise be cut:
+``random,init=shuffled:(glove+word2vec,dim=50)``.
 """
 
 from __future__ import annotations
@@ -9,8 +13,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, TypeVar
 
@@ -24,6 +28,10 @@ from embeddings.table import EmbeddingTable
 
 S = TypeVar("S", bound=type)
 _SOURCES: dict[str, type] = {}
+
+OPTION = re.compile(r",(?=\s*[A-Za-z_]\w*\s*=)")
+CALL = re.compile(r"(\w+)\s*\((.*)\)", re.DOTALL)
+COMMA = re.compile(r",(?!\s*[A-Za-z_]\w*\s*=)")
 
 
 def source(name: str) -> Callable[[S], S]:
@@ -50,8 +58,8 @@ def describe() -> dict[str, str]:
 
 
 def options(cls: type) -> dict[str, Any]:
-    """A source's options and their defaults."""
-    return {field.name: field.default for field in fields(cls)}
+    """A source's options and their defaults; a required one, such as a path, has None."""
+    return {item.name: None if item.default is MISSING else item.default for item in fields(cls)}
 
 
 def parse(specification: str) -> Source:
@@ -60,12 +68,13 @@ def parse(specification: str) -> Source:
     Raises:
         SpecificationError: if a name, an option or a value is wrong; the message gives the nearest right one.
     """
-    parts = _split(specification)
+    specification = _unwrapped(specification.strip())
+    parts = _cut(specification, _joint())
     if len(parts) > 1:
         from embeddings.sources.combined import Combined
 
-        return Combined(tuple(_parse_one(part) for part in parts), specification)
-    return _parse_one(specification.strip())
+        return Combined(tuple(map(parse, parts)), specification)
+    return _parse_one(specification)
 
 
 def load(specification: str, request: VectorRequest) -> EmbeddingTable:
@@ -73,44 +82,89 @@ def load(specification: str, request: VectorRequest) -> EmbeddingTable:
     return parse(specification).load(request)
 
 
-def _split(specification: str) -> list[str]:
-    """Cut at each ``+`` that is followed by a source's name, so that a path may hold a ``+`` of its own."""
+@cache
+def _joint() -> re.Pattern[str]:
+    """A ``+`` that is followed by a source's name, so that a path may hold a ``+`` of its own."""
     names = "|".join(map(re.escape, available()))
-    pieces = re.split(rf"\+\s*(?=(?:{names})\s*(?:[:,+]|$))", specification)
-    return [piece.strip() for piece in pieces]
+    return re.compile(rf"\+\s*(?=\(|(?:{names})\s*(?:[:,+(]|$))")
+
+
+def _cut(text: str, separator: re.Pattern[str]) -> list[str]:
+    """Cut at each separator that stands outside parentheses."""
+    start, pieces = 0, []
+    outside = _outside(text)
+    for match in separator.finditer(text):
+        if outside[match.start()]:
+            pieces.append(text[start : match.start()])
+            start = match.end()
+    return [piece.strip() for piece in (*pieces, text[start:])]
+
+
+def _outside(text: str) -> list[bool]:
+    """For each character whether it stands outside parentheses; everywhere, if they do not pair (as in a path)."""
+    depths = list(_depths(text))
+    if not depths or depths[-1] or min(depths) < 0:
+        return [True] * len(text)
+    return [depth == 0 for depth in depths]
+
+
+def _depths(text: str) -> Iterator[int]:
+    depth = 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        yield depth
+
+
+def _unwrapped(text: str) -> str:
+    """Take off parentheses that go around the whole text."""
+    while text.startswith("(") and text.endswith(")") and not any(_outside(text)[:-1]):
+        text = text[1:-1].strip()
+    return text
 
 
 def _parse_one(text: str) -> Source:
-    head, *pairs = re.split(r",(?=\s*[A-Za-z_]\w*\s*=)", text)
-    name, colon, path = head.partition(":")
-    name = name.strip()
+    name: str
+    given: dict[str, Any]
+    head, *pairs = _cut(text, OPTION)
+    call = CALL.fullmatch(head)
+    if call and _is_made_of_parts(call[1]):
+        name, given = call[1], {"parts": tuple(map(parse, _cut(call[2], COMMA)))}
+    else:
+        name, colon, path = head.partition(":")
+        name, given = name.strip(), {"path": path.strip()} if colon else {}
     cls = available().get(name)
     if cls is None:
         raise SpecificationError(f"no source is called {name!r}.{did_you_mean(name, available())} There are: "
                                  f"{', '.join(available())}; join two with +")
-    given: dict[str, Any] = {"path": path.strip()} if colon else {}
     for pair in pairs:
         key, _, value = pair.partition("=")
         given[key.strip()] = value.strip()
     return _make(name, cls, given)
 
 
+def _is_made_of_parts(name: str) -> bool:
+    return name in available() and "parts" in options(available()[name])
+
+
 def _make(name: str, cls: type, given: dict[str, Any]) -> Source:
     known = options(cls)
+    if "parts" in known and "parts" not in given:
+        raise SpecificationError(f"source {name!r} is made of others: write it as {name}(A,B), for instance "
+                                 f"{name}(glove,word2vec)")
     if "path" in given and ("path" not in known or not given["path"]):
         raise SpecificationError(f"source {name!r} " + (
             "needs a path after the colon" if "path" in known else f"takes no path, but was given {given['path']!r}"
         ))
     for key in given:
         if key not in known:
-            has = ", ".join(option for option in known if option != "path")
+            has = ", ".join(option for option in known if option not in ("path", "parts")) or "none"
             raise SpecificationError(f"source {name!r} has no option {key!r}.{did_you_mean(key, known)} It has: {has}")
     try:
         made: Source = TypeAdapter(cls).validate_python(given)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "missing":
+            raise SpecificationError(f"source {name!r} needs a path: {name}:PATH") from error
         where = f"option {first['loc'][0]}={first['input']}: " if first["loc"] else ""
         raise SpecificationError(f"source {name!r}: {where}{first['msg'].removeprefix('Value error, ')}") from error
     return made
-
-

@@ -9,7 +9,7 @@ from typing import Protocol
 from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization import WordTokenizer
-from embeddings.unknown import spellings
+from embeddings.unknown import DEFAULT_POLICY, UnknownPolicy
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class VectorRequest:
         tokenizer: cuts those texts into words.
         seed: decides everything random.
         dim: width for a source that has none of its own (``random``).
+        unknown: what will be tried for words that the source does not list.
+        trust_pickle: whether files that can run code when they are read (pickles) may be.
         progress: told how far long work has come.
     """
 
@@ -35,6 +37,8 @@ class VectorRequest:
     tokenizer: WordTokenizer = field(default_factory=WordTokenizer)
     seed: int = 1
     dim: int = 128
+    unknown: UnknownPolicy = DEFAULT_POLICY
+    trust_pickle: bool = False
     progress: Progress = silent
 
     def chooser(self) -> Callable[[str, int], bool]:
@@ -42,15 +46,20 @@ class VectorRequest:
 
         A wanted word may stand in the file in another spelling; further words are kept if text can produce them.
         """
-        if self.vocabulary is None:
+        if self.vocabulary is None or self.unknown.reads_all:
             return lambda _word, _row: True
-        wanted = {spelling for words in (self.vocabulary, self.also) for word in words for spelling in spellings(word)}
+        wanted = self.wanted()
         n_others, tokenizer = self.n_others, self.tokenizer
 
         def keep(word: str, row: int) -> bool:
             return word in wanted or (row < n_others and tokenizer.can_produce(tokenizer.fold(word)))
 
         return keep
+
+    def wanted(self) -> set[str]:
+        """Every form in which a source may list one of the words that matter."""
+        words = {*(self.vocabulary or ()), *self.also}
+        return words | {variant for word in words for variant, _ in self.unknown.variants(word)}
 
 
 class Source(Protocol):

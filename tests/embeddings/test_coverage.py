@@ -1,7 +1,7 @@
 import pytest
 
 from embeddings.coverage import measure_coverage
-from embeddings.unknown import is_known, spellings
+from embeddings.unknown import cases, is_known
 
 
 def test_shares_and_heaviest_misses():
@@ -27,5 +27,5 @@ def test_any_known_part_counts(why, known):
 
 
 def test_each_spelling_once():
-    assert list(spellings("paris")) == ["paris", "Paris", "PARIS"]
-    assert list(spellings("1st")) == ["1st", "1ST"]
+    assert list(cases("paris")) == ["paris", "Paris", "PARIS"]
+    assert list(cases("1st")) == ["1st", "1ST"]

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from embeddings import EmbeddingTable
+from embeddings.composition import NgramVectors
 from embeddings.errors import EmbeddingError, VectorFileError
-from embeddings.ngrams import NgramVectors
 
 
 def table(words=("cat", "Paris", "NATO"), dim=3, **more):
@@ -49,7 +49,7 @@ def test_a_drawn_row_is_not_the_source_knowing_another_spelling():
 def test_ngrams_give_a_word_outside_the_table_a_vector():
     ngrams = NgramVectors(np.ones((10, 3), np.float32), min_n=3, max_n=4)
     zeros = np.zeros((1, 3), np.float32)
-    found = EmbeddingTable(("cat",), zeros, ("exact",), "here", ngrams=(ngrams,)).lookup(["catty"])
+    found = EmbeddingTable(("cat",), zeros, ("exact",), "here", composer=ngrams).lookup(["catty"])
     assert found.provenance == ("subword",)
     assert found.vectors.tolist() == [[1, 1, 1]]
 
@@ -89,15 +89,15 @@ def test_scaling_is_recorded():
 )
 def test_save_and_load_lose_nothing(tmp_path_factory, words, vectors):
     path = tmp_path_factory.mktemp("table") / "embeddings.safetensors"
-    ngrams = NgramVectors(vectors, min_n=2, max_n=5, start=1)
+    ngrams = NgramVectors(vectors, min_n=2, max_n=5)
     provenance = tuple("exact" if i % 2 else "random" for i in range(len(words)))
-    made = EmbeddingTable(tuple(words), vectors[: len(words)], provenance, "a+b", ("scale=2",), (ngrams,))
+    made = EmbeddingTable(tuple(words), vectors[: len(words)], provenance, "a+b", ("scale=2",), ngrams)
     made.save(path)
     read = EmbeddingTable.load(path)
     assert (read.words, read.provenance, read.source, read.transforms) == (made.words, provenance, "a+b", ("scale=2",))
     assert read.vectors.tobytes() == made.vectors.tobytes()
-    assert read.ngrams[0].vectors.tobytes() == vectors.tobytes()
-    assert read.ngrams[0].describe() == ngrams.describe()
+    assert read.composer.vectors.tobytes() == vectors.tobytes()
+    assert read.composer.describe() == ngrams.describe()
 
 
 @pytest.mark.parametrize("broken", ["embeddings.safetensors", "embeddings.json"])
