@@ -82,10 +82,11 @@ class Concatenated:
         found = [part.compose(word) if part else None for part, _ in self.parts]
         if all(row is None for row in found):
             return None
-        return np.concatenate([
+        row: Vectors = np.concatenate([
             np.zeros(width, np.float32) if row is None else row
             for row, (_, width) in zip(found, self.parts, strict=True)
         ])
+        return row
 
     def describe(self) -> dict[str, Any]:
         """The parts, and their widths."""
