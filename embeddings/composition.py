@@ -136,7 +136,8 @@ class Mapped:
         rows = row[None]
         for one in self.maps:
             rows = one(rows)
-        return rows[0]
+        last: Vectors = rows[0]
+        return last
 
     def describe(self) -> dict[str, Any]:
         """The inner composer and the maps."""

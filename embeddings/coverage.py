@@ -20,6 +20,7 @@ class Coverage:
         tokens: share of the running words that the source knows, 0 to 1.
         misses: the unknown words that stand most often, with their counts.
         by_provenance: running words by the reason for which they have their vector.
+        types_by_provenance: distinct words by that reason.
     """
 
     n_types: int
@@ -28,6 +29,7 @@ class Coverage:
     tokens: float
     misses: tuple[tuple[str, int], ...]
     by_provenance: Mapping[str, int]
+    types_by_provenance: Mapping[str, int]
 
 
 def measure_coverage(
@@ -53,4 +55,5 @@ def measure_coverage(
         tokens=1 - misses.total() / n_tokens if n_tokens else 0.0,
         misses=tuple(sorted(misses.items(), key=lambda item: (-item[1], item[0]))[:N_MISSES]),
         by_provenance=dict(by_provenance.most_common()),
+        types_by_provenance=dict(Counter(reasons.values()).most_common()),
     )

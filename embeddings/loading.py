@@ -9,29 +9,37 @@ from embeddings.progress import Progress, silent
 from embeddings.sources import registry
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
+from embeddings.transforms import apply_transforms
+from embeddings.unknown import DEFAULT_POLICY, MISSING, ZERO, UnknownPolicy
 
 
 def load_vectors(
     path_or_specification: str | Path,
     vocabulary: Iterable[str] | None = None,
     *,
+    transforms: Iterable[str] = (),
+    unknown: UnknownPolicy = DEFAULT_POLICY,
     texts: Iterable[str] | None = None,
     seed: int = 1,
+    trust_pickle: bool = False,
     progress: Progress = silent,
 ) -> EmbeddingTable:
     """Load or train word vectors.
 
     Args:
-        path_or_specification: a text file of vectors, or a source such as ``glove``, ``word2vec,dim=200``,
+        path_or_specification: a file of vectors in any format, or a source such as ``glove``, ``word2vec,dim=200``,
             ``glove:vectors.txt+fasttext``.
         vocabulary: keep just these words; by default all that the source knows.
+        transforms: what is done to the vectors, in order: ``("all-but-the-top:2", "unit")``.
+        unknown: what is tried for words of the vocabulary that the source does not list.
         texts: what ``word2vec`` and ``fasttext`` learn from.
         seed: decides everything random.
+        trust_pickle: read files that can run code of their maker's when they are read.
         progress: called with what is being done and the share that is done.
 
     Returns:
-        A table; with a vocabulary, of those of its words that the source knows (in any spelling or by n-grams), in its
-        order.
+        A table; with a vocabulary, of those of its words that have a vector, in its order. If the policy ends in
+        ``zero``, all of them.
 
     Raises:
         EmbeddingError: if the specification, the file or the text is not in order.
@@ -44,9 +52,12 @@ def load_vectors(
     is_path = isinstance(path_or_specification, Path) or Path(path_or_specification).is_file()
     specification = f"glove:{path_or_specification}" if is_path else str(path_or_specification)
     words = None if vocabulary is None else dict.fromkeys(vocabulary, 1)
-    request = VectorRequest(vocabulary=words, texts=texts, seed=seed, progress=progress)
-    table = registry.load(specification, request)
+    request = VectorRequest(vocabulary=words, texts=texts, seed=seed, unknown=unknown, trust_pickle=trust_pickle,
+                            progress=progress)
+    table = apply_transforms(registry.load(specification, request), transforms, request)
     if words is None:
         return table
-    found = table.lookup(words)
-    return found.where(why != "missing" for why in found.provenance)
+    found = table.lookup(words, unknown)
+    if unknown.last == ZERO:
+        return found.filled(seed, ZERO)
+    return found.where(why != MISSING for why in found.provenance)

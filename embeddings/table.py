@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from embeddings.composition import Composer, mapped, read_composer
@@ -194,6 +196,21 @@ class EmbeddingTable:
         vectors[[why == MISSING for why in self.provenance]] = 0
         return replace(self, vectors=vectors, transforms=(*self.transforms, note),
                        composer=mapped(self.composer, one))
+
+    def weighted(self, weights: NDArray[np.floating[Any]], of_others: float, note: str) -> EmbeddingTable:
+        """Multiply each word's vector by a weight of its own.
+
+        Args:
+            weights: one a row. *Shape:* ``(n_words,)``.
+            of_others: the weight of words composed later.
+            note: recorded in ``transforms``.
+        """
+        return replace(
+            self,
+            vectors=(self.vectors * weights[:, None]).astype(np.float32),
+            transforms=(*self.transforms, note),
+            composer=mapped(self.composer, Affine.scale(of_others, self.dim)),
+        )
 
     def scaled(self, factor: float) -> EmbeddingTable:
         """Multiply every vector, those composed later too; recorded in ``transforms``."""

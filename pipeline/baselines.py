@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization import WordTokenizer
-from embeddings.unknown import MISSING
+from embeddings.unknown import DEFAULT_POLICY, MISSING, UnknownPolicy
 
 
 def majority(labels: Sequence[str], n: int) -> list[str]:
@@ -35,15 +35,18 @@ class MeanVectors:
     Args:
         table: word vectors.
         tokenizer: text to words.
+        policy: what is tried for words that the table does not list.
     """
 
-    def __init__(self, table: EmbeddingTable, tokenizer: WordTokenizer) -> None:
-        self.table, self.tokenizer = table, tokenizer
+    def __init__(
+        self, table: EmbeddingTable, tokenizer: WordTokenizer, policy: UnknownPolicy = DEFAULT_POLICY
+    ) -> None:
+        self.table, self.tokenizer, self.policy = table, tokenizer, policy
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Give each text its mean. *Shape:* ``(n_texts, dim)``, float32; zeros for a text without known words."""
         counts = [self.tokenizer.count([text]) for text in texts]
-        found = self.table.lookup(dict.fromkeys(word for count in counts for word in count))
+        found = self.table.lookup(dict.fromkeys(word for count in counts for word in count), self.policy)
         found = found.where(why != MISSING for why in found.provenance)
         means = np.zeros((len(texts), self.table.dim), dtype=np.float32)
         for row, count in enumerate(counts):

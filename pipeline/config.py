@@ -12,6 +12,7 @@ import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
 from embeddings.suggest import nearest
+from embeddings.unknown import DEFAULT_POLICY
 from pipeline.errors import ConfigError
 from transformer.config import EmbeddingConfig, ModelConfig, TrainingConfig, option, require
 
@@ -46,7 +47,11 @@ class RunConfig:
     """Everything that decides a run, but for the folder it is written to."""
 
     task: str = option("classification", "what is learned; there is: classification")
-    source: str = option("glove", "word vectors: random, word2vec, fasttext, glove, glove:FILE, or A+B")
+    source: str = option("glove", "word vectors: random, word2vec, fasttext, glove, file:FILE, hf:FOLDER, A+B, ...")
+    transforms: tuple[str, ...] = option((), "what is done to them, in this order: standardize, unit, pca:50, ...")
+    unknown: tuple[str, ...] = option(DEFAULT_POLICY.steps, "what a word that the source lacks gets, tried in this "
+                                      "order: case, digits, subword, spelling; then random or zero")
+    trust_pickle: bool = option(False, "read vector files that can run code of their maker's when they are read")
     corpus: tuple[str, ...] = option((), "text that word2vec and fasttext learn from; [] takes the data's own")
     seed: int = option(1, "decides splits, data order, initialisation, dropout and word-vector training")
     data: DataConfig = field(default_factory=DataConfig)
@@ -162,9 +167,14 @@ def commented_toml() -> str:
         if head != section:
             section = head
             lines += ["", f"[{section}]"]
-        value = tomli_w.dumps({name: item.default}).strip()
-        lines += [f"# {item.metadata['help']}", value]
+        lines += [f"# {item.metadata['help']}", _on_a_line(name, item.default)]
     return "\n".join(lines) + "\n"
+
+
+def _on_a_line(name: str, value: Any) -> str:
+    if isinstance(value, tuple):  # the library would put each entry on a line of its own
+        return f"{name} = [{', '.join(tomli_w.dumps({'': entry}).partition(' = ')[2].strip() for entry in value)}]"
+    return tomli_w.dumps({name: value}).strip()
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -15,7 +15,8 @@ from embeddings.sources import registry
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization import WordTokenizer
-from embeddings.unknown import MISSING, is_known
+from embeddings.transforms import apply_transforms
+from embeddings.unknown import MISSING, UnknownPolicy, is_known, parse_policy
 from pipeline.config import RunConfig
 from pipeline.errors import DataError
 
@@ -72,6 +73,7 @@ def prepare_vectors(
     vocabulary = {word: count for word, count in _by_frequency(counts) if count >= config.data.min_count}
     if not vocabulary:
         raise DataError(f"{config.data.path}: no word stands {config.data.min_count} times in the training texts")
+    policy = parse_policy(config.unknown)
     request = VectorRequest(
         vocabulary=vocabulary,
         also=cutter.count(held_out).keys(),
@@ -80,29 +82,33 @@ def prepare_vectors(
         tokenizer=cutter,
         seed=config.seed,
         dim=config.model.d_model,
+        unknown=policy,
+        trust_pickle=config.trust_pickle,
         progress=progress,
     )
-    known = registry.load(config.source, request)
-    start = known.lookup(vocabulary).filled(config.seed)
+    known = apply_transforms(registry.load(config.source, request), config.transforms, request)
+    start = known.lookup(vocabulary, policy).filled(config.seed, policy.last)
     table = start.followed_by(known)
     log.info("%s: %d words of the training text, %d more kept", config.source, len(start), len(table) - len(start))
     return StageOne(
         tokenizer=cutter.with_vocabulary(vocabulary),
         table=table,
-        coverage={"train": _coverage(table, counts), "test": _coverage(table, cutter.count(test))},
+        coverage={"train": _coverage(table, counts, policy), "test": _coverage(table, cutter.count(test), policy)},
     )
 
 
-def unseen_words(tokenizer: WordTokenizer, table: EmbeddingTable, texts: Iterable[str]) -> EmbeddingTable:
-    """The words of the texts that were not trained on but have a vector: listed by the source, or from its n-grams."""
+def unseen_words(
+    tokenizer: WordTokenizer, table: EmbeddingTable, texts: Iterable[str], policy: UnknownPolicy
+) -> EmbeddingTable:
+    """The words of the texts that were not trained on but that the policy finds a vector for."""
     trained = set(tokenizer.vocabulary())
     words = [word for word in dict.fromkeys(tokenizer.count(texts)) if word not in trained]
-    found = table.lookup(words)
+    found = table.lookup(words, policy)
     return found.where(why != MISSING for why in found.provenance)
 
 
-def _coverage(table: EmbeddingTable, counts: Counter[str]) -> Coverage:
-    found = table.lookup(counts)
+def _coverage(table: EmbeddingTable, counts: Counter[str], policy: UnknownPolicy) -> Coverage:
+    found = table.lookup(counts, policy)
     reasons = dict(zip(found.words, found.provenance, strict=True))
     return measure_coverage(counts, reasons.__getitem__, is_known)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization import WordTokenizer
+from embeddings.unknown import parse_policy
 from pipeline.config import RunConfig
 from pipeline.data.batching import by_length, pad
 from pipeline.data.datasets import Example
@@ -86,7 +87,7 @@ class TrainedRun:
         Returns:
             A tokenizer that numbers those words too.
         """
-        unseen = unseen_words(self.tokenizer, self.table, texts)
+        unseen = unseen_words(self.tokenizer, self.table, texts, parse_policy(self.config.unknown))
         self.model.encoder.embedding.extend(unseen)
         return self.tokenizer.with_vocabulary([*self.tokenizer.vocabulary()[N_SPECIAL:], *unseen.words])
 

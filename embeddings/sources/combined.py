@@ -51,8 +51,7 @@ def concatenate(
     Raises:
         EmbeddingError: if a table is empty or constant, so that it has no scale.
     """
-    common = set(vocabulary) if vocabulary is not None else None
-    scaled = [table.scaled(1 / _spread(table, common)) for table in tables]
+    scaled = to_one_scale(tables, vocabulary)
     words = tuple(dict.fromkeys(word for table in scaled for word in table.words))
     found = [table.lookup(words) for table in scaled]
     composers = tuple((table.composer, table.dim) for table in scaled)
@@ -64,6 +63,12 @@ def concatenate(
         transforms=tuple(f"{table.source}: {done}" for table in scaled for done in table.transforms),
         composer=Concatenated(composers) if any(composer for composer, _ in composers) else None,
     )
+
+
+def to_one_scale(tables: Sequence[EmbeddingTable], vocabulary: Iterable[str] | None) -> list[EmbeddingTable]:
+    """Divide each table by the spread of its entries over the vocabulary's words, so that all have spread 1."""
+    common = set(vocabulary) if vocabulary is not None else None
+    return [table.scaled(1 / _spread(table, common)) for table in tables]
 
 
 def _spread(table: EmbeddingTable, common: set[str] | None) -> float:

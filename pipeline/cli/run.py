@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 KEYS = {
     "data": "data.path", "source": "source", "task": "task", "corpus": "corpus", "seed": "seed",
     "epochs": "training.epochs", "limit_train": "data.limit_train", "text_column": "data.text_column",
-    "label_column": "data.label_column",
+    "label_column": "data.label_column", "transform": "transforms", "unknown": "unknown",
+    "trust_pickle": "trust_pickle",
 }
 
 N_MISSES = 8  # heaviest misses shown; the report has more
@@ -31,6 +32,14 @@ N_MISSES = 8  # heaviest misses shown; the report has more
 @click.option("--source", metavar="SPEC",
               help="Word vectors: random, word2vec, fasttext, glove, glove:FILE, or A+B. `vecformer sources` lists "
                    "them with their options.")
+@click.option("--transform", multiple=True, metavar="T",
+              help="What is done to the vectors, such as standardize, all-but-the-top:2, pca:100. May be repeated; "
+                   "applied in the order given. `vecformer sources` lists them.")
+@click.option("--unknown", metavar="STEPS",
+              help="What a word that the source lacks gets, with commas: case,digits,subword,spelling, then random or "
+                   "zero.")
+@click.option("--trust-pickle", is_flag=True, default=None,
+              help="Read vector files that can run code of their maker's (pickles): only if you know who that is.")
 @click.option("--task", metavar="NAME", help="What to learn: classification.")
 @click.option("--corpus", multiple=True, metavar="PATH",
               help="Text (plain, gzip, a folder) that word2vec and fasttext learn from instead of the data's own. May "
@@ -65,7 +74,8 @@ def run_command(
     from pipeline.config import parse_assignment, resolve
     from pipeline.progress import bars
 
-    given = [(KEYS[name], list(value) if name == "corpus" else value)
+    lists = {"corpus": list, "transform": list, "unknown": lambda steps: steps.split(",")}
+    given = [(KEYS[name], lists.get(name, lambda same: same)(value))
              for name, value in options.items() if value not in (None, ())]
     resolved = resolve(config, [*given, *map(parse_assignment, assignments)])
     with bars(quiet=quiet) as progress:

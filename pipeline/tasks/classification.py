@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization import WordTokenizer
+from embeddings.unknown import parse_policy
 from pipeline import baselines
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.batching import Batch, pad
@@ -109,7 +110,7 @@ class Classification:
             "majority": baselines.majority(labels, len(test)),
             "tfidf+logreg": baselines.tfidf(train, labels, test),
         }
-        vectors = baselines.MeanVectors(table, tokenizer)
+        vectors = baselines.MeanVectors(table, tokenizer, parse_policy(config.unknown))
         guesses |= baselines.on_mean_vectors(vectors(train), labels, vectors(test))
         return {name: label_measures(gold, guessed) for name, guessed in guesses.items()}
 

@@ -13,6 +13,7 @@ def test_shares_and_heaviest_misses():
     assert coverage.tokens == pytest.approx(8 / 12)
     assert coverage.misses == (("brr", 3), ("zyx", 1))
     assert coverage.by_provenance == {"exact": 6, "random": 3, "folded": 2, "missing": 1}
+    assert coverage.types_by_provenance == {"exact": 1, "folded": 1, "missing": 1, "random": 1}
 
 
 def test_no_text_is_covered_by_nothing():

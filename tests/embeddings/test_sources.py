@@ -15,8 +15,8 @@ TEXTS = ["the cat sat on the mat", "a dog lay on the rug", "the dog and the cat 
 
 
 def test_the_sources_there_are():
-    assert list(registry.available()) == ["fasttext", "glove", "random", "word2vec"]
-    assert all(registry.describe().values())
+    assert list(registry.available()) == ["average", "fasttext", "glove", "random", "word2vec"]
+    assert all(cls.__doc__ for cls in registry.available().values())
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,8 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, support, glove_run):
 
 
 @pytest.mark.parametrize("source", ["random", "word2vec,dim=16,epochs=2", "glove+word2vec,dim=16,epochs=2",
-                                    "fasttext,dim=16,epochs=2,buckets=1000"])
+                                    "fasttext,dim=16,epochs=2,buckets=1000", "average(glove,word2vec,dim=16,epochs=2)",
+                                    "random,init=covariance:glove"])
 def test_every_source_runs_twice_alike_and_another_seed_differs(tmp_path, support, source):
     first, again, other = (
         run(config(support, source=source, seed=seed, training={"epochs": 1}), tmp_path / name)
@@ -69,6 +70,23 @@ def test_every_source_runs_twice_alike_and_another_seed_differs(tmp_path, suppor
     )
     weights = [(made.path / "model.safetensors").read_bytes() for made in (first, again, other)]
     assert weights[0] == weights[1] != weights[2]
+
+
+def test_transforms_and_the_policy_for_unknown_words_are_applied_and_kept(tmp_path, support):
+    asked = {"source": "fasttext,dim=16,epochs=2,buckets=1000", "transforms": ["center", "pca:8", "unit"]}
+    made = run(config(support, **asked, training={"epochs": 1}), tmp_path / "made")
+    table = EmbeddingTable.load(made.path / "embeddings.safetensors")
+    assert made.metrics["transforms"] == list(table.transforms) == ["center", "pca:8", "unit"]
+    assert table.dim == 8
+    exact = [why == "exact" for why in table.provenance]
+    assert (table.vectors[exact] ** 2).sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert (table.lookup(["parcelish"]).vectors ** 2).sum() == pytest.approx(1, abs=1e-5)
+
+    zero = run(config(support, unknown=["zero"], source="glove", training={"epochs": 1}), tmp_path / "zero")
+    detail = zero.metrics["coverage"]["detail"]["test"]
+    assert sum(detail["types_by_provenance"].values()) == detail["n_types"]
+    assert set(detail["by_provenance"]) <= {"exact", "zero", "missing"}
+    assert load_run(zero.path).predict(["parcel"])
 
 
 def test_a_loaded_run_predicts_as_it_did(glove_run, support):

@@ -55,6 +55,26 @@ def test_examples_stand_on_lines_of_their_own(name):
     assert not any("\\b" in line or "\b" in line for line in lines)
 
 
+def test_transforms_and_policy_by_option(tmp_path, support):
+    out = tmp_path / "run"
+    done = call("run", "--data", support, "--source", "glove", "--transform", "center", "--transform", "unit",
+                "--unknown", "case,zero", "--epochs", 1, "--out", out)
+    assert done.exit_code == 0, done.output
+    text = (out / "config.toml").read_text()
+    assert json.loads((out / "metrics.json").read_text())["transforms"] == ["center", "unit"]
+    assert "trust_pickle = false" in text
+    for wrong, told in (("--transform", "no transform is called 'cat'"), ("--unknown", "is called 'cat'")):
+        refused = call("run", "--data", support, wrong, "cat", "--out", tmp_path / "none")
+        assert refused.exit_code == 2
+        assert told in refused.output
+
+
+def test_sources_and_transforms_are_listed():
+    listed = call("sources").output
+    for name in ("average(A,B)", "glove:PATH", "pca:DIM", "all-but-the-top:DIRECTIONS"):
+        assert name in listed
+
+
 def test_a_wrong_command_is_told_the_right_one():
     result = call("predcit")
     assert result.exit_code == 2
