@@ -1,7 +1,7 @@
 """How a word that a table does not list gets a vector: from character n-grams, through whatever was done to the table.
 
-A composer is a small tree of values, saved with its table: n-gram vectors at the leaves, concatenation, averages and
-row maps above them.
+A composer is a small tree of values, saved with its table: the vectors of n-grams or of a checkpoint's tokens at the
+leaves, concatenation, averages and row maps above them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.rowmaps import RowMap, Vectors, row_map
+from embeddings.subwords import SubwordVectors
 
 
 class Composer(Protocol):
@@ -170,6 +171,8 @@ def read_composer(described: Mapping[str, Any] | None, tensors: Mapping[str, NDA
     kind = described["kind"]
     if kind == "ngrams":
         return NgramVectors(tensors["vectors"], min_n=described["min_n"], max_n=described["max_n"])
+    if kind == "subwords":
+        return SubwordVectors.read(described, tensors["vectors"])
     if kind == "mapped":
         inner = read_composer(described["inner"], _below(tensors, "inner."))
         assert inner is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from embeddings.formats.archives import names_a_file
 from embeddings.progress import Progress, silent
 from embeddings.sources import registry
 from embeddings.sources.request import VectorRequest
@@ -49,8 +50,8 @@ def load_vectors(
         >>> table.vectors.shape
         (2, 50)
     """
-    is_path = isinstance(path_or_specification, Path) or Path(path_or_specification).is_file()
-    specification = f"glove:{path_or_specification}" if is_path else str(path_or_specification)
+    is_path = isinstance(path_or_specification, Path) or names_a_file(path_or_specification)
+    specification = f"file:{path_or_specification}" if is_path else str(path_or_specification)
     words = None if vocabulary is None else dict.fromkeys(vocabulary, 1)
     request = VectorRequest(vocabulary=words, texts=texts, seed=seed, unknown=unknown, trust_pickle=trust_pickle,
                             progress=progress)

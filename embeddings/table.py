@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
-from embeddings.composition import Composer, mapped, read_composer
-from embeddings.errors import EmbeddingError, VectorFileError
+from embeddings.composition import Composer, mapped
+from embeddings.errors import EmbeddingError
+from embeddings.formats.native import SavedTable, read_saved, write_saved
 from embeddings.rowmaps import Affine, RowMap, Vectors
 from embeddings.unknown import (
     DEFAULT_POLICY,
@@ -116,9 +115,11 @@ class EmbeddingTable:
             if row < 0:
                 why = self._composed(word, policy, vectors[place])
             provenance.append(why)
-        places, chosen = np.flatnonzero(np.array(rows) >= 0), [row for row in rows if row >= 0]
-        if chosen:
-            vectors[places] = self.vectors[chosen]
+        listed = np.array(rows, dtype=np.intp)
+        if rows and listed.min() >= 0:
+            vectors = self.vectors[listed]
+        else:
+            vectors[listed >= 0] = self.vectors[listed[listed >= 0]]
         return replace(self, words=words, vectors=vectors, provenance=tuple(provenance))
 
     def _listed(self, word: str, policy: UnknownPolicy) -> tuple[int, str]:
@@ -154,6 +155,8 @@ class EmbeddingTable:
     def where(self, keep: Iterable[bool]) -> EmbeddingTable:
         """Keep the rows whose entry in ``keep`` is true."""
         rows = np.flatnonzero(np.fromiter(keep, dtype=bool, count=len(self)))
+        if len(rows) == len(self):
+            return self
         return replace(
             self,
             words=tuple(self.words[row] for row in rows),
@@ -218,48 +221,15 @@ class EmbeddingTable:
 
     def save(self, path: Path) -> None:
         """Write the vectors to ``path`` (safetensors) and everything else, readable, to the ``.json`` beside it."""
-        tensors = {"vectors": np.ascontiguousarray(self.vectors)}
-        if self.composer is not None:
-            tensors |= {f"composer.{name}": np.ascontiguousarray(array)
-                        for name, array in self.composer.tensors().items()}
-        reasons = sorted(set(self.provenance))
-        code = {why: number for number, why in enumerate(reasons)}
-        tensors["provenance"] = np.array([code[why] for why in self.provenance], dtype=np.uint8)
-        save_file(tensors, path)
-        described = {
-            "source": self.source,
-            "transforms": self.transforms,
-            "dim": self.dim,
-            "n_words": len(self),
-            "provenance": reasons,
-            "composer": self.composer.describe() if self.composer is not None else None,
-            "words": self.words,
-        }
-        path.with_suffix(".json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+        write_saved(path, SavedTable(
+            self.words, self.vectors, self.provenance, self.source, self.transforms, self.composer
+        ))
 
     @classmethod
     def load(cls, path: Path) -> EmbeddingTable:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote; the vectors stay in the file, mapped into memory.
 
         Raises:
             VectorFileError: if either of the two files is missing or does not fit the other.
         """
-        try:
-            described = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            tensors = load_file(path)
-            reasons = described["provenance"]
-            return cls(
-                words=tuple(described["words"]),
-                vectors=tensors["vectors"],
-                provenance=tuple(reasons[code] for code in tensors["provenance"]),
-                source=described["source"],
-                transforms=tuple(described["transforms"]),
-                composer=read_composer(described["composer"], {
-                    name.removeprefix("composer."): array
-                    for name, array in tensors.items() if name.startswith("composer.")
-                }),
-            )
-        except EmbeddingError:
-            raise
-        except Exception as error:
-            raise VectorFileError(f"{path}: not a table of word vectors saved by vecformer ({error})") from error
+        return cls(*read_saved(path))

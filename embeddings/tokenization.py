@@ -2,61 +2,124 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from pydantic import TypeAdapter
+from tokenizers import PreTokenizedString, Tokenizer, models
 
+from embeddings.chinese import han_cutter
 from embeddings.errors import EmbeddingError
+from embeddings.wordrule import BELONGING, FOREIGN, HAN, PLAIN, WordRule, word_pattern
 
 PAD, UNK = "<pad>", "<unk>"
 PAD_ID, UNK_ID = 0, 1
 SPECIAL_WORDS = (PAD, UNK)
-
-# In order: a character of a script written without spaces; a number; a word, with the English endings that vector
-# files list by themselves ("do n't", "company 's"); any other visible character.
-WORD = (
-    r"[\p{Han}\p{Hiragana}\p{Katakana}]"
-    r"|\d+(?:[.,]\d+)*"
-    r"|\w+?(?=n't\b)|n't\b|'(?:s|m|d|ll|re|ve)\b"
-    r"|\w+"
-    r"|[^\w\s]"
-)
+OURS = "vecformer"  # what we add to the file's "model", where the library reads past it
 
 
-def _build(words: Sequence[str], *, lowercase: bool) -> Tokenizer:
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNK))
-    steps = [normalizers.NFC(), normalizers.Replace("’", "'")]
-    tokenizer.normalizer = normalizers.Sequence(steps + [normalizers.Lowercase()] * lowercase)
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
-    return tokenizer
+class Span(NamedTuple):
+    """A word and where it stands in the text as it was given, in characters: ``text[start:end]``."""
+
+    word: str
+    start: int
+    end: int
 
 
 class WordTokenizer:
     """Cuts text into words and punctuation, in any script, and numbers those it knows.
 
     The ids 0 and 1 are padding and the unknown word; text can never produce their names ``<pad>`` and ``<unk>``,
-    because the brackets are cut off as punctuation.
+    because the brackets are cut off as punctuation. How text is cut: :mod:`embeddings.wordrule`.
 
     Args:
-        words: the vocabulary in the order of its ids, without the two special words.
+        words: the vocabulary in the order of its ids, without the two special words; a mapping gives how often each
+            stands in the text as well.
         lowercase: fold case.
+        strip_accents: take the accents off Latin, Greek and Cyrillic letters.
+        fold_digits: turn every digit into 0.
+        han: cut Chinese into ``characters``, or into ``words`` with the extra ``zh``.
+
+    Attributes:
+        counts: how often each word of the vocabulary stands in the text; None if that is not known.
+
+    Raises:
+        EmbeddingError: if Chinese is to be cut into words and jieba is not installed.
     """
 
-    def __init__(self, words: Iterable[str] = (), *, lowercase: bool = True) -> None:
-        self._tokenizer = _build([*SPECIAL_WORDS, *words], lowercase=lowercase)
-        self.lowercase = lowercase
+    def __init__(
+        self, words: Iterable[str] = (), *, lowercase: bool = True, strip_accents: bool = False,
+        fold_digits: bool = False, han: Literal["characters", "words"] = "characters",
+    ) -> None:
+        rule = WordRule(lowercase=lowercase, strip_accents=strip_accents, fold_digits=fold_digits, han=han)
+        counts = dict(words) if isinstance(words, Mapping) else None
+        vocabulary = {word: i for i, word in enumerate((*SPECIAL_WORDS, *words))}
+        tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
+        tokenizer.normalizer, tokenizer.pre_tokenizer = rule.normalizer(), rule.pre_tokenizer()
+        self._set_up(tokenizer, rule, counts)
+
+    def _set_up(self, tokenizer: Tokenizer, rule: WordRule, counts: dict[str, int] | None) -> None:
+        self._tokenizer, self._rule, self.counts = tokenizer, rule, counts
+        self._normalizer, self._pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
+        self._cut_han = han_cutter() if rule.han == "words" else None
+        # A file from before this rule brings one of its own, which PLAIN need not agree with.
+        self._is_ours = word_pattern(rule.han) in _pattern(tokenizer)
 
     def __len__(self) -> int:
         return int(self._tokenizer.get_vocab_size())
 
+    @property
+    def lowercase(self) -> bool:
+        """Whether case is folded."""
+        return self._rule.lowercase
+
     def words(self, text: str) -> list[str]:
         """Cut a text into words, known or not."""
-        folded = self._tokenizer.normalizer.normalize_str(text)
-        return [word for word, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(folded)]
+        if not self._is_ours:
+            return self._cut(text)
+        if text.isascii():
+            return PLAIN.findall(self._rule.fold_plain(text))
+        words: list[str] = []
+        end = 0
+        while foreign := FOREIGN.search(text, end):  # from space to space, which no word holds, so that nothing is torn
+            start = text.rfind(" ", end, foreign.start()) + 1 or end
+            words += PLAIN.findall(self._rule.fold_plain(text[end:start]))
+            end = text.find(" ", foreign.end())
+            if end < 0:
+                return words + self._cut(text[start:])
+            words += self._cut(text[start:end])
+        return words + PLAIN.findall(self._rule.fold_plain(text[end:]))
+
+    def _cut(self, text: str) -> list[str]:
+        """Cut a text of any characters by the library's rule."""
+        words = [word for word, _ in self._pre_tokenizer.pre_tokenize_str(self._folded(text))]
+        if self._cut_han is None:
+            return words
+        return [part for word in words for part in self._parts(word)]
+
+    def spans(self, text: str) -> list[Span]:
+        """Cut a text into words, each with its place in the text as it was given.
+
+        A place is in characters (code points); ``fold(text[start:end])`` is the word, whatever folding and composition
+        (NFC) did to it.
+        """
+        if self._is_ours and text.isascii():
+            return [Span(match[0], *match.span()) for match in PLAIN.finditer(self._rule.fold_plain(text))]
+        cut = PreTokenizedString(_sound(text))
+        cut.normalize(self._normalizer.normalize)
+        self._pre_tokenizer.pre_tokenize(cut)
+        if self._cut_han is not None:
+            cut.split(self._split_han)
+        found = [(word, place) for word, place, _ in cut.get_splits("original", "char")]
+        following = [start for _, (start, _) in found[1:]] + [len(text)]
+        return [Span(word, start, _end(text, end, limit))
+                for (word, (start, end)), limit in zip(found, following, strict=False)]
 
     def count(self, texts: Iterable[str]) -> Counter[str]:
         """How often each word stands in the texts."""
@@ -66,8 +129,8 @@ class WordTokenizer:
         return counts
 
     def fold(self, word: str) -> str:
-        """The word as the vocabulary has it: in lower case, if case is folded."""
-        return word.lower() if self.lowercase else word
+        """The word as the vocabulary has it: in lower case, if case is folded; likewise accents and digits."""
+        return self._rule.fold_plain(word) if self._is_ours and word.isascii() else self._folded(word)
 
     def can_produce(self, word: str) -> bool:
         """Whether some text yields exactly this word (none yields ``new-york`` or, where case is folded, ``Paris``)."""
@@ -85,8 +148,13 @@ class WordTokenizer:
         Returns:
             For each text its ids, int32. *Shape:* ``(n_words,)``.
         """
-        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(encoding.ids[:max_length], dtype=np.int32) for encoding in encodings]
+        if self._cut_han is not None:
+            number = self._tokenizer.get_vocab()
+            ids = ([number.get(word, UNK_ID) for word in self.words(text)] for text in texts)
+        else:
+            encodings = self._tokenizer.encode_batch_fast([_sound(text) for text in texts], add_special_tokens=False)
+            ids = (encoding.ids for encoding in encodings)
+        return [np.array(numbers[:max_length], dtype=np.int32) for numbers in ids]
 
     def vocabulary(self) -> tuple[str, ...]:
         """Every word in the order of its id, the two special words first."""
@@ -94,25 +162,81 @@ class WordTokenizer:
         return tuple(sorted(ids, key=ids.__getitem__))
 
     def with_vocabulary(self, words: Iterable[str]) -> WordTokenizer:
-        """Cut text as this tokenizer does, with another vocabulary."""
-        return WordTokenizer(words, lowercase=self.lowercase)
+        """Cut text as this tokenizer does, with another vocabulary (a mapping brings its counts along)."""
+        made = WordTokenizer(words, **asdict(self._rule))
+        if not self._is_ours:
+            made._tokenizer.normalizer, made._tokenizer.pre_tokenizer = self._normalizer, self._pre_tokenizer
+            made._set_up(made._tokenizer, self._rule, made.counts)
+        return made
 
     def save(self, path: Path) -> None:
-        """Write ``tokenizer.json``, in the format of the ``tokenizers`` library."""
-        path.write_text(self._tokenizer.to_str(pretty=False), encoding="utf-8")
+        """Write ``tokenizer.json``, in the format of the ``tokenizers`` library, which reads it too.
+
+        The options and the counts stand in its ``model`` under ``vecformer``.
+        """
+        described = json.loads(self._tokenizer.to_str(pretty=False))
+        counts = None if self.counts is None else list(self.counts.values())
+        described["model"][OURS] = {**asdict(self._rule), "counts": counts}
+        path.write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> WordTokenizer:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote, in this version or in an earlier one.
 
         Raises:
-            EmbeddingError: if the file is missing or is not a tokenizer.
+            EmbeddingError: if the file is missing or is not a tokenizer of words.
         """
         try:
-            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            tokenizer = Tokenizer.from_str(text)
+            if tuple(map(tokenizer.token_to_id, SPECIAL_WORDS)) != (PAD_ID, UNK_ID):
+                raise ValueError(f"the words 0 and 1 must be {PAD} and {UNK}")
+            stored = json.loads(text)["model"].get(OURS)
+            counts = stored.pop("counts") if stored else None
+            rule = TypeAdapter(WordRule).validate_python(
+                stored or {"lowercase": tokenizer.normalizer.normalize_str("A") == "a"}
+            )
+            loaded = cls.__new__(cls)
+            loaded._set_up(tokenizer, rule, None)
+            if counts is not None:
+                loaded.counts = dict(zip(loaded.vocabulary()[len(SPECIAL_WORDS):], map(int, counts), strict=True))
+            return loaded
+        except EmbeddingError:
+            raise
         except Exception as error:  # the library raises bare Exception
-            raise EmbeddingError(f"{path}: not a tokenizer.json ({error})") from error
-        loaded = cls.__new__(cls)
-        loaded._tokenizer = tokenizer
-        loaded.lowercase = tokenizer.normalizer.normalize_str("A") == "a"
-        return loaded
+            raise EmbeddingError(f"{path}: not a tokenizer.json of words ({error})") from error
+
+    def _folded(self, text: str) -> str:
+        folded: str = self._normalizer.normalize_str(_sound(text))
+        return folded
+
+    def _parts(self, word: str) -> list[str]:
+        return self._cut_han(word) if self._cut_han and len(word) > 1 and HAN.match(word) else [word]
+
+    def _split_han(self, _number: int, piece: Any) -> list[Any]:
+        """Cut one piece (a ``NormalizedString``, which remembers its place) as :meth:`_parts` cuts a word."""
+        pieces, start = [], 0
+        for part in self._parts(piece.normalized):
+            pieces.append(piece[start : start + len(part)])
+            start += len(part)
+        return pieces
+
+
+def _sound(text: str) -> str:
+    """Put a question mark in place of each half of a surrogate pair, which no encoding can write."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="replace").decode()
+    return text
+
+
+def _end(text: str, end: int, limit: int) -> int:
+    """Where a word really ends: the library forgets the accents at its end that went into a composed character."""
+    match = BELONGING.match(text, end, limit)
+    return match.end() if match else end
+
+
+def _pattern(tokenizer: Tokenizer) -> list[str]:
+    described = json.loads(tokenizer.to_str())["pre_tokenizer"]
+    return [described["pattern"].get("Regex")] if described and described["type"] == "Split" else []

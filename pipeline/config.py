@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
@@ -30,7 +30,11 @@ class DataConfig:
     test_share: float = option(0.25, "share of a single file that is held out for the test")
     dev_share: float = option(0.1, "share of the labelled set aside for early stopping, if there is no dev file")
     lowercase: bool = option(True, "fold case")
+    strip_accents: bool = option(False, "take the accents off letters")
+    fold_digits: bool = option(False, "turn every digit into 0")
+    han: Literal["characters", "words"] = option("characters", "cut Chinese into characters or words (extra zh)")
     min_count: int = option(1, "rarer words of the training examples get no row of their own")
+    max_words: int = option(0, "keep no more words of the training examples than this, the most frequent; 0 keeps all")
     unseen_words: int = option(400_000, "words outside the training examples whose vectors are kept with the run")
 
     def __post_init__(self) -> None:
@@ -39,6 +43,7 @@ class DataConfig:
         require(0 < self.test_share < 1, f"data.test_share must be between 0 and 1, not {self.test_share}")
         require(0 <= self.dev_share < 1, f"data.dev_share must be from 0 to below 1, not {self.dev_share}")
         require(self.min_count >= 1, f"data.min_count must be 1 or more, not {self.min_count}")
+        require(self.max_words >= 0, f"data.max_words must be 0 (all) or more, not {self.max_words}")
         require(self.unseen_words >= 0, f"data.unseen_words must be 0 or more, not {self.unseen_words}")
 
 

@@ -17,6 +17,7 @@ from embeddings.table import EmbeddingTable
 from embeddings.tokenization import WordTokenizer
 from embeddings.transforms import apply_transforms
 from embeddings.unknown import MISSING, UnknownPolicy, is_known, parse_policy
+from embeddings.vocabulary import vocabulary_of
 from pipeline.config import RunConfig
 from pipeline.errors import DataError
 
@@ -68,16 +69,18 @@ def prepare_vectors(
         DataError: if the training texts hold no words.
         EmbeddingError: if the source is not in order.
     """
-    cutter = WordTokenizer(lowercase=config.data.lowercase)
+    data = config.data
+    cutter = WordTokenizer(lowercase=data.lowercase, strip_accents=data.strip_accents, fold_digits=data.fold_digits,
+                           han=data.han)
     counts = cutter.count(train)
-    vocabulary = {word: count for word, count in _by_frequency(counts) if count >= config.data.min_count}
+    vocabulary = vocabulary_of(counts, min_count=data.min_count, max_words=data.max_words or None)
     if not vocabulary:
-        raise DataError(f"{config.data.path}: no word stands {config.data.min_count} times in the training texts")
+        raise DataError(f"{data.path}: no word stands {data.min_count} times in the training texts")
     policy = parse_policy(config.unknown)
     request = VectorRequest(
         vocabulary=vocabulary,
         also=cutter.count(held_out).keys(),
-        n_others=config.data.unseen_words,
+        n_others=data.unseen_words,
         texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else [*train, *unlabelled],
         tokenizer=cutter,
         seed=config.seed,
@@ -111,7 +114,3 @@ def _coverage(table: EmbeddingTable, counts: Counter[str], policy: UnknownPolicy
     found = table.lookup(counts, policy)
     reasons = dict(zip(found.words, found.provenance, strict=True))
     return measure_coverage(counts, reasons.__getitem__, is_known)
-
-
-def _by_frequency(counts: Counter[str]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

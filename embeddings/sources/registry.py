@@ -10,42 +10,20 @@ The grammar: ``A+B`` joins; a source is ``name[:path][,key=value…]`` or, if it
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
-from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
-import embeddings.sources
 from embeddings.errors import SpecificationError
+from embeddings.registry import Registry
 from embeddings.sources.request import Source, VectorRequest
 from embeddings.specification import COMMA, OPTION, build, cut, options, split_options, unwrapped
-from embeddings.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
-
-S = TypeVar("S", bound=type)
-_SOURCES: dict[str, type] = {}
 
 CALL = re.compile(r"(\w+)\s*\((.*)\)", re.DOTALL)
 
-
-def source(name: str) -> Callable[[S], S]:
-    """Register the dataclass below as the source of this name."""
-
-    def register(cls: S) -> S:
-        _SOURCES[name] = cls
-        return cls
-
-    return register
-
-
-@cache
-def available() -> dict[str, type]:
-    """Every source by name; each file of this folder is imported once (none imports a heavy package at its top)."""
-    for module in pkgutil.iter_modules(embeddings.sources.__path__):
-        importlib.import_module(f"embeddings.sources.{module.name}")
-    return dict(sorted(_SOURCES.items()))
+SOURCES = Registry("embeddings.sources", "source", SpecificationError)
+source = SOURCES.register
 
 
 def parse(specification: str) -> Source:
@@ -71,7 +49,7 @@ def load(specification: str, request: VectorRequest) -> EmbeddingTable:
 @cache
 def _joint() -> re.Pattern[str]:
     """A ``+`` that is followed by a source's name, so that a path may hold a ``+`` of its own."""
-    names = "|".join(map(re.escape, available()))
+    names = "|".join(map(re.escape, SOURCES.available))
     return re.compile(rf"\+\s*(?=\(|(?:{names})\s*(?:[:,+(]|$))")
 
 
@@ -85,10 +63,7 @@ def _parse_one(text: str) -> Source:
     else:
         name, colon, path = head.partition(":")
         name, given = name.strip(), {"path": path.strip()} if colon else {}
-    cls = available().get(name)
-    if cls is None:
-        raise SpecificationError(f"no source is called {name!r}.{did_you_mean(name, available())} There are: "
-                                 f"{', '.join(available())}; join two with +")
+    cls = SOURCES.find(name)
     given |= split_options(pairs)
     _require_shape(name, given, options(cls))
     made: Source = build(f"source {name!r}", cls, given, positional="path")
@@ -96,7 +71,7 @@ def _parse_one(text: str) -> Source:
 
 
 def _is_made_of_parts(name: str) -> bool:
-    return name in available() and "parts" in options(available()[name])
+    return name in SOURCES.available and "parts" in options(SOURCES.available[name])
 
 
 def _require_shape(name: str, given: dict[str, Any], known: dict[str, Any]) -> None:

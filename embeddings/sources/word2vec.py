@@ -1,10 +1,11 @@
-"""Word2Vec (Mikolov et al. 2013), trained by gensim on the task's own text or on a corpus."""
+"""Word2Vec (Mikolov et al. 2013), trained by gensim on the task's own text or on a corpus, or read from a file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from embeddings.gensim_training import TrainingOptions, train
+from embeddings.gensim_training import Trained, TrainingOptions, train
 from embeddings.sources.registry import source
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
@@ -13,11 +14,13 @@ from embeddings.table import EmbeddingTable
 @source("word2vec")
 @dataclass(frozen=True)
 class Word2Vec(TrainingOptions):
-    """Trains Word2Vec on the training text, unlabelled text included, or on ``--corpus``."""
+    """Trains Word2Vec on the training text, unlabelled text included, or on ``--corpus``; ``word2vec:FILE`` reads."""
 
-    def load(self, request: VectorRequest) -> EmbeddingTable:
+    name: ClassVar[str] = "word2vec"
+
+    def train(self, request: VectorRequest) -> Trained:
         """Train on the request's texts; every word of them that stands ``min_count`` times gets a vector."""
         from gensim.models import Word2Vec as Gensim  # a second to import
 
-        model = train(self, request, name="word2vec", model_class=Gensim)
-        return EmbeddingTable.known(model.wv.index_to_key, model.wv.vectors, "word2vec")
+        model = train(self, request, Gensim)
+        return Trained(model, EmbeddingTable.known(model.wv.index_to_key, model.wv.vectors, self.name))

@@ -123,6 +123,8 @@ def principal_directions(rows: Vectors, n: int, what: str) -> tuple[Vectors, Vec
     """
     from sklearn.decomposition import PCA
 
+    if len(rows) < 2:
+        raise EmbeddingError(f"{what}: one known word alone does not vary in any direction; give more words")
     if n > min(rows.shape):
         raise EmbeddingError(f"{what}: {n} directions asked for, but there are {len(rows)} known words of width "
                              f"{rows.shape[1]}; ask for at most {min(rows.shape)}")

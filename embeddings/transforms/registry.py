@@ -6,20 +6,16 @@ first may be written behind a colon: ``pca:50`` is ``pca,dim=50``. Most are :cla
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Callable, Iterable
-from functools import cache
-from typing import Protocol, TypeVar
+from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
 
-import embeddings.transforms
 from embeddings.errors import EmbeddingError, SpecificationError
+from embeddings.registry import Registry
 from embeddings.rowmaps import RowMap, Vectors
 from embeddings.sources.request import VectorRequest
 from embeddings.specification import OPTION, build, cut, options, split_options, unwrapped
-from embeddings.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
 from embeddings.unknown import is_known
 
@@ -53,26 +49,8 @@ class Fitted:
         return table.mapped(self.fit(rows_that_matter(table, request), request), note)
 
 
-T = TypeVar("T", bound=type)
-_TRANSFORMS: dict[str, type] = {}
-
-
-def transform(name: str) -> Callable[[T], T]:
-    """Register the dataclass below as the transform of this name."""
-
-    def register(cls: T) -> T:
-        _TRANSFORMS[name] = cls
-        return cls
-
-    return register
-
-
-@cache
-def available() -> dict[str, type]:
-    """Every transform by name; each file of this folder is imported once."""
-    for module in pkgutil.iter_modules(embeddings.transforms.__path__):
-        importlib.import_module(f"embeddings.transforms.{module.name}")
-    return dict(sorted(_TRANSFORMS.items()))
+TRANSFORMS = Registry("embeddings.transforms", "transform", SpecificationError)
+transform = TRANSFORMS.register
 
 
 def parse_transform(text: str) -> Transform:
@@ -84,10 +62,7 @@ def parse_transform(text: str) -> Transform:
     head, *pairs = cut(text, OPTION)
     name, colon, value = head.partition(":")
     name = name.strip()
-    cls = available().get(name)
-    if cls is None:
-        raise SpecificationError(f"no transform is called {name!r}.{did_you_mean(name, available())} There are: "
-                                 f"{', '.join(available())}")
+    cls = TRANSFORMS.find(name)
     first = next(iter(options(cls)), "")
     if colon and not first:
         raise SpecificationError(f"transform {name!r} takes no value, but was given {value.strip()!r}")

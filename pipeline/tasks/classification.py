@@ -26,11 +26,10 @@ from pipeline.tasks.registry import Measures, Prediction, task
 from transformer.heads import ClassificationHead
 
 
-@task
+@task("classification")
 class Classification:
     """Accuracy and macro-F1 of one label a text, by cross-entropy."""
 
-    name = "classification"
     measure_name = "accuracy"
 
     def read(self, config: RunConfig) -> Splits:

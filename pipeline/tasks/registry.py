@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-import pipeline.tasks
-from embeddings.suggest import did_you_mean
+from embeddings.registry import Registry
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization import WordTokenizer
 from pipeline.config import DataConfig, RunConfig
@@ -31,7 +27,6 @@ class Task(Protocol):
     the run.
     """
 
-    name: str
     measure_name: str
 
     def read(self, config: RunConfig) -> Splits:
@@ -87,22 +82,8 @@ class Task(Protocol):
         ...
 
 
-T = TypeVar("T", bound=type)
-_TASKS: dict[str, type] = {}
-
-
-def task(cls: T) -> T:
-    """Register the class below under its ``name``."""
-    _TASKS[cls.name] = cls  # type: ignore[attr-defined]
-    return cls
-
-
-@cache
-def available() -> dict[str, type]:
-    """Every task by name; each file of this folder is imported once."""
-    for module in pkgutil.iter_modules(pipeline.tasks.__path__):
-        importlib.import_module(f"pipeline.tasks.{module.name}")
-    return dict(sorted(_TASKS.items()))
+TASKS = Registry("pipeline.tasks", "task", ConfigError)
+task = TASKS.register
 
 
 def find(name: str) -> Task:
@@ -111,8 +92,5 @@ def find(name: str) -> Task:
     Raises:
         ConfigError: if there is none; the message gives the nearest.
     """
-    if name not in available():
-        hint = did_you_mean(name, available())
-        raise ConfigError(f"no task is called {name!r}.{hint} There are: {', '.join(available())}")
-    made: Task = available()[name]()
+    made: Task = TASKS.find(name)()
     return made

@@ -104,5 +104,5 @@ def test_save_and_load_lose_nothing(tmp_path_factory, words, vectors):
 def test_a_broken_table_names_its_file(tmp_path, broken):
     table().save(tmp_path / "embeddings.safetensors")
     (tmp_path / broken).write_bytes(b"{]")
-    with pytest.raises(VectorFileError, match=r"embeddings\.safetensors: not a table"):
+    with pytest.raises(VectorFileError, match=r"embeddings\.safetensors: not a (table|safetensors file)"):
         EmbeddingTable.load(tmp_path / "embeddings.safetensors")

@@ -13,7 +13,7 @@ from embeddings.composition import NgramVectors
 from embeddings.errors import EmbeddingError, SpecificationError
 from embeddings.sources.request import VectorRequest
 from embeddings.transforms import apply_transforms
-from embeddings.transforms.registry import available, parse_transform
+from embeddings.transforms.registry import TRANSFORMS, parse_transform
 
 
 def table(n=60, dim=8, seed=0, composer=None):
@@ -28,8 +28,9 @@ def done(*names, of=None, request=None):
 
 
 def test_the_transforms_there_are():
-    assert list(available()) == ["align", "all-but-the-top", "center", "clip", "pca", "project", "sif", "standardize",
-                                 "unit", "zipf"]
+    assert list(TRANSFORMS.available) == [
+        "align", "all-but-the-top", "center", "clip", "pca", "project", "sif", "standardize", "unit", "zipf",
+    ]
 
 
 def test_center_and_unit_equal_scikit_learns():

@@ -1,0 +1,100 @@
+"""Word vectors out of any file: text, word2vec, fastText, safetensors, numpy, gensim; plain, gzip or in a zip."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge
+
+from embeddings.cache import cached
+from embeddings.formats.archives import split_location
+from embeddings.formats.files import CACHED, kind_of, read_vectors
+from embeddings.formats.reading import Wanted
+from embeddings.habits import habits
+from embeddings.sources.registry import source
+from embeddings.sources.request import VectorRequest
+from embeddings.table import EmbeddingTable
+
+log = logging.getLogger("vecformer")
+
+
+@source("file")
+@dataclass(frozen=True)
+class File:
+    """Reads any file of word vectors; what it is is told by its content.
+
+    Attributes:
+        path: a file, or ``archive.zip!member``, or the folder of a run.
+        limit: read no more than this many rows; most files list frequent words first.
+    """
+
+    path: Path
+    limit: Annotated[int, Ge(1)] | None = None
+
+    def load(self, request: VectorRequest) -> EmbeddingTable:
+        """Read the rows of the words asked for, and of the most frequent others."""
+        return read_file(self.path, self.limit, request, f"file:{self.path}")
+
+
+def read_file(location: str | Path, limit: int | None, request: VectorRequest, name: str) -> EmbeddingTable:
+    """Read the rows that a request asks for out of a file, or take them from the cache.
+
+    Args:
+        location: a file, ``archive.zip!member``, or the folder of a run.
+        limit: read no more than this many rows.
+        request: says which words matter.
+        name: the specification that the table is to bear, such as ``file:vectors.txt``.
+
+    Raises:
+        VectorFileError: if the file is not in order.
+    """
+    def tell(share: float) -> None:
+        request.progress(f"reading {name}", share)
+
+    tell(0.0)
+    path, member = split_location(location)
+    if kind_of(location) in CACHED:
+        table = cached(path, _key(member, limit, request), lambda: _read(location, limit, request, name, tell))
+    else:
+        table = _read(location, limit, request, name, tell)
+    if log.isEnabledFor(logging.INFO):
+        log.info("%s: %d words read, %s", name, len(table), habits(table.words))
+    tell(1.0)
+    return _producible(replace(table, source=name), request)
+
+
+def _read(
+    location: str | Path, limit: int | None, request: VectorRequest, name: str, tell: Callable[[float], None]
+) -> EmbeddingTable:
+    words = None if _reads_all(request) else frozenset(request.wanted())
+    wanted = Wanted(words, request.n_others, limit, tell, request.trust_pickle)
+    rows = read_vectors(location, wanted)
+    known = EmbeddingTable.known(rows.words, rows.vectors, name)
+    return replace(known, composer=rows.composer, provenance=rows.provenance or known.provenance,
+                   transforms=rows.transforms)
+
+
+def _reads_all(request: VectorRequest) -> bool:
+    return request.vocabulary is None or request.unknown.reads_all
+
+
+def _key(member: str | None, limit: int | None, request: VectorRequest) -> str:
+    """All that decides which rows are read, the file aside."""
+    if _reads_all(request):
+        return f"{member}\n{limit}"
+    words = "\0".join(sorted({*(request.vocabulary or ()), *request.also}))
+    hashed = hashlib.blake2b(words.encode("utf-8", errors="surrogatepass")).hexdigest()
+    return f"{member}\n{limit}\n{hashed}\n{request.unknown.steps}\n{request.n_others}"
+
+
+def _producible(table: EmbeddingTable, request: VectorRequest) -> EmbeddingTable:
+    """Of the further words, which nobody named, keep those that text can produce."""
+    if _reads_all(request) or not request.n_others:
+        return table
+    named, tokenizer = request.wanted(), request.tokenizer
+    return table.where(tokenizer.can_produce(tokenizer.fold(word)) or word in named for word in table.words)
