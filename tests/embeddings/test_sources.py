@@ -15,8 +15,10 @@ TEXTS = ["the cat sat on the mat", "a dog lay on the rug", "the dog and the cat 
 
 
 def test_the_sources_there_are():
-    assert list(registry.available()) == ["average", "fasttext", "glove", "random", "word2vec"]
-    assert all(cls.__doc__ for cls in registry.available().values())
+    assert list(registry.SOURCES.available) == [
+        "average", "distill", "fasttext", "file", "gensim", "glove", "hf", "random", "word2vec",
+    ]
+    assert all(cls.__doc__ for cls in registry.SOURCES.available.values())
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_random_is_xavier_and_decided_by_the_seed():
 
 
 def test_random_needs_words():
-    with pytest.raises(EmbeddingError, match="give it a vocabulary"):
+    with pytest.raises(EmbeddingError, match="needs those of a text"):
         load_vectors("random")
 
 
