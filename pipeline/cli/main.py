@@ -1,38 +1,20 @@
-"""The entry point ``vecformer``. A command's file is imported when the command, or the list of them, is asked for."""
+"""The entry point ``vecformer``."""
 
 from __future__ import annotations
 
-import importlib
 import signal
 import sys
 from typing import Any
 
 import rich_click as click
 
-COMMANDS = ("run", "config", "evaluate", "predict", "sources", "demo")
+from pipeline.cli.lazy import LazyGroup
+
+COMMANDS = ("run", "config", "evaluate", "predict", "embed", "sources", "demo")
 
 
-class LazyGroup(click.RichGroup):
-    """Finds ``NAME_command`` in ``pipeline.cli.NAME``."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command, in the order in which a newcomer meets them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = getattr(importlib.import_module(f"pipeline.cli.{cmd_name}"), f"{cmd_name}_command")
-        return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find the command, or say which one was meant."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from embeddings.suggest import did_you_mean
-
-            raise click.UsageError(f"there is no command {args[0]!r}.{did_you_mean(args[0], COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
+class Root(LazyGroup):
+    """The group of all commands, which says in one line what went wrong."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run, and print what went wrong on a line of its own: a path in it stays whole, unlike in a box."""
@@ -53,7 +35,8 @@ class LazyGroup(click.RichGroup):
         return code
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Root, package="pipeline.cli", names=COMMANDS,
+             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="vecformer", help="Print the version and exit.")
 def cli() -> None:
     """Turn word vectors into a Transformer's starting point, train it, and measure what the vectors were worth.

@@ -16,16 +16,16 @@ def sources_command() -> None:
     vecformer run --data reviews.tsv --source glove:vectors.txt,limit=100000
     vecformer run --data reviews.tsv --source glove+word2vec,dim=200,epochs=20
     """
-    from embeddings.sources import registry
+    from embeddings.sources.registry import SOURCES
     from embeddings.specification import options
-    from embeddings.transforms import registry as transforms
+    from embeddings.transforms.registry import TRANSFORMS
 
     click.echo("Sources, for --source:\n")
-    for name, cls in registry.available().items():
+    for name, cls in SOURCES.available.items():
         click.echo(described(name, cls, positional="path"))
     click.echo("  A+B\n    Concatenates sources after bringing them to one scale.\n")
     click.echo("Transforms, for --transform:\n")
-    for name, cls in transforms.available().items():
+    for name, cls in TRANSFORMS.available.items():
         click.echo(described(name, cls, positional=next(iter(options(cls)), "")))
 
 

@@ -35,7 +35,7 @@ def write_report(
     """
     scores = {"this run": metrics["test"][measure]}
     scores |= {baseline: measures[measure] for baseline, measures in metrics["baselines"].items()}
-    page = _render(
+    page = render(
         "run.html", title=name, config=config.to_toml(), metrics=metrics, measure=measure,
         comparison=bars_svg(scores, highlighted=["this run"], label=f"{measure} on the test set"),
         curves=learning_curves_svg(history, measure), plots=plots,
@@ -56,7 +56,7 @@ def write_comparison(
         measure: what ``score`` is.
         notes: lines of plain text beneath the title.
     """
-    page = _render(
+    page = render(
         "comparison.html", title=title, rows=rows, measure=measure, notes=notes,
         comparison=bars_svg(
             {row["name"]: row["score"] for row in rows},
@@ -66,7 +66,8 @@ def write_comparison(
     path.write_text(page, encoding="utf-8")
 
 
-def _render(template: str, **values: Any) -> str:
+def render(template: str, **values: Any) -> str:
+    """Fill a template of this folder."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

@@ -1,0 +1,178 @@
+"""The words nearest to a word, a phrase or a point, by cosine; and what completes an analogy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.errors import EmbeddingError
+from embeddings.rowmaps import UnitLength, Vectors
+from embeddings.suggest import did_you_mean
+from embeddings.table import EmbeddingTable
+from embeddings.unknown import DEFAULT_POLICY, MISSING, UnknownPolicy
+
+Rows = NDArray[np.intp]
+
+ROWS_A_BLOCK = 8192
+QUERIES_A_BLOCK = 1024   # with the rows, 32 MiB of similarities at a time
+WORDS_TO_SUGGEST = 50_000
+
+to_unit_length = UnitLength()
+
+
+def nearest_rows(
+    vectors: Vectors,
+    queries: Vectors,
+    n: int,
+    *,
+    without: tuple[Rows, Rows] | None = None,
+    tell: Callable[[float], None] = lambda _share: None,
+) -> tuple[Rows, Vectors]:
+    """Find the rows nearest to each query by cosine, block by block, so that memory stays bounded.
+
+    Args:
+        vectors: *Shape:* ``(n_words, dim)``.
+        queries: *Shape:* ``(n_queries, dim)``.
+        n: how many rows to find for each.
+        without: numbers of queries and, for each, of a row that is no answer to it. *Shape:* ``(n_pairs,)`` twice.
+        tell: told the share that is done, 0 to 1.
+
+    Returns:
+        The rows, nearest first (of equally near ones the upper), and their similarities; ``-inf`` stands where there
+        are fewer than ``n``. *Shape:* ``(n_queries, n)`` twice.
+    """
+    queries = to_unit_length(queries)
+    rows = np.zeros((len(queries), n), dtype=np.intp)
+    similarity = np.full((len(queries), n), -np.inf, dtype=np.float32)
+    no_query, no_row = without or (np.zeros(0, np.intp), np.zeros(0, np.intp))
+    for start in range(0, len(vectors), ROWS_A_BLOCK):
+        block = to_unit_length(vectors[start : start + ROWS_A_BLOCK])                       # (n_block, dim)
+        here = (no_row >= start) & (no_row < start + len(block))
+        for first in range(0, len(queries), QUERIES_A_BLOCK):
+            some = slice(first, first + QUERIES_A_BLOCK)
+            scores = queries[some] @ block.T                                                # (n_some, n_block)
+            refused = here & (no_query >= first) & (no_query < first + len(scores))
+            scores[no_query[refused] - first, no_row[refused] - start] = -np.inf
+            columns = _best_columns(scores, n)                                              # (n_some, <= n)
+            found_rows = np.concatenate([rows[some], columns + start], axis=1)
+            found = np.concatenate([similarity[some], np.take_along_axis(scores, columns, axis=1)], axis=1)
+            best = np.argsort(-found, axis=1, kind="stable")[:, :n]
+            rows[some] = np.take_along_axis(found_rows, best, axis=1)
+            similarity[some] = np.take_along_axis(found, best, axis=1)
+        tell(min(1.0, (start + ROWS_A_BLOCK) / len(vectors)))
+    return rows, similarity
+
+
+def _best_columns(scores: Vectors, n: int) -> Rows:
+    if n == 1:
+        first: Rows = scores.argmax(axis=1)[:, None]
+        return first
+    if n >= scores.shape[1]:
+        return np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+    best: Rows = np.sort(np.argpartition(-scores, n - 1, axis=1)[:, :n], axis=1)
+    return best
+
+
+@dataclass(frozen=True)
+class Neighbor:
+    """A word of the table and its cosine similarity, -1 to 1."""
+
+    word: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """An answer.
+
+    Attributes:
+        asked: each word that was asked for, and its provenance: why it has its vector.
+        neighbors: nearest first.
+    """
+
+    asked: dict[str, str]
+    neighbors: tuple[Neighbor, ...]
+
+
+class Neighborhood:
+    """Answers which words of a table are near to something.
+
+    Words that the table does not list get a vector by the policy, where it has one for them. The words that are asked
+    for are left out of the answers, and so are those whose vectors they got.
+
+    Args:
+        table: the words among which neighbors are looked for.
+        policy: what is tried for a word that the table does not list.
+    """
+
+    def __init__(self, table: EmbeddingTable, policy: UnknownPolicy = DEFAULT_POLICY) -> None:
+        self.table = table
+        self.policy = policy
+
+    def of_vector(self, vector: Vectors, n: int = 10) -> tuple[Neighbor, ...]:
+        """The words nearest to a point of shape ``(dim,)``."""
+        return self._nearest(vector, n, ())
+
+    def of_words(self, words: Sequence[str], n: int = 10) -> Nearest:
+        """The words nearest to a word, or to the mean of several, each brought to unit length first.
+
+        Raises:
+            EmbeddingError: if no word is given, or the table has no vector for one of them.
+        """
+        if not words:
+            raise EmbeddingError("nearest words of what? Give a word")
+        asked = self._find(words)
+        return self._answer(asked, to_unit_length(asked.vectors).mean(axis=0), n)
+
+    def of_phrase(self, phrase: str, n: int = 10) -> Nearest:
+        """The words nearest to a phrase: to its own vector if the table lists it, else to the mean of its words.
+
+        Raises:
+            EmbeddingError: as :meth:`of_words`.
+        """
+        return self.of_words([phrase] if phrase in self.table else phrase.split(), n)
+
+    def analogy(self, a: str, b: str, c: str, n: int = 10) -> Nearest:
+        """What is to ``c`` as ``b`` is to ``a``: the words nearest to b - a + c (3CosAdd, Mikolov et al. 2013).
+
+        Raises:
+            EmbeddingError: if the table has no vector for one of the words.
+        """
+        asked = self._find((a, b, c))
+        row = dict(zip(asked.words, to_unit_length(asked.vectors), strict=True))
+        return self._answer(asked, row[b] - row[a] + row[c], n)
+
+    def _find(self, words: Sequence[str]) -> EmbeddingTable:
+        asked = self.table.lookup(dict.fromkeys(words), self.policy)
+        for word, why in zip(asked.words, asked.provenance, strict=True):
+            if why == MISSING:
+                near = did_you_mean(word, islice(self.table.words, WORDS_TO_SUGGEST))
+                raise EmbeddingError(f"{self.table.source}: has no vector for {word!r}.{near}")
+        return asked
+
+    def _answer(self, asked: EmbeddingTable, point: Vectors, n: int) -> Nearest:
+        listed = [row for word in asked.words if (row := self._row(word)) is not None]
+        return Nearest(dict(zip(asked.words, asked.provenance, strict=True)), self._nearest(point, n, listed))
+
+    def _row(self, word: str) -> int | None:
+        """The row that lists the word or, if none does, the spelling of it that the policy finds first."""
+        spellings = (word, *(variant for variant, _ in self.policy.variants(word)))
+        return next((row for one in spellings if (row := self.table.index.get(one)) is not None), None)
+
+    def _nearest(self, point: Vectors, n: int, without: Sequence[int]) -> tuple[Neighbor, ...]:
+        refused = np.array([*without, *self._missing], dtype=np.intp)
+        pairs = (np.zeros_like(refused), refused)
+        rows, similarity = nearest_rows(self.table.vectors, point[None], min(n, len(self.table)), without=pairs)
+        return tuple(
+            Neighbor(self.table.words[row], float(value))
+            for row, value in zip(rows[0], similarity[0], strict=True) if np.isfinite(value)
+        )
+
+    @cached_property
+    def _missing(self) -> list[int]:
+        return [row for row, why in enumerate(self.table.provenance) if why == MISSING]

@@ -1,0 +1,51 @@
+"""``vecformer embed analogy``: what is to C as B is to A."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.embed.neighbors import shown
+from pipeline.cli.embed.options import json_option, opening, unknown_option, vectors_argument
+
+if TYPE_CHECKING:
+    from pipeline.vectors import Opening
+
+
+@click.command("analogy")
+@vectors_argument
+@click.argument("a")
+@click.argument("b")
+@click.argument("c")
+@click.option("-n", "n", type=click.IntRange(min=1), default=10, show_default=True, help="How many answers to show.")
+@json_option
+@unknown_option
+@verbosity
+@reports_errors
+@opening
+def analogy_command(
+    vectors: str, a: str, b: str, c: str, n: int, as_json: bool, how: Opening, quiet: bool
+) -> None:
+    """Complete an analogy: A is to B as C is to what? Shows the words nearest to B - A + C.
+
+    The order is that of the usual files of questions; A, B and C are no answers.
+
+    \b
+    vecformer embed analogy glove man king woman
+    vecformer embed analogy glove france paris italy --json
+    """
+    from embeddings.neighbors import Neighborhood
+    from pipeline.progress import bars
+    from pipeline.vectors import open_vectors
+
+    with bars(quiet=quiet) as progress:
+        table = open_vectors(vectors, how, progress=progress)
+    answer = Neighborhood(table, how.unknown).analogy(a, b, c, n)
+    if as_json:
+        click.echo(json.dumps(asdict(answer), ensure_ascii=False))
+    else:
+        click.echo(shown(f"{a} is to {b} as {c} is to", answer))

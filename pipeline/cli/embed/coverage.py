@@ -1,0 +1,58 @@
+"""``vecformer embed coverage``: how much of a text the vectors know."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from pipeline.cli.common import reports_errors, table, verbosity
+from pipeline.cli.embed.options import json_option, opening, unknown_option, vectors_argument
+
+if TYPE_CHECKING:
+    from pipeline.vectors import Opening
+
+
+@click.command("coverage")
+@vectors_argument
+@click.option("--text", "files", required=True, multiple=True, type=click.Path(path_type=Path), metavar="PATH",
+              help="Plain text, gzip, or a folder of them. May be repeated.")
+@click.option("--no-lowercase", is_flag=True, help="Leave the text's case as it is.")
+@json_option
+@unknown_option
+@verbosity
+@reports_errors
+@opening
+def coverage_command(
+    vectors: str, files: tuple[Path, ...], no_lowercase: bool, as_json: bool, how: Opening,
+    quiet: bool,
+) -> None:
+    """Show how many words of a text have a vector, why, and which unknown words weigh most.
+
+    \b
+    vecformer embed coverage glove --text articles.txt
+    vecformer embed coverage vectors.bin --text articles/ --unknown case,spelling
+    """
+    from embeddings.tokenization import WordTokenizer
+    from pipeline.progress import bars
+    from pipeline.vectors import text_coverage
+
+    with bars(quiet=quiet) as progress:
+        coverage = text_coverage(vectors, files, how, tokenizer=WordTokenizer(lowercase=not no_lowercase),
+                                 progress=progress)
+    if as_json:
+        click.echo(json.dumps(asdict(coverage), ensure_ascii=False))
+        return
+    rows = []
+    for why, tokens in coverage.by_provenance.items():
+        types = coverage.types_by_provenance[why]
+        rows.append([why, f"{types:,}", f"{types / coverage.n_types:.1%}", f"{tokens:,}",
+                     f"{tokens / coverage.n_tokens:.1%}"])
+    rows.append(["all known", "", f"{coverage.types:.1%}", "", f"{coverage.tokens:.1%}"])
+    click.echo(table(["vector", "distinct words", "share", "running words", "share"], rows))
+    misses = ", ".join(f"{word} ({count})" for word, count in coverage.misses)
+    if misses:
+        click.echo(f"\nheaviest misses: {misses}")

@@ -1,0 +1,54 @@
+"""``vecformer embed info``: what vectors are like."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.embed.options import json_option, opening, vectors_argument
+
+if TYPE_CHECKING:
+    from pipeline.vectors import Opening
+
+
+@click.command("info")
+@vectors_argument
+@json_option
+@verbosity
+@reports_errors
+@opening
+def info_command(vectors: str, as_json: bool, how: Opening, quiet: bool) -> None:
+    """Show what VECTORS are like: format, size, spread, lengths, habits of the words, where they come from.
+
+    \b
+    vecformer embed info vectors.txt.gz
+    vecformer embed info runs/reviews --json
+    """
+    from pipeline.progress import bars
+    from pipeline.vectors import describe_vectors
+
+    with bars(quiet=quiet) as progress:
+        described = describe_vectors(vectors, how, progress=progress)
+    if as_json:
+        click.echo(json.dumps(described, ensure_ascii=False))
+        return
+    norm = described["norm"]
+    lines = {
+        "format": described["format"],
+        "source": described["source"],
+        "transforms": ", ".join(described["transforms"]) or "none",
+        "words": f"{described['n_words']:,}",
+        "width": str(described["dim"]),
+        "spread": f"{described['spread']:.4f} (standard deviation of the entries)",
+        "lengths": f"{norm['mean']:.4f} on average, {norm['least']:.4f} to {norm['greatest']:.4f}",
+        "mean": f"{described['norm_of_mean']:.4f} (length of the mean vector; 0 if centred)",
+        "n-grams": "yes, for words that are not listed" if described["ngrams"] else "no",
+        "habits": described["habits"],
+        "provenance": ", ".join(f"{why} {count:,}" for why, count in described["provenance"].items()),
+        "frequent": " ".join(described["frequent_words"]),
+    }
+    width = max(map(len, lines))
+    click.echo("\n".join(f"{name:{width}}  {value}" for name, value in lines.items()))

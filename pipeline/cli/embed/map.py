@@ -1,0 +1,56 @@
+"""``vecformer embed map``: words as points of a plane."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.embed.options import opening, overwrite_option, unknown_option, vectors_argument
+
+if TYPE_CHECKING:
+    from embeddings.projection import Method
+    from pipeline.vectors import Opening
+
+
+@click.command("map")
+@vectors_argument
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="map.html (interactive), map.png, or a name without ending for both.")
+@click.option("--words", metavar="W,W,...", help="Draw these words, with commas or spaces between.")
+@click.option("--words-file", type=click.Path(path_type=Path), metavar="FILE",
+              help="Draw the words of this file, one a line.")
+@click.option("--top", type=click.IntRange(min=3), default=500, show_default=True, metavar="N",
+              help="Draw the N most frequent words, if no others are named.")
+@click.option("--method", type=click.Choice(["tsne", "pca"]), default="tsne", show_default=True,
+              help="t-SNE keeps neighbors together; PCA keeps the directions of the greatest spread.")
+@overwrite_option
+@unknown_option
+@verbosity
+@reports_errors
+@opening
+def map_command(
+    vectors: str, out: Path, words: str | None, words_file: Path | None, top: int, method: Method, overwrite: bool,
+    how: Opening, quiet: bool,
+) -> None:
+    """Draw words as points of a plane, near to each other if their vectors are.
+
+    \b
+    vecformer embed map glove --out map.html --top 1000
+    vecformer embed map runs/reviews --out figures/words --words "good bad great awful fine dull" --method pca
+    """
+    from pipeline.errors import DataError
+    from pipeline.progress import bars
+    from pipeline.word_map import draw_map
+
+    if words and words_file:
+        raise DataError("give --words or --words-file, not both")
+    chosen = words.replace(",", " ").split() if words else None
+    with bars(quiet=quiet) as progress:
+        drawn = draw_map(vectors, out, how, words=words_file or chosen, top=top, method=method, overwrite=overwrite,
+                         progress=progress)
+    if drawn.without_vector:
+        click.echo(f"no vector for: {', '.join(drawn.without_vector)}", err=True)
+    click.echo("\n".join(f"wrote {path}" for path in drawn.files))

@@ -1,0 +1,56 @@
+"""``vecformer embed neighbors``: the nearest words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from pipeline.cli.common import reports_errors, table, verbosity
+from pipeline.cli.embed.options import json_option, opening, unknown_option, vectors_argument
+
+if TYPE_CHECKING:
+    from embeddings.neighbors import Nearest
+    from pipeline.vectors import Opening
+
+
+@click.command("neighbors")
+@vectors_argument
+@click.argument("words", nargs=-1, required=True, metavar="WORD...")
+@click.option("-n", "n", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show for each.")
+@json_option
+@unknown_option
+@verbosity
+@reports_errors
+@opening
+def neighbors_command(
+    vectors: str, words: tuple[str, ...], n: int, as_json: bool, how: Opening, quiet: bool
+) -> None:
+    """Show the words nearest to each WORD, by cosine.
+
+    A WORD of several words in quotes stands for their mean.
+
+    \b
+    vecformer embed neighbors glove bank river
+    vecformer embed neighbors glove:vectors.txt "new york" -n 5
+    """
+    from embeddings.neighbors import Neighborhood
+    from pipeline.progress import bars
+    from pipeline.vectors import open_vectors
+
+    with bars(quiet=quiet) as progress:
+        neighborhood = Neighborhood(open_vectors(vectors, how, progress=progress), how.unknown)
+    answers = [neighborhood.of_phrase(word, n) for word in words]
+    if as_json:
+        click.echo(json.dumps([asdict(answer) for answer in answers], ensure_ascii=False))
+    else:
+        click.echo("\n\n".join(shown(word, answer) for word, answer in zip(words, answers, strict=True)))
+
+
+def shown(title: str, answer: Nearest) -> str:
+    """The words and their similarities under a title, with a line for each word that was not listed as it stands."""
+    rows = [[one.word, f"{one.similarity:.4f}"] for one in answer.neighbors]
+    notes = [f"{word}: vector is {why}" for word, why in answer.asked.items() if why != "exact"]
+    return "\n".join([table([title, "cosine"], rows), *notes])

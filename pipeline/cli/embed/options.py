@@ -1,0 +1,46 @@
+"""Options that the commands of ``vecformer embed`` share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import rich_click as click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+vectors_argument = click.argument("vectors")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the file if it is there.")
+unknown_option = click.option(
+    "--unknown", default="case,digits,subword", show_default=True, metavar="STEPS",
+    help="What is tried for words that VECTORS do not list, with commas between: case, digits, subword, spelling.",
+)
+
+
+def opening(command: F) -> F:
+    """Add what decides how VECTORS are loaded; the command gets it as ``how``, with ``--unknown`` if it has that."""
+
+    @click.option("--transform", "transforms", multiple=True, metavar="T",
+                  help="Do this to the vectors first: center, unit, pca:50, all-but-the-top:2, ... May be repeated; "
+                       "applied in order.")
+    @click.option("--corpus", multiple=True, type=click.Path(path_type=Path), metavar="PATH",
+                  help="Text that a source which learns (word2vec, fasttext) learns from. May be repeated.")
+    @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, metavar="N",
+                  help="Decides everything random.")
+    @click.option("--trust-pickle", is_flag=True,
+                  help="Unpickle files if need be. A pickle can run any code: only for files whose origin you trust.")
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any, transforms: tuple[str, ...], corpus: tuple[Path, ...], seed: int, trust_pickle: bool,
+        unknown: str = "", **kwargs: Any,
+    ) -> Any:
+        from embeddings.unknown import parse_policy
+        from pipeline.vectors import Opening
+
+        how = Opening(transforms, corpus, parse_policy([unknown]), seed, trust_pickle)
+        return command(*args, how=how, **kwargs)
+
+    return wrapped  # type: ignore[return-value]

@@ -1,0 +1,63 @@
+"""``vecformer embed train``: word vectors from text."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Literal
+
+import rich_click as click
+
+from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.embed.options import overwrite_option
+
+
+@click.command("train")
+@click.argument("corpus", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="CORPUS...")
+@click.option("--to", required=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="File to write; its ending decides the format. A .safetensors can be trained on later: "
+                   "--source word2vec,start=FILE.")
+@click.option("--source", default="word2vec", show_default=True, metavar="SPEC",
+              help="word2vec or fasttext with options, such as fasttext,dim=300,epochs=5 (`vecformer sources` lists "
+                   "them).")
+@click.option("--deterministic", is_flag=True, help="One worker, so that the same seed gives the same vectors.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Threads. Default: one for each core.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 2), default=1, show_default=True, metavar="N",
+              help="Decides everything random.")
+@click.option("--no-lowercase", is_flag=True, help="Leave the text's case as it is.")
+@click.option("--strip-accents", is_flag=True, help="Take the accents off letters.")
+@click.option("--fold-digits", is_flag=True, help="Turn every digit into 0.")
+@click.option("--han", type=click.Choice(["characters", "words"]), default="characters", show_default=True,
+              help="Cut Chinese into characters, or into words (needs: pip install 'vecformer[zh]').")
+@click.option("--trust-pickle", is_flag=True,
+              help="Unpickle the file of start= if need be. A pickle can run any code: only for files you trust.")
+@overwrite_option
+@verbosity
+@reports_errors
+def train_command(
+    corpus: tuple[Path, ...], to: Path, source: str, deterministic: bool, workers: int | None, seed: int,
+    no_lowercase: bool, strip_accents: bool, fold_digits: bool, han: Literal["characters", "words"],
+    trust_pickle: bool, overwrite: bool, quiet: bool,
+) -> None:
+    """Train word vectors on CORPUS: plain text, gzip, or folders of them, a text a line.
+
+    \b
+    vecformer embed train articles/*.txt.gz --to vectors.safetensors
+    vecformer embed train articles.txt --to vectors.bin --source fasttext,dim=200,epochs=5
+    vecformer embed train more.txt --to newer.safetensors --source word2vec,start=vectors.safetensors
+    """
+    from embeddings.corpus import CorpusFiles
+    from embeddings.tokenization import WordTokenizer
+    from embeddings.training import train_vectors
+    from pipeline.progress import bars
+
+    tokenizer = WordTokenizer(lowercase=not no_lowercase, strip_accents=strip_accents, fold_digits=fold_digits, han=han)
+    start = time.perf_counter()
+    with bars(quiet=quiet) as progress:
+        table = train_vectors(
+            source, CorpusFiles(corpus), to, tokenizer=tokenizer, workers=workers, deterministic=deterministic,
+            seed=seed, trust_pickle=trust_pickle, overwrite=overwrite, progress=progress,
+        )
+    click.echo(f"wrote {to}: {len(table):,} words of width {table.dim}, in {time.perf_counter() - start:.1f} s")
+    click.echo(f"look    vecformer embed neighbors {to} {table.words[min(100, len(table) - 1)]}")
+    click.echo(f"use     vecformer run --data FILE --source file:{to}")
