@@ -17,9 +17,9 @@ from typing import TypeVar
 from gensim.models import KeyedVectors
 
 from embeddings import EmbeddingTable, load_vectors
-from embeddings.corpus import CorpusFiles
-from embeddings.gold_standards import files_of, read_pairs, read_questions
-from embeddings.intrinsic import Intrinsic, total
+from embeddings.analysis.gold_standards import files_of, read_pairs, read_questions
+from embeddings.analysis.intrinsic import Intrinsic, total
+from embeddings.words.corpus import CorpusFiles
 
 T = TypeVar("T")
 

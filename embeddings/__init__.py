@@ -2,6 +2,6 @@
 
 from embeddings.loading import load_vectors
 from embeddings.table import EmbeddingTable
-from embeddings.tokenization import WordTokenizer
+from embeddings.words.tokenization import WordTokenizer
 
 __all__ = ["EmbeddingTable", "WordTokenizer", "load_vectors"]

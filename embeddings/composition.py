@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings.checkpoints.subwords import SubwordVectors
 from embeddings.rowmaps import RowMap, Vectors, row_map
-from embeddings.subwords import SubwordVectors
 
 
 class Composer(Protocol):

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.table import EmbeddingTable
-from embeddings.tokenization import WordTokenizer
 from embeddings.unknown import DEFAULT_POLICY, MISSING, UnknownPolicy
+from embeddings.words.tokenization import WordTokenizer
 
 
 def majority(labels: Sequence[str], n: int) -> list[str]:

@@ -8,16 +8,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from embeddings.corpus import CorpusFiles
-from embeddings.coverage import Coverage, measure_coverage
+from embeddings.analysis.coverage import Coverage, measure_coverage
 from embeddings.progress import Progress
 from embeddings.sources import registry
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
-from embeddings.tokenization import WordTokenizer
 from embeddings.transforms import apply_transforms
 from embeddings.unknown import MISSING, UnknownPolicy, is_known, parse_policy
-from embeddings.vocabulary import vocabulary_of
+from embeddings.words.corpus import CorpusFiles
+from embeddings.words.tokenization import WordTokenizer
+from embeddings.words.vocabulary import vocabulary_of
 from pipeline.config import RunConfig
 from pipeline.errors import DataError
 

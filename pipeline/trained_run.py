@@ -12,8 +12,8 @@ from torch import Tensor
 
 from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
-from embeddings.tokenization import WordTokenizer
 from embeddings.unknown import parse_policy
+from embeddings.words.tokenization import WordTokenizer
 from pipeline.config import RunConfig
 from pipeline.data.batching import by_length, pad
 from pipeline.data.datasets import Example

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embeddings.corpus import CorpusFiles
-from embeddings.coverage import Coverage, measure_coverage
+from embeddings.analysis.coverage import Coverage, measure_coverage
 from embeddings.formats.archives import names_a_file
 from embeddings.formats.files import kind_of
 from embeddings.formats.writing import write_vectors
-from embeddings.habits import habits
 from embeddings.progress import Progress, silent
 from embeddings.sources import registry
 from embeddings.sources.file import read_file
 from embeddings.sources.request import VectorRequest
 from embeddings.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
-from embeddings.tokenization import WordTokenizer
 from embeddings.transforms.registry import apply_transforms
 from embeddings.unknown import DEFAULT_POLICY, UnknownPolicy, is_known
+from embeddings.words.corpus import CorpusFiles
+from embeddings.words.habits import habits
+from embeddings.words.tokenization import WordTokenizer
 from pipeline.errors import PipelineError, RunFolderError
 from pipeline.run_folder import RunFolder
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from embeddings.neighbors import Neighbor, nearest_rows
+from embeddings.analysis.neighbors import Neighbor, nearest_rows
+from embeddings.analysis.projection import Method, frequent_words, project
 from embeddings.progress import Progress, silent
-from embeddings.projection import Method, frequent_words, project
 from embeddings.table import EmbeddingTable
 from embeddings.unknown import MISSING
 from pipeline.data.readers import lines_of, read_text

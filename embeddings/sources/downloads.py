@@ -18,7 +18,7 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from embeddings.checkpoints import first_line
+from embeddings.checkpoints.folder import first_line
 from embeddings.errors import EmbeddingError, SpecificationError
 from embeddings.sources.file import read_file
 from embeddings.sources.registry import source

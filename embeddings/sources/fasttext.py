@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge
 
 from embeddings.composition import NgramVectors
-from embeddings.gensim_training import Trained, TrainingOptions, train
+from embeddings.learning.gensim_training import Trained, TrainingOptions, train
 from embeddings.sources.registry import source
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable

@@ -15,10 +15,10 @@ from embeddings.cache import cached
 from embeddings.formats.archives import split_location
 from embeddings.formats.files import CACHED, kind_of, read_vectors
 from embeddings.formats.reading import Wanted
-from embeddings.habits import habits
 from embeddings.sources.registry import source
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
+from embeddings.words.habits import habits
 
 log = logging.getLogger("vecformer")
 

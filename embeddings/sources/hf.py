@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from embeddings.checkpoints import find_checkpoint, input_embeddings, read_tokenizer
+from embeddings.checkpoints.folder import find_checkpoint, input_embeddings, read_tokenizer
+from embeddings.checkpoints.subwords import WORDS_A_BATCH, Pool, Subwords, SubwordVectors, TokenIds, pooled
 from embeddings.sources.registry import source
 from embeddings.sources.request import VectorRequest
-from embeddings.subwords import WORDS_A_BATCH, Pool, Subwords, SubwordVectors, TokenIds, pooled
 from embeddings.table import EmbeddingTable
 from embeddings.unknown import EXACT, SUBWORD
 

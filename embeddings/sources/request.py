@@ -8,8 +8,8 @@ from typing import Protocol
 
 from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
-from embeddings.tokenization import WordTokenizer
 from embeddings.unknown import DEFAULT_POLICY, UnknownPolicy
+from embeddings.words.tokenization import WordTokenizer
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from embeddings.gensim_training import Trained, TrainingOptions, train
+from embeddings.learning.gensim_training import Trained, TrainingOptions, train
 from embeddings.sources.registry import source
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable

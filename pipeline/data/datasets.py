@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from embeddings.corpus import CorpusFiles
+from embeddings.words.corpus import CorpusFiles
 from pipeline.config import DataConfig
 from pipeline.data.bbc import read_bbc
 from pipeline.data.readers import find_column, known_suffixes, read_rows

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.neighbors import Neighbor
+from embeddings.analysis.neighbors import Neighbor
 from pipeline.report.page import render
 from pipeline.report.plots import BLUE, INK
 

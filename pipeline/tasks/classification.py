@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.table import EmbeddingTable
-from embeddings.tokenization import WordTokenizer
 from embeddings.unknown import parse_policy
+from embeddings.words.tokenization import WordTokenizer
 from pipeline import baselines
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.batching import Batch, pad

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from embeddings.registry import Registry
 from embeddings.table import EmbeddingTable
-from embeddings.tokenization import WordTokenizer
+from embeddings.words.tokenization import WordTokenizer
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.batching import Batch
 from pipeline.data.datasets import Example, Splits

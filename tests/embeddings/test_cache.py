@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from embeddings import cache, load_vectors
-from embeddings.habits import habits
 from embeddings.sources import registry
 from embeddings.sources.request import VectorRequest
+from embeddings.words.habits import habits
 
 WORDS = [first + second for first in "abcdefgh" for second in "abcdefghijklmnopqrstuvwxyz"]  # no digits to fold
 

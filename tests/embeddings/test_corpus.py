@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embeddings import WordTokenizer
-from embeddings.corpus import MAX_BYTES_A_LINE, MAX_WORDS_A_LINE, CorpusFiles, _write, tokenized_file
 from embeddings.errors import CorpusError
+from embeddings.words.corpus import MAX_BYTES_A_LINE, MAX_WORDS_A_LINE, CorpusFiles, _write, tokenized_file
 
 
 def test_plain_gzip_and_folders_in_order(tmp_path):

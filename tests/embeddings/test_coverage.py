@@ -1,6 +1,6 @@
 import pytest
 
-from embeddings.coverage import measure_coverage
+from embeddings.analysis.coverage import measure_coverage
 from embeddings.unknown import cases, is_known
 
 

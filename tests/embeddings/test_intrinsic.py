@@ -11,9 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embeddings import EmbeddingTable, load_vectors
-from embeddings.corpus import CorpusFiles
-from embeddings.errors import EmbeddingError
-from embeddings.gold_standards import (
+from embeddings.analysis.gold_standards import (
     SHIPPED_PAIRS,
     SHIPPED_QUESTIONS,
     Pair,
@@ -23,7 +21,9 @@ from embeddings.gold_standards import (
     read_questions,
     shipped,
 )
-from embeddings.intrinsic import AnalogyScore, Intrinsic, evaluate_files, total
+from embeddings.analysis.intrinsic import AnalogyScore, Intrinsic, evaluate_files, total
+from embeddings.errors import EmbeddingError
+from embeddings.words.corpus import CorpusFiles
 
 # gensim ranks cosines rounded to float32, ours are float64, so that two pairs of near 1e-7 may change places: among n
 # pairs that moves the correlation by 12 / n² at most, which is this for a thousand.
@@ -225,7 +225,8 @@ def test_sets_of_one_name_are_told_apart(tmp_path):
 
 
 def test_the_usual_sets_are_found_without_importing_gensim():
-    code = ("import json, sys; from embeddings.intrinsic import *; from embeddings.gold_standards import *; "
+    code = ("import json, sys, embeddings.analysis.intrinsic; "
+            "from embeddings.analysis.gold_standards import SHIPPED_PAIRS, shipped; "
             "print(json.dumps([[str(p) for p in shipped(SHIPPED_PAIRS)], 'gensim' in sys.modules]))")
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     paths, imported = json.loads(printed)

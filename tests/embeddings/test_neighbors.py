@@ -6,11 +6,11 @@ from gensim.models import KeyedVectors
 from hypothesis import given
 from hypothesis import strategies as st
 
-import embeddings.neighbors
+import embeddings.analysis.neighbors
 from embeddings import EmbeddingTable, load_vectors
+from embeddings.analysis.neighbors import Neighborhood, nearest_rows
 from embeddings.composition import NgramVectors
 from embeddings.errors import EmbeddingError
-from embeddings.neighbors import Neighborhood, nearest_rows
 from embeddings.unknown import UnknownPolicy
 
 
@@ -57,8 +57,8 @@ def test_blocks_equal_brute_force(n_words, n_queries, n, seed, block):
     queries = random.standard_normal((n_queries, 3)).astype(np.float32)
     refused = random.random((n_queries, n_words)) < 0.2
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embeddings.neighbors, "ROWS_A_BLOCK", block)
-        patch.setattr(embeddings.neighbors, "QUERIES_A_BLOCK", 2)
+        patch.setattr(embeddings.analysis.neighbors, "ROWS_A_BLOCK", block)
+        patch.setattr(embeddings.analysis.neighbors, "QUERIES_A_BLOCK", 2)
         rows, similarity = nearest_rows(vectors, queries, n, without=np.nonzero(refused))
     lengths = np.linalg.norm(vectors, axis=1)
     scores = queries @ vectors.T / np.where(lengths > 0, lengths, 1) / np.linalg.norm(queries, axis=1)[:, None]

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embeddings import EmbeddingTable
+from embeddings.analysis.projection import frequent_words, project
 from embeddings.errors import EmbeddingError
-from embeddings.projection import frequent_words, project
 
 
 def drawn(n, dim, seed=1):

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from embeddings import WordTokenizer
-from embeddings.chinese import han_cutter
 from embeddings.errors import EmbeddingError
-from embeddings.vocabulary import vocabulary_of
+from embeddings.words.chinese import han_cutter
+from embeddings.words.vocabulary import vocabulary_of
 
 REMOVED = "\xad\u061c\u200e\u200f\u202a\u202c\u2060\u2066\u2069\ufeff"
 AWKWARD = (

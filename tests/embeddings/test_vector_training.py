@@ -13,12 +13,12 @@ import pytest
 from gensim.models import FastText, Word2Vec
 
 from embeddings import WordTokenizer, load_vectors
-from embeddings.continuation import state_path
 from embeddings.errors import CorpusError, EmbeddingError, SpecificationError, VectorFileError
+from embeddings.learning.continuation import state_path
+from embeddings.learning.training import train_vectors
 from embeddings.sources import registry
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
-from embeddings.training import train_vectors
 
 random = np.random.default_rng(0)
 WORDS = [f"word{i}" for i in range(60)]

@@ -3,7 +3,7 @@
 import pytest
 
 from embeddings import WordTokenizer, load_vectors
-from embeddings.corpus import CorpusFiles
+from embeddings.words.corpus import CorpusFiles
 from pipeline import RunConfig, run
 from pipeline.config import DataConfig
 from pipeline.data.datasets import read_splits

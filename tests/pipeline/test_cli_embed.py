@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from embeddings import load_vectors
 from embeddings.composition import NgramVectors
 from embeddings.table import EmbeddingTable
-from embeddings.tokenization import WordTokenizer
+from embeddings.words.tokenization import WordTokenizer
 from pipeline import RunConfig, run
 from pipeline.cli.embed import COMMANDS, embed_command
 from pipeline.cli.main import cli

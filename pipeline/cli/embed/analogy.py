@@ -38,7 +38,7 @@ def analogy_command(
     vecformer embed analogy glove man king woman
     vecformer embed analogy glove france paris italy --json
     """
-    from embeddings.neighbors import Neighborhood
+    from embeddings.analysis.neighbors import Neighborhood
     from pipeline.progress import bars
     from pipeline.vectors import open_vectors
 

@@ -12,7 +12,7 @@ from pipeline.cli.common import reports_errors, table, verbosity
 from pipeline.cli.embed.options import json_option, opening, vectors_argument
 
 if TYPE_CHECKING:
-    from embeddings.intrinsic import AnalogyScore, IntrinsicScores
+    from embeddings.analysis.intrinsic import AnalogyScore, IntrinsicScores
     from pipeline.vectors import Opening
 
 
@@ -41,7 +41,7 @@ def evaluate_command(
     vecformer embed evaluate glove
     vecformer embed evaluate runs/reviews --similarity sets/ --analogies questions-words.txt --sections
     """
-    from embeddings.intrinsic import evaluate_files
+    from embeddings.analysis.intrinsic import evaluate_files
     from pipeline.progress import bars
     from pipeline.vectors import open_vectors
 
@@ -53,7 +53,7 @@ def evaluate_command(
 
 def as_values(scores: IntrinsicScores) -> dict[str, Any]:
     """Plain values for JSON; a score that could not be computed is None."""
-    from embeddings.intrinsic import total
+    from embeddings.analysis.intrinsic import total
 
     return {
         "similarity": [
@@ -70,7 +70,7 @@ def as_values(scores: IntrinsicScores) -> dict[str, Any]:
 
 def as_text(scores: IntrinsicScores, *, sections: bool) -> str:
     """A table a kind of score."""
-    from embeddings.intrinsic import total
+    from embeddings.analysis.intrinsic import total
 
     parts = []
     if scores.similarity:

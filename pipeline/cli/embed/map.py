@@ -11,7 +11,7 @@ from pipeline.cli.common import reports_errors, verbosity
 from pipeline.cli.embed.options import opening, overwrite_option, unknown_option, vectors_argument
 
 if TYPE_CHECKING:
-    from embeddings.projection import Method
+    from embeddings.analysis.projection import Method
     from pipeline.vectors import Opening
 
 

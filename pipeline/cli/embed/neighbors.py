@@ -12,7 +12,7 @@ from pipeline.cli.common import reports_errors, table, verbosity
 from pipeline.cli.embed.options import json_option, opening, unknown_option, vectors_argument
 
 if TYPE_CHECKING:
-    from embeddings.neighbors import Nearest
+    from embeddings.analysis.neighbors import Nearest
     from pipeline.vectors import Opening
 
 
@@ -36,7 +36,7 @@ def neighbors_command(
     vecformer embed neighbors glove bank river
     vecformer embed neighbors glove:vectors.txt "new york" -n 5
     """
-    from embeddings.neighbors import Neighborhood
+    from embeddings.analysis.neighbors import Neighborhood
     from pipeline.progress import bars
     from pipeline.vectors import open_vectors
 

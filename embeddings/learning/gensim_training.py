@@ -10,12 +10,12 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 from annotated_types import Ge, Gt, Le
 
-from embeddings.continuation import start_from
-from embeddings.corpus import tokenized_file
 from embeddings.errors import CorpusError, EmbeddingError
+from embeddings.learning.continuation import start_from
 from embeddings.sources.file import read_file
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
+from embeddings.words.corpus import tokenized_file
 
 OF_A_FILE = ("path", "limit")
 RENAMED = {"dim": "vector_size", "max_vocab": "max_final_vocab", "buckets": "bucket"}

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from embeddings.continuation import save_state, state_path
 from embeddings.errors import EmbeddingError, SpecificationError
 from embeddings.formats.writing import READABLE, write_vectors
-from embeddings.gensim_training import TrainingOptions
+from embeddings.learning.continuation import save_state, state_path
+from embeddings.learning.gensim_training import TrainingOptions
 from embeddings.progress import Progress, silent
 from embeddings.sources import registry
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
-from embeddings.tokenization import WordTokenizer
+from embeddings.words.tokenization import WordTokenizer
 
 MAX_SEED = 2**32 - 2  # gensim draws FastText's n-grams by the seed after it
 
@@ -42,7 +42,7 @@ def train_vectors(
 
     Args:
         specification: ``word2vec`` or ``fasttext``, with options: ``word2vec,dim=300,epochs=5``.
-        corpus: texts, such as :class:`~embeddings.corpus.CorpusFiles`; read once.
+        corpus: texts, such as :class:`~embeddings.words.corpus.CorpusFiles`; read once.
         to: the file to write.
         tokenizer: cuts the texts into words.
         workers: threads; by default what the specification says, else one for each core.
@@ -58,7 +58,7 @@ def train_vectors(
     Raises:
         SpecificationError: if the specification is of a source that does not learn from text.
         EmbeddingError: if the file is there already or cannot be written, before anything is read; and as
-            :meth:`~embeddings.gensim_training.TrainingOptions.train` says.
+            :meth:`~embeddings.learning.gensim_training.TrainingOptions.train` says.
     """
     source = registry.parse(specification)
     if not isinstance(source, TrainingOptions) or source.path is not None:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from tokenizers import PreTokenizedString, Tokenizer, models
 
-from embeddings.chinese import han_cutter
 from embeddings.errors import EmbeddingError
-from embeddings.wordrule import BELONGING, FOREIGN, HAN, PLAIN, WordRule, word_pattern
+from embeddings.words.chinese import han_cutter
+from embeddings.words.wordrule import BELONGING, FOREIGN, HAN, PLAIN, WordRule, word_pattern
 
 PAD, UNK = "<pad>", "<unk>"
 PAD_ID, UNK_ID = 0, 1
@@ -36,7 +36,7 @@ class WordTokenizer:
     """Cuts text into words and punctuation, in any script, and numbers those it knows.
 
     The ids 0 and 1 are padding and the unknown word; text can never produce their names ``<pad>`` and ``<unk>``,
-    because the brackets are cut off as punctuation. How text is cut: :mod:`embeddings.wordrule`.
+    because the brackets are cut off as punctuation. How text is cut: :mod:`embeddings.words.wordrule`.
 
     Args:
         words: the vocabulary in the order of its ids, without the two special words; a mapping gives how often each

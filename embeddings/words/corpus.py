@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 
 from embeddings.errors import CorpusError
 from embeddings.formats.archives import unpacked
-from embeddings.tokenization import WordTokenizer
+from embeddings.words.tokenization import WordTokenizer
 
 MAX_WORDS_A_LINE = 10_000  # gensim silently drops what a line holds beyond this
 MAX_BYTES_A_LINE = 1 << 20  # some corpora are one line, and memory is to stay flat

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.gold_standards import (
+from embeddings.analysis.gold_standards import (
     SHIPPED_PAIRS,
     SHIPPED_QUESTIONS,
     Pair,
@@ -27,7 +27,7 @@ from embeddings.gold_standards import (
     read_questions,
     shipped,
 )
-from embeddings.neighbors import Rows, nearest_rows, to_unit_length
+from embeddings.analysis.neighbors import Rows, nearest_rows, to_unit_length
 from embeddings.progress import Progress, silent
 from embeddings.rowmaps import Vectors
 from embeddings.table import EmbeddingTable
