@@ -13,7 +13,7 @@ import numpy as np
 from embeddings.errors import EmbeddingError, SpecificationError
 from embeddings.formats.writing import READABLE, write_vectors
 from embeddings.learning.continuation import save_state, state_path
-from embeddings.learning.gensim_training import TrainingOptions
+from embeddings.learning.gensim_training import Trained, TrainingOptions
 from embeddings.progress import Progress, silent
 from embeddings.sources import registry
 from embeddings.sources.request import VectorRequest
@@ -35,7 +35,7 @@ def train_vectors(
     trust_pickle: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
-) -> EmbeddingTable:
+) -> Trained:
     """Train word vectors on a corpus and write them, in the format that the file's ending names.
 
     Beside a ``.safetensors`` the state of the training is written as well, for a later ``start=`` to go on from.
@@ -53,7 +53,7 @@ def train_vectors(
         progress: told how far the work has come.
 
     Returns:
-        The table that was written.
+        The table that was written, and gensim's model.
 
     Raises:
         SpecificationError: if the specification is of a source that does not learn from text.
@@ -71,16 +71,16 @@ def train_vectors(
     request = VectorRequest(texts=corpus, tokenizer=tokenizer or WordTokenizer(), seed=seed, trust_pickle=trust_pickle,
                             progress=progress)
     trained = source.train(request)
-    table = replace(trained.table, source=specification)
+    trained = trained._replace(table=replace(trained.table, source=specification))
     if to.suffix == ".safetensors":
         with tempfile.TemporaryDirectory(dir=to.parent, prefix=".vecformer-") as folder:
             state = save_state(trained.model, Path(folder) / to.name)
             state.chmod(READABLE)
-            write_vectors(table, to)
+            write_vectors(trained.table, to)
             state.replace(state_path(to))
     else:
-        write_vectors(table, to)
-    return table
+        write_vectors(trained.table, to)
+    return trained
 
 
 def _check_target(to: Path, overwrite: bool) -> None:

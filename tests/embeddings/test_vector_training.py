@@ -70,7 +70,7 @@ def test_going_on_equals_gensims(name, options, settings, tmp_path):
     old, new = tmp_path / "old.safetensors", tmp_path / "new.safetensors"
     specification = f"{name},{WRITTEN}{OF_FASTTEXT[name][0]}{options}"
     train_vectors(specification, FIRST, old, deterministic=True, seed=7)
-    went_on = train_vectors(f"{specification},start={old}", SECOND, new, deterministic=True, seed=7)
+    went_on = train_vectors(f"{specification},start={old}", SECOND, new, deterministic=True, seed=7).table
 
     model = trained(name, written(FIRST, tmp_path), **settings)
     model.save(str(tmp_path / "model"))
@@ -111,7 +111,7 @@ def test_going_on_from_plain_vectors_starts_contexts_at_zero_and_says_so(ending,
 def test_fasttext_goes_on_from_the_ngrams_of_a_table_without_state(tmp_path):
     start = tmp_path / "old.safetensors"
     specification = f"fasttext,{WRITTEN}{OF_FASTTEXT['fasttext'][0]}"
-    old = train_vectors(specification, FIRST, start, deterministic=True)
+    old = train_vectors(specification, FIRST, start, deterministic=True).table
     state_path(start).unlink()
     table = load_vectors(f"{specification},start={start},alpha=1e-9,min_alpha=1e-9", texts=SECOND)
     np.testing.assert_allclose(table.lookup(old.words).vectors, old.vectors, atol=1e-6)
@@ -192,7 +192,7 @@ def test_text_in_which_no_word_is_frequent_enough(name, more):
 def test_what_is_written(tmp_path):
     told = []
     table = train_vectors(f"fasttext,{WRITTEN},buckets=50", FIRST, tmp_path / "new" / "v.safetensors",
-                          deterministic=True, progress=lambda what, share: told.append((what, share)))
+                          deterministic=True, progress=lambda what, share: told.append((what, share))).table
     assert {file.name for file in (tmp_path / "new").iterdir()} == {"v.safetensors", "v.json", "v.training.safetensors"}
     read = EmbeddingTable.load(tmp_path / "new" / "v.safetensors")
     assert read.source == f"fasttext,{WRITTEN},buckets=50"

@@ -54,10 +54,13 @@ def train_command(
     tokenizer = WordTokenizer(lowercase=not no_lowercase, strip_accents=strip_accents, fold_digits=fold_digits, han=han)
     start = time.perf_counter()
     with bars(quiet=quiet) as progress:
-        table = train_vectors(
+        trained = train_vectors(
             source, CorpusFiles(corpus), to, tokenizer=tokenizer, workers=workers, deterministic=deterministic,
             seed=seed, trust_pickle=trust_pickle, overwrite=overwrite, progress=progress,
         )
-    click.echo(f"wrote {to}: {len(table):,} words of width {table.dim}, in {time.perf_counter() - start:.1f} s")
+    table, seconds = trained.table, time.perf_counter() - start
+    n_words = trained.model.corpus_total_words * trained.model.epochs
+    click.echo(f"wrote {to}: {len(table):,} words of width {table.dim}, in {seconds:.1f} s "
+               f"({n_words / seconds:,.0f} words a second)")
     click.echo(f"look    vecformer embed neighbors {to} {table.words[min(100, len(table) - 1)]}")
     click.echo(f"use     vecformer run --data FILE --source file:{to}")
