@@ -68,6 +68,7 @@ class TrainingConfig:
     weight_decay: float = option(0.01, "AdamW's decay of weight matrices (not of biases, norms and word vectors)")
     warmup: float = option(0.1, "share of the steps over which the learning rate rises; it then falls to 0")
     clip: float = option(1.0, "gradients longer than this are shortened to it")
+    ema: float = option(0.99, "decay of the moving average of the weights that is kept; 0 keeps the last weights")
     patience: int = option(5, "stop after this many epochs without a better dev score; 0 never stops early")
     device: str = option("auto", "auto (a GPU if there is one), cpu or cuda")
 
@@ -78,6 +79,7 @@ class TrainingConfig:
         require(self.weight_decay >= 0, f"training.weight_decay must be 0 or more, not {self.weight_decay}")
         require(0 <= self.warmup <= 1, f"training.warmup must be from 0 to 1, not {self.warmup}")
         require(self.clip > 0, f"training.clip must be above 0, not {self.clip}")
+        require(0 <= self.ema < 1, f"training.ema must be from 0 to below 1, not {self.ema}")
         require(self.patience >= 0, f"training.patience must be 0 or more, not {self.patience}")
         require(re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is not None,
                 f"training.device must be auto, cpu or cuda, not {self.device!r}")

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from transformer.averaging import WeightAverage
 from transformer.config import TrainingConfig
 from transformer.errors import DivergedError, TransformerError
 from transformer.optimization import make_optimizer, make_schedule
@@ -69,10 +70,12 @@ class Trainer(Generic[B]):
     """Trains a model.
 
     Attributes:
-        model: trained in place; afterwards it has the weights of the best epoch (of the last, without an evaluation).
+        model: trained in place; afterwards it has the averaged weights of the best epoch (of the last, without an
+            evaluation).
         batches: the batches of an epoch, given its number from 1; equally many in every epoch.
         loss: of a model on a batch. *Shape:* scalar.
-        evaluate: on dev, after each epoch; ``None`` if there is no dev set.
+        evaluate: the model, which then has its averaged weights, on dev, after each epoch; ``None`` if there is no dev
+            set.
         config: how to train.
         on_epoch: told each line of the history as it is made.
         progress: told the share of the epochs that is done, 0 to 1.
@@ -96,7 +99,7 @@ class Trainer(Generic[B]):
         history: list[Mapping[str, float]] = []
         best: tuple[tuple[float, ...], int, dict[str, Tensor]] | None = None
         n_tokens, seconds = 0, 0.0
-        optimizer = make_optimizer(self.model, self.config)
+        optimizer, average = make_optimizer(self.model, self.config), WeightAverage(self.model, self.config.ema)
         schedule = None
         for epoch in range(1, self.config.epochs + 1):
             batches = self.batches(epoch)
@@ -108,21 +111,25 @@ class Trainer(Generic[B]):
             for i, batch in enumerate(batches):
                 losses.append(self._step(batch.to(device), optimizer, epoch))
                 schedule.step()
+                average.update()
                 n_tokens += batch.n_tokens
                 self.progress("training", (epoch - 1 + (i + 1) / len(batches)) / self.config.epochs)
             seconds += time.perf_counter() - start
             line = {"epoch": epoch, "step": epoch * len(batches), "train_loss": sum(losses) / len(losses),
                     "lr": optimizer.param_groups[0]["lr"], "tokens": n_tokens, "seconds": round(seconds, 3)}
             if self.evaluate is not None:
-                evaluation = self.evaluate()
+                with average.in_use():
+                    evaluation = self.evaluate()
+                    if best is None or evaluation.score > best[0]:
+                        best = (evaluation.score, epoch, copy.deepcopy(self.model.state_dict()))
                 line |= {f"dev_{name}": value for name, value in evaluation.measures.items()}
-                if best is None or evaluation.score > best[0]:
-                    best = (evaluation.score, epoch, copy.deepcopy(self.model.state_dict()))
             history.append(line)
             self.on_epoch(line)
             if best is not None and 0 < self.config.patience <= epoch - best[1]:
                 break
-        if best is not None:
+        if best is None:
+            average.apply()
+        else:
             self.model.load_state_dict(best[2])
         self.model.eval()
         return TrainingResult(

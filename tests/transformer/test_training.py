@@ -153,7 +153,8 @@ def test_weights_that_are_missing_broken_or_of_another_shape(tmp_path):
         (ModelConfig, {"n_layers": 0}, "model.n_layers"), (TrainingConfig, {"epochs": 0}, "training.epochs"),
         (TrainingConfig, {"lr": 0}, "training.lr"), (TrainingConfig, {"warmup": 2}, "training.warmup"),
         (TrainingConfig, {"clip": 0}, "training.clip"), (TrainingConfig, {"batch_size": 0}, "training.batch_size"),
-        (TrainingConfig, {"patience": -1}, "training.patience"), (TrainingConfig, {"device": "tpu"}, "training.device"),
+        (TrainingConfig, {"patience": -1}, "training.patience"), (TrainingConfig, {"ema": 1.0}, "training.ema"),
+        (TrainingConfig, {"device": "tpu"}, "training.device"),
         (TrainingConfig, {"weight_decay": -1}, "training.weight_decay"), (EmbeddingConfig, {"scale": "big"}, "'big'"),
         (EmbeddingConfig, {"scale": "match=0"}, "embedding.scale"),
         (EmbeddingConfig, {"scale": "match=-1"}, "embedding.scale"),
@@ -170,3 +171,23 @@ def test_devices():
     if not torch.cuda.is_available():
         with pytest.raises(TransformerError, match="finds no GPU"):
             choose_device("cuda")
+
+
+def test_the_averaged_weights_are_measured_and_kept():
+    seen = []
+
+    def evaluate(network):
+        seen.append(network.head.output.weight.clone())
+        return Evaluation({"score": 0.0}, (float(len(seen)),))
+
+    networks = {}
+    for decay in (0.0, 0.9):
+        network, _ = model(dropout=0.0)
+        torch.manual_seed(5)
+        trainer = Trainer(model=network, batches=lambda _: [examples()] * 4, loss=loss,
+                          evaluate=lambda network=network: evaluate(network),
+                          config=TrainingConfig(epochs=3, lr=3e-3, ema=decay))
+        trainer.run()
+        networks[decay] = network.head.output.weight
+        assert torch.equal(network.head.output.weight, seen[-1])
+    assert not torch.equal(networks[0.0], networks[0.9])
