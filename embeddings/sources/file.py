@@ -71,7 +71,7 @@ def read_file(location: str | Path, limit: int | None, request: VectorRequest, n
 def _read(
     location: str | Path, limit: int | None, request: VectorRequest, name: str, tell: Callable[[float], None]
 ) -> EmbeddingTable:
-    words = None if _reads_all(request) else frozenset(request.wanted())
+    words = None if request.reads_all else frozenset(request.wanted())
     wanted = Wanted(words, request.n_others, limit, tell, request.trust_pickle)
     rows = read_vectors(location, wanted)
     known = EmbeddingTable.known(rows.words, rows.vectors, name)
@@ -79,13 +79,9 @@ def _read(
                    transforms=rows.transforms)
 
 
-def _reads_all(request: VectorRequest) -> bool:
-    return request.vocabulary is None or request.unknown.reads_all
-
-
 def _key(member: str | None, limit: int | None, request: VectorRequest) -> str:
     """All that decides which rows are read, the file aside."""
-    if _reads_all(request):
+    if request.reads_all:
         return f"{member}\n{limit}"
     words = "\0".join(sorted({*(request.vocabulary or ()), *request.also}))
     hashed = hashlib.blake2b(words.encode("utf-8", errors="surrogatepass")).hexdigest()
@@ -94,7 +90,7 @@ def _key(member: str | None, limit: int | None, request: VectorRequest) -> str:
 
 def _producible(table: EmbeddingTable, request: VectorRequest) -> EmbeddingTable:
     """Of the further words, which nobody named, keep those that text can produce."""
-    if _reads_all(request) or not request.n_others:
+    if request.reads_all or not request.n_others:
         return table
     named, tokenizer = request.wanted(), request.tokenizer
     return table.where(tokenizer.can_produce(tokenizer.fold(word)) or word in named for word in table.words)

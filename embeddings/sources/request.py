@@ -46,7 +46,7 @@ class VectorRequest:
 
         A wanted word may stand in the file in another spelling; further words are kept if text can produce them.
         """
-        if self.vocabulary is None or self.unknown.reads_all:
+        if self.reads_all:
             return lambda _word, _row: True
         wanted = self.wanted()
         n_others, tokenizer = self.n_others, self.tokenizer
@@ -55,6 +55,11 @@ class VectorRequest:
             return word in wanted or (row < n_others and tokenizer.can_produce(tokenizer.fold(word)))
 
         return keep
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether every word of a source is to be read: none are named, or any may be needed for those that are."""
+        return self.vocabulary is None or self.unknown.reads_all
 
     def wanted(self) -> set[str]:
         """Every form in which a source may list one of the words that matter."""
