@@ -226,10 +226,16 @@ class EmbeddingTable:
         ))
 
     @classmethod
-    def load(cls, path: Path) -> EmbeddingTable:
+    def load(cls, path: Path, *, limit: int | None = None) -> EmbeddingTable:
         """Read what :meth:`save` wrote; the vectors stay in the file, mapped into memory.
+
+        Args:
+            path: of the vectors.
+            limit: take the first rows only, and look at no others.
 
         Raises:
             VectorFileError: if either of the two files is missing or does not fit the other.
         """
-        return cls(*read_saved(path))
+        saved = read_saved(path)
+        return cls(*saved._replace(words=saved.words[:limit], vectors=saved.vectors[:limit],
+                                   provenance=saved.provenance[:limit]))

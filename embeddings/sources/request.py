@@ -9,7 +9,7 @@ from typing import Protocol
 from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
 from embeddings.unknown import DEFAULT_POLICY, UnknownPolicy
-from embeddings.words.tokenization import WordTokenizer
+from embeddings.words.tokenization import Text, WordTokenizer
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class VectorRequest:
     vocabulary: Mapping[str, int] | None = None
     also: Collection[str] = frozenset()
     n_others: int = 0
-    texts: Iterable[str] | None = None
+    texts: Iterable[Text] | None = None
     tokenizer: WordTokenizer = field(default_factory=WordTokenizer)
     seed: int = 1
     dim: int = 128

@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 
 from embeddings.errors import CorpusError
 from embeddings.formats.archives import unpacked
-from embeddings.words.tokenization import WordTokenizer
+from embeddings.words.tokenization import Text, WordTokenizer
 
 MAX_WORDS_A_LINE = 10_000  # gensim silently drops what a line holds beyond this
 MAX_BYTES_A_LINE = 1 << 20  # some corpora are one line, and memory is to stay flat
@@ -121,7 +121,7 @@ class TokenizedText(NamedTuple):
 
 
 @contextmanager
-def tokenized_file(texts: Iterable[str], tokenizer: WordTokenizer, tell: Tell = _untold) -> Iterator[TokenizedText]:
+def tokenized_file(texts: Iterable[Text], tokenizer: WordTokenizer, tell: Tell = _untold) -> Iterator[TokenizedText]:
     """Cut the texts into words once, into a temporary file that gensim streams from disk.
 
     Should the work on it be broken off, the file is emptied: gensim's threads, which nothing else can stop, then find
@@ -146,7 +146,7 @@ def tokenized_file(texts: Iterable[str], tokenizer: WordTokenizer, tell: Tell = 
             raise
 
 
-def _write(path: Path, texts: Iterable[str], tokenizer: WordTokenizer) -> TokenizedText:
+def _write(path: Path, texts: Iterable[Text], tokenizer: WordTokenizer) -> TokenizedText:
     counts: Counter[str] = Counter()
     n_lines = 0
     try:
@@ -163,7 +163,7 @@ def _write(path: Path, texts: Iterable[str], tokenizer: WordTokenizer) -> Tokeni
     return TokenizedText(path, counts, n_lines)
 
 
-def _told(texts: Iterable[str], tell: Tell) -> Iterator[str]:
+def _told(texts: Iterable[Text], tell: Tell) -> Iterator[Text]:
     if isinstance(texts, CorpusFiles):
         yield from texts.lines(tell)
         return

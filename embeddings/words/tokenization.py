@@ -18,10 +18,13 @@ from embeddings.errors import EmbeddingError
 from embeddings.words.chinese import han_cutter
 from embeddings.words.wordrule import BELONGING, FOREIGN, HAN, PLAIN, WordRule, word_pattern
 
-PAD, UNK = "<pad>", "<unk>"
-PAD_ID, UNK_ID = 0, 1
-SPECIAL_WORDS = (PAD, UNK)
+PAD, UNK, START, END, MASK = SPECIAL_WORDS = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")
+PAD_ID, UNK_ID, START_ID, END_ID, MASK_ID = range(len(SPECIAL_WORDS))
 OURS = "vecformer"  # what we add to the file's "model", where the library reads past it
+
+
+Text = str | Sequence[str]
+"""Running text, or words that were cut already and stay whole."""
 
 
 class Span(NamedTuple):
@@ -35,11 +38,12 @@ class Span(NamedTuple):
 class WordTokenizer:
     """Cuts text into words and punctuation, in any script, and numbers those it knows.
 
-    The ids 0 and 1 are padding and the unknown word; text can never produce their names ``<pad>`` and ``<unk>``,
-    because the brackets are cut off as punctuation. How text is cut: :mod:`embeddings.words.wordrule`.
+    The ids 0 to 4 are padding, the unknown word, the start and end of a text, and the mask; running text can never
+    produce their names (``<pad>`` ...), because the brackets are cut off as punctuation. How text is cut:
+    :mod:`embeddings.words.wordrule`. Words that were cut already are only folded.
 
     Args:
-        words: the vocabulary in the order of its ids, without the two special words; a mapping gives how often each
+        words: the vocabulary in the order of its ids, without the special words; a mapping gives how often each
             stands in the text as well.
         lowercase: fold case.
         strip_accents: take the accents off Latin, Greek and Cyrillic letters.
@@ -79,8 +83,10 @@ class WordTokenizer:
         """Whether case is folded."""
         return self._rule.lowercase
 
-    def words(self, text: str) -> list[str]:
+    def words(self, text: Text) -> list[str]:
         """Cut a text into words, known or not."""
+        if not isinstance(text, str):
+            return [self.fold(word) for word in text]
         if not self._is_ours:
             return self._cut(text)
         if text.isascii():
@@ -121,7 +127,7 @@ class WordTokenizer:
         return [Span(word, start, _end(text, end, limit))
                 for (word, (start, end)), limit in zip(found, following, strict=False)]
 
-    def count(self, texts: Iterable[str]) -> Counter[str]:
+    def count(self, texts: Iterable[Text]) -> Counter[str]:
         """How often each word stands in the texts."""
         counts: Counter[str] = Counter()
         for text in texts:
@@ -138,26 +144,27 @@ class WordTokenizer:
             return True  # plain letters are never cut: the common case, ten times quicker
         return self.words(word) == [word]
 
-    def encode(self, texts: Sequence[str], *, max_length: int | None = None) -> list[NDArray[np.int32]]:
+    def encode(self, texts: Sequence[Text], *, max_length: int | None = None) -> list[NDArray[np.int32]]:
         """Number the words of each text.
 
         Args:
-            texts: any strings.
+            texts: all strings, or all cut already.
             max_length: keep this many words from the start of each.
 
         Returns:
             For each text its ids, int32. *Shape:* ``(n_words,)``.
         """
-        if self._cut_han is not None:
+        if self._cut_han is not None or (texts and not isinstance(texts[0], str)):
             number = self._tokenizer.get_vocab()
             ids = ([number.get(word, UNK_ID) for word in self.words(text)] for text in texts)
         else:
-            encodings = self._tokenizer.encode_batch_fast([_sound(text) for text in texts], add_special_tokens=False)
+            running = [_sound(text) for text in texts if isinstance(text, str)]
+            encodings = self._tokenizer.encode_batch_fast(running, add_special_tokens=False)
             ids = (encoding.ids for encoding in encodings)
         return [np.array(numbers[:max_length], dtype=np.int32) for numbers in ids]
 
     def vocabulary(self) -> tuple[str, ...]:
-        """Every word in the order of its id, the two special words first."""
+        """Every word in the order of its id, the special words first."""
         ids: dict[str, int] = self._tokenizer.get_vocab()
         return tuple(sorted(ids, key=ids.__getitem__))
 
@@ -189,8 +196,8 @@ class WordTokenizer:
         try:
             text = path.read_text(encoding="utf-8")
             tokenizer = Tokenizer.from_str(text)
-            if tuple(map(tokenizer.token_to_id, SPECIAL_WORDS)) != (PAD_ID, UNK_ID):
-                raise ValueError(f"the words 0 and 1 must be {PAD} and {UNK}")
+            if tuple(map(tokenizer.token_to_id, SPECIAL_WORDS)) != tuple(range(len(SPECIAL_WORDS))):
+                raise ValueError(f"its first words must be {' '.join(SPECIAL_WORDS)}")
             stored = json.loads(text)["model"].get(OURS)
             counts = stored.pop("counts") if stored else None
             rule = TypeAdapter(WordRule).validate_python(

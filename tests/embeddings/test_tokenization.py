@@ -11,6 +11,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from embeddings import WordTokenizer
 from embeddings.errors import EmbeddingError
 from embeddings.words.chinese import han_cutter
+from embeddings.words.tokenization import SPECIAL_WORDS
 from embeddings.words.vocabulary import vocabulary_of
 
 REMOVED = "\xad\u061c\u200e\u200f\u202a\u202c\u2060\u2066\u2069\ufeff"
@@ -74,7 +75,7 @@ def test_chinese_by_words():
         "我", "来到", "北京", "清华大学", ",", "ok", "東京", "へ"]
     assert tokenizer.spans("去 北京大学")[-1] == ("北京大学", 2, 6)
     numbered = tokenizer.with_vocabulary(["北京", "清华大学"])
-    assert numbered.encode(["北京清华大学东"])[0].tolist() == [2, 3, 1]
+    assert numbered.encode(["北京清华大学东"])[0].tolist() == [5, 6, 1]
 
 
 def test_chinese_by_words_needs_jieba(monkeypatch):
@@ -155,8 +156,8 @@ def test_ids_stand_for_the_words(texts, options):
 
 def test_unknown_words_and_cut():
     tokenizer = WordTokenizer(["cat"])
-    assert tokenizer.encode(["cat dog cat"])[0].tolist() == [2, 1, 2]
-    assert tokenizer.encode(["cat dog cat"], max_length=2)[0].tolist() == [2, 1]
+    assert tokenizer.encode(["cat dog cat"])[0].tolist() == [5, 1, 5]
+    assert tokenizer.encode(["cat dog cat"], max_length=2)[0].tolist() == [5, 1]
 
 
 @given(st.text())
@@ -169,10 +170,10 @@ def test_save_and_load(tmp_path):
     tokenizer = WordTokenizer(["Cat", "Hut"], lowercase=False)
     tokenizer.save(tmp_path / "tokenizer.json")
     read = WordTokenizer.load(tmp_path / "tokenizer.json")
-    assert read.vocabulary() == tokenizer.vocabulary() == ("<pad>", "<unk>", "Cat", "Hut")
+    assert read.vocabulary() == tokenizer.vocabulary() == (*SPECIAL_WORDS, "Cat", "Hut")
     assert read.lowercase is False
     assert read.counts is None
-    assert read.encode(["Cat cat"])[0].tolist() == [2, 1]
+    assert read.encode(["Cat cat"])[0].tolist() == [5, 1]
 
 
 @given(st.lists(awkward, max_size=5), rules)
@@ -184,7 +185,7 @@ def test_options_and_counts_survive(tmp_path_factory, texts, options):
     tokenizer.save(path)
     read = WordTokenizer.load(path)
     assert read.counts == counts
-    assert list(read.counts) == list(tokenizer.vocabulary()[2:])
+    assert list(read.counts) == list(tokenizer.vocabulary()[5:])
     assert [read.words(text) for text in texts] == [tokenizer.words(text) for text in texts]
     library = Tokenizer.from_file(str(path))
     if options["han"] == "characters":
@@ -193,7 +194,7 @@ def test_options_and_counts_survive(tmp_path_factory, texts, options):
 
 
 def test_a_file_of_an_earlier_version_cuts_as_it_did(tmp_path):
-    old = Tokenizer(models.WordLevel({"<pad>": 0, "<unk>": 1, "a-b": 2}, unk_token="<unk>"))
+    old = Tokenizer(models.WordLevel({word: i for i, word in enumerate((*SPECIAL_WORDS, "a-b"))}, unk_token="<unk>"))
     old.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     old.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\w-]+"), behavior="removed", invert=True)
     old.save(str(tmp_path / "tokenizer.json"))
@@ -202,7 +203,7 @@ def test_a_file_of_an_earlier_version_cuts_as_it_did(tmp_path):
         assert tokenizer.lowercase
         assert tokenizer.words("x A-B") == ["x", "a-b"]
         assert tokenizer.spans("x A-B") == [("x", 0, 1), ("a-b", 2, 5)]
-        assert tokenizer.encode(["x A-B"])[0].tolist() == [1, 2]
+        assert tokenizer.encode(["x A-B"])[0].tolist() == [1, 5]
 
 
 @pytest.mark.parametrize("wrong", [
@@ -248,3 +249,10 @@ def test_a_vocabulary_is_the_most_frequent_words(counts, min_count, max_words):
     assert len(kept) == min(sum(count >= min_count for count in counts.values()),
                             len(counts) if max_words is None else max_words)
     assert max(left_out.values(), default=0) <= max(min_count - 1, min(kept.values(), default=0)) or not kept
+
+
+def test_words_cut_already_stay_whole_and_are_folded():
+    tokenizer = WordTokenizer(["u.s.", "new-york"])
+    assert tokenizer.words(["U.S.", "New-York"]) == ["u.s.", "new-york"]
+    assert tokenizer.count([["U.S.", "a b"]]) == {"u.s.": 1, "a b": 1}
+    assert tokenizer.encode([["U.S.", "u", "New-York"]], max_length=2)[0].tolist() == [5, 1]
