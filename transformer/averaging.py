@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 WARMUP = 9  # steps: early ones are averaged over fewer, so that the untrained weights are soon forgotten
 
@@ -18,37 +18,45 @@ class WeightAverage:
     averages too, but copies every buffer as well, and those of this model grow with its texts.
 
     Args:
-        model: whose weights are averaged.
+        model: whose weights are averaged: those that are trained now.
         decay: share that a late step keeps, 0 to below 1; with 0 the average is the last weights.
+
+    Attributes:
+        step: how many steps were taken in.
+        averages: by the weight's name.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self._decay, self._step = decay, 0
-        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
-        self._average = [weight.detach().clone() for weight in self._weights]
+        self._decay = decay
+        self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self.step = 0
+        self.averages = {name: weight.detach().clone() for name, weight in self._weights.items()}
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights of the step just made."""
-        self._step += 1
-        kept = min(self._decay, self._step / (self._step + WARMUP))
-        for average, weight in zip(self._average, self._weights, strict=True):
-            average.lerp_(weight, 1 - kept)
+        """Take in the weights of the step just made; those that are frozen for now are left as they are."""
+        self.step += 1
+        kept = min(self._decay, self.step / (self.step + WARMUP))
+        for name, weight in self._weights.items():
+            if weight.requires_grad:
+                self.averages[name].lerp_(weight, 1 - kept)
 
-    @torch.no_grad()
     def apply(self) -> None:
         """Give the model the averaged weights."""
-        for average, weight in zip(self._average, self._weights, strict=True):
-            weight.copy_(average)
+        self.assign(self.averages)
+
+    @torch.no_grad()
+    def assign(self, weights: Mapping[str, Tensor]) -> None:
+        """Give the model these weights, by name, in place of those that are averaged."""
+        for name, weight in self._weights.items():
+            weight.copy_(weights[name])
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Let the model have the averaged weights within the block, and its own again behind it."""
-        own = [weight.detach().clone() for weight in self._weights]
+        own = {name: weight.detach().clone() for name, weight in self._weights.items()}
         self.apply()
         try:
             yield
         finally:
-            with torch.no_grad():
-                for weight, before in zip(self._weights, own, strict=True):
-                    weight.copy_(before)
+            self.assign(own)

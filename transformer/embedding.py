@@ -12,14 +12,15 @@ from embeddings.table import EmbeddingTable
 from transformer.config import EmbeddingConfig
 from transformer.errors import TransformerError
 
-N_SPECIAL = 2  # rows before the table's own: padding (id 0) and the unknown word (id 1)
+N_SPECIAL = 5  # rows before the table's own: padding (id 0), the unknown word (1), start (2), end (3) and mask (4)
 
 
 class WordEmbedding(nn.Module):
     """Looks each word's vector up and brings it to the model's width.
 
     Row 0 is padding: zero, and without a gradient, so that it stays zero. Row 1 is the unknown word, at first the mean
-    of the table. The rows of the table's words follow. Rows appended by :meth:`extend` are looked up but never trained.
+    of the table. Start, end and mask are drawn around that mean with the table's spread. The rows of the table's words
+    follow. Rows appended by :meth:`extend` are looked up but never trained.
 
     Args:
         n_words: words of the table.
@@ -34,6 +35,8 @@ class WordEmbedding(nn.Module):
     def __init__(self, *, n_words: int, dim: int, d_model: int, freeze: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(N_SPECIAL + n_words, dim), requires_grad=not freeze)
+        if not freeze:
+            self.weight.register_post_accumulate_grad_hook(_keep_padding)  # type: ignore[no-untyped-call]
         self.projection = nn.Linear(dim, d_model, bias=False) if dim != d_model else nn.Identity()
         if isinstance(self.projection, nn.Linear):
             nn.init.orthogonal_(self.projection.weight, gain=max(1.0, (d_model / dim) ** 0.5))  # keeps the spread
@@ -51,7 +54,11 @@ class WordEmbedding(nn.Module):
         factor = scale_factor(table, config)
         rows = factor * torch.tensor(table.vectors)                     # (n_words, dim), a copy
         with torch.no_grad():
-            layer.weight[1] = rows.mean(dim=0)
+            if len(rows):
+                mean, spread = rows.mean(dim=0), rows.std(dim=0, correction=0)
+                noise = torch.randn(N_SPECIAL - 2, table.dim, generator=torch.Generator().manual_seed(N_SPECIAL))
+                layer.weight[1] = mean
+                layer.weight[2:N_SPECIAL] = mean + spread * noise
             layer.weight[N_SPECIAL:] = rows
             layer.table_scale.fill_(factor)
         return layer
@@ -79,6 +86,27 @@ class WordEmbedding(nn.Module):
             vectors = F.embedding(ids, torch.cat([self.weight, self.extension]))            # (B, L, dim)
         projected: Tensor = self.projection(vectors)                                        # (B, L, d_model)
         return projected
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        """How well each row of the table fits: the output layer that is tied to it (Press & Wolf 2017).
+
+        The projection, if there is one, is gone through backwards. Rows of an extension have no score.
+
+        Args:
+            hidden: *Shape:* ``(..., d_model)``.
+
+        Returns:
+            *Shape:* ``(..., 5 + n_words)``.
+        """
+        if isinstance(self.projection, nn.Linear):
+            hidden = hidden @ self.projection.weight                                        # (..., dim)
+        return F.linear(hidden, self.weight)                                                # (..., 5 + n_words)
+
+
+def _keep_padding(weight: Tensor) -> None:
+    """Take the gradient of the padding row away, which a tied output layer gives it."""
+    if weight.grad is not None:
+        weight.grad[0] = 0.0
 
 
 def scale_factor(table: EmbeddingTable, config: EmbeddingConfig) -> float:

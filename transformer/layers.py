@@ -1,48 +1,99 @@
-"""One encoder layer: attention, then feed-forward, each around a residual path."""
+"""One layer: self-attention, in a decoder of two texts attention to the other, then feed-forward."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
 from torch import Tensor, nn
 
-from transformer.attention import MultiHeadAttention
+from transformer.attention import KeyValueCache, MultiHeadAttention
+from transformer.config import ModelConfig
 from transformer.feedforward import FeedForward
+from transformer.positions import Rotation
 
 
-class EncoderLayer(nn.Module):
-    """Pre-norm residual attention and feed-forward (Xiong et al. 2020, "On Layer Normalization").
+@dataclass
+class LayerCache:
+    """What a layer keeps while a text grows: of the text itself, and of the one it is made from."""
 
-    Both branches begin at zero (their last projection does), so that an untrained layer hands on the word vectors as
-    they came (Zhang et al. 2019, "Fixup Initialization").
+    own: KeyValueCache = field(default_factory=KeyValueCache)
+    memory: KeyValueCache = field(default_factory=KeyValueCache)
 
-    Args:
-        d_model: width of the residual stream.
-        n_heads: attention heads.
-        d_ff: width inside the feed-forward block.
-        dropout: share of activations dropped in training, inside the feed-forward block and at the end of both branches
-            (not of the attention weights).
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows of the batch. *Shape:* ``(new batch,)``, int64."""
+        self.own.select(rows)
+        self.memory.select(rows)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Another text that a decoder looks at.
+
+    Attributes:
+        hidden: *Shape:* ``(batch, memory length, d_model)``.
+        visible: True where there is a word. *Shape:* ``(batch, 1, 1, memory length)``, bool.
     """
 
-    def __init__(self, *, d_model: int, n_heads: int, d_ff: int, dropout: float) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(d_model)
-        self.attention = MultiHeadAttention(d_model=d_model, n_heads=n_heads)
-        self.feedforward_norm = nn.LayerNorm(d_model)
-        self.feedforward = FeedForward(d_model=d_model, d_ff=d_ff, dropout=dropout)
-        self.dropout = nn.Dropout(dropout)
-        for last in (self.attention.output, self.feedforward.output):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+    hidden: Tensor
+    visible: Tensor
 
-    def forward(self, x: Tensor, *, padding_mask: Tensor) -> Tensor:
+
+class TransformerLayer(nn.Module):
+    """Attention and feed-forward, each around a residual path.
+
+    The norm stands before each branch (pre: Xiong et al. 2020) or behind each sum (post: Vaswani et al. 2017). All
+    branches begin at zero (their last projection does), so that an untrained layer hands on the word vectors as they
+    came (Zhang et al. 2019, "Fixup Initialization"). Not so in a layer that attends to another text, whose branches
+    begin by Glorot & Bengio (2010): from zeros, a decoder is long in finding out that the other text tells it anything.
+
+    Args:
+        config: widths, heads, norm, activation; ``dropout`` is of the feed-forward block's inside and the end of each
+            branch (not of the attention weights).
+        cross: attend to another text as well.
+    """
+
+    def __init__(self, config: ModelConfig, *, cross: bool = False) -> None:
+        super().__init__()
+        self.pre = config.norm == "pre"
+        self.attention_norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
+        self.attention = MultiHeadAttention(d_model=config.d_model, n_heads=config.n_heads)
+        self.cross_norm = nn.LayerNorm(config.d_model, eps=config.norm_eps) if cross else None
+        self.cross_attention = MultiHeadAttention(d_model=config.d_model, n_heads=config.n_heads) if cross else None
+        self.feedforward_norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
+        self.feedforward = FeedForward(
+            d_model=config.d_model, d_ff=config.d_ff, activation=config.activation, dropout=config.dropout
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        for branch in (self.attention, self.cross_attention, self.feedforward):
+            if branch is not None:
+                (nn.init.xavier_uniform_ if cross else nn.init.zeros_)(branch.output.weight)
+                nn.init.zeros_(branch.output.bias)
+
+    def forward(
+        self, x: Tensor, *, visible: Tensor | None, rotation: Rotation | None = None, memory: Memory | None = None,
+        cache: LayerCache | None = None,
+    ) -> Tensor:
         """Let each word look at the others, then think by itself.
 
         Args:
             x: *Shape:* ``(batch, length, d_model)``.
-            padding_mask: True where there is a word. *Shape:* ``(batch, length)``, bool.
+            visible: which words each word sees, as :meth:`MultiHeadAttention.forward` takes it.
+            rotation: of queries and keys to their places, if positions are rotary.
+            memory: the other text, if there is one.
+            cache: of the words before these.
 
         Returns:
             *Shape:* ``(batch, length, d_model)``.
         """
-        x = x + self.dropout(self.attention(self.attention_norm(x), padding_mask=padding_mask))
-        mapped: Tensor = self.dropout(self.feedforward(self.feedforward_norm(x)))
-        return x + mapped
+        x = self._around(self.attention_norm, x, lambda y: self.attention(
+            y, visible=visible, rotation=rotation, cache=cache and cache.own))
+        if self.cross_attention is not None and self.cross_norm is not None and memory is not None:
+            cross = self.cross_attention
+            x = self._around(self.cross_norm, x, lambda y: cross(
+                y, visible=memory.visible, memory=memory.hidden, cache=cache and cache.memory))
+        return self._around(self.feedforward_norm, x, self.feedforward)
+
+    def _around(self, norm: nn.Module, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
+        summed: Tensor = x + self.dropout(branch(norm(x))) if self.pre else norm(x + self.dropout(branch(x)))
+        return summed

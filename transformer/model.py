@@ -1,66 +1,170 @@
-"""The encoder, put together from its bricks, and the whole model: ids in, one row of scores out."""
+"""The architecture's three forms, put together from their bricks: encoder, decoder, and both."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
+from transformer.attention import MultiHeadAttention
 from transformer.config import ModelConfig
+from transformer.convolution import Convolutions
 from transformer.embedding import WordEmbedding
-from transformer.layers import EncoderLayer
-from transformer.positions import SinusoidalPositions
+from transformer.heads import MaskedWordHead, WordScores
+from transformer.layers import LayerCache, Memory, TransformerLayer
+from transformer.positions import RotaryPositions, make_positions
+from transformer.weights import Attentions, HeadWeights
+
+SEGMENT_SPREAD = 0.5  # near that of word vectors, so that kinds are heard from the first step; BERT's 0.02 is not
 
 
 class Encoded(NamedTuple):
-    """What the encoder says of each word.
+    """What a stack of layers says of each word.
 
     Attributes:
         hidden: the last layer's output, normalised. *Shape:* ``(batch, length, d_model)``.
         embedded: the word vectors that it started from. *Shape:* ``(batch, length, d_model)``.
         padding_mask: True where there is a word. *Shape:* ``(batch, length)``, bool.
+        segments: the kind of each word, if it was said. *Shape:* ``(batch, length)``, int64.
     """
 
     hidden: Tensor
     embedded: Tensor
     padding_mask: Tensor
+    segments: Tensor | None = None
+
+    @property
+    def memory(self) -> Memory:
+        """What a decoder looks at."""
+        return Memory(self.hidden, self.padding_mask[:, None, None, :])
 
 
-class Encoder(nn.Module):
-    """A stack of encoder layers over word vectors with their positions (left half of Vaswani et al. 2017, figure 1).
+@dataclass
+class Cache:
+    """What a decoder keeps of the words that it has read, so that the next word costs one word's work.
+
+    Attributes:
+        layers: keys and values of each layer.
+        padding_mask: True where there was a word. *Shape:* ``(batch, length)``, bool; None before the first word.
+    """
+
+    layers: list[LayerCache] = field(default_factory=list)
+    padding_mask: Tensor | None = None
+
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows of the batch, in this order; a row may come twice. *Shape:* ``(new batch,)``, int64."""
+        if self.padding_mask is not None:
+            self.padding_mask = self.padding_mask[rows]
+        for layer in self.layers:
+            layer.select(rows)
+
+
+class Stack(HeadWeights, nn.Module):
+    """Word vectors with their positions, and layers over them.
 
     Args:
         config: the shape of the Transformer.
         embedding: ids to vectors of width ``config.d_model``.
+        causal: each word sees itself and the words before it only.
+        cross: each layer attends to another text as well.
     """
 
-    def __init__(self, *, config: ModelConfig, embedding: WordEmbedding) -> None:
+    def __init__(
+        self, *, config: ModelConfig, embedding: WordEmbedding, causal: bool = False, cross: bool = False
+    ) -> None:
         super().__init__()
+        self.causal = causal
         self.embedding = embedding
-        self.positions = SinusoidalPositions(d_model=config.d_model, scale=config.position_scale)
+        self.positions = make_positions(config)
+        self.rotary = RotaryPositions(d_head=config.d_head) if config.positions == "rotary" else None
+        self.segments = nn.Embedding(config.segments, config.d_model) if config.segments else None
+        if self.segments is not None:
+            nn.init.normal_(self.segments.weight, std=0.02 if config.like else SEGMENT_SPREAD)
+        eps = config.norm_eps
+        self.embedding_norm = nn.LayerNorm(config.d_model, eps=eps) if config.embedding_norm else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList(
-            EncoderLayer(d_model=config.d_model, n_heads=config.n_heads, d_ff=config.d_ff, dropout=config.dropout)
-            for _ in range(config.n_layers)
-        )
-        self.norm = nn.LayerNorm(config.d_model)
+        self.convolutions = None if causal or not config.convolutions else Convolutions(
+            d_model=config.d_model, widths=config.convolutions, dropout=config.dropout, norm_eps=eps)
+        self.layers = nn.ModuleList(TransformerLayer(config, cross=cross) for _ in range(config.n_layers))
+        self.norm = nn.LayerNorm(config.d_model, eps=eps) if config.norm == "pre" else nn.Identity()
 
-    def forward(self, ids: Tensor) -> Encoded:
+    def read(
+        self, ids: Tensor, *, segments: Tensor | None = None, memory: Memory | None = None, cache: Cache | None = None
+    ) -> Encoded:
+        """Run texts through the layers.
+
+        Args:
+            ids: 0 is padding, on either side. *Shape:* ``(batch, length)``, int64.
+            segments: the kind of each word; None is kind 0 throughout. *Shape:* ``(batch, length)``, int64.
+            memory: the other text.
+            cache: of the words before these; it takes these in.
+        """
+        padding_mask = ids != 0                                           # (B, L)
+        padding_mask[:, 0] |= ~padding_mask.any(dim=1)                    # a text without words still has one place
+        earlier = cache.padding_mask if cache is not None else None
+        known = padding_mask if earlier is None else torch.cat([earlier, padding_mask], dim=1)
+        n_past = known.shape[1] - ids.shape[1]
+        places = (known.cumsum(dim=1) - 1).clamp(min=0)[:, n_past:]       # (B, L): words are counted, not padding
+        if cache is not None:
+            cache.padding_mask = known
+            cache.layers = cache.layers or [LayerCache() for _ in self.layers]
+
+        embedded = self.embedding(ids)                                    # (B, L, d_model)
+        x = self.positions(embedded, places)                              # (B, L, d_model)
+        if self.segments is not None:
+            x = x + self.segments(torch.zeros_like(ids) if segments is None else segments)
+        x = self.dropout(self.embedding_norm(x))                          # (B, L, d_model)
+        if self.convolutions is not None:
+            x = self.convolutions(x, padding_mask=padding_mask)           # (B, L, d_model)
+        visible = visibility(known, n_past=n_past, causal=self.causal)
+        rotation = self.rotary(places) if self.rotary is not None else None
+        for i, layer in enumerate(self.layers):
+            x = layer(x, visible=visible, rotation=rotation, memory=memory, cache=cache.layers[i] if cache else None)
+        return Encoded(self.norm(x), embedded, padding_mask, segments)
+
+    def attentions(self) -> list[MultiHeadAttention]:
+        """Each layer's attention to the text itself."""
+        return [layer.attention for layer in self._own_layers()]
+
+    @property
+    def cross(self) -> Attentions:
+        """Each layer's attention to the other text; none in a stack that reads one text."""
+        return Attentions([cross for layer in self._own_layers() if (cross := layer.cross_attention) is not None])
+
+    def _own_layers(self) -> list[TransformerLayer]:
+        return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
+
+
+class Encoder(Stack):
+    """Every word sees every word (left half of Vaswani et al. 2017, figure 1; BERT's form)."""
+
+    def __init__(self, *, config: ModelConfig, embedding: WordEmbedding) -> None:
+        super().__init__(config=config, embedding=embedding)
+
+    def forward(self, ids: Tensor, segments: Tensor | None = None) -> Encoded:
         """Encode texts.
 
         Args:
             ids: 0 is padding. *Shape:* ``(batch, length)``, int64.
+            segments: as :meth:`Stack.read`.
         """
-        padding_mask = ids != 0                                   # (B, L)
-        padding_mask[:, 0] = True                                 # a text without words still attends to something
-        embedded = self.embedding(ids)                            # (B, L, d_model)
-        x = self.dropout(self.positions(embedded))                # (B, L, d_model)
-        for layer in self.layers:
-            x = layer(x, padding_mask=padding_mask)               # (B, L, d_model)
-        return Encoded(self.norm(x), embedded, padding_mask)
+        return self.read(ids, segments=segments)
 
 
-class TransformerModel(nn.Module):
+class Decoder(Stack):
+    """Every word sees itself and the words before it (GPT's form), and another text if ``cross``."""
+
+    def __init__(self, *, config: ModelConfig, embedding: WordEmbedding, cross: bool = False) -> None:
+        super().__init__(config=config, embedding=embedding, causal=True, cross=cross)
+
+    def forward(self, ids: Tensor, *, memory: Memory | None = None, cache: Cache | None = None) -> Encoded:
+        """Read texts from left to right; as :meth:`Stack.read`."""
+        return self.read(ids, memory=memory, cache=cache)
+
+
+class TransformerModel(HeadWeights, nn.Module):
     """An encoder and a task's head.
 
     Args:
@@ -73,7 +177,127 @@ class TransformerModel(nn.Module):
         self.encoder = encoder
         self.head = head
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, segments: Tensor | None = None) -> Tensor:
         """Score texts. *Shape:* ``(batch, length)`` int64 to the head's, such as ``(batch, n_classes)``."""
-        logits: Tensor = self.head(self.encoder(ids))
+        logits: Tensor = self.head(self.encoder(ids, segments))
         return logits
+
+    def attentions(self) -> list[MultiHeadAttention]:
+        """Those of the encoder."""
+        return self.encoder.attentions()
+
+
+class MaskedLanguageModel(HeadWeights, nn.Module):
+    """An encoder that says which word stands behind a mask (Devlin et al. 2019).
+
+    Args:
+        encoder: the encoder; its table is also the output layer.
+        config: its shape.
+    """
+
+    def __init__(self, *, encoder: Encoder, config: ModelConfig) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = MaskedWordHead(config=config, n_rows=len(encoder.embedding.weight))
+
+    def forward(self, ids: Tensor, chosen: Tensor, segments: Tensor | None = None) -> Tensor:
+        """Score every word of the vocabulary at the chosen places only.
+
+        Args:
+            ids: *Shape:* ``(batch, length)``, int64.
+            chosen: True at those places. *Shape:* ``(batch, length)``, bool.
+            segments: as :meth:`Stack.read`.
+
+        Returns:
+            *Shape:* ``(n_chosen, 5 + n_words)``.
+        """
+        scores: Tensor = self.head(self.encoder(ids, segments).hidden[chosen], self.encoder.embedding)
+        return scores
+
+    def attentions(self) -> list[MultiHeadAttention]:
+        """Those of the encoder."""
+        return self.encoder.attentions()
+
+
+class LanguageModel(HeadWeights, nn.Module):
+    """A decoder that says which word comes next (Radford et al. 2018).
+
+    Args:
+        decoder: the decoder.
+        config: its shape; ``tied`` makes its table the output layer.
+    """
+
+    def __init__(self, *, decoder: Decoder, config: ModelConfig) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.output = WordScores(config=config, n_rows=len(decoder.embedding.weight))
+
+    def forward(self, ids: Tensor, *, cache: Cache | None = None) -> Tensor:
+        """Score every word as the one after each place.
+
+        Args:
+            ids: *Shape:* ``(batch, length)``, int64.
+            cache: of the words before these; it takes these in.
+
+        Returns:
+            *Shape:* ``(batch, length, 5 + n_words)``.
+        """
+        scores: Tensor = self.output(self.decoder(ids, cache=cache).hidden, self.decoder.embedding)
+        return scores
+
+    def attentions(self) -> list[MultiHeadAttention]:
+        """Those of the decoder."""
+        return self.decoder.attentions()
+
+
+class EncoderDecoder(nn.Module):
+    """An encoder of one text and a decoder of another that looks at it (Vaswani et al. 2017, figure 1).
+
+    Args:
+        encoder: of the source text.
+        decoder: of the target text, with cross-attention.
+        config: their shape; ``tied`` makes the target's table the output layer.
+    """
+
+    def __init__(self, *, encoder: Encoder, decoder: Decoder, config: ModelConfig) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.output = WordScores(config=config, n_rows=len(decoder.embedding.weight))
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Score every word as the one after each place of the target.
+
+        Args:
+            source: *Shape:* ``(batch, source length)``, int64.
+            target: *Shape:* ``(batch, target length)``, int64.
+
+        Returns:
+            *Shape:* ``(batch, target length, 5 + n_words)``.
+        """
+        return self.decode(target, memory=self.encoder(source).memory)
+
+    def decode(self, target: Tensor, *, memory: Memory, cache: Cache | None = None) -> Tensor:
+        """As :meth:`forward`, with the source encoded already (``encoder(source).memory``)."""
+        scores: Tensor = self.output(self.decoder(target, memory=memory, cache=cache).hidden, self.decoder.embedding)
+        return scores
+
+
+def visibility(padding_mask: Tensor, *, n_past: int, causal: bool) -> Tensor:
+    """Which words each word may attend to.
+
+    Args:
+        padding_mask: True where there is a word. *Shape:* ``(batch, n_past + length)``, bool.
+        n_past: words that a cache holds already.
+        causal: no word sees those behind it.
+
+    Returns:
+        bool. *Shape:* ``(batch, 1, 1 or length, n_past + length)``; padding that could see nothing sees itself.
+    """
+    visible = padding_mask[:, None, None, :]                              # (B, 1, 1, K)
+    if not causal:
+        return visible
+    n_keys = padding_mask.shape[1]
+    keys = torch.arange(n_keys, device=padding_mask.device)
+    queries = keys[n_past:, None]                                         # (L, 1)
+    return (visible & (keys <= queries)) | (keys == queries)              # (B, 1, L, K)

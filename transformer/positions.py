@@ -1,9 +1,22 @@
-"""Where a word stands in its text, as fixed waves of many lengths: computed, never trained, no weights at all."""
+"""Where a word stands in its text: fixed waves (no weights at all), learned rows, or rotated queries and keys."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
+
+from transformer.config import ModelConfig
+from transformer.errors import TransformerError
+
+
+class NoPositions(nn.Module):
+    """Adds nothing: the words are a bag, or attention rotates them (:class:`RotaryPositions`)."""
+
+    def forward(self, x: Tensor, places: Tensor) -> Tensor:
+        """Hand the words on as they are. *Shape:* ``(batch, length, d_model)`` in and out."""
+        return x
 
 
 class SinusoidalPositions(nn.Module):
@@ -23,19 +36,90 @@ class SinusoidalPositions(nn.Module):
         self.d_model, self.scale = d_model, scale
         self.register_buffer("encoding", torch.empty(0, d_model), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, places: Tensor) -> Tensor:
         """Add to every word the encoding of its place.
 
         Args:
             x: *Shape:* ``(batch, length, d_model)``; any length.
+            places: from 0. *Shape:* ``(batch, length)``, int64.
 
         Returns:
             *Shape:* ``(batch, length, d_model)``.
         """
-        length = x.shape[1]
+        return x + self.rows(int(places.max()) + 1).to(x)[places]
+
+    def rows(self, length: int) -> Tensor:
+        """The encoding of the first places. *Shape:* ``(length, d_model)``."""
         if length > len(self.encoding):
-            self.encoding = self.scale * sinusoids(length, self.d_model).to(x)
-        return x + self.encoding[:length]
+            self.encoding = self.scale * sinusoids(length, self.d_model).to(self.encoding)
+        return self.encoding[:length]
+
+
+class LearnedPositions(nn.Module):
+    """Adds a trained row for every place (Gehring et al. 2017; BERT, GPT).
+
+    Args:
+        d_model: width of the residual stream.
+        max_positions: places that have a row.
+    """
+
+    def __init__(self, *, d_model: int, max_positions: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(0.02 * torch.randn(max_positions, d_model))
+
+    def forward(self, x: Tensor, places: Tensor) -> Tensor:
+        """Add to every word the row of its place; as :meth:`SinusoidalPositions.forward`.
+
+        Raises:
+            TransformerError: if a place has no row.
+        """
+        longest = int(places.max()) + 1
+        if longest > len(self.weight):
+            raise TransformerError(f"a text of {longest} words, but positions were learned for {len(self.weight)}: "
+                                   "cut it with data.max_length, or train with a larger model.max_positions")
+        return x + self.weight[places]
+
+
+class Rotation(NamedTuple):
+    """The angles by which a query or key is turned: cosines and sines. *Shape:* ``(batch, 1, length, d_head)`` each."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def turn(self, x: Tensor) -> Tensor:
+        """Turn the pairs of columns ``(i, i + d_head / 2)``. *Shape:* ``(batch, heads, length, d_head)`` in and out."""
+        first, second = x.chunk(2, dim=-1)
+        return x * self.cos.to(x) + torch.cat([-second, first], dim=-1) * self.sin.to(x)
+
+
+class RotaryPositions(nn.Module):
+    """Turns queries and keys by angles that grow with the place (Su et al. 2021, "RoFormer"): no weights.
+
+    Args:
+        d_head: width of a head; even.
+    """
+
+    rate: Tensor
+
+    def __init__(self, *, d_head: int) -> None:
+        super().__init__()
+        rate = 10_000.0 ** (-torch.arange(0, d_head, 2, dtype=torch.float64) / d_head)
+        self.register_buffer("rate", rate, persistent=False)                              # (d_head / 2,)
+
+    def forward(self, places: Tensor) -> Rotation:
+        """The angles of places. *Shape:* ``(batch, length)``, int64."""
+        angle = places[:, None, :, None].double() * self.rate                             # (B, 1, L, d_head / 2)
+        angle = torch.cat([angle, angle], dim=-1)                                         # (B, 1, L, d_head)
+        return Rotation(angle.cos().float(), angle.sin().float())
+
+
+def make_positions(config: ModelConfig) -> nn.Module:
+    """What is added to the words for their places."""
+    if config.positions == "sinusoidal":
+        return SinusoidalPositions(d_model=config.d_model, scale=config.position_scale)
+    if config.positions == "learned":
+        return LearnedPositions(d_model=config.d_model, max_positions=config.max_positions)
+    return NoPositions()
 
 
 def sinusoids(length: int, d_model: int) -> Tensor:

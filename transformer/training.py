@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from transformer.averaging import WeightAverage
+from transformer.checkpoint import sweep
 from transformer.config import TrainingConfig
-from transformer.errors import DivergedError, TransformerError
-from transformer.optimization import make_optimizer, make_schedule
+from transformer.distributed import World
+from transformer.divergence import FiniteWatch
+from transformer.errors import CheckpointError, TransformerError
+from transformer.optimization import make_optimizer, set_rates, share_of_rate, trained_tables
+from transformer.precision import autocast
+from transformer.training_state import Best, TrainingState, random_state, settings_of
 
 
 class Batch(Protocol):
@@ -23,6 +30,16 @@ class Batch(Protocol):
     @property
     def n_tokens(self) -> int:
         """Real tokens, padding not counted."""
+        ...
+
+    @property
+    def n_targets(self) -> int:
+        """How many things are predicted: the loss is the mean over them. A batch of none is passed over."""
+        ...
+
+    @property
+    def where(self) -> Sequence[str]:
+        """The examples' places, for messages."""
         ...
 
     def to(self, device: torch.device) -> Any:
@@ -69,23 +86,37 @@ class TrainingResult:
 class Trainer(Generic[B]):
     """Trains a model.
 
+    A training that is stopped, even killed, goes on from its checkpoint when a trainer with the same fields runs again,
+    and ends in the same weights and history, ``seconds`` excepted. Random numbers of ``loss`` come from torch's own
+    generators for that. The checkpoint is not deleted at the end.
+
+    With several processes, each has its share of every batch; the gradient is that of the whole batch, every process
+    takes the same step and evaluates, and the first one reports and writes the checkpoint, which all must be able to
+    read.
+
     Attributes:
         model: trained in place; afterwards it has the averaged weights of the best epoch (of the last, without an
             evaluation).
-        batches: the batches of an epoch, given its number from 1; equally many in every epoch.
-        loss: of a model on a batch. *Shape:* scalar.
+        batches: the batches of an epoch, given its number from 1, and nothing but that number decides what they are;
+            equally many in every epoch. ``None`` is an empty share.
+        loss: of a model on a batch: the mean over its targets. *Shape:* scalar.
         evaluate: the model, which then has its averaged weights, on dev, after each epoch; ``None`` if there is no dev
             set.
         config: how to train.
+        checkpoint: the file to write every ``config.checkpoint_seconds`` and to go on from if it is there; ``None`` for
+            none.
+        world: the processes that train together.
         on_epoch: told each line of the history as it is made.
         progress: told the share of the epochs that is done, 0 to 1.
     """
 
     model: nn.Module
-    batches: Callable[[int], Sequence[B]]
+    batches: Callable[[int], Sequence[B | None]]
     loss: Callable[[nn.Module, B], Tensor]
     evaluate: Callable[[], Evaluation] | None
     config: TrainingConfig
+    checkpoint: Path | None = None
+    world: World = field(default_factory=World)
     on_epoch: Callable[[Mapping[str, float]], None] = lambda _line: None
     progress: Callable[[str, float], None] = lambda _what, _share: None
 
@@ -93,63 +124,164 @@ class Trainer(Generic[B]):
         """Train until the epochs are over or dev has not improved for ``config.patience`` of them.
 
         Raises:
-            DivergedError: if a loss is not finite.
+            DivergedError: if a loss or a gradient is not finite.
+            CheckpointError: if the checkpoint is of another training, or cannot be read or written.
+            TransformerError: if no batch of an epoch has a target.
         """
-        device = next(self.model.parameters()).device
-        history: list[Mapping[str, float]] = []
-        best: tuple[tuple[float, ...], int, dict[str, Tensor]] | None = None
-        n_tokens, seconds = 0, 0.0
-        optimizer, average = make_optimizer(self.model, self.config), WeightAverage(self.model, self.config.ema)
-        schedule = None
-        for epoch in range(1, self.config.epochs + 1):
-            batches = self.batches(epoch)
-            if schedule is None:
-                schedule = make_schedule(optimizer, self.config, len(batches) * self.config.epochs)
-            start = time.perf_counter()
-            self.model.train()
-            losses = []
-            for i, batch in enumerate(batches):
-                losses.append(self._step(batch.to(device), optimizer, epoch))
-                schedule.step()
-                average.update()
-                n_tokens += batch.n_tokens
-                self.progress("training", (epoch - 1 + (i + 1) / len(batches)) / self.config.epochs)
-            seconds += time.perf_counter() - start
-            line = {"epoch": epoch, "step": epoch * len(batches), "train_loss": sum(losses) / len(losses),
-                    "lr": optimizer.param_groups[0]["lr"], "tokens": n_tokens, "seconds": round(seconds, 3)}
-            if self.evaluate is not None:
-                with average.in_use():
-                    evaluation = self.evaluate()
-                    if best is None or evaluation.score > best[0]:
-                        best = (evaluation.score, epoch, copy.deepcopy(self.model.state_dict()))
-                line |= {f"dev_{name}": value for name, value in evaluation.measures.items()}
-            history.append(line)
-            self.on_epoch(line)
-            if best is not None and 0 < self.config.patience <= epoch - best[1]:
-                break
-        if best is None:
-            average.apply()
-        else:
-            self.model.load_state_dict(best[2])
+        return _Training(self).run()
+
+
+class _Training(Generic[B]):
+    """One run of a trainer."""
+
+    def __init__(self, trainer: Trainer[B]) -> None:
+        self.trainer, self.config, self.world = trainer, trainer.config, trainer.world
+        self.model = trainer.model
+        self.device = next(self.model.parameters()).device
+        self.world.broadcast(self.model.state_dict().values())  # all start from the first one's weights
+        self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+        self.tables = trained_tables(self.model)
+        self.settings = settings_of(self.model, self.config, n_processes=self.world.size)
+        self.state = TrainingState(
+            self.model, make_optimizer(self.model, self.config), WeightAverage(self.model, self.config.ema)
+        )
+        self.watch = FiniteWatch(self.config, self.device, self.world)
+        self.written = time.monotonic()
+
+    def run(self) -> TrainingResult:
+        self._begin()
+        state = self.state
+        try:
+            while state.epoch <= self.config.epochs and not self._stopped_early():
+                for table in self.tables:
+                    table.requires_grad_(state.epoch > self.config.freeze_epochs)
+                self._epoch()
+                self._checkpoint()
+        finally:
+            for table in self.tables:
+                table.requires_grad_(True)
+        state.average.assign(state.best.weights if state.best else state.average.averages)
         self.model.eval()
         return TrainingResult(
-            history=tuple(history), best_epoch=best[1] if best else len(history), steps=int(history[-1]["step"]),
-            tokens=n_tokens, seconds=seconds,
+            history=tuple(state.history), best_epoch=state.best.epoch if state.best else len(state.history),
+            steps=state.step, tokens=state.tokens, seconds=state.seconds,
         )
 
-    def _step(self, batch: B, optimizer: torch.optim.Optimizer, epoch: int) -> float:
-        loss = self.loss(self.model, batch)
-        value = loss.item()
-        if not torch.isfinite(loss):
-            raise DivergedError(
-                f"the loss became {value} in epoch {epoch}: try a smaller training.lr (now {self.config.lr:g}), a "
-                "longer training.warmup, or embedding.scale=unit"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        optimizer.step()
-        return value
+    def _begin(self) -> None:
+        """Go on from the checkpoint if there is one."""
+        path, rank = self.trainer.checkpoint, self.world.rank
+        if path is not None and path.exists():
+            self.state.restore(path, settings=self.settings, rank=rank)
+        elif rank:
+            torch.manual_seed(torch.initial_seed() + rank)  # each drops activations of its own
+        if path is not None and not rank:
+            sweep(path)
+
+    def _stopped_early(self) -> bool:
+        best = self.state.best
+        return best is not None and 0 < self.config.patience <= self.state.epoch - 1 - best.epoch
+
+    def _epoch(self) -> None:
+        """Train what is left of the epoch under way, evaluate, and begin the next."""
+        state, trainer = self.state, self.trainer
+        batches = trainer.batches(state.epoch)
+        self._check_length(-(-len(batches) // self.config.accumulate))
+        self.model.train()
+        for group in islice(_groups(batches, self.config.accumulate), state.done, None):
+            with self._timed():
+                self._step([batch for batch in group if batch is not None])
+            if self.world.rank == 0:
+                share = (state.epoch - 1 + state.done / state.steps_per_epoch) / self.config.epochs
+                trainer.progress("training", share)
+            self._checkpoint()
+        with self._timed():
+            self.watch.check()
+            train_loss = self._mean_loss()
+        line = {"epoch": state.epoch, "step": state.step, "train_loss": train_loss,
+                "lr": self.config.lr * self._share_of_rate(), "tokens": state.tokens,
+                "seconds": round(state.seconds, 3)}
+        if trainer.evaluate is not None:
+            with state.average.in_use():
+                evaluation = trainer.evaluate()
+            if state.best is None or evaluation.score > state.best.score:
+                weights = {name: average.clone() for name, average in state.average.averages.items()}
+                state.best = Best(evaluation.score, state.epoch, weights)
+            line |= {f"dev_{name}": value for name, value in evaluation.measures.items()}
+        state.history.append(line)
+        state.epoch, state.done, state.losses = state.epoch + 1, 0, []
+        if self.world.rank == 0:
+            trainer.on_epoch(line)
+
+    def _step(self, batches: Sequence[B]) -> None:
+        """One optimizer step, down the gradient of the mean over all targets of these batches, in every process."""
+        state = self.state
+        n_targets, n_tokens = self.world.sum(sum(batch.n_targets for batch in batches),
+                                             sum(batch.n_tokens for batch in batches))
+        set_rates(state.optimizer, self._share_of_rate())
+        state.optimizer.zero_grad(set_to_none=True)
+        loss = torch.zeros((), device=self.device)
+        for batch in batches:
+            if batch.n_targets:
+                with autocast(self.device, self.config.precision):
+                    part = self.trainer.loss(self.model, batch.to(self.device)) * (batch.n_targets / n_targets)
+                part.backward()  # type: ignore[no-untyped-call]
+                loss += part.detach()
+        loss = self.world.sum_gradients([weight for weight in self.weights if weight.requires_grad], loss)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.watch.add(f"epoch {state.epoch}, step {state.step + 1}", loss, norm,
+                       [place for batch in batches for place in batch.where])
+        state.optimizer.step()
+        state.average.update()
+        if n_targets:
+            state.losses.append(loss)
+        state.tokens += int(n_tokens)
+        state.done += 1
+
+    def _share_of_rate(self) -> float:
+        return share_of_rate(self.state.step, self.config, self.state.steps_per_epoch * self.config.epochs)
+
+    def _mean_loss(self) -> float:
+        losses = torch.stack(self.state.losses).tolist() if self.state.losses else []
+        if not losses:
+            raise TransformerError(f"no batch of epoch {self.state.epoch} has anything to predict; give it more "
+                                   "training examples")
+        mean: float = sum(losses) / len(losses)
+        return mean
+
+    def _check_length(self, n_steps: int) -> None:
+        state = self.state
+        if state.steps_per_epoch not in (0, n_steps):
+            raise CheckpointError(f"{self.trainer.checkpoint}: epoch {state.epoch} has {n_steps} steps, and those "
+                                  f"before it had {state.steps_per_epoch}. Go on with the same training examples, or "
+                                  "delete the checkpoint to start anew")
+        state.steps_per_epoch = n_steps
+
+    def _checkpoint(self) -> None:
+        """Write the checkpoint, if there is one and the first process finds that it is time."""
+        path, first = self.trainer.checkpoint, self.world.rank == 0
+        if path is None:
+            return
+        (due,) = self.world.sum(first and time.monotonic() - self.written >= self.config.checkpoint_seconds)
+        if not due:
+            return
+        self.watch.check()
+        random = self.world.gather(random_state(self.device))
+        if first:
+            self.state.save(path, settings=self.settings, random=random)
+        self.written = time.monotonic()
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.state.seconds += time.perf_counter() - start
+
+
+def _groups(batches: Sequence[B | None], size: int) -> Iterator[list[B | None]]:
+    """Batches in lists of a size; the last list may be shorter."""
+    iterator = iter(batches)
+    while group := list(islice(iterator, size)):
+        yield group
 
 
 def choose_device(name: str) -> torch.device:

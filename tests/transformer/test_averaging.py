@@ -1,6 +1,6 @@
 import pytest
 import torch
-from test_bricks import model
+from small_training import model
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -42,7 +42,7 @@ def test_it_equals_torchs():
 
 
 def test_no_decay_is_the_last_weights():
-    network, _ = model(dropout=0.0)
+    network = model(dropout=0.0)
     average = WeightAverage(network, 0.0)
     for _ in steps(network):
         average.update()
@@ -52,7 +52,7 @@ def test_no_decay_is_the_last_weights():
 
 
 def test_in_use_and_back_again():
-    network, _ = model(dropout=0.0)
+    network = model(dropout=0.0)
     average = WeightAverage(network, 0.9)
     for _ in steps(network):
         average.update()
@@ -65,7 +65,7 @@ def test_in_use_and_back_again():
 
 
 def test_frozen_weights_and_padding_keep_their_bytes():
-    network, _ = model(dropout=0.0)
+    network = model(dropout=0.0)
     network.encoder.embedding.weight.requires_grad_(False)
     before = network.encoder.embedding.weight.clone()
     average = WeightAverage(network, 0.9)
@@ -73,3 +73,19 @@ def test_frozen_weights_and_padding_keep_their_bytes():
         average.update()
     average.apply()
     assert torch.equal(network.encoder.embedding.weight, before)
+
+
+def test_weights_frozen_after_the_average_was_made_keep_even_the_sign_of_their_zeros():
+    network = nn.Linear(3, 3)
+    nn.init.constant_(network.weight, -0.0)
+    average = WeightAverage(network, 0.9)
+    network.weight.requires_grad_(False)
+    for _ in steps(network):
+        average.update()
+    average.apply()
+    assert network.weight.signbit().all()
+    network.weight.requires_grad_(True)
+    for _ in steps(network, 1):
+        average.update()
+    average.apply()
+    assert network.weight.all()

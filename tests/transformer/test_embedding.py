@@ -19,20 +19,20 @@ def layer(made=None, d_model=6, **config):
 
 def test_rows_are_the_table_behind_padding_and_the_unknown_word():
     embedding = layer()
-    assert (embedding.weight[2:].detach().numpy() == table().vectors).all()
+    assert (embedding.weight[5:].detach().numpy() == table().vectors).all()
     assert (embedding.weight[0] == 0).all()
     np.testing.assert_allclose(embedding.weight[1].detach(), table().vectors.mean(axis=0), atol=1e-6)
 
 
 @pytest.mark.parametrize(("scale", "spread"), [("unit", 1.0), ("match=0.1", 0.1), ("xavier", (2 / 206) ** 0.5)])
 def test_scales(scale, spread):
-    rows = layer(scale=scale).weight[2:].detach()
+    rows = layer(scale=scale).weight[5:].detach()
     assert rows.std(correction=0).item() == pytest.approx(spread, rel=1e-4)
     torch.testing.assert_close(rows / rows[0, 0], torch.tensor(table().vectors) / table().vectors[0, 0].item())
 
 
 def test_no_scale_changes_no_bit():
-    assert layer(scale="none").weight[2:].detach().numpy().tobytes() == table().vectors.tobytes()
+    assert layer(scale="none").weight[5:].detach().numpy().tobytes() == table().vectors.tobytes()
 
 
 @pytest.mark.parametrize("flat", [np.ones((3, 2)), np.zeros((0, 2))])
@@ -46,7 +46,7 @@ def test_a_table_without_spread_cannot_be_scaled(flat):
 def test_any_width_reaches_the_models_and_keeps_its_spread(d_model):
     torch.manual_seed(0)
     embedding = layer(d_model=d_model, scale="unit")
-    out = embedding(torch.arange(2, 202)[None])
+    out = embedding(torch.arange(5, 205)[None])
     assert out.shape == (1, 200, d_model)
     assert out.std().item() == pytest.approx(1.0, rel=0.15)
     assert isinstance(embedding.projection, torch.nn.Identity) == (d_model == 6)
@@ -57,7 +57,7 @@ def test_words_met_later_are_looked_up_at_the_same_scale():
     later = EmbeddingTable.known(["x", "y"], np.array([[1.0] * 6, [2.0] * 6], np.float32), "here")
     embedding.extend(later)
     factor = 1 / table().vectors.std()
-    rows = embedding(torch.tensor([[202, 203, 5]]))[0]
+    rows = embedding(torch.tensor([[205, 206, 5]]))[0]
     np.testing.assert_allclose(rows[:2].detach(), factor * later.vectors, rtol=1e-5)
     assert torch.equal(rows[2], embedding.weight[5])
 
@@ -67,6 +67,13 @@ def test_the_scale_is_kept_with_the_weights():
     fresh = WordEmbedding(n_words=200, dim=6, d_model=6)
     fresh.load_state_dict(saved)
     assert fresh.table_scale.item() == pytest.approx(1 / table().vectors.std(), rel=1e-5)
+
+
+def test_padding_has_no_gradient_from_a_tied_output_either():
+    embedding = layer()
+    embedding.scores(torch.randn(4, 6)).square().sum().backward()
+    assert (embedding.weight.grad[0] == 0).all()
+    assert (embedding.weight.grad[1:] != 0).any(dim=1).all()
 
 
 @pytest.mark.parametrize("dim", [6, 3])

@@ -1,0 +1,80 @@
+"""Small models of every form, away from the zeros that their branches begin with."""
+
+import torch
+from torch import nn
+
+from transformer import ClassificationHead, Encoder, ModelConfig, TransformerModel, WordEmbedding
+from transformer.heads import FirstWordHead, WordHead
+from transformer.model import Decoder, EncoderDecoder, LanguageModel, MaskedLanguageModel
+
+N_WORDS = 30
+N_ROWS = N_WORDS + 5
+OPTIONS = [{"positions": positions, "norm": norm, "activation": activation, **more}
+           for positions, activation, more in (("sinusoidal", "gelu", {}),
+                                               ("learned", "relu", {"embedding_norm": True}),
+                                               ("rotary", "swiglu", {"tied": False}), ("none", "gelu-tanh", {}))
+           for norm in ("pre", "post")]
+
+
+def shape(**options):
+    return ModelConfig(**{"d_model": 16, "n_heads": 4, "n_layers": 2, "d_ff": 32, "dropout": 0.0, **options})
+
+
+def words(dim=16, freeze=False):
+    layer = WordEmbedding(n_words=N_WORDS, dim=dim, d_model=16, freeze=freeze)
+    nn.init.normal_(layer.weight, std=0.5)
+    with torch.no_grad():
+        layer.weight[0] = 0
+    return layer
+
+
+def stirred(model):
+    """Give every branch's last projection weights, and every norm and bias a value of its own."""
+    with torch.no_grad():
+        for weight in (weight for name, weight in model.named_parameters() if "layers." in name):
+            weight.add_(0.2 * torch.randn_like(weight))
+    return model
+
+
+def encoder(*, dim=16, freeze=False, segments=0, **options):
+    return Encoder(config=shape(segments=segments, **options), embedding=words(dim, freeze))
+
+
+def classifier(*, head=ClassificationHead, dim=16, freeze=False, **options):
+    return TransformerModel(encoder=encoder(dim=dim, freeze=freeze, **options), head=head(d_model=16, n_classes=3))
+
+
+def tagger(**options):
+    return TransformerModel(encoder=encoder(**options), head=WordHead(d_model=16, n_outputs=3))
+
+
+def language_model(*, dim=16, freeze=False, **options):
+    config = shape(**options)
+    return LanguageModel(decoder=Decoder(config=config, embedding=words(dim, freeze)), config=config)
+
+
+def masked_language_model(*, dim=16, freeze=False, **options):
+    return MaskedLanguageModel(encoder=encoder(dim=dim, freeze=freeze, **options), config=shape(**options))
+
+
+def encoder_decoder(*, dim=16, freeze=False, **options):
+    config = shape(**options)
+    source, target = (words(dim, freeze) for _ in range(2))
+    return EncoderDecoder(encoder=Encoder(config=config, embedding=source),
+                          decoder=Decoder(config=config, embedding=target, cross=True), config=config)
+
+
+def ids(length=6, batch=3, seed=0, low=1):
+    return torch.randint(low, N_ROWS, (batch, length), generator=torch.Generator().manual_seed(seed))
+
+
+FORMS = {
+    "classifier": (classifier, lambda model: model(ids())),
+    "first word": (lambda **more: classifier(head=FirstWordHead, **more), lambda model: model(ids())),
+    "pairs": (lambda **more: classifier(segments=2, **more), lambda model: model(ids(), ids() % 2)),
+    "tagger": (tagger, lambda model: model(ids())),
+    "masked words": (masked_language_model, lambda model: model(ids(), ids() % 2 == 0)),
+    "language model": (language_model, lambda model: model(ids())),
+    "encoder-decoder": (encoder_decoder, lambda model: model(ids(), ids(4, seed=1))),
+}
+"""Every form with a head: how to make it, and its output for some texts."""

@@ -1,0 +1,230 @@
+"""Weights in the forms of Hugging Face's ``transformers``, and back: BERT's encoder and GPT-2's decoder.
+
+What differs is names and layouts. The library itself is not needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from transformer.checkpoint import load_state, read_weights, state_of
+from transformer.config import LIKE, ModelConfig
+from transformer.embedding import N_SPECIAL, WordEmbedding
+from transformer.errors import CheckpointError, TransformerError
+from transformer.export.names import (
+    BERT,
+    BERT_HEADS,
+    GPT2,
+    Named,
+    from_bert,
+    from_gpt2,
+    module_of,
+    renamed,
+    to_bert,
+    to_gpt2,
+)
+from transformer.model import Decoder, Encoder, LanguageModel, MaskedLanguageModel, Stack, TransformerModel
+from transformer.positions import LearnedPositions, SinusoidalPositions
+
+
+def stack_state(stack: Stack, *, n_positions: int, n_segments: int = 0) -> dict[str, Tensor]:
+    """The weights of a stack in terms that others have, too.
+
+    A projection is folded into the table, whose extension is included; fixed positions are written out.
+
+    Args:
+        stack: an encoder or decoder.
+        n_positions: rows of fixed positions; of learned ones there are as many as were learned.
+        n_segments: rows of segments, at least; those that the stack lacks are zero.
+
+    Raises:
+        TransformerError: for positions that are not added to the words.
+    """
+    state = {name: tensor for name, tensor in state_of(stack).items()
+             if not name.startswith(("embedding.", "positions.", "segments."))}
+    with torch.no_grad():
+        state["embedding.weight"] = table_of(stack.embedding)
+        state["positions.weight"] = _position_rows(stack.positions, n_positions)
+    if n_segments:
+        rows = state["positions.weight"][:0] if stack.segments is None else stack.segments.weight.detach()
+        state["segments.weight"] = F.pad(rows, (0, 0, 0, max(0, n_segments - len(rows))))
+    return state
+
+
+def table_of(embedding: WordEmbedding) -> Tensor:
+    """The rows of an embedding layer as the model sees them. *Shape:* ``(n_rows + n_extension, d_model)``."""
+    with torch.no_grad():
+        rows: Tensor = embedding.projection(torch.cat([embedding.weight, embedding.extension]))
+    return rows
+
+
+def bert_state(
+    model: TransformerModel | MaskedLanguageModel, *, output: str, n_positions: int, n_segments: int = 2
+) -> dict[str, Tensor]:
+    """The weights of an encoder with its head, as one of the ``BertFor…`` classes has them.
+
+    Args:
+        model: its encoder's options are those of ``model.like=bert``.
+        output: what that class calls the output layer, such as ``classifier``.
+        n_positions: as for :func:`stack_state`.
+        n_segments: likewise.
+    """
+    encoder = to_bert(stack_state(model.encoder, n_positions=n_positions, n_segments=n_segments))
+    head = renamed(state_of(model.head), {**BERT_HEADS, "output": output})
+    return {f"bert.{name}": tensor for name, tensor in encoder.items()} | head
+
+
+def gpt2_state(model: LanguageModel, *, n_positions: int) -> dict[str, Tensor]:
+    """The weights of a language model with tied output, as ``GPT2LMHeadModel`` has them."""
+    decoder = to_gpt2(stack_state(model.decoder, n_positions=n_positions))
+    return {f"transformer.{name}": tensor for name, tensor in decoder.items()}
+
+
+def bert_config(config: ModelConfig, state: Named) -> dict[str, Any]:
+    """What ``config.json`` says of the shape of :func:`bert_state`."""
+    return {
+        "model_type": "bert",
+        "vocab_size": len(state["bert.embeddings.word_embeddings.weight"]),
+        "max_position_embeddings": len(state["bert.embeddings.position_embeddings.weight"]),
+        "type_vocab_size": len(state["bert.embeddings.token_type_embeddings.weight"]),
+        "hidden_size": config.d_model,
+        "num_hidden_layers": config.n_layers,
+        "num_attention_heads": config.n_heads,
+        "intermediate_size": config.d_ff,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": config.dropout,
+        "attention_probs_dropout_prob": 0.0,
+        "layer_norm_eps": config.norm_eps,
+        "tie_word_embeddings": config.tied,
+    }
+
+
+def gpt2_config(config: ModelConfig, state: Named) -> dict[str, Any]:
+    """What ``config.json`` says of the shape of :func:`gpt2_state`."""
+    return {
+        "model_type": "gpt2",
+        "vocab_size": len(state["transformer.wte.weight"]),
+        "n_positions": len(state["transformer.wpe.weight"]),
+        "n_embd": config.d_model,
+        "n_layer": config.n_layers,
+        "n_head": config.n_heads,
+        "n_inner": config.d_ff,
+        "activation_function": "gelu_new",
+        "embd_pdrop": config.dropout,
+        "resid_pdrop": config.dropout,
+        "attn_pdrop": 0.0,
+        "layer_norm_epsilon": config.norm_eps,
+        "tie_word_embeddings": True,
+    }
+
+
+def save_weights(state: Named, path: Path) -> None:
+    """Write weights so that ``transformers`` takes them for those of torch."""
+    save_file({name: tensor.cpu().contiguous() for name, tensor in state.items()}, path, {"format": "pt"})
+
+
+def load_bert(folder: Path) -> Encoder:
+    """Read the encoder of a BERT checkpoint: ``config.json`` and ``model.safetensors``.
+
+    The ids are the checkpoint's, as long as its padding is 0, which is padding here.
+
+    Raises:
+        CheckpointError: if a file is missing, or it is not a BERT whose arithmetic ``model.like=bert`` has.
+    """
+    return bert_encoder(_config(folder), read_weights(folder / "model.safetensors"), str(folder))
+
+
+def bert_encoder(config: Mapping[str, Any], weights: Named, origin: str = "BERT") -> Encoder:
+    """Make the encoder of a BERT from what its ``config.json`` says and its weights; as :func:`load_bert`."""
+    _require(config, {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute",
+                      "is_decoder": False}, origin)
+    shape = _shape("bert", {
+        "d_model": "hidden_size", "n_layers": "num_hidden_layers", "n_heads": "num_attention_heads",
+        "d_ff": "intermediate_size", "dropout": "hidden_dropout_prob", "norm_eps": "layer_norm_eps",
+        "max_positions": "max_position_embeddings", "segments": "type_vocab_size",
+    }, config, origin)
+    encoder = Encoder(config=shape, embedding=_embedding(config, shape))
+    _fill(encoder, from_bert(_known(weights, "bert.", BERT)), origin)
+    return encoder.eval()
+
+
+def load_gpt2(folder: Path) -> LanguageModel:
+    """Read a GPT-2 checkpoint: ``config.json`` and ``model.safetensors``.
+
+    The ids are the checkpoint's, but 0, which may be a word there, is padding here.
+
+    Raises:
+        CheckpointError: if a file is missing, or it is not a GPT-2 whose arithmetic ``model.like=gpt2`` has.
+    """
+    return gpt2_model(_config(folder), read_weights(folder / "model.safetensors"), str(folder))
+
+
+def gpt2_model(config: Mapping[str, Any], weights: Named, origin: str = "GPT-2") -> LanguageModel:
+    """Make a GPT-2 from what its ``config.json`` says and its weights; as :func:`load_gpt2`."""
+    _require(config, {"model_type": "gpt2", "activation_function": "gelu_new", "scale_attn_weights": True,
+                      "scale_attn_by_inverse_layer_idx": False, "tie_word_embeddings": True}, origin)
+    shape = _shape("gpt2", {
+        "d_model": "n_embd", "n_layers": "n_layer", "n_heads": "n_head", "d_ff": "n_inner", "dropout": "resid_pdrop",
+        "norm_eps": "layer_norm_epsilon", "max_positions": "n_positions",
+    }, {**config, "n_inner": config.get("n_inner") or 4 * config.get("n_embd", 0)}, origin)
+    decoder = Decoder(config=shape, embedding=_embedding(config, shape))
+    _fill(decoder, from_gpt2(_known(weights, "transformer.", GPT2)), origin)
+    return LanguageModel(decoder=decoder, config=shape).eval()
+
+
+def _position_rows(positions: nn.Module, n_positions: int) -> Tensor:
+    if isinstance(positions, LearnedPositions):
+        return positions.weight.detach()
+    if isinstance(positions, SinusoidalPositions):
+        return positions.rows(n_positions).clone()
+    raise TransformerError("positions that are not added to the words (model.positions=rotary or none) cannot be "
+                           "written as rows; train with --set model.positions=learned")
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot read this checkpoint's configuration ({error})") from error
+    return config
+
+
+def _require(config: Mapping[str, Any], expected: Mapping[str, Any], origin: str) -> None:
+    """Refuse what has another arithmetic; a key that is left out has the value that is expected."""
+    for key, value in expected.items():
+        if config.get(key, value) != value:
+            raise CheckpointError(f"{origin}: {key}={config[key]!r} has no form here, only {value!r}")
+
+
+def _shape(like: str, names: Mapping[str, str], config: Mapping[str, Any], origin: str) -> ModelConfig:
+    try:
+        given = {ours: config[theirs] for ours, theirs in names.items()}
+        return ModelConfig(**{**LIKE[like], "like": like, "positions": "learned", **given})
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{origin}: not a {like} that has a form here ({error})") from error
+
+
+def _embedding(config: Mapping[str, Any], shape: ModelConfig) -> WordEmbedding:
+    return WordEmbedding(n_words=config["vocab_size"] - N_SPECIAL, dim=shape.d_model, d_model=shape.d_model)
+
+
+def _known(weights: Named, prefix: str, names: Mapping[str, str]) -> dict[str, Tensor]:
+    """The weights of the modules that have a name here; a head and buffers are left out."""
+    bare = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    return {name: tensor for name, tensor in bare.items() if module_of(name) in names.values()}
+
+
+def _fill(stack: Stack, state: Named, origin: str) -> None:
+    try:
+        load_state(stack, {**state, "embedding.table_scale": torch.ones(())})
+    except RuntimeError as error:
+        raise CheckpointError(f"{origin}: its weights do not fit its config.json ({error})") from error

@@ -1,0 +1,27 @@
+"""The numbers that a model computes with: float32, or bfloat16 where that is faster."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+
+def autocast(device: torch.device, name: str) -> AbstractContextManager[object]:
+    """Compute in a precision within the block; weights, their gradients and losses stay float32.
+
+    Args:
+        device: where the model is.
+        name: ``float32``, ``bfloat16``, or ``auto``: bfloat16 on a GPU that has it, else float32.
+    """
+    if choose_precision(device, name) == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)  # a kept cache goes stale at a step
+
+
+def choose_precision(device: torch.device, name: str) -> str:
+    """What ``auto`` means on a device; another name means itself."""
+    if name != "auto":
+        return name
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if fast else "float32"
