@@ -1,9 +1,9 @@
-"""Batches of texts of about the same length, so that little padding is computed."""
+"""Examples as numbers, and batches of them of about the same length, so that little padding is computed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,25 +13,75 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 POOL = 50  # batches that are sorted by length together: enough to save padding, few enough to keep the order random
+IGNORED = -100  # a target that counts for nothing; what torch's cross-entropy leaves out
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What the model reads of an example, made once; a long example may give several.
+
+    Attributes:
+        ids: word numbers. *Shape:* ``(length,)``, int32.
+        target: what is to be predicted, in the task's own form: a number, a row of them.
+        example: the number of the example among those that were encoded together.
+        where: the example's place, for messages.
+        segments: the kind of each word, if the model tells kinds apart. *Shape:* ``(length,)``, int32.
+        n_targets: how many of the loss's items it holds.
+        origin: what the task needs to get from a prediction back to the text.
+    """
+
+    ids: NDArray[np.int32]
+    target: NDArray[np.int64]
+    example: int
+    where: str
+    segments: NDArray[np.int32] | None = None
+    n_targets: int = 1
+    origin: Any = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Texts as the model takes them.
+    """Features as the model takes them.
 
     Attributes:
         ids: 0 is padding. *Shape:* ``(batch, longest)``, int64.
-        targets: what is to be predicted, in the task's own form.
+        targets: what is to be predicted, in the task's own form; padded with -100, which the loss leaves out.
         n_tokens: real tokens, padding not counted.
+        n_targets: items that the loss is a mean over.
+        where: the places of the examples, for messages.
+        segments: the kind of each word; None for a model that does not tell them apart. *Shape:* as ``ids``.
     """
 
     ids: Tensor
     targets: Tensor
     n_tokens: int
+    n_targets: int
+    where: tuple[str, ...]
+    segments: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        return Batch(self.ids.to(device), self.targets.to(device), self.n_tokens)
+        segments = None if self.segments is None else self.segments.to(device)
+        return replace(self, ids=self.ids.to(device), targets=self.targets.to(device), segments=segments)
+
+
+def collate(features: Sequence[Feature]) -> Batch:
+    """Stack features, the shorter ones filled up: ids and segments with 0, targets with -100."""
+    ids = pad([feature.ids for feature in features])
+    targets = [torch.from_numpy(np.asarray(feature.target)) for feature in features]
+    return Batch(
+        ids=ids,
+        targets=pad_sequence(targets, batch_first=True, padding_value=IGNORED) if targets[0].ndim else
+        torch.stack(targets),
+        n_tokens=sum(map(len, features)),
+        n_targets=sum(feature.n_targets for feature in features),
+        where=tuple(feature.where for feature in features),
+        segments=pad([s for feature in features if (s := feature.segments) is not None])
+        if features[0].segments is not None else None,
+    )
 
 
 def pad(texts: Sequence[NDArray[np.int32]]) -> Tensor:

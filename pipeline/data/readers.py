@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,16 @@ class Row:
 
     cells: dict[str, str]
     line: int
+
+    def need(self, column: str, path: Path) -> str:
+        """The cell of a column.
+
+        Raises:
+            DataError: if the line has none, which an object of JSON lines may.
+        """
+        if column not in self.cells:
+            raise DataError(f"{path}:{self.line}: no {column!r}")
+        return self.cells[column]
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -159,32 +169,3 @@ def _string(value: Any) -> str:
 _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".csv": _read_csv, ".jsonl": _read_jsonl, ".ndjson": _read_jsonl, ".parquet": _read_parquet, ".tsv": _read_tsv,
 }
-
-
-def find_column(rows: Sequence[Row], path: Path, wanted: str, guesses: Sequence[str], key: str) -> str:
-    """Choose a column: the one asked for, or the first of the guesses that is there (case does not matter).
-
-    Args:
-        rows: of one file.
-        path: that file, for the message.
-        wanted: the column asked for; "" to guess.
-        guesses: usual names, the likeliest first.
-        key: the configuration's key, for the message.
-
-    Raises:
-        DataError: if there is no such column.
-    """
-    columns = list(rows[0].cells)
-    if wanted:
-        if wanted in columns:
-            return wanted
-        raise DataError(f"{path}: no column {wanted!r}; the columns are {', '.join(map(repr, columns))}")
-    by_name = {column.lower(): column for column in reversed(columns)}
-    for guess in guesses:
-        if guess in by_name:
-            return by_name[guess]
-    option = "--" + key.replace("_", "-")
-    raise DataError(
-        f"{path}: none of the columns {', '.join(map(repr, columns))} has a usual name ({', '.join(guesses)}); "
-        f"say which with {option} NAME (the first line must hold the column names)"
-    )

@@ -1,4 +1,4 @@
-"""Cutting examples into parts: by label, by the seed, and never with the same text on both sides."""
+"""Cutting examples into parts: by label, by the seed, and never with the same text on both sides; or in their order."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ fewer choose an epoch by chance and cost labels."""
 
 
 def split_off(
-    examples: Sequence[E], share: float, *, seed: int, text: Callable[[E], Hashable], label: Callable[[E], str]
+    examples: Sequence[E], share: float, *, seed: int, key: Callable[[E], Hashable], label: Callable[[E], str]
 ) -> tuple[list[E], list[E]]:
     """Set a share of the examples aside, the same share of every label (stratified sampling).
 
-    Examples of equal text stay together on one side, under the label of the first.
+    Examples of equal keys stay together on one side, under the label of the first.
 
     Returns:
         What remains, and what was set aside; both in the order they came in.
     """
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for i, example in enumerate(examples):
-        groups[text(example)].append(i)
+        groups[key(example)].append(i)
     by_label: dict[str, list[list[int]]] = defaultdict(list)
     for group in groups.values():
         by_label[label(examples[group[0]])].append(group)
@@ -63,7 +63,12 @@ def draw_evenly(
     return taken, [example for i, example in enumerate(examples) if i not in drawn]
 
 
+def cut_in_order(examples: Sequence[E], n: int) -> tuple[list[E], list[E]]:
+    """The first ``n`` examples, and the rest."""
+    return list(examples[:n]), list(examples[n:])
+
+
 def dev_size(n: int, share: float) -> int:
-    """How many of ``n`` labelled examples to set aside as dev: none, if it would be too few to say anything."""
+    """How many of ``n`` examples to set aside as dev: none, if it would be too few to say anything."""
     size = round(share * n)
     return size if size >= MIN_DEV else 0

@@ -187,3 +187,32 @@ def test_bbc_not_installed(monkeypatch):
     monkeypatch.setattr(bbc, "PACKAGE", "a_package_that_is_not_there")
     with pytest.raises(DataError, match=r"pip install 'vecformer\[demo\]'"):
         read("bbc")
+
+
+@pytest.mark.parametrize("names", ["text_a text_b", "sentence1 sentence2", "Premise Hypothesis", "question1 question2",
+                                   "sentence_A sentence_B"])
+def test_pairs_are_found_by_their_columns(tmp_path, names):
+    first, second = names.split()
+    (tmp_path / "data.tsv").write_text(f"{second}\t{first}\tlabel\n" + "b\ta\tx\n" + "d\tc\ty\n")
+    examples = read_examples(tmp_path / "data.tsv", DataConfig())
+    assert [(e.text, e.text_b, e.label) for e in examples] == [("a", "b", "x"), ("c", "d", "y")]
+
+
+def test_a_second_column_is_asked_for(tmp_path):
+    (tmp_path / "data.csv").write_text("question,sentence,text_a,text_b,label\nq,s,a,b,x\n")
+    single = read_examples(tmp_path / "data.csv", DataConfig())[0]
+    pair = read_examples(tmp_path / "data.csv", DataConfig(text_b_column="sentence"))[0]
+    assert (single.text, single.text_b) == ("s", "")
+    assert (pair.text, pair.text_b) == ("q", "s")
+    chosen = DataConfig(text_column="text_a", text_b_column="text_b")
+    assert read_examples(tmp_path / "data.csv", chosen)[0].key == ("a", "b")
+    with pytest.raises(DataError, match="no column 'none'; the columns are 'question'"):
+        read_examples(tmp_path / "data.csv", DataConfig(text_b_column="none"))
+
+
+def test_pairs_are_the_same_if_both_texts_are(tmp_path, caplog):
+    (tmp_path / "train.tsv").write_text("text_a\ttext_b\tlabel\na\tb\tx\na\tc\ty\nd\te\t\n")
+    (tmp_path / "test.tsv").write_text("text_a\ttext_b\tlabel\na\tb \tx\nb\ta\ty\n")
+    (tmp_path / "unlabelled.tsv").write_text("text_a\ttext_b\nf\tg\n")
+    assert read(tmp_path).unlabelled == ("f", "g", "d", "e")
+    assert warnings(caplog) == ["1 of the 2 test texts also stand in the training file"]

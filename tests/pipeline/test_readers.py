@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.readers import find_column, known_suffixes, read_rows
+from pipeline.data.columns import find_column
+from pipeline.data.readers import known_suffixes, read_rows
 from pipeline.errors import DataError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

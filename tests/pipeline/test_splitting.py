@@ -18,7 +18,7 @@ def numbered(pairs):
 
 
 def cut(examples, share, seed):
-    return split_off(examples, share, seed=seed, text=lambda e: e[1], label=lambda e: e[2])
+    return split_off(examples, share, seed=seed, key=lambda e: e[1], label=lambda e: e[2])
 
 
 def draw(examples, n, seed):

@@ -1,4 +1,4 @@
-"""Simpler models to compare with, by scikit-learn: if one of them wins, use that."""
+"""Simpler models that label texts, by scikit-learn."""
 
 from __future__ import annotations
 

@@ -1,0 +1,94 @@
+"""Words back to text: the other way from ``WordTokenizer.words``, as far as the words still tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+CLOSE_LEFT = frozenset(".,;:!?)]}%°…”’›")
+CLOSE_RIGHT = frozenset("([{„‚‹#$£¿¡")
+QUOTES = frozenset("\"“«»")      # „so“, “so”, «so», »so«: which way one points is told by whether a quotation is open
+OPENS, CLOSES = "„", "”"         # always
+CLITIC = re.compile(r"n't|'(?:s|m|d|ll|re|ve)", re.IGNORECASE)
+AFTER_NUMBER = re.compile(r"st|nd|rd|th|s|d|k|x|er[ns]?|x\d+", re.IGNORECASE)  # the rule cuts "20th" and "80er" in two
+LINKS = frozenset(("und", "oder", "bzw", "and", "or", "to", ","))           # "Vor- und Nachname", "two- or three-fold"
+SPACELESS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3001-\u30ff\u3400-\u9fff\uff01-\uff65]")
+
+
+class Sides(NamedTuple):
+    """Whether a word stands close to the one before it, and to the one after it."""
+
+    left: bool
+    right: bool
+
+
+APART, AT_LEFT, AT_RIGHT, AT_BOTH = Sides(False, False), Sides(True, False), Sides(False, True), Sides(True, True)
+
+
+def detokenize(words: Sequence[str]) -> str:
+    """Join words to a text as it is usually written.
+
+    Punctuation stands close to the word that it belongs to, what was cut apart comes together (``do n't``,
+    ``six - pack``, ``20 th``), and quotation marks open and close in turn. There are no spaces within Chinese,
+    Japanese, Thai, Lao, Khmer and Burmese.
+
+    Args:
+        words: as :meth:`embeddings.words.tokenization.WordTokenizer.words` gives them.
+
+    Example:
+        >>> print(detokenize(["Do", "n't", "shout", '"', "fire", '"', ",", "please", "."]))
+        Don't shout "fire", please.
+    """
+    text, before = "", AT_RIGHT
+    is_open = {"'": False, '"': False}
+    for i, word in enumerate(words):
+        mark = '"' if word in QUOTES or word in (OPENS, CLOSES) else word
+        sides = _sides(words, i, is_open.get(mark, False))
+        if mark in is_open:
+            is_open[mark] = sides == AT_RIGHT
+        text += word if before.right or sides.left else " " + word
+        before = sides
+    return text
+
+
+def _sides(words: Sequence[str], i: int, is_open: bool) -> Sides:
+    word, before, after = words[i], _at(words, i - 1), _at(words, i + 1)
+    if word in QUOTES:
+        return AT_LEFT if is_open else AT_RIGHT
+    if word == "'":
+        return _apostrophe(before, is_open, closes_later=word in words[i + 1:])
+    if word == "-":
+        return _hyphen(words, i)
+    if word == "/" or (word == "&" and _is_letter(before) and _is_letter(after)):
+        return AT_BOTH
+    if word == ":" and before.isdigit() and after.isdigit():
+        return AT_BOTH
+    if word == "." and _is_letter(before) and _is_letter(after) and _at(words, i + 2) == ".":
+        return AT_BOTH  # "U.S."
+    if word in CLOSE_LEFT or CLITIC.fullmatch(word) or (before.isdigit() and AFTER_NUMBER.fullmatch(word)):
+        return AT_LEFT
+    if word in CLOSE_RIGHT:
+        return AT_RIGHT
+    return AT_LEFT if SPACELESS.match(before[-1:]) and SPACELESS.match(word) else APART
+
+
+def _hyphen(words: Sequence[str], i: int) -> Sides:
+    if _at(words, i - 1).lower() in LINKS and _at(words, i - 2) != "-":
+        return AT_RIGHT  # "Mützen und -hüte", and not "back-to-back"
+    return AT_LEFT if _at(words, i + 1).lower() in LINKS and _at(words, i + 2) != "-" else AT_BOTH
+
+
+def _apostrophe(before: str, is_open: bool, *, closes_later: bool) -> Sides:
+    if _is_letter(before) and before.lower() not in ("a", "i"):
+        return AT_BOTH  # "o'clock"
+    opens = closes_later and not is_open and not before.endswith("s")
+    return AT_RIGHT if opens else AT_LEFT  # "the girls' hats" has no second one
+
+
+def _at(words: Sequence[str], i: int) -> str:
+    return words[i] if 0 <= i < len(words) else ""
+
+
+def _is_letter(word: str) -> bool:
+    return len(word) == 1 and word.isalpha()
