@@ -10,26 +10,32 @@ import logging
 import platform
 import resource
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor, nn
 
+from embeddings.analysis.coverage import Coverage
 from embeddings.progress import Progress, silent
+from embeddings.unknown import parse_policy
 from pipeline.config import RunConfig
-from pipeline.data.batching import Batch, shuffled
-from pipeline.data.datasets import Example, Splits
+from pipeline.data.examples import AnyExample, Splits
+from pipeline.epochs import Epochs
+from pipeline.errors import RunFolderError
+from pipeline.pretraining import pretrain
 from pipeline.report.page import write_report
-from pipeline.run_folder import RunFolder, check_free, new_folder, write_json, write_lines
-from pipeline.stage_one import StageOne, prepare_vectors
+from pipeline.run_folder import RunFolder, read_json, unfinished, unfinished_folder, write_json, write_lines
+from pipeline.stage_one import StageOne, measure_texts, prepare_vectors
 from pipeline.tasks import registry
-from pipeline.tasks.registry import Measures, Prediction, Task
-from pipeline.trained_run import TrainedRun, build_model
-from transformer.checkpoint import save_weights
+from pipeline.tasks.registry import Measures, Prediction, Task, Tokenizers
+from pipeline.trained_run import TrainedRun, load_stage_one, save_stage_one
+from transformer import distributed
+from transformer.checkpoint import save_tensors, save_weights
+from transformer.distributed import World
 from transformer.embedding import WordEmbedding
 from transformer.training import Evaluation, Trainer, TrainingResult, choose_device
 
@@ -51,119 +57,203 @@ class Finished:
     metrics: Mapping[str, Any]
 
 
-def run(config: RunConfig, out: str | Path, *, overwrite: bool = False, progress: Progress = silent) -> Finished:
+def run(
+    config: RunConfig, out: str | Path, *, overwrite: bool = False, resume: bool = False, progress: Progress = silent
+) -> Finished:
     """Run both stages, measure, and write the run's folder.
+
+    A run that is stopped in stage two leaves ``OUT.unfinished``. Several processes started by torchrun share the
+    training; the first of them does all else.
 
     Args:
         config: what to do.
         out: the folder to make; it appears when the run is finished, whole, or not at all.
         overwrite: replace an earlier run of that name (when this one is finished).
+        resume: go on with a run of the same configuration that was stopped.
         progress: told what is being done and the share of it that is done.
 
     Raises:
         PipelineError, EmbeddingError, TransformerError: for what the user can mend.
     """
-    check_free(Path(out), overwrite=overwrite)
+    world = distributed.world(choose_device(config.training.device))
+    try:
+        if world.rank:
+            return _assist(config, Path(out), world)
+        task = registry.find(config.task)
+        with unfinished_folder(Path(out), overwrite=overwrite, resume=resume) as path:
+            folder = RunFolder(path)
+            splits = task.read(config)
+            config = task.resolve(config, splits)
+            config.save(folder.config)
+            stage_one = run_stage_one(config, task, splits, folder, progress)
+            world.barrier()
+            made = run_stage_two(config, task, splits, stage_one, folder, world, progress)
+            metrics = measure_and_write(folder, *made, splits, name=Path(out).name, progress=progress)
+        return Finished(Path(out), metrics)
+    finally:
+        world.close()
+
+
+def _assist(config: RunConfig, out: Path, world: World) -> Finished:
+    """What every process but the first does: its share of the training."""
     task = registry.find(config.task)
     splits = task.read(config)
     config = task.resolve(config, splits)
-    stage_one = run_stage_one(config, task, splits, progress)
-    trained, training = run_stage_two(config, task, splits, stage_one, progress)
-
-    predictions = trained.predict(task.texts(splits.test), progress=progress)
-    test = task.measure(splits.test, predictions, config)
-    dev = trained.evaluate(splits.dev, progress=progress) if splits.dev else {}
-    progress("baselines", 0.0)
-    baselines = task.baselines(splits, config, stage_one.table, stage_one.tokenizer)
-    progress("baselines", 1.0)
-    metrics = collect_metrics(config, stage_one, training, test, dev, baselines)
-
-    with new_folder(Path(out), overwrite=overwrite) as temporary:
-        write_run(RunFolder(temporary), trained, splits, training, predictions, metrics, name=Path(out).name)
-    return Finished(Path(out), metrics)
+    world.barrier()
+    folder = RunFolder(unfinished(out))
+    run_stage_two(config, task, splits, load_stage_one(folder), folder, world, silent)
+    return Finished(out, {})
 
 
-def run_stage_one(config: RunConfig, task: Task, splits: Splits, progress: Progress) -> StageOne:
-    """Text to word vectors."""
-    return prepare_vectors(
-        config,
-        train=task.texts(splits.train),
-        held_out=task.texts([*splits.dev, *splits.test]),
-        test=task.texts(splits.test),
-        unlabelled=splits.unlabelled,
-        progress=progress,
-    )
+def run_stage_one(
+    config: RunConfig, task: Task[Any], splits: Splits[Any], folder: RunFolder, progress: Progress
+) -> StageOne:
+    """Text to word vectors, kept in the folder; taken from there if they are there already.
+
+    Raises:
+        RunFolderError: if those were made of other data.
+    """
+    data = {"sha256": _data_hash(splits)}
+    if folder.stage_one.exists():
+        if read_json(folder.stage_one) != data:
+            raise RunFolderError(f"{config.data.path}: the data have changed since this run began; start over with "
+                                 "--overwrite")
+        return load_stage_one(folder)
+    held_out = [*splits.dev, *splits.test]
+    stage_one = prepare_vectors(config, train=task.texts(splits.train), held_out=task.texts(held_out),
+                                unlabelled=splits.unlabelled, progress=progress)
+    if task.target_texts(splits.train):
+        as_written = replace(config.data, lowercase=False, strip_accents=False, fold_digits=False)
+        target = replace(config, source=config.target_source or config.source, data=as_written, corpus=())
+        stage_one = replace(stage_one, target=prepare_vectors(
+            target, train=task.target_texts(splits.train), held_out=task.target_texts(held_out), unlabelled=(),
+            progress=progress))
+    save_stage_one(stage_one, folder)
+    write_json(folder.stage_one, data)
+    return stage_one
 
 
 def run_stage_two(
-    config: RunConfig, task: Task, splits: Splits, stage_one: StageOne, progress: Progress
-) -> tuple[TrainedRun, TrainingResult]:
-    """Word vectors to a trained Transformer."""
+    config: RunConfig, task: Task[Any], splits: Splits[Any], stage_one: StageOne, folder: RunFolder, world: World,
+    progress: Progress,
+) -> tuple[TrainedRun, TrainingResult, dict[str, Tensor]]:
+    """Word vectors to a trained Transformer.
+
+    Returns:
+        It, what training it took, and its weights before the first step (but for the tables).
+    """
     if not splits.dev:
         log.info("no dev set: too few labelled examples to set any aside, so training runs through all %d epochs",
                  config.training.epochs)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        embedding = WordEmbedding.from_table(stage_one.start, d_model=config.model.d_model, config=config.embedding)
-        model = build_model(config, task, embedding).to(choose_device(config.training.device))
-        trained = TrainedRun(config, stage_one.tokenizer, stage_one.table, model)
+        model = build_model(config, task, stage_one).to(world.device)
+        start = {name: weight.detach().clone() for name, weight in _but_tables(model)}
+        texts = [*task.texts(splits.train), *splits.unlabelled]
+        before, during = folder.checkpoints
+        if config.pretraining.epochs:
+            pretrain(config, model, stage_one, texts, checkpoint=before, world=world, progress=progress)
+            torch.manual_seed(config.seed)  # whether pretraining was taken up again or ran through
+        trained = TrainedRun(config, stage_one, model)
+        target = stage_one.target.tokenizer if stage_one.target else None
+        tokenizers = Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer), target)
         trainer = Trainer(
             model=model,
-            batches=_Batches(task, splits.train, stage_one, config),
+            batches=Epochs(task, task.encode_training(splits.train, tokenizers, config), config, world),
             loss=task.loss,
-            evaluate=(lambda: _on_dev(trained, splits.dev)) if splits.dev else None,
+            evaluate=_on_dev(trained, splits.dev) if splits.dev else None,
             config=config.training,
+            checkpoint=during,
+            world=world,
             on_epoch=lambda line: log.info("%s", "  ".join(f"{key} {value:.4g}" for key, value in line.items())),
             progress=progress,
         )
-        return trained, trainer.run()
+        result = trainer.run()
+        return tuned(trained, splits.dev), result, start
 
 
-class _Batches:
-    """The training batches of each epoch, in an order that the seed decides."""
-
-    def __init__(self, task: Task, examples: Sequence[Example], stage_one: StageOne, config: RunConfig) -> None:
-        self.task, self.examples, self.config = task, examples, config
-        self.ids = stage_one.tokenizer.encode(task.texts(examples), max_length=config.data.max_length)
-        self.random = np.random.default_rng(config.seed)
-
-    def __call__(self, _epoch: int) -> list[Batch]:
-        chosen = shuffled([len(ids) for ids in self.ids], self.config.training.batch_size, self.random)
-        return [
-            self.task.batch([self.examples[i] for i in rows], [self.ids[i] for i in rows], self.config)
-            for rows in chosen
-        ]
+def tuned(trained: TrainedRun, dev: Sequence[Any]) -> TrainedRun:
+    """The same model, with what its task decides on dev once it is trained."""
+    if not dev:
+        return trained
+    with trained.precision():
+        config = trained.task.tune(trained.model, trained.prepare(dev), trained.config)
+    return replace(trained, config=config)
 
 
-def _on_dev(trained: TrainedRun, dev: Sequence[Example]) -> Evaluation:
-    measures = trained.evaluate(dev)
-    return Evaluation(measures, trained.task.score(measures))
+def build_model(config: RunConfig, task: Task[Any], stage_one: StageOne) -> nn.Module:
+    """An untrained model around the vectors of stage one."""
+    return task.model(config, [
+        WordEmbedding.from_table(side.start, d_model=config.model.d_model, config=config.embedding)
+        for side in stage_one.sides
+    ])
+
+
+def _but_tables(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, WordEmbedding)}
+    return ((name, weight) for name, weight in model.named_parameters() if id(weight) not in tables)
+
+
+def _on_dev(trained: TrainedRun, dev: Sequence[Any]) -> Callable[[], Evaluation]:
+    prepared = trained.prepare(dev)
+
+    def evaluate() -> Evaluation:
+        with trained.precision():
+            measures = trained.task.develop(trained.model, prepared, trained.config)
+        return Evaluation(measures, trained.task.score(measures))
+
+    return evaluate
+
+
+def measure_and_write(
+    folder: RunFolder, trained: TrainedRun, training: TrainingResult, start: Mapping[str, Tensor], splits: Splits[Any],
+    *, name: str, progress: Progress,
+) -> dict[str, Any]:
+    """Measure a trained model on dev and test beside the baselines, and write every file of the run.
+
+    Returns:
+        What ``metrics.json`` holds.
+    """
+    task, config = trained.task, trained.config
+    predictions = trained.predict_for(splits.test, progress=progress)
+    test = task.measure(splits.test, predictions, config)
+    dev = trained.evaluate(splits.dev, progress=progress) if splits.dev else {}
+    progress("baselines", 0.0)
+    baselines = task.baselines(splits, config, trained.stage_one)
+    progress("baselines", 1.0)
+    policy = parse_policy(config.unknown)
+    coverage = {part: measure_texts(trained.stage_one, task.texts(examples), policy)
+                for part, examples in (("train", splits.train), ("test", splits.test))}
+    metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
+    save_tensors(start, folder.start)
+    write_run(folder, trained, splits, training, predictions, metrics, name=name)
+    return metrics
 
 
 def collect_metrics(
-    config: RunConfig,
-    stage_one: StageOne,
+    trained: TrainedRun,
+    coverage: Mapping[str, Coverage],
     training: TrainingResult,
     test: Measures,
     dev: Measures,
     baselines: Mapping[str, Measures],
 ) -> dict[str, Any]:
     """What ``metrics.json`` holds: the same keys for every task."""
-    train_coverage, test_coverage = stage_one.coverage["train"], stage_one.coverage["test"]
+    config = trained.config
     return {
         "task": config.task,
         "source": config.source,
-        "transforms": list(stage_one.table.transforms),
+        "transforms": list(trained.table.transforms),
         "seed": config.seed,
         "test": test,
         "dev": dev,
         "baselines": dict(baselines),
         "coverage": {
-            "types": train_coverage.types,
-            "tokens": train_coverage.tokens,
-            "test_types": test_coverage.types,
-            "test_tokens": test_coverage.tokens,
-            "detail": {part: asdict(coverage) for part, coverage in stage_one.coverage.items()},
+            "types": coverage["train"].types,
+            "tokens": coverage["train"].tokens,
+            "test_types": coverage["test"].types,
+            "test_tokens": coverage["test"].tokens,
+            "detail": {part: asdict(measured) for part, measured in coverage.items()},
         },
         "training": {
             "seconds": training.seconds,
@@ -180,7 +270,7 @@ def collect_metrics(
 def write_run(
     folder: RunFolder,
     trained: TrainedRun,
-    splits: Splits,
+    splits: Splits[Any],
     training: TrainingResult,
     predictions: Sequence[Prediction],
     metrics: Mapping[str, Any],
@@ -189,36 +279,41 @@ def write_run(
 ) -> None:
     """Write every file of a run, the manifest last."""
     trained.config.save(folder.config)
-    trained.tokenizer.save(folder.tokenizer)
-    trained.table.save(folder.embeddings)
     save_weights(trained.model, folder.model)
     write_lines(folder.history, iter(training.history))
-    write_lines(folder.predictions, ({"where": example.where, "gold": example.label, **prediction}
+    write_lines(folder.predictions, ({"where": example.where, "gold": example.gold, **prediction}
                                      for example, prediction in zip(splits.test, predictions, strict=True)))
     write_json(folder.metrics, metrics)
-    plots = trained.task.plots(splits.test, predictions, trained.config)
-    write_report(folder.report, trained.config, metrics, training.history, plots, name=name,
-                 measure=trained.task.measure_name)
+    task = trained.task
+    plots = task.plots(splits.test, predictions, trained.config)
+    write_report(folder.report, trained.config, metrics, training.history, plots, name=name, measure=task.measure_name,
+                 is_share=task.measure_is_share, smaller_is_better=task.smaller_is_better)
+    for scratch in (*folder.checkpoints, folder.stage_one):
+        scratch.unlink(missing_ok=True)
     for file in folder.path.iterdir():
         file.chmod(0o644)  # safetensors makes files that only their owner can read
     packages = ("vecformer", "torch", "gensim", "tokenizers", "scikit-learn", "numpy")
     folder.write_manifest({
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
         "seed": trained.config.seed,
-        "data": {"name": splits.name, "sizes": _sizes(splits), "sha256": _data_hash(trained.config, splits)},
+        "data": {"name": splits.name, "sizes": _sizes(splits), "sha256": _data_hash(splits)},
     })
 
 
-def _sizes(splits: Splits) -> dict[str, int]:
+def _sizes(splits: Splits[Any]) -> dict[str, int]:
     return {part: len(getattr(splits, part)) for part in ("train", "dev", "test", "unlabelled")}
 
 
-def _data_hash(config: RunConfig, splits: Splits) -> str:
-    """A hash of what was read: every text with its part and label."""
+def _data_hash(splits: Splits[Any]) -> str:
+    """A hash of what was read: every example with its part, wherever it stands; every unlabelled text."""
     digest = hashlib.sha256()
     for part in ("train", "dev", "test"):
         for example in getattr(splits, part):
-            digest.update(f"{part}\0{example.label}\0{example.text}\0".encode())
+            digest.update(f"{part}\0{_content(example)}\0".encode(errors="backslashreplace"))
     for text in splits.unlabelled:
-        digest.update(f"unlabelled\0{text}\0".encode())
+        digest.update(f"unlabelled\0{text}\0".encode(errors="backslashreplace"))
     return digest.hexdigest()
+
+
+def _content(example: AnyExample) -> list[Any]:
+    return [value for name, value in vars(example).items() if name != "where"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -14,19 +15,36 @@ from pydantic import TypeAdapter, ValidationError
 from embeddings.suggest import nearest
 from embeddings.unknown import DEFAULT_POLICY
 from pipeline.errors import ConfigError
-from transformer.config import EmbeddingConfig, ModelConfig, TrainingConfig, option, require
+from transformer.config import (
+    LIKE,
+    EmbeddingConfig,
+    GenerationConfig,
+    ModelConfig,
+    TrainingConfig,
+    option,
+    require,
+)
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """What to read, and how to cut it."""
 
-    path: str = option("", "a file (.tsv .csv .jsonl .parquet), a folder with train/dev/test files, or bbc")
+    path: str = option("", "a file, a folder with train/dev/test files, or bbc; data/README.md says in which formats")
     text_column: str = option("", "column of the text; \"\" guesses (text, sentence, review, ...)")
+    text_b_column: str = option("", "column of a pair's second text; \"\" guesses (text_b, sentence2, hypothesis, ...)")
     label_column: str = option("", "column of the label; \"\" guesses (label, class, topic, ...)")
     labels: tuple[str, ...] = option((), "labels in the order of the output layer; [] takes those of the training data")
+    languages: tuple[str, ...] = option((), "endings of the files to translate from and to, as [\"en\", \"de\"]; [] "
+                                        "takes the two that are there, in the order of the alphabet")
     max_length: int = option(512, "words of a text that the model reads, from its start")
-    limit_train: int = option(0, "labelled examples to use, drawn evenly over the labels; 0 takes all")
+    stride: int = option(128, "words that neighbouring windows of a long text share (questions and tagging read it "
+                              "window by window)")
+    max_answer_words: int = option(30, "longest answer to a question")
+    no_answer_threshold: float | Literal["dev"] = option(
+        "dev", "a question gets no answer if that scores higher than the best answer by more than this; dev takes what "
+        "is best on the dev set, inf answers always")
+    limit_train: int = option(0, "training examples to use, drawn evenly over the labels if there are any; 0 takes all")
     test_share: float = option(0.25, "share of a single file that is held out for the test")
     dev_share: float = option(0.1, "share of the labelled set aside for early stopping, if there is no dev file")
     lowercase: bool = option(True, "fold case")
@@ -38,7 +56,13 @@ class DataConfig:
     unseen_words: int = option(400_000, "words outside the training examples whose vectors are kept with the run")
 
     def __post_init__(self) -> None:
+        require(len(set(self.languages)) == len(self.languages) and len(self.languages) in (0, 2),
+                f"data.languages must be two, the one to translate from first, not {list(self.languages)}")
         require(self.max_length >= 1, f"data.max_length must be 1 or more, not {self.max_length}")
+        require(self.stride >= 0, f"data.stride must be 0 or more, not {self.stride}")
+        require(self.no_answer_threshold == "dev" or not math.isnan(self.no_answer_threshold),
+                "data.no_answer_threshold must be dev, inf or another number, not nan")
+        require(self.max_answer_words >= 1, f"data.max_answer_words must be 1 or more, not {self.max_answer_words}")
         require(self.limit_train >= 0, f"data.limit_train must be 0 (all) or more, not {self.limit_train}")
         require(0 < self.test_share < 1, f"data.test_share must be between 0 and 1, not {self.test_share}")
         require(0 <= self.dev_share < 1, f"data.dev_share must be from 0 to below 1, not {self.dev_share}")
@@ -48,11 +72,27 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class PretrainingConfig:
+    """Masked-word training on the task's own text, before the task."""
+
+    epochs: int = option(0, "passes over the training texts, unlabelled ones included, before the task; 0 for none")
+    lr: float = option(1e-3, "highest learning rate of these passes")
+    masked_share: float = option(0.2, "share of the words that are to be guessed")
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 0, f"pretraining.epochs must be 0 or more, not {self.epochs}")
+        require(self.lr > 0, f"pretraining.lr must be above 0, not {self.lr}")
+        require(0 < self.masked_share < 1, f"pretraining.masked_share must be between 0 and 1, not {self.masked_share}")
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Everything that decides a run, but for the folder it is written to."""
 
-    task: str = option("classification", "what is learned; there is: classification")
+    task: str = option("classification", "what is learned: classification, tagging, question-answering, "
+                                         "language-model, masked-language-model or translation")
     source: str = option("glove", "word vectors: random, word2vec, fasttext, glove, file:FILE, hf:FOLDER, A+B, ...")
+    target_source: str = option("", "word vectors of the language that is translated to; \"\" as source")
     transforms: tuple[str, ...] = option((), "what is done to them, in this order: standardize, unit, pca:50, ...")
     unknown: tuple[str, ...] = option(DEFAULT_POLICY.steps, "what a word that the source lacks gets, tried in this "
                                       "order: case, digits, subword, spelling; then random or zero")
@@ -62,10 +102,15 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, f"seed must be from 0 to 4294967295, not {self.seed}")
+        require(self.model.positions != "learned" or self.data.max_length <= self.model.max_positions,
+                f"positions are learned for model.max_positions={self.model.max_positions} words, fewer than "
+                f"data.max_length={self.data.max_length}; make them equal")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, where: str = "the configuration") -> RunConfig:
@@ -78,11 +123,15 @@ class RunConfig:
         for key in _dotted(values):
             if key not in right:
                 raise ConfigError(f"{where}: there is no key {key!r}.{_nearest(key, right)}")
+        model = values.get("model", {})
+        like = LIKE.get(str(model.get("like")), {}) if isinstance(model, Mapping) else {}
+        filled = {**values, "model": {**like, **model}} if like else dict(values)
         try:
-            return TypeAdapter(cls).validate_python(dict(values))
+            return TypeAdapter(cls).validate_python(filled)
         except ValidationError as error:
             first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
+            place = ".".join(str(part) for part in first["loc"])
+            key = next((known for known in right if place.startswith(f"{known}.float")), place)  # one of two types
             message = first["msg"].removeprefix("Value error, ")
             told = message if first["type"] == "value_error" else f"{key} = {first['input']!r}: {message}"
             raise ConfigError(f"{where}: {told}") from error

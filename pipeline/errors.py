@@ -17,3 +17,7 @@ class DataError(PipelineError):
 
 class RunFolderError(PipelineError):
     """A run's folder that is in the way, unfinished, or not one."""
+
+
+class ExportError(PipelineError):
+    """A run that another library has no form for, or an export that is in the way."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -13,7 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RunFolderError
+from embeddings.errors import EmbeddingError
+from pipeline.errors import PipelineError, RunFolderError
+from transformer.errors import TransformerError
+
+log = logging.getLogger("vecformer")
 
 
 @dataclass(frozen=True)
@@ -32,14 +37,22 @@ class RunFolder:
         return self.path / "config.toml"
 
     @property
-    def tokenizer(self) -> Path:
-        """Text to ids; its vocabulary is the words that were trained on."""
-        return self.path / "tokenizer.json"
+    def tokenizers(self) -> tuple[Path, Path]:
+        """Text to ids; the vocabulary is the words that were trained on. The second is of a translation's target."""
+        return self.path / "tokenizer.json", self.path / "target_tokenizer.json"
 
     @property
-    def embeddings(self) -> Path:
-        """The word vectors that training started from, and those of words it did not meet; a .json beside says more."""
-        return self.path / "embeddings.safetensors"
+    def tables(self) -> tuple[Path, Path]:
+        """The word vectors that training started from, and those of words it did not meet; a .json beside says more.
+
+        The second is of a translation's target.
+        """
+        return self.path / "embeddings.safetensors", self.path / "target_embeddings.safetensors"
+
+    @property
+    def start(self) -> Path:
+        """The weights before the first step, but for the tables, which are the vectors above at the model's scale."""
+        return self.path / "start.safetensors"
 
     @property
     def model(self) -> Path:
@@ -67,6 +80,16 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def checkpoints(self) -> tuple[Path, Path]:
+        """What pretraining and training need to go on after a stop; only in an unfinished run."""
+        return self.path / "pretraining.checkpoint", self.path / "training.checkpoint"
+
+    @property
+    def stage_one(self) -> Path:
+        """Says that the vectors are all there, and of which data; only in an unfinished run."""
+        return self.path / "stage_one.json"
+
+    @property
     def manifest(self) -> Path:
         """Versions, seed and hashes; written last, so that a folder without it is an unfinished run."""
         return self.path / "manifest.json"
@@ -79,6 +102,8 @@ class RunFolder:
             RunFolderError: if there is none.
         """
         folder = cls(path)
+        if not path.is_dir() and unfinished(path).is_dir():
+            raise RunFolderError(f"{path}: not finished; `vecformer run --resume {path}` goes on with it")
         if not path.is_dir():
             raise RunFolderError(f"{path}: no such run; `vecformer run --out {path}` makes one")
         if not folder.manifest.is_file():
@@ -89,6 +114,66 @@ class RunFolder:
         """Write the manifest: the facts, and the SHA-256 of every file in the folder."""
         files = {file.name: sha256(file) for file in sorted(self.path.iterdir())}
         write_json(self.manifest, {**facts, "files": files})
+
+
+def unfinished(target: Path) -> Path:
+    """Where a run is made, before it is moved to its name."""
+    return target.with_name(target.name + ".unfinished")
+
+
+def configuration_of_unfinished(target: Path) -> Path:
+    """The configuration of a run that was stopped.
+
+    Raises:
+        RunFolderError: if there is none to go on with.
+    """
+    config = RunFolder(unfinished(target)).config
+    if config.is_file():
+        return config
+    if (target / "manifest.json").is_file():
+        raise RunFolderError(f"{target}: finished already; there is nothing to resume")
+    raise RunFolderError(f"{unfinished(target)}: no run that was stopped, so nothing to resume; start it again")
+
+
+@contextmanager
+def unfinished_folder(target: Path, *, overwrite: bool = False, resume: bool = False) -> Iterator[Path]:
+    """Make ``TARGET.unfinished`` and move it to ``target`` when the block ends well.
+
+    If the block is stopped when stage one is over, the folder stays, to go on from; if it is stopped earlier, or the
+    input is at fault, nothing is left. A folder that was to be overwritten is there until the new one is whole.
+
+    Args:
+        target: the folder to make.
+        overwrite: replace ``target``, and forget an unfinished run of that name.
+        resume: go on in the unfinished folder.
+
+    Raises:
+        RunFolderError: if ``target`` is taken, an unfinished run of that name is there and none of the two options says
+            what to do with it, or there is none to go on with.
+    """
+    folder = unfinished(target)
+    if not resume:
+        check_free(target, overwrite=overwrite)
+        if RunFolder(folder).config.exists() and not overwrite:
+            raise RunFolderError(f"{folder}: a run that was stopped; go on with it by --resume {target}, or start over "
+                                 "with --overwrite")
+        if folder.exists():
+            shutil.rmtree(folder)
+    elif not folder.is_dir():
+        raise RunFolderError(f"{folder}: no such folder, so there is nothing to resume")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+        _move(folder, target)
+    except BaseException as error:
+        mistake = isinstance(error, PipelineError | TransformerError | EmbeddingError) and not resume
+        if mistake or not RunFolder(folder).stage_one.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        elif isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"go on with: vecformer run --resume {target}") from error
+        else:
+            log.warning("stopped; go on with: vecformer run --resume %s", target)
+        raise
 
 
 @contextmanager
@@ -153,6 +238,11 @@ def free_name(folder: Path) -> Path:
 def write_json(path: Path, value: Any) -> None:
     """Write readable JSON."""
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read what :func:`write_json` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_lines(path: Path, values: Iterator[Mapping[str, Any]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from embeddings.table import EmbeddingTable
 from embeddings.transforms import apply_transforms
 from embeddings.unknown import MISSING, UnknownPolicy, is_known, parse_policy
 from embeddings.words.corpus import CorpusFiles
-from embeddings.words.tokenization import WordTokenizer
+from embeddings.words.tokenization import SPECIAL_WORDS, Text, WordTokenizer
 from embeddings.words.vocabulary import vocabulary_of
 from pipeline.config import RunConfig
 from pipeline.errors import DataError
@@ -31,38 +30,42 @@ class StageOne:
     Attributes:
         tokenizer: its vocabulary is the words that are trained on.
         table: those words first, in the order of their ids and each with a vector; then what else the source knows.
-        coverage: how much of the training and of the test text the source knows, under ``train`` and ``test``.
+        target: the same of the text that is written, if that has words of its own (a translation).
     """
 
     tokenizer: WordTokenizer
     table: EmbeddingTable
-    coverage: dict[str, Coverage]
+    target: StageOne | None = None
+
+    @property
+    def sides(self) -> tuple[StageOne, ...]:
+        """The text that is read, and the target if there is one."""
+        return (self, self.target) if self.target else (self,)
 
     @property
     def start(self) -> EmbeddingTable:
         """The rows that are trained on."""
-        n_words = len(self.tokenizer) - 2
+        n_words = len(self.tokenizer) - len(SPECIAL_WORDS)
         return self.table.where(row < n_words for row in range(len(self.table)))
 
 
 def prepare_vectors(
     config: RunConfig,
     *,
-    train: Sequence[str],
-    held_out: Sequence[str],
-    test: Sequence[str],
-    unlabelled: Iterable[str],
+    train: Sequence[Text],
+    held_out: Sequence[Text],
+    unlabelled: Sequence[str],
     progress: Progress,
 ) -> StageOne:
-    """Count the words, load or train their vectors, fill the gaps, and measure the coverage.
+    """Count the words, load or train their vectors, and fill the gaps.
 
     Args:
         config: the run's.
         train: labelled training texts; their words are the vocabulary.
         held_out: dev and test texts. Only which words they hold is looked at, so that a source read from a large file
             keeps the rows of those words; nothing is learned from them.
-        test: the test texts, for the coverage.
-        unlabelled: further texts that word vectors may be trained on.
+        unlabelled: further texts that word vectors may be trained on, and whole models, if these are pretrained: then
+            their words are in the vocabulary too.
         progress: told how far long work has come.
 
     Raises:
@@ -72,7 +75,8 @@ def prepare_vectors(
     data = config.data
     cutter = WordTokenizer(lowercase=data.lowercase, strip_accents=data.strip_accents, fold_digits=data.fold_digits,
                            han=data.han)
-    counts = cutter.count(train)
+    texts: list[Text] = [*train, *unlabelled]
+    counts = cutter.count(texts if config.pretraining.epochs else train)
     vocabulary = vocabulary_of(counts, min_count=data.min_count, max_words=data.max_words or None)
     if not vocabulary:
         raise DataError(f"{data.path}: no word stands {data.min_count} times in the training texts")
@@ -81,7 +85,7 @@ def prepare_vectors(
         vocabulary=vocabulary,
         also=cutter.count(held_out).keys(),
         n_others=data.unseen_words,
-        texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else [*train, *unlabelled],
+        texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else texts,
         tokenizer=cutter,
         seed=config.seed,
         dim=config.model.d_model,
@@ -93,15 +97,19 @@ def prepare_vectors(
     start = known.lookup(vocabulary, policy).filled(config.seed, policy.last)
     table = start.followed_by(known)
     log.info("%s: %d words of the training text, %d more kept", config.source, len(start), len(table) - len(start))
-    return StageOne(
-        tokenizer=cutter.with_vocabulary(vocabulary),
-        table=table,
-        coverage={"train": _coverage(table, counts, policy), "test": _coverage(table, cutter.count(test), policy)},
-    )
+    return StageOne(cutter.with_vocabulary(vocabulary), table)
+
+
+def measure_texts(stage_one: StageOne, texts: Sequence[Text], policy: UnknownPolicy) -> Coverage:
+    """How much of the texts the source knows."""
+    counts = stage_one.tokenizer.count(texts)
+    found = stage_one.table.lookup(counts, policy)
+    reasons = dict(zip(found.words, found.provenance, strict=True))
+    return measure_coverage(counts, reasons.__getitem__, is_known)
 
 
 def unseen_words(
-    tokenizer: WordTokenizer, table: EmbeddingTable, texts: Iterable[str], policy: UnknownPolicy
+    tokenizer: WordTokenizer, table: EmbeddingTable, texts: Iterable[Text], policy: UnknownPolicy
 ) -> EmbeddingTable:
     """The words of the texts that were not trained on but that the policy finds a vector for."""
     trained = set(tokenizer.vocabulary())
@@ -109,8 +117,3 @@ def unseen_words(
     found = table.lookup(words, policy)
     return found.where(why != MISSING for why in found.provenance)
 
-
-def _coverage(table: EmbeddingTable, counts: Counter[str], policy: UnknownPolicy) -> Coverage:
-    found = table.lookup(counts, policy)
-    reasons = dict(zip(found.words, found.provenance, strict=True))
-    return measure_coverage(counts, reasons.__getitem__, is_known)

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
+from torch import nn
 
 from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
 from embeddings.unknown import parse_policy
-from embeddings.words.tokenization import WordTokenizer
+from embeddings.words.tokenization import Text, WordTokenizer
 from pipeline.config import RunConfig
-from pipeline.data.batching import by_length, pad
-from pipeline.data.datasets import Example
 from pipeline.run_folder import RunFolder
-from pipeline.stage_one import unseen_words
+from pipeline.stage_one import StageOne, unseen_words
 from pipeline.tasks import registry
-from pipeline.tasks.registry import Measures, Prediction, Task
+from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers
 from transformer.checkpoint import load_weights, read_weights
 from transformer.embedding import N_SPECIAL, WordEmbedding
-from transformer.model import Encoder, TransformerModel
-
-PREDICT_BATCH = 64
+from transformer.precision import autocast
 
 
 @dataclass(frozen=True)
@@ -34,71 +30,95 @@ class TrainedRun:
 
     Attributes:
         config: fully resolved.
-        tokenizer: its vocabulary is the words that were trained on.
-        table: the vectors that training started from, and those of words that it did not meet.
+        stage_one: the words that were trained on and the vectors that training started from, and those of words that it
+            did not meet.
         model: in evaluation mode.
     """
 
     config: RunConfig
-    tokenizer: WordTokenizer
-    table: EmbeddingTable
-    model: TransformerModel
+    stage_one: StageOne
+    model: nn.Module
 
     @property
-    def task(self) -> Task:
+    def tokenizer(self) -> WordTokenizer:
+        """Its vocabulary is the words that were trained on."""
+        return self.stage_one.tokenizer
+
+    @property
+    def table(self) -> EmbeddingTable:
+        """The vectors of the text's words, as training found them."""
+        return self.stage_one.table
+
+    @property
+    def embedding(self) -> WordEmbedding:
+        """The embedding layer of the text that is read."""
+        return next(module for module in self.model.modules() if isinstance(module, WordEmbedding))
+
+    @property
+    def task(self) -> Task[Any]:
         """The task of the configuration."""
         return registry.find(self.config.task)
 
-    def predict(self, texts: Sequence[str], *, progress: Progress = silent) -> list[Prediction]:
+    def predict(
+        self, texts: Sequence[str], *, contexts: Iterable[str] = (), progress: Progress = silent
+    ) -> list[Prediction]:
         """Predict for texts; words that training did not meet get their vectors if the source knows them.
 
-        Returns:
-            For classification, a ``label`` and ``probabilities`` (label to probability) for each text.
-        """
-        return self.task.predict(self.logits(texts, progress=progress), self.config) if texts else []
+        Args:
+            texts: what to predict for; the question, where the task answers questions.
+            contexts: the text beside each, for tasks that read two.
+            progress: told the share that is done.
 
-    def evaluate(self, examples: Sequence[Example], *, progress: Progress = silent) -> Measures:
+        Returns:
+            For each text what its task predicts; for classification a ``label`` and ``probabilities`` (label to
+            probability).
+        """
+        beside = list(contexts) or [""] * len(texts)
+        examples = [self.task.example(text, context) for text, context in zip(texts, beside, strict=True)]
+        return self.predict_for(examples, progress=progress)
+
+    def predict_for(self, examples: Sequence[Any], *, progress: Progress = silent) -> list[Prediction]:
+        """Predict for examples of the task."""
+        if not examples:
+            return []
+        with self.precision():
+            return self.task.predict(self.model, self.prepare(examples), self.config, progress)
+
+    def evaluate(self, examples: Sequence[Any], *, progress: Progress = silent) -> Measures:
         """Measure on labelled examples.
 
         Raises:
             DataError: if they have labels that the model does not.
         """
-        predictions = self.predict(self.task.texts(examples), progress=progress)
-        return self.task.measure(examples, predictions, self.config)
+        return self.task.measure(examples, self.predict_for(examples, progress=progress), self.config)
 
-    def logits(self, texts: Sequence[str], *, progress: Progress = silent) -> Tensor:
-        """The head's output for one text or more, float32 on the CPU. *Shape:* ``(n_texts, ...)``."""
-        tokenizer = self.extended_for(texts)
-        ids = tokenizer.encode(texts, max_length=self.config.data.max_length)
-        batches = by_length([len(one) for one in ids], PREDICT_BATCH)
-        device = self.model.encoder.embedding.weight.device
-        parts = []
-        self.model.eval()
-        with torch.inference_mode():
-            for number, rows in enumerate(batches, start=1):
-                parts.append(self.model(pad([ids[i] for i in rows]).to(device)).float().cpu())
-                progress("predicting", number / len(batches))
-        order = torch.from_numpy(np.concatenate(batches))
-        return torch.cat(parts)[order.argsort()]
+    def precision(self) -> AbstractContextManager[object]:
+        """Compute within the block as training did."""
+        return autocast(self.embedding.weight.device, self.config.training.precision)
 
-    def extended_for(self, texts: Sequence[str]) -> WordTokenizer:
-        """Append to the embedding layer the vectors of the texts' words that training did not meet.
+    def prepare(self, examples: Sequence[Any]) -> Prepared[Any]:
+        """Number the examples' words, and append the vectors of those that training did not meet.
 
-        Returns:
-            A tokenizer that numbers those words too.
+        The appended vectors are those of the last call.
         """
+        source = self._extended_for(self.task.texts(examples))
+        target = self.stage_one.target.tokenizer if self.stage_one.target else None
+        tokenizers = Tokenizers(source, len(self.tokenizer), target)
+        return Prepared(examples, self.task.encode(examples, tokenizers, self.config), tokenizers)
+
+    def _extended_for(self, texts: Sequence[Text]) -> WordTokenizer:
         unseen = unseen_words(self.tokenizer, self.table, texts, parse_policy(self.config.unknown))
-        self.model.encoder.embedding.extend(unseen)
+        self.embedding.extend(unseen)
         return self.tokenizer.with_vocabulary([*self.tokenizer.vocabulary()[N_SPECIAL:], *unseen.words])
 
 
-def build_model(config: RunConfig, task: Task, embedding: WordEmbedding) -> TransformerModel:
-    """The model of a configuration, around an embedding layer."""
-    return TransformerModel(encoder=Encoder(config=config.model, embedding=embedding), head=task.head(config))
-
-
-def load_run(path: str | Path) -> TrainedRun:
+def load_run(path: str | Path, *, unseen: bool = True) -> TrainedRun:
     """Load a finished run from its folder.
+
+    Args:
+        path: the folder.
+        unseen: take along the vectors of words that training did not meet; without them a run of large vectors loads
+            several times as fast.
 
     Raises:
         RunFolderError: if there is no finished run.
@@ -111,12 +131,31 @@ def load_run(path: str | Path) -> TrainedRun:
     """
     folder = RunFolder.open(Path(path))
     config = RunConfig.load(folder.config)
-    weights = read_weights(folder.model)
-    n_rows, dim = weights["encoder.embedding.weight"].shape
-    embedding = WordEmbedding(
-        n_words=n_rows - N_SPECIAL, dim=dim, d_model=config.model.d_model, freeze=config.embedding.freeze
-    )
-    model = build_model(config, registry.find(config.task), embedding)
-    load_weights(model, weights, folder.model)
+    stage_one = load_stage_one(folder, unseen=unseen)
+    embeddings = [
+        WordEmbedding(n_words=len(side.tokenizer) - N_SPECIAL, dim=side.table.dim, d_model=config.model.d_model,
+                      freeze=config.embedding.freeze)
+        for side in stage_one.sides
+    ]
+    model = registry.find(config.task).model(config, embeddings)
+    load_weights(model, read_weights(folder.model), folder.model)
     model.eval()
-    return TrainedRun(config, WordTokenizer.load(folder.tokenizer), EmbeddingTable.load(folder.embeddings), model)
+    return TrainedRun(config, stage_one, model)
+
+
+def save_stage_one(stage_one: StageOne, folder: RunFolder) -> None:
+    """Write the words and vectors of a run."""
+    for side, tokenizer, table in zip(stage_one.sides, folder.tokenizers, folder.tables, strict=False):
+        side.tokenizer.save(tokenizer)
+        side.table.save(table)
+
+
+def load_stage_one(folder: RunFolder, *, unseen: bool = True) -> StageOne:
+    """Read the words and vectors of a run, those of words that training did not meet if ``unseen``."""
+    sides = []
+    for path, table in zip(folder.tokenizers, folder.tables, strict=True):
+        if path.exists():
+            tokenizer = WordTokenizer.load(path)
+            limit = None if unseen else len(tokenizer) - N_SPECIAL
+            sides.append(StageOne(tokenizer, EmbeddingTable.load(table, limit=limit)))
+    return StageOne(sides[0].tokenizer, sides[0].table, target=sides[1] if len(sides) > 1 else None)

@@ -127,7 +127,7 @@ def tuned_vectors(run: TrainedRun) -> EmbeddingTable:
     """
     from transformer.embedding import N_SPECIAL
 
-    layer = run.model.encoder.embedding
+    layer = run.embedding
     words = run.tokenizer.vocabulary()[N_SPECIAL:]
     trained = layer.weight.detach().float().cpu().numpy()[N_SPECIAL:]                       # (n_words, dim)
     if len(words) != len(trained) or run.table.dim != trained.shape[1] or not set(words) <= run.table.index.keys():

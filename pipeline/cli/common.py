@@ -31,8 +31,8 @@ def reports_errors(command: F) -> F:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except KeyboardInterrupt:
-            raise Failure("interrupted; nothing was written", INTERRUPTED) from None
+        except KeyboardInterrupt as stop:
+            raise Failure(f"interrupted; {str(stop) or 'nothing was written'}", INTERRUPTED) from None
         except Exception as error:
             failure = _failure(error)
             if failure is None:
@@ -57,10 +57,10 @@ def _failure(error: Exception) -> Failure | None:
         return Failure(str(error), WRONG_INPUT)
     full = f"os error {errno.ENOSPC}" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
     if full:
-        message = "no space left on the device; nothing was written. Free some, or choose another --out"
+        message = "no space left on the device; free some, or choose another --out"
         return Failure(message, WRONG_INPUT)
     if isinstance(error, SafetensorError):
-        return Failure(f"cannot write the run: {error}; nothing was written", WRONG_INPUT)
+        return Failure(f"cannot write the run: {error}", WRONG_INPUT)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return Failure(f"{where}{error.strerror or error}", WRONG_INPUT)

@@ -33,5 +33,6 @@ def evaluate_command(run: Path, data: Path, text_column: str, label_column: str,
     if as_json:
         click.echo(json.dumps(measures))
     else:
-        shown = [[name, str(value) if isinstance(value, int) else f"{value:.4f}"] for name, value in measures.items()]
+        shown = [[name, str(value) if isinstance(value, int) else f"{value:.4f}"] for name, value in measures.items()
+                 if isinstance(value, int | float)]
         click.echo(table([data.name, str(run)], shown))

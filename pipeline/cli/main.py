@@ -10,7 +10,7 @@ import rich_click as click
 
 from pipeline.cli.lazy import LazyGroup
 
-COMMANDS = ("run", "config", "evaluate", "predict", "embed", "sources", "demo")
+COMMANDS = ("run", "config", "evaluate", "predict", "generate", "inspect", "export", "embed", "sources", "demo")
 
 
 class Root(LazyGroup):

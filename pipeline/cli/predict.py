@@ -16,16 +16,21 @@ from pipeline.cli.common import reports_errors, verbosity
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option("--file", type=click.Path(path_type=Path), help="Predict for each line of this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line: text, label, probabilities.")
+@click.option("--context", default="", metavar="TEXT",
+              help="The text beside each one: what a question is asked about, the other sentence of a pair.")
 @verbosity
 @reports_errors
-def predict_command(run: Path, texts: tuple[str, ...], file: Path | None, as_json: bool, quiet: bool) -> None:
-    """Predict the labels of texts: those given, each line of --file, or each line of standard input.
+def predict_command(
+    run: Path, texts: tuple[str, ...], file: Path | None, as_json: bool, context: str, quiet: bool
+) -> None:
+    """Predict for texts: those given, each line of --file, or each line of standard input.
 
-    Prints the label, its probability and the text, with tabs between.
+    Prints what the run's task says of each, such as the label, its probability and the text, with tabs between.
 
     \b
     vecformer predict runs/bbc "Shares rose after the bank cut rates."
     cat headlines.txt | vecformer predict runs/bbc --json
+    vecformer predict runs/questions "Where is the tower?" --context "The tower is in Paris."
     """
     from pipeline.data.readers import decode_text, lines_of, read_text, well_formed
     from pipeline.errors import DataError
@@ -43,10 +48,11 @@ def predict_command(run: Path, texts: tuple[str, ...], file: Path | None, as_jso
     if not chosen:
         raise DataError(f"{file or 'standard input'}: no text to predict for")
     trained = load_run(run)
+    examples = [trained.task.example(text, well_formed(context)) for text in chosen]
     with bars(quiet=quiet) as progress:
-        predictions = trained.predict(chosen, progress=progress)
-    for text, prediction in zip(chosen, predictions, strict=True):
+        predictions = trained.predict_for(examples, progress=progress)
+    for example, text, prediction in zip(examples, chosen, predictions, strict=True):
         if as_json:
             click.echo(json.dumps({"text": text, **prediction}, ensure_ascii=False))
         else:
-            click.echo(f"{prediction['label']}\t{prediction['probabilities'][prediction['label']]:.4f}\t{text}")
+            click.echo(trained.task.show(example, prediction))

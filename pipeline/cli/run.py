@@ -19,7 +19,8 @@ KEYS = {
     "data": "data.path", "source": "source", "task": "task", "corpus": "corpus", "seed": "seed",
     "epochs": "training.epochs", "limit_train": "data.limit_train", "text_column": "data.text_column",
     "label_column": "data.label_column", "transform": "transforms", "unknown": "unknown",
-    "trust_pickle": "trust_pickle",
+    "trust_pickle": "trust_pickle", "target_source": "target_source", "freeze_epochs": "training.freeze_epochs",
+    "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
 }
 
 N_MISSES = 8  # heaviest misses shown; the report has more
@@ -40,15 +41,24 @@ N_MISSES = 8  # heaviest misses shown; the report has more
                    "zero.")
 @click.option("--trust-pickle", is_flag=True, default=None,
               help="Read vector files that can run code of their maker's (pickles): only if you know who that is.")
-@click.option("--task", metavar="NAME", help="What to learn: classification.")
+@click.option("--task", metavar="NAME",
+              help="What to learn: classification (of texts or pairs), tagging, question-answering, language-model, "
+                   "masked-language-model or translation.")
+@click.option("--target-source", metavar="SPEC", help="Word vectors of the language that is translated to, if others.")
 @click.option("--corpus", multiple=True, metavar="PATH",
               help="Text (plain, gzip, a folder) that word2vec and fasttext learn from instead of the data's own. May "
                    "be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder to make. Default: a free name in runs/.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier run of that name.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="DIR",
+              help="Go on with the run DIR that was stopped, with the configuration that it began with.")
 @click.option("--seed", type=int, metavar="N", help="Decides everything random.")
 @click.option("--epochs", type=int, metavar="N", help="Passes over the training examples.")
+@click.option("--pretrain-epochs", type=int, metavar="N",
+              help="First train the encoder for N passes to guess masked words of the training text.")
+@click.option("--freeze-epochs", type=int, metavar="N", help="Leave the word vectors as they are for N epochs.")
+@click.option("--table-lr", type=float, metavar="RATE", help="Highest learning rate of the word vectors, if another.")
 @click.option("--limit-train", type=int, metavar="N",
               help="Train on N labelled examples, drawn evenly over the labels; the others become unlabelled text.")
 @click.option("--text-column", metavar="NAME", help="Column of the text, if its name is not a usual one.")
@@ -58,7 +68,8 @@ N_MISSES = 8  # heaviest misses shown; the report has more
 @verbosity
 @reports_errors
 def run_command(
-    config: Path | None, out: Path | None, overwrite: bool, assignments: tuple[str, ...], quiet: bool, **options: Any
+    config: Path | None, out: Path | None, overwrite: bool, resume: Path | None, assignments: tuple[str, ...],
+    quiet: bool, **options: Any,
 ) -> None:
     """Train word vectors or load them, start a Transformer from them, train it, measure it.
 
@@ -69,18 +80,25 @@ def run_command(
     vecformer run --data reviews.tsv --source glove --out runs/reviews
     vecformer run --data bbc --source glove+word2vec,dim=100 --limit-train 50
     vecformer run config.toml --seed 2 --set model.n_layers=4
+    vecformer run --resume runs/reviews
     """
     from pipeline.chain import run
     from pipeline.config import parse_assignment, resolve
     from pipeline.progress import bars
+    from pipeline.run_folder import configuration_of_unfinished
 
     lists = {"corpus": list, "transform": list, "unknown": lambda steps: steps.split(",")}
     given = [(KEYS[name], lists.get(name, lambda same: same)(value))
              for name, value in options.items() if value not in (None, ())]
-    resolved = resolve(config, [*given, *map(parse_assignment, assignments)])
+    if resume and (config or out or overwrite or given or assignments):
+        raise click.UsageError("--resume goes on with a run as it began: give it alone")
+    resolved = resolve((resume and configuration_of_unfinished(resume)) or config,
+                       [*given, *map(parse_assignment, assignments)])
     with bars(quiet=quiet) as progress:
-        finished = run(resolved, out or default_folder(resolved), overwrite=overwrite, progress=progress)
-    click.echo(summary(finished))
+        finished = run(resolved, resume or out or default_folder(resolved), overwrite=overwrite,
+                       resume=resume is not None, progress=progress)
+    if finished.metrics:
+        click.echo(summary(finished))
 
 
 def default_folder(config: RunConfig) -> Path:
@@ -93,8 +111,11 @@ def default_folder(config: RunConfig) -> Path:
 
 def summary(finished: Finished) -> str:
     """The measures beside the baselines', and where to look further."""
+    from pipeline.tasks.registry import find
+
     metrics = finished.metrics
-    names = [name for name in metrics["test"] if all(name in m for m in metrics["baselines"].values()) and name != "n"]
+    names = [name for name, value in metrics["test"].items() if name != "n" and not isinstance(value, str)
+             and all(name in measures for measures in metrics["baselines"].values())]
     models = {f"transformer from {metrics['source']}": metrics["test"], **metrics["baselines"]}
     rows = [[model, *(f"{measures[name]:.4f}" for name in names)] for model, measures in models.items()]
     coverage, training = metrics["coverage"], metrics["training"]
@@ -104,7 +125,7 @@ def summary(finished: Finished) -> str:
     misses = ", ".join(f"{word} ({count})" for word, count in detail["test"]["misses"][:N_MISSES])
     rate = f"{training['tokens_per_second']:,.0f} tokens a second"
     return "\n".join([
-        table([f"{metrics['test']['n']} test examples", *names], rows),
+        table([f"{metrics['test']['n']} test {find(metrics['task']).counted}", *names], rows),
         "",
         known,
         *([f"misses    {misses}"] if misses else []),

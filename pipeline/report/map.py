@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.analysis.neighbors import Neighbor
-from pipeline.report.page import render
+from pipeline.report.page import render, write_whole
 from pipeline.report.plots import BLUE, INK
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def write_html(path: Path, drawn: WordMap) -> None:
         "points": [[round(float(x), 4), round(float(y), 4)] for x, y in drawn.points],
         "neighbors": [[[one.word, round(one.similarity, 3)] for one in near] for near in drawn.neighbors],
     }
-    _write_whole(path, render("map.html", title=drawn.title, method=drawn.method, data=data).encode())
+    write_whole(path, render("map.html", title=drawn.title, method=drawn.method, data=data).encode())
 
 
 def write_png(path: Path, drawn: WordMap) -> None:
@@ -81,7 +80,7 @@ def write_png(path: Path, drawn: WordMap) -> None:
         for word, x, y in _placed_labels(drawn.words, panel, canvas):
             panel.text(x, y, word, transform=IdentityTransform(), fontsize=FONT_SIZE, color="#1d2530", parse_math=False)
         figure.savefig(target, format="png", metadata={"Software": None})
-    _write_whole(path, target.getvalue())
+    write_whole(path, target.getvalue())
 
 
 def _placed_labels(words: Sequence[str], panel: Axes, canvas: FigureCanvasAgg) -> Iterator[tuple[str, float, float]]:
@@ -106,13 +105,3 @@ def _placed_labels(words: Sequence[str], panel: Axes, canvas: FigureCanvasAgg) -
                 taken = np.vstack([taken, (left - PAD, bottom, right + PAD, top)])
                 yield word, left, bottom + descent
                 break
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name beside, and move it into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ def write_report(
     *,
     name: str,
     measure: str,
+    is_share: bool = True,
+    smaller_is_better: bool = False,
 ) -> None:
     """Write a run's page: its measures beside the baselines', learning curves, coverage, the configuration.
 
@@ -32,12 +35,15 @@ def write_report(
         plots: the task's own pictures, title to SVG.
         name: the run's name.
         measure: the measure that the task is judged by.
+        is_share: it is from 0 to 1.
+        smaller_is_better: of two values of it.
     """
     scores = {"this run": metrics["test"][measure]}
     scores |= {baseline: measures[measure] for baseline, measures in metrics["baselines"].items()}
+    label = f"{measure} on the test set" + " (smaller is better)" * smaller_is_better
     page = render(
         "run.html", title=name, config=config.to_toml(), metrics=metrics, measure=measure,
-        comparison=bars_svg(scores, highlighted=["this run"], label=f"{measure} on the test set"),
+        comparison=bars_svg(scores, highlighted=["this run"], label=label, is_share=is_share),
         curves=learning_curves_svg(history, measure), plots=plots,
     )
     path.write_text(page, encoding="utf-8")
@@ -64,6 +70,16 @@ def write_comparison(
         ),
     )
     path.write_text(page, encoding="utf-8")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write under a temporary name beside, and move it into place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def render(template: str, **values: Any) -> str:

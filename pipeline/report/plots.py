@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from pipeline.measures.classification import Bin
+
 BLUE, ORANGE, INK = "#4c78a8", "#f58518", "#777777"  # readable on white and on near-black
 
 
 def learning_curves_svg(history: Sequence[Mapping[str, float]], measure: str) -> str:
-    """Losses, and the dev measure if there was a dev set, over epochs."""
+    """Losses, and the dev measure if it was taken, over epochs."""
     epochs = [line["epoch"] for line in history]
     has_dev = f"dev_{measure}" in history[0]
     figure = _figure(width=8 if has_dev else 4.6, height=2.9)
     panels = figure.subplots(1, 2 if has_dev else 1, squeeze=False)[0]
     panels[0].plot(epochs, [line["train_loss"] for line in history], color=BLUE, marker=".", label="training")
-    if has_dev:
+    if "dev_loss" in history[0]:
         panels[0].plot(epochs, [line["dev_loss"] for line in history], color=ORANGE, marker=".", label="dev")
+    if has_dev:
         panels[1].plot(epochs, [line[f"dev_{measure}"] for line in history], color=ORANGE, marker=".")
         panels[1].set_title(f"{measure} on dev")
     panels[0].set_title("loss")
@@ -36,9 +39,10 @@ def learning_curves_svg(history: Sequence[Mapping[str, float]], measure: str) ->
 def confusion_matrix_svg(gold: Sequence[str], guessed: Sequence[str], labels: Sequence[str]) -> str:
     """How often each label (down) was taken for each (across); the shade is the share of the row."""
     import numpy as np
-    from sklearn.metrics import confusion_matrix
 
-    counts = confusion_matrix(gold, guessed, labels=list(labels))
+    from pipeline.measures.classification import confusion_matrix
+
+    counts = confusion_matrix(gold, guessed, labels)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = max(2.8, 0.62 * len(labels) + 1.2)
     figure = _figure(width=size + 1, height=size)
@@ -55,16 +59,34 @@ def confusion_matrix_svg(gold: Sequence[str], guessed: Sequence[str], labels: Se
     return _svg(figure)
 
 
-def bars_svg(values: Mapping[str, float], *, highlighted: Sequence[str], label: str) -> str:
-    """Horizontal bars from 0 to 1, the highlighted names in another colour."""
+def reliability_svg(curve: Sequence[Bin]) -> str:
+    """How often predictions are right over how sure they are; the larger the point, the more of them."""
+    figure = _figure(width=3.8, height=3.4)
+    panel = figure.subplots()
+    n = sum(one.n for one in curve)
+    confidences, accuracies = [one.confidence for one in curve], [one.accuracy for one in curve]
+    panel.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
+    panel.plot(confidences, accuracies, color=BLUE)
+    panel.scatter(confidences, accuracies, s=[20 + 200 * one.n / n for one in curve], color=BLUE)
+    panel.set_xlim(0, 1.02)
+    panel.set_ylim(0, 1.02)
+    panel.set_xlabel("probability of the predicted label")
+    panel.set_ylabel("share that is right")
+    panel.grid(alpha=0.25)
+    return _svg(figure)
+
+
+def bars_svg(values: Mapping[str, float], *, highlighted: Sequence[str], label: str, is_share: bool = True) -> str:
+    """Horizontal bars, the highlighted names in another colour; shares are from 0 to 1 and shown as percentages."""
     figure = _figure(width=7.5, height=0.42 * len(values) + 0.9)
     panel = figure.subplots()
     names = list(values)[::-1]
     colours = [ORANGE if name in highlighted else BLUE for name in names]
     drawn = panel.barh(names, [values[name] for name in names], color=colours, height=0.62)
-    panel.bar_label(drawn, fmt=lambda value: f"{value:.1%}", padding=4, color=INK)
-    panel.set_xlim(0, 1.12)
-    panel.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    panel.bar_label(drawn, fmt=lambda value: f"{value:.1%}" if is_share else f"{value:,.1f}", padding=4, color=INK)
+    if is_share:
+        panel.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    panel.set_xlim(0, 1.12 if is_share else 1.12 * max(1e-9, *values.values()))
     panel.set_xlabel(label)
     panel.grid(alpha=0.25, axis="x")
     panel.set_axisbelow(True)

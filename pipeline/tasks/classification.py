@@ -1,4 +1,4 @@
-"""One label a text."""
+"""One label a text, or a pair of texts."""
 
 from __future__ import annotations
 
@@ -6,33 +6,39 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from embeddings.table import EmbeddingTable
+from embeddings.progress import Progress, silent
 from embeddings.unknown import parse_policy
-from embeddings.words.tokenization import WordTokenizer
+from embeddings.words.tokenization import Text
 from pipeline import baselines
 from pipeline.config import DataConfig, RunConfig
-from pipeline.data.batching import Batch, pad
-from pipeline.data.datasets import Example, Splits, read_examples, read_splits
+from pipeline.data.batching import Batch, Feature, collate
+from pipeline.data.datasets import read_examples, read_splits
+from pipeline.data.examples import Example, Splits
+from pipeline.data.framing import N_KINDS, framed, kinds_of, shortened
 from pipeline.errors import DataError
-from pipeline.report.plots import confusion_matrix_svg
-from pipeline.tasks.registry import Measures, Prediction, task
-from transformer.heads import ClassificationHead
+from pipeline.measures.classification import expected_calibration_error, label_measures, reliability_curve
+from pipeline.prediction import outputs
+from pipeline.report.plots import confusion_matrix_svg, reliability_svg
+from pipeline.stage_one import StageOne
+from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
+from transformer.embedding import WordEmbedding
+from transformer.heads import ClassificationHead, FirstWordHead, PairHead
+from transformer.model import Encoder, TransformerModel
 
 
 @task("classification")
-class Classification:
-    """Accuracy and macro-F1 of one label a text, by cross-entropy."""
+class Classification(Task[Example]):
+    """Accuracy and macro-F1 of one label a text, or a pair of texts, by cross-entropy."""
 
     measure_name = "accuracy"
 
-    def read(self, config: RunConfig) -> Splits:
+    def read(self, config: RunConfig) -> Splits[Example]:
         """Read a data set of texts and labels."""
         return read_splits(config.data, seed=config.seed)
 
@@ -40,8 +46,12 @@ class Classification:
         """Read one file of texts and labels."""
         return read_examples(path, config)
 
-    def resolve(self, config: RunConfig, splits: Splits) -> RunConfig:
-        """Fix the labels and their order: those given, or those of the training examples, sorted.
+    def example(self, text: str, context: str) -> Example:
+        """A text, and the other of its pair."""
+        return Example(text, "", "the text given", context)
+
+    def resolve(self, config: RunConfig, splits: Splits[Example]) -> RunConfig:
+        """Fix the labels and their order (those given, or those of the training examples, sorted), and the segments.
 
         Raises:
             DataError: if the training examples have one label only, or dev or test have others.
@@ -51,86 +61,107 @@ class Classification:
         if len(found) < 2:
             raise DataError(f"{config.data.path}: classification needs two labels or more, but the training examples "
                             f"have {'only ' + repr(found[0]) if found else 'none'}")
-        resolved = replace(config, data=replace(config.data, labels=labels))
         for examples in (splits.train, splits.dev, splits.test):
             require_known_labels(examples, labels)
-        return resolved
+        pairs = any(example.text_b for example in splits.train)
+        segments = (2 if config.model.like else N_KINDS) if pairs else 0
+        return replace(config, data=replace(config.data, labels=labels), model=replace(config.model, segments=segments))
 
-    def texts(self, examples: Sequence[Example]) -> list[str]:
+    def texts(self, examples: Sequence[Example]) -> list[Text]:
         """The texts of examples."""
-        return [example.text for example in examples]
+        return [text for example in examples for text in (example.text, example.text_b) if text]
 
-    def batch(self, examples: Sequence[Example], ids: Sequence[Any], config: RunConfig) -> Batch:
-        """Pad the ids; the targets are the labels' numbers. *Shape:* ``(batch,)``, int64."""
+    def model(self, config: RunConfig, embeddings: Sequence[WordEmbedding]) -> nn.Module:
+        """An encoder, pooling and an output layer."""
+        shape = config.model
+        kind = FirstWordHead if shape.pooling == "first" else PairHead if shape.segments else ClassificationHead
+        head = kind(d_model=shape.d_model, n_classes=len(config.data.labels), dropout=shape.dropout)
+        return TransformerModel(encoder=Encoder(config=shape, embedding=embeddings[0]), head=head)
+
+    def encode(self, examples: Sequence[Example], tokenizers: Tokenizers, config: RunConfig) -> list[Feature]:
+        """The words of each text; of a pair both, framed. The target is the label's number, -1 if it has none."""
         number = {label: i for i, label in enumerate(config.data.labels)}
-        targets = torch.tensor([number[example.label] for example in examples])
-        return Batch(pad(ids), targets, sum(map(len, ids)))
+        limit, kinds = config.data.max_length, config.model.segments
+        first = tokenizers.source.encode([example.text for example in examples], max_length=limit)
+        second = tokenizers.source.encode([example.text_b for example in examples], max_length=limit)
+        features = []
+        for i, example in enumerate(examples):
+            ids, segments = first[i], None
+            if kinds:
+                one, other = shortened(first[i], second[i], max(2, limit - 3))
+                ids, segments = framed(one, other), kinds_of(one, other) % kinds
+            elif config.model.pooling == "first":
+                ids = framed(first[i][: max(1, limit - 2)])
+            target = np.array(number.get(example.label, -1))
+            features.append(Feature(ids, target, i, example.where, segments))
+        return features
 
-    def head(self, config: RunConfig) -> nn.Module:
-        """Pooling and an output layer."""
-        return ClassificationHead(
-            d_model=config.model.d_model, n_classes=len(config.data.labels), dropout=config.model.dropout
-        )
+    def batch(self, features: Sequence[Feature], config: RunConfig, random: np.random.Generator) -> Batch:
+        """Pad the ids; the targets are the labels' numbers. *Shape:* ``(batch,)``, int64."""
+        return collate(features)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Cross-entropy, the mean over the batch."""
-        return F.cross_entropy(model(batch.ids), batch.targets)
+        return F.cross_entropy(model(batch.ids, batch.segments), batch.targets)
 
-    def predict(self, logits: Tensor, config: RunConfig) -> list[Prediction]:
+    def predict(
+        self, model: nn.Module, prepared: Prepared[Example], config: RunConfig, progress: Progress = silent
+    ) -> list[Prediction]:
         """The likeliest label, and every label's probability."""
-        labels = config.data.labels
-        probabilities = logits.double().softmax(dim=-1).numpy()
-        return [
-            {"label": labels[row.argmax()], "probabilities": dict(zip(labels, row.tolist(), strict=True))}
-            for row in probabilities
-        ]
+        logits = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.segments),
+                         progress=progress)
+        return label_predictions(torch.stack(logits), config.data.labels)
 
     def measure(self, examples: Sequence[Example], predictions: Sequence[Prediction], config: RunConfig) -> Measures:
-        """Accuracy, macro-F1, cross-entropy, and the number of examples."""
+        """Accuracy, macro-F1, the number of examples, cross-entropy, and how far off the probabilities are."""
         require_known_labels(examples, config.data.labels)
         gold = [example.label for example in examples]
         measures = label_measures(gold, [prediction["label"] for prediction in predictions])
         right = [p["probabilities"][label] for label, p in zip(gold, predictions, strict=True)]
         measures["loss"] = float(-np.log(np.maximum(right, 1e-12)).mean())
+        measures["calibration_error"] = expected_calibration_error(*_confidences(gold, predictions))
         return measures
 
     def score(self, measures: Measures) -> tuple[float, ...]:
         """Accuracy; at equal accuracy the smaller loss."""
         return (measures["accuracy"], -measures["loss"])
 
-    def baselines(
-        self, splits: Splits, config: RunConfig, table: EmbeddingTable, tokenizer: WordTokenizer
-    ) -> dict[str, Measures]:
+    def baselines(self, splits: Splits[Example], config: RunConfig, stage_one: StageOne) -> dict[str, Measures]:
         """Majority, TF-IDF + logistic regression, mean of the vectors + logistic regression, nearest centroid."""
-        train, test = self.texts(splits.train), self.texts(splits.test)
+        train, test = ([_joined(example) for example in part] for part in (splits.train, splits.test))
         labels = [example.label for example in splits.train]
         gold = [example.label for example in splits.test]
         guesses = {
             "majority": baselines.majority(labels, len(test)),
             "tfidf+logreg": baselines.tfidf(train, labels, test),
         }
-        vectors = baselines.MeanVectors(table, tokenizer, parse_policy(config.unknown))
+        vectors = baselines.MeanVectors(stage_one.table, stage_one.tokenizer, parse_policy(config.unknown))
         guesses |= baselines.on_mean_vectors(vectors(train), labels, vectors(test))
         return {name: label_measures(gold, guessed) for name, guessed in guesses.items()}
 
     def plots(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], config: RunConfig
     ) -> Mapping[str, str]:
-        """The confusion matrix."""
+        """The confusion matrix, and how often the model is right when it is so sure."""
         gold = [example.label for example in examples]
         guessed = [prediction["label"] for prediction in predictions]
-        return {"Confusion matrix": confusion_matrix_svg(gold, guessed, config.data.labels)}
+        return {
+            "Confusion matrix": confusion_matrix_svg(gold, guessed, config.data.labels),
+            "Reliability": reliability_svg(reliability_curve(*_confidences(gold, predictions))),
+        }
+
+    def show(self, example: Example, prediction: Prediction) -> str:
+        """The label, its probability and the text, with tabs between."""
+        texts = "\t".join(text for text in (example.text, example.text_b) if text)
+        return f"{prediction['label']}\t{prediction['probabilities'][prediction['label']]:.4f}\t{texts}"
 
 
-def label_measures(gold: Sequence[str], guessed: Sequence[str]) -> Measures:
-    """Accuracy, macro-F1 over the labels that stand on either side, and the number of examples."""
-    from sklearn.metrics import accuracy_score, f1_score
-
-    return {
-        "accuracy": float(accuracy_score(gold, guessed)),
-        "macro_f1": float(f1_score(gold, guessed, average="macro", zero_division=0)),
-        "n": len(gold),
-    }
+def label_predictions(logits: Tensor, labels: Sequence[str]) -> list[Prediction]:
+    """The likeliest label of each row, and every label's probability. *Shape:* ``(n, n_labels)``, float32."""
+    return [
+        {"label": labels[row.argmax()], "probabilities": dict(zip(labels, row.tolist(), strict=True))}
+        for row in logits.double().softmax(dim=-1).numpy()
+    ]
 
 
 def require_known_labels(examples: Sequence[Example], labels: Sequence[str]) -> None:
@@ -145,3 +176,13 @@ def require_known_labels(examples: Sequence[Example], labels: Sequence[str]) -> 
         named = ", ".join(f"{label!r} ({count})" for label, count in counts.most_common(10))
         raise DataError(f"{unknown[0].where}: labels that the model was not trained on: {named}; "
                         f"it knows {', '.join(map(repr, labels))}")
+
+
+def _confidences(gold: Sequence[str], predictions: Sequence[Prediction]) -> tuple[list[float], list[bool]]:
+    """The probability of each predicted label, and whether it is the right one."""
+    return ([prediction["probabilities"][prediction["label"]] for prediction in predictions],
+            [prediction["label"] == label for label, prediction in zip(gold, predictions, strict=True)])
+
+
+def _joined(example: Example) -> str:
+    return f"{example.text} {example.text_b}".strip()

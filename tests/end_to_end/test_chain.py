@@ -16,7 +16,7 @@ from pipeline.data.datasets import Example
 from pipeline.errors import DataError, RunFolderError
 
 FILES = {"config.toml", "tokenizer.json", "embeddings.safetensors", "embeddings.json", "model.safetensors",
-         "history.jsonl", "predictions.jsonl", "metrics.json", "report.html", "manifest.json"}
+         "start.safetensors", "history.jsonl", "predictions.jsonl", "metrics.json", "report.html", "manifest.json"}
 
 
 def config(support, **more):
@@ -102,24 +102,25 @@ def test_words_never_seen_in_training_get_their_vectors(glove_run):
     loaded = load_run(glove_run.path)
     trained = set(loaded.tokenizer.vocabulary())
     assert not {"postman", "airmail"} & trained
-    unknown = loaded.logits(["qwzrtp qwzrtpp"])
-    assert (loaded.logits(["postman airmail"]) != unknown).any()
-    assert (loaded.logits(["xwqkz zzxqy"]) == unknown).all()  # what nobody knows is all one word
+    known, unknown, other = loaded.predict(["postman airmail", "qwzrtp qwzrtpp", "xwqkz zzxqy"])
+    assert known["probabilities"] != unknown["probabilities"]
+    assert other == unknown  # what nobody knows is all one word
 
 
 def test_fasttext_knows_parts_of_words_after_loading(tmp_path, support):
     made = run(config(support, source="fasttext,dim=16,min_count=1,buckets=1000"), tmp_path / "run")
     loaded = load_run(made.path)
-    assert (loaded.logits(["parcelling"]) != loaded.logits(["refundable"])).any()
+    one, other = loaded.predict(["parcelling", "refundable"])
+    assert one != other
 
 
 def test_a_frozen_table_keeps_its_bytes(tmp_path, support):
     made = run(config(support, embedding={"freeze": True}), tmp_path / "run")
     loaded = load_run(made.path)
-    n_words = len(loaded.tokenizer) - 2
+    n_words = len(loaded.tokenizer) - 5
     weight = load_file(made.path / "model.safetensors")["encoder.embedding.weight"]
     table = EmbeddingTable.load(made.path / "embeddings.safetensors")
-    assert (weight[2:].numpy() == table.vectors[:n_words]).all()
+    assert (weight[5:].numpy() == table.vectors[:n_words]).all()
     assert (weight[0] == 0).all()
 
 

@@ -1,12 +1,19 @@
 """Real data sets beside the checkout; run when VECFORMER_DATASETS names their folder."""
 
+from collections import Counter
+
 import pytest
 
 from embeddings import WordTokenizer, load_vectors
 from embeddings.words.corpus import CorpusFiles
 from pipeline import RunConfig, run
 from pipeline.config import DataConfig
+from pipeline.data.conll import read_tagged, tag_scheme
 from pipeline.data.datasets import read_splits
+from pipeline.data.lines import read_lines
+from pipeline.data.parallel import read_parallel
+from pipeline.data.squad import read_questions
+from pipeline.errors import DataError
 
 pytestmark = pytest.mark.datasets
 
@@ -28,6 +35,55 @@ def test_folders_are_read_whole(datasets, name):
 def test_quotes_in_tsv_are_text(datasets):
     splits = read_splits(DataConfig(path=str(datasets / "mr")), seed=1)
     assert any(example.text.startswith('" birthday girl "') for example in splits.train)
+
+
+def sizes(splits):
+    return len(splits.train), len(splits.dev), len(splits.test)
+
+
+def test_pairs(datasets):
+    splits = read_splits(DataConfig(path=str(datasets / "sick")), seed=1)
+    assert sizes(splits) == (4500, 500, 4927)
+    assert Counter(pair.label for pair in splits.train) == {"contradiction": 665, "entailment": 1299, "neutral": 2536}
+    assert all(pair.text and pair.text_b for pair in splits.test)
+
+
+def test_tagged_words(datasets):
+    splits = read_tagged(DataConfig(path=str(datasets / "wnut17_ner")), seed=1)
+    parts = splits.train, splits.dev, splits.test
+    assert sizes(splits) == (3394, 1009, 1287)
+    assert [sum(len(sentence.words) for sentence in part) for part in parts] == [62730, 15733, 23394]
+    assert [tag_scheme(sentence.tags for sentence in part) for part in parts] == ["IOB2"] * 3
+    entities = Counter(tag[2:] for sentence in splits.test for tag in sentence.tags if tag.startswith("B-"))
+    assert entities == {"location": 150, "group": 165, "person": 429, "creative-work": 142, "corporation": 66,
+                        "product": 127}
+
+
+def test_questions_about_articles(datasets, caplog):
+    splits = read_questions(DataConfig(path=str(datasets / "squad_v1_devsplit")), seed=1)
+    parts = splits.train, splits.dev, splits.test
+    assert sizes(splits) == (8769, 705, 1096)
+    contexts = [{question.context for question in part} for part in parts]
+    assert [len(part) for part in contexts] == [1698, 130, 239]
+    assert all(question.context[answer.start :].startswith(answer.text)
+               for part in parts for question in part for answer in question.answers)
+    assert not caplog.records
+
+
+def test_translations(datasets):
+    splits = read_parallel(DataConfig(path=str(datasets / "multi30k_en_de"), languages=("en", "de")), seed=1)
+    assert sizes(splits) == (29000, 1014, 1000)
+    assert splits.train[0].source == "Two young, White males are outside near many bushes."
+    assert splits.train[-1].target.startswith("Ein Mann in Shorts und Hawaiihemd lehnt sich über das Geländer")
+
+
+def test_lines_of_plays(datasets):
+    splits = read_lines(DataConfig(path=str(datasets / "tinyshakespeare_lm")), seed=1)
+    words = [sum(len(line.text.split()) for line in part) for part in (splits.train, splits.dev, splits.test)]
+    assert words == [182487, 10174, 9990]
+    assert int(splits.train[-1].where.rsplit(":", 1)[1]) <= 35523
+    with pytest.raises(DataError, match=r"no file train\.\*"):
+        read_lines(DataConfig(path=str(datasets / "wikitext2_lm")), seed=1)
 
 
 def test_questions_are_learned(datasets, tmp_path):

@@ -70,5 +70,6 @@ def test_an_empty_text_still_has_a_column():
 
 
 def test_a_batch_moves_whole():
-    batch = Batch(torch.ones(2, 3, dtype=torch.long), torch.zeros(2), n_tokens=6).to(torch.device("meta"))
+    made = Batch(torch.ones(2, 3, dtype=torch.long), torch.zeros(2), n_tokens=6, n_targets=2, where=("a", "b"))
+    batch = made.to(torch.device("meta"))
     assert (batch.ids.device.type, batch.targets.device.type, batch.n_tokens) == ("meta", "meta", 6)

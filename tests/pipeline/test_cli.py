@@ -167,7 +167,7 @@ def test_a_folder_that_exists_is_kept_and_overwrite_replaces_it(labelled, tmp_pa
     assert leftovers(tmp_path) == ["out"]
 
 
-def test_an_interrupt_leaves_nothing(tmp_path, support):
+def test_an_interrupt_leaves_what_it_takes_to_go_on(tmp_path, support):
     import signal
 
     args = ["run", "--data", support, "--source", "random", "--epochs", "10000", "-v", "--out", tmp_path / "out"]
@@ -178,8 +178,11 @@ def test_an_interrupt_leaves_nothing(tmp_path, support):
             break
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted; nothing was written" in errors
-    assert list(tmp_path.iterdir()) == []
+    assert f"interrupted; go on with: vecformer run --resume {tmp_path / 'out'}" in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]
+    again = call("run", "--data", support, "--source", "random", "--out", tmp_path / "out")
+    assert (again.exit_code, f"--resume {tmp_path / 'out'}" in again.output) == (1, True)
+    assert f"--resume {tmp_path / 'out'}" in call("predict", tmp_path / "out", "text").output
 
 
 def test_no_space_is_one_message_and_leaves_nothing(labelled, tmp_path, monkeypatch):
@@ -192,8 +195,11 @@ def test_no_space_is_one_message_and_leaves_nothing(labelled, tmp_path, monkeypa
 
     monkeypatch.setattr(pipeline.chain, "save_weights", full)
     result = call("run", "--data", labelled(GOOD), "--source", "random", "--epochs", 1, "--out", tmp_path / "out")
-    assert (result.exit_code, leftovers(tmp_path)) == (1, [])
+    assert (result.exit_code, leftovers(tmp_path)) == (1, ["out.unfinished"])
     assert "no space left" in result.output
+    monkeypatch.undo()
+    assert call("run", "--resume", tmp_path / "out").exit_code == 0
+    assert leftovers(tmp_path) == ["out"]
 
 
 def test_config_writes_a_file_that_runs(labelled, tmp_path):

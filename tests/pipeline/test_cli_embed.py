@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,8 +18,9 @@ from embeddings.words.tokenization import WordTokenizer
 from pipeline import RunConfig, run
 from pipeline.cli.embed import COMMANDS, embed_command
 from pipeline.cli.main import cli
+from pipeline.data.examples import Example
 from pipeline.errors import RunFolderError
-from pipeline.trained_run import TrainedRun, load_run
+from pipeline.trained_run import load_run
 from pipeline.vectors import open_vectors, summarize, tuned_vectors
 
 
@@ -178,11 +180,11 @@ def test_convert_writes_the_tuned_vectors_of_a_run(finished, tmp_path):
     good("convert", finished, "--to", tmp_path / "tuned.txt")
     tuned, trained = open_vectors(str(tmp_path / "tuned.txt")), load_run(finished)
     layer = trained.model.encoder.embedding
-    words = trained.tokenizer.vocabulary()[2:]
-    assert np.array_equal(tuned.lookup(words).vectors, layer.weight.detach().numpy()[2:])
+    words = trained.tokenizer.vocabulary()[5:]
+    assert np.array_equal(tuned.lookup(words).vectors, layer.weight.detach().numpy()[5:])
     rest = [word for word in trained.table.words if word not in set(words)]
     assert rest
-    trained.extended_for([" ".join(rest)])  # what the model itself looks words up by that it was not trained on
+    trained.prepare([Example(" ".join(rest), "", "here")])  # the model looks up what it was not trained on
     assert np.array_equal(tuned.lookup(rest).vectors, layer.extension.numpy())
     assert float(layer.table_scale) != 1
     assert set(tuned.words) == {*words, *rest}
@@ -192,7 +194,7 @@ def test_tuned_vectors_compose_at_the_scale_of_the_run(finished):
     trained = load_run(finished)
     ngrams = NgramVectors(np.random.default_rng(1).standard_normal((30, trained.table.dim)).astype(np.float32), 3, 4)
     table = EmbeddingTable(trained.table.words, trained.table.vectors, trained.table.provenance, "x", composer=ngrams)
-    tuned = tuned_vectors(TrainedRun(trained.config, trained.tokenizer, table, trained.model))
+    tuned = tuned_vectors(replace(trained, stage_one=replace(trained.stage_one, table=table)))
     scale = float(trained.model.encoder.embedding.table_scale)
     assert np.allclose(tuned.composer.compose("unheard"), scale * ngrams.compose("unheard"), rtol=1e-5)
     assert tuned.transforms[-1] == "tuned"
@@ -200,14 +202,15 @@ def test_tuned_vectors_compose_at_the_scale_of_the_run(finished):
 
 def test_a_run_of_mixed_up_files_is_one_message(finished):
     trained = load_run(finished)
-    mixed = TrainedRun(trained.config, trained.tokenizer.with_vocabulary(["alone"]), trained.table, trained.model)
+    alone = trained.tokenizer.with_vocabulary(["alone"])
+    mixed = replace(trained, stage_one=replace(trained.stage_one, tokenizer=alone))
     with pytest.raises(RunFolderError, match="do not belong together"):
         tuned_vectors(mixed)
 
 
 def test_every_command_takes_a_run(finished, tmp_path):
     assert json.loads(good("info", finished, "--json"))["format"] == "tuned vectors of a run"
-    word = load_run(finished).tokenizer.vocabulary()[2]
+    word = load_run(finished).tokenizer.vocabulary()[5]
     assert json.loads(good("neighbors", finished, word, "--json"))[0]["asked"] == {word: "exact"}
     (tmp_path / "text.txt").write_text(word)
     assert json.loads(good("coverage", finished, "--text", tmp_path / "text.txt", "--json"))["tokens"] == 1

@@ -1,0 +1,115 @@
+"""``vecformer inspect``: a finished run opened to view."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from pipeline.cli.common import reports_errors, table
+
+if TYPE_CHECKING:
+    from pipeline.inspection import Inspection, Matrix
+    from transformer.inspection import Entry
+
+
+@click.command("inspect")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--head", metavar="L.H", help="One head's W_Q, W_K, W_V and W_O, and its QK and OV circuits; layers and "
+              "heads count from 0. In a translator encoder.L.H, decoder.L.H or cross.L.H.")
+@click.option("--words", type=click.IntRange(min=0), default=10, show_default=True, metavar="N",
+              help="Name the N words whose vectors moved most.")
+@click.option("--text", metavar="TEXT", help="What every head does with this text: queries, keys, values and "
+              "attention, as JSON.")
+@click.option("--context", default="", metavar="TEXT", help="The text beside it: what a question is asked about, the "
+              "other sentence of a pair.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="With --text: a page of all this "
+              "instead, in one file that needs no network.")
+@click.option("--overwrite", is_flag=True, help="Replace that file if it is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@reports_errors
+def inspect_command(
+    run: Path, head: str | None, words: int, text: str | None, context: str, html: Path | None, overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Look into RUN: every parameter and how far training moved it, a head's matrices, a text's attention.
+
+    \b
+    vecformer inspect runs/news
+    vecformer inspect runs/news --head 0.3
+    vecformer inspect runs/news --text "Shares rose after the cut." --html attention.html
+    """
+    from pipeline.data.readers import well_formed
+    from pipeline.errors import PipelineError
+    from pipeline.inspection import head_matrices, open_run, open_text
+    from pipeline.report.attention import write_attention
+    from pipeline.vectors import check_free_file
+
+    if html and text is None:
+        raise PipelineError("--html draws what the heads do with a text; give one with --text")
+    if context and text is None:
+        raise PipelineError("--context stands beside a text; give one with --text")
+    if html:
+        check_free_file(html, overwrite=overwrite)
+    opened = open_run(run, unseen=text is not None)
+    asked: dict[str, Any] = {}
+    shown = []
+    if head:
+        matrices = head_matrices(opened.trained.model, head)
+        asked["head"] = {"name": head, **{name: matrix._asdict() for name, matrix in matrices.items()}}
+        shown.append(_head(head, matrices))
+    if text is not None:
+        read = open_text(opened.trained, well_formed(text), well_formed(context))
+        asked |= read.to_json()
+        if html:
+            write_attention(html, opened, read, name=run.name, n_words=words)
+            shown.append(f"wrote {html}")
+    if not asked:
+        asked = opened.to_json(words)
+        shown += [_census(opened), _words(opened, words)]
+    click.echo(json.dumps(asked, ensure_ascii=False) if as_json or (text is not None and not html) else
+               "\n\n".join(shown))
+
+
+def _census(opened: Inspection) -> str:
+    from transformer.inspection import by_kind, together
+
+    rows = []
+    for kind in by_kind(opened.census):
+        rows.append(_line(kind.kind, kind))
+        rows += [_line(f"  {entry.name}", entry) for entry in opened.census
+                 if (entry.kind, entry.state) == (kind.kind, kind.state)]
+    rows.append(_line("all", together(opened.census, kind="all")))
+    return table(["parameters", "shape", "count", "share", "state", "norm at start", "now", "moved", "of start"], rows)
+
+
+def _line(name: str, entry: Entry) -> list[str]:
+    shape = " x ".join(map(str, entry.shape))
+    if not entry.count:
+        return [name, shape, "", "", entry.state, "", "", "", ""]
+    of_start = f"{entry.moved_share:.1%}" if entry.moved_share is not None else ""
+    return [name, shape, f"{entry.count:,}", f"{entry.share:.1%}", entry.state, f"{entry.norm_start:.3f}",
+            f"{entry.norm:.3f}", f"{entry.moved:.3f}", of_start]
+
+
+def _words(opened: Inspection, n: int) -> str:
+    parts = []
+    for side, moved in opened.moved(n).items():
+        parts.append(f"{moved.n_moved:,} of {moved.n_words:,} {side} moved, on average by {moved.distance:.3f} "
+                     f"to a cosine of {moved.cosine:.4f} with where they began")
+        if moved.most:
+            rows = [[word.word, f"{word.cosine:.4f}", f"{word.distance:.3f}"] for word in moved.most]
+            parts.append(table(["moved most", "cosine", "distance"], rows))
+    return "\n\n".join(parts)
+
+
+def _head(name: str, matrices: Mapping[str, Matrix]) -> str:
+    summary = [[one, " x ".join(map(str, matrix.shape)), f"{matrix.norm:.3f}", f"{matrix.effective_rank:.1f}"]
+               for one, matrix in matrices.items()]
+    columns = zip(*(matrix.spectrum for matrix in matrices.values()), strict=True)
+    spectra = [[str(number), *(f"{value:.4f}" for value in values)] for number, values in enumerate(columns, start=1)]
+    return "\n\n".join([table([f"head {name}", "shape", "norm", "effective rank"], summary),
+                        table(["singular values", *matrices], spectra)])
