@@ -337,6 +337,6 @@ def test_squad_is_learned_better_than_a_sentence_of_the_context(datasets, tmp_pa
     made = run(RunConfig.from_mapping({
         "task": "question-answering", "source": "glove", "embedding": {"freeze": True},
         "data": {"path": str(datasets / "squad_v1_devsplit"), "limit_train": 2500},
-        "model": {"positions": "rotary"}, "training": {"epochs": 4, "batch_size": 32},
+        "model": {"positions": "rotary", "convolutions": [3, 5]}, "training": {"epochs": 4, "batch_size": 32},
     }), tmp_path / "run")
-    assert made.metrics["test"]["f1"] > max(m["f1"] for m in made.metrics["baselines"].values())
+    assert made.metrics["test"]["f1"] > 1.5 * max(m["f1"] for m in made.metrics["baselines"].values())
