@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 OUT    ?= runs/bbc
 DATASETS ?= $(VECFORMER_DATASETS)
 
-.PHONY: run test test-slow fuzz bench lint clean
+.PHONY: run test test-slow fuzz tasks bench lint clean
 
 run: $(VENV)/.demo            ## the main job on BBC News, with a table and a report at the end
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
@@ -18,6 +18,24 @@ test-slow: $(VENV)/.dev       ## the checks that take minutes: figures over seve
 
 fuzz: $(VENV)/.dev            ## 10,000 spoilt vector files: each gives vectors or one message
 	$(BIN)/python -m pytest -m slow tests/embeddings/test_fuzz_readers.py
+
+TASK = $(BIN)/vecformer run --overwrite -q --out runs/tasks
+
+tasks: $(VENV)/.dev           ## each task on real data, an hour and more; DATASETS names their folder
+	$(TASK)/trec6 --data $(DATASETS)/trec6 --source glove --set model.convolutions=[3,5]
+	$(TASK)/sst2 --data $(DATASETS)/sst2 --source glove --set model.convolutions=[3,5]
+	$(TASK)/sick --data $(DATASETS)/sick --source glove
+	$(TASK)/wnut17 --task tagging --data $(DATASETS)/wnut17_ner --source glove
+	$(TASK)/squad --task question-answering --data $(DATASETS)/squad_v1_devsplit --source glove --epochs 6 \
+	  --set model.positions=rotary --set model.convolutions=[3,5] --set embedding.freeze=true \
+	  --set model.dropout=0.2 --set training.batch_size=32
+	$(TASK)/shakespeare --task language-model --data $(DATASETS)/tinyshakespeare_lm \
+	  --source glove+word2vec,dim=78 --epochs 10 --set data.max_length=64 --set training.precision=bfloat16 \
+	  --set model.dropout=0.3 --set training.lr=0.002 --set model.positions=rotary
+	$(TASK)/multi30k --task translation --data $(DATASETS)/multi30k_en_de --set 'data.languages=["en","de"]' \
+	  --source word2vec,epochs=20 --epochs 10 --set data.min_count=2 --set embedding.scale=unit \
+	  --set model.d_model=256 --set model.n_layers=3 --set model.d_ff=512 --set model.dropout=0.2 \
+	  --set training.batch_size=64 --set training.lr=2e-3 --set training.precision=bfloat16
 
 bench: $(VENV)/.dev           ## stage one beside gensim, in one run; DATASETS names the folder of real data
 	$(BIN)/python benchmarks/read_vectors.py 3

@@ -30,6 +30,8 @@ def test_the_commands_run_in_their_order(folder):
                               cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         assert done.stdout.strip(), command
+        if "Eiffel" in command and "predict" in command:
+            assert done.stdout.split("\t")[0] == "Paris"
 
 
 def test_the_python_runs(folder):
