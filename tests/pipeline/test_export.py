@@ -36,6 +36,7 @@ OTHERS = ["zebra", "New-York", "quokka", "<mask>", "ZEBRA", "Über"]
 RUNS = {
     "classification": {"task": "classification", "data": "support", "model": BERT},
     "pairs": {"task": "classification", "data": "pairs", "model": {**BERT, "positions": "learned"}},
+    "tagging": {"task": "tagging", "data": "entities", "model": BERT},
     "question-answering": {"task": "question-answering", "data": "questions", "model": BERT},
     "masked-language-model": {"task": "masked-language-model", "data": "stories", "model": BERT},
     "language-model": {"task": "language-model", "data": "stories", "model": {**GPT2, "positions": "learned"}},

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from transformer import ClassificationHead, Encoder, ModelConfig, TransformerModel, WordEmbedding
-from transformer.heads import FirstWordHead, WordHead
+from transformer.heads import FirstWordHead, PairHead, WordHead
 from transformer.model import Decoder, EncoderDecoder, LanguageModel, MaskedLanguageModel
 
 N_WORDS = 30
@@ -31,8 +31,9 @@ def words(dim=16, freeze=False):
 def stirred(model):
     """Give every branch's last projection weights, and every norm and bias a value of its own."""
     with torch.no_grad():
-        for weight in (weight for name, weight in model.named_parameters() if "layers." in name):
-            weight.add_(0.2 * torch.randn_like(weight))
+        for name, weight in model.named_parameters():
+            if "layers." in name or "convolutions." in name:
+                weight.add_(0.2 * torch.randn_like(weight))
     return model
 
 
@@ -72,6 +73,9 @@ FORMS = {
     "classifier": (classifier, lambda model: model(ids())),
     "first word": (lambda **more: classifier(head=FirstWordHead, **more), lambda model: model(ids())),
     "pairs": (lambda **more: classifier(segments=2, **more), lambda model: model(ids(), ids() % 2)),
+    "compared pairs": (lambda **more: classifier(head=PairHead, segments=4, **more),
+                       lambda model: model(ids(), ids() % 4)),
+    "convolutions": (lambda **more: classifier(convolutions=(3, 5), **more), lambda model: model(ids())),
     "tagger": (tagger, lambda model: model(ids())),
     "masked words": (masked_language_model, lambda model: model(ids(), ids() % 2 == 0)),
     "language model": (language_model, lambda model: model(ids())),
