@@ -15,7 +15,7 @@ from pipeline.cli.common import reports_errors, verbosity
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option("--file", type=click.Path(path_type=Path), help="Predict for each line of this file.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line: the text and what the task predicts.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line: the text and what is predicted.")
 @click.option("--context", default="", metavar="TEXT",
               help="The text beside each one: what a question is asked about, the other sentence of a pair.")
 @verbosity
