@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ ROOT = Path(__file__).parent.parent
 
 settings.register_profile("vecformer", deadline=None, derandomize=True, max_examples=100)
 settings.load_profile("vecformer")
-torch.set_num_threads(1)  # the suite runs on two processes
+torch.set_num_threads(1)  # the suite runs on two processes, and so do the commands that it starts
+os.environ["OMP_NUM_THREADS"] = "1"
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and would pass that on
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -17,14 +18,15 @@ SAME = ("config.toml", "tokenizer.json", "embeddings.safetensors", "model.safete
     ("pretrained", ["--source", "glove", "--pretrain-epochs", "3", "--set", "training.accumulate=2"]),
 ])
 def test_killed_at_any_moment_and_taken_up_again_it_ends_in_the_same_bytes(name, more, tmp_path, support):
-    args = ["run", "--data", support, "--epochs", "12", "--set", "training.checkpoint_seconds=0", *more]
+    args = ["run", "--data", support, "--epochs", "30", "--set", "training.checkpoint_seconds=0", *more]
+    since = time.monotonic()
     assert _begin(*args, "--out", tmp_path / "whole").wait() == 0
-    moments, kills = random.Random(name), 0
+    whole, moments, kills = time.monotonic() - since, random.Random(name), 0
     while not (tmp_path / "cut").exists():
         begun = (tmp_path / "cut.unfinished" / "config.toml").exists()
         process = _begin(*(["run", "--resume", tmp_path / "cut"] if begun else [*args, "--out", tmp_path / "cut"]))
         try:
-            assert process.wait(timeout=moments.uniform(2, 6) if kills < 4 else 100) == 0
+            assert process.wait(timeout=whole * moments.uniform(0.3, 0.9) if kills < 4 else 100) == 0
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
