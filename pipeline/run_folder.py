@@ -152,13 +152,9 @@ def unfinished_folder(target: Path, *, overwrite: bool = False, resume: bool = F
             what to do with it, or there is none to go on with.
     """
     folder = unfinished(target)
+    check_free(target, overwrite=overwrite or resume)
     if not resume:
-        check_free(target, overwrite=overwrite)
-        if RunFolder(folder).config.exists() and not overwrite:
-            raise RunFolderError(f"{folder}: a run that was stopped; go on with it by --resume {target}, or start over "
-                                 "with --overwrite")
-        if folder.exists():
-            shutil.rmtree(folder)
+        _forget(folder, target, overwrite=overwrite)
     elif not folder.is_dir():
         raise RunFolderError(f"{folder}: no such folder, so there is nothing to resume")
     folder.mkdir(parents=True, exist_ok=True)
@@ -214,6 +210,20 @@ def check_free(target: Path, *, overwrite: bool) -> None:
     if target.is_dir() and (not any(target.iterdir()) or (target / "manifest.json").is_file()):
         return
     raise RunFolderError(f"{target}: not a run's folder, so --overwrite leaves it; remove it or choose another --out")
+
+
+def _forget(folder: Path, target: Path, *, overwrite: bool) -> None:
+    """Remove what a stopped run left, if that is what it is and the user wants it so."""
+    if not folder.exists():
+        return
+    begun = RunFolder(folder).config.exists()
+    if not folder.is_dir() or (not begun and any(folder.iterdir())):
+        raise RunFolderError(f"{folder}: not a run that was stopped, and where {target} would be made; remove it or "
+                             "choose another --out")
+    if begun and not overwrite:
+        raise RunFolderError(f"{folder}: a run that was stopped; go on with it by --resume {target}, or start over "
+                             "with --overwrite")
+    shutil.rmtree(folder)
 
 
 def _move(temporary: Path, target: Path) -> None:

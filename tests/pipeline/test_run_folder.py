@@ -4,7 +4,15 @@ import json
 import pytest
 
 from pipeline.errors import RunFolderError
-from pipeline.run_folder import RunFolder, free_name, new_folder, write_json, write_lines
+from pipeline.run_folder import (
+    RunFolder,
+    free_name,
+    new_folder,
+    unfinished,
+    unfinished_folder,
+    write_json,
+    write_lines,
+)
 
 
 def finished(path, content="old"):
@@ -130,3 +138,34 @@ def test_a_free_name(tmp_path):
     assert free_name(tmp_path / "run") == tmp_path / "run-2"
     (tmp_path / "run-2").write_text("a file is in the way too")
     assert free_name(tmp_path / "run") == tmp_path / "run-3"
+
+
+def begin(target, **options):
+    with unfinished_folder(target, **options):
+        pass
+
+
+@pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"resume": True}])
+def test_a_folder_of_somebody_elses_is_never_taken_for_a_run(tmp_path, options):
+    target = tmp_path / "run"
+    theirs = unfinished(target) if not options.get("resume") else target
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("mine")
+    if options.get("resume"):
+        unfinished(target).mkdir()
+    with pytest.raises(RunFolderError, match="remove it or choose another --out"):
+        begin(target, **options)
+    assert (theirs / "thesis.txt").read_text() == "mine"
+
+
+def test_a_stopped_run_is_gone_on_with_or_forgotten_only_when_asked(tmp_path):
+    target = tmp_path / "run"
+    with pytest.raises(RunFolderError, match="nothing to resume"):
+        begin(target, resume=True)
+    unfinished(target).mkdir()
+    RunFolder(unfinished(target)).config.write_text("")
+    with pytest.raises(RunFolderError, match="--resume"):
+        begin(target)
+    begin(target, resume=True)
+    assert (target / "config.toml").exists()
+    assert not unfinished(target).exists()
