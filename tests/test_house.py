@@ -86,3 +86,12 @@ def test_a_source_is_one_new_file(tmp_path):
     code = "from embeddings import load_vectors; print(load_vectors('constant,value=3', ['a']).vectors.tolist())"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[[3.0, 3.0]]"
+
+
+def test_special_words_have_the_same_numbers_in_every_package():
+    from embeddings.words import tokenization as words
+    from transformer import embedding, generation
+
+    assert len(words.SPECIAL_WORDS) == embedding.N_SPECIAL
+    assert (generation.PADDING, generation.UNKNOWN, generation.START, generation.END, generation.MASK) == (
+        words.PAD_ID, words.UNK_ID, words.START_ID, words.END_ID, words.MASK_ID)

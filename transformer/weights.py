@@ -7,6 +7,7 @@ rows, so that ``x @ W_Q[layer, head] + b_Q[layer, head]`` is a head's query. A n
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -16,12 +17,12 @@ from transformer.attention import MultiHeadAttention
 from transformer.errors import TransformerError
 
 
-class HeadWeights:
+class HeadWeights(ABC):
     """What has layers of attention: a stack's own, its layers' attention to another text, a model around a stack."""
 
+    @abstractmethod
     def attentions(self) -> list[MultiHeadAttention]:
         """The layers of attention, the lowest first."""
-        raise NotImplementedError
 
     @property
     def W_Q(self) -> Tensor:

@@ -48,26 +48,6 @@ def read_tagged_file(path: Path, config: DataConfig) -> tuple[TaggedExample, ...
     return examples
 
 
-def tag_scheme(sentences: Iterable[Iterable[str]]) -> str:
-    """The scheme of the tags of sentences: ``IOB1``, ``IOB2``, ``IOBES`` or ``BILOU``.
-
-    IOB2, the usual one, is named where the tags would be right in several.
-    """
-    prefixes: set[str] = set()
-    opened_inside = False
-    for tags in sentences:
-        before = "O"
-        for tag in tags:
-            prefixes.add(tag[0])
-            opened_inside |= tag[0] == "I" and before[1:] != tag[1:]
-            before = tag
-    if prefixes & set("LU"):
-        return "BILOU"
-    if prefixes & set("ES"):
-        return "IOBES"
-    return "IOB1" if opened_inside else "IOB2"
-
-
 def _sentences(path: Path, lines: Iterable[str], separator: str | None) -> Iterator[TaggedExample]:
     words: list[str] = []
     tags: list[str] = []

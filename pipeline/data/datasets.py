@@ -12,8 +12,6 @@ from pipeline.data.examples import Example, Splits
 from pipeline.data.parts import Kind, read_parts
 from pipeline.data.readers import known_suffixes, read_rows
 
-__all__ = ["Example", "Splits", "read_examples", "read_splits"]
-
 
 def read_splits(config: DataConfig, *, seed: int) -> Splits[Example]:
     """Read and cut a data set: ``bbc``, a folder with train/dev/test tables, or one table.

@@ -1,4 +1,4 @@
-"""A question and its context as the model reads them: in overlapping windows, if the context is long."""
+"""Long texts as the model reads them, in overlapping pieces; a question stands before each piece of its context."""
 
 from __future__ import annotations
 
@@ -43,6 +43,17 @@ def windows(places: Sequence[Span], *, n_question: int, max_length: int, overlap
         overlap: words that two neighbours share; at most half a window.
     """
     room = max(1, max_length - n_question - 3)
+    return [Window(places, start, min(room, len(places) - start), n_question + 2)
+            for start in starts(len(places), room=room, overlap=overlap)]
+
+
+def starts(n_words: int, *, room: int, overlap: int) -> range:
+    """Where overlapping pieces of a text begin.
+
+    Args:
+        n_words: its length.
+        room: words of a piece; the last may have fewer.
+        overlap: words that two neighbours share; at most half a piece.
+    """
     step = room - min(overlap, room // 2)
-    starts = range(0, max(1, len(places) - room + step), step)
-    return [Window(places, start, min(room, len(places) - start), n_question + 2) for start in starts]
+    return range(0, max(1, n_words - room + step), step)

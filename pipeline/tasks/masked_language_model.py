@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
-from embeddings.words.tokenization import MASK, MASK_ID, SPECIAL_WORDS, Text
+from embeddings.words.tokenization import MASK, MASK_ID, Text
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.batching import IGNORED, Batch, Feature, collate
 from pipeline.data.examples import Example, Splits
@@ -25,10 +25,9 @@ from pipeline.errors import DataError
 from pipeline.prediction import outputs
 from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
-from transformer.embedding import WordEmbedding
+from transformer.embedding import N_SPECIAL, WordEmbedding
 from transformer.model import Encoder, MaskedLanguageModel
 
-N_SPECIAL = len(SPECIAL_WORDS)
 N_GUESSES = 5
 
 

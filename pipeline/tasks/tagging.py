@@ -22,6 +22,7 @@ from pipeline.data.batching import IGNORED, Batch, Feature, collate
 from pipeline.data.conll import read_tagged, read_tagged_file
 from pipeline.data.examples import Splits, TaggedExample
 from pipeline.data.framing import framed
+from pipeline.data.windows import starts
 from pipeline.errors import ConfigError, DataError
 from pipeline.measures.tagging import entity_measures, repair
 from pipeline.prediction import outputs
@@ -252,11 +253,10 @@ def parts(n_words: int, *, room: int, overlap: int) -> list[Part]:
         room: words that are read at once.
         overlap: words that two neighbours share; at most half a part. One half of them is tagged in either.
     """
-    step = room - min(overlap, room // 2)
-    starts = range(0, max(1, n_words - room + step), step)
-    ends = [min(start + room, n_words) for start in starts]
-    cuts = [0, *((start + end) // 2 for start, end in zip(starts[1:], ends, strict=False)), n_words]
-    return [Part(*part) for part in zip(starts, ends, cuts, cuts[1:], strict=False)]
+    begins = starts(n_words, room=room, overlap=overlap)
+    ends = [min(begin + room, n_words) for begin in begins]
+    cuts = [0, *((begin + end) // 2 for begin, end in zip(begins[1:], ends, strict=False)), n_words]
+    return [Part(*part) for part in zip(begins, ends, cuts, cuts[1:], strict=False)]
 
 
 def entities(tags: Sequence[str], places: Sequence[Span]) -> Iterator[tuple[str, int, int]]:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from embeddings import EmbeddingTable
 from pipeline import RunConfig, load_run, run
 from pipeline.cli.main import cli
-from pipeline.data.datasets import Example
+from pipeline.data.examples import Example
 from pipeline.errors import DataError, RunFolderError
 
 FILES = {"config.toml", "tokenizer.json", "embeddings.safetensors", "embeddings.json", "model.safetensors",

@@ -8,12 +8,13 @@ from embeddings import WordTokenizer, load_vectors
 from embeddings.words.corpus import CorpusFiles
 from pipeline import RunConfig, run
 from pipeline.config import DataConfig
-from pipeline.data.conll import read_tagged, tag_scheme
+from pipeline.data.conll import read_tagged
 from pipeline.data.datasets import read_splits
 from pipeline.data.lines import read_lines
 from pipeline.data.parallel import read_parallel
 from pipeline.data.squad import read_questions
 from pipeline.errors import DataError
+from pipeline.measures.tagging import repair
 
 pytestmark = pytest.mark.datasets
 
@@ -53,7 +54,9 @@ def test_tagged_words(datasets):
     parts = splits.train, splits.dev, splits.test
     assert sizes(splits) == (3394, 1009, 1287)
     assert [sum(len(sentence.words) for sentence in part) for part in parts] == [62730, 15733, 23394]
-    assert [tag_scheme(sentence.tags for sentence in part) for part in parts] == ["IOB2"] * 3
+    for part in parts:
+        assert all(repair(sentence.tags) == list(sentence.tags) for sentence in part)  # IOB2
+        assert {tag[0] for sentence in part for tag in sentence.tags} == set("OBI")
     entities = Counter(tag[2:] for sentence in splits.test for tag in sentence.tags if tag.startswith("B-"))
     assert entities == {"location": 150, "group": 165, "person": 429, "creative-work": 142, "corporation": 66,
                         "product": 127}

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import DataConfig
-from pipeline.data.conll import read_tagged_file, tag_scheme
+from pipeline.data.conll import read_tagged_file
 from pipeline.data.datasets import read_examples
 from pipeline.data.lines import read_lines_file
 from pipeline.data.parallel import read_parallel_file
 from pipeline.data.squad import read_question_file
+from pipeline.measures.tagging import repair
 
 DATA = Path(__file__).parent.parent.parent / "data"
 READERS = {
@@ -64,7 +65,8 @@ def test_labels_and_tags():
         path = DATA / "entities" / f"{part}.conll"
         sentences = read(path)
         assert sum(len(sentence.words) for sentence in sentences) == n_words == said(path, "words")
-        assert tag_scheme(sentence.tags for sentence in sentences) == "IOB2"
+        assert all(repair(sentence.tags) == list(sentence.tags) for sentence in sentences)  # IOB2
+        assert {tag[0] for sentence in sentences for tag in sentence.tags} == set("OBI")
         names = [tag for sentence in sentences for tag in sentence.tags if tag.startswith("B-")]
         assert len(names) == said(path, "names")
         assert names.count("B-person") == said(path, "persons")
