@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import platform
-import resource
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -28,6 +26,7 @@ from pipeline.epochs import Epochs
 from pipeline.errors import RunFolderError
 from pipeline.pretraining import pretrain
 from pipeline.report.page import write_report
+from pipeline.resources import peak_memory_mb
 from pipeline.run_folder import RunFolder, read_json, unfinished, unfinished_folder, write_json, write_lines
 from pipeline.stage_one import StageOne, measure_texts, prepare_vectors
 from pipeline.tasks import registry
@@ -40,8 +39,6 @@ from transformer.embedding import WordEmbedding
 from transformer.training import Evaluation, Trainer, TrainingResult, choose_device
 
 log = logging.getLogger("vecformer")
-
-MAXRSS_A_MB = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes on macOS, KiB on Linux
 
 
 @dataclass(frozen=True)
@@ -106,14 +103,23 @@ def _assist(config: RunConfig, out: Path, world: World) -> Finished:
 
 
 def run_stage_one(
-    config: RunConfig, task: Task[Any], splits: Splits[Any], folder: RunFolder, progress: Progress
+    config: RunConfig, task: Task[Any], splits: Splits[Any], folder: RunFolder, progress: Progress, *,
+    shared: Path | None = None,
 ) -> StageOne:
     """Text to word vectors, kept in the folder; taken from there if they are there already.
+
+    Args:
+        config: the run's.
+        task: its task.
+        splits: its data.
+        folder: where the vectors are kept.
+        progress: told how far long work has come.
+        shared: folder of word vectors that runs on the same text share, so that they are trained once.
 
     Raises:
         RunFolderError: if those were made of other data.
     """
-    data = {"sha256": _data_hash(splits)}
+    data = {"sha256": data_hash(splits)}
     if folder.stage_one.exists():
         if read_json(folder.stage_one) != data:
             raise RunFolderError(f"{config.data.path}: the data have changed since this run began; start over with "
@@ -121,13 +127,13 @@ def run_stage_one(
         return load_stage_one(folder)
     held_out = [*splits.dev, *splits.test]
     stage_one = prepare_vectors(config, train=task.texts(splits.train), held_out=task.texts(held_out),
-                                unlabelled=splits.unlabelled, progress=progress)
+                                unlabelled=splits.unlabelled, progress=progress, shared=shared)
     if task.target_texts(splits.train):
         as_written = replace(config.data, lowercase=False, strip_accents=False, fold_digits=False)
         target = replace(config, source=config.target_source or config.source, data=as_written, corpus=())
         stage_one = replace(stage_one, target=prepare_vectors(
             target, train=task.target_texts(splits.train), held_out=task.target_texts(held_out), unlabelled=(),
-            progress=progress))
+            progress=progress, shared=shared))
     save_stage_one(stage_one, folder)
     write_json(folder.stage_one, data)
     return stage_one
@@ -135,9 +141,20 @@ def run_stage_one(
 
 def run_stage_two(
     config: RunConfig, task: Task[Any], splits: Splits[Any], stage_one: StageOne, folder: RunFolder, world: World,
-    progress: Progress,
+    progress: Progress, *, probe: Sequence[Any] = (),
 ) -> tuple[TrainedRun, TrainingResult, dict[str, Tensor]]:
     """Word vectors to a trained Transformer.
+
+    Args:
+        config: the run's, resolved.
+        task: its task.
+        splits: its data.
+        stage_one: its words and vectors.
+        folder: where checkpoints are kept.
+        world: the processes that train together.
+        progress: told how far training has come.
+        probe: examples that are measured on after epochs 1, 2, 4, 8, … and the last, where there is no dev set. They
+            decide nothing: their measures are in the history, as ``probe_…``.
 
     Returns:
         It, what training it took, and its weights before the first step (but for the tables).
@@ -161,7 +178,8 @@ def run_stage_two(
             model=model,
             batches=Epochs(task, task.encode_training(splits.train, tokenizers, config), config, world),
             loss=task.loss,
-            evaluate=_on_dev(trained, splits.dev) if splits.dev else None,
+            evaluate=_measuring(trained, splits.dev) if splits.dev else None,
+            watch=_now_and_then(_measuring(trained, probe), config.training.epochs) if probe else None,
             config=config.training,
             checkpoint=during,
             world=world,
@@ -182,11 +200,13 @@ def tuned(trained: TrainedRun, dev: Sequence[Any]) -> TrainedRun:
 
 
 def build_model(config: RunConfig, task: Task[Any], stage_one: StageOne) -> nn.Module:
-    """An untrained model around the vectors of stage one."""
-    return task.model(config, [
+    """An untrained model around the vectors of stage one; sets torch's seed to the run's on the way."""
+    embeddings = [
         WordEmbedding.from_table(side.start, d_model=config.model.d_model, config=config.embedding)
         for side in stage_one.sides
-    ])
+    ]
+    torch.manual_seed(config.seed)  # the same weights behind the table, whatever was drawn for the projection
+    return task.model(config, embeddings)
 
 
 def _but_tables(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -194,8 +214,8 @@ def _but_tables(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     return ((name, weight) for name, weight in model.named_parameters() if id(weight) not in tables)
 
 
-def _on_dev(trained: TrainedRun, dev: Sequence[Any]) -> Callable[[], Evaluation]:
-    prepared = trained.prepare(dev)
+def _measuring(trained: TrainedRun, examples: Sequence[Any]) -> Callable[[], Evaluation]:
+    prepared = trained.prepare(examples)
 
     def evaluate() -> Evaluation:
         with trained.precision():
@@ -203,6 +223,16 @@ def _on_dev(trained: TrainedRun, dev: Sequence[Any]) -> Callable[[], Evaluation]
         return Evaluation(measures, trained.task.score(measures))
 
     return evaluate
+
+
+def _now_and_then(evaluate: Callable[[], Evaluation], epochs: int) -> Callable[[int], Mapping[str, float]]:
+    """Measure after epochs 1, 2, 4, 8, … and the last."""
+    def watch(epoch: int) -> Mapping[str, float]:
+        if epoch & (epoch - 1) and epoch != epochs:
+            return {}
+        return {f"probe_{name}": value for name, value in evaluate().measures.items()}
+
+    return watch
 
 
 def measure_and_write(
@@ -262,7 +292,7 @@ def collect_metrics(
             "steps": training.steps,
             "epochs": len(training.history),
             "best_epoch": training.best_epoch,
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MAXRSS_A_MB,
+            "peak_memory_mb": peak_memory_mb(),
         },
     }
 
@@ -296,7 +326,7 @@ def write_run(
     folder.write_manifest({
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
         "seed": trained.config.seed,
-        "data": {"name": splits.name, "sizes": _sizes(splits), "sha256": _data_hash(splits)},
+        "data": {"name": splits.name, "sizes": _sizes(splits), "sha256": data_hash(splits)},
     })
 
 
@@ -304,7 +334,7 @@ def _sizes(splits: Splits[Any]) -> dict[str, int]:
     return {part: len(getattr(splits, part)) for part in ("train", "dev", "test", "unlabelled")}
 
 
-def _data_hash(splits: Splits[Any]) -> str:
+def data_hash(splits: Splits[Any]) -> str:
     """A hash of what was read: every example with its part, wherever it stands; every unlabelled text."""
     digest = hashlib.sha256()
     for part in ("train", "dev", "test"):

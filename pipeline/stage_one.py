@@ -56,6 +56,7 @@ def prepare_vectors(
     held_out: Sequence[Text],
     unlabelled: Sequence[str],
     progress: Progress,
+    shared: Path | None = None,
 ) -> StageOne:
     """Count the words, load or train their vectors, and fill the gaps.
 
@@ -67,6 +68,7 @@ def prepare_vectors(
         unlabelled: further texts that word vectors may be trained on, and whole models, if these are pretrained: then
             their words are in the vocabulary too.
         progress: told how far long work has come.
+        shared: folder where word vectors that are trained are kept and, if they are there already, found.
 
     Raises:
         DataError: if the training texts hold no words.
@@ -85,12 +87,13 @@ def prepare_vectors(
         vocabulary=vocabulary,
         also=cutter.count(held_out).keys(),
         n_others=data.unseen_words,
-        texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else texts,
+        texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else sorted(texts, key=_as_written),
         tokenizer=cutter,
         seed=config.seed,
         dim=config.model.d_model,
         unknown=policy,
         trust_pickle=config.trust_pickle,
+        shared=shared,
         progress=progress,
     )
     known = apply_transforms(registry.load(config.source, request), config.transforms, request)
@@ -98,6 +101,11 @@ def prepare_vectors(
     table = start.followed_by(known)
     log.info("%s: %d words of the training text, %d more kept", config.source, len(start), len(table) - len(start))
     return StageOne(cutter.with_vocabulary(vocabulary), table)
+
+
+def _as_written(text: Text) -> str:
+    """What the texts to learn from are ordered by, so that it does not matter which of them are labelled."""
+    return text if isinstance(text, str) else " ".join(text)
 
 
 def measure_texts(stage_one: StageOne, texts: Sequence[Text], policy: UnknownPolicy) -> Coverage:

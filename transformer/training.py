@@ -106,6 +106,8 @@ class Trainer(Generic[B]):
         checkpoint: the file to write every ``config.checkpoint_seconds`` and to go on from if it is there; ``None`` for
             none.
         world: the processes that train together.
+        watch: given the number of an epoch that has ended, measures what it likes of the model, which then has its
+            averaged weights; only the history holds what it finds.
         on_epoch: told each line of the history as it is made.
         progress: told the share of the epochs that is done, 0 to 1.
     """
@@ -117,6 +119,7 @@ class Trainer(Generic[B]):
     config: TrainingConfig
     checkpoint: Path | None = None
     world: World = field(default_factory=World)
+    watch: Callable[[int], Mapping[str, float]] | None = None
     on_epoch: Callable[[Mapping[str, float]], None] = lambda _line: None
     progress: Callable[[str, float], None] = lambda _what, _share: None
 
@@ -207,6 +210,9 @@ class _Training(Generic[B]):
                 weights = {name: average.clone() for name, average in state.average.averages.items()}
                 state.best = Best(evaluation.score, state.epoch, weights)
             line |= {f"dev_{name}": value for name, value in evaluation.measures.items()}
+        if trainer.watch is not None:
+            with state.average.in_use():
+                line |= trainer.watch(state.epoch)
         state.history.append(line)
         state.epoch, state.done, state.losses = state.epoch + 1, 0, []
         if self.world.rank == 0:

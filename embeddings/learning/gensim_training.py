@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from annotated_types import Ge, Gt, Le
 
+from embeddings.cache import content_hash
 from embeddings.errors import CorpusError, EmbeddingError
 from embeddings.learning.continuation import start_from
+from embeddings.learning.sharing import learned_once
 from embeddings.sources.file import read_file
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
@@ -103,7 +105,11 @@ class TrainingOptions(ABC):
         """Read the file, or train on the request's texts; each word that stands often enough gets a vector."""
         if self.path is not None:
             return read_file(str(self.path), self.limit, request, f"{self.name}:{self.path}")
-        return self.train(request).table
+        if request.shared is None:
+            return self.train(request).table
+        start = None if self.start is None else content_hash(self.start)
+        settings = {"name": self.name, "start_content": start, **asdict(self)}
+        return learned_once(settings, request, lambda: self.train(request).table)
 
     @abstractmethod
     def train(self, request: VectorRequest) -> Trained:

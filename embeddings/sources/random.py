@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -12,6 +13,7 @@ from annotated_types import Ge
 from embeddings.errors import EmbeddingError
 from embeddings.rowmaps import Vectors
 from embeddings.sources import registry
+from embeddings.sources.contents import files_behind
 from embeddings.sources.request import VectorRequest
 from embeddings.specification import unwrapped
 from embeddings.suggest import did_you_mean
@@ -51,6 +53,12 @@ class Random:
             known = [*DRAWS, *(f"{name}:SPEC" for name in CONTROLS)]
             near = did_you_mean(self.init, known)
             raise ValueError(f"there is no init={self.init}.{near} There are: {', '.join(known)}")
+
+    def files(self) -> Iterator[Path]:
+        """Those of the source that it is a control for."""
+        _, colon, specification = self.init.partition(":")
+        if colon:
+            yield from files_behind(registry.parse(unwrapped(specification)))
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Draw the vectors, decided by the seed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from embeddings.progress import Progress, silent
@@ -27,6 +28,7 @@ class VectorRequest:
         dim: width for a source that has none of its own (``random``).
         unknown: what will be tried for words that the source does not list.
         trust_pickle: whether files that can run code when they are read (pickles) may be.
+        shared: folder where vectors that a source learns are kept, so that equal requests learn them once.
         progress: told how far long work has come.
     """
 
@@ -39,6 +41,7 @@ class VectorRequest:
     dim: int = 128
     unknown: UnknownPolicy = DEFAULT_POLICY
     trust_pickle: bool = False
+    shared: Path | None = None
     progress: Progress = silent
 
     def chooser(self) -> Callable[[str, int], bool]:

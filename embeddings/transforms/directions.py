@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -11,6 +13,7 @@ from annotated_types import Ge
 from embeddings.errors import EmbeddingError
 from embeddings.rowmaps import Affine, RowMap, Vectors
 from embeddings.sources import registry as sources
+from embeddings.sources.contents import files_behind
 from embeddings.sources.request import VectorRequest
 from embeddings.table import EmbeddingTable
 from embeddings.transforms.registry import Fitted, transform
@@ -86,6 +89,10 @@ class Align:
 
     def __post_init__(self) -> None:
         sources.parse(self.source)
+
+    def files(self) -> Iterator[Path]:
+        """Those of the other source."""
+        return files_behind(sources.parse(self.source))
 
     def apply(self, table: EmbeddingTable, request: VectorRequest, note: str) -> EmbeddingTable:
         """Load the others' vectors of this table's words, and rotate."""

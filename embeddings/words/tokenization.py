@@ -181,10 +181,14 @@ class WordTokenizer:
 
         The options and the counts stand in its ``model`` under ``vecformer``.
         """
+        path.write_text(self.to_json(), encoding="utf-8")
+
+    def to_json(self) -> str:
+        """What :meth:`save` writes."""
         described = json.loads(self._tokenizer.to_str(pretty=False))
         counts = None if self.counts is None else list(self.counts.values())
         described["model"][OURS] = {**asdict(self._rule), "counts": counts}
-        path.write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+        return json.dumps(described, ensure_ascii=False)
 
     @classmethod
     def load(cls, path: Path) -> WordTokenizer:
