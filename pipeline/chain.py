@@ -326,11 +326,12 @@ def write_run(
     folder.write_manifest({
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
         "seed": trained.config.seed,
-        "data": {"name": splits.name, "sizes": _sizes(splits), "sha256": data_hash(splits)},
+        "data": {"name": splits.name, "sizes": part_sizes(splits), "sha256": data_hash(splits)},
     })
 
 
-def _sizes(splits: Splits[Any]) -> dict[str, int]:
+def part_sizes(splits: Splits[Any]) -> dict[str, int]:
+    """How many examples each part has, and how many unlabelled texts."""
     return {part: len(getattr(splits, part)) for part in ("train", "dev", "test", "unlabelled")}
 
 

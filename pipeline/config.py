@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -174,15 +175,26 @@ def resolve(file: Path | None, assignments: Iterable[tuple[str, Any]]) -> RunCon
     """
     values = read_toml(file) if file else {}
     RunConfig.from_mapping(values, where=str(file))
+    return RunConfig.from_mapping(with_values(values, assignments), where="the options")
+
+
+def with_values(values: Mapping[str, Any], assignments: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Nested values with those of dotted keys put in; the given ones stay as they are.
+
+    Raises:
+        ConfigError: for a wrong key, with the nearest right one.
+    """
+    right = dict(keys())
+    made: dict[str, Any] = copy.deepcopy(dict(values))
     for key, value in assignments:
-        if key not in dict(keys()):
-            raise ConfigError(f"there is no key {key!r}.{_nearest(key, dict(keys()))}")
+        if key not in right:
+            raise ConfigError(f"there is no key {key!r}.{_nearest(key, right)}")
         *sections, name = key.split(".")
-        inner = values
+        inner = made
         for section in sections:
             inner = inner.setdefault(section, {})
         inner[name] = value
-    return RunConfig.from_mapping(values, where="the options")
+    return made
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:

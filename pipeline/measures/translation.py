@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 
@@ -28,3 +29,15 @@ def translation_measures(references: Sequence[str], guesses: Sequence[str]) -> d
         "bleu_signature": str(bleu.get_signature()),
         "chrf_signature": str(chrf.get_signature()),
     }
+
+
+def sentence_chrf(reference: str, guess: str) -> float:
+    """The chrF of one text, 0 to 1."""
+    return float(_chrf().sentence_score(guess, [reference]).score) / 100
+
+
+@cache
+def _chrf() -> Any:
+    from sacrebleu.metrics.chrf import CHRF
+
+    return CHRF()

@@ -122,6 +122,10 @@ class Classification(Task[Example]):
         measures["calibration_error"] = expected_calibration_error(*_confidences(gold, predictions))
         return measures
 
+    def outcome(self, gold: str, prediction: Prediction) -> float:
+        """1 for the right label."""
+        return float(prediction["label"] == gold)
+
     def score(self, measures: Measures) -> tuple[float, ...]:
         """Accuracy; at equal accuracy the smaller loss."""
         return (measures["accuracy"], -measures["loss"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch.nn.functional as F
@@ -166,6 +166,10 @@ class NextWords(Task[Example]):
         """Perplexity, cross-entropy in nats, bits a word (ends of lines are no words), and what was said in number."""
         lost = -math.fsum(prediction["log_probability"] for prediction in predictions)
         return _measures(lost, sum(prediction["n"] for prediction in predictions), len(predictions))
+
+    def outcome(self, gold: Any, prediction: Prediction) -> float:
+        """The geometric mean of the probabilities that its words got."""
+        return math.exp(prediction["log_probability"] / max(1, prediction["n"]))
 
     def score(self, measures: Measures) -> tuple[float, ...]:
         """The smaller loss."""

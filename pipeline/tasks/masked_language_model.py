@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -148,6 +149,10 @@ class MaskedWords(Task[Example]):
         loss = -math.fsum(logs) / len(logs)
         return {"masked_accuracy": sum(right) / len(right), "masked_perplexity": math.exp(min(loss, 700.0)),
                 "loss": loss, "n": len(right)}
+
+    def outcome(self, gold: Any, prediction: Prediction) -> float:
+        """The share of its masked words that were guessed."""
+        return sum(prediction["right"]) / max(1, len(prediction["right"]))
 
     def score(self, measures: Measures) -> tuple[float, ...]:
         """The smaller loss."""

@@ -22,7 +22,7 @@ from pipeline.data.framing import N_KINDS, framed, kinds_of
 from pipeline.data.squad import read_question_file, read_questions
 from pipeline.data.windows import windows
 from pipeline.errors import DataError
-from pipeline.measures.question_answering import answer_measures, best_threshold
+from pipeline.measures.question_answering import answer_measures, best_threshold, f1
 from pipeline.prediction import outputs
 from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
@@ -146,6 +146,10 @@ class QuestionAnswering(Task[QuestionExample]):
     ) -> Measures:
         """Exact match and F1 as SQuAD defines them."""
         return answer_measures([example.gold for example in examples], [guess["answer"] for guess in predictions])
+
+    def outcome(self, gold: Sequence[str], prediction: Prediction) -> float:
+        """The F1 of the answer's words."""
+        return f1(prediction["answer"], gold)
 
     def develop(self, model: nn.Module, prepared: Prepared[QuestionExample], config: RunConfig) -> Measures:
         """Exact match and F1, at the threshold that is best on dev if it is still to be found."""

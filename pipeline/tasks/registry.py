@@ -131,6 +131,15 @@ class Task(Protocol[E]):
         """How good predictions are. Raises DataError for what the model cannot know, such as other labels."""
         ...
 
+    def outcome(self, gold: Any, prediction: Prediction) -> float:
+        """How well one example was predicted, 0 to 1: for comparing models example by example.
+
+        Args:
+            gold: the example's ``gold``.
+            prediction: what a model said of it.
+        """
+        ...
+
     def develop(self, model: nn.Module, prepared: Prepared[E], config: RunConfig) -> Measures:
         """What is measured on dev after each epoch: all of it, unless that would take longer than the epoch."""
         return self.measure(prepared.examples, self.predict(model, prepared, config), config)

@@ -168,6 +168,10 @@ class Tagging(Task[TaggedExample]):
         require_known_tags(examples, config.data.labels)
         return entity_measures([example.tags for example in examples], [guess["tags"] for guess in predictions])
 
+    def outcome(self, gold: Sequence[str], prediction: Prediction) -> float:
+        """1 if every word has its right tag, so that all entities are found and none is made up."""
+        return float(prediction["tags"] == list(gold))
+
     def develop(self, model: nn.Module, prepared: Prepared[TaggedExample], config: RunConfig) -> Measures:
         """The measures of all types together."""
         return _shown(super().develop(model, prepared, config))

@@ -19,7 +19,7 @@ from pipeline.data.batching import IGNORED, Batch, Feature, by_length, collate
 from pipeline.data.examples import Splits, TranslationExample
 from pipeline.data.parallel import find_languages, read_parallel, read_parallel_file
 from pipeline.measures.detokenization import detokenize
-from pipeline.measures.translation import translation_measures
+from pipeline.measures.translation import sentence_chrf, translation_measures
 from pipeline.prediction import PREDICT_BATCH, mean_loss
 from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
@@ -136,6 +136,10 @@ class Translation(Task[TranslationExample]):
     ) -> Measures:
         """BLEU and chrF (0 to 100), how they were computed, and the number of examples."""
         return _measures(examples, [prediction["translation"] for prediction in predictions])
+
+    def outcome(self, gold: str, prediction: Prediction) -> float:
+        """The translation's own chrF, as a share."""
+        return sentence_chrf(gold, prediction["translation"])
 
     def develop(self, model: nn.Module, prepared: Prepared[TranslationExample], config: RunConfig) -> Measures:
         """The loss and its perplexity; to translate would take longer than the epoch."""

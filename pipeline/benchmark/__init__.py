@@ -1,0 +1,1 @@
+"""The benchmark of initialisations: which vectors to start from, by how much, how surely, and at what cost."""
