@@ -28,6 +28,7 @@ from pipeline.pretraining import pretrain
 from pipeline.report.page import write_report
 from pipeline.resources import peak_memory_mb
 from pipeline.run_folder import RunFolder, read_json, unfinished, unfinished_folder, write_json, write_lines
+from pipeline.sampling_error import sampling_error
 from pipeline.stage_one import StageOne, measure_texts, prepare_vectors
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Measures, Prediction, Task, Tokenizers
@@ -254,7 +255,8 @@ def measure_and_write(
     policy = parse_policy(config.unknown)
     coverage = {part: measure_texts(trained.stage_one, task.texts(examples), policy)
                 for part, examples in (("train", splits.train), ("test", splits.test))}
-    metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
+    errors = sampling_error(task, splits.test, predictions, config)
+    metrics = collect_metrics(trained, coverage, training, test, errors, dev, baselines)
     save_tensors(start, folder.start)
     write_run(folder, trained, splits, training, predictions, metrics, name=name)
     return metrics
@@ -265,6 +267,7 @@ def collect_metrics(
     coverage: Mapping[str, Coverage],
     training: TrainingResult,
     test: Measures,
+    errors: Mapping[str, float],
     dev: Measures,
     baselines: Mapping[str, Measures],
 ) -> dict[str, Any]:
@@ -276,6 +279,7 @@ def collect_metrics(
         "transforms": list(trained.table.transforms),
         "seed": config.seed,
         "test": test,
+        "sampling_error": dict(errors),
         "dev": dev,
         "baselines": dict(baselines),
         "coverage": {

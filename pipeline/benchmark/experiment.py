@@ -13,12 +13,12 @@ import numpy as np
 from embeddings.progress import Progress, silent
 from embeddings.unknown import parse_policy
 from pipeline.benchmark.jobs import Job, Outcome
-from pipeline.benchmark.outcomes import sampling_error
 from pipeline.chain import data_hash, part_sizes, run_stage_one, run_stage_two
 from pipeline.config import RunConfig
 from pipeline.data.examples import Splits
 from pipeline.resources import measured
 from pipeline.run_folder import RunFolder
+from pipeline.sampling_error import sampling_error
 from pipeline.stage_one import StageOne, measure_texts
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Measures, Prediction, Task
@@ -68,7 +68,7 @@ def _conduct(job: Job, folder: RunFolder, progress: Progress) -> Outcome:
         "data": {"name": splits.name, "sha256": data_hash(splits), "sizes": part_sizes(splits)},
         "versions": {package: version(package) for package in ("vecformer", "torch", "gensim", "numpy")},
         "test": _measures(trained, splits.test, predictions),
-        "dev": trained.evaluate(splits.dev) if splits.dev else {},
+        "dev": _measures(trained, splits.dev, trained.predict_for(splits.dev)) if splits.dev else {},
         "sampling_error": sampling_error(task, splits.test, predictions, trained.config),
         "baselines": task.baselines(splits, config, stage_one) if job.baselines else {},
         "coverage": _coverage(task, splits, stage_one, config),
@@ -90,7 +90,7 @@ def _sample(examples: Sequence[Any], n: int, seed: int) -> list[Any]:
 
 
 def _measures(trained: TrainedRun, examples: Sequence[Any], predictions: Sequence[Prediction]) -> Measures:
-    """The task's measures of the test set, and those it otherwise takes of dev only (a translation's loss)."""
+    """The task's measures, and those it otherwise takes during training only (a translation's loss)."""
     task = trained.task
     measures = task.measure(examples, predictions, trained.config)
     if type(task).develop is Task.develop:

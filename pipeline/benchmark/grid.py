@@ -165,7 +165,7 @@ class Grid:
             made += [replace(start, source=f"random,init={kind}:{_wrapped(start.source)}", control=kind,
                              control_of=start.source)
                      for kind in CONTROLS for start in made if not start.source.startswith("random")]
-        return tuple(dict.fromkeys(made))
+        return tuple({start.name: start for start in made}.values())
 
     @property
     def conditions(self) -> tuple[Condition, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.config import RunConfig
+if TYPE_CHECKING:  # a process that gets a job sets its threads before torch comes along with this
+    from pipeline.config import RunConfig
 
 
 @dataclass(frozen=True)

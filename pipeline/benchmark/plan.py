@@ -21,8 +21,18 @@ from pipeline.errors import ConfigError
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Task
 
-SMALLER_IS_BETTER = ("loss", "perplexity", "calibration_error")
-NO_SHARES = ("loss", "perplexity", "bleu", "chrf")
+SMALLER_IS_BETTER = ("loss", "perplexity", "masked_perplexity", "bits_per_word", "calibration_error")
+NO_SHARES = ("loss", "perplexity", "masked_perplexity", "bits_per_word", "bleu", "chrf")
+
+
+def smaller_is_better(task: Task[Any], measure: str) -> bool:
+    """Of two values of a measure."""
+    return measure in SMALLER_IS_BETTER or (measure == task.measure_name and task.smaller_is_better)
+
+
+def is_share(task: Task[Any], measure: str) -> bool:
+    """Whether a measure is from 0 to 1 and shown as a percentage."""
+    return task.measure_is_share and measure not in NO_SHARES
 
 
 @dataclass(frozen=True)
@@ -72,12 +82,6 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     command: str
 
-    @property
-    def smaller_is_better(self) -> bool:
-        """Of two values of the measure."""
-        return self.measure in SMALLER_IS_BETTER or (
-            self.measure == self.task.measure_name and self.task.smaller_is_better)
-
     def described(self) -> dict[str, Any]:
         """The plan as plain values that JSON holds: what a summary is made of, beside the runs' records."""
         return {
@@ -85,8 +89,8 @@ class Plan:
             "data": self.data,
             "counted": self.task.counted,
             "measure": self.measure,
-            "is_share": self.task.measure_is_share and self.measure not in NO_SHARES,
-            "smaller_is_better": self.smaller_is_better,
+            "is_share": is_share(self.task, self.measure),
+            "smaller_is_better": smaller_is_better(self.task, self.measure),
             "baseline": self.grid.starts[0].name,
             "seeds": sorted({run.seed for run in self.runs}),
             "starts": [{"name": start.name, **asdict(start)} for start in self.grid.starts],

@@ -6,10 +6,13 @@ import errno
 import functools
 import logging
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
+
+if TYPE_CHECKING:
+    from pipeline.report.notation import Notation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,6 +83,17 @@ def verbosity(command: F) -> F:
         return command(*args, quiet=quiet, **kwargs)
 
     return wrapped  # type: ignore[return-value]
+
+
+def against(comparison: Mapping[str, Any] | None, notation: Notation) -> list[str]:
+    """The cells of a comparison: the difference with its interval, the p-value, the verdict; empty without one."""
+    from pipeline.report.notation import p_value
+
+    if comparison is None:
+        return ["", "", ""]
+    within = f" [{notation.interval(comparison['interval'])}]" if comparison["interval"] else ""
+    return [notation.difference(comparison["difference"]) + within, p_value(comparison["p_holm"]),
+            comparison["verdict"]]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -10,7 +10,8 @@ import rich_click as click
 
 from pipeline.cli.lazy import LazyGroup
 
-COMMANDS = ("run", "config", "evaluate", "predict", "generate", "inspect", "export", "embed", "sources", "demo")
+COMMANDS = ("run", "config", "evaluate", "predict", "generate", "inspect", "export", "embed", "sources", "benchmark",
+            "compare", "demo")
 
 
 class Root(LazyGroup):

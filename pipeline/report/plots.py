@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ def learning_curves_svg(history: Sequence[Mapping[str, float]], measure: str) ->
     """Losses, and the dev measure if it was taken, over epochs."""
     epochs = [line["epoch"] for line in history]
     has_dev = f"dev_{measure}" in history[0]
-    figure = _figure(width=8 if has_dev else 4.6, height=2.9)
+    figure = new_figure(width=8 if has_dev else 4.6, height=2.9)
     panels = figure.subplots(1, 2 if has_dev else 1, squeeze=False)[0]
     panels[0].plot(epochs, [line["train_loss"] for line in history], color=BLUE, marker=".", label="training")
     if "dev_loss" in history[0]:
@@ -33,7 +34,7 @@ def learning_curves_svg(history: Sequence[Mapping[str, float]], measure: str) ->
         panel.set_xlabel("epoch")
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.25)
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def confusion_matrix_svg(gold: Sequence[str], guessed: Sequence[str], labels: Sequence[str]) -> str:
@@ -45,7 +46,7 @@ def confusion_matrix_svg(gold: Sequence[str], guessed: Sequence[str], labels: Se
     counts = confusion_matrix(gold, guessed, labels)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = max(2.8, 0.62 * len(labels) + 1.2)
-    figure = _figure(width=size + 1, height=size)
+    figure = new_figure(width=size + 1, height=size)
     panel = figure.subplots()
     panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if len(labels) <= 30:
@@ -56,12 +57,12 @@ def confusion_matrix_svg(gold: Sequence[str], guessed: Sequence[str], labels: Se
     panel.set_yticks(range(len(labels)), labels)
     panel.set_xlabel("predicted")
     panel.set_ylabel("true")
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def reliability_svg(curve: Sequence[Bin]) -> str:
     """How often predictions are right over how sure they are; the larger the point, the more of them."""
-    figure = _figure(width=3.8, height=3.4)
+    figure = new_figure(width=3.8, height=3.4)
     panel = figure.subplots()
     n = sum(one.n for one in curve)
     confidences, accuracies = [one.confidence for one in curve], [one.accuracy for one in curve]
@@ -73,12 +74,12 @@ def reliability_svg(curve: Sequence[Bin]) -> str:
     panel.set_xlabel("probability of the predicted label")
     panel.set_ylabel("share that is right")
     panel.grid(alpha=0.25)
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def bars_svg(values: Mapping[str, float], *, highlighted: Sequence[str], label: str, is_share: bool = True) -> str:
     """Horizontal bars, the highlighted names in another colour; shares are from 0 to 1 and shown as percentages."""
-    figure = _figure(width=7.5, height=0.42 * len(values) + 0.9)
+    figure = new_figure(width=7.5, height=0.42 * len(values) + 0.9)
     panel = figure.subplots()
     names = list(values)[::-1]
     colours = [ORANGE if name in highlighted else BLUE for name in names]
@@ -90,23 +91,38 @@ def bars_svg(values: Mapping[str, float], *, highlighted: Sequence[str], label: 
     panel.set_xlabel(label)
     panel.grid(alpha=0.25, axis="x")
     panel.set_axisbelow(True)
-    return _svg(figure)
+    return svg_of(figure)
 
 
-def _figure(*, width: float, height: float) -> Figure:
+def new_figure(*, width: float, height: float) -> Figure:
+    """An empty figure in the house's colours, in inches; text is never read as mathematics."""
     import matplotlib
     from matplotlib.figure import Figure
 
     matplotlib.rcParams.update({
         "svg.fonttype": "none", "svg.hashsalt": "vecformer", "font.family": "sans-serif", "text.color": INK,
         "axes.edgecolor": INK, "axes.labelcolor": INK, "axes.titlecolor": INK, "xtick.color": INK, "ytick.color": INK,
-        "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11, "text.parse_math": False,
     })
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _svg(figure: Figure) -> str:
+def svg_of(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element without a background, the same text for the same figure."""
     target = io.StringIO()
-    figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
+    _save(figure, target, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = target.getvalue()
     return text[text.index("<svg"):]
+
+
+def png_of(figure: Figure) -> bytes:
+    """The figure as a PNG on white, at 200 dots an inch."""
+    target = io.BytesIO()
+    _save(figure, target, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+    return target.getvalue()
+
+
+def _save(figure: Figure, target: io.StringIO | io.BytesIO, **how: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # measured by another font, and drawn by its own
+        figure.savefig(target, **how)

@@ -126,6 +126,10 @@ class Classification(Task[Example]):
         """1 for the right label."""
         return float(prediction["label"] == gold)
 
+    def in_words(self, gold: str, prediction: Prediction) -> tuple[str, str]:
+        """Both labels."""
+        return gold, prediction["label"]
+
     def score(self, measures: Measures) -> tuple[float, ...]:
         """Accuracy; at equal accuracy the smaller loss."""
         return (measures["accuracy"], -measures["loss"])

@@ -171,6 +171,10 @@ class NextWords(Task[Example]):
         """The geometric mean of the probabilities that its words got."""
         return math.exp(prediction["log_probability"] / max(1, prediction["n"]))
 
+    def in_words(self, gold: Any, prediction: Prediction) -> tuple[str, str]:
+        """Nothing, and the line's own perplexity."""
+        return "", f"perplexity {perplexity(-prediction['log_probability'], max(1, prediction['n'])):.1f}"
+
     def score(self, measures: Measures) -> tuple[float, ...]:
         """The smaller loss."""
         return (-measures["loss"],)

@@ -154,6 +154,10 @@ class MaskedWords(Task[Example]):
         """The share of its masked words that were guessed."""
         return sum(prediction["right"]) / max(1, len(prediction["right"]))
 
+    def in_words(self, gold: Any, prediction: Prediction) -> tuple[str, str]:
+        """Nothing, and the likeliest word of each place."""
+        return "", " ".join(next(iter(place)) for place in prediction["guesses"])
+
     def score(self, measures: Measures) -> tuple[float, ...]:
         """The smaller loss."""
         return (-measures["loss"],)

@@ -31,6 +31,7 @@ from transformer.heads import SpanHead, WordHead
 from transformer.model import Encoder, TransformerModel
 
 N_CANDIDATES = 5
+NO_ANSWER = "no answer"
 
 
 @task("question-answering")
@@ -150,6 +151,10 @@ class QuestionAnswering(Task[QuestionExample]):
     def outcome(self, gold: Sequence[str], prediction: Prediction) -> float:
         """The F1 of the answer's words."""
         return f1(prediction["answer"], gold)
+
+    def in_words(self, gold: Sequence[str], prediction: Prediction) -> tuple[str, str]:
+        """The distinct right answers, and the one given."""
+        return " / ".join(dict.fromkeys(gold)) or NO_ANSWER, prediction["answer"] or NO_ANSWER
 
     def develop(self, model: nn.Module, prepared: Prepared[QuestionExample], config: RunConfig) -> Measures:
         """Exact match and F1, at the threshold that is best on dev if it is still to be found."""

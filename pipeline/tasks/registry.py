@@ -140,6 +140,10 @@ class Task(Protocol[E]):
         """
         ...
 
+    def in_words(self, gold: Any, prediction: Prediction) -> tuple[str, str]:
+        """What was right of one example and what was said, as text for people; given as for :meth:`outcome`."""
+        ...
+
     def develop(self, model: nn.Module, prepared: Prepared[E], config: RunConfig) -> Measures:
         """What is measured on dev after each epoch: all of it, unless that would take longer than the epoch."""
         return self.measure(prepared.examples, self.predict(model, prepared, config), config)

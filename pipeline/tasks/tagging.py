@@ -37,6 +37,7 @@ SHAPES = LOWER, CAPITALISED, UPPER, MIXED, DIGITS, OTHER = range(6)
 BRACKETED = re.compile(r"</?([^<>]+)>")
 IOB2 = re.compile(r"O|[BI]-\S+")
 AS_IOB2 = {"E-": "I-", "L-": "I-", "S-": "B-", "U-": "B-"}
+NO_ENTITY = "no entity"
 SHOWN = ("f1", "precision", "recall", "accuracy", "n")  # of a baseline, and after each epoch
 
 
@@ -171,6 +172,14 @@ class Tagging(Task[TaggedExample]):
     def outcome(self, gold: Sequence[str], prediction: Prediction) -> float:
         """1 if every word has its right tag, so that all entities are found and none is made up."""
         return float(prediction["tags"] == list(gold))
+
+    def in_words(self, gold: Sequence[str], prediction: Prediction) -> tuple[str, str]:
+        """The entities that are there, and those that were found."""
+        words = prediction["words"]
+        places = [Span(word, i, i + 1) for i, word in enumerate(words)]
+        right, said = ([f"{' '.join(words[first:last])} ({name})" for name, first, last in entities(tags, places)]
+                       for tags in (gold, prediction["tags"]))
+        return ", ".join(right) or NO_ENTITY, ", ".join(said) or NO_ENTITY
 
     def develop(self, model: nn.Module, prepared: Prepared[TaggedExample], config: RunConfig) -> Measures:
         """The measures of all types together."""

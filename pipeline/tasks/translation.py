@@ -141,6 +141,10 @@ class Translation(Task[TranslationExample]):
         """The translation's own chrF, as a share."""
         return sentence_chrf(gold, prediction["translation"])
 
+    def in_words(self, gold: str, prediction: Prediction) -> tuple[str, str]:
+        """Both translations."""
+        return gold, prediction["translation"]
+
     def develop(self, model: nn.Module, prepared: Prepared[TranslationExample], config: RunConfig) -> Measures:
         """The loss and its perplexity; to translate would take longer than the epoch."""
         loss = mean_loss(model, prepared.features, _batch, self.loss)

@@ -11,7 +11,8 @@ from pipeline.config import RunConfig
 from pipeline.errors import DataError
 from pipeline.tasks.registry import Measures, Prediction, Task
 
-MAX_GROUPS = 50
+MAX_GROUPS, MANY = 50, 1_000
+MAX_GROUPS_OF_MANY = 20  # from so many examples on, since each measuring of them takes long (a corpus's chrF most)
 SEED = 0  # of the groups; the same for every run, so that the same predictions have the same error
 
 
@@ -33,7 +34,7 @@ def sampling_error(
         By the measure's name; measures that some of the groups leave undefined are not in it. Empty for fewer than two
         examples.
     """
-    n_groups = min(MAX_GROUPS, len(examples))
+    n_groups = min(len(examples), MAX_GROUPS if len(examples) < MANY else MAX_GROUPS_OF_MANY)
     if n_groups < 2:
         return {}
     group_of = np.random.default_rng(SEED).permutation(len(examples)) % n_groups
