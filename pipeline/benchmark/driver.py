@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embeddings.progress import Progress, silent
 from pipeline.benchmark.flips import flips
 from pipeline.benchmark.grid import Grid
 from pipeline.benchmark.jobs import Event, Executor, Job, Outcome
@@ -22,6 +21,7 @@ from pipeline.benchmark.summary import costs, summarize
 from pipeline.benchmark.watching import watch
 from pipeline.config import RunConfig
 from pipeline.errors import RunFolderError
+from pipeline.progress import bars
 from pipeline.report.benchmark import write_benchmark
 from pipeline.run_folder import write_json
 
@@ -45,7 +45,7 @@ class Benchmarked:
 
 def benchmark(
     grid: Grid, out: str | Path, *, executor: Executor | None = None, n_jobs: int = 0, n_threads: int = 0,
-    command: str = "", quiet: bool = True, progress: Progress = silent,
+    command: str = "", quiet: bool = True,
 ) -> Benchmarked:
     """Run every combination of a grid that the folder has no result of, and say what the results come to.
 
@@ -60,7 +60,6 @@ def benchmark(
         n_threads: cores that each of them has; 0 for its share.
         command: that repeats it, for the report.
         quiet: show nothing of the work under way.
-        progress: told how far planning has come.
 
     Raises:
         PipelineError, EmbeddingError: if the grid, its data or the folder are not in order.
@@ -70,7 +69,8 @@ def benchmark(
 
     folder = BenchmarkFolder(Path(out))
     with _held(folder):
-        plan = make_plan(grid, command=command, progress=progress)
+        with bars(quiet=quiet) as progress:
+            plan = make_plan(grid, command=command, progress=progress)
         folder.grid.write_text(grid.to_toml(), encoding="utf-8")
         n_jobs = n_jobs or os.cpu_count() or 1
         n_threads = n_threads or max(1, (os.cpu_count() or 1) // n_jobs)

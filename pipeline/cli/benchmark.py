@@ -50,7 +50,8 @@ NOT_REPEATED = ("out", "jobs", "executor", "address", "quiet", "verbose")
               help="Any key of every run's configuration, such as model.n_layers=4. May be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", default=Path("runs/benchmark"),
               show_default=True, help="Folder to make, or to go on with: only what it lacks is run.")
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Runs at a time. Default: one a core.")
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Runs at a time, each with its share of the cores (on a cluster N decides the share "
+                   "only). Default: one a core.")
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True,
               help="Where runs are made: on this machine, or on a Ray cluster (extra cluster).")
 @click.option("--address", metavar="HOST:PORT", default="auto", show_default=True,
@@ -74,12 +75,10 @@ def benchmark_command(
     """
     from pipeline.benchmark.driver import benchmark
     from pipeline.benchmark.grid import read_grid
-    from pipeline.progress import bars
 
     made = read_grid(grid, _grid_options(options))
-    with bars(quiet=quiet) as progress:
-        done = benchmark(made, out, executor=_executor(executor, address), n_jobs=jobs or 0,
-                         command=_command(), quiet=quiet, progress=progress)
+    done = benchmark(made, out, executor=_executor(executor, address), n_jobs=jobs or 0, command=_command(),
+                     quiet=quiet)
     click.echo(verdicts(done))
     if done.summary["n_runs"]["failed"]:
         raise click.ClickException(f"{done.summary['n_runs']['failed']} runs failed; {out / 'results.jsonl'} says why, "
