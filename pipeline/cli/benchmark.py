@@ -11,7 +11,6 @@ import rich_click as click
 
 from pipeline.cli.common import against, reports_errors, table, verbosity
 from pipeline.cli.run import KEYS
-from pipeline.report.notation import Notation
 
 if TYPE_CHECKING:
     from pipeline.benchmark.driver import Benchmarked
@@ -50,8 +49,9 @@ NOT_REPEATED = ("out", "jobs", "executor", "address", "quiet", "verbose")
               help="Any key of every run's configuration, such as model.n_layers=4. May be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", default=Path("runs/benchmark"),
               show_default=True, help="Folder to make, or to go on with: only what it lacks is run.")
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Runs at a time, each with its share of the cores (on a cluster N decides the share "
-                   "only). Default: one a core.")
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N",
+              help="Runs at a time, each with its share of the cores (on a cluster N decides the share only). Default: "
+                   "one a core.")
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True,
               help="Where runs are made: on this machine, or on a Ray cluster (extra cluster).")
 @click.option("--address", metavar="HOST:PORT", default="auto", show_default=True,
@@ -159,6 +159,7 @@ def _size(word: str) -> int | str:
 def verdicts(done: Benchmarked) -> str:
     """The table of what was found, and where to read on."""
     from pipeline.benchmark.statistics import TOO_FEW
+    from pipeline.report.notation import Notation
 
     summary, notation = done.summary, Notation.of(done.summary)
     compared = {(one["start"], one["condition"]): one for one in summary["comparisons"] if one["role"] == "baseline"}

@@ -10,7 +10,6 @@ from typing import Any
 import rich_click as click
 
 from pipeline.cli.common import against, reports_errors, table
-from pipeline.report.notation import Notation
 
 SIDES = ("only_start", "only_reference", "both", "neither")
 
@@ -38,6 +37,8 @@ def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool) -> None
 
 def told(found: Mapping[str, Any]) -> str:
     """A comparison as tables: what each group measured, and which test examples tell it from the reference."""
+    from pipeline.report.notation import Notation
+
     notation = Notation.of(found)
     compared = {one["group"]: one for one in found["comparisons"]}
     rows = []
