@@ -72,10 +72,15 @@ def benchmark(
         with bars(quiet=quiet) as progress:
             plan = make_plan(grid, command=command, progress=progress)
         folder.grid.write_text(grid.to_toml(), encoding="utf-8")
-        n_jobs = n_jobs or os.cpu_count() or 1
-        n_threads = n_threads or max(1, (os.cpu_count() or 1) // n_jobs)
+        n_jobs = n_jobs or n_cores()
+        n_threads = n_threads or max(1, n_cores() // n_jobs)
         _make_missing(plan, folder, executor or LocalExecutor(n_jobs), n_threads, quiet=quiet)
         return conclude(plan, folder)
+
+
+def n_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def conclude(plan: Plan, folder: BenchmarkFolder) -> Benchmarked:
