@@ -60,12 +60,17 @@ class MeanVectors:
 def on_mean_vectors(
     train: NDArray[np.float32], labels: Sequence[str], test: NDArray[np.float32]
 ) -> dict[str, list[str]]:
-    """Logistic regression, and the nearest centroid by cosine, on means of word vectors."""
+    """Logistic regression, and the nearest centroid by cosine, on means of word vectors.
+
+    Neither where these are all the same, as of a source that knows none of the words.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import NearestCentroid
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler, normalize
 
+    if not np.ptp(train, axis=0).any():
+        return {}
     linear = make_pipeline(StandardScaler(), LogisticRegression(C=1, max_iter=2000)).fit(train, labels)
     centroid = NearestCentroid().fit(normalize(train), labels)
     return {

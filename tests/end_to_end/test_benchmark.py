@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 TINY = {"data": {"path": str(ROOT / "data/support")}, "model": {"d_model": 16, "n_heads": 2, "d_ff": 16, "n_layers": 1},
         "training": {"epochs": 3}}
 VECTORS = f"file:{ROOT / 'data/support/vectors.txt'}"
-COMMAND = [sys.executable, "-m", "pipeline.cli.main", "benchmark"]
+COMMAND = [sys.executable, "-c", "from pipeline.cli.main import main; main()", "benchmark"]
 
 
 def grid(**values):
@@ -79,7 +79,7 @@ def test_running_again_runs_nothing_and_more_seeds_only_what_is_new(finished):
 
 def test_a_failed_run_is_recorded_ends_nothing_and_is_made_again(tmp_path):
     broken = tmp_path / "vectors.txt"
-    broken.write_text("word 1 2\nother 1 2 3\n")
+    broken.write_text("my 1 2\nthe 1 two\n")
     made = grid(sources=["random", f"file:{broken}"], limit_train=["all"])
     first = benchmark(made, tmp_path / "out", n_jobs=2)
     assert first.summary["n_runs"] == {"planned": 6, "done": 3, "failed": 3}

@@ -62,3 +62,7 @@ def test_the_nearest_centroid_is_by_angle():
     train = np.array([[1, 0], [90, 9], [0, 1], [1, 9]], np.float32)
     test = np.array([[0.1, 0.01], [2, 9]], np.float32)
     assert baselines.on_mean_vectors(train, ["x", "x", "y", "y"], test)["nearest-centroid"] == ["x", "y"]
+
+
+def test_vectors_that_tell_no_texts_apart_have_no_baseline():
+    assert baselines.on_mean_vectors(np.zeros((4, 2), np.float32), ["a", "b", "a", "b"], np.ones((2, 2))) == {}
