@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 OUT    ?= runs/bbc
 DATASETS ?= $(VECFORMER_DATASETS)
 
-.PHONY: run test test-slow fuzz tasks bench lint clean
+.PHONY: run test test-slow fuzz tasks findings null bench lint clean
 
 run: $(VENV)/.demo            ## the main job on BBC News, with a table and a report at the end
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
@@ -36,6 +36,16 @@ tasks: $(VENV)/.dev           ## each task on real data, an hour and more; DATAS
 	  --source word2vec,epochs=20 --epochs 10 --set data.min_count=2 --set embedding.scale=unit \
 	  --set model.d_model=256 --set model.n_layers=3 --set model.d_ff=512 --set model.dropout=0.2 \
 	  --set training.batch_size=64 --set training.lr=2e-3 --set training.precision=bfloat16
+
+findings: $(VENV)/.dev        ## the grids behind docs/findings, an hour on two cores; DATASETS as for tasks
+	$(BIN)/vecformer benchmark benchmarks/grids/initialisation_classification.toml --data $(DATASETS)/trec6 \
+	  --out runs/initialisation-classification
+	$(BIN)/vecformer benchmark benchmarks/grids/initialisation_translation.toml --data $(DATASETS)/multi30k_en_de \
+	  --out runs/initialisation-translation
+
+null: $(VENV)/.dev            ## how often the verdict claims what is not there, simulated and on 300 real runs
+	$(BIN)/vecformer benchmark --data $(DATASETS)/trec6 --source random --seeds 300 --limit-train 50 --out runs/null
+	$(BIN)/python benchmarks/null_and_power.py --runs runs/null
 
 bench: $(VENV)/.dev           ## stage one beside gensim, in one run; DATASETS names the folder of real data
 	$(BIN)/python benchmarks/read_vectors.py 3
