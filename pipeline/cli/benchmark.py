@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from pipeline.cli.common import against, reports_errors, table, verbosity
+from pipeline.cli.common import against, reports_errors, seeds_advice, table, verbosity
 from pipeline.cli.run import KEYS
 
 if TYPE_CHECKING:
@@ -172,6 +172,5 @@ def verdicts(done: Benchmarked) -> str:
                 for cell in summary["cells"] if cell["condition"] == condition["name"]]
         parts.append(f"{condition['name']}\n{table(header, rows)}")
     if any(one["verdict"] == TOO_FEW for one in summary["comparisons"]):
-        parts.append(f"{summary['n_comparisons']} comparisons need {summary['seeds_needed']} seeds, or more, to show "
-                     "anything.")
+        parts.append(seeds_advice(summary))
     return "\n\n".join([*parts, f"summary   {done.path / 'summary.json'}\nreport    {done.path / 'report.html'}"])

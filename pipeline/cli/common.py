@@ -96,6 +96,12 @@ def against(comparison: Mapping[str, Any] | None, notation: Notation) -> list[st
             comparison["verdict"]]
 
 
+def seeds_advice(found: Mapping[str, Any]) -> str:
+    """How many seeds would do, where a verdict is that there are too few."""
+    counted = f"{found['n_comparisons']} comparisons need" if found["n_comparisons"] > 1 else "A comparison needs"
+    return f"{counted} {found['seeds_needed']} seeds in common, or more, to show anything."
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Lay cells out in columns, the first to the left and the others to the right."""
     lines = [list(header), *map(list, rows)]

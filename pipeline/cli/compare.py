@@ -9,7 +9,7 @@ from typing import Any
 
 import rich_click as click
 
-from pipeline.cli.common import against, reports_errors, table
+from pipeline.cli.common import against, reports_errors, seeds_advice, table
 
 SIDES = ("only_start", "only_reference", "both", "neither")
 
@@ -65,5 +65,4 @@ def _advice(found: Mapping[str, Any]) -> list[str]:
 
     if not any(one["verdict"] == TOO_FEW for one in found["comparisons"]):
         return []
-    counted = f"{found['n_comparisons']} comparisons need" if found["n_comparisons"] > 1 else "A comparison needs"
-    return [f"{counted} {found['seeds_needed']} seeds in common, or more, to show anything."]
+    return [seeds_advice(found)]
