@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transformer.config import ModelConfig
 from transformer.embedding import WordEmbedding
-
-if TYPE_CHECKING:
-    from transformer.model import Encoded
+from transformer.layers import Encoded
 
 
 class ClassificationHead(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -37,6 +38,27 @@ class Memory:
 
     hidden: Tensor
     visible: Tensor
+
+
+class Encoded(NamedTuple):
+    """What a stack of layers says of each word.
+
+    Attributes:
+        hidden: the last layer's output, normalised. *Shape:* ``(batch, length, d_model)``.
+        embedded: the word vectors that it started from. *Shape:* ``(batch, length, d_model)``.
+        padding_mask: True where there is a word. *Shape:* ``(batch, length)``, bool.
+        segments: the kind of each word, if it was said. *Shape:* ``(batch, length)``, int64.
+    """
+
+    hidden: Tensor
+    embedded: Tensor
+    padding_mask: Tensor
+    segments: Tensor | None = None
+
+    @property
+    def memory(self) -> Memory:
+        """What a decoder looks at."""
+        return Memory(self.hidden, self.padding_mask[:, None, None, :])
 
 
 class TransformerLayer(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,32 +12,11 @@ from transformer.config import ModelConfig
 from transformer.convolution import Convolutions
 from transformer.embedding import WordEmbedding
 from transformer.heads import MaskedWordHead, WordScores
-from transformer.layers import LayerCache, Memory, TransformerLayer
+from transformer.layers import Encoded, LayerCache, Memory, TransformerLayer
 from transformer.positions import RotaryPositions, make_positions
 from transformer.weights import Attentions, HeadWeights
 
 SEGMENT_SPREAD = 0.5  # near that of word vectors, so that kinds are heard from the first step; BERT's 0.02 is not
-
-
-class Encoded(NamedTuple):
-    """What a stack of layers says of each word.
-
-    Attributes:
-        hidden: the last layer's output, normalised. *Shape:* ``(batch, length, d_model)``.
-        embedded: the word vectors that it started from. *Shape:* ``(batch, length, d_model)``.
-        padding_mask: True where there is a word. *Shape:* ``(batch, length)``, bool.
-        segments: the kind of each word, if it was said. *Shape:* ``(batch, length)``, int64.
-    """
-
-    hidden: Tensor
-    embedded: Tensor
-    padding_mask: Tensor
-    segments: Tensor | None = None
-
-    @property
-    def memory(self) -> Memory:
-        """What a decoder looks at."""
-        return Memory(self.hidden, self.padding_mask[:, None, None, :])
 
 
 @dataclass

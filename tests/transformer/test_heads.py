@@ -11,7 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformer.convolution import Convolutions
 from transformer.heads import ClassificationHead, FirstWordHead, PairHead, views
 from transformer.inspection import kind_of
-from transformer.model import Cache, Decoder, Encoded, Encoder, TransformerModel
+from transformer.layers import Encoded
+from transformer.model import Cache, Decoder, Encoder, TransformerModel
 from transformer.optimization import depths_below_top
 
 TEXTS = st.lists(st.lists(st.integers(1, N_ROWS - 1), min_size=1, max_size=9), min_size=1, max_size=4)
