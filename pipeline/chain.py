@@ -255,8 +255,8 @@ def measure_and_write(
     policy = parse_policy(config.unknown)
     coverage = {part: measure_texts(trained.stage_one, task.texts(examples), policy)
                 for part, examples in (("train", splits.train), ("test", splits.test))}
-    errors = sampling_error(task, splits.test, predictions, config)
-    metrics = collect_metrics(trained, coverage, training, test, errors, dev, baselines)
+    metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
+    write_json(folder.sampling_error, sampling_error(task, splits.test, predictions, config))
     save_tensors(start, folder.start)
     write_run(folder, trained, splits, training, predictions, metrics, name=name)
     return metrics
@@ -267,7 +267,6 @@ def collect_metrics(
     coverage: Mapping[str, Coverage],
     training: TrainingResult,
     test: Measures,
-    errors: Mapping[str, float],
     dev: Measures,
     baselines: Mapping[str, Measures],
 ) -> dict[str, Any]:
@@ -279,7 +278,6 @@ def collect_metrics(
         "transforms": list(trained.table.transforms),
         "seed": config.seed,
         "test": test,
-        "sampling_error": dict(errors),
         "dev": dev,
         "baselines": dict(baselines),
         "coverage": {

@@ -75,6 +75,11 @@ class RunFolder:
         return self.path / "metrics.json"
 
     @property
+    def sampling_error(self) -> Path:
+        """The standard error of each measure that is due to the test set's being a sample."""
+        return self.path / "sampling_error.json"
+
+    @property
     def report(self) -> Path:
         """The page for people."""
         return self.path / "report.html"

@@ -61,8 +61,8 @@ class FinishedRun:
         config = RunConfig.load(folder.config)
         try:
             metrics, data = read_json(folder.metrics), read_json(folder.manifest)["data"]
-            return cls(folder, config, dict(metrics["test"]), dict(metrics.get("sampling_error", {})), data["name"],
-                       data["sha256"])
+            errors = read_json(folder.sampling_error) if folder.sampling_error.exists() else {}
+            return cls(folder, config, dict(metrics["test"]), dict(errors), data["name"], data["sha256"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunFolderError(f"{path}: metrics.json or manifest.json is not as it was written ({error}); make the "
                                  "run again") from error

@@ -30,8 +30,9 @@ def made(
     test = {"accuracy": score, "macro_f1": score / 2, "n": len(right), "loss": 1 - score, "by_type": {}}
     if config.task == "language-model":
         test = {"perplexity": score, "loss": 1.0, "n": 10}
-    told = {} if sampling_error is None else {"sampling_error": {"accuracy": sampling_error}}
-    write_json(folder.metrics, {"test": test, **told})
+    if sampling_error is not None:
+        write_json(folder.sampling_error, {"accuracy": sampling_error})
+    write_json(folder.metrics, {"test": test})
     lines = [{"where": f"{path.name[0]}/test.tsv:{i}", "gold": "yes", "label": "yes" if one else "no",
               "log_probability": -9.0, "n": 3} for i, one in enumerate(right)]
     write_lines(folder.predictions, iter(lines))
