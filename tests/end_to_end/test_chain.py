@@ -16,8 +16,8 @@ from pipeline.data.examples import Example
 from pipeline.errors import DataError, RunFolderError
 
 FILES = {"config.toml", "tokenizer.json", "embeddings.safetensors", "embeddings.json", "model.safetensors",
-         "start.safetensors", "history.jsonl", "predictions.jsonl", "metrics.json", "sampling_error.json", "report.html",
-         "manifest.json"}
+         "start.safetensors", "history.jsonl", "predictions.jsonl", "metrics.json", "sampling_error.json",
+         "report.html", "manifest.json"}
 
 
 def config(support, **more):
