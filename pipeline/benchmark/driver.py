@@ -45,7 +45,7 @@ class Benchmarked:
 
 def benchmark(
     grid: Grid, out: str | Path, *, executor: Executor | None = None, n_jobs: int = 0, n_threads: int = 0,
-    command: str = "", quiet: bool = True,
+    command: str = "", quiet: bool = True, texts: bool = True,
 ) -> Benchmarked:
     """Run every combination of a grid that the folder has no result of, and say what the results come to.
 
@@ -60,6 +60,7 @@ def benchmark(
         n_threads: cores that each of them has; 0 for its share.
         command: that repeats it, for the report.
         quiet: show nothing of the work under way.
+        texts: show texts of test examples in the report; without them it can be passed on where the data cannot.
 
     Raises:
         PipelineError, EmbeddingError: if the grid, its data or the folder are not in order.
@@ -75,7 +76,7 @@ def benchmark(
         n_jobs = n_jobs or n_cores()
         n_threads = n_threads or max(1, n_cores() // n_jobs)
         _make_missing(plan, folder, executor or LocalExecutor(n_jobs), n_threads, quiet=quiet)
-        return conclude(plan, folder)
+        return conclude(plan, folder, texts=texts)
 
 
 def n_cores() -> int:
@@ -83,14 +84,15 @@ def n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def conclude(plan: Plan, folder: BenchmarkFolder) -> Benchmarked:
+def conclude(plan: Plan, folder: BenchmarkFolder, *, texts: bool = True) -> Benchmarked:
     """Compare what there is, and write ``summary.json``, ``costs.json``, ``report.html`` and the plots."""
     described, records = plan.described(), folder.read()
     summary, costed = summarize(described, records.values()), costs(described, records.values())
     write_json(folder.summary, summary)
     write_json(folder.costs, costed)
     found = flips(summary, chosen_keys(described, records.values()), folder.predictions_of)
-    write_benchmark(folder.path, summary, costed, found, _configurations(plan, records))
+    shown = found if texts else [{**one, "examples": []} for one in found]
+    write_benchmark(folder.path, summary, costed, shown, _configurations(plan, records))
     return Benchmarked(folder.path, summary, costed)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import product
@@ -20,6 +22,8 @@ from pipeline.config import RunConfig, with_values
 from pipeline.errors import ConfigError
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Task
+
+log = logging.getLogger("vecformer")
 
 SMALLER_IS_BETTER = ("loss", "perplexity", "masked_perplexity", "bits_per_word", "calibration_error")
 NO_SHARES = ("loss", "perplexity", "masked_perplexity", "bits_per_word", "bleu", "chrf")
@@ -119,12 +123,13 @@ def make_plan(grid: Grid, *, command: str, progress: Progress = silent) -> Plan:
     shared = RunConfig.from_mapping(grid.run, where="the grid's [run]")
     task = registry.find(shared.task)
     read = _Reader(task)
-    runs = []
+    runs, warned = [], set[str]()
     combinations = list(product(range(1, grid.seeds + 1), grid.conditions, grid.starts, grid.trials))
     for number, (seed, condition, start, trial) in enumerate(combinations):
         progress("planning", number / len(combinations))
         config = _configured(grid, seed, condition, start, trial)
-        resolved, data, has_dev = read(config)
+        with _warned_once(warned):
+            resolved, data, has_dev = read(config)
         if grid.tune and not has_dev:
             raise ConfigError(f"{config.data.path}: no dev set to choose {', '.join(grid.tune)} by, with "
                               f"{condition.name}; give a dev file or more training examples, or leave out --tune")
@@ -143,6 +148,21 @@ def _configured(
         **dict(condition.vary), **trial,
     }
     return RunConfig.from_mapping(with_values(grid.run, chosen.items()), where="the grid")
+
+
+@contextmanager
+def _warned_once(warned: set[str]) -> Iterator[None]:
+    """Let each kind of warning through once: what is said of one cut of the data holds for the others about."""
+    def is_new(record: logging.LogRecord) -> bool:
+        known = record.msg in warned
+        warned.add(record.msg)
+        return not known
+
+    log.addFilter(is_new)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_new)
 
 
 class _Reader:

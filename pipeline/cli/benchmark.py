@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 OF_EACH_RUN = {"data": KEYS["data"], "task": KEYS["task"], "epochs": KEYS["epochs"]}
 SHORT = {**KEYS, "lr": "training.lr"}  # pretraining has a rate too, but this one is meant
-NOT_REPEATED = ("out", "jobs", "executor", "address", "quiet", "verbose")
+NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verbose")
 
 
 @click.command("benchmark")
@@ -49,6 +49,8 @@ NOT_REPEATED = ("out", "jobs", "executor", "address", "quiet", "verbose")
               help="Any key of every run's configuration, such as model.n_layers=4. May be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", default=Path("runs/benchmark"),
               show_default=True, help="Folder to make, or to go on with: only what it lacks is run.")
+@click.option("--no-texts", is_flag=True,
+              help="Leave texts of test examples out of report.html, to pass it on where the data cannot be.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N",
               help="Runs at a time, each with its share of the cores (on a cluster N decides the share only). Default: "
                    "one a core.")
@@ -59,7 +61,8 @@ NOT_REPEATED = ("out", "jobs", "executor", "address", "quiet", "verbose")
 @verbosity
 @reports_errors
 def benchmark_command(
-    grid: Path | None, out: Path, jobs: int | None, executor: str, address: str, quiet: bool, **options: Any
+    grid: Path | None, out: Path, no_texts: bool, jobs: int | None, executor: str, address: str, quiet: bool,
+    **options: Any,
 ) -> None:
     """Run every combination of sources, sizes and seeds, and say which vectors are better, and how surely.
 
@@ -78,7 +81,7 @@ def benchmark_command(
 
     made = read_grid(grid, _grid_options(options))
     done = benchmark(made, out, executor=_executor(executor, address), n_jobs=jobs or 0, command=_command(),
-                     quiet=quiet)
+                     quiet=quiet, texts=not no_texts)
     click.echo(verdicts(done))
     if done.summary["n_runs"]["failed"]:
         raise click.ClickException(f"{done.summary['n_runs']['failed']} runs failed; {out / 'results.jsonl'} says why, "

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from pipeline.benchmark.driver import benchmark
 from pipeline.benchmark.grid import Grid
@@ -75,6 +76,15 @@ def test_running_again_runs_nothing_and_more_seeds_only_what_is_new(finished):
     benchmark(grid(seeds=4), finished.path, executor=Counting())
     assert len(started) == 6
     assert all(name.endswith("seed 4") for name in started)
+
+
+def test_the_report_can_do_without_texts(finished):
+    key = next(iter(BenchmarkFolder(finished.path).read()))
+    texts = [line["text"] for line in BenchmarkFolder(finished.path).predictions_of(key)]
+    page = finished.path / "report.html"
+    assert any(escape(text) in page.read_text(encoding="utf-8") for text in texts)
+    benchmark(grid(), finished.path, n_jobs=2, texts=False)
+    assert not any(escape(text) in page.read_text(encoding="utf-8") for text in texts)
 
 
 def test_a_failed_run_is_recorded_ends_nothing_and_is_made_again(tmp_path):
