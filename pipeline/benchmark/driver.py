@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from embeddings.suggest import did_you_mean
 from pipeline.benchmark.flips import flips
 from pipeline.benchmark.grid import Grid
 from pipeline.benchmark.jobs import Event, Executor, Job, Outcome
 from pipeline.benchmark.plan import Plan, PlannedRun, make_plan
-from pipeline.benchmark.selection import chosen_keys
+from pipeline.benchmark.selection import chosen_keys, is_done, number
 from pipeline.benchmark.store import DONE, FAILED, BenchmarkFolder
 from pipeline.benchmark.summary import costs, summarize
 from pipeline.benchmark.watching import watch
 from pipeline.config import RunConfig
-from pipeline.errors import RunFolderError
+from pipeline.errors import ConfigError, RunFolderError
 from pipeline.progress import bars
 from pipeline.report.benchmark import write_benchmark
 from pipeline.run_folder import write_json
@@ -85,8 +86,13 @@ def n_cores() -> int:
 
 
 def conclude(plan: Plan, folder: BenchmarkFolder, *, texts: bool = True) -> Benchmarked:
-    """Compare what there is, and write ``summary.json``, ``costs.json``, ``report.html`` and the plots."""
+    """Compare what there is, and write ``summary.json``, ``costs.json``, ``report.html`` and the plots.
+
+    Raises:
+        ConfigError: if the runs have no such measure.
+    """
     described, records = plan.described(), folder.read()
+    _require_measure(plan, records)
     summary, costed = summarize(described, records.values()), costs(described, records.values())
     write_json(folder.summary, summary)
     write_json(folder.costs, costed)
@@ -94,6 +100,14 @@ def conclude(plan: Plan, folder: BenchmarkFolder, *, texts: bool = True) -> Benc
     shown = found if texts else [{**one, "examples": []} for one in found]
     write_benchmark(folder.path, summary, costed, shown, _configurations(plan, records))
     return Benchmarked(folder.path, summary, costed)
+
+
+def _require_measure(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> None:
+    tests = [records[run.key]["test"] for run in plan.runs if is_done(records.get(run.key))]
+    known = sorted({name for test in tests for name in test if name != "n" and number(test, name) is not None})
+    if tests and plan.measure not in known:
+        raise ConfigError(f"no measure {plan.measure!r}.{did_you_mean(plan.measure, known)} The runs, which are kept, "
+                          f"have {', '.join(known)}")
 
 
 @contextmanager
@@ -105,7 +119,11 @@ def _held(folder: BenchmarkFolder) -> Iterator[None]:
     folder.path.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder.lock, timeout=0):
-            yield
+            try:
+                yield
+            finally:
+                if folder.is_empty():  # the mistake came to light before anything was begun
+                    shutil.rmtree(folder.path)
     except Timeout as error:
         raise RunFolderError(f"{folder.path}: another process is at work in it; wait for it, or choose another --out"
                              ) from error

@@ -73,9 +73,13 @@ class BenchmarkFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"{self.path}: a file; choose another --out")
-        if self.path.is_dir() and any(self.path.iterdir()) and not self.grid.exists():
+        if self.path.is_dir() and not self.grid.exists() and not self.is_empty():
             raise RunFolderError(f"{self.path}: holds other files, but no grid.toml of a benchmark; choose another "
                                  "--out")
+
+    def is_empty(self) -> bool:
+        """Whether it holds nothing but the lock."""
+        return set(self.path.iterdir()) <= {self.lock}
 
     def read(self) -> dict[str, dict[str, Any]]:
         """The last record of each key; a line that was broken off is taken away.

@@ -15,7 +15,7 @@ from markupsafe import escape
 from pipeline.benchmark.driver import benchmark
 from pipeline.benchmark.grid import Grid
 from pipeline.benchmark.store import BenchmarkFolder
-from pipeline.errors import RunFolderError
+from pipeline.errors import ConfigError, DataError, RunFolderError
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = {"data": {"path": str(ROOT / "data/support")}, "model": {"d_model": 16, "n_heads": 2, "d_ff": 16, "n_layers": 1},
@@ -105,6 +105,16 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     with pytest.raises(RunFolderError, match="holds other files"):
         benchmark(grid(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_mistake_leaves_no_folder_and_a_wrong_measure_keeps_the_runs(finished, tmp_path):
+    with pytest.raises(DataError):
+        benchmark(grid(run={"data": {"path": "nowhere.tsv"}}), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    before = (finished.path / "results.jsonl").read_bytes()
+    with pytest.raises(ConfigError, match="Did you mean 'accuracy'"):
+        benchmark(grid(measure="acuracy"), finished.path)
+    assert (finished.path / "results.jsonl").read_bytes() == before
 
 
 def test_a_broken_last_line_is_taken_away_and_its_run_made_again(finished, tmp_path):
