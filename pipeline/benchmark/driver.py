@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -25,8 +24,6 @@ from pipeline.errors import ConfigError, RunFolderError
 from pipeline.progress import bars
 from pipeline.report.benchmark import write_benchmark
 from pipeline.run_folder import write_json
-
-log = logging.getLogger("vecformer")
 
 
 @dataclass(frozen=True)
