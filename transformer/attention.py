@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from transformer.kernels import attend
+from transformer.packing import Packing
 from transformer.positions import Rotation
 
 
@@ -59,12 +62,12 @@ class MultiHeadAttention(nn.Module):
 
     def forward(
         self, x: Tensor, *, visible: Tensor | None, rotation: Rotation | None = None, memory: Tensor | None = None,
-        cache: KeyValueCache | None = None,
+        cache: KeyValueCache | None = None, packing: Packing | None = None,
     ) -> Tensor:
         """Mix every position with those it may see: ``softmax(q k^T / sqrt(d_head)) v``, head by head.
 
         Args:
-            x: *Shape:* ``(batch, length, d_model)``.
+            x: *Shape:* ``(batch, length, d_model)``, or ``(n_words, d_model)`` with a packing.
             visible: True where a key may be attended to; ``None`` if each query sees every key.
                 *Shape:* broadcasts to ``(batch, heads, length, n_keys)``, bool.
             rotation: turns queries and keys to their places.
@@ -72,29 +75,35 @@ class MultiHeadAttention(nn.Module):
                 ``(batch, memory length, d_model)``.
             cache: keys and values of earlier words; those of ``x`` are appended. With ``memory`` its keys and values
                 are computed once and then taken from here.
+            packing: of ``x``, if its padding is left out.
 
         Returns:
-            *Shape:* ``(batch, length, d_model)``.
+            *Shape:* that of ``x``.
         """
-        q, k, v = self.project(x, rotation=rotation, memory=memory, cache=cache)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)                     # (B, H, L, d_head)
-        output: Tensor = self.output(mixed.transpose(1, 2).flatten(2))                         # (B, L, d_model)
+        q, k, v = self.project(x, rotation=rotation, memory=memory, cache=cache, packing=packing)
+        mixed = attend(q, k, v, visible).transpose(1, 2).flatten(2)                            # (B, L, d_model)
+        output: Tensor = self.output(packing.pack(mixed) if packing else mixed)                # (B, L, d_model)
         return output
 
     def project(
         self, x: Tensor, *, rotation: Rotation | None = None, memory: Tensor | None = None,
-        cache: KeyValueCache | None = None,
+        cache: KeyValueCache | None = None, packing: Packing | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, as :meth:`forward` mixes them.
 
         Returns:
             *Shape:* ``(batch, heads, length, d_head)``, ``(batch, heads, n_keys, d_head)`` twice.
         """
-        q = self._split(self.query(x))                                                         # (B, H, L, d_head)
-        if memory is not None and cache is not None and cache.keys is not None and cache.values is not None:
-            return q, cache.keys, cache.values
-        read = x if memory is None else memory
-        k, v = self._split(self.key(read)), self._split(self.value(read))                      # (B, H, n_keys, d_head)
+        layers = (self.query, self.key, self.value)
+        if memory is None:
+            projected = _at_once(layers, x)                                                    # (B, L, 3 d_model)
+            q, k, v = map(self._split, (packing.unpack(projected) if packing else projected).chunk(3, dim=-1))
+        else:
+            asked = self.query(x)                                                              # (B, L, d_model)
+            q = self._split(packing.unpack(asked) if packing else asked)                       # (B, H, L, d_head)
+            if cache is not None and cache.keys is not None and cache.values is not None:
+                return q, cache.keys, cache.values
+            k, v = map(self._split, _at_once(layers[1:], memory).chunk(2, dim=-1))             # (B, H, n_keys, d_head)
         if rotation is not None:
             q, k = rotation.turn(q), rotation.turn(k)
         if cache is not None:
@@ -102,4 +111,9 @@ class MultiHeadAttention(nn.Module):
         return q, k, v
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:2], self.n_heads, -1).transpose(1, 2)
+        return x.view(*x.shape[:2], self.n_heads, x.shape[2] // self.n_heads).transpose(1, 2)
+
+
+def _at_once(layers: Sequence[nn.Linear], x: Tensor) -> Tensor:
+    """What several linear maps make of the same input, side by side, by one product. *Shape:* ``(..., d_model)``."""
+    return F.linear(x, torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers]))

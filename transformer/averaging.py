@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -27,19 +27,28 @@ class WeightAverage:
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self._decay = decay
+        self.decay = decay
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.step = 0
         self.averages = {name: weight.detach().clone() for name, weight in self._weights.items()}
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Take in the weights of the step just made; those that are frozen for now are left as they are."""
+    def update(self, *, but: Collection[str] = ()) -> float:
+        """Take in the weights of the step just made; those that are frozen for now are left as they are.
+
+        Args:
+            but: names of weights whose averages are kept by others.
+
+        Returns:
+            The share that the averages kept of what they were.
+        """
         self.step += 1
-        kept = min(self._decay, self.step / (self.step + WARMUP))
-        for name, weight in self._weights.items():
-            if weight.requires_grad:
-                self.averages[name].lerp_(weight, 1 - kept)
+        kept = min(self.decay, self.step / (self.step + WARMUP))
+        taken = [name for name, weight in self._weights.items() if weight.requires_grad and name not in but]
+        if taken:
+            torch._foreach_lerp_([self.averages[name] for name in taken], [self._weights[name] for name in taken],
+                                 1 - kept)
+        return kept
 
     def apply(self) -> None:
         """Give the model the averaged weights."""

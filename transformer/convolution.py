@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from transformer.kernels import Dropout
+
 
 class Convolutions(nn.Module):
     """Convolutions over a few words each (Kim 2014), side by side as one branch around a residual path.
@@ -27,7 +29,7 @@ class Convolutions(nn.Module):
         self.norm = nn.LayerNorm(d_model, eps=norm_eps)
         self.filters = nn.ModuleList(nn.Conv1d(d_model, d_model, width, padding=width // 2) for width in widths)
         self.output = nn.Linear(len(widths) * d_model, d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 

@@ -27,8 +27,12 @@ class WordEmbedding(nn.Module):
         dim: width of the table.
         d_model: width of the model; a linear projection without bias is put in between when it differs.
         freeze: leave the word vectors untrained (the projection is trained all the same).
+
+    Attributes:
+        sparse: the gradient of the table holds the rows of the batch only (:mod:`transformer.rows`).
     """
 
+    sparse: bool = False
     extension: Tensor
     table_scale: Tensor
 
@@ -81,9 +85,12 @@ class WordEmbedding(nn.Module):
             *Shape:* ``(batch, length, d_model)``, float32.
         """
         if self.training or not len(self.extension):
-            vectors = F.embedding(ids, self.weight, padding_idx=0)                          # (B, L, dim)
+            vectors = F.embedding(ids, self.weight, padding_idx=0, sparse=self.sparse)      # (B, L, dim)
         else:
-            vectors = F.embedding(ids, torch.cat([self.weight, self.extension]))            # (B, L, dim)
+            n_trained = len(self.weight)
+            vectors = F.embedding(ids.clamp(max=n_trained - 1), self.weight)                # (B, L, dim)
+            unseen = ids >= n_trained                                                       # (B, L)
+            vectors[unseen] = self.extension[ids[unseen] - n_trained]
         projected: Tensor = self.projection(vectors)                                        # (B, L, d_model)
         return projected
 
@@ -105,7 +112,7 @@ class WordEmbedding(nn.Module):
 
 def _keep_padding(weight: Tensor) -> None:
     """Take the gradient of the padding row away, which a tied output layer gives it."""
-    if weight.grad is not None:
+    if weight.grad is not None and not weight.grad.is_sparse:
         weight.grad[0] = 0.0
 
 

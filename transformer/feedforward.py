@@ -8,6 +8,8 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from transformer.kernels import Dropout
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,                                     # Hendrycks & Gimpel 2016
     "gelu-tanh": partial(F.gelu, approximate="tanh"),   # its approximation, GPT-2's
@@ -31,11 +33,11 @@ class FeedForward(nn.Module):
         self.inner = nn.Linear(d_model, d_ff)
         self.gate = nn.Linear(d_model, d_ff) if activation == "swiglu" else None
         self.output = nn.Linear(d_ff, d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.bend = ACTIVATIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map each position by itself. *Shape:* ``(batch, length, d_model)`` in and out."""
+        """Map each position by itself. *Shape:* ``(..., d_model)`` in and out."""
         inner = self.inner(x)                                                                   # (B, L, d_ff)
         bent = self.bend(inner) if self.gate is None else inner * self.bend(self.gate(x))       # (B, L, d_ff)
         mapped: Tensor = self.output(self.dropout(bent))                                        # (B, L, d_model)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from transformer.config import ModelConfig
 from transformer.embedding import WordEmbedding
+from transformer.kernels import Dropout
 from transformer.layers import Encoded
 
 
@@ -25,7 +26,7 @@ class ClassificationHead(nn.Module):
 
     def __init__(self, *, d_model: int, n_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(3 * d_model, n_classes)
 
     def forward(self, encoded: Encoded) -> Tensor:
@@ -49,7 +50,7 @@ class PairHead(nn.Module):
 
     def __init__(self, *, d_model: int, n_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.compare = nn.Linear(12 * d_model, d_model)
         self.output = nn.Linear(d_model, n_classes)
 
@@ -76,7 +77,7 @@ class FirstWordHead(nn.Module):
     def __init__(self, *, d_model: int, n_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.pooler = nn.Linear(d_model, d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(d_model, n_classes)
 
     def forward(self, encoded: Encoded) -> Tensor:
@@ -97,7 +98,7 @@ class WordHead(nn.Module):
 
     def __init__(self, *, d_model: int, n_outputs: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(d_model, n_outputs)
 
     def forward(self, encoded: Encoded) -> Tensor:
@@ -120,7 +121,7 @@ class SpanHead(nn.Module):
 
     def __init__(self, *, d_model: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(d_model, 2)
         self.weight = nn.Linear(d_model, 1)
         self.match = nn.Linear(d_model, 2 * d_model)

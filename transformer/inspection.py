@@ -112,7 +112,7 @@ class AttentionAtWork:
         value: *Shape:* ``(batch, heads, n_keys, d_head)``.
         pattern: how much each word (down) took from each (across); rows sum to 1. *Shape:* ``(batch, heads, length,
             n_keys)``, float32.
-        output: what the layer gave. *Shape:* ``(batch, length, d_model)``.
+        output: what the layer gave; of padding, perhaps zeros. *Shape:* ``(batch, length, d_model)``.
     """
 
     block: str
@@ -252,6 +252,8 @@ def _note(seen: list[AttentionAtWork], block: str, layer: int) -> Callable[..., 
         scores = q @ k.mT / q.shape[-1] ** 0.5                                              # (B, H, L, n_keys)
         if visible is not None:
             scores = scores.masked_fill(~visible, float("-inf"))
+        packing = given.get("packing")
+        output = packing.unpack(output) if packing else output                              # (B, L, d_model)
         seen.append(AttentionAtWork(block, layer, q, k, v, scores.float().softmax(dim=-1), output))
 
     return note

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from transformer.attention import KeyValueCache, MultiHeadAttention
 from transformer.config import ModelConfig
 from transformer.feedforward import FeedForward
+from transformer.kernels import Dropout
+from transformer.packing import Packing
 from transformer.positions import Rotation
 
 
@@ -86,7 +88,7 @@ class TransformerLayer(nn.Module):
         self.feedforward = FeedForward(
             d_model=config.d_model, d_ff=config.d_ff, activation=config.activation, dropout=config.dropout
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         for branch in (self.attention, self.cross_attention, self.feedforward):
             if branch is not None:
                 (nn.init.xavier_uniform_ if cross else nn.init.zeros_)(branch.output.weight)
@@ -94,26 +96,27 @@ class TransformerLayer(nn.Module):
 
     def forward(
         self, x: Tensor, *, visible: Tensor | None, rotation: Rotation | None = None, memory: Memory | None = None,
-        cache: LayerCache | None = None,
+        cache: LayerCache | None = None, packing: Packing | None = None,
     ) -> Tensor:
         """Let each word look at the others, then think by itself.
 
         Args:
-            x: *Shape:* ``(batch, length, d_model)``.
+            x: *Shape:* ``(batch, length, d_model)``, or ``(n_words, d_model)`` with a packing.
             visible: which words each word sees, as :meth:`MultiHeadAttention.forward` takes it.
             rotation: of queries and keys to their places, if positions are rotary.
             memory: the other text, if there is one.
             cache: of the words before these.
+            packing: of ``x``, if its padding is left out.
 
         Returns:
-            *Shape:* ``(batch, length, d_model)``.
+            *Shape:* that of ``x``.
         """
         x = self._around(self.attention_norm, x, lambda y: self.attention(
-            y, visible=visible, rotation=rotation, cache=cache and cache.own))
+            y, visible=visible, rotation=rotation, cache=cache and cache.own, packing=packing))
         if self.cross_attention is not None and self.cross_norm is not None and memory is not None:
             cross = self.cross_attention
             x = self._around(self.cross_norm, x, lambda y: cross(
-                y, visible=memory.visible, memory=memory.hidden, cache=cache and cache.memory))
+                y, visible=memory.visible, memory=memory.hidden, cache=cache and cache.memory, packing=packing))
         return self._around(self.feedforward_norm, x, self.feedforward)
 
     def _around(self, norm: nn.Module, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:

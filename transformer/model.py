@@ -12,7 +12,9 @@ from transformer.config import ModelConfig
 from transformer.convolution import Convolutions
 from transformer.embedding import WordEmbedding
 from transformer.heads import MaskedWordHead, WordScores
+from transformer.kernels import Dropout
 from transformer.layers import Encoded, LayerCache, Memory, TransformerLayer
+from transformer.packing import Packing
 from transformer.positions import RotaryPositions, make_positions
 from transformer.weights import Attentions, HeadWeights
 
@@ -62,7 +64,7 @@ class Stack(HeadWeights, nn.Module):
             nn.init.normal_(self.segments.weight, std=0.02 if config.like else SEGMENT_SPREAD)
         eps = config.norm_eps
         self.embedding_norm = nn.LayerNorm(config.d_model, eps=eps) if config.embedding_norm else nn.Identity()
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.convolutions = None if causal or not config.convolutions else Convolutions(
             d_model=config.d_model, widths=config.convolutions, dropout=config.dropout, norm_eps=eps)
         self.layers = nn.ModuleList(TransformerLayer(config, cross=cross) for _ in range(config.n_layers))
@@ -98,9 +100,13 @@ class Stack(HeadWeights, nn.Module):
             x = self.convolutions(x, padding_mask=padding_mask)           # (B, L, d_model)
         visible = visibility(known, n_past=n_past, causal=self.causal)
         rotation = self.rotary(places) if self.rotary is not None else None
+        packing = Packing.of(padding_mask) if cache is None else None
+        x = packing.pack(x) if packing else x                             # (n_words, d_model)
         for i, layer in enumerate(self.layers):
-            x = layer(x, visible=visible, rotation=rotation, memory=memory, cache=cache.layers[i] if cache else None)
-        return Encoded(self.norm(x), embedded, padding_mask, segments)
+            x = layer(x, visible=visible, rotation=rotation, memory=memory, packing=packing,
+                      cache=cache.layers[i] if cache else None)
+        x = self.norm(x)
+        return Encoded(packing.unpack(x) if packing else x, embedded, padding_mask, segments)
 
     def attentions(self) -> list[MultiHeadAttention]:
         """Each layer's attention to the text itself."""
@@ -192,6 +198,11 @@ class MaskedLanguageModel(HeadWeights, nn.Module):
         scores: Tensor = self.head(self.encoder(ids, segments).hidden[chosen], self.encoder.embedding)
         return scores
 
+    @property
+    def output_table(self) -> WordEmbedding | None:
+        """The table that is the output layer, too."""
+        return self.encoder.embedding if self.head.scores.output is None else None
+
     def attentions(self) -> list[MultiHeadAttention]:
         """Those of the encoder."""
         return self.encoder.attentions()
@@ -222,6 +233,11 @@ class LanguageModel(HeadWeights, nn.Module):
         """
         scores: Tensor = self.output(self.decoder(ids, cache=cache).hidden, self.decoder.embedding)
         return scores
+
+    @property
+    def output_table(self) -> WordEmbedding | None:
+        """The table that is the output layer, too."""
+        return self.decoder.embedding if self.output.output is None else None
 
     def attentions(self) -> list[MultiHeadAttention]:
         """Those of the decoder."""
@@ -259,6 +275,11 @@ class EncoderDecoder(nn.Module):
         """As :meth:`forward`, with the source encoded already (``encoder(source).memory``)."""
         scores: Tensor = self.output(self.decoder(target, memory=memory, cache=cache).hidden, self.decoder.embedding)
         return scores
+
+    @property
+    def output_table(self) -> WordEmbedding | None:
+        """The table that is the output layer, too."""
+        return self.decoder.embedding if self.output.output is None else None
 
 
 def visibility(padding_mask: Tensor, *, n_past: int, causal: bool) -> Tensor:

@@ -1,13 +1,13 @@
-"""The optimizer: which weights decay, how fast each of them learns, and how that changes over the steps."""
+"""Which weights decay, how fast each of them learns, and how that changes over the steps."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import defaultdict
+from typing import Any
 
 from torch import nn
-from torch.optim import AdamW
 
 from transformer.config import TrainingConfig
 from transformer.embedding import WordEmbedding
@@ -16,8 +16,8 @@ INPUT = re.compile(r"(^|[._])(embedding|positions|segments|convolutions)([._]|$)
 LAYER = re.compile(r"(?P<stack>.*?)\blayers\.(?P<number>\d+)\.")
 
 
-def make_optimizer(model: nn.Module, config: TrainingConfig) -> AdamW:
-    """AdamW (Loshchilov & Hutter 2019) with a group for the tables and, for each rate, one with and one without decay.
+def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
+    """What AdamW takes: a group for the tables and, for each rate, one with and one without decay.
 
     Only weight matrices decay. Biases, norms, positions and word vectors do not: a decayed word vector forgets its
     source a little at every step, whether its word was met or not.
@@ -37,8 +37,8 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> AdamW:
         matrix = parameter.ndim >= 2 and not table and id(parameter) not in rows and "positions" not in name.split(".")
         lr = config.table_lr if table and config.table_lr else config.lr * config.layer_decay ** depths[name]
         groups[table, lr, config.weight_decay if matrix else 0.0].append(parameter)
-    return AdamW([{"params": parameters, "lr": lr, "highest_lr": lr, "weight_decay": decay}
-                  for (_, lr, decay), parameters in groups.items()])
+    return [{"params": parameters, "lr": lr, "highest_lr": lr, "weight_decay": decay}
+            for (_, lr, decay), parameters in groups.items()]
 
 
 def trained_tables(model: nn.Module) -> list[nn.Parameter]:
@@ -61,12 +61,6 @@ def depths_below_top(model: nn.Module) -> dict[str, int]:
         else:
             depths[name] = max(heights.values(), default=0) + 1 if INPUT.search(name) else 0
     return depths
-
-
-def set_rates(optimizer: AdamW, share: float) -> None:
-    """Let every group learn at this share of its highest rate."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["highest_lr"] * share
 
 
 def share_of_rate(step: int, config: TrainingConfig, n_steps: int) -> float:

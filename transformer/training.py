@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -13,15 +13,15 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from transformer.averaging import WeightAverage
 from transformer.checkpoint import sweep
 from transformer.config import TrainingConfig
 from transformer.distributed import World
 from transformer.divergence import FiniteWatch
 from transformer.errors import CheckpointError, TransformerError
-from transformer.optimization import make_optimizer, set_rates, share_of_rate, trained_tables
+from transformer.optimization import share_of_rate, trained_tables
 from transformer.precision import autocast
 from transformer.training_state import Best, TrainingState, random_state, settings_of
+from transformer.updates import Updates
 
 
 class Batch(Protocol):
@@ -110,6 +110,7 @@ class Trainer(Generic[B]):
             averaged weights; only the history holds what it finds.
         on_epoch: told each line of the history as it is made.
         progress: told the share of the epochs that is done, 0 to 1.
+        clock: told what a block does (batches, forward, backward, optimizer, evaluation), for a profile.
     """
 
     model: nn.Module
@@ -122,6 +123,7 @@ class Trainer(Generic[B]):
     watch: Callable[[int], Mapping[str, float]] | None = None
     on_epoch: Callable[[Mapping[str, float]], None] = lambda _line: None
     progress: Callable[[str, float], None] = lambda _what, _share: None
+    clock: Callable[[str], AbstractContextManager[object]] = nullcontext
 
     def run(self) -> TrainingResult:
         """Train until the epochs are over or dev has not improved for ``config.patience`` of them.
@@ -145,9 +147,8 @@ class _Training(Generic[B]):
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.tables = trained_tables(self.model)
         self.settings = settings_of(self.model, self.config, n_processes=self.world.size)
-        self.state = TrainingState(
-            self.model, make_optimizer(self.model, self.config), WeightAverage(self.model, self.config.ema)
-        )
+        self.updates = Updates(self.model, self.config, alone=self.world.size == 1)
+        self.state = TrainingState(self.model, self.updates)
         self.watch = FiniteWatch(self.config, self.device, self.world)
         self.written = time.monotonic()
 
@@ -163,7 +164,9 @@ class _Training(Generic[B]):
         finally:
             for table in self.tables:
                 table.requires_grad_(True)
-        state.average.assign(state.best.weights if state.best else state.average.averages)
+            self.updates.close()
+        average = self.updates.average
+        average.assign(state.best.weights if state.best else average.averages)
         self.model.eval()
         return TrainingResult(
             history=tuple(state.history), best_epoch=state.best.epoch if state.best else len(state.history),
@@ -187,7 +190,8 @@ class _Training(Generic[B]):
     def _epoch(self) -> None:
         """Train what is left of the epoch under way, evaluate, and begin the next."""
         state, trainer = self.state, self.trainer
-        batches = trainer.batches(state.epoch)
+        with self._timed(), trainer.clock("batches"):
+            batches = trainer.batches(state.epoch)
         self._check_length(-(-len(batches) // self.config.accumulate))
         self.model.train()
         for group in islice(_groups(batches, self.config.accumulate), state.done, None):
@@ -203,15 +207,17 @@ class _Training(Generic[B]):
         line = {"epoch": state.epoch, "step": state.step, "train_loss": train_loss,
                 "lr": self.config.lr * self._share_of_rate(), "tokens": state.tokens,
                 "seconds": round(state.seconds, 3)}
+        self.updates.settle()
+        average = self.updates.average
         if trainer.evaluate is not None:
-            with state.average.in_use():
+            with average.in_use(), trainer.clock("evaluation"):
                 evaluation = trainer.evaluate()
             if state.best is None or evaluation.score > state.best.score:
-                weights = {name: average.clone() for name, average in state.average.averages.items()}
+                weights = {name: weight.clone() for name, weight in average.averages.items()}
                 state.best = Best(evaluation.score, state.epoch, weights)
             line |= {f"dev_{name}": value for name, value in evaluation.measures.items()}
         if trainer.watch is not None:
-            with state.average.in_use():
+            with average.in_use():
                 line |= trainer.watch(state.epoch)
         state.history.append(line)
         state.epoch, state.done, state.losses = state.epoch + 1, 0, []
@@ -220,24 +226,25 @@ class _Training(Generic[B]):
 
     def _step(self, batches: Sequence[B]) -> None:
         """One optimizer step, down the gradient of the mean over all targets of these batches, in every process."""
-        state = self.state
+        state, clock = self.state, self.trainer.clock
         n_targets, n_tokens = self.world.sum(sum(batch.n_targets for batch in batches),
                                              sum(batch.n_tokens for batch in batches))
-        set_rates(state.optimizer, self._share_of_rate())
-        state.optimizer.zero_grad(set_to_none=True)
+        self.updates.set_rates(self._share_of_rate())
+        self.updates.clear()
         loss = torch.zeros((), device=self.device)
         for batch in batches:
             if batch.n_targets:
-                with autocast(self.device, self.config.precision):
+                with clock("forward"), autocast(self.device, self.config.precision):
                     part = self.trainer.loss(self.model, batch.to(self.device)) * (batch.n_targets / n_targets)
-                part.backward()  # type: ignore[no-untyped-call]
+                with clock("backward"):
+                    part.backward()  # type: ignore[no-untyped-call]
                 loss += part.detach()
-        loss = self.world.sum_gradients([weight for weight in self.weights if weight.requires_grad], loss)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        self.watch.add(f"epoch {state.epoch}, step {state.step + 1}", loss, norm,
-                       [place for batch in batches for place in batch.where])
-        state.optimizer.step()
-        state.average.update()
+        with clock("optimizer"):
+            loss = self.world.sum_gradients([weight for weight in self.weights if weight.requires_grad], loss)
+            norm = self.updates.clip()
+            self.watch.add(f"epoch {state.epoch}, step {state.step + 1}", loss, norm,
+                           [place for batch in batches for place in batch.where])
+            self.updates.step()
         if n_targets:
             state.losses.append(loss)
         state.tokens += int(n_tokens)

@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW
 
-from transformer.averaging import WeightAverage
 from transformer.checkpoint import load_state, read_checkpoint, state_of, write_checkpoint
 from transformer.config import TrainingConfig
 from transformer.errors import CheckpointError
+from transformer.updates import Updates
 
 COUNTS = ("epoch", "done", "steps_per_epoch", "tokens", "seconds", "history")
 
@@ -40,8 +39,7 @@ class TrainingState:
 
     Attributes:
         model: with the weights of the last step.
-        optimizer: with its moments.
-        average: the moving average of the weights.
+        updates: with the optimizer's moments and the moving average of the weights.
         epoch: the one under way, from 1.
         done: optimizer steps made in it.
         steps_per_epoch: 0 before the first epoch.
@@ -53,8 +51,7 @@ class TrainingState:
     """
 
     model: nn.Module
-    optimizer: AdamW
-    average: WeightAverage
+    updates: Updates
     epoch: int = 1
     done: int = 0
     steps_per_epoch: int = 0
@@ -82,10 +79,10 @@ class TrainingState:
         """
         tensors = {"losses": torch.stack(self.losses) if self.losses else torch.zeros(0)}
         tensors |= _prefixed("model", state_of(self.model))
-        tensors |= _prefixed("average", self.average.averages)
+        tensors |= _prefixed("average", self.updates.average.averages)
         tensors |= _prefixed("best", self.best.weights if self.best else {})
-        for name, weight in self.model.named_parameters():
-            tensors |= _prefixed(f"optimizer.{name}", self.optimizer.state.get(weight, {}))
+        for name, state in self.updates.state().items():
+            tensors |= _prefixed(f"optimizer.{name}", state)
         for rank, states in enumerate(random):
             tensors |= _prefixed(f"random.{rank}", states)
         best = {"score": self.best.score, "epoch": self.best.epoch} if self.best else None
@@ -112,14 +109,12 @@ class TrainingState:
             setattr(self, name, facts[name])
         load_state(self.model, _under("model", tensors))
         averages = _under("average", tensors)
-        for name, average in self.average.averages.items():
-            average.copy_(averages[name])
-        self.average.step = self.step
-        for name, weight in self.model.named_parameters():
-            moments = _under(f"optimizer.{name}", tensors)
-            if moments:  # torch keeps the count of steps on the CPU
-                self.optimizer.state[weight] = {part: tensor if part == "step" else tensor.to(weight.device)
-                                                for part, tensor in moments.items()}
+        average = self.updates.average
+        for name, weight in average.averages.items():
+            weight.copy_(averages[name])
+        average.step = self.step
+        moments = {name: _under(f"optimizer.{name}", tensors) for name in average.averages}
+        self.updates.load({name: state for name, state in moments.items() if state})
         if facts["best"] is not None:
             self.best = Best(tuple(facts["best"]["score"]), facts["best"]["epoch"], _under("best", tensors))
         self.losses = list(tensors["losses"].to(next(self.model.parameters()).device).unbind())

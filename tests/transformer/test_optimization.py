@@ -10,14 +10,15 @@ from small_training import examples, loss, model, train
 from torch import nn
 
 from transformer import TrainingConfig, WordEmbedding
-from transformer.optimization import depths_below_top, make_optimizer, set_rates, share_of_rate, trained_tables
+from transformer.optimization import depths_below_top, parameter_groups, share_of_rate, trained_tables
 from transformer.positions import LearnedPositions
+from transformer.updates import Updates
 
 
 def settings_by_name(network, **config):
     """Rate and decay of every trained weight."""
     names = {id(weight): name for name, weight in network.named_parameters()}
-    groups = make_optimizer(network, TrainingConfig(**config)).param_groups
+    groups = parameter_groups(network, TrainingConfig(**config))
     listed = [(names[id(weight)], group["lr"], group["weight_decay"]) for group in groups for weight in group["params"]]
     assert len({name for name, *_ in listed}) == len(listed)
     return {name: (lr, decay) for name, lr, decay in listed}
@@ -38,7 +39,7 @@ def test_the_table_has_a_group_and_a_rate_of_its_own():
     settings = settings_by_name(network, lr=0.1, table_lr=0.003)
     assert settings.pop("encoder.embedding.weight") == (0.003, 0.0)
     assert {lr for lr, _ in settings.values()} == {0.1}
-    table, *_ = (group for group in make_optimizer(network, TrainingConfig()).param_groups
+    table, *_ = (group for group in parameter_groups(network, TrainingConfig())
                  if network.encoder.embedding.weight in set(group["params"]))
     assert len(table["params"]) == 1
 
@@ -98,10 +99,12 @@ def test_each_weight_moves_at_its_own_rate():
     """AdamW's first step is its rate long, whatever the gradient."""
     network = model()
     before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    optimizer = make_optimizer(network, TrainingConfig(lr=1e-3, layer_decay=0.5, table_lr=1e-5, weight_decay=0.0))
-    set_rates(optimizer, 0.5)
+    updates = Updates(network, TrainingConfig(lr=1e-3, layer_decay=0.5, table_lr=1e-5, weight_decay=0.0, clip=1e9))
+    updates.set_rates(0.5)
     loss(network, examples()).backward()
-    optimizer.step()
+    updates.clip()
+    updates.step()
+    updates.close()
     moved = {name: (weight - before[name]).abs().max().item() for name, weight in network.named_parameters()}
     for name, rate in (("head.output.weight", 1e-3), ("encoder.layers.1.feedforward.output.weight", 5e-4),
                        ("encoder.layers.0.feedforward.output.weight", 2.5e-4), ("encoder.embedding.weight", 1e-5)):

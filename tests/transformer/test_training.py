@@ -12,6 +12,7 @@ from transformer.divergence import GPU_STEPS, FiniteWatch
 from transformer.errors import CheckpointError, DivergedError, TransformerError
 from transformer.precision import autocast, choose_precision
 from transformer.training import choose_device
+from transformer.updates import Updates
 
 
 def test_eight_examples_are_learned_by_heart():
@@ -61,14 +62,17 @@ def plain_training(network, batches, epochs, lr=3e-3):
     return network, history
 
 
-def test_the_default_configuration_is_a_plain_loop_bit_for_bit():
+def test_the_default_configuration_is_a_plain_loop():
     batches = [examples(seed) for seed in range(7)]
     ours, result = train(batches=lambda _: batches, epochs=5)
     network = model(dropout=0.1)
     torch.manual_seed(5)
     expected, history = plain_training(network, batches, epochs=5)
-    assert same_weights(ours, expected)
-    assert without_seconds(result.history) == history
+    for name, weight in ours.state_dict().items():  # the table too, of which a step visits the rows of its batch only
+        if not name.endswith("key.bias"):  # moves no attention, so that its gradient is rounding and nothing else
+            assert (weight - expected.state_dict()[name]).abs().max() < 2e-6, name
+    for line, same in zip(without_seconds(result.history), history, strict=True):
+        assert line == pytest.approx(same, rel=1e-5)
 
 
 def test_without_an_evaluation_every_epoch_runs():
@@ -251,14 +255,14 @@ def test_precision_chosen_for_a_device():
 
 def test_long_gradients_are_shortened(monkeypatch):
     lengths = []
-    step = torch.optim.AdamW.step
+    step = Updates.step
 
-    def record(self, *args):
-        grads = [p.grad for group in self.param_groups for p in group["params"]]
+    def record(self):
+        grads = [weight.grad.to_dense() for weight in self._weights.values()]
         lengths.append(torch.stack([grad.norm() for grad in grads]).norm().item())
-        return step(self, *args)
+        return step(self)
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", record)
+    monkeypatch.setattr(Updates, "step", record)
     train(clip=0.01)
     assert max(lengths) == pytest.approx(0.01, rel=1e-3)
 
