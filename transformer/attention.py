@@ -67,7 +67,7 @@ class MultiHeadAttention(nn.Module):
         """Mix every position with those it may see: ``softmax(q k^T / sqrt(d_head)) v``, head by head.
 
         Args:
-            x: *Shape:* ``(batch, length, d_model)``, or ``(n_words, d_model)`` with a packing.
+            x: *Shape:* ``(batch, length, d_model)``, or ``(n_rows, d_model)`` with a packing.
             visible: True where a key may be attended to; ``None`` if each query sees every key.
                 *Shape:* broadcasts to ``(batch, heads, length, n_keys)``, bool.
             rotation: turns queries and keys to their places.

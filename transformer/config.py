@@ -120,7 +120,8 @@ class TrainingConfig:
     ema: float = option(0.99, "decay of the moving average of the weights that is kept; 0 keeps the last weights")
     patience: int = option(5, "stop after this many epochs without a better dev score; 0 never stops early")
     device: str = option("auto", "auto (a GPU if there is one), cpu or cuda")
-    precision: str = option("auto", "auto (bfloat16 on a GPU that has it, else float32), float32 or bfloat16")
+    precision: str = option("auto", "auto (bfloat16 on a GPU or processor that multiplies it faster, else float32), "
+                                      "float32 or bfloat16")
     checkpoint_seconds: float = option(30.0, "time between checkpoints that a stopped run goes on from; 0: every step")
 
     def __post_init__(self) -> None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 LONGEST_WRITTEN_OUT = 1024  # keys; beyond, the scores of all pairs would take more memory than their speed is worth
 BYTE = 256
+MIB = 2**20
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
     """``softmax(q k^T / sqrt(d_head)) v`` (Vaswani et al. 2017, equation 1).
 
-    torch's fused kernel, but for bfloat16 on a CPU, where it takes three times as long as the same written out
+    torch's fused kernel, but for bfloat16 on a CPU, where that takes three times as long as the same written out
     (``benchmarks/LOG.md``).
 
     Args:
@@ -27,16 +35,36 @@ def attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
         *Shape:* ``(batch, heads, length, d_head)``.
     """
     if q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[2] <= LONGEST_WRITTEN_OUT:
-        return _attend_written_out(q, k, v, visible)
+        mixed: Tensor = WrittenOut.apply(q, k, v, visible)  # type: ignore[no-untyped-call]
+        return mixed
     return F.scaled_dot_product_attention(q, k, v, attn_mask=visible)
 
 
-def _attend_written_out(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)                                  # (B, H, L, n_keys)
-    if visible is not None:  # adding is quicker than filling: the mask is small, the scores are not
-        scores = scores + torch.zeros_like(visible, dtype=q.dtype).masked_fill_(~visible, float("-inf"))
-    mixed: Tensor = scores.softmax(dim=-1) @ v
-    return mixed
+class WrittenOut(torch.autograd.Function):
+    """Attention as plain matrix products, forward and backward, with no copy of the scores that is not needed."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
+        """Mix the values; as :func:`attend`."""
+        q, k, v = q * q.shape[-1] ** -0.5, k.contiguous(), v.contiguous()
+        flat = [x.reshape(-1, *x.shape[2:]) for x in (q, k, v)]                             # (B H, L or n_keys, d_head)
+        scores = (flat[0] @ flat[1].mT).view(*q.shape[:3], -1)                              # (B, H, L, n_keys)
+        if visible is not None:  # adding is quicker than filling: the mask is small, the scores are not
+            scores += torch.zeros_like(visible, dtype=q.dtype).masked_fill_(~visible, float("-inf"))
+        pattern = scores.softmax(dim=-1).flatten(0, 1)                                      # (B H, L, n_keys)
+        ctx.save_for_backward(*flat, pattern)
+        return (pattern @ flat[2]).view_as(q)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of queries, keys and values."""
+        q, k, v, pattern = ctx.saved_tensors
+        heads = gradients[0].shape[:2]
+        grad = gradients[0].reshape(q.shape)                                                # (B H, L, d_head)
+        of_scores = torch._softmax_backward_data(grad @ v.mT, pattern, -1, pattern.dtype)   # (B H, L, n_keys)
+        of_q = (of_scores @ k).mul_(q.shape[-1] ** -0.5)
+        found = (of_q, of_scores.mT @ q, pattern.mT @ grad)
+        return *(x.unflatten(0, heads) for x in found), None
 
 
 class Dropout(nn.Dropout):
@@ -51,16 +79,58 @@ class Dropout(nn.Dropout):
         """Drop activations. *Shape:* any, the same out."""
         if not self.training or not self.p or x.device.type != "cpu":
             return super().forward(x)
-        return x * kept(x, self.p)
+        drawn = _DRAWN.get()
+        factor = kept(x.numel(), self.p, x.dtype) if drawn is None else drawn.window(x.numel(), self.p, x.dtype)
+        return x * factor.view(x.shape)
 
 
-def kept(x: Tensor, p: float) -> Tensor:
-    """A factor for each activation: 0 for a share ``p`` of them, else 1 / (1 - p), with ``p`` in 256ths.
-
-    Returns:
-        *Shape:* and dtype of ``x``.
-    """
+def kept(n: int, p: float, dtype: torch.dtype) -> Tensor:
+    """Factors for activations: 0 for a share ``p`` of them, in 256ths, else 1 / (1 - p). *Shape:* ``(n,)``."""
     dropped = min(max(1, round(p * BYTE)), BYTE - 1)
-    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-2**63, None)        # 8 bytes in each
-    drawn = words.view(torch.uint8)[: x.numel()].view(x.shape)
-    return drawn.ge_(dropped).to(x.dtype).mul_(BYTE / (BYTE - dropped))
+    words = torch.empty(-(-n // 8), dtype=torch.int64).random_(-2**63, None)                # 8 bytes in each
+    return words.view(torch.uint8)[:n].ge_(dropped).to(dtype).mul_(BYTE / (BYTE - dropped))
+
+
+class Drawn:
+    """Factors of :func:`kept` that all dropout layers of one pass share: each has a window at a random place.
+
+    Two layers may so drop the same pattern, but shifted by a random number of activations, which have nothing to do
+    with each other. Drawing for each layer anew costs several times as much.
+    """
+
+    def __init__(self) -> None:
+        self._factors: dict[tuple[float, torch.dtype], Tensor] = {}
+
+    def window(self, n: int, p: float, dtype: torch.dtype) -> Tensor:
+        """Factors for activations. *Shape:* ``(n,)``."""
+        factors = self._factors.get((p, dtype))
+        needed = n + n // 4 + 64
+        if factors is None or len(factors) < needed:
+            factors = self._factors[p, dtype] = kept(needed, p, dtype)
+        start = int(torch.randint(len(factors) - n + 1, ()))
+        return factors[start : start + n]
+
+
+_DRAWN: ContextVar[Drawn | None] = ContextVar("drawn", default=None)
+
+
+@contextmanager
+def one_draw() -> Iterator[None]:
+    """Let the dropout layers share what is drawn for them within the block, which should be one pass."""
+    token = _DRAWN.set(Drawn())
+    try:
+        yield
+    finally:
+        _DRAWN.reset(token)
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep memory that is freed, where the C library is glibc; elsewhere nothing happens.
+
+    A training step frees what the next one needs again. glibc would hand it to the system and ask for it anew, and the
+    system fills it with zeros each time: a tenth of a step.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, size in ((M_MMAP_THRESHOLD, 32 * MIB), (M_TRIM_THRESHOLD, 1024 * MIB), (M_TOP_PAD, 64 * MIB)):
+            mallopt(option, size)

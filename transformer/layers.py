@@ -101,7 +101,7 @@ class TransformerLayer(nn.Module):
         """Let each word look at the others, then think by itself.
 
         Args:
-            x: *Shape:* ``(batch, length, d_model)``, or ``(n_words, d_model)`` with a packing.
+            x: *Shape:* ``(batch, length, d_model)``, or ``(n_rows, d_model)`` with a packing.
             visible: which words each word sees, as :meth:`MultiHeadAttention.forward` takes it.
             rotation: of queries and keys to their places, if positions are rotary.
             memory: the other text, if there is one.

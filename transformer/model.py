@@ -101,7 +101,7 @@ class Stack(HeadWeights, nn.Module):
         visible = visibility(known, n_past=n_past, causal=self.causal)
         rotation = self.rotary(places) if self.rotary is not None else None
         packing = Packing.of(padding_mask) if cache is None else None
-        x = packing.pack(x) if packing else x                             # (n_words, d_model)
+        x = packing.pack(x) if packing else x                             # (n_rows, d_model)
         for i, layer in enumerate(self.layers):
             x = layer(x, visible=visible, rotation=rotation, memory=memory, packing=packing,
                       cache=cache.layers[i] if cache else None)

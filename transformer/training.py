@@ -18,6 +18,7 @@ from transformer.config import TrainingConfig
 from transformer.distributed import World
 from transformer.divergence import FiniteWatch
 from transformer.errors import CheckpointError, TransformerError
+from transformer.kernels import keep_freed_memory, one_draw
 from transformer.optimization import share_of_rate, trained_tables
 from transformer.precision import autocast
 from transformer.training_state import Best, TrainingState, random_state, settings_of
@@ -153,6 +154,7 @@ class _Training(Generic[B]):
         self.written = time.monotonic()
 
     def run(self) -> TrainingResult:
+        keep_freed_memory()
         self._begin()
         state = self.state
         try:
@@ -234,7 +236,7 @@ class _Training(Generic[B]):
         loss = torch.zeros((), device=self.device)
         for batch in batches:
             if batch.n_targets:
-                with clock("forward"), autocast(self.device, self.config.precision):
+                with clock("forward"), one_draw(), autocast(self.device, self.config.precision):
                     part = self.trainer.loss(self.model, batch.to(self.device)) * (batch.n_targets / n_targets)
                 with clock("backward"):
                     part.backward()  # type: ignore[no-untyped-call]

@@ -9,17 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
-from torch.optim import AdamW
+from torch.optim.adamw import adamw
 
 from transformer.averaging import WeightAverage
 from transformer.config import TrainingConfig
 from transformer.embedding import WordEmbedding
 from transformer.optimization import parameter_groups
-from transformer.rows import RowUpdates
+from transformer.rows import BETA1, BETA2, EPS, RowUpdates
 
 
 class Updates:
-    """AdamW (Loshchilov & Hutter 2019) in torch's fused form, and the average of what it makes.
+    """AdamW (Loshchilov & Hutter 2019), by torch's fused function, and the average of what it makes.
+
+    Not by torch's class: making one imports torch's compiler, which takes longer than many a training.
 
     On a CPU, tables that are looked up and nothing else are updated row by row (:mod:`transformer.rows`), if no other
     process trains them too; a table that is also the output layer has a gradient in every row. Until :meth:`close`,
@@ -31,7 +33,7 @@ class Updates:
         alone: no other process trains the same model.
 
     Attributes:
-        optimizer: of all weights but the tables that are updated row by row.
+        groups: the weights but for tables that are updated row by row, and their rates, as AdamW takes them.
         average: the moving average of all weights.
     """
 
@@ -45,9 +47,9 @@ class Updates:
         rates = {weight: group["lr"] for group in groups for weight in group["params"]}
         self._rows = {name: RowUpdates(weight, self.average.averages[name], lr=rates[weight], ema=config.ema)
                       for name, weight in self._weights.items() if weight in readers}
-        dense = ({**group, "params": [weight for weight in group["params"] if weight not in readers]}
-                 for group in groups)
-        self.optimizer = AdamW([group for group in dense if group["params"]], fused=True)
+        self.groups = [{**group, "params": [weight for weight in group["params"] if weight not in readers]}
+                       for group in groups]
+        self._moments: dict[nn.Parameter, dict[str, Tensor]] = {}
         self._hooks = [reader.register_forward_pre_hook(_catching_up(rows)) for rows in self._rows.values()
                        for reader in readers[rows.weight]]
         for reader in self._readers:
@@ -55,7 +57,7 @@ class Updates:
 
     def set_rates(self, share: float) -> None:
         """Let every weight learn at this share of its highest rate."""
-        for group in self.optimizer.param_groups:
+        for group in self.groups:
             group["lr"] = group["highest_lr"] * share
         for rows in self._rows.values():
             rows.lr = rows.highest_lr * share
@@ -78,10 +80,26 @@ class Updates:
 
     def step(self) -> None:
         """Move the weights down the gradient, and the average after them."""
-        self.optimizer.step()
+        for group in self.groups:
+            self._move(group)
         kept = self.average.update(but=self._rows.keys())
         for rows in self._rows.values():
             rows.step(kept)
+
+    @torch.no_grad()
+    def _move(self, group: Mapping[str, Any]) -> None:
+        """One step of AdamW for the weights of a group that have a gradient."""
+        weights = [weight for weight in group["params"] if weight.grad is not None]
+        for weight in weights:
+            if weight not in self._moments:
+                self._moments[weight] = {"exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight),
+                                         "step": torch.zeros((), device=weight.device)}
+        if weights:
+            moments = [self._moments[weight] for weight in weights]
+            adamw([*weights], [grad for weight in weights if (grad := weight.grad) is not None],
+                  [one["exp_avg"] for one in moments], [one["exp_avg_sq"] for one in moments], [],
+                  [one["step"] for one in moments], fused=True, amsgrad=False, beta1=BETA1, beta2=BETA2,
+                  lr=group["lr"], weight_decay=group["weight_decay"], eps=EPS, maximize=False)
 
     def settle(self) -> None:
         """Bring every row of the tables up to date."""
@@ -98,8 +116,7 @@ class Updates:
 
     def state(self) -> dict[str, dict[str, Tensor]]:
         """What a stopped training needs beside weights and averages, by the weight's name."""
-        dense = {name: self.optimizer.state[weight] for name, weight in self._weights.items()
-                 if weight in self.optimizer.state}
+        dense = {name: self._moments[weight] for name, weight in self._weights.items() if weight in self._moments}
         return {**dense, **{name: rows.state() for name, rows in self._rows.items()}}
 
     def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
@@ -107,9 +124,9 @@ class Updates:
         for name, tensors in state.items():
             if name in self._rows:
                 self._rows[name].load(tensors)
-            else:  # torch's fused AdamW has all of it where the weight is
+            else:
                 weight = self._weights[name]
-                self.optimizer.state[weight] = {part: tensor.to(weight.device) for part, tensor in tensors.items()}
+                self._moments[weight] = {part: tensor.to(weight.device) for part, tensor in tensors.items()}
 
 
 def looked_up_only(model: nn.Module) -> dict[nn.Parameter, list[WordEmbedding]]:

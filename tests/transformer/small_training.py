@@ -70,7 +70,7 @@ def loss(network, batch):
 def train(evaluate=None, dropout=0.1, batches=lambda _: [examples()] * 4, fields=None, embedding=None, **config):
     """Train a small model; further fields of the trainer in ``fields``, of the embedding's configuration there."""
     network = model(dropout=dropout, **(embedding or {}))
-    settings = TrainingConfig(**{"epochs": 3, "lr": 3e-3, **config})
+    settings = TrainingConfig(**{"epochs": 3, "lr": 3e-3, "precision": "float32", **config})
     torch.manual_seed(5)
     trainer = Trainer(model=network, batches=batches, loss=loss, evaluate=evaluate, config=settings, **(fields or {}))
     return network, trainer.run()

@@ -45,7 +45,8 @@ def trainer_of(ours, the_loss=loss, dropout=0.0, on_epoch=lambda _: None, checkp
     return Trainer(
         model=network, batches=lambda epoch: [share(batch, ours) for batch in whole_batches(epoch)], loss=the_loss,
         evaluate=evaluate, world=ours, on_epoch=on_epoch, checkpoint=checkpoint,
-        config=TrainingConfig(**{"epochs": 3, "lr": 3e-3, "checkpoint_seconds": 0.0, **config}),
+        config=TrainingConfig(**{"epochs": 3, "lr": 3e-3, "checkpoint_seconds": 0.0, "precision": "float32",
+                                 **config}),
     )
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from transformer.kernels import LONGEST_WRITTEN_OUT, Dropout, attend, kept
-from transformer.packing import WORTH, Packing
+from transformer.kernels import LONGEST_WRITTEN_OUT, Drawn, Dropout, attend, kept, one_draw
+from transformer.packing import WORTH, Packing, rounded_up
 
 
 def qkv(length, n_keys, dtype, seed=0):
@@ -36,8 +36,8 @@ def test_attention_written_out_is_the_fused_one(length, n_keys, masked):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_dropout_drops_its_share_and_keeps_the_mean(p, dtype):
     torch.manual_seed(0)
-    factor = kept(torch.empty(1001, 333, dtype=dtype), p)
-    assert (factor.shape, factor.dtype) == ((1001, 333), dtype)
+    factor = kept(1001 * 333, p, dtype).view(1001, 333)
+    assert factor.dtype == dtype
     dropped = min(max(1, round(256 * p)), 255) / 256
     assert factor.eq(0).float().mean() == pytest.approx(dropped, abs=0.002)
     assert factor.unique().tolist() == [0, torch.tensor(1 / (1 - dropped), dtype=dtype)]
@@ -62,7 +62,40 @@ def test_packing_there_and_back():
     mask = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 1]]).bool()
     packing = Packing.of(mask)
     x = torch.randn(3, 4, 5)
-    assert torch.equal(packing.pack(x), x[mask])
-    assert torch.equal(packing.unpack(packing.pack(x)), x * mask[..., None])
+    packed = packing.pack(x)
+    assert packed.shape == (8, 5)
+    assert torch.equal(packed[:6], x[mask])
+    assert not packed[6:].any()
+    assert torch.equal(packing.unpack(packed + 1), (x + 1) * mask[..., None])
     assert Packing.of(torch.ones(3, 4).bool()) is None
     assert WORTH < 1
+
+
+def test_packed_sizes_are_few():
+    sizes = [rounded_up(n) for n in range(5000)]
+    assert all(n <= size < 1.07 * n + 8 for n, size in enumerate(sizes))
+    assert len({size for size in sizes if size >= 256}) <= 16 * 5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_layers_of_one_pass_share_what_is_drawn_but_not_its_place(dtype):
+    layers, x = [Dropout(0.4) for _ in range(6)], torch.ones(100, 64, dtype=dtype)
+    torch.manual_seed(1)
+    with one_draw():
+        made = [layer(x) for layer in layers]
+    for i in range(6):
+        assert made[i].ne(0).float().mean() == pytest.approx(0.6, abs=0.03)
+        for j in range(i):
+            same = (made[i].ne(0) == made[j].ne(0)).float().mean()
+            assert same == pytest.approx(0.6**2 + 0.4**2, abs=0.03)  # as if they were independent
+    torch.manual_seed(1)
+    with one_draw():
+        again = [layer(x) for layer in layers]
+    assert all(torch.equal(a, b) for a, b in zip(made, again, strict=True))
+
+
+def test_a_window_fits_whatever_was_drawn_before():
+    torch.manual_seed(0)
+    drawn = Drawn()
+    for n in (1, 1000, 10, 5000, 4999):
+        assert len(drawn.window(n, 0.1, torch.float32)) == n

@@ -133,4 +133,4 @@ def test_with_other_processes_all_is_dense():
     model = classifier()
     updates = Updates(model, TrainingConfig(), alone=False)
     assert not model.encoder.embedding.sparse
-    assert sum(len(group["params"]) for group in updates.optimizer.param_groups) == len(list(model.parameters()))
+    assert sum(len(group["params"]) for group in updates.groups) == len(list(model.parameters()))

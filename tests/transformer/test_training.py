@@ -10,6 +10,7 @@ from transformer.config import EmbeddingConfig
 from transformer.distributed import World
 from transformer.divergence import GPU_STEPS, FiniteWatch
 from transformer.errors import CheckpointError, DivergedError, TransformerError
+from transformer.kernels import one_draw
 from transformer.precision import autocast, choose_precision
 from transformer.training import choose_device
 from transformer.updates import Updates
@@ -45,7 +46,8 @@ def plain_training(network, batches, epochs, lr=3e-3):
         losses = []
         for batch in batches:
             optimizer.zero_grad()
-            value = loss(network, batch)
+            with one_draw():
+                value = loss(network, batch)
             losses.append(value.item())
             value.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -102,7 +104,7 @@ def test_early_stopping_keeps_the_best_weights():
 def test_a_loss_that_is_not_finite_stops_with_advice():
     network = model()
     trainer = Trainer(model=network, batches=lambda _: [examples()], loss=lambda n, b: loss(n, b) * float("nan"),
-                      evaluate=None, config=TrainingConfig(lr=0.5))
+                      evaluate=None, config=TrainingConfig(lr=0.5, precision="float32"))
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
     message = (r"^the loss became nan in epoch 1, step 1, on a.tsv:1, a.tsv:2, a.tsv:3, a.tsv:4, a.tsv:5 and 3 more: "
                r"try a smaller training.lr \(now 0.5\), a longer training.warmup \(now 0.1\), a smaller training.clip "
@@ -160,14 +162,13 @@ def test_an_epoch_without_targets_is_refused():
 def test_accumulated_batches_are_one_big_batch(cuts, monkeypatch):
     """Of unequal sizes, so that the mean over all targets is not the mean of the batches' means."""
     gradients = []
-    step = torch.optim.AdamW.step
+    step = Updates.step
 
-    def record(self, *args):
-        weights = [weight for group in self.param_groups for weight in group["params"]]
-        gradients.append(torch.cat([weight.grad.flatten() for weight in weights]))
-        return step(self, *args)
+    def record(self):
+        gradients.append(torch.cat([weight.grad.to_dense().flatten() for weight in self._weights.values()]))
+        return step(self)
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", record)
+    monkeypatch.setattr(Updates, "step", record)
     size = max(len(cut) for cut in cuts)
     whole = [examples(seed) for seed in range(len(cuts))]
     parts = []
@@ -247,8 +248,16 @@ def test_weights_are_not_stale_within_a_block_of_low_precision():
         assert torch.equal(layer(x).float(), layer.bias.detach().bfloat16().float()[None])
 
 
-def test_precision_chosen_for_a_device():
+def test_precision_chosen_for_a_device(monkeypatch):
     cpu = torch.device("cpu")
+    for found in ({}, {"avx512_bf16": False, "amx_bf16": False}):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=found: found)
+        assert choose_precision(cpu, "auto") == "float32"
+    for name in ("avx512_bf16", "amx_bf16"):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda name=name: {name: True})
+        assert choose_precision(cpu, "auto") == "bfloat16"
+        assert choose_precision(cpu, "float32") == "float32"
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # of an older torch
     assert choose_precision(cpu, "auto") == "float32"
     assert choose_precision(cpu, "bfloat16") == "bfloat16"
 
