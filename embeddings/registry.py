@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from functools import cached_property
+from importlib.util import find_spec
 from typing import TypeVar
 
 from embeddings.suggest import did_you_mean
@@ -44,11 +45,16 @@ class Registry:
         return dict(sorted(self._classes.items()))
 
     def find(self, name: str) -> type:
-        """The class of a name.
+        """The class of a name: of the file that is called so, or else of any.
 
         Raises:
             Exception: the registry's own, if there is none; the message gives the nearest and all that there are.
         """
+        own = f"{self._package}.{name.replace('-', '_')}"
+        if name.replace("-", "").isidentifier() and find_spec(own):
+            importlib.import_module(own)
+        if name in self._classes:
+            return self._classes[name]
         if name not in self.available:
             raise self._error(f"no {self._kind} is called {name!r}.{did_you_mean(name, self.available)} "
                               f"There are: {', '.join(self.available)}")

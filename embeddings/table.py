@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from embeddings.composition import Composer, mapped
 from embeddings.errors import EmbeddingError
 from embeddings.formats.native import SavedTable, read_saved, write_saved
+from embeddings.mapped import blocks, changed, gathered, is_mapped, lots, taken
 from embeddings.rowmaps import Affine, RowMap, Vectors
 from embeddings.unknown import (
     DEFAULT_POLICY,
@@ -28,6 +30,30 @@ from embeddings.unknown import (
     is_known,
 )
 
+MAX_PASSES = 16       # through all words to find some of them; after that an index is worth its memory
+SHARE_A_PASS = 1 / 4  # of all the words; for more an index is
+
+
+class Words(tuple[str, ...]):
+    """Words and where each stands, which tables of the same words share."""
+
+    n_passes = 0
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """The row of each word."""
+        return dict(zip(self, range(len(self)), strict=True))
+
+    def rows_of(self, wanted: Set[str]) -> Mapping[str, int]:
+        """The rows of these words, and maybe of others.
+
+        To number 400,000 words takes 30 MB, and several times as long as to go through them once.
+        """
+        if "rows" in vars(self) or self.n_passes == MAX_PASSES or len(wanted) > SHARE_A_PASS * len(self):
+            return self.rows
+        self.n_passes += 1
+        return {word: row for row, word in enumerate(self) if word in wanted}
+
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingTable:
@@ -35,7 +61,8 @@ class EmbeddingTable:
 
     Attributes:
         words: distinct words, one a row.
-        vectors: float32, read-only. *Shape:* ``(n_words, dim)``.
+        vectors: float32, read-only; many are a file that is mapped into memory (:mod:`embeddings.mapped`). *Shape:*
+            ``(n_words, dim)``.
         provenance: for each row why it has its vector: ``exact``, ``folded``, ``digits``, ``subword``, ``spelling``,
             ``random``, ``zero`` or ``missing``; parts of a concatenation are joined by ``+``.
         source: the specification that made it, such as ``glove:vectors.txt``.
@@ -44,7 +71,7 @@ class EmbeddingTable:
 
     Raises:
         EmbeddingError: if words, rows and provenance are not equally many, a word stands twice, or a value is not
-            finite.
+            finite; in a mapped file only the rows that are looked up are looked at.
     """
 
     words: tuple[str, ...]
@@ -63,9 +90,12 @@ class EmbeddingTable:
             raise EmbeddingError(
                 f"{len(self.words)} words but {len(self.provenance)} notes of provenance, from {self.source}"
             )
-        if len(self.index) != len(self.words):
-            raise EmbeddingError(f"{len(self.words) - len(self.index)} words stand twice, from {self.source}")
-        if not np.isfinite(self.vectors).all():
+        if not isinstance(self.words, Words):
+            n_words = len(set(self.words))
+            if n_words != len(self.words):
+                raise EmbeddingError(f"{len(self.words) - n_words} words stand twice, from {self.source}")
+            object.__setattr__(self, "words", Words(self.words))
+        if not is_mapped(self.vectors) and not np.isfinite(self.vectors).all():
             row = int(np.flatnonzero(~np.isfinite(self.vectors).all(axis=1))[0])
             raise EmbeddingError(f"the vector of {self.words[row]!r} is not finite, from {self.source}")
         vectors = self.vectors.astype(np.float32, copy=False).view()
@@ -82,10 +112,11 @@ class EmbeddingTable:
         """Width of a vector."""
         return int(self.vectors.shape[1])
 
-    @cached_property
+    @property
     def index(self) -> dict[str, int]:
         """The row of each word."""
-        return {word: row for row, word in enumerate(self.words)}
+        assert isinstance(self.words, Words)
+        return self.words.rows
 
     def __len__(self) -> int:
         return len(self.words)
@@ -107,45 +138,55 @@ class EmbeddingTable:
             A table of exactly these words, in this order.
         """
         words = tuple(words)
-        vectors = np.zeros((len(words), self.dim), dtype=np.float32)
-        rows, provenance = [], []
+        listed, provenance = np.zeros(len(words), dtype=np.intp), []
+        composed: dict[int, Vectors] = {}
+        assert isinstance(self.words, Words)
+        index = self.words.rows_of({*words, *(variant for word in words for variant, _ in policy.variants(word))})
         for place, word in enumerate(words):
-            row, why = self._listed(word, policy)
-            rows.append(row)
-            if row < 0:
-                why = self._composed(word, policy, vectors[place])
+            listed[place], why = self._listed(word, policy, index)
+            if listed[place] < 0:
+                row, why = self._composed(word, policy)
+                if row is not None:
+                    composed[place] = row
             provenance.append(why)
-        listed = np.array(rows, dtype=np.intp)
-        if rows and listed.min() >= 0:
-            vectors = self.vectors[listed]
-        else:
-            vectors[listed >= 0] = self.vectors[listed[listed >= 0]]
+        vectors = gathered(self._laid_out(listed, composed))
         return replace(self, words=words, vectors=vectors, provenance=tuple(provenance))
 
-    def _listed(self, word: str, policy: UnknownPolicy) -> tuple[int, str]:
+    def _laid_out(self, listed: NDArray[np.intp], composed: Mapping[int, Vectors]) -> Iterator[Vectors]:
+        """The listed rows, lot by lot; where that is -1 what was composed for the place, or zeros."""
+        if not len(self):
+            yield np.zeros((len(listed), self.dim), dtype=np.float32)
+            return
+        start = 0
+        for rows in lots(self.vectors, listed.clip(min=0)):
+            for place in np.flatnonzero(listed[start : start + len(rows)] < 0).tolist():
+                rows[place] = composed.get(start + place, 0)
+            start += len(rows)
+            yield rows
+
+    def _listed(self, word: str, policy: UnknownPolicy, index: Mapping[str, int]) -> tuple[int, str]:
         """The row that lists the word or a variant of it, and why; -1 if none does."""
-        row = self.index.get(word)
+        row = index.get(word)
         if row is not None and self.provenance[row] != MISSING:
             return row, self.provenance[row]
         for variant, why in policy.variants(word):
-            row = self.index.get(variant)
+            row = index.get(variant)
             if row is not None and is_known(self.provenance[row]):
                 return row, why
         return -1, MISSING
 
-    def _composed(self, word: str, policy: UnknownPolicy, target: Vectors) -> str:
+    def _composed(self, word: str, policy: UnknownPolicy) -> tuple[Vectors | None, str]:
+        """What is made of other rows, and how; None if nothing is."""
         for step in policy.steps:
             if step == "subword" and self.composer is not None:
                 row = self.composer.compose(word)
                 if row is not None:
-                    target[:] = row
-                    return SUBWORD
+                    return row, SUBWORD
             elif step == "spelling":
                 rows = self._spellings.rows(word)
                 if rows:
-                    target[:] = self.vectors[rows].mean(axis=0)
-                    return SPELLING
-        return MISSING
+                    return taken(self.vectors, np.array(rows)).mean(axis=0), SPELLING
+        return None, MISSING
 
     @cached_property
     def _spellings(self) -> NearestSpelling:
@@ -160,7 +201,7 @@ class EmbeddingTable:
         return replace(
             self,
             words=tuple(self.words[row] for row in rows),
-            vectors=self.vectors[rows],
+            vectors=taken(self.vectors, rows),
             provenance=tuple(self.provenance[row] for row in rows),
         )
 
@@ -172,20 +213,20 @@ class EmbeddingTable:
             how: ``random`` (drawn with the mean and spread of the other rows) or ``zero``.
         """
         missing = np.array([why == MISSING for why in self.provenance], dtype=bool)
-        vectors = self.vectors.copy()
+        vectors = np.array(self.vectors)
         if how == RANDOM:
-            vectors[missing] = draw_like(self.vectors[~missing], int(missing.sum()), np.random.default_rng(seed))
+            vectors[missing] = draw_like(vectors[~missing], int(missing.sum()), np.random.default_rng(seed))
         provenance = tuple(how if gone else why for gone, why in zip(missing, self.provenance, strict=True))
         return replace(self, vectors=vectors, provenance=provenance)
 
     def followed_by(self, other: EmbeddingTable) -> EmbeddingTable:
         """Append the rows of another table of the same source whose words this one does not have."""
-        rest = other.where(word not in self.index for word in other.words)
+        rest = np.array([row for row, word in enumerate(other.words) if word not in self.index], dtype=np.intp)
         return replace(
             self,
-            words=self.words + rest.words,
-            vectors=np.concatenate([self.vectors, rest.vectors]),
-            provenance=self.provenance + rest.provenance,
+            words=(*self.words, *(other.words[row] for row in rest)),
+            vectors=gathered(chain((rows for _, (rows,) in blocks(self.vectors)), lots(other.vectors, rest))),
+            provenance=(*self.provenance, *(other.provenance[row] for row in rest)),
         )
 
     def mapped(self, one: RowMap, note: str) -> EmbeddingTable:
@@ -195,9 +236,14 @@ class EmbeddingTable:
             one: what is done to each row; it may change the width.
             note: recorded in ``transforms``.
         """
-        vectors = np.array(one(np.asarray(self.vectors)), dtype=np.float32)
-        vectors[[why == MISSING for why in self.provenance]] = 0
-        return replace(self, vectors=vectors, transforms=(*self.transforms, note),
+        missing = np.array([why == MISSING for why in self.provenance], dtype=bool)
+
+        def change(place: slice, rows: Vectors) -> Vectors:
+            there = np.array(one(rows), dtype=np.float32)
+            there[missing[place]] = 0
+            return there
+
+        return replace(self, vectors=changed(self.vectors, change), transforms=(*self.transforms, note),
                        composer=mapped(self.composer, one))
 
     def weighted(self, weights: NDArray[np.floating[Any]], of_others: float, note: str) -> EmbeddingTable:
@@ -210,7 +256,7 @@ class EmbeddingTable:
         """
         return replace(
             self,
-            vectors=(self.vectors * weights[:, None]).astype(np.float32),
+            vectors=changed(self.vectors, lambda place, rows: (rows * weights[place, None]).astype(np.float32)),
             transforms=(*self.transforms, note),
             composer=mapped(self.composer, Affine.scale(of_others, self.dim)),
         )
@@ -219,11 +265,16 @@ class EmbeddingTable:
         """Multiply every vector, those composed later too; recorded in ``transforms``."""
         return self.mapped(Affine.scale(factor, self.dim), f"scale={factor:.6g}")
 
-    def save(self, path: Path) -> None:
-        """Write the vectors to ``path`` (safetensors) and everything else, readable, to the ``.json`` beside it."""
-        write_saved(path, SavedTable(
+    def save(self, path: Path) -> EmbeddingTable:
+        """Write the vectors to ``path`` (safetensors) and everything else, readable, to the ``.json`` beside it.
+
+        Returns:
+            The same table, its vectors mapped from the file.
+        """
+        vectors = write_saved(path, SavedTable(
             self.words, self.vectors, self.provenance, self.source, self.transforms, self.composer
         ))
+        return replace(self, vectors=vectors)
 
     @classmethod
     def load(cls, path: Path, *, limit: int | None = None) -> EmbeddingTable:

@@ -25,6 +25,7 @@ from pipeline.data.examples import AnyExample, Splits
 from pipeline.epochs import Epochs
 from pipeline.errors import RunFolderError
 from pipeline.pretraining import pretrain
+from pipeline.profiling import STOPPED, Clock
 from pipeline.report.page import write_report
 from pipeline.resources import peak_memory_mb
 from pipeline.run_folder import RunFolder, read_json, unfinished, unfinished_folder, write_json, write_lines
@@ -56,7 +57,8 @@ class Finished:
 
 
 def run(
-    config: RunConfig, out: str | Path, *, overwrite: bool = False, resume: bool = False, progress: Progress = silent
+    config: RunConfig, out: str | Path, *, overwrite: bool = False, resume: bool = False, progress: Progress = silent,
+    clock: Clock = STOPPED,
 ) -> Finished:
     """Run both stages, measure, and write the run's folder.
 
@@ -69,6 +71,7 @@ def run(
         overwrite: replace an earlier run of that name (when this one is finished).
         resume: go on with a run of the same configuration that was stopped.
         progress: told what is being done and the share of it that is done.
+        clock: told which part is under way, for a profile (:func:`pipeline.profiling.take_profile`).
 
     Raises:
         PipelineError, EmbeddingError, TransformerError: for what the user can mend.
@@ -80,13 +83,14 @@ def run(
         task = registry.find(config.task)
         with unfinished_folder(Path(out), overwrite=overwrite, resume=resume) as path:
             folder = RunFolder(path)
-            splits = task.read(config)
-            config = task.resolve(config, splits)
+            with clock("reading"):
+                splits = task.read(config)
+                config = task.resolve(config, splits)
             config.save(folder.config)
-            stage_one = run_stage_one(config, task, splits, folder, progress)
+            stage_one = run_stage_one(config, task, splits, folder, progress, clock)
             world.barrier()
-            made = run_stage_two(config, task, splits, stage_one, folder, world, progress)
-            metrics = measure_and_write(folder, *made, splits, name=Path(out).name, progress=progress)
+            made = run_stage_two(config, task, splits, stage_one, folder, world, progress, clock)
+            metrics = measure_and_write(folder, *made, splits, name=Path(out).name, progress=progress, clock=clock)
         return Finished(Path(out), metrics)
     finally:
         world.close()
@@ -104,8 +108,8 @@ def _assist(config: RunConfig, out: Path, world: World) -> Finished:
 
 
 def run_stage_one(
-    config: RunConfig, task: Task[Any], splits: Splits[Any], folder: RunFolder, progress: Progress, *,
-    shared: Path | None = None,
+    config: RunConfig, task: Task[Any], splits: Splits[Any], folder: RunFolder, progress: Progress,
+    clock: Clock = STOPPED, *, shared: Path | None = None,
 ) -> StageOne:
     """Text to word vectors, kept in the folder; taken from there if they are there already.
 
@@ -115,34 +119,39 @@ def run_stage_one(
         splits: its data.
         folder: where the vectors are kept.
         progress: told how far long work has come.
+        clock: told which part is under way.
         shared: folder of word vectors that runs on the same text share, so that they are trained once.
 
     Raises:
         RunFolderError: if those were made of other data.
     """
-    data = {"sha256": data_hash(splits)}
+    with clock("reading"):
+        data = {"sha256": data_hash(splits)}
     if folder.stage_one.exists():
         if read_json(folder.stage_one) != data:
             raise RunFolderError(f"{config.data.path}: the data have changed since this run began; start over with "
                                  "--overwrite")
-        return load_stage_one(folder)
+        with clock("vectors"):
+            return load_stage_one(folder)
     held_out = [*splits.dev, *splits.test]
-    stage_one = prepare_vectors(config, train=task.texts(splits.train), held_out=task.texts(held_out),
-                                unlabelled=splits.unlabelled, progress=progress, shared=shared)
-    if task.target_texts(splits.train):
-        as_written = replace(config.data, lowercase=False, strip_accents=False, fold_digits=False)
-        target = replace(config, source=config.target_source or config.source, data=as_written, corpus=())
-        stage_one = replace(stage_one, target=prepare_vectors(
-            target, train=task.target_texts(splits.train), held_out=task.target_texts(held_out), unlabelled=(),
-            progress=progress, shared=shared))
-    save_stage_one(stage_one, folder)
-    write_json(folder.stage_one, data)
+    with clock("vectors"):
+        stage_one = prepare_vectors(config, train=task.texts(splits.train), held_out=task.texts(held_out),
+                                    unlabelled=splits.unlabelled, progress=progress, shared=shared, clock=clock)
+        if task.target_texts(splits.train):
+            as_written = replace(config.data, lowercase=False, strip_accents=False, fold_digits=False)
+            target = replace(config, source=config.target_source or config.source, data=as_written, corpus=())
+            stage_one = replace(stage_one, target=prepare_vectors(
+                target, train=task.target_texts(splits.train), held_out=task.target_texts(held_out), unlabelled=(),
+                progress=progress, shared=shared, clock=clock))
+    with clock("writing"):
+        stage_one = save_stage_one(stage_one, folder)
+        write_json(folder.stage_one, data)
     return stage_one
 
 
 def run_stage_two(
     config: RunConfig, task: Task[Any], splits: Splits[Any], stage_one: StageOne, folder: RunFolder, world: World,
-    progress: Progress, *, probe: Sequence[Any] = (),
+    progress: Progress, clock: Clock = STOPPED, *, probe: Sequence[Any] = (),
 ) -> tuple[TrainedRun, TrainingResult, dict[str, Tensor]]:
     """Word vectors to a trained Transformer.
 
@@ -154,6 +163,7 @@ def run_stage_two(
         folder: where checkpoints are kept.
         world: the processes that train together.
         progress: told how far training has come.
+        clock: told which part is under way.
         probe: examples that are measured on after epochs 1, 2, 4, 8, … and the last, where there is no dev set. They
             decide nothing: their measures are in the history, as ``probe_…``.
 
@@ -170,25 +180,32 @@ def run_stage_two(
         texts = [*task.texts(splits.train), *splits.unlabelled]
         before, during = folder.checkpoints
         if config.pretraining.epochs:
-            pretrain(config, model, stage_one, texts, checkpoint=before, world=world, progress=progress)
+            with clock("pretraining"):
+                pretrain(config, model, stage_one, texts, checkpoint=before, world=world, progress=progress)
             torch.manual_seed(config.seed)  # whether pretraining was taken up again or ran through
         trained = TrainedRun(config, stage_one, model)
         target = stage_one.target.tokenizer if stage_one.target else None
         tokenizers = Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer), target)
+        with clock("tokenising"):
+            features = task.encode_training(splits.train, tokenizers, config)
+        with clock("evaluation"):
+            evaluate = _measuring(trained, splits.dev) if splits.dev else None
         trainer = Trainer(
             model=model,
-            batches=Epochs(task, task.encode_training(splits.train, tokenizers, config), config, world),
-            loss=task.loss,
-            evaluate=_measuring(trained, splits.dev) if splits.dev else None,
+            batches=Epochs(task, features, config, world),
+            loss=clock.watching(task.loss),
+            evaluate=evaluate,
             watch=_now_and_then(_measuring(trained, probe), config.training.epochs) if probe else None,
             config=config.training,
             checkpoint=during,
             world=world,
             on_epoch=lambda line: log.info("%s", "  ".join(f"{key} {value:.4g}" for key, value in line.items())),
             progress=progress,
+            clock=clock,
         )
         result = trainer.run()
-        return tuned(trained, splits.dev), result, start
+        with clock("evaluation"):
+            return tuned(trained, splits.dev), result, start
 
 
 def tuned(trained: TrainedRun, dev: Sequence[Any]) -> TrainedRun:
@@ -238,7 +255,7 @@ def _now_and_then(evaluate: Callable[[], Evaluation], epochs: int) -> Callable[[
 
 def measure_and_write(
     folder: RunFolder, trained: TrainedRun, training: TrainingResult, start: Mapping[str, Tensor], splits: Splits[Any],
-    *, name: str, progress: Progress,
+    *, name: str, progress: Progress, clock: Clock = STOPPED,
 ) -> dict[str, Any]:
     """Measure a trained model on dev and test beside the baselines, and write every file of the run.
 
@@ -246,19 +263,23 @@ def measure_and_write(
         What ``metrics.json`` holds.
     """
     task, config = trained.task, trained.config
-    predictions = trained.predict_for(splits.test, progress=progress)
-    test = task.measure(splits.test, predictions, config)
-    dev = trained.evaluate(splits.dev, progress=progress) if splits.dev else {}
+    with clock("evaluation"):
+        predictions = trained.predict_for(splits.test, progress=progress)
+        test = task.measure(splits.test, predictions, config)
+        dev = trained.evaluate(splits.dev, progress=progress) if splits.dev else {}
+        error = sampling_error(task, splits.test, predictions, config)
+        policy = parse_policy(config.unknown)
+        coverage = {part: measure_texts(trained.stage_one, task.texts(examples), policy)
+                    for part, examples in (("train", splits.train), ("test", splits.test))}
     progress("baselines", 0.0)
-    baselines = task.baselines(splits, config, trained.stage_one)
+    with clock("baselines"):
+        baselines = task.baselines(splits, config, trained.stage_one)
     progress("baselines", 1.0)
-    policy = parse_policy(config.unknown)
-    coverage = {part: measure_texts(trained.stage_one, task.texts(examples), policy)
-                for part, examples in (("train", splits.train), ("test", splits.test))}
     metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
-    write_json(folder.sampling_error, sampling_error(task, splits.test, predictions, config))
-    save_tensors(start, folder.start)
-    write_run(folder, trained, splits, training, predictions, metrics, name=name)
+    with clock("writing"):
+        write_json(folder.sampling_error, error)
+        save_tensors(start, folder.start)
+        write_run(folder, trained, splits, training, predictions, metrics, name=name)
     return metrics
 
 

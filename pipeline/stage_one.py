@@ -19,6 +19,7 @@ from embeddings.words.tokenization import SPECIAL_WORDS, Text, WordTokenizer
 from embeddings.words.vocabulary import vocabulary_of
 from pipeline.config import RunConfig
 from pipeline.errors import DataError
+from pipeline.profiling import STOPPED, Clock
 
 log = logging.getLogger("vecformer")
 
@@ -57,6 +58,7 @@ def prepare_vectors(
     unlabelled: Sequence[str],
     progress: Progress,
     shared: Path | None = None,
+    clock: Clock = STOPPED,
 ) -> StageOne:
     """Count the words, load or train their vectors, and fill the gaps.
 
@@ -69,6 +71,7 @@ def prepare_vectors(
             their words are in the vocabulary too.
         progress: told how far long work has come.
         shared: folder where word vectors that are trained are kept and, if they are there already, found.
+        clock: told when the texts are cut into words.
 
     Raises:
         DataError: if the training texts hold no words.
@@ -78,14 +81,16 @@ def prepare_vectors(
     cutter = WordTokenizer(lowercase=data.lowercase, strip_accents=data.strip_accents, fold_digits=data.fold_digits,
                            han=data.han)
     texts: list[Text] = [*train, *unlabelled]
-    counts = cutter.count(texts if config.pretraining.epochs else train)
+    with clock("tokenising"):
+        counts = cutter.count(texts if config.pretraining.epochs else train)
+        also = cutter.count(held_out).keys()
     vocabulary = vocabulary_of(counts, min_count=data.min_count, max_words=data.max_words or None)
     if not vocabulary:
         raise DataError(f"{data.path}: no word stands {data.min_count} times in the training texts")
     policy = parse_policy(config.unknown)
     request = VectorRequest(
         vocabulary=vocabulary,
-        also=cutter.count(held_out).keys(),
+        also=also,
         n_others=data.unseen_words,
         texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else sorted(texts, key=_as_written),
         tokenizer=cutter,

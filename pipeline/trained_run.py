@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +143,14 @@ def load_run(path: str | Path, *, unseen: bool = True) -> TrainedRun:
     return TrainedRun(config, stage_one, model)
 
 
-def save_stage_one(stage_one: StageOne, folder: RunFolder) -> None:
-    """Write the words and vectors of a run."""
+def save_stage_one(stage_one: StageOne, folder: RunFolder) -> StageOne:
+    """Write the words and vectors of a run; the same is given back, its vectors mapped from the run's file."""
+    kept = []
     for side, tokenizer, table in zip(stage_one.sides, folder.tokenizers, folder.tables, strict=False):
         side.tokenizer.save(tokenizer)
-        side.table.save(table)
+        kept.append(side.table.save(table))
+    target = replace(stage_one.target, table=kept[1]) if stage_one.target else None
+    return replace(stage_one, table=kept[0], target=target)
 
 
 def load_stage_one(folder: RunFolder, *, unseen: bool = True) -> StageOne:

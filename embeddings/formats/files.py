@@ -17,6 +17,7 @@ from embeddings.formats.native import is_native, read_native
 from embeddings.formats.reading import VectorRows, Wanted
 from embeddings.formats.text import DIGITS_AND_SIGNS, MAX_DIGITS, read_text
 from embeddings.formats.word2vec_binary import read_word2vec_binary
+from embeddings.mapped import blocks
 
 TEXT = "text"
 WORD2VEC = "word2vec binary"
@@ -59,9 +60,11 @@ def read_vectors(location: str | Path, wanted: Wanted = Wanted()) -> VectorRows:
             rows = MAPPED[kind](stream.path, wanted)
     if not rows.vectors.shape[1]:
         raise VectorFileError(f"{location}: vectors of width 0")
-    finite = np.isfinite(rows.vectors).all(axis=1)
-    if not finite.all():
-        raise VectorFileError(f"{location}: the vector of {rows.words[int(finite.argmin())]!r} is not finite")
+    for place, (block,) in blocks(rows.vectors):
+        finite = np.isfinite(block).all(axis=1)
+        if not finite.all():
+            word = rows.words[place][int(finite.argmin())]
+            raise VectorFileError(f"{location}: the vector of {word!r} is not finite")
     return rows
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors.numpy import save_file
+from numpy.typing import NDArray
 
 from embeddings.composition import Composer, read_composer
 from embeddings.errors import VectorFileError
 from embeddings.formats.reading import VectorRows, Wanted, gather, select
-from embeddings.formats.safetensors import open_tensors
+from embeddings.formats.safetensors import open_tensors, write_tensors
 from embeddings.rowmaps import Vectors
 
 COMPOSER = "composer."
@@ -29,11 +29,11 @@ class SavedTable(NamedTuple):
     composer: Composer | None
 
 
-def write_saved(path: Path, table: SavedTable) -> None:
-    """Write the arrays to ``path`` and the rest to the ``.json`` beside it."""
-    tensors = {"vectors": np.ascontiguousarray(table.vectors)}
+def write_saved(path: Path, table: SavedTable) -> Vectors:
+    """Write the arrays to ``path`` and the rest to the ``.json`` beside it; give the vectors, mapped from the file."""
+    tensors: dict[str, NDArray[Any]] = {"vectors": table.vectors}
     if table.composer is not None:
-        tensors |= {COMPOSER + name: np.ascontiguousarray(array) for name, array in table.composer.tensors().items()}
+        tensors |= {COMPOSER + name: array for name, array in table.composer.tensors().items()}
     reasons = sorted(set(table.provenance))
     code = {why: number for number, why in enumerate(reasons)}
     codes = np.array([code[why] for why in table.provenance], dtype=np.min_scalar_type(len(reasons)))
@@ -48,11 +48,12 @@ def write_saved(path: Path, table: SavedTable) -> None:
     }
     new = path.with_name(f"{path.name}.new")  # a file that is mapped into memory must not be written into
     try:
-        save_file({**tensors, "provenance": codes}, new)
+        write_tensors(new, {**tensors, "provenance": codes})
         path.with_suffix(".json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+    return open_tensors(path)["vectors"]
 
 
 def is_native(path: Path) -> bool:

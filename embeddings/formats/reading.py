@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.composition import Composer
+from embeddings.mapped import taken
 from embeddings.rowmaps import Vectors
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -79,5 +80,6 @@ def select(listed: Iterable[str], wanted: Wanted) -> dict[str, int]:
 
 def gather(matrix: NDArray[Any], chosen: dict[str, int]) -> Vectors:
     """The chosen rows as float32; a view where that is all of them, so that a mapped file stays unread."""
-    rows = matrix if len(chosen) == len(matrix) else matrix[list(chosen.values())]
-    return rows.astype(np.float32, copy=False)
+    if len(chosen) == len(matrix) and matrix.dtype == np.float32:
+        return matrix
+    return taken(matrix, np.fromiter(chosen.values(), np.intp, len(chosen)))

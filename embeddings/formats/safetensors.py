@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import VectorFileError
+from embeddings.mapped import blocks
 
 LENGTH_BYTES = 8
 MAX_HEADER = 100_000_000  # the library's own bound
-DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
-    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
+DTYPES = {  # in the order in which the library writes tensors
+    "U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "U32": "<u4", "I32": "<i4", "BF16": "<u2", "F16": "<f2",
+    "U16": "<u2", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?",
 }
 FLOATS = ("F64", "F32", "F16", "BF16")
 
@@ -77,7 +78,7 @@ def open_tensors(path: Path) -> Tensors:
         size = path.stat().st_size
         if size < LENGTH_BYTES:
             raise VectorFileError(f"{path}: not a safetensors file: it is {size} bytes long")
-        mapped = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
+        mapped = np.memmap(path, dtype=np.uint8, mode="r")
     except OSError as error:
         raise VectorFileError(f"{path}: cannot be read ({error.strerror})") from error
     length = int.from_bytes(mapped[:LENGTH_BYTES].tobytes(), "little")
@@ -93,6 +94,29 @@ def open_tensors(path: Path) -> Tensors:
     for name, place in places.items():
         _check(path, name, place, len(data))
     return Tensors(data, places)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays byte by byte as the library does, but those that are mapped a block at a time: it would copy them.
+
+    Args:
+        path: the file.
+        tensors: arrays of any of the types that can be read, by name.
+    """
+    kinds = {np.dtype(dtype): kind for kind, dtype in DTYPES.items() if kind != "BF16"}
+    order = sorted(tensors, key=lambda name: (list(DTYPES).index(kinds[tensors[name].dtype]), name))
+    places: dict[str, Any] = {}
+    begin = 0
+    for name in order:
+        array, end = tensors[name], begin + tensors[name].nbytes
+        places[name] = {"dtype": kinds[array.dtype], "shape": array.shape, "data_offsets": (begin, end)}
+        begin = end
+    header = json.dumps(places, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % LENGTH_BYTES)
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(LENGTH_BYTES, "little") + header)
+        for name in order:
+            file.writelines(block.tobytes() for _, (block,) in blocks(tensors[name]))
 
 
 def _place(entry: Mapping[str, Any]) -> _Place:

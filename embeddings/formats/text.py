@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from embeddings.errors import VectorFileError
 from embeddings.formats.archives import Stream
 from embeddings.formats.reading import VectorRows, Wanted
+from embeddings.mapped import Rows
 from embeddings.rowmaps import Vectors
 
 LINES_TO_GUESS_FROM = 50
@@ -116,7 +117,7 @@ class _Rows:
     def __init__(self, layout: _Layout, name: str) -> None:
         self._layout, self._name = layout, name
         self.words: dict[str, None] = {}
-        self._parsed = bytearray()  # grows in place, where parts put together at the end would stand twice in memory
+        self._parsed = Rows()
         self._pending: list[tuple[int, bytes]] = []
         self._n_pending = 0
 
@@ -135,7 +136,7 @@ class _Rows:
     def vectors(self) -> Vectors:
         """All that were kept. *Shape:* ``(n_words, dim)``."""
         self._parse()
-        return np.frombuffer(self._parsed, dtype=np.float32).reshape(-1, self._layout.dim)
+        return self._parsed.vectors(self._layout.dim)
 
     def _cut(self, line: bytes, number: int) -> tuple[str, bytes]:
         dim = self._layout.dim
@@ -162,7 +163,7 @@ class _Rows:
         parsed = _numbers(b" ".join(numbers for _, numbers in self._pending))
         if parsed is None or parsed.size != len(self._pending) * self._layout.dim:
             parsed = np.concatenate([self._parse_row(number, numbers) for number, numbers in self._pending])
-        self._parsed += parsed.tobytes()
+        self._parsed.add(parsed.tobytes())
         self._pending.clear()
         self._n_pending = 0
 

@@ -5,11 +5,10 @@ Format: https://code.google.com/archive/p/word2vec/. Some writers put a line end
 
 from __future__ import annotations
 
-import numpy as np
-
 from embeddings.errors import VectorFileError
 from embeddings.formats.archives import Stream
 from embeddings.formats.reading import VectorRows, Wanted
+from embeddings.mapped import Rows
 
 MAX_HEADER = 64
 MAX_WORD = 2**16
@@ -43,7 +42,8 @@ def read_word2vec_binary(stream: Stream, wanted: Wanted) -> VectorRows:
     n_rows, dim = read_header(stream)
     width = 4 * dim
     encoded = wanted.encoded
-    kept: dict[str, bytes] = {}
+    kept: dict[str, None] = {}
+    rows = Rows()
     buffer, start = b"", 0
     for row in range(n_rows if wanted.limit is None else min(n_rows, wanted.limit)):
         if not row % ROWS_A_TELLING:
@@ -58,9 +58,9 @@ def read_word2vec_binary(stream: Stream, wanted: Wanted) -> VectorRows:
             continue
         word = raw.decode("utf-8", errors="replace")
         if word not in kept and wanted.keep(word, row):
-            kept[word] = buffer[space + 1 : start]
-    vectors = np.frombuffer(b"".join(kept.values()), dtype="<f4").reshape(len(kept), dim)
-    return VectorRows(list(kept), vectors)
+            kept[word] = None
+            rows.add(buffer[space + 1 : start])
+    return VectorRows(list(kept), rows.vectors(dim))
 
 
 def _refilled(stream: Stream, rest: bytes, row: int, n_rows: int, width: int) -> bytes:

@@ -51,7 +51,7 @@ def write_vectors(table: EmbeddingTable, path: Path) -> None:
         raise EmbeddingError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-Writer = Callable[[EmbeddingTable, Path], None]
+Writer = Callable[[EmbeddingTable, Path], object]
 Refusal = Callable[[str], bool]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from embeddings.composition import Averaged
 from embeddings.errors import EmbeddingError, SpecificationError
+from embeddings.mapped import blocks, gathered
 from embeddings.rowmaps import Affine
 from embeddings.sources.combined import to_one_scale
 from embeddings.sources.registry import source
@@ -50,11 +51,12 @@ def average(tables: list[EmbeddingTable], request: VectorRequest) -> EmbeddingTa
     words = tuple(dict.fromkeys(word for table in scaled for word in table.words))
     found = [table.lookup(words) for table in scaled]
     present = np.array([[why != MISSING for why in table.provenance] for table in found], dtype=np.float32)
-    total = np.sum([table.vectors for table in found], axis=0, dtype=np.float32)
+    counts = np.maximum(present.sum(axis=0), 1)[:, None].astype(np.float32)
     composers = tuple(table.composer for table in scaled if table.composer is not None)
     return EmbeddingTable(
         words=words,
-        vectors=total / np.maximum(present.sum(axis=0), 1)[:, None].astype(np.float32),
+        vectors=gathered(np.sum(rows, axis=0, dtype=np.float32) / counts[place]
+                         for place, rows in blocks(*(table.vectors for table in found))),
         provenance=tuple("+".join(reasons) for reasons in zip(*(table.provenance for table in found), strict=True)),
         source=f"average({','.join(table.source for table in tables)})",
         transforms=tuple(f"{table.source}: {done}" for table in scaled for done in table.transforms),

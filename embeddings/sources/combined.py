@@ -13,6 +13,7 @@ import numpy as np
 
 from embeddings.composition import Concatenated
 from embeddings.errors import EmbeddingError
+from embeddings.mapped import blocks, gathered, taken
 from embeddings.sources.request import Source, VectorRequest
 from embeddings.table import EmbeddingTable
 
@@ -57,7 +58,7 @@ def concatenate(
     composers = tuple((table.composer, table.dim) for table in scaled)
     return EmbeddingTable(
         words=words,
-        vectors=np.concatenate([table.vectors for table in found], axis=1),
+        vectors=gathered(np.concatenate(rows, axis=1) for _, rows in blocks(*(table.vectors for table in found))),
         provenance=tuple("+".join(reasons) for reasons in zip(*(table.provenance for table in found), strict=True)),
         source=specification,
         transforms=tuple(f"{table.source}: {done}" for table in scaled for done in table.transforms),
@@ -73,7 +74,8 @@ def to_one_scale(tables: Sequence[EmbeddingTable], vocabulary: Iterable[str] | N
 
 def _spread(table: EmbeddingTable, common: set[str] | None) -> float:
     rows = [row for word, row in table.index.items() if common is None or word in common]
-    spread = float(table.vectors[rows].std()) if rows else float(table.vectors.std()) if len(table) else 0.0
+    vectors = taken(table.vectors, np.array(rows)) if rows else table.vectors
+    spread = float(vectors.std()) if len(table) else 0.0
     if not spread:
         raise EmbeddingError(f"{table.source}: no scale to bring it to, since its vectors are none or all the same")
     return spread

@@ -13,6 +13,7 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
+from embeddings.mapped import taken
 from embeddings.sources.file import read_file
 from embeddings.sources.registry import source
 from embeddings.sources.request import VectorRequest
@@ -80,4 +81,4 @@ def _read_installed(
         if not row % ROWS_A_TELLING:
             tell(row / len(listed))
     vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
-    return [listed[row] for row in rows], np.ascontiguousarray(vectors[rows], dtype=np.float32)
+    return [listed[row] for row in rows], taken(vectors, np.array(rows, dtype=np.intp))

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from embeddings.errors import EmbeddingError, SpecificationError
+from embeddings.mapped import taken
 from embeddings.registry import Registry
 from embeddings.rowmaps import RowMap, Vectors
 from embeddings.sources.request import VectorRequest
@@ -108,4 +109,4 @@ def rows_that_matter(table: EmbeddingTable, request: VectorRequest) -> Vectors:
     if request.vocabulary is not None:
         common = known & np.array([word in request.vocabulary for word in table.words], dtype=bool)
         known = common if common.any() else known
-    return np.asarray(table.vectors[known])
+    return taken(table.vectors, np.flatnonzero(known))

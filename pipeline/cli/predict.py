@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -32,6 +33,10 @@ def predict_command(
     cat headlines.txt | vecformer predict runs/bbc --json
     vecformer predict runs/questions "Where is the tower?" --context "The tower is in Paris."
     """
+    import torch  # noqa: F401  (before all else, for the line below)
+
+    gc.freeze()  # what torch brought along stays: going through it for garbage would take a tenth of a second
+
     from pipeline.data.readers import decode_text, lines_of, read_text, well_formed
     from pipeline.errors import DataError
     from pipeline.progress import bars

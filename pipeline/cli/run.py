@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from pipeline.cli.common import reports_errors, table, verbosity
 if TYPE_CHECKING:
     from pipeline.chain import Finished
     from pipeline.config import RunConfig
+    from pipeline.profiling import Profile
 
 # Options that stand for a key of the configuration.
 KEYS = {
@@ -65,11 +67,13 @@ N_MISSES = 8  # heaviest misses shown; the report has more
 @click.option("--label-column", metavar="NAME", help="Column of the label, if its name is not a usual one.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Any key of the configuration, such as model.n_layers=4. May be repeated.")
+@click.option("--profile", is_flag=True,
+              help="Tell where the time went, and how near training came to what the machine can do.")
 @verbosity
 @reports_errors
 def run_command(
     config: Path | None, out: Path | None, overwrite: bool, resume: Path | None, assignments: tuple[str, ...],
-    quiet: bool, **options: Any,
+    profile: bool, quiet: bool, **options: Any,
 ) -> None:
     """Train word vectors or load them, start a Transformer from them, train it, measure it.
 
@@ -82,8 +86,10 @@ def run_command(
     vecformer run config.toml --seed 2 --set model.n_layers=4
     vecformer run --resume runs/reviews
     """
+    began = time.perf_counter()
     from pipeline.chain import run
     from pipeline.config import parse_assignment, resolve
+    from pipeline.profiling import STOPPED, Clock, take_profile
     from pipeline.progress import bars
     from pipeline.run_folder import configuration_of_unfinished
 
@@ -94,11 +100,14 @@ def run_command(
         raise click.UsageError("--resume goes on with a run as it began: give it alone")
     resolved = resolve((resume and configuration_of_unfinished(resume)) or config,
                        [*given, *map(parse_assignment, assignments)])
+    clock = Clock(since=began) if profile else STOPPED
     with bars(quiet=quiet) as progress:
         finished = run(resolved, resume or out or default_folder(resolved), overwrite=overwrite,
-                       resume=resume is not None, progress=progress)
+                       resume=resume is not None, progress=progress, clock=clock)
     if finished.metrics:
         click.echo(summary(finished))
+        if profile:
+            click.echo("\n" + profile_summary(take_profile(clock, resolved.training.precision)))
 
 
 def default_folder(config: RunConfig) -> Path:
@@ -132,3 +141,17 @@ def summary(finished: Finished) -> str:
         f"training  {training['seconds']:.1f} s, {training['epochs']} epochs, {rate}",
         f"report    {finished.path / 'report.html'}",
     ])
+
+
+def profile_summary(profile: Profile) -> str:
+    """Where the time went, part by part, and what training reached beside the machine's peak."""
+    rows = [[part, f"{seconds:.2f}", f"{seconds / profile.whole:.1%}"] for part, seconds in profile.seconds.items()]
+    lines = [table(["part", "seconds", "share"], [*rows, ["whole", f"{profile.whole:.2f}", "100.0%"]])]
+    if profile.tokens:
+        lines += [
+            "",
+            f"speed  {profile.tokens_per_second:,.0f} tokens a second of training",
+            f"peak   {profile.share_of_peak:.1%} reached in training: {profile.operations_per_second / 1e9:,.0f} of "
+            f"{profile.peak / 1e9:,.0f} GFLOP/s in matrix products of {profile.precision}",
+        ]
+    return "\n".join(lines)

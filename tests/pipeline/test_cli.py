@@ -38,6 +38,20 @@ def test_help_is_quick_and_light():
     assert min(seconds) < 0.3
 
 
+def test_one_answer_brings_along_only_what_it_needs(tmp_path, support):
+    assert call("run", "--data", support, "--source", "glove", "--epochs", 1, "--out", tmp_path / "run").exit_code == 0
+    code = ("import sys; from pipeline.cli.main import cli\n"
+            "cli(['predict', sys.argv[1], 'My xylophone came broken.'], standalone_mode=False); print(*sys.modules)")
+    printed = subprocess.run([sys.executable, "-c", code, tmp_path / "run"], capture_output=True, text=True, check=True)
+    answer, loaded = printed.stdout.splitlines()
+    assert answer.endswith("My xylophone came broken.")
+    loaded = set(loaded.split())
+    assert "torch" in loaded
+    assert not {"scipy", "sklearn", "matplotlib", "pyarrow", "gensim", "seqeval", "sacrebleu", "jinja2",
+                "rich", "pandas", "rapidfuzz", "huggingface_hub", "transformers", "pipeline.chain",
+                "pipeline.tasks.translation", "embeddings.loading", "embeddings.sources.glove"} & loaded
+
+
 @pytest.mark.parametrize(("name", "command"), commands(), ids=COMMANDS)
 def test_every_command_and_option_has_help(name, command):
     assert command.help, name
