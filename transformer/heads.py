@@ -200,6 +200,9 @@ def views(encoded: Encoded, mask: Tensor) -> Tensor:
     Returns:
         *Shape:* ``(batch, 3 d_model)``.
     """
+    if bool(mask.all()):
+        hidden = encoded.hidden
+        return torch.cat([hidden.mean(dim=1), hidden.amax(dim=1), encoded.embedded.mean(dim=1)], dim=-1)
     hidden = encoded.hidden.masked_fill(~mask[..., None], float("-inf"))                    # (B, L, d_model)
     peak = hidden.amax(dim=1).masked_fill(~mask.any(dim=1, keepdim=True), 0.0)              # (B, d_model)
     return torch.cat([masked_mean(encoded.hidden, mask), peak, masked_mean(encoded.embedded, mask)], dim=-1)

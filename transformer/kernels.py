@@ -12,8 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from transformer.packing import Packing
+
 LONGEST_WRITTEN_OUT = 1024  # keys; beyond, the scores of all pairs would take more memory than their speed is worth
 BYTE = 256
+ROW = 16  # of bfloat16, half of what AVX-512 takes at once
 MIB = 2**20
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
 
@@ -50,7 +53,7 @@ class WrittenOut(torch.autograd.Function):
         flat = [x.reshape(-1, *x.shape[2:]) for x in (q, k, v)]                             # (B H, L or n_keys, d_head)
         scores = (flat[0] @ flat[1].mT).view(*q.shape[:3], -1)                              # (B, H, L, n_keys)
         if visible is not None:  # adding is quicker than filling: the mask is small, the scores are not
-            scores += torch.zeros_like(visible, dtype=q.dtype).masked_fill_(~visible, float("-inf"))
+            scores += additive(visible, q.dtype)
         pattern = scores.softmax(dim=-1).flatten(0, 1)                                      # (B H, L, n_keys)
         ctx.save_for_backward(*flat, pattern)
         return (pattern @ flat[2]).view_as(q)
@@ -67,6 +70,27 @@ class WrittenOut(torch.autograd.Function):
         return *(x.unflatten(0, heads) for x in found), None
 
 
+def in_bfloat16_on_cpu(device: torch.device) -> bool:
+    """Whether matrix products are in bfloat16 now, by autocast, and on a CPU."""
+    return device.type == "cpu" and torch.is_autocast_enabled("cpu")
+
+
+def fusible(x: Tensor, packing: Packing | None) -> bool:
+    """Whether layers over these rows are quicker as one operation (:mod:`transformer.fused`)."""
+    length = packing.length if packing else x.shape[1]
+    return in_bfloat16_on_cpu(x.device) and x.dtype == torch.float32 and length <= LONGEST_WRITTEN_OUT
+
+
+def comfortable(length: int, device: torch.device) -> int:
+    """The length to fill texts up to: where rows of 16 are quick and others are not, a multiple of 16."""
+    return -(-length // ROW) * ROW if in_bfloat16_on_cpu(device) else length
+
+
+def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
+    """What to add to scores: 0 where a key is visible, else minus infinity. *Shape:* that of ``visible``."""
+    return torch.zeros_like(visible, dtype=dtype).masked_fill_(~visible, float("-inf"))
+
+
 class Dropout(nn.Dropout):
     """Drops a share ``p`` of the activations in training and scales up the others (Srivastava et al. 2014).
 
@@ -79,9 +103,13 @@ class Dropout(nn.Dropout):
         """Drop activations. *Shape:* any, the same out."""
         if not self.training or not self.p or x.device.type != "cpu":
             return super().forward(x)
-        drawn = _DRAWN.get()
-        factor = kept(x.numel(), self.p, x.dtype) if drawn is None else drawn.window(x.numel(), self.p, x.dtype)
-        return x * factor.view(x.shape)
+        return x * dropout_factors(x.numel(), self.p, x.dtype).view(x.shape)
+
+
+def dropout_factors(n: int, p: float, dtype: torch.dtype) -> Tensor:
+    """As :func:`kept`, from what is drawn for the pass, if there is such (:func:`one_draw`). *Shape:* ``(n,)``."""
+    drawn = _DRAWN.get()
+    return kept(n, p, dtype) if drawn is None else drawn.window(n, p, dtype)
 
 
 def kept(n: int, p: float, dtype: torch.dtype) -> Tensor:

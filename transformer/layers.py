@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transformer.attention import KeyValueCache, MultiHeadAttention
 from transformer.config import ModelConfig
 from transformer.feedforward import FeedForward
-from transformer.kernels import Dropout
+from transformer.fused import fused
+from transformer.kernels import Dropout, fusible
 from transformer.packing import Packing
 from transformer.positions import Rotation
 
@@ -111,6 +113,9 @@ class TransformerLayer(nn.Module):
         Returns:
             *Shape:* that of ``x``.
         """
+        alone = rotation is None and memory is None and cache is None
+        if alone and self.pre and self.feedforward.bend is F.gelu and fusible(x, packing) and not watched(self):
+            return fused(self, x, visible, packing)
         x = self._around(self.attention_norm, x, lambda y: self.attention(
             y, visible=visible, rotation=rotation, cache=cache and cache.own, packing=packing))
         if self.cross_attention is not None and self.cross_norm is not None and memory is not None:
@@ -122,3 +127,8 @@ class TransformerLayer(nn.Module):
     def _around(self, norm: nn.Module, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
         summed: Tensor = x + self.dropout(branch(norm(x))) if self.pre else norm(x + self.dropout(branch(x)))
         return summed
+
+
+def watched(layer: nn.Module) -> bool:
+    """Whether somebody looks on at a part of the layer, which then must be gone through part by part."""
+    return any(module._forward_hooks or module._forward_pre_hooks for module in layer.modules())

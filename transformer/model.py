@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transformer.attention import MultiHeadAttention
@@ -12,7 +13,7 @@ from transformer.config import ModelConfig
 from transformer.convolution import Convolutions
 from transformer.embedding import WordEmbedding
 from transformer.heads import MaskedWordHead, WordScores
-from transformer.kernels import Dropout
+from transformer.kernels import Dropout, comfortable
 from transformer.layers import Encoded, LayerCache, Memory, TransformerLayer
 from transformer.packing import Packing
 from transformer.positions import RotaryPositions, make_positions
@@ -81,12 +82,16 @@ class Stack(HeadWeights, nn.Module):
             memory: the other text.
             cache: of the words before these; it takes these in.
         """
+        length = ids.shape[1]
+        if cache is None and (room := comfortable(length, ids.device) - length):
+            ids = F.pad(ids, (0, room))
+            segments = None if segments is None else F.pad(segments, (0, room))
         padding_mask = ids != 0                                           # (B, L)
         padding_mask[:, 0] |= ~padding_mask.any(dim=1)                    # a text without words still has one place
         earlier = cache.padding_mask if cache is not None else None
         known = padding_mask if earlier is None else torch.cat([earlier, padding_mask], dim=1)
         n_past = known.shape[1] - ids.shape[1]
-        places = (known.cumsum(dim=1) - 1).clamp(min=0)[:, n_past:]       # (B, L): words are counted, not padding
+        places = word_places(known, n_past + length)[:, n_past:]                  # (B or 1, L)
         if cache is not None:
             cache.padding_mask = known
             cache.layers = cache.layers or [LayerCache() for _ in self.layers]
@@ -106,7 +111,11 @@ class Stack(HeadWeights, nn.Module):
             x = layer(x, visible=visible, rotation=rotation, memory=memory, packing=packing,
                       cache=cache.layers[i] if cache else None)
         x = self.norm(x)
-        return Encoded(packing.unpack(x) if packing else x, embedded, padding_mask, segments)
+        x = packing.unpack(x) if packing else x                           # (B, L, d_model)
+        if length == ids.shape[1]:
+            return Encoded(x, embedded, padding_mask, segments)
+        return Encoded(x[:, :length], embedded[:, :length], padding_mask[:, :length],
+                       None if segments is None else segments[:, :length])
 
     def attentions(self) -> list[MultiHeadAttention]:
         """Each layer's attention to the text itself."""
@@ -280,6 +289,21 @@ class EncoderDecoder(nn.Module):
     def output_table(self) -> WordEmbedding | None:
         """The table that is the output layer, too."""
         return self.decoder.embedding if self.output.output is None else None
+
+
+def word_places(padding_mask: Tensor, length: int) -> Tensor:
+    """Where each word stands in its text: words are counted, padding is not.
+
+    Args:
+        padding_mask: True where there is a word. *Shape:* ``(batch, room)``, bool.
+        length: of the longest text; what is behind it is padding.
+
+    Returns:
+        int64. *Shape:* ``(batch, room)``, or ``(1, room)`` where all padding is on the right.
+    """
+    if bool((padding_mask[:, 1:] <= padding_mask[:, :-1]).all()):
+        return torch.arange(padding_mask.shape[1], device=padding_mask.device).clamp(max=length - 1)[None]
+    return (padding_mask.cumsum(dim=1) - 1).clamp(min=0)
 
 
 def visibility(padding_mask: Tensor, *, n_past: int, causal: bool) -> Tensor:

@@ -41,7 +41,7 @@ class SinusoidalPositions(nn.Module):
 
         Args:
             x: *Shape:* ``(batch, length, d_model)``; any length.
-            places: from 0. *Shape:* ``(batch, length)``, int64.
+            places: from 0. *Shape:* ``(batch or 1, length)``, int64.
 
         Returns:
             *Shape:* ``(batch, length, d_model)``.
@@ -107,9 +107,9 @@ class RotaryPositions(nn.Module):
         self.register_buffer("rate", rate, persistent=False)                              # (d_head / 2,)
 
     def forward(self, places: Tensor) -> Rotation:
-        """The angles of places. *Shape:* ``(batch, length)``, int64."""
-        angle = places[:, None, :, None].double() * self.rate                             # (B, 1, L, d_head / 2)
-        angle = torch.cat([angle, angle], dim=-1)                                         # (B, 1, L, d_head)
+        """The angles of places. *Shape:* ``(batch or 1, length)``, int64."""
+        angle = places[:, None, :, None].double() * self.rate                             # (B or 1, 1, L, d_head / 2)
+        angle = torch.cat([angle, angle], dim=-1)                                         # (B or 1, 1, L, d_head)
         return Rotation(angle.cos().float(), angle.sin().float())
 
 
