@@ -183,7 +183,7 @@ def run_stage_two(
             with clock("pretraining"):
                 pretrain(config, model, stage_one, texts, checkpoint=before, world=world, progress=progress)
             torch.manual_seed(config.seed)  # whether pretraining was taken up again or ran through
-        trained = TrainedRun(config, stage_one, model)
+        trained = TrainedRun(config, stage_one, model, config.training.precision)
         target = stage_one.target.tokenizer if stage_one.target else None
         tokenizers = Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer), target)
         with clock("tokenising"):
@@ -205,14 +205,14 @@ def run_stage_two(
         )
         result = trainer.run()
         with clock("evaluation"):
-            return tuned(trained, splits.dev), result, start
+            return replace(tuned(trained, splits.dev), precision="float32"), result, start
 
 
 def tuned(trained: TrainedRun, dev: Sequence[Any]) -> TrainedRun:
     """The same model, with what its task decides on dev once it is trained."""
     if not dev:
         return trained
-    with trained.precision():
+    with trained.computing():
         config = trained.task.tune(trained.model, trained.prepare(dev), trained.config)
     return replace(trained, config=config)
 
@@ -236,7 +236,7 @@ def _measuring(trained: TrainedRun, examples: Sequence[Any]) -> Callable[[], Eva
     prepared = trained.prepare(examples)
 
     def evaluate() -> Evaluation:
-        with trained.precision():
+        with trained.computing():
             measures = trained.task.develop(trained.model, prepared, trained.config)
         return Evaluation(measures, trained.task.score(measures))
 

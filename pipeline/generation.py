@@ -59,7 +59,7 @@ def generate(
     source = trained.prepare([trained.task.example(line, "") for line in lines]).tokenizers.source
     ids = np.concatenate([np.append(np.int32(END_ID), line) for line in source.encode(lines)])
     start = torch.from_numpy(ids.astype(np.int64)).to(trained.embedding.weight.device).repeat(n, 1)
-    with trained.precision():
+    with trained.computing():
         writer = Writer.continuing(model, start, window=trained.config.data.max_length)
         written = sample(writer, config=config or trained.config.generation, seed=seed, end=None)
     words = source.vocabulary()

@@ -33,11 +33,14 @@ class TrainedRun:
         stage_one: the words that were trained on and the vectors that training started from, and those of words that it
             did not meet.
         model: in evaluation mode.
+        precision: of predictions: ``float32``, ``bfloat16`` (its weights and matrix products, which is quicker where
+            the processor has it) or ``auto`` (the quicker).
     """
 
     config: RunConfig
     stage_one: StageOne
     model: nn.Module
+    precision: str = "float32"
 
     @property
     def tokenizer(self) -> WordTokenizer:
@@ -81,7 +84,7 @@ class TrainedRun:
         """Predict for examples of the task."""
         if not examples:
             return []
-        with self.precision():
+        with self.computing():
             return self.task.predict(self.model, self.prepare(examples), self.config, progress)
 
     def evaluate(self, examples: Sequence[Any], *, progress: Progress = silent) -> Measures:
@@ -92,9 +95,9 @@ class TrainedRun:
         """
         return self.task.measure(examples, self.predict_for(examples, progress=progress), self.config)
 
-    def precision(self) -> AbstractContextManager[object]:
-        """Compute within the block as training did."""
-        return autocast(self.embedding.weight.device, self.config.training.precision)
+    def computing(self) -> AbstractContextManager[object]:
+        """Compute within the block in :attr:`precision`."""
+        return autocast(self.embedding.weight.device, self.precision)
 
     def prepare(self, examples: Sequence[Any]) -> Prepared[Any]:
         """Number the examples' words, and append the vectors of those that training did not meet.
@@ -112,13 +115,14 @@ class TrainedRun:
         return self.tokenizer.with_vocabulary([*self.tokenizer.vocabulary()[N_SPECIAL:], *unseen.words])
 
 
-def load_run(path: str | Path, *, unseen: bool = True) -> TrainedRun:
+def load_run(path: str | Path, *, unseen: bool = True, precision: str = "float32") -> TrainedRun:
     """Load a finished run from its folder.
 
     Args:
         path: the folder.
         unseen: take along the vectors of words that training did not meet; without them a run of large vectors loads
             several times as fast.
+        precision: of predictions, as :attr:`TrainedRun.precision`.
 
     Raises:
         RunFolderError: if there is no finished run.
@@ -140,7 +144,7 @@ def load_run(path: str | Path, *, unseen: bool = True) -> TrainedRun:
     model = registry.find(config.task).model(config, embeddings)
     load_weights(model, read_weights(folder.model), folder.model)
     model.eval()
-    return TrainedRun(config, stage_one, model)
+    return TrainedRun(config, stage_one, model, precision)
 
 
 def save_stage_one(stage_one: StageOne, folder: RunFolder) -> StageOne:

@@ -95,7 +95,7 @@ def _measures(trained: TrainedRun, examples: Sequence[Any], predictions: Sequenc
     measures = task.measure(examples, predictions, trained.config)
     if type(task).develop is Task.develop:
         return measures
-    with trained.precision():
+    with trained.computing():
         return task.develop(trained.model, trained.prepare(examples), trained.config) | measures
 
 

@@ -19,10 +19,13 @@ from pipeline.cli.common import reports_errors, verbosity
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line: the text and what is predicted.")
 @click.option("--context", default="", metavar="TEXT",
               help="The text beside each one: what a question is asked about, the other sentence of a pair.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16", "auto"]), default="float32", show_default=True,
+              help="Of the arithmetic: bfloat16 answers several times as fast where the processor has it, and moves "
+                   "probabilities by a few thousandths; auto takes it there.")
 @verbosity
 @reports_errors
 def predict_command(
-    run: Path, texts: tuple[str, ...], file: Path | None, as_json: bool, context: str, quiet: bool
+    run: Path, texts: tuple[str, ...], file: Path | None, as_json: bool, context: str, precision: str, quiet: bool
 ) -> None:
     """Predict for texts: those given, each line of --file, or each line of standard input.
 
@@ -31,6 +34,7 @@ def predict_command(
     \b
     vecformer predict runs/bbc "Shares rose after the bank cut rates."
     cat headlines.txt | vecformer predict runs/bbc --json
+    vecformer predict runs/bbc --file headlines.txt --precision bfloat16
     vecformer predict runs/questions "Where is the tower?" --context "The tower is in Paris."
     """
     import torch  # noqa: F401  (before all else, for the line below)
@@ -52,7 +56,7 @@ def predict_command(
         chosen = lines_of(decode_text(sys.stdin.buffer.read(), "standard input"))
     if not chosen:
         raise DataError(f"{file or 'standard input'}: no text to predict for")
-    trained = load_run(run)
+    trained = load_run(run, precision=precision)
     examples = [trained.task.example(text, well_formed(context)) for text in chosen]
     with bars(quiet=quiet) as progress:
         predictions = trained.predict_for(examples, progress=progress)
