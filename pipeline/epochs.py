@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import RunConfig
-from pipeline.data.batching import Batch, Feature, shuffled
+from pipeline.data.batching import Batch, Feature, shuffled, within_budget
 from pipeline.tasks.registry import Task
 from transformer.distributed import World
 
@@ -39,9 +39,12 @@ class Epochs:
         return [self._batch(self.world.share(list(rows)), epoch, i) for i, rows in enumerate(order)]
 
     def _orders(self) -> Iterator[list[NDArray[Any]]]:
-        random = np.random.default_rng(self.config.seed)
+        random, training = np.random.default_rng(self.config.seed), self.config.training
         while True:
-            yield shuffled(self.lengths, self.config.training.batch_size * self.world.size, random)
+            if training.batch_tokens:
+                yield within_budget(self.lengths, training.batch_tokens * self.world.size, random)
+            else:
+                yield shuffled(self.lengths, training.batch_size * self.world.size, random)
 
     def _batch(self, rows: list[int], epoch: int, number: int) -> Batch | None:
         if not rows:

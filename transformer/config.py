@@ -108,6 +108,7 @@ class TrainingConfig:
 
     epochs: int = option(20, "passes over the training examples; fewer if early stopping ends them")
     batch_size: int = option(16, "texts in a batch")
+    batch_tokens: int = option(0, "words in a batch, about, instead of a number of texts: 4096 is quick; 0 is batch_size")
     accumulate: int = option(1, "batches whose gradients are added up for one step")
     lr: float = option(1e-3, "highest learning rate")
     table_lr: float = option(0.0, "highest learning rate of the word vectors; 0 treats them like other weights")
@@ -127,6 +128,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"training.epochs must be 1 or more, not {self.epochs}")
         require(self.batch_size >= 1, f"training.batch_size must be 1 or more, not {self.batch_size}")
+        require(self.batch_tokens >= 0,
+                f"training.batch_tokens must be 0 (batches of batch_size) or more, not {self.batch_tokens}")
         require(self.accumulate >= 1, f"training.accumulate must be 1 or more, not {self.accumulate}")
         require(self.lr > 0, f"training.lr must be above 0, not {self.lr}")
         require(self.table_lr >= 0, f"training.table_lr must be 0 (no rate of their own) or more, not {self.table_lr}")

@@ -105,5 +105,27 @@ def shuffled(lengths: Sequence[int], batch_size: int, random: np.random.Generato
     return [batches[i] for i in random.permutation(len(batches))]
 
 
+def within_budget(lengths: Sequence[int], tokens: int, random: np.random.Generator) -> list[NDArray[Any]]:
+    """Indices in random batches of similar lengths and about this many tokens; equally many batches at every call.
+
+    Args:
+        lengths: tokens of each text.
+        tokens: in a batch, on average at most; a batch holds one text at least.
+        random: decides what comes together, and in which order.
+    """
+    if not len(lengths):
+        return []
+    size = np.maximum(lengths, 1)
+    n_batches = min(len(size), -(-int(size.sum()) // tokens))
+    pools = _cut(random.permutation(len(size)), POOL * -(-len(size) // n_batches))
+    lines = [pool[np.argsort(size[pool], kind="stable")][:: 1 if i % 2 else -1] for i, pool in enumerate(pools)]
+    line = np.concatenate(lines)  # pools meet where lengths are alike
+    ends = np.searchsorted(size[line].cumsum(), size.sum() * np.arange(1, n_batches) / n_batches)
+    for i in range(len(ends)):  # at least one text before each end, and one for each batch behind it
+        ends[i] = min(max(ends[i], ends[i - 1] + 1 if i else 1), len(line) - n_batches + i + 1)
+    batches = np.split(line, ends)
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
 def _cut(indices: NDArray[Any], size: int) -> list[NDArray[Any]]:
     return [indices[start : start + size] for start in range(0, len(indices), size)]

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.batching import POOL, Batch, by_length, pad, shuffled
+from pipeline.data.batching import POOL, Batch, by_length, pad, shuffled, within_budget
 
 LENGTHS = st.lists(st.integers(0, 30), max_size=400)
 SIZES = st.integers(1, 7)
@@ -23,6 +23,27 @@ def test_every_epoch_has_every_text_once_in_equally_many_batches(lengths, size, 
         assert sorted(flat(batches)) == list(range(len(lengths)))
         assert len(batches) == -(-len(lengths) // size)
         assert all(len(batch) <= size for batch in batches)
+
+
+@given(LENGTHS, st.integers(1, 200), st.integers(0, 5))
+def test_batches_of_so_many_tokens_hold_every_text_once_and_are_equally_many(lengths, tokens, seed):
+    random = np.random.default_rng(seed)
+    first, second = (within_budget(lengths, tokens, random) for _ in range(2))
+    for batches in (first, second):
+        assert sorted(flat(batches)) == list(range(len(lengths)))
+        assert all(len(batch) for batch in batches)
+    total = sum(max(1, length) for length in lengths)
+    assert len(first) == len(second) == min(len(lengths), -(-total // tokens))
+
+
+def test_batches_of_so_many_tokens_are_about_that_large_and_of_like_lengths():
+    lengths = np.random.default_rng(0).integers(5, 100, 5000)
+    batches = within_budget(lengths, 2000, np.random.default_rng(1))
+    sizes = np.array([lengths[batch].sum() for batch in batches])
+    assert np.abs(sizes - 2000).max() <= 200
+    waste = sum(lengths[batch].max() * len(batch) for batch in batches) / lengths.sum()
+    assert waste < 1.1
+    assert [len(batch) for batch in batches] != sorted(len(batch) for batch in batches)
 
 
 @given(LENGTHS, SIZES)
