@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from embeddings.progress import Progress, silent
 from pipeline.data.batching import Batch, Feature, by_length
 
-PREDICT_BATCH = 64
+PREDICT_PLACES = 4096  # of a batch, padding included: what fits a processor's caches, and fills a GPU well enough
 
 Collate = Callable[[Sequence[Feature]], Batch]
 
 
 def outputs(
     model: nn.Module, features: Sequence[Feature], collate: Collate, forward: Callable[[Batch], Tensor], *,
-    progress: Progress = silent, batch_size: int = PREDICT_BATCH,
+    progress: Progress = silent,
 ) -> list[Tensor]:
     """What the model says of each feature.
 
@@ -28,7 +28,6 @@ def outputs(
         collate: features to a batch.
         forward: a batch, on the model's device, to an output whose first dimension is the batch's.
         progress: told the share of the features that is done.
-        batch_size: features in a batch.
 
     Returns:
         float32 on the CPU, an entry a feature; a batch's padding is still in it.
@@ -36,7 +35,7 @@ def outputs(
     model.eval()
     device = next(model.parameters()).device
     made: list[Tensor] = []
-    batches = by_length([len(feature) for feature in features], batch_size)
+    batches = by_length([len(feature) for feature in features], PREDICT_PLACES)
     with torch.inference_mode():
         for number, rows in enumerate(batches, start=1):
             made.extend(forward(collate([features[i] for i in rows]).to(device)).float().cpu().unbind())
@@ -52,7 +51,7 @@ def mean_loss(
     device = next(model.parameters()).device
     total, n_targets = 0.0, 0
     with torch.inference_mode():
-        for rows in by_length([len(feature) for feature in features], PREDICT_BATCH):
+        for rows in by_length([len(feature) for feature in features], PREDICT_PLACES):
             batch = collate([features[i] for i in rows]).to(device)
             total += float(loss(model, batch)) * batch.n_targets
             n_targets += batch.n_targets

@@ -122,11 +122,10 @@ def measure_texts(stage_one: StageOne, texts: Sequence[Text], policy: UnknownPol
 
 
 def unseen_words(
-    tokenizer: WordTokenizer, table: EmbeddingTable, texts: Iterable[Text], policy: UnknownPolicy
+    tokenizer: WordTokenizer, table: EmbeddingTable, words: Iterable[str], policy: UnknownPolicy
 ) -> EmbeddingTable:
-    """The words of the texts that were not trained on but that the policy finds a vector for."""
+    """Those of the words that were not trained on but that the policy finds a vector for."""
     trained = set(tokenizer.vocabulary())
-    words = [word for word in dict.fromkeys(tokenizer.count(texts)) if word not in trained]
-    found = table.lookup(words, policy)
+    found = table.lookup([word for word in dict.fromkeys(words) if word not in trained], policy)
     return found.where(why != MISSING for why in found.provenance)
 

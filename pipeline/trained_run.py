@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,14 @@ class TrainedRun:
         return Prepared(examples, self.task.encode(examples, tokenizers, self.config), tokenizers)
 
     def _extended_for(self, texts: Sequence[Text]) -> WordTokenizer:
-        unseen = unseen_words(self.tokenizer, self.table, texts, parse_policy(self.config.unknown))
+        whole = (text if isinstance(text, str) else tuple(text) for text in texts)
+        cut = {text: self.tokenizer.words(text) for text in dict.fromkeys(whole)}
+        unseen = unseen_words(self.tokenizer, self.table, chain.from_iterable(cut.values()),
+                              parse_policy(self.config.unknown))
         self.embedding.extend(unseen)
-        return self.tokenizer.with_vocabulary([*self.tokenizer.vocabulary()[N_SPECIAL:], *unseen.words])
+        extended = self.tokenizer.with_vocabulary([*self.tokenizer.vocabulary()[N_SPECIAL:], *unseen.words])
+        extended.remember(cut)  # so that no text is cut twice
+        return extended
 
 
 def load_run(path: str | Path, *, unseen: bool = True, precision: str = "float32") -> TrainedRun:

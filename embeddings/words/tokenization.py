@@ -70,6 +70,7 @@ class WordTokenizer:
 
     def _set_up(self, tokenizer: Tokenizer, rule: WordRule, counts: dict[str, int] | None) -> None:
         self._tokenizer, self._rule, self.counts = tokenizer, rule, counts
+        self._remembered: Mapping[str | tuple[str, ...], Sequence[str]] = {}
         self._normalizer, self._pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
         self._cut_han = han_cutter() if rule.han == "words" else None
         # A file from before this rule brings one of its own, which PLAIN need not agree with.
@@ -154,14 +155,23 @@ class WordTokenizer:
         Returns:
             For each text its ids, int32. *Shape:* ``(n_words,)``.
         """
-        if self._cut_han is not None or (texts and not isinstance(texts[0], str)):
+        if self._remembered or self._cut_han is not None or (texts and not isinstance(texts[0], str)):
             number = self._tokenizer.get_vocab()
-            ids = ([number.get(word, UNK_ID) for word in self.words(text)] for text in texts)
+            ids = ([number.get(word, UNK_ID) for word in self._words_once(text)[:max_length]] for text in texts)
         else:
             running = [_sound(text) for text in texts if isinstance(text, str)]
             encodings = self._tokenizer.encode_batch_fast(running, add_special_tokens=False)
             ids = (encoding.ids for encoding in encodings)
         return [np.array(numbers[:max_length], dtype=np.int32) for numbers in ids]
+
+    def remember(self, cut: Mapping[str | tuple[str, ...], Sequence[str]]) -> None:
+        """Take over how texts were cut (:meth:`words`), for :meth:`encode` to find."""
+        self._remembered = cut
+
+    def _words_once(self, text: Text) -> Sequence[str]:
+        key = text if isinstance(text, str) else tuple(text)
+        found = self._remembered.get(key)
+        return self.words(text) if found is None else found
 
     def vocabulary(self) -> tuple[str, ...]:
         """Every word in the order of its id, the special words first."""

@@ -91,9 +91,19 @@ def pad(texts: Sequence[NDArray[np.int32]]) -> Tensor:
     return padded if padded.shape[1] else torch.zeros(len(texts), 1, dtype=torch.long)
 
 
-def by_length(lengths: Sequence[int], batch_size: int) -> list[NDArray[Any]]:
-    """Indices in batches, the shortest first; for measuring and predicting."""
-    return _cut(np.argsort(lengths, kind="stable"), batch_size)
+def by_length(lengths: Sequence[int], places: int) -> list[NDArray[Any]]:
+    """Indices in batches, the shortest first; for measuring and predicting.
+
+    Args:
+        lengths: of each text.
+        places: of a batch, padding included, at most; a text that is longer is a batch of its own.
+    """
+    order = np.argsort(lengths, kind="stable")
+    starts: list[int] = []
+    for i, longest in enumerate(np.asarray(lengths)[order].tolist()):
+        if not starts or (i + 1 - starts[-1]) * longest > places:
+            starts.append(i)
+    return [np.asarray(batch) for batch in np.split(order, starts[1:])] if starts else []
 
 
 def shuffled(lengths: Sequence[int], batch_size: int, random: np.random.Generator) -> list[NDArray[Any]]:

@@ -32,7 +32,6 @@ to meet a word for the first time is learned from those that were met but once."
 
 AT_A_LINE = 0.5  # share of the training windows that begin where a line does, as what is written from a prompt will
 
-N_SCORED = 4096  # places whose scores over all words are in memory at once
 
 
 class Stream(NamedTuple):
@@ -153,8 +152,7 @@ class NextWords(Task[Example]):
                                    reduction="none")
             return -lost.view_as(batch.targets)                                               # (B, L)
 
-        logs = outputs(model, prepared.features, collate, forward, progress=progress,
-                       batch_size=max(1, N_SCORED // config.data.max_length))
+        logs = outputs(model, prepared.features, collate, forward, progress=progress)
         totals, counts = np.zeros(len(prepared.examples)), np.zeros(len(prepared.examples), dtype=np.int64)
         for feature, row in zip(prepared.features, logs, strict=True):
             said = feature.target != IGNORED

@@ -20,7 +20,7 @@ from pipeline.data.examples import Splits, TranslationExample
 from pipeline.data.parallel import find_languages, read_parallel, read_parallel_file
 from pipeline.measures.detokenization import detokenize
 from pipeline.measures.translation import sentence_chrf, translation_measures
-from pipeline.prediction import PREDICT_BATCH, mean_loss
+from pipeline.prediction import mean_loss
 from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
 from transformer.embedding import WordEmbedding
@@ -29,6 +29,8 @@ from transformer.model import Decoder, Encoder, EncoderDecoder
 
 SMOOTHING = 0.1
 N_BASELINE = 50_000  # training examples that the baselines learn from: as many as they take in in seconds
+
+N_READ = 1024  # places of the texts that are translated side by side; each is followed along several beams
 
 
 @task("translation")
@@ -119,7 +121,7 @@ class Translation(Task[TranslationExample]):
         max_words = min(options.max_words, config.data.max_length)
         predictions: list[Prediction] = [{"translation": "", "log_probability": 0.0} for _ in features]
         some = [i for i, feature in enumerate(features) if len(feature) > 1]  # there is more than the end
-        batches = by_length([len(features[i]) for i in some], PREDICT_BATCH)
+        batches = by_length([len(features[i]) for i in some], N_READ)
         for number, batch in enumerate(batches, start=1):
             rows = [some[i] for i in batch]
             writer = Writer.translating(model, collate([features[i] for i in rows]).ids.to(device))

@@ -1,5 +1,7 @@
 """Batches: every text once an epoch, like lengths together, padding only where a text ends."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -19,7 +21,7 @@ def flat(batches):
 @given(LENGTHS, SIZES, st.integers(0, 5))
 def test_every_epoch_has_every_text_once_in_equally_many_batches(lengths, size, seed):
     random = np.random.default_rng(seed)
-    for batches in (shuffled(lengths, size, random), shuffled(lengths, size, random), by_length(lengths, size)):
+    for batches in (shuffled(lengths, size, random), shuffled(lengths, size, random)):
         assert sorted(flat(batches)) == list(range(len(lengths)))
         assert len(batches) == -(-len(lengths) // size)
         assert all(len(batch) <= size for batch in batches)
@@ -46,10 +48,14 @@ def test_batches_of_so_many_tokens_are_about_that_large_and_of_like_lengths():
     assert [len(batch) for batch in batches] != sorted(len(batch) for batch in batches)
 
 
-@given(LENGTHS, SIZES)
-def test_for_measuring_the_shortest_come_first(lengths, size):
-    order = flat(by_length(lengths, size))
-    assert order == sorted(range(len(lengths)), key=lengths.__getitem__)
+@given(LENGTHS, st.integers(1, 100))
+def test_for_measuring_the_shortest_come_first_in_batches_of_so_many_places(lengths, places):
+    batches = by_length(lengths, places)
+    assert flat(batches) == sorted(range(len(lengths)), key=lengths.__getitem__)
+    full = [len(batch) * lengths[batch[-1]] for batch in batches]
+    assert all(size <= places or len(batch) == 1 for size, batch in zip(full, batches, strict=True))
+    for batch, following in pairwise(batches):
+        assert (len(batch) + 1) * lengths[following[0]] > places  # no batch could have taken one more
 
 
 def test_the_seed_decides_and_every_epoch_has_its_own_order():
