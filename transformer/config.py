@@ -108,7 +108,7 @@ class TrainingConfig:
 
     epochs: int = option(20, "passes over the training examples; fewer if early stopping ends them")
     batch_size: int = option(16, "texts in a batch")
-    batch_tokens: int = option(0, "words in a batch, about, instead of a number of texts: 4096 is quick; 0 is batch_size")
+    batch_tokens: int = option(0, "words in a batch, about, instead of a number of texts, as 4096; 0: batch_size")
     accumulate: int = option(1, "batches whose gradients are added up for one step")
     lr: float = option(1e-3, "highest learning rate")
     table_lr: float = option(0.0, "highest learning rate of the word vectors; 0 treats them like other weights")

@@ -91,7 +91,7 @@ class WordEmbedding(nn.Module):
             vectors = F.embedding(ids.clamp(max=n_trained - 1), self.weight)                # (B, L, dim)
             unseen = ids >= n_trained                                                       # (B, L)
             vectors[unseen] = self.extension[ids[unseen] - n_trained]
-        projected: Tensor = self.projection(vectors)                                        # (B, L, d_model)
+        projected: Tensor = self.projection(vectors).to(self.weight)                        # (B, L, d_model)
         return projected
 
     def scores(self, hidden: Tensor) -> Tensor:

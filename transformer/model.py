@@ -17,6 +17,7 @@ from transformer.kernels import Dropout, comfortable
 from transformer.layers import Encoded, LayerCache, Memory, TransformerLayer
 from transformer.packing import Packing
 from transformer.positions import RotaryPositions, make_positions
+from transformer.precision import in_float32
 from transformer.weights import Attentions, HeadWeights
 
 SEGMENT_SPREAD = 0.5  # near that of word vectors, so that kinds are heard from the first step; BERT's 0.02 is not
@@ -172,7 +173,9 @@ class TransformerModel(HeadWeights, nn.Module):
 
     def forward(self, ids: Tensor, segments: Tensor | None = None) -> Tensor:
         """Score texts. *Shape:* ``(batch, length)`` int64 to the head's, such as ``(batch, n_classes)``."""
-        logits: Tensor = self.head(self.encoder(ids, segments))
+        encoded = self.encoder(ids, segments)
+        with in_float32(ids.device):  # a score of eight bits is too coarse for its gradient
+            logits: Tensor = self.head(encoded)
         return logits
 
     def attentions(self) -> list[MultiHeadAttention]:

@@ -21,6 +21,11 @@ def autocast(device: torch.device, name: str) -> AbstractContextManager[object]:
     return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)  # a kept cache goes stale at a step
 
 
+def in_float32(device: torch.device) -> AbstractContextManager[object]:
+    """Compute in float32 within the block, whatever goes on around it."""
+    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()
+
+
 def choose_precision(device: torch.device, name: str) -> str:
     """What ``auto`` means on a device; another name means itself."""
     if name != "auto":
