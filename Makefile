@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= runs/bbc
+PEERS  := $(VENV)-peers
 DATASETS ?= $(VECFORMER_DATASETS)
 
-.PHONY: run test test-slow fuzz tasks findings null bench lint clean
+.PHONY: run test test-slow fuzz tasks findings null bench bench-accuracy lint clean
 
 run: $(VENV)/.demo            ## the main job on BBC News, with a table and a report at the end
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
@@ -47,17 +48,19 @@ null: $(VENV)/.dev            ## how often the verdict claims what is not there,
 	$(BIN)/vecformer benchmark --data $(DATASETS)/trec6 --source random --seeds 300 --limit-train 50 --out runs/null
 	$(BIN)/python benchmarks/null_and_power.py --runs runs/null
 
-bench: $(VENV)/.dev           ## stage one beside gensim, in one run; DATASETS names the folder of real data
-	$(BIN)/python benchmarks/read_vectors.py 3
-	$(BIN)/python benchmarks/train_vectors.py $(DATASETS)/corpus_en/wikipedia_en_0*.txt.gz --runs 3
-	$(BIN)/python benchmarks/intrinsic.py $(DATASETS)
+bench: $(VENV)/.dev $(PEERS)/.made  ## everything beside its peers, an hour, into benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run.py --datasets $(DATASETS) --peer-python $(PEERS)/bin/python
+
+bench-accuracy: $(VENV)/.dev  ## whether speed costs accuracy: the fast path against float32, ten seeds on two data sets
+	$(BIN)/vecformer benchmark benchmarks/grids/precision.toml --data bbc --limit-train 250 --out runs/precision-bbc
+	$(BIN)/vecformer benchmark benchmarks/grids/precision.toml --data $(DATASETS)/trec6 --out runs/precision-trec6
 
 lint: $(VENV)/.dev            ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 clean:                        ## remove the environment and what tools left behind
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -69,3 +72,8 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
 	touch $@ $(VENV)/.demo
+
+$(PEERS)/.made: benchmarks/peers/requirements.txt constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/peers/requirements.txt
+	touch $@

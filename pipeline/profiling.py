@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transformer.peak import matrix_product_peak, training_operations
 from transformer.precision import choose_precision
 
 PARTS = ("starting", "reading", "tokenising", "vectors", "pretraining", "batches", "forward", "backward", "optimizer",
@@ -145,6 +144,8 @@ def take_profile(clock: Clock, precision: str) -> Profile:
         clock: of a run that has ended.
         precision: ``training.precision`` of its configuration.
     """
+    from transformer.peak import matrix_product_peak, training_operations  # and torch's counter, which few runs need
+
     clock.tick()
     seconds = {part: spent for part, spent in clock.seconds.items() if spent or part == REST}
     if not clock.tokens:  # a run that was stopped when its training was over

@@ -94,7 +94,7 @@ def controlled_starts(plan: Mapping[str, Any]) -> list[Controlled]:
     baseline = next(start for start in starts if start["name"] == plan["baseline"])
 
     def named(like: Mapping[str, Any], **differing: Any) -> str | None:
-        wanted = {key: like[key] for key in ("transforms", "frozen")} | differing
+        wanted = {key: like[key] for key in ("transforms", "frozen", "settings")} | differing
         return next((start["name"] for start in starts if all(start[key] == wanted[key] for key in wanted)), None)
 
     made = []

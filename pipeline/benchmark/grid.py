@@ -17,11 +17,12 @@ from embeddings.specification import cut
 from embeddings.specification import unwrapped as without_parentheses
 from embeddings.suggest import did_you_mean
 from embeddings.transforms.registry import parse_transform
-from pipeline.config import RunConfig, keys, read_toml, with_values
+from pipeline.config import RunConfig, keys, parse_assignment, read_toml, with_values
 from pipeline.errors import ConfigError
 from transformer.config import option, require
 
 CHAIN = re.compile(r"\+(?=\s*[A-Za-z(])")  # between two transforms; a number may hold a + of its own
+SETTING = re.compile(r"\w+\.\w+\s*=")  # a key of the configuration; no transform has a point in its name
 BAR = " | "  # between a source and what is done to its vectors
 CONTROLS = ("matched", "covariance", "shuffled")
 DEFAULT_DATA: Mapping[str, Any] = {"data": {"path": "bbc", "max_length": 256}}
@@ -40,6 +41,7 @@ class Start:
         frozen: the vectors are left as they are.
         control: ``matched``, ``covariance`` or ``shuffled``, if it is a control.
         control_of: the source it is a control for.
+        settings: further keys of the configuration, as ``training.precision=float32``.
     """
 
     source: str
@@ -47,18 +49,26 @@ class Start:
     frozen: bool = False
     control: str | None = None
     control_of: str | None = None
+    settings: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """Such as ``glove | standardize | frozen``."""
-        return BAR.join((self.source, *self.transforms, *(["frozen"] if self.frozen else [])))
+        """Such as ``glove | standardize | frozen | training.lr=0.01``."""
+        return BAR.join((self.source, *self.transforms, *(["frozen"] if self.frozen else []), *self.settings))
+
+    @property
+    def assignments(self) -> dict[str, Any]:
+        """The keys of the settings and their values."""
+        return dict(map(parse_assignment, self.settings))
 
     @classmethod
     def parse(cls, name: str) -> Start:
         """Read a :attr:`name`."""
-        source, *further = (part.strip() for part in name.split(BAR))
+        source, *parts = (part.strip() for part in name.split(BAR))
+        settings = tuple(part for part in parts if SETTING.match(part))
+        further = [part for part in parts if part not in settings]
         frozen = further[-1:] == ["frozen"]
-        return cls(source, tuple(further[:-1] if frozen else further), frozen)
+        return cls(source, tuple(further[:-1] if frozen else further), frozen, settings=settings)
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,8 @@ class Grid:
 
     sources: tuple[str, ...] = option(
         ("random", "word2vec", "fasttext", "glove"),
-        "word vectors to start from; \"glove | standardize | frozen\" is one with transforms of its own, kept as it is")
+        "word vectors to start from; \"glove | standardize | frozen\" is one with transforms of its own, kept as it "
+        "is; \"glove | training.precision=float32\" one with a key of the configuration of its own")
     baseline: str = option("random", "the one of them that the others are compared with")
     transforms: tuple[str, ...] = option(("none",), "each is done to each source: none, standardize, or several joined "
                                                     "by +, as center+unit")
@@ -117,12 +128,16 @@ class Grid:
             sources.parse(start.source)
             for one in start.transforms:
                 parse_transform(one)
-        for section in (self.tune, self.vary):
-            for key, values in section.items():
+        own = [start.assignments for start in self.starts]
+        for section in (self.tune, self.vary, *own):
+            for key in section:
                 require(key in dict(keys()), f"there is no key {key!r}.{did_you_mean(key, dict(keys()))}")
                 require(key not in OF_THE_GRID, f"{key} is chosen by {OF_THE_GRID.get(key)} of the grid")
-                require(bool(values), f"{key} has no value to try")
+        for key, values in (*self.tune.items(), *self.vary.items()):
+            require(bool(values), f"{key} has no value to try")
         require(not set(self.tune) & set(self.vary), "the same key is in both tune and vary")
+        for key in {key for section in own for key in section}:
+            require(key not in {*self.tune, *self.vary}, f"{key} is in tune or vary, and a source has it of its own")
         RunConfig.from_mapping(self.run, where="the grid's [run]")
 
     @classmethod

@@ -145,7 +145,7 @@ def _configured(
     chosen = {
         "data.unseen_words": 0, "source": start.source, "transforms": list(start.transforms),
         "embedding.freeze": start.frozen, "data.limit_train": condition.limit_train, "seed": seed,
-        **dict(condition.vary), **trial,
+        **start.assignments, **dict(condition.vary), **trial,
     }
     return RunConfig.from_mapping(with_values(grid.run, chosen.items()), where="the grid")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-COMMON = ["--source", "glove", "--epochs", "4", "--set", "model.dropout=0", "--set", "training.precision=float32", "--quiet"]
+COMMON = ["--source", "glove", "--epochs", "4", "--quiet", "--set", "model.dropout=0", "--set",
+          "training.precision=float32"]
 
 
 def test_the_losses_are_those_of_one_process_with_the_doubled_batch(tmp_path, support):

@@ -45,6 +45,26 @@ def test_a_source_may_bring_transforms_of_its_own():
     assert made.starts[2].name == "glove | standardize,to=xavier | frozen"
 
 
+def test_a_source_may_bring_keys_of_its_own():
+    reference = "random | center | frozen | training.precision=float32"
+    made = grid(sources=["random"], baseline=reference)
+    assert [start.name for start in made.starts] == [reference, "random"]
+    assert (made.starts[0].transforms, made.starts[0].frozen) == (("center",), True)
+    theirs, ours = (run.config.training.precision for run in make_plan(made, command="").runs[:2])
+    assert (theirs, ours) == ("float32", "auto")
+
+
+@pytest.mark.parametrize(("source", "values", "message"), [
+    ("random | training.precison=float32", {}, "Did you mean 'training.precision'"),
+    ("random | embedding.freeze=true", {}, "chosen by freeze of the grid"),
+    ("random | training.lr=0.1", {"tune": {"training.lr": [0.1, 0.2]}}, "training.lr is in tune or vary"),
+    ("random | training.lr=0.1", {"vary": {"training.lr": [0.1, 0.2]}}, "training.lr is in tune or vary"),
+])
+def test_keys_of_a_source_must_be_free_ones(source, values, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        grid(sources=[source], **values)
+
+
 def test_controls_match_each_source_frozen_and_trained():
     made = grid(sources=["glove+word2vec,dim=50"], controls=True)
     controls = [start for start in made.starts if start.control]

@@ -25,7 +25,7 @@ INJECTION = "<script>alert('x')</script>& $x_1$"
 
 def start(name, source=None, frozen=False, control=None, control_of=None):
     return {"name": name, "source": source or name, "transforms": [], "frozen": frozen, "control": control,
-            "control_of": control_of}
+            "control_of": control_of, "settings": []}
 
 
 def made(starts=None, sizes=(20, 50), n=10, measure="accuracy", share=True, smaller=False, controls=False, tuned=None,

@@ -27,7 +27,7 @@ def start(name, **differing):
     source, *further = name.split(" | ")
     frozen = further[-1:] == ["frozen"]
     return {"name": name, "source": source, "transforms": further[:-1] if frozen else further, "frozen": frozen,
-            "control": None, "control_of": None, **differing}
+            "control": None, "control_of": None, "settings": [], **differing}
 
 
 def control(kind, of, frozen=False):

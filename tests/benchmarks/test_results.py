@@ -1,0 +1,84 @@
+"""results.json and RESULTS.md: what they hold, and that a part measured anew leaves the others alone."""
+
+import json
+import re
+
+import pytest
+import results
+import run
+
+SETTING = run.Setting(datasets=None, peer_python="", runs=1, threads=1)
+FOUND = {
+    "what": "Ours beside theirs.", "date": "2026-11-25", "commit": "abc1234", "machine": "Abacus 9", "command": "count",
+    "figures": [
+        {"figure": "ours", "median": 1234.5, "least": 1200.0, "most": 1300.0},
+        {"figure": "times", "ratio": 4.2, "least": 3.9, "most": 4.4, "at_least": 4},
+        {"figure": "peak, MB", "n_words": 20_000, "median": 612.0, "least": 611.0, "most": 613.0},
+        {"figure": "beyond", "difference": 0.61, "at_most": 0.5},
+    ],
+    "printed": "",
+}
+GROWN = {"figure": "documents", "measure": "time", "unit": "s", "sizes": [100, 200], "values": [0.5, 1.0],
+         "exponent": 1.0, "expected": "1", "why": "Each once."}
+
+
+def test_a_section_tells_when_where_what_and_whether_it_holds():
+    page = results.page({"training": FOUND})
+    assert "## training\n\nOurs beside theirs.\n\n2026-11-25, commit abc1234, `count`; Abacus 9.\n" in page
+    rows = re.findall(r"^\| (?!---)(.+) \|$", page, re.MULTILINE)
+    assert rows == [
+        " | median or ratio | least | most | held to | holds",
+        "ours | 1,234 | 1,200 | 1,300 |  | ",
+        "times, ratio | 4.2 | 3.9 | 4.4 | at least 4 | yes",
+        "peak, MB, n_words 20,000 | 612 | 611 | 613 |  | ",
+        "beyond, difference | 0.61 |  |  | at most 0.5 | **no**",
+    ]
+
+
+def test_what_grows_has_a_table_of_its_own():
+    page = results.page({"growth": {**FOUND, "figures": [GROWN]}})
+    assert "| documents | 100 to 200 | time, s | 0.5 · 1 | 1.00 | 1 | Each once. |" in page
+    assert "held to" not in page
+
+
+def test_what_a_script_printed_stands_as_it_came():
+    assert "```\nrow  1\n```" in results.page({"intrinsic": {**FOUND, "figures": [], "printed": "row  1\n"}})
+
+
+def test_a_part_measured_anew_leaves_the_others(tmp_path, monkeypatch, capsys):
+    results.save({"growth": FOUND, "training": FOUND}, ["training", "growth"], tmp_path)
+    again = [{"figure": "one text predicted, beyond the import, s", "difference": 0.25}]
+    monkeypatch.setitem(run.COMPARISONS, "cold_start", run.Comparison("Start.", lambda _: again))
+    monkeypatch.setitem(run.COMPARISONS, "intrinsic", run.Comparison("Scores.", lambda _: "printed"))
+    run.run(SETTING, ["cold_start", "intrinsic"], tmp_path, command="again")
+    kept = json.loads((tmp_path / "results.json").read_text())
+    assert list(kept) == ["training", "cold_start", "growth", "intrinsic"]
+    assert kept["training"] == kept["growth"] == FOUND
+    assert kept["cold_start"]["figures"] == [{**again[0], "at_most": 0.5}]
+    assert (kept["cold_start"]["command"], kept["intrinsic"]["printed"]) == ("again", "printed")
+    assert (tmp_path / "RESULTS.md").read_text() == results.page(kept)
+    assert "| at most 0.5 | yes |" in capsys.readouterr().out
+
+
+def test_what_was_measured_is_kept_when_a_later_part_fails(tmp_path, monkeypatch):
+    def fails(_):
+        raise RuntimeError("no peer")
+
+    monkeypatch.setitem(run.COMPARISONS, "training", run.Comparison("Speed.", lambda _: [GROWN]))
+    monkeypatch.setitem(run.COMPARISONS, "peak", run.Comparison("Peak.", fails))
+    with pytest.raises(RuntimeError, match="no peer"):
+        run.run(SETTING, ["training", "peak"], tmp_path)
+    assert list(results.load(tmp_path)) == ["training"]
+
+
+def test_medians_are_not_held_to_what_ratios_are():
+    line = {"at_most": 1.2}
+    assert run.held({"figure": "peak memory, MB", "ratio": 1.1}) == {"figure": "peak memory, MB", "ratio": 1.1, **line}
+    assert "at_most" not in run.held({"figure": "peak memory, MB", "n_words": 20_000, "median": 612.0})
+
+
+def test_parts_are_asked_for_by_name():
+    assert run.names("peak,growth") == ["peak", "growth"]
+    with pytest.raises(Exception, match="no comparison 'grwth'; there are training, prediction"):
+        run.names("grwth")
+    assert set(run.LINES) <= {"one text predicted, beyond the import, s", "peak memory, MB", "a step, ms"}
