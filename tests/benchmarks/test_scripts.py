@@ -1,6 +1,5 @@
 """The scripts on tiny sizes, ours in processes of their own, the peers left out."""
 
-import json
 import os
 import subprocess
 import sys
@@ -152,7 +151,3 @@ def datasets_of_two(tmp_path):
     (tmp_path / "news").mkdir()
     (tmp_path / "news" / "train.tsv").write_text("text\tlabel\na b\tx\nc d\ty\n")
     return tmp_path
-
-
-def test_results_are_plain_json(texts):
-    assert json.loads(json.dumps(measuring.spread("a", [1.0])))["values"] == [1.0]
