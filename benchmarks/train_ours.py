@@ -75,6 +75,7 @@ def train(
     with measured() as cost:
         trainer, n_words = prepared(file, settings, more_words)
         if any_order:
+            assert isinstance(trainer.batches, Epochs)
             trainer = replace(trainer, batches=_in_any_order(trainer.batches))
         start = time.perf_counter()
         result = trainer.run()

@@ -151,6 +151,17 @@ def test_predict_from_arguments_file_and_standard_input(glove_run, tmp_path):
     assert [line.split("\t")[2] for line in plain] == texts
 
 
+def test_predictions_in_bfloat16_are_near_those_in_float32(glove_run):
+    texts = ["My parcel is lost.", "I was charged twice.", "It broke after a week."]
+    exact, quick = ([json.loads(line)["probabilities"] for line in CliRunner().invoke(
+        cli, ["predict", str(glove_run.path), "--json", "--precision", precision, *texts]).output.splitlines()]
+        for precision in ("float32", "bfloat16"))
+    assert exact != quick
+    for one, other in zip(exact, quick, strict=True):
+        assert one == pytest.approx(other, abs=0.02)
+    assert load_run(glove_run.path).predict(texts)[0]["probabilities"] == exact[0]
+
+
 def test_a_text_without_words_is_predicted_all_the_same(glove_run):
     assert len(load_run(glove_run.path).predict(["", "  ", "hello"])) == 3
     assert load_run(glove_run.path).predict([]) == []
