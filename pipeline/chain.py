@@ -205,7 +205,7 @@ def run_stage_two(
         )
         result = trainer.run()
         with clock("evaluation"):
-            return replace(tuned(trained, splits.dev), precision="float32"), result, start
+            return tuned(replace(trained, precision="float32"), splits.dev), result, start
 
 
 def tuned(trained: TrainedRun, dev: Sequence[Any]) -> TrainedRun:

@@ -226,7 +226,8 @@ def test_the_chain_learns_the_stories(finished):
     lines = [json.loads(line) for line in (finished.path / "predictions.jsonl").read_text().splitlines()]
     assert test["loss"] == pytest.approx(-sum(line["log_probability"] for line in lines) / test["n"])
     history = [json.loads(line) for line in (finished.path / "history.jsonl").read_text().splitlines()]
-    assert finished.metrics["dev"]["perplexity"] == pytest.approx(min(line["dev_perplexity"] for line in history))
+    best = min(line["dev_perplexity"] for line in history)  # in the precision of training, and so not quite the same
+    assert finished.metrics["dev"]["perplexity"] == pytest.approx(best, rel=2e-3)
     assert "perplexity on the test set (smaller is better)" in (finished.path / "report.html").read_text()
 
 
