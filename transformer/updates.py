@@ -73,7 +73,7 @@ class Updates:
                  if name not in self._rows and weight.grad is not None]
         gradients = [*dense, *(grad for rows in self._rows.values() if (grad := rows.gradient()) is not None)]
         if not gradients:
-            return torch.zeros(())
+            return torch.zeros((), device=next(iter(self._weights.values())).device)
         norm = get_total_norm(gradients, foreach=True)
         torch._foreach_mul_(gradients, (self._clip / (norm + 1e-6)).clamp(max=1.0))
         return norm

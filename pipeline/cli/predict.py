@@ -20,8 +20,8 @@ from pipeline.cli.common import reports_errors, verbosity
 @click.option("--context", default="", metavar="TEXT",
               help="The text beside each one: what a question is asked about, the other sentence of a pair.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16", "auto"]), default="float32", show_default=True,
-              help="Of the arithmetic: bfloat16 answers several times as fast where the processor has it, and moves "
-                   "probabilities by a few thousandths; auto takes it there.")
+              help="Of the arithmetic: bfloat16 is quicker where the processor has it, and moves probabilities by a "
+                   "few thousandths; auto takes it there.")
 @verbosity
 @reports_errors
 def predict_command(
