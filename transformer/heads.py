@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from transformer.compiled import PooledViews
 from transformer.config import ModelConfig
 from transformer.embedding import WordEmbedding
 from transformer.kernels import Dropout
@@ -31,7 +32,7 @@ class ClassificationHead(nn.Module):
 
     def forward(self, encoded: Encoded) -> Tensor:
         """Give each text a score a label. *Shape:* ``(batch, n_classes)``."""
-        pooled = self.dropout(views(encoded, encoded.padding_mask))                         # (B, 3 d_model)
+        pooled = self.dropout(views(encoded))                                               # (B, 3 d_model)
         logits: Tensor = self.output(pooled)                                                # (B, n_classes)
         return logits
 
@@ -190,16 +191,22 @@ class MaskedWordHead(nn.Module):
         return scores
 
 
-def views(encoded: Encoded, mask: Tensor) -> Tensor:
-    """Mean and maximum of the encoder's output, and mean of the word vectors, over some of the words.
+def views(encoded: Encoded, mask: Tensor | None = None) -> Tensor:
+    """Mean and maximum of the encoder's output, and mean of the word vectors, over all or some of the words.
 
     Args:
         encoded: what was said of each word.
-        mask: True for those that count; where there are none, all is zero. *Shape:* ``(batch, length)``, bool.
+        mask: True for those that count, None for all; where there are none, all is zero. *Shape:* ``(batch, length)``,
+            bool.
 
     Returns:
         *Shape:* ``(batch, 3 d_model)``.
     """
+    if mask is None and encoded.packing is not None and encoded.packing.compiled:
+        pooled: Tensor = PooledViews.apply(  # type: ignore[no-untyped-call]
+            encoded.rows, encoded.embedded_rows, encoded.packing.starts)
+        return pooled
+    mask = encoded.padding_mask if mask is None else mask
     if bool(mask.all()):
         hidden = encoded.hidden
         return torch.cat([hidden.mean(dim=1), hidden.amax(dim=1), encoded.embedded.mean(dim=1)], dim=-1)

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from transformer import native
 from transformer.packing import Packing
 
 LONGEST_WRITTEN_OUT = 1024  # keys; beyond, the scores of all pairs would take more memory than their speed is worth
@@ -82,8 +84,25 @@ def fusible(x: Tensor, packing: Packing | None) -> bool:
     return in_bfloat16_on_cpu(x.device) and x.dtype == torch.float32 and length <= LONGEST_WRITTEN_OUT
 
 
+def compilable(weight: Tensor, d_model: int, d_ff: int, n_heads: int) -> bool:
+    """Whether a layer of such weights and widths is quicker as compiled code (:mod:`transformer.compiled`).
+
+    Not where a processor has matrix units for bfloat16 (AMX), which torch uses and this code does not.
+    """
+    if not in_bfloat16_on_cpu(weight.device) or weight.dtype != torch.float32:
+        return False
+    fits = all(width % native.LANES == 0 for width in (d_model, d_ff, d_model // n_heads))
+    return fits and not _has_matrix_units() and native.available()
+
+
+@cache
+def _has_matrix_units() -> bool:
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(found.get("amx_bf16"))
+
+
 def comfortable(length: int, device: torch.device) -> int:
-    """The length to fill texts up to: where rows of 16 are quick and others are not, a multiple of 16."""
+    """The length to fill texts up to for torch: where rows of 16 are quick and others are not, a multiple of 16."""
     return -(-length // ROW) * ROW if in_bfloat16_on_cpu(device) else length
 
 
@@ -115,9 +134,14 @@ def dropout_factors(n: int, p: float, dtype: torch.dtype) -> Tensor:
 
 def kept(n: int, p: float, dtype: torch.dtype) -> Tensor:
     """Factors for activations: 0 for a share ``p`` of them, in 256ths, else 1 / (1 - p). *Shape:* ``(n,)``."""
-    dropped = min(max(1, round(p * BYTE)), BYTE - 1)
+    dropped = n_dropped(p)
     words = torch.empty(-(-n // 8), dtype=torch.int64).random_(-2**63, None)                # 8 bytes in each
     return words.view(torch.uint8)[:n].ge_(dropped).to(dtype).mul_(BYTE / (BYTE - dropped))
+
+
+def n_dropped(p: float) -> int:
+    """Of 256 activations, as many as stand for a share ``p``: neither none nor all."""
+    return min(max(1, round(p * BYTE)), BYTE - 1)
 
 
 class Drawn:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import cached_property
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transformer.attention import KeyValueCache, MultiHeadAttention
+from transformer.compiled import compiled
 from transformer.config import ModelConfig
 from transformer.feedforward import FeedForward
 from transformer.fused import fused
-from transformer.kernels import Dropout, fusible
+from transformer.kernels import Dropout, compilable, fusible
 from transformer.packing import Packing
 from transformer.positions import Rotation
 
@@ -44,20 +45,34 @@ class Memory:
     visible: Tensor
 
 
-class Encoded(NamedTuple):
+@dataclass(frozen=True)
+class Encoded:
     """What a stack of layers says of each word.
 
     Attributes:
-        hidden: the last layer's output, normalised. *Shape:* ``(batch, length, d_model)``.
-        embedded: the word vectors that it started from. *Shape:* ``(batch, length, d_model)``.
+        rows: the last layer's output, normalised. *Shape:* ``(batch, length, d_model)``, or ``(n_rows, d_model)`` with
+            a packing.
+        embedded_rows: the word vectors that it started from. *Shape:* as ``rows``.
         padding_mask: True where there is a word. *Shape:* ``(batch, length)``, bool.
         segments: the kind of each word, if it was said. *Shape:* ``(batch, length)``, int64.
+        packing: of the rows, if their padding is left out.
     """
 
-    hidden: Tensor
-    embedded: Tensor
+    rows: Tensor
+    embedded_rows: Tensor
     padding_mask: Tensor
     segments: Tensor | None = None
+    packing: Packing | None = None
+
+    @cached_property
+    def hidden(self) -> Tensor:
+        """The last layer's output. *Shape:* ``(batch, length, d_model)``."""
+        return self.rows if self.packing is None else self.packing.unpack(self.rows)
+
+    @cached_property
+    def embedded(self) -> Tensor:
+        """The word vectors. *Shape:* ``(batch, length, d_model)``."""
+        return self.embedded_rows if self.packing is None else self.packing.unpack(self.embedded_rows)
 
     @property
     def memory(self) -> Memory:
@@ -113,8 +128,9 @@ class TransformerLayer(nn.Module):
         Returns:
             *Shape:* that of ``x``.
         """
-        alone = rotation is None and memory is None and cache is None
-        if alone and self.pre and self.feedforward.bend is F.gelu and fusible(x, packing) and not watched(self):
+        if packing is not None and packing.compiled:
+            return compiled(self, x, packing)
+        if rotation is None and memory is None and cache is None and self.whole and fusible(x, packing):
             return fused(self, x, visible, packing)
         x = self._around(self.attention_norm, x, lambda y: self.attention(
             y, visible=visible, rotation=rotation, cache=cache and cache.own, packing=packing))
@@ -124,6 +140,17 @@ class TransformerLayer(nn.Module):
                 y, visible=memory.visible, memory=memory.hidden, cache=cache and cache.memory, packing=packing))
         return self._around(self.feedforward_norm, x, self.feedforward)
 
+    @property
+    def whole(self) -> bool:
+        """Whether there is a form of the layer that is one operation, and nobody looks on at its parts."""
+        return self.pre and self.feedforward.bend is F.gelu and not watched(self)
+
+    @property
+    def compilable(self) -> bool:
+        """Whether compiled code may go through the layer: :func:`transformer.kernels.compilable`."""
+        widths = (self.attention.query.in_features, self.feedforward.inner.out_features)
+        return self.whole and compilable(self.attention_norm.weight, *widths, self.attention.n_heads)
+
     def _around(self, norm: nn.Module, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
         summed: Tensor = x + self.dropout(branch(norm(x))) if self.pre else norm(x + self.dropout(branch(x)))
         return summed
@@ -131,4 +158,5 @@ class TransformerLayer(nn.Module):
 
 def watched(layer: nn.Module) -> bool:
     """Whether somebody looks on at a part of the layer, which then must be gone through part by part."""
-    return any(module._forward_hooks or module._forward_pre_hooks for module in layer.modules())
+    return bool(layer._forward_hooks or layer._forward_pre_hooks) or any(
+        part is not None and watched(part) for part in layer._modules.values())

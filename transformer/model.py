@@ -83,12 +83,13 @@ class Stack(HeadWeights, nn.Module):
             memory: the other text.
             cache: of the words before these; it takes these in.
         """
+        if cache is None and memory is None and self.rotary is None and all(map(_compilable, self.layers)):
+            return self._read_rows(ids, segments)
         length = ids.shape[1]
         if cache is None and (room := comfortable(length, ids.device) - length):
             ids = F.pad(ids, (0, room))
             segments = None if segments is None else F.pad(segments, (0, room))
-        padding_mask = ids != 0                                           # (B, L)
-        padding_mask[:, 0] |= ~padding_mask.any(dim=1)                    # a text without words still has one place
+        padding_mask = where_words_are(ids)                               # (B, L)
         earlier = cache.padding_mask if cache is not None else None
         known = padding_mask if earlier is None else torch.cat([earlier, padding_mask], dim=1)
         n_past = known.shape[1] - ids.shape[1]
@@ -97,11 +98,7 @@ class Stack(HeadWeights, nn.Module):
             cache.padding_mask = known
             cache.layers = cache.layers or [LayerCache() for _ in self.layers]
 
-        embedded = self.embedding(ids)                                    # (B, L, d_model)
-        x = self.positions(embedded, places)                              # (B, L, d_model)
-        if self.segments is not None:
-            x = x + self.segments(torch.zeros_like(ids) if segments is None else segments)
-        x = self.dropout(self.embedding_norm(x))                          # (B, L, d_model)
+        embedded, x = self._embed(ids, places, segments)                  # (B, L, d_model)
         if self.convolutions is not None:
             x = self.convolutions(x, padding_mask=padding_mask)           # (B, L, d_model)
         visible = visibility(known, n_past=n_past, causal=self.causal)
@@ -117,6 +114,26 @@ class Stack(HeadWeights, nn.Module):
             return Encoded(x, embedded, padding_mask, segments)
         return Encoded(x[:, :length], embedded[:, :length], padding_mask[:, :length],
                        None if segments is None else segments[:, :length])
+
+    def _read_rows(self, ids: Tensor, segments: Tensor | None) -> Encoded:
+        """As :meth:`read`, of words alone from the lookup on, through compiled layers."""
+        padding_mask = where_words_are(ids)                               # (B, L)
+        packing = Packing.for_compiled(padding_mask, causal=self.causal)
+        kinds = None if segments is None else packing.pack(segments)      # (n_rows,)
+        embedded, x = self._embed(packing.pack(ids), packing.places, kinds)
+        if self.convolutions is not None:
+            x = packing.pack(self.convolutions(packing.unpack(x), padding_mask=padding_mask))
+        for layer in self.layers:
+            x = layer(x, visible=None, packing=packing)                   # (n_rows, d_model)
+        return Encoded(self.norm(x), embedded, padding_mask, segments, packing)
+
+    def _embed(self, ids: Tensor, places: Tensor, segments: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Word vectors, and what goes into the layers. *Shape:* any of ids to ``(..., d_model)`` each."""
+        embedded = self.embedding(ids)
+        x = self.positions(embedded, places)
+        if self.segments is not None:
+            x = x + self.segments(torch.zeros_like(ids) if segments is None else segments)
+        return embedded, self.dropout(self.embedding_norm(x))
 
     def attentions(self) -> list[MultiHeadAttention]:
         """Each layer's attention to the text itself."""
@@ -292,6 +309,17 @@ class EncoderDecoder(nn.Module):
     def output_table(self) -> WordEmbedding | None:
         """The table that is the output layer, too."""
         return self.decoder.embedding if self.output.output is None else None
+
+
+def _compilable(layer: nn.Module) -> bool:
+    return isinstance(layer, TransformerLayer) and layer.compilable
+
+
+def where_words_are(ids: Tensor) -> Tensor:
+    """True where there is a word; a text without words still has one place. *Shape:* that of ``ids``, bool."""
+    padding_mask = ids != 0
+    padding_mask[:, 0] |= ~padding_mask.any(dim=1)
+    return padding_mask
 
 
 def word_places(padding_mask: Tensor, length: int) -> Tensor:

@@ -17,11 +17,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from transformer import native
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8  # AdamW's own, which the other weights have
 NOTHING = 1e-12                       # a share this small of a row's motion, or of its old average, is none
@@ -90,21 +93,22 @@ class History:
 
     def state(self) -> dict[str, Tensor]:
         """Everything, to go on from. *Shape:* ``(now + 1,)`` each."""
-        return {name: torch.from_numpy(numbers[: self.now + 1].copy()) for name, numbers in self._arrays().items()}
+        return {name: torch.from_numpy(numbers[: self.now + 1].copy()) for name, numbers in self.arrays().items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what :meth:`state` gave."""
-        for name in self._arrays():
+        for name in self.arrays():
             setattr(self, f"_{name}", state[name].numpy().copy())
         self.now = len(self._moved) - 1
         self.moves = int(self._moved[-1])
 
-    def _arrays(self) -> dict[str, NDArray[np.generic]]:
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """An entry for each step. *Shape:* ``(room,)`` each, of which ``now + 1`` are used."""
         return {name: getattr(self, f"_{name}") for name in ("moved", "push", "way", "mean_way", "old")}
 
     def _grow(self, size: int) -> None:
         new = {"moved": 0, "push": 1.0, "way": 0.0, "mean_way": 0.0, "old": 1.0}
-        for name, numbers in self._arrays().items():
+        for name, numbers in self.arrays().items():
             more = np.full(size - len(numbers), new[name], dtype=numbers.dtype)
             setattr(self, f"_{name}", np.concatenate([numbers, more]))
 
@@ -146,6 +150,10 @@ class RowUpdates:
             return
         rows, values = grad.indices()[0], grad.values()
         moves = self._history.moves
+        if native.available():
+            self._run("table_step", rows, grad=values, eps=EPS, rate=self.lr / (1 - BETA1**moves),
+                      correction=1 / math.sqrt(1 - BETA2**moves), kept=kept)
+            return
         first = self._first[rows].lerp_(values, 1 - BETA1)                                  # (n, dim)
         second = self._second[rows].mul_(BETA2).addcmul_(values, values, value=1 - BETA2)   # (n, dim)
         spread = (second.sqrt() / math.sqrt(1 - BETA2**moves)).add_(EPS)
@@ -155,6 +163,9 @@ class RowUpdates:
     @torch.no_grad()
     def catch_up(self, ids: Tensor) -> None:
         """Bring rows to where dense updates would have them by now. *Shape:* any, integers; ids may repeat."""
+        if native.available():
+            self._run("table_catch_up", ids.flatten(), eps=EPS, **self._history.arrays())
+            return
         rows = torch.unique(ids)
         met = self._met[rows]
         rows = rows[(met != NEVER) & (met < self._history.now)]
@@ -180,6 +191,14 @@ class RowUpdates:
         for mine, name in ((self._first, "exp_avg"), (self._second, "exp_avg_sq"), (self._met, "met")):
             mine.copy_(state[name])
         self._history.load(state)
+
+    def _run(self, function: str, rows: Tensor, **given: Any) -> None:
+        """Let compiled code do it, for these rows. *Shape:* ``(n,)``, int64."""
+        numbers = {name: given.pop(name) for name in ("eps", "rate", "correction", "kept") if name in given}
+        call = native.Table(n_rows=len(rows), width=self.weight.shape[1], now=self._history.now, beta1=BETA1,
+                            beta2=BETA2, **numbers)
+        native.run(function, call, rows=rows, weight=self.weight.detach(), first=self._first, second=self._second,
+                   average=self.average, met=self._met, **given)
 
     def _put(self, rows: Tensor, first: Tensor, second: Tensor, weight: Tensor, average: Tensor) -> None:
         for table, new in ((self._first, first), (self._second, second), (self.weight, weight),

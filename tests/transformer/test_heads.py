@@ -1,5 +1,7 @@
 """Heads that label texts and pairs, and the convolutions below them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -56,7 +58,7 @@ def test_a_text_is_mean_maximum_and_mean_of_its_word_vectors():
 def test_views_of_no_words_are_zero_and_have_a_gradient():
     read = encoded(torch.ones(1, 3).bool())
     hidden = read.hidden.clone().requires_grad_()
-    pooled = views(read._replace(hidden=hidden), torch.zeros(1, 3).bool())
+    pooled = views(replace(read, rows=hidden), torch.zeros(1, 3).bool())
     assert not pooled.any()
     pooled.sum().backward()
     assert not hidden.grad.any()

@@ -1,0 +1,214 @@
+"""Compiled code computes what torch does: whole layers, pooled texts, updates of a table."""
+
+import copy
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_models import classifier, encoder, language_model, stirred
+
+from transformer import compiled, fused, kernels, native
+from transformer.config import ModelConfig
+from transformer.heads import views
+from transformer.layers import Encoded, TransformerLayer
+from transformer.model import visibility
+from transformer.packing import Packing
+from transformer.precision import autocast
+
+CPU = torch.device("cpu")
+needs_it = pytest.mark.skipif(not native.available(), reason="not built here, or not for this processor")
+
+
+def test_it_is_built_where_it_can_be():
+    """A build that fails is passed over by the installation, and must not be by the tests."""
+    found = torch.cpu.get_capabilities()
+    if found.get("avx512_bf16") and found.get("avx512_vnni") and shutil.which("g++"):
+        assert native.available()
+
+
+def layer(d, f, heads, dropout=0.0):
+    torch.manual_seed(d + f)
+    made = TransformerLayer(ModelConfig(d_model=d, n_heads=heads, d_ff=f, dropout=dropout))
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.add_(torch.randn(weight.shape) / d**0.5)
+    return made
+
+
+def batch(lengths, d):
+    mask = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
+    return torch.randn(*mask.shape, d), mask
+
+
+def outcome(made, x, mask, causal, how):
+    """Output and gradients, of the input and of every weight; ``how``: a precision, or ``compiled``."""
+    x = x.clone().requires_grad_()
+    with autocast(CPU, "float32" if how == "float32" else "bfloat16"):
+        if how == "compiled":
+            assert made.compilable
+            packing = Packing.for_compiled(mask, causal=causal)
+            out = packing.unpack(made(packing.pack(x), visible=None, packing=packing))
+        else:
+            out = made(x, visible=visibility(mask, n_past=0, causal=causal))
+    out = out * mask[..., None]
+    (out * torch.linspace(-1, 1, out.numel()).view(out.shape)).sum().backward()
+    return {"out": out.detach(), "x": x.grad * mask[..., None],
+            **{name: weight.grad for name, weight in made.named_parameters()}}
+
+
+def same_but_for_rounding(exact, low, usual, most=0.012):
+    for name, expected in exact.items():
+        if not name.endswith("key.bias"):  # moves no attention: its gradient is nothing but rounding
+            away, others = ((one[name] - expected).norm() / max(1.0, expected.norm()) for one in (low, usual))
+            assert away < max(most, 1.2 * others), (name, away, others)
+
+
+@needs_it
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=5), st.sampled_from([16, 32, 48, 64, 80]),
+       st.sampled_from([16, 48, 96]), st.booleans(), st.integers(0, 2**31))
+def test_a_layer_of_any_size_is_that_of_torch(lengths, d, f, causal, seed):
+    heads = d // 16 if d != 64 else 2
+    made = layer(d, f, heads)
+    torch.manual_seed(seed)
+    x, mask = batch(lengths, d)
+    exact, usual, low, again = (outcome(copy.deepcopy(made), x, mask, causal, how)
+                                for how in ("float32", "bfloat16", "compiled", "compiled"))
+    same_but_for_rounding(exact, low, usual, most=0.03)  # of two words, one rounding is felt
+    assert all(torch.equal(low[name], again[name]) for name in low)
+
+
+@needs_it
+@pytest.mark.parametrize(("lengths", "d", "f", "heads"), [
+    ([256, 256, 200], 128, 256, 4), ([600, 1], 64, 64, 4), ([300], 256, 512, 8), ([5], 512, 1024, 4)])
+def test_a_layer_of_the_usual_sizes_is_that_of_torch(lengths, d, f, heads):
+    made = layer(d, f, heads)
+    x, mask = batch(lengths, d)
+    same_but_for_rounding(*(outcome(copy.deepcopy(made), x, mask, False, how)
+                            for how in ("float32", "compiled", "bfloat16")))
+
+
+@needs_it
+def test_threads_change_nothing_but_the_order_of_sums():
+    made = layer(64, 128, 4, dropout=0.3).train()
+    x, mask = batch([50, 20, 3], 64)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            torch.manual_seed(1)
+            found.append(outcome(copy.deepcopy(made), x, mask, False, "compiled"))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert torch.equal(other["out"], found[0]["out"])
+        assert torch.equal(other["x"], found[0]["x"])
+        for name, expected in found[0].items():
+            torch.testing.assert_close(other[name], expected, atol=1e-4, rtol=1e-4)
+
+
+@needs_it
+def test_dropout_is_that_of_torch_with_the_same_factors():
+    """The bits that the code drew, as factors for :mod:`transformer.fused`: the same output and gradients."""
+    made, p = layer(64, 96, 2, dropout=0.4).train(), 0.4
+    x, mask = batch([40, 33], 64)
+    packing = Packing.for_compiled(mask, causal=False)
+    rows = packing.pack(x)
+    torch.manual_seed(5)
+    norms = (made.attention_norm, made.feedforward_norm)
+    linears = (made.attention.query, made.attention.key, made.attention.value, made.attention.output,
+               made.feedforward.inner, made.feedforward.output)
+    weights = [weight for part in (*norms, *linears) for weight in (part.weight, part.bias)]
+    _, (*_, bits) = compiled.forward(rows, packing, 2, 1e-5, p, weights, saving=True)
+    kept = torch.from_numpy(np.unpackbits(bits.numpy().view(np.uint8), bitorder="little").astype(np.float32))
+    n = len(rows)
+    assert kept[: n * 224].mean() == pytest.approx(1 - p, abs=0.02)
+    factors = [part.view(n, -1).to(torch.bfloat16) * (256 / (256 - round(256 * p)))
+               for part in kept[: n * 224].split([n * 64, n * 96, n * 64])]
+    given = [rows.clone().requires_grad_() for _ in "ab"]
+    torch.manual_seed(5)
+    with autocast(CPU, "bfloat16"):
+        ours = made(given[0], visible=None, packing=packing)
+    theirs = fused.Layer.apply(given[1], kernels.additive(mask[:, None, None], torch.bfloat16), packing,
+                               (packing.batch, packing.length), 2, 1e-5, factors, *weights)
+    grad = torch.randn(ours.shape)
+    mine, others = ([one.detach(), *torch.autograd.grad(one, [x, *weights], grad)]
+                    for one, x in ((ours, given[0]), (theirs, given[1])))
+    for i, (one, other) in enumerate(zip(mine, others, strict=True)):
+        if i != 9:  # the key's bias
+            assert (one - other).norm() / other.norm() < 0.015, i
+
+
+@needs_it
+def test_the_seed_decides_what_is_dropped():
+    made = layer(32, 32, 2, dropout=0.5).train()
+    x, mask = batch([30], 32)
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        drawn.append(outcome(copy.deepcopy(made), x, mask, False, "compiled")["out"])
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    made.eval()
+    assert torch.equal(*(outcome(copy.deepcopy(made), x, mask, False, "compiled")["out"] for _ in "ab"))
+
+
+@needs_it
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.sampled_from([16, 48]))
+def test_pooled_texts_are_those_of_torch(lengths, d):
+    (hidden, mask), (embedded, _) = batch(lengths, d), batch(lengths, d)
+    packing = Packing.for_compiled(mask, causal=False)
+    grad, found = torch.randn(len(lengths), 3 * d), []
+    for packed in (True, False):
+        given = [packing.pack(x).detach().requires_grad_() for x in (hidden, embedded)]
+        rows = given if packed else [packing.unpack(x) for x in given]
+        pooled = views(Encoded(*rows, mask, packing=packing if packed else None))
+        found.append([pooled.detach(), *torch.autograd.grad(pooled, given, grad)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+
+
+@needs_it
+@pytest.mark.parametrize("make", [encoder, language_model, classifier])
+def test_models_with_it_say_what_they_say_without(make, monkeypatch):
+    model = stirred(make(n_heads=1)).eval()
+    ids = torch.randint(5, 30, (3, 11), generator=torch.Generator().manual_seed(1))
+    ids[1, 4:], ids[2] = 0, 0  # a text of padding alone too
+    calls = []
+    monkeypatch.setattr(native, "run", lambda name, *args, real=native.run, **more: calls.append(name) or real(
+        name, *args, **more))
+    exact = model(ids)
+    assert "layer" not in calls
+    with autocast(CPU, "bfloat16"):
+        low = model(ids)
+        assert calls.count("layer") == 2
+        monkeypatch.setattr(native, "available", lambda: False)
+        without = model(ids)
+    assert calls.count("layer") == 2
+    exact, low, without = (one if torch.is_tensor(one) else one.hidden for one in (exact, low, without))
+    real = ids != 0 if low.ndim == 3 else torch.tensor([True, True, True])
+    for other in (low, without):
+        assert other.shape == exact.shape
+        torch.testing.assert_close(other[real].float(), exact[real].float(), atol=0.15, rtol=0.05)
+
+
+@needs_it
+def test_what_is_no_number_stays_none():
+    made = layer(16, 16, 1)
+    x, mask = batch([5, 4], 16)
+    x[0, 2, 3] = torch.nan
+    out = outcome(made, x, mask, False, "compiled")["out"]
+    assert out[0].isnan().any()
+    assert not out[1].isnan().any()
+
+
+@pytest.mark.parametrize("options", [{"d_model": 24, "n_heads": 2}, {"n_heads": 4}, {"norm": "post"},
+                                     {"activation": "relu"}])
+def test_other_layers_are_left_to_torch(options):
+    made = TransformerLayer(ModelConfig(**{"d_model": 32, "n_heads": 2, "d_ff": 32, **options}))
+    with autocast(CPU, "bfloat16"):
+        assert not made.compilable

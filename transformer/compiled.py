@@ -1,0 +1,124 @@
+"""A whole layer of an encoder or decoder as one call of compiled code, forward and backward.
+
+It computes what :mod:`transformer.fused` does, with the same numbers in bfloat16 and in float32, over words alone: no
+padding, and no scores of pairs of words in memory. Gradients of dropout and GELU are kept from the way forward.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from transformer import native
+from transformer.kernels import n_dropped
+from transformer.packing import Packing
+
+if TYPE_CHECKING:
+    from transformer.layers import TransformerLayer
+
+
+def compiled(layer: TransformerLayer, x: Tensor, packing: Packing) -> Tensor:
+    """Go through a layer that looks at its own text only, has its norms before the branches, and bends by GELU.
+
+    Args:
+        layer: whose weights are used.
+        x: *Shape:* ``(n_rows, d_model)``.
+        packing: of ``x``, made for compiled layers.
+
+    Returns:
+        *Shape:* that of ``x``; float32.
+    """
+    x = x.float().contiguous()
+    attention, feedforward = layer.attention, layer.feedforward
+    norms = (layer.attention_norm, layer.feedforward_norm)
+    linears = (attention.query, attention.key, attention.value, attention.output, feedforward.inner, feedforward.output)
+    weights = [weight for part in (*norms, *linears) for weight in (part.weight, part.bias)]
+    given = (packing, attention.n_heads, norms[0].eps, layer.dropout.p if layer.training else 0.0)
+    if torch.is_grad_enabled():
+        out: Tensor = Layer.apply(x, *given, *weights)  # type: ignore[no-untyped-call]
+        return out
+    return forward(x, *given, weights, saving=False)[1][0]
+
+
+class Layer(torch.autograd.Function):
+    """The layer as a function of its input and its weights."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, packing: Packing, n_heads: int, eps: float, p: float, *weights: Tensor
+    ) -> Tensor:
+        """*Shape:* ``(n_rows, d_model)`` in and out."""
+        ctx.call, (out, *kept) = forward(x, packing, n_heads, eps, p, weights, saving=True)
+        ctx.save_for_backward(x, *weights, *kept)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of the input and of every weight."""
+        x, *weights = ctx.saved_tensors[:17]
+        call, grad = ctx.call, gradients[0].contiguous()
+        sizes = [weight.numel() for weight in weights]
+        grads = torch.empty(torch.get_num_threads(), sum(sizes))
+        of_x, of_mixed = torch.empty_like(x), torch.empty_like(x, dtype=torch.bfloat16)
+        of_asked = x.new_empty(len(x), 3 * x.shape[1], dtype=torch.bfloat16)
+        call.n_threads = len(grads)
+        native.run("layer_backward", call, grad=grad, of_x=of_x, of_mixed=of_mixed, of_asked=of_asked, grads=grads)
+        return (of_x, None, None, None, None,
+                *(part.view(weight.shape) for part, weight in zip(torch.split(grads[0], sizes), weights, strict=True)))
+
+
+def forward(
+    x: Tensor, packing: Packing, n_heads: int, eps: float, p: float, weights: Any, *, saving: bool
+) -> tuple[native.Layer, list[Tensor]]:
+    """Call the code: what it was called with, and the layer's output with all that the way back reads."""
+    n, d, f = len(x), x.shape[1], len(weights[13])
+    starts = packing.starts
+    call = native.Layer(n_rows=n, n_texts=len(starts) - 1, d=d, f=f, n_heads=n_heads, causal=packing.causal, eps=eps)
+    for part, weight, bias in zip(call.parts, weights[::2], weights[1::2], strict=True):
+        part.weight, part.bias = weight.data_ptr(), bias.data_ptr()
+
+    def low(*shape: int) -> Tensor:
+        return torch.empty(shape, dtype=torch.bfloat16)
+
+    tensors = {
+        "out": torch.empty(n, d), "middle": torch.empty(n, d), "moments": torch.empty(2, n, 2), "starts": starts,
+        "looking": low(n, d), "asked": low(n, 3 * d), "mixed": low(n, d), "thinking": low(n, d), "bent": low(n, f),
+        "panels": low(4 * d * d + 2 * d * f),
+    }
+    if saving:
+        tensors |= {"slope": low(n, f), "log_sums": torch.empty(n_heads, n)}
+    if p:
+        tensors["bits"] = torch.empty(-(-n * (2 * d + f) // 64), dtype=torch.int64)
+        call.dropped = n_dropped(p)
+        call.seed = int(torch.randint(2**63 - 1, ()))
+    native.run("layer", call, x=x, **tensors)
+    return call, list(tensors.values())
+
+
+class PooledViews(torch.autograd.Function):
+    """Mean and maximum of each text's rows, and mean of its word vectors: :func:`transformer.heads.views`."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, embedded: Tensor, starts: Tensor) -> Tensor:
+        """*Shape:* ``(n_rows, d_model)`` twice and ``(batch + 1,)`` int64 to ``(batch, 3 d_model)``."""
+        batch, width = len(starts) - 1, hidden.shape[1]
+        ctx.call = native.Views(n_texts=batch, width=width)
+        pooled, highest = torch.empty(batch, 3 * width), torch.empty(batch, width, dtype=torch.int32)
+        native.run("views", ctx.call, starts=starts, hidden=hidden, embedded=embedded, pooled=pooled, highest=highest)
+        ctx.save_for_backward(starts, highest)
+        ctx.shape = hidden.shape
+        return pooled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of both kinds of rows."""
+        starts, highest = ctx.saved_tensors
+        grad, of_hidden, of_embedded = gradients[0].contiguous(), torch.empty(ctx.shape), torch.empty(ctx.shape)
+        native.run("views_backward", ctx.call, starts=starts, highest=highest, grad=grad, of_hidden=of_hidden,
+                   of_embedded=of_embedded)
+        return of_hidden, of_embedded, None

@@ -1,0 +1,112 @@
+"""What a training step spends its time on, as compiled code, for processors that multiply bfloat16 by AVX-512.
+
+It is built where the package is installed, if there is a compiler for it; where it is missing, or the processor is of
+another kind, torch computes the same. Here are its functions and what they take; the sources lie beside.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sysconfig
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+LANES = 16  # widths and heads must be multiples of it
+FILE = Path(__file__).with_name("_layer" + str(sysconfig.get_config_var("EXT_SUFFIX")))
+
+_ADDRESS, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+
+
+class Part(ctypes.Structure):
+    """Addresses of a linear map's or a norm's weight and bias, float32."""
+
+    _fields_ = [("weight", _ADDRESS), ("bias", _ADDRESS)]
+
+
+class Layer(ctypes.Structure):
+    """A call of a layer: what ``struct Layer`` in ``layer.cpp`` says, in its order; shapes are there."""
+
+    _fields_ = [
+        *((name, _INT) for name in ("n_rows", "n_texts", "d", "f", "n_heads", "n_threads", "causal", "dropped")),
+        ("seed", ctypes.c_uint64), ("eps", _DOUBLE), ("starts", _ADDRESS), ("parts", Part * 8),
+        *((name, _ADDRESS) for name in (
+            "x", "middle", "out", "moments", "log_sums", "looking", "asked", "mixed", "thinking", "bent", "slope",
+            "bits", "panels", "grad", "of_x", "of_mixed", "of_asked", "grads")),
+    ]
+
+
+class Views(ctypes.Structure):
+    """A call of the pooling of texts: ``struct Views`` in ``views.cpp``."""
+
+    _fields_ = [
+        *((name, _INT) for name in ("n_texts", "width", "n_threads")),
+        *((name, _ADDRESS) for name in (
+            "starts", "hidden", "embedded", "pooled", "highest", "grad", "of_hidden", "of_embedded")),
+    ]
+
+
+class Table(ctypes.Structure):
+    """A call of the updates of a word table: ``struct Table`` in ``table.cpp``."""
+
+    _fields_ = [
+        *((name, _INT) for name in ("n_rows", "width", "n_threads")),
+        *((name, _ADDRESS) for name in ("rows", "weight", "first", "second", "average", "met")),
+        ("now", _INT), ("grad", _ADDRESS),
+        *((name, _DOUBLE) for name in ("beta1", "beta2", "eps", "rate", "correction", "kept")),
+        *((name, _ADDRESS) for name in ("moved", "way", "mean_way", "old")),
+    ]
+
+
+FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "views": Views, "views_backward": Views, "table_step": Table,
+             "table_catch_up": Table}
+
+
+def available() -> bool:
+    """Whether there is compiled code here that the processor can run."""
+    return _library() is not None
+
+
+def run(function: str, call: ctypes.Structure, **arrays: Tensor | NDArray[np.generic]) -> None:
+    """Call a function of the compiled code, on as many threads as torch has.
+
+    Args:
+        function: one of :data:`FUNCTIONS`.
+        call: what it is called with.
+        arrays: by the names of the addresses that are set to them; contiguous, and kept by the caller.
+    """
+    library = _library()
+    assert library is not None, "whoever calls this has asked whether it is available"
+    for name, array in arrays.items():
+        setattr(call, name, array.data_ptr() if isinstance(array, Tensor) else array.ctypes.data)
+    call.n_threads = call.n_threads or torch.get_num_threads()
+    getattr(library, f"vecformer_{function}")(ctypes.byref(call))
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    if not FILE.exists():
+        return None
+    library = ctypes.CDLL(str(FILE))
+    if not library.vecformer_supported():
+        return None
+    for name, structure in FUNCTIONS.items():
+        function = getattr(library, f"vecformer_{name}")
+        function.argtypes, function.restype = [ctypes.POINTER(structure)], None
+    if fork := _fork():
+        library.vecformer_threads.argtypes = [_ADDRESS]
+        library.vecformer_threads(fork)
+    return library
+
+
+def _fork() -> int | None:
+    """The address of what starts torch's threads, if that is GNU's OpenMP; without it one thread does everything."""
+    try:
+        torch_itself = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        return ctypes.cast(torch_itself.GOMP_parallel, _ADDRESS).value
+    except (OSError, AttributeError):
+        return None

@@ -1,0 +1,88 @@
+// The rows of a word table at a step: what transformer/rows.py says of AdamW and the average, in one go over a row.
+#include "threads.h"
+#include "vector.h"
+
+#include <cmath>
+
+namespace vecformer {
+
+// As transformer/native/__init__.py fills it in.
+struct Table {
+    int64_t n_rows, width, n_threads;
+    const int64_t* rows;                          // (n_rows): of the tables
+    float *weight, *first, *second, *average;     // (rows of the tables, width)
+    int64_t* met;                                 // (rows of the tables): the step they are brought up to; -1 is never
+    int64_t now;
+    const float* grad;                            // (n_rows, width)
+    double beta1, beta2, eps, rate, correction, kept;  // lr / (1 - b1^t), 1 / sqrt(1 - b2^t); of the average
+    const int64_t* moved;                         // (now + 1) each: what History keeps
+    const double *way, *mean_way, *old;
+};
+
+// Calls work(i, row) for each given row; a row is one thread's, wherever it is named again.
+template <class Work>
+void for_each_row(const Table& t, const Work& work) {
+    parallel(t.n_threads, [&](long part) {
+        for (long i = 0; i < t.n_rows; ++i)
+            if (t.rows[i] % t.n_threads == part) work(i, t.rows[i]);
+    });
+}
+
+// Calls work(column, mask) for sixteen columns at a time.
+template <class Work>
+void in_lanes(long width, const Work& work) {
+    for (long c = 0; c < width; c += LANES) work(c, width - c >= LANES ? 0xffff : __mmask16((1u << (width - c)) - 1));
+}
+
+inline V take(__mmask16 mask, const float* from) { return _mm512_maskz_loadu_ps(mask, from); }
+inline void put(float* to, __mmask16 mask, V x) { _mm512_mask_storeu_ps(to, mask, x); }
+
+static void step(const Table& t) {
+    for_each_row(t, [&](long i, long row) {
+        in_lanes(t.width, [&](long c, __mmask16 mask) {
+            const long at = row * t.width + c;
+            const V g = take(mask, t.grad + i * t.width + c), w = take(mask, t.weight + at);
+            V m = take(mask, t.first + at), v = take(mask, t.second + at);
+            m = _mm512_fmadd_ps(all(float(1 - t.beta1)), _mm512_sub_ps(g, m), m);
+            v = _mm512_fmadd_ps(all(float(1 - t.beta2)), _mm512_mul_ps(g, g), _mm512_mul_ps(v, all(float(t.beta2))));
+            const V spread = _mm512_fmadd_ps(_mm512_sqrt_ps(v), all(float(t.correction)), all(float(t.eps)));
+            const V moved = _mm512_fnmadd_ps(all(float(t.rate)), _mm512_div_ps(m, spread), w);
+            const V average = take(mask, t.average + at);
+            put(t.first + at, mask, m);
+            put(t.second + at, mask, v);
+            put(t.weight + at, mask, moved);
+            put(t.average + at, mask, _mm512_fmadd_ps(all(float(1 - t.kept)), _mm512_sub_ps(moved, average), average));
+        });
+        t.met[row] = t.now;
+    });
+}
+
+static void catch_up(const Table& t) {
+    const double log1 = std::log2(t.beta1), log2 = std::log2(t.beta2);
+    for_each_row(t, [&](long, long row) {
+        const int64_t since = t.met[row];
+        if (since < 0 || since >= t.now) return;
+        const double passed = double(t.moved[t.now] - t.moved[since]);
+        const V shrink1 = all(float(std::exp2(passed * log1))), shrink2 = all(float(std::exp2(passed * log2)));
+        const V eps = all(float(t.eps * std::sqrt(1 - std::exp2(double(t.moved[since]) * log2))));
+        const V way = all(float(t.way[since])), mean_way = all(float(t.mean_way[since])), old = all(float(t.old[since]));
+        in_lanes(t.width, [&](long c, __mmask16 mask) {
+            const long at = row * t.width + c;
+            const V m = take(mask, t.first + at), v = take(mask, t.second + at), w = take(mask, t.weight + at);
+            const V push = _mm512_div_ps(m, _mm512_add_ps(_mm512_sqrt_ps(v), eps));
+            const V average = _mm512_fmadd_ps(old, _mm512_sub_ps(take(mask, t.average + at), w), w);
+            put(t.average + at, mask, _mm512_fnmadd_ps(push, mean_way, average));
+            put(t.weight + at, mask, _mm512_fnmadd_ps(push, way, w));
+            put(t.first + at, mask, _mm512_mul_ps(m, shrink1));
+            put(t.second + at, mask, _mm512_mul_ps(v, shrink2));
+        });
+        t.met[row] = t.now;
+    });
+}
+
+}  // namespace vecformer
+
+extern "C" {
+EXPORTED void vecformer_table_step(const vecformer::Table* table) { vecformer::step(*table); }
+EXPORTED void vecformer_table_catch_up(const vecformer::Table* table) { vecformer::catch_up(*table); }
+}

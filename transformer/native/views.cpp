@@ -1,0 +1,68 @@
+// What transformer/heads.py pools of a text: mean and maximum of its rows, and mean of its word vectors.
+#include "threads.h"
+#include "vector.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace vecformer {
+
+// As transformer/native/__init__.py fills it in; width is a multiple of 16.
+struct Views {
+    int64_t n_texts, width, n_threads;
+    const int64_t* starts;             // (n_texts + 1): the first row of each text
+    const float *hidden, *embedded;    // (n_rows, width)
+    float* pooled;                     // (n_texts, 3 width)
+    int32_t* highest;                  // (n_texts, width): the row that has the maximum, the first of those
+    const float* grad;                 // (n_texts, 3 width)
+    float *of_hidden, *of_embedded;    // (n_rows, width)
+};
+
+template <class Work>
+void for_each_text(const Views& v, const Work& work) {
+    parallel_items(v.n_threads, v.n_texts, [&](long text) {
+        for (long c = 0; c < v.width; c += LANES) work(text, v.starts[text], v.starts[text + 1], c);
+    });
+}
+
+static void pool(const Views& v) {
+    for_each_text(v, [&](long text, long first, long end, long c) {
+        V sum = zeros(), sum_embedded = zeros(), most = all(-std::numeric_limits<float>::infinity());
+        __m512i highest = _mm512_set1_epi32(int(first));
+        for (long row = first; row < end; ++row) {
+            const V x = load(v.hidden + row * v.width + c);
+            const __mmask16 higher = _mm512_cmp_ps_mask(x, most, _CMP_GT_OQ);
+            sum = _mm512_add_ps(sum, x);
+            most = _mm512_mask_mov_ps(most, higher, x);
+            highest = _mm512_mask_mov_epi32(highest, higher, _mm512_set1_epi32(int(row)));
+            sum_embedded = _mm512_add_ps(sum_embedded, load(v.embedded + row * v.width + c));
+        }
+        const V share = all(1 / float(end - first));
+        float* to = v.pooled + text * 3 * v.width + c;
+        store(to, _mm512_mul_ps(sum, share));
+        store(to + v.width, most);
+        store(to + 2 * v.width, _mm512_mul_ps(sum_embedded, share));
+        _mm512_storeu_si512(v.highest + text * v.width + c, highest);
+    });
+}
+
+static void pool_backward(const Views& v) {
+    for_each_text(v, [&](long text, long first, long end, long c) {
+        const float* grad = v.grad + text * 3 * v.width + c;
+        const V share = all(1 / float(end - first)), of_most = load(grad + v.width);
+        const V of_mean = _mm512_mul_ps(load(grad), share), of_embedded = _mm512_mul_ps(load(grad + 2 * v.width), share);
+        const __m512i highest = _mm512_loadu_si512(v.highest + text * v.width + c);
+        for (long row = first; row < end; ++row) {
+            const __mmask16 here = _mm512_cmpeq_epi32_mask(highest, _mm512_set1_epi32(int(row)));
+            store(v.of_hidden + row * v.width + c, _mm512_mask_add_ps(of_mean, here, of_mean, of_most));
+            store(v.of_embedded + row * v.width + c, of_embedded);
+        }
+    });
+}
+
+}  // namespace vecformer
+
+extern "C" {
+EXPORTED void vecformer_views(const vecformer::Views* views) { vecformer::pool(*views); }
+EXPORTED void vecformer_views_backward(const vecformer::Views* views) { vecformer::pool_backward(*views); }
+}
