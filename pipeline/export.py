@@ -152,7 +152,7 @@ def _unseen(trained: TrainedRun, n: int) -> Sequence[str]:
     met = set(tokenizer.vocabulary())
     folded = dict.fromkeys(tokenizer.fold(word) for word in table.words)
     new = (word for word in folded if word not in met and tokenizer.can_produce(word))
-    found = unseen_words(tokenizer, table, islice(new, n), parse_policy(trained.config.unknown))
+    found = unseen_words(table, islice(new, n), parse_policy(trained.config.unknown))
     trained.embedding.extend(found)
     return found.words
 

@@ -121,11 +121,8 @@ def measure_texts(stage_one: StageOne, texts: Sequence[Text], policy: UnknownPol
     return measure_coverage(counts, reasons.__getitem__, is_known)
 
 
-def unseen_words(
-    tokenizer: WordTokenizer, table: EmbeddingTable, words: Iterable[str], policy: UnknownPolicy
-) -> EmbeddingTable:
-    """Those of the words that were not trained on but that the policy finds a vector for."""
-    trained = set(tokenizer.vocabulary())
-    found = table.lookup([word for word in dict.fromkeys(words) if word not in trained], policy)
+def unseen_words(table: EmbeddingTable, words: Iterable[str], policy: UnknownPolicy) -> EmbeddingTable:
+    """Those of the words, which were not trained on, that the policy finds a vector for."""
+    found = table.lookup(words, policy)
     return found.where(why != MISSING for why in found.provenance)
 

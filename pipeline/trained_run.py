@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
 from embeddings.unknown import parse_policy
-from embeddings.words.tokenization import Text, WordTokenizer
+from embeddings.words.numbering import numbering
+from embeddings.words.tokenization import UNK_ID, Text, WordTokenizer
 from pipeline.config import RunConfig
 from pipeline.run_folder import RunFolder
 from pipeline.stage_one import StageOne, unseen_words
@@ -111,13 +112,17 @@ class TrainedRun:
         return Prepared(examples, self.task.encode(examples, tokenizers, self.config), tokenizers)
 
     def _extended_for(self, texts: Sequence[Text]) -> WordTokenizer:
-        whole = (text if isinstance(text, str) else tuple(text) for text in texts)
-        cut = {text: self.tokenizer.words(text) for text in dict.fromkeys(whole)}
-        unseen = unseen_words(self.tokenizer, self.table, chain.from_iterable(cut.values()),
-                              parse_policy(self.config.unknown))
+        distinct = list(dict.fromkeys(text if isinstance(text, str) else tuple(text) for text in texts))
+        trained = self.tokenizer.vocabulary()
+        numbers = numbering(trained)
+        numbered = self.tokenizer.number(distinct, numbers)
+        new = [numbers[i] for i in range(len(trained), len(numbers))]
+        unseen = unseen_words(self.table, new, parse_policy(self.config.unknown))
         self.embedding.extend(unseen)
-        extended = self.tokenizer.with_vocabulary([*self.tokenizer.vocabulary()[N_SPECIAL:], *unseen.words])
-        extended.remember(cut)  # so that no text is cut twice
+        extended = self.tokenizer.with_vocabulary([*trained[N_SPECIAL:], *unseen.words])
+        of_unseen = {word: len(trained) + i for i, word in enumerate(unseen.words)}
+        ids = np.array([*range(len(trained)), *(of_unseen.get(word, UNK_ID) for word in new)], dtype=np.int32)
+        extended.remember({text: ids[found] for text, found in zip(distinct, numbered, strict=True)})  # cut once only
         return extended
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,6 +16,7 @@ from tokenizers import PreTokenizedString, Tokenizer, models
 
 from embeddings.errors import EmbeddingError
 from embeddings.words.chinese import han_cutter
+from embeddings.words.numbering import Numbering
 from embeddings.words.wordrule import BELONGING, FOREIGN, HAN, PLAIN, WordRule, word_pattern
 
 PAD, UNK, START, END, MASK = SPECIAL_WORDS = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")
@@ -70,7 +71,7 @@ class WordTokenizer:
 
     def _set_up(self, tokenizer: Tokenizer, rule: WordRule, counts: dict[str, int] | None) -> None:
         self._tokenizer, self._rule, self.counts = tokenizer, rule, counts
-        self._remembered: Mapping[str | tuple[str, ...], Sequence[str]] = {}
+        self._remembered: Mapping[str | tuple[str, ...], NDArray[np.int32]] = {}
         self._normalizer, self._pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
         self._cut_han = han_cutter() if rule.han == "words" else None
         # A file from before this rule brings one of its own, which PLAIN need not agree with.
@@ -88,20 +89,38 @@ class WordTokenizer:
         """Cut a text into words, known or not."""
         if not isinstance(text, str):
             return [self.fold(word) for word in text]
+        return [word for piece in self._pieces(text)
+                for word in (PLAIN.findall(piece) if isinstance(piece, str) else piece)]
+
+    def _pieces(self, text: str) -> Iterator[str | list[str]]:
+        """The text's parts: ASCII, folded but not cut yet, and the words of what is cut by the library's rule."""
         if not self._is_ours:
-            return self._cut(text)
+            yield self._cut(text)
+            return
         if text.isascii():
-            return PLAIN.findall(self._rule.fold_plain(text))
-        words: list[str] = []
+            yield self._rule.fold_plain(text)
+            return
         end = 0
         while foreign := FOREIGN.search(text, end):  # from space to space, which no word holds, so that nothing is torn
             start = text.rfind(" ", end, foreign.start()) + 1 or end
-            words += PLAIN.findall(self._rule.fold_plain(text[end:start]))
+            yield self._rule.fold_plain(text[end:start])
             end = text.find(" ", foreign.end())
             if end < 0:
-                return words + self._cut(text[start:])
-            words += self._cut(text[start:end])
-        return words + PLAIN.findall(self._rule.fold_plain(text[end:]))
+                yield self._cut(text[start:])
+                return
+            yield self._cut(text[start:end])
+        yield self._rule.fold_plain(text[end:])
+
+    def number(self, texts: Sequence[Text], numbers: Numbering) -> list[NDArray[np.int32]]:
+        """Cut texts, as :meth:`words` does, and number their words; words that have no number get one.
+
+        Returns:
+            For each text its ids, int32. *Shape:* ``(n_words,)``.
+        """
+        cut = [list(self._pieces(text)) if isinstance(text, str) else [[*map(self.fold, text)]] for text in texts]
+        plain = iter(numbers.cut([piece for pieces in cut for piece in pieces if isinstance(piece, str)]))
+        ids = [[next(plain) if isinstance(piece, str) else numbers.number(piece) for piece in pieces] for pieces in cut]
+        return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in ids]
 
     def _cut(self, text: str) -> list[str]:
         """Cut a text of any characters by the library's rule."""
@@ -155,23 +174,20 @@ class WordTokenizer:
         Returns:
             For each text its ids, int32. *Shape:* ``(n_words,)``.
         """
-        if self._remembered or self._cut_han is not None or (texts and not isinstance(texts[0], str)):
-            number = self._tokenizer.get_vocab()
-            ids = ([number.get(word, UNK_ID) for word in self._words_once(text)[:max_length]] for text in texts)
-        else:
+        if all(isinstance(text, str) for text in texts) and self._cut_han is None and not self._remembered:
             running = [_sound(text) for text in texts if isinstance(text, str)]
             encodings = self._tokenizer.encode_batch_fast(running, add_special_tokens=False)
-            ids = (encoding.ids for encoding in encodings)
-        return [np.array(numbers[:max_length], dtype=np.int32) for numbers in ids]
+            return [np.array(encoding.ids[:max_length], dtype=np.int32) for encoding in encodings]
+        found = [self._remembered.get(_key(text)) for text in texts]
+        number = self._tokenizer.get_vocab() if any(ids is None for ids in found) else {}
+        return [
+            np.array([number.get(word, UNK_ID) for word in self.words(text)[:max_length]], dtype=np.int32)
+            if ids is None else ids[:max_length] for text, ids in zip(texts, found, strict=True)
+        ]
 
-    def remember(self, cut: Mapping[str | tuple[str, ...], Sequence[str]]) -> None:
-        """Take over how texts were cut (:meth:`words`), for :meth:`encode` to find."""
-        self._remembered = cut
-
-    def _words_once(self, text: Text) -> Sequence[str]:
-        key = text if isinstance(text, str) else tuple(text)
-        found = self._remembered.get(key)
-        return self.words(text) if found is None else found
+    def remember(self, numbered: Mapping[str | tuple[str, ...], NDArray[np.int32]]) -> None:
+        """Take over how texts were cut and numbered, for :meth:`encode` to find. *Shape:* ``(n_words,)`` each."""
+        self._remembered = numbered
 
     def vocabulary(self) -> tuple[str, ...]:
         """Every word in the order of its id, the special words first."""
@@ -241,6 +257,10 @@ class WordTokenizer:
             pieces.append(piece[start : start + len(part)])
             start += len(part)
         return pieces
+
+
+def _key(text: Text) -> str | tuple[str, ...]:
+    return text if isinstance(text, str) else tuple(text)
 
 
 def _sound(text: str) -> str:
