@@ -85,7 +85,7 @@ def peak_of_child(command: Sequence[str]) -> float:
 
 
 def measure(
-    data: Path, *, runs: int = 3, epochs: int = 2, dim: int = 300, more: Sequence[str] = ()
+    data: Path, *, runs: int = 5, epochs: int = 2, dim: int = 300, more: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """Measure runs from both tables, alternating.
 
@@ -121,7 +121,7 @@ def main() -> None:
     """Print a JSON line a figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a data set, such as DATASETS/trec6")
-    parser.add_argument("--runs", type=int, default=3, help="from each table")
+    parser.add_argument("--runs", type=int, default=5, help="from each table")
     parser.add_argument("--epochs", type=int, default=2, help="of a run")
     parser.add_argument("--dim", type=int, default=300, help="width of the vectors")
     parser.add_argument("--transform", action="append", default=[], help="as for `vecformer run`")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -187,3 +188,19 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         for option, size in ((M_MMAP_THRESHOLD, 32 * MIB), (M_TRIM_THRESHOLD, 1024 * MIB), (M_TOP_PAD, 64 * MIB)):
             mallopt(option, size)
+
+
+@contextmanager
+def passing_over_the_old() -> Iterator[None]:
+    """Let the garbage collector pass over what there is already within the block.
+
+    It would go through every word of a large vocabulary again and again.
+    """
+    if gc.get_freeze_count():  # somebody else does so
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

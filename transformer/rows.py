@@ -164,7 +164,9 @@ class RowUpdates:
     def catch_up(self, ids: Tensor) -> None:
         """Bring rows to where dense updates would have them by now. *Shape:* any, integers; ids may repeat."""
         if native.available():
-            self._run("table_catch_up", ids.flatten(), eps=EPS, **self._history.arrays())
+            past = self._history.arrays()
+            del past["push"]  # what is yet to come of a step, and in "way" already
+            self._run("table_catch_up", ids.flatten().long(), eps=EPS, **past)
             return
         rows = torch.unique(ids)
         met = self._met[rows]

@@ -18,7 +18,7 @@ from transformer.config import TrainingConfig
 from transformer.distributed import World
 from transformer.divergence import FiniteWatch
 from transformer.errors import CheckpointError, TransformerError
-from transformer.kernels import keep_freed_memory, one_draw
+from transformer.kernels import keep_freed_memory, one_draw, passing_over_the_old
 from transformer.optimization import share_of_rate, trained_tables
 from transformer.precision import autocast
 from transformer.training_state import Best, TrainingState, random_state, settings_of
@@ -134,7 +134,8 @@ class Trainer(Generic[B]):
             CheckpointError: if the checkpoint is of another training, or cannot be read or written.
             TransformerError: if no batch of an epoch has a target.
         """
-        return _Training(self).run()
+        with passing_over_the_old():
+            return _Training(self).run()
 
 
 class _Training(Generic[B]):

@@ -1,11 +1,14 @@
 """Small models of every form, away from the zeros that their branches begin with."""
 
+import pytest
 import torch
 from torch import nn
 
-from transformer import ClassificationHead, Encoder, ModelConfig, TransformerModel, WordEmbedding
+from transformer import ClassificationHead, Encoder, ModelConfig, TransformerModel, WordEmbedding, native
 from transformer.heads import FirstWordHead, PairHead, WordHead
 from transformer.model import Decoder, EncoderDecoder, LanguageModel, MaskedLanguageModel
+
+needs_code = pytest.mark.skipif(not native.available(), reason="not built here, or not for this processor")
 
 N_WORDS = 30
 N_ROWS = N_WORDS + 5

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import classifier, encoder, language_model, stirred
+from small_models import classifier, encoder, language_model, needs_code, stirred
 
 from transformer import compiled, fused, kernels, native
 from transformer.config import ModelConfig
@@ -19,7 +19,6 @@ from transformer.packing import Packing
 from transformer.precision import autocast
 
 CPU = torch.device("cpu")
-needs_it = pytest.mark.skipif(not native.available(), reason="not built here, or not for this processor")
 
 
 def test_it_is_built_where_it_can_be():
@@ -66,7 +65,7 @@ def same_but_for_rounding(exact, low, usual, most=0.012):
             assert away < max(most, 1.2 * others), (name, away, others)
 
 
-@needs_it
+@needs_code
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=5), st.sampled_from([16, 32, 48, 64, 80]),
        st.sampled_from([16, 48, 96]), st.booleans(), st.integers(0, 2**31))
@@ -81,7 +80,7 @@ def test_a_layer_of_any_size_is_that_of_torch(lengths, d, f, causal, seed):
     assert all(torch.equal(low[name], again[name]) for name in low)
 
 
-@needs_it
+@needs_code
 @pytest.mark.parametrize(("lengths", "d", "f", "heads"), [
     ([256, 256, 200], 128, 256, 4), ([600, 1], 64, 64, 4), ([300], 256, 512, 8), ([5], 512, 1024, 4)])
 def test_a_layer_of_the_usual_sizes_is_that_of_torch(lengths, d, f, heads):
@@ -91,7 +90,7 @@ def test_a_layer_of_the_usual_sizes_is_that_of_torch(lengths, d, f, heads):
                             for how in ("float32", "compiled", "bfloat16")))
 
 
-@needs_it
+@needs_code
 def test_threads_change_nothing_but_the_order_of_sums():
     made = layer(64, 128, 4, dropout=0.3).train()
     x, mask = batch([50, 20, 3], 64)
@@ -110,7 +109,7 @@ def test_threads_change_nothing_but_the_order_of_sums():
             torch.testing.assert_close(other[name], expected, atol=1e-4, rtol=1e-4)
 
 
-@needs_it
+@needs_code
 def test_dropout_is_that_of_torch_with_the_same_factors():
     """The bits that the code drew, as factors for :mod:`transformer.fused`: the same output and gradients."""
     made, p = layer(64, 96, 2, dropout=0.4).train(), 0.4
@@ -142,7 +141,7 @@ def test_dropout_is_that_of_torch_with_the_same_factors():
             assert (one - other).norm() / other.norm() < 0.015, i
 
 
-@needs_it
+@needs_code
 def test_the_seed_decides_what_is_dropped():
     made = layer(32, 32, 2, dropout=0.5).train()
     x, mask = batch([30], 32)
@@ -156,7 +155,7 @@ def test_the_seed_decides_what_is_dropped():
     assert torch.equal(*(outcome(copy.deepcopy(made), x, mask, False, "compiled")["out"] for _ in "ab"))
 
 
-@needs_it
+@needs_code
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.sampled_from([16, 48]))
 def test_pooled_texts_are_those_of_torch(lengths, d):
@@ -172,7 +171,7 @@ def test_pooled_texts_are_those_of_torch(lengths, d):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
-@needs_it
+@needs_code
 @pytest.mark.parametrize("make", [encoder, language_model, classifier])
 def test_models_with_it_say_what_they_say_without(make, monkeypatch):
     model = stirred(make(n_heads=1)).eval()
@@ -196,7 +195,7 @@ def test_models_with_it_say_what_they_say_without(make, monkeypatch):
         torch.testing.assert_close(other[real].float(), exact[real].float(), atol=0.15, rtol=0.05)
 
 
-@needs_it
+@needs_code
 def test_what_is_no_number_stays_none():
     made = layer(16, 16, 1)
     x, mask = batch([5, 4], 16)

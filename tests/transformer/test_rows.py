@@ -1,15 +1,17 @@
 """Row-wise updates of a table against torch's dense ones, whatever the order in which words are met."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import classifier, encoder_decoder, language_model, masked_language_model
+from small_models import classifier, encoder_decoder, language_model, masked_language_model, needs_code
 from torch import nn
 from torch.optim import AdamW, SparseAdam
 
-from transformer import TrainingConfig, WordEmbedding
+from transformer import TrainingConfig, WordEmbedding, native
 from transformer.rows import RowUpdates
 from transformer.updates import Updates, looked_up_only
 
@@ -54,14 +56,16 @@ def densely(steps, rates, kept, size=1.0):
 batches = st.lists(st.lists(st.integers(0, N_ROWS - 1), max_size=5), min_size=1, max_size=40)
 
 
+@pytest.mark.parametrize("compiled", [pytest.param(True, marks=needs_code), False])
 @settings(deadline=None, max_examples=60)
 @given(batches, st.sampled_from([0.0, 0.5, 0.99]), st.sampled_from([(1.0, 2e-6), (1e-3, 2e-6), (1e-5, 2e-4)]))
-def test_every_row_and_its_average_end_where_dense_updates_take_them(steps, ema, size_and_tolerance):
+def test_every_row_and_its_average_end_where_dense_updates_take_them(compiled, steps, ema, size_and_tolerance):
     size, tolerance = size_and_tolerance  # gradients of 1e-7 and less, of which the last has some, feel Adam's epsilon
     rates = [1e-2 * (1 - i / len(steps)) for i in range(len(steps))]
     kept = [min(ema, (i + 1) / (i + 10)) for i in range(len(steps))]
-    weight, average, updates = by_row(steps, rates, kept, size)
-    updates.settle()
+    with mock.patch.object(native, "available", lambda: compiled):
+        weight, average, updates = by_row(steps, rates, kept, size)
+        updates.settle()
     dense_weight, dense_average = densely(steps, rates, kept, size)
     torch.testing.assert_close(weight, dense_weight, atol=tolerance, rtol=1e-5)
     torch.testing.assert_close(average, dense_average, atol=tolerance, rtol=1e-5)
@@ -74,6 +78,34 @@ def test_a_word_that_is_met_after_thousands_of_steps():
     updates.settle()
     for one, other in zip((weight, average), densely(steps, rates, kept), strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+@needs_code
+@pytest.mark.parametrize("dim", [1, 16, 19, 50])
+def test_compiled_code_and_torch_update_alike(dim, monkeypatch):
+    """On several threads, and with a width that sixteen does not divide."""
+    found, before = [], torch.get_num_threads()
+    for threads in (0, 1, 3):
+        monkeypatch.setattr(native, "available", lambda threads=threads: threads > 0)
+        torch.set_num_threads(max(1, threads))
+        random = np.random.default_rng(1)
+        weight = nn.Parameter(torch.from_numpy(random.normal(size=(40, dim)).astype(np.float32)))
+        average = weight.detach().clone()
+        updates = RowUpdates(weight, average, lr=1e-2, ema=0.9)
+        for _ in range(12):
+            ids = torch.from_numpy(random.integers(0, 40, (3, 5)))
+            updates.catch_up(ids)
+            values = torch.from_numpy(random.normal(size=(15, dim)).astype(np.float32))
+            weight.grad = torch.sparse_coo_tensor(ids.view(1, -1), values, weight.shape, check_invariants=True)
+            updates.gradient()
+            updates.step(0.8)
+        updates.settle()
+        found.append((weight.detach(), average, updates.state()["exp_avg_sq"]))
+    torch.set_num_threads(before)
+    for other in found[1:]:
+        for mine, theirs in zip(found[0], other, strict=True):
+            torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-5)
+    assert all(map(torch.equal, found[1], found[2]))
 
 
 def test_rows_touched_in_every_step_are_those_of_sparse_adam():
@@ -97,7 +129,9 @@ def test_rows_that_no_batch_has_are_not_visited():
 
 
 @pytest.mark.parametrize("stop", [1, 7, 19])
-def test_what_goes_on_from_its_state_ends_in_the_same_bits(stop):
+@pytest.mark.parametrize("compiled", [pytest.param(True, marks=needs_code), False])
+def test_what_goes_on_from_its_state_ends_in_the_same_bits(compiled, stop, monkeypatch):
+    monkeypatch.setattr(native, "available", lambda: compiled)
     random = np.random.default_rng(3)
     steps = [random.integers(0, N_ROWS, 4).tolist() for _ in range(20)]
     rates, kept = [1e-2] * 20, [0.9] * 20

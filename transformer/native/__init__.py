@@ -31,6 +31,7 @@ class Part(ctypes.Structure):
 class Layer(ctypes.Structure):
     """A call of a layer: what ``struct Layer`` in ``layer.cpp`` says, in its order; shapes are there."""
 
+    __slots__ = ()  # a name that is none of these is refused
     _fields_ = [
         *((name, _INT) for name in ("n_rows", "n_texts", "d", "f", "n_heads", "n_threads", "causal", "dropped")),
         ("seed", ctypes.c_uint64), ("eps", _DOUBLE), ("starts", _ADDRESS), ("parts", Part * 8),
@@ -43,6 +44,7 @@ class Layer(ctypes.Structure):
 class Views(ctypes.Structure):
     """A call of the pooling of texts: ``struct Views`` in ``views.cpp``."""
 
+    __slots__ = ()
     _fields_ = [
         *((name, _INT) for name in ("n_texts", "width", "n_threads")),
         *((name, _ADDRESS) for name in (
@@ -53,6 +55,7 @@ class Views(ctypes.Structure):
 class Table(ctypes.Structure):
     """A call of the updates of a word table: ``struct Table`` in ``table.cpp``."""
 
+    __slots__ = ()
     _fields_ = [
         *((name, _INT) for name in ("n_rows", "width", "n_threads")),
         *((name, _ADDRESS) for name in ("rows", "weight", "first", "second", "average", "met")),
