@@ -10,7 +10,7 @@ row ends where dense updates would have taken it). From step ``s``, when it was 
 where ``G`` is the sum over the steps ``k`` between of ``lr_k c_k / (1 - b1^k) (b1 / sqrt(b2))^(k-s)``, with
 ``c_k = sqrt(1 - b2^k)``. The average ``a_k = q_k a_(k-1) + (1 - q_k) w_k`` becomes ``P a_s + (1 - P) w_s - H u``,
 where ``P`` is the product of the ``q_k`` and ``H`` is the average of ``G``. The one approximation is that ``eps c``
-changes as ``sqrt(v)`` does during the steps put off, which shows with gradients of some 1e-7 and less (``eps`` is 1e-8).
+changes as ``sqrt(v)`` does during the steps put off, which shows with gradients of some 1e-7 (``eps`` is 1e-8).
 """
 
 from __future__ import annotations

@@ -58,9 +58,10 @@ batches = st.lists(st.lists(st.integers(0, N_ROWS - 1), max_size=5), min_size=1,
 
 @pytest.mark.parametrize("compiled", [pytest.param(True, marks=needs_code), False])
 @settings(deadline=None, max_examples=60)
-@given(batches, st.sampled_from([0.0, 0.5, 0.99]), st.sampled_from([(1.0, 2e-6), (1e-3, 2e-6), (1e-5, 5e-4)]))
+@given(batches, st.sampled_from([0.0, 0.5, 0.99]), st.sampled_from([(1.0, 2e-6), (1e-3, 2e-6), (1e-5, 2e-3)]))
 def test_every_row_and_its_average_end_where_dense_updates_take_them(compiled, steps, ema, size_and_tolerance):
-    size, tolerance = size_and_tolerance  # gradients of some 1e-7, of which the last has some, feel Adam's epsilon
+    # Of gradients of 1e-5 some are near 1e-7 and feel Adam's epsilon: a fifth of one of their steps is allowed.
+    size, tolerance = size_and_tolerance
     rates = [1e-2 * (1 - i / len(steps)) for i in range(len(steps))]
     kept = [min(ema, (i + 1) / (i + 10)) for i in range(len(steps))]
     with mock.patch.object(native, "available", lambda: compiled):
