@@ -87,7 +87,8 @@ private:
     const char* end_of_word() const {
         if (kind(at_) == DIGIT) {
             const char* end = after_digits(at_);
-            while (end + 1 < end_ && (*end == '.' || *end == ',') && kind(end + 1) == DIGIT) end = after_digits(end + 1);
+            while (end + 1 < end_ && (*end == '.' || *end == ',') && kind(end + 1) == DIGIT)
+                end = after_digits(end + 1);
             return end;
         }
         if (kind(at_) == LETTER) {
@@ -144,7 +145,8 @@ EXPORTED int64_t vecformer_cut(void* vocabulary, const char* letters, const int6
     for (int64_t i = 0, start = 0; i < n; start = ends[i++]) {
         Text text(letters + start, letters + ends[i]);
         const int32_t* first = to;
-        for (std::string_view word; !(word = text.next()).empty();) *to++ = static_cast<Vocabulary*>(vocabulary)->number(word);
+        for (std::string_view word; !(word = text.next()).empty();)
+            *to++ = static_cast<Vocabulary*>(vocabulary)->number(word);
         n_words[i] = to - first;
     }
     return to - ids;

@@ -91,13 +91,13 @@ inline void attend_backward(const Head& head, const bf16* mixed, const bf16* of_
                             const float* log_sums, bf16* of_q, bf16* of_k, bf16* of_v) {
     const long length = head.length, d_head = head.d_head, room = head.room(), n_pairs = head.n_pairs();
     scratch.clear();
-    Pair* keys = scratch.take<Pair>(room * d_head / 2);                     // K^T
-    Pair* values = scratch.take<Pair>(room * d_head / 2);                   // V^T
-    Pair* key_rows = scratch.take<Pair>(n_pairs * d_head);                  // K
-    Pair* query_rows = scratch.take<Pair>(n_pairs * d_head);                // Q
-    Pair* grad_rows = scratch.take<Pair>(n_pairs * d_head);                 // the gradient of `mixed`
-    Pair* pattern = scratch.take<Pair>(n_pairs * room);                     // in panels, (length, keys)
-    Pair* of_pattern = scratch.take<Pair>(n_pairs * room);                  // of the scores, likewise
+    Pair* keys = scratch.take<Pair>(room * d_head / 2);       // K^T
+    Pair* values = scratch.take<Pair>(room * d_head / 2);     // V^T
+    Pair* key_rows = scratch.take<Pair>(n_pairs * d_head);    // K
+    Pair* query_rows = scratch.take<Pair>(n_pairs * d_head);  // Q
+    Pair* grad_rows = scratch.take<Pair>(n_pairs * d_head);   // the gradient of `mixed`
+    Pair* pattern = scratch.take<Pair>(n_pairs * room);       // in panels, (length, keys)
+    Pair* of_pattern = scratch.take<Pair>(n_pairs * room);    // of the scores, likewise
     float* scores = scratch.take<float>(TALL * room);
     float* found = scratch.take<float>(TALL * room);
     bf16* of_scores = scratch.take<bf16>(TALL * room);
@@ -116,7 +116,8 @@ inline void attend_backward(const Head& head, const bf16* mixed, const bf16* of_
         for (long r = 0; r < rows; ++r) {
             V dot = zeros();
             for (long c = 0; c < d_head; c += LANES)
-                dot = _mm512_fmadd_ps(load(mixed + (i + r) * mixed_stride + c), load(of_mixed + (i + r) * mixed_stride + c), dot);
+                dot = _mm512_fmadd_ps(load(mixed + (i + r) * mixed_stride + c),
+                                      load(of_mixed + (i + r) * mixed_stride + c), dot);
             dots[r] = _mm512_reduce_add_ps(dot);
         }
         for (long r = 0; r < rows; r += 2) {
@@ -127,7 +128,8 @@ inline void attend_backward(const Head& head, const bf16* mixed, const bf16* of_
             const auto put = [&](long j, V p1, V p2) {
                 const long at = r * room + j, to = j * n_pairs + (i + r) / 2 * LANES;
                 const V g1 = _mm512_mul_ps(p1, _mm512_sub_ps(load(found + at), all(dots[r])));
-                const V g2 = both ? _mm512_mul_ps(p2, _mm512_sub_ps(load(found + at + room), all(dots[r + 1]))) : zeros();
+                const V g2 =
+                    both ? _mm512_mul_ps(p2, _mm512_sub_ps(load(found + at + room), all(dots[r + 1]))) : zeros();
                 store(of_scores + at, g1);
                 if (both) store(of_scores + at + room, g2);
                 _mm512_storeu_si512(pattern + to, paired(p1, p2));
@@ -146,16 +148,19 @@ inline void attend_backward(const Head& head, const bf16* mixed, const bf16* of_
                 _mm512_storeu_si512(of_pattern + to, _mm512_setzero_si512());
             }
         }
-        multiply(of_scores, room / 2, rows, key_rows, n_pairs * LANES, std::min(width / 2, n_pairs), d_head, sums, d_head);
+        multiply(of_scores, room / 2, rows, key_rows, n_pairs * LANES, std::min(width / 2, n_pairs), d_head, sums,
+                 d_head);
         for (long r = 0; r < rows; ++r)
-            for (long c = 0; c < d_head; c += LANES) store(of_q + (i + r) * head.stride + c, load(sums + r * d_head + c));
+            for (long c = 0; c < d_head; c += LANES)
+                store(of_q + (i + r) * head.stride + c, load(sums + r * d_head + c));
     }
     const auto down = [&](const Pair* weights, const Pair* from, bf16* to) {  // sums over the queries, for each key
         for (long j = 0; j < length; j += TALL_T) {
             multiply_transposed<false>(weights + j / LANES * LANES * n_pairs + j % LANES, TALL_T, from, n_pairs, d_head,
                                        sums, d_head);
             for (long r = 0; r < std::min(TALL_T, length - j); ++r)
-                for (long c = 0; c < d_head; c += LANES) store(to + (j + r) * head.stride + c, load(sums + r * d_head + c));
+                for (long c = 0; c < d_head; c += LANES)
+                    store(to + (j + r) * head.stride + c, load(sums + r * d_head + c));
         }
     };
     down(pattern, grad_rows, of_v);

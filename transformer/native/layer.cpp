@@ -1,5 +1,5 @@
-// A whole layer of a Transformer, norms before the branches, GELU: what transformer/fused.py computes by torch, in three
-// sweeps forward and three backward. Rows are shared out between the threads; so are texts and heads.
+// A whole layer of a Transformer, norms before the branches, GELU: what transformer/fused.py computes by torch, in
+// three sweeps forward and three backward. Rows are shared out between the threads; so are texts and heads.
 #include "attention.h"
 #include "product.h"
 #include "rows.h"
@@ -7,8 +7,8 @@
 
 namespace vecformer {
 
-constexpr long BLOCK = 48;      // rows that go through the products together, in the nearest cache
-constexpr long BLOCKS = 5;      // of them, whose share of the weights' gradients is summed up at once
+constexpr long BLOCK = 48;  // rows that go through the products together, in the nearest cache
+constexpr long BLOCKS = 5;  // of them, whose share of the weights' gradients is summed up at once
 
 struct Part {
     const float *weight, *bias;  // of a norm (d), (d); of a linear map (out, in), (out)
@@ -21,30 +21,30 @@ struct Layer {
     int64_t n_rows, n_texts, d, f, n_heads, n_threads, causal, dropped;  // dropped: of 256 activations
     uint64_t seed;
     double eps;
-    const int64_t* starts;                        // (n_texts + 1): the first row of each text
-    Part norms[2], linears[6];                    // the latter in the order above
-    const float* x;                               // (N, d)
-    float *middle, *out;                          // (N, d)
-    float* moments;                               // (2, N, 2)
-    float* log_sums;                              // (n_heads, N)
-    bf16 *looking, *asked, *mixed, *thinking;     // (N, d), (N, 3 d), (N, d), (N, d)
-    bf16 *bent, *slope;                           // (N, f); slope: of bent by what was bent
-    uint8_t* bits;                                // (N, 2 d + f) bits, in 64s
-    Pair* panels;                                 // (4 d d + 2 d f) numbers: the weights
-    const float* grad;                            // (N, d)
-    float* of_x;                                  // (N, d)
-    bf16 *of_mixed, *of_asked;                    // (N, d), (N, 3 d)
-    float* grads;                                 // (n_threads, all weights): of a thread's rows; in the end, of all
+    const int64_t* starts;                     // (n_texts + 1): the first row of each text
+    Part norms[2], linears[6];                 // the latter in the order above
+    const float* x;                            // (N, d)
+    float *middle, *out;                       // (N, d)
+    float* moments;                            // (2, N, 2)
+    float* log_sums;                           // (n_heads, N)
+    bf16 *looking, *asked, *mixed, *thinking;  // (N, d), (N, 3 d), (N, d), (N, d)
+    bf16 *bent, *slope;                        // (N, f); slope: of bent by what was bent
+    uint8_t* bits;                             // (N, 2 d + f) bits, in 64s
+    Pair* panels;                              // (4 d d + 2 d f) numbers: the weights
+    const float* grad;                         // (N, d)
+    float* of_x;                               // (N, d)
+    bf16 *of_mixed, *of_asked;                 // (N, d), (N, 3 d)
+    float* grads;                              // (n_threads, all weights): of a thread's rows; in the end, of all
 
     float scale() const { return 1 / std::sqrt(float(d / n_heads)); }
-    Dropout dropout(long region) const {          // 0 and 2: behind the branches; 1: inside the feed-forward
+    Dropout dropout(long region) const {  // 0 and 2: behind the branches; 1: inside the feed-forward
         const long before[] = {0, n_rows * d, n_rows * (d + f)};
         return {dropped ? bits + before[region] / 8 : nullptr, 256.0f / float(256 - dropped)};
     }
     Pair* out_panels() const { return panels + 3 * d * d / 2; }
     Pair* inner_panels() const { return panels + 4 * d * d / 2; }
     Pair* outer_panels() const { return inner_panels() + d * f / 2; }
-    long first_row(long part) const {             // whole tiles, the same ones however fast a thread is
+    long first_row(long part) const {  // whole tiles, the same ones however fast a thread is
         const long tiles = (n_rows + TALL - 1) / TALL;
         return std::min(n_rows, tiles * part / n_threads * TALL);
     }
@@ -69,12 +69,14 @@ static void pack_forward(const Layer& l) {
 }
 
 static void pack_backward(const Layer& l) {
-    const long d = l.d, f = l.f, n_panels = (3 * d + f) / LANES;  // a panel of columns of the three askers counts as one
+    const long d = l.d, f = l.f;
+    const long n_panels = (3 * d + f) / LANES;  // those of the three askers, one above the other, count as one
     parallel_items(l.n_threads, n_panels, [&](long item) {
         long column = item * LANES;
         if (column < d) {
             for (long i = 0; i < 3; ++i)
-                pack(l.linears[i].weight, d, d, column, l.panels + column * 3 * d / 2 + i * d / 2 * LANES, i ? 1.0f : l.scale());
+                pack(l.linears[i].weight, d, d, column, l.panels + column * 3 * d / 2 + i * d / 2 * LANES,
+                     i ? 1.0f : l.scale());
         } else if ((column -= d) < d) pack(l.linears[OUTPUT].weight, d, d, column, l.out_panels() + column * d / 2, 1);
         else if ((column -= d) < d) pack(l.linears[INNER].weight, d, f, column, l.inner_panels() + column * f / 2, 1);
         else column -= d, pack(l.linears[OUTER].weight, f, d, column, l.outer_panels() + column * d / 2, 1);
@@ -97,14 +99,16 @@ static void forward_before(const Layer& l, long first, long rows) {
     scratch.clear();
     float* found = scratch.take<float>(BLOCK * 3 * d);
     for (long r = first; r < first + rows; ++r)
-        normalise(l.x + r * d, d, l.norms[0].weight, l.norms[0].bias, float(l.eps), l.moments + 2 * r, l.looking + r * d);
+        normalise(l.x + r * d, d, l.norms[0].weight, l.norms[0].bias, float(l.eps), l.moments + 2 * r,
+                  l.looking + r * d);
     multiply(l.looking + first * d, d / 2, rows, l.panels, d / 2 * LANES, d / 2, 3 * d, found, 3 * d);
     for (long r = 0; r < rows; ++r)
         for (long i = 0; i < 3; ++i)
             for (long c = 0; c < d; c += LANES) {
                 V bias = load(l.linears[i].bias + c);
                 if (i == 0) bias = _mm512_mul_ps(bias, all(l.scale()));
-                store(l.asked + (first + r) * 3 * d + i * d + c, _mm512_add_ps(load(found + r * 3 * d + i * d + c), bias));
+                store(l.asked + (first + r) * 3 * d + i * d + c,
+                      _mm512_add_ps(load(found + r * 3 * d + i * d + c), bias));
             }
 }
 
@@ -161,14 +165,16 @@ static void forward(const Layer& l) {
     pack_forward(l);
     drop(l);
     parallel(l.n_threads, [&](long part) {
-        in_blocks(l.first_row(part), l.first_row(part + 1), BLOCK, [&](long first, long n) { forward_before(l, first, n); });
+        in_blocks(l.first_row(part), l.first_row(part + 1), BLOCK,
+                  [&](long first, long n) { forward_before(l, first, n); });
     });
     for_each_head(l, [&](long first, long length, long number) {
         attend(head_of(l, first, length, number), l.mixed + first * l.d + number * (l.d / l.n_heads), l.d,
                l.log_sums ? l.log_sums + number * l.n_rows + first : nullptr);
     });
     parallel(l.n_threads, [&](long part) {
-        in_blocks(l.first_row(part), l.first_row(part + 1), BLOCK, [&](long first, long n) { forward_after(l, first, n); });
+        in_blocks(l.first_row(part), l.first_row(part + 1), BLOCK,
+                  [&](long first, long n) { forward_after(l, first, n); });
     });
 }
 
@@ -194,8 +200,8 @@ struct Sums {
 
 // Adds to the gradients of a linear map, whose output's gradient and input are given, (rows, n_out) and (rows, n_in).
 template <class Sum>
-void add_to(const Sum& sum, const bf16* grad, long grad_stride, long n_out, const bf16* input, long n_in,
-                   long rows, Pair* grads, Pair* inputs) {
+void add_to(const Sum& sum, const bf16* grad, long grad_stride, long n_out, const bf16* input, long n_in, long rows,
+            Pair* grads, Pair* inputs) {
     const long n_pairs = (rows + 1) / 2;
     pack_all(grad, grad_stride, rows, n_out, grads);
     pack_all(input, n_in, rows, n_in, inputs);
@@ -258,7 +264,8 @@ static void backward_before(const Layer& l, const Sums& sums, long first, long r
         }
     });
     for (long i = 0; i < 3; ++i)
-        add_to(sums.linears[i], l.of_asked + first * 3 * d + i * d, 3 * d, d, l.looking + first * d, d, rows, left, right);
+        add_to(sums.linears[i], l.of_asked + first * 3 * d + i * d, 3 * d, d, l.looking + first * d, d, rows, left,
+               right);
 }
 
 // Adds the other threads' sums to the first one's, and accounts for the scale that the queries went in with.
@@ -266,11 +273,13 @@ static void add_up(const Layer& l) {
     const Sums all_of(l, 0);
     parallel(l.n_threads, [&](long part) {
         const long vectors = all_of.size / LANES;
-        for (long i = vectors * part / l.n_threads * LANES; i < vectors * (part + 1) / l.n_threads * LANES; i += LANES) {
+        for (long i = vectors * part / l.n_threads * LANES; i < vectors * (part + 1) / l.n_threads * LANES;
+             i += LANES) {
             V sum = load(all_of.first + i);
             for (long other = 1; other < l.n_threads; ++other)
                 sum = _mm512_add_ps(sum, load(all_of.first + other * all_of.size + i));
-            const bool of_query = all_of.first + i >= all_of.linears[QUERY].weight && all_of.first + i < all_of.linears[KEY].weight;
+            const bool of_query =
+                all_of.first + i >= all_of.linears[QUERY].weight && all_of.first + i < all_of.linears[KEY].weight;
             store(all_of.first + i, of_query ? _mm512_mul_ps(sum, all(l.scale())) : sum);
         }
     });
@@ -293,8 +302,8 @@ static void backward(const Layer& l) {
         const long column = number * (l.d / l.n_heads);
         bf16* of_q = l.of_asked + first * 3 * l.d + column;
         attend_backward(head_of(l, first, length, number), l.mixed + first * l.d + column,
-                        l.of_mixed + first * l.d + column, l.d, l.log_sums + number * l.n_rows + first, of_q, of_q + l.d,
-                        of_q + 2 * l.d);
+                        l.of_mixed + first * l.d + column, l.d, l.log_sums + number * l.n_rows + first, of_q,
+                        of_q + l.d, of_q + 2 * l.d);
     });
     share(backward_before);
     add_up(l);

@@ -31,7 +31,8 @@ void pack_transposed(const T* w, long stride, long n_rows, long n_terms, long fi
             else {
                 const T* row = w + (first + i) * stride + k;
                 const V b = high ? load(row + LANES) : zeros();
-                rows[i] = (__m512i)_mm512_cvtne2ps_pbh(_mm512_mul_ps(b, all(times)), _mm512_mul_ps(load(row), all(times)));
+                rows[i] =
+                    (__m512i)_mm512_cvtne2ps_pbh(_mm512_mul_ps(b, all(times)), _mm512_mul_ps(load(row), all(times)));
             }
         }
         transpose(rows);
@@ -39,8 +40,8 @@ void pack_transposed(const T* w, long stride, long n_rows, long n_terms, long fi
     }
 }
 
-// The panel of columns `first` to `first + 15` of B, which has n_rows rows, `stride` apart, an even number; what comes in
-// is multiplied by `times`.
+// The panel of columns `first` to `first + 15` of B, which has n_rows rows, `stride` apart, an even number; what comes
+// in is multiplied by `times`.
 inline void pack(const float* b, long stride, long n_rows, long first, Pair* panel, float times) {
     for (long k = 0; k < n_rows; k += 2) {
         const float* row = b + k * stride + first;
@@ -96,8 +97,8 @@ void tile(const Pair* a, long row, long term, const Pair* b, long panel, long n_
 
 using Tile = void (*)(const Pair*, long, long, const Pair*, long, long, float*, long);
 
-constexpr long WIDE = 2, TALL = 12;       // vectors and rows of a tile, in registers with what they are made from
-constexpr long WIDE_T = 3, TALL_T = 8;    // where the left factor is in panels
+constexpr long WIDE = 2, TALL = 12;     // vectors and rows of a tile, in registers with what they are made from
+constexpr long WIDE_T = 3, TALL_T = 8;  // where the left factor is in panels
 
 template <int... M>
 Tile tile_of(long rows, long vectors, std::integer_sequence<int, M...>) {
@@ -117,14 +118,18 @@ inline void multiply(const void* a, long a_stride, long n_rows, const Pair* b, l
     }
 }
 
-// C = A^T B, or C += A^T B, with both in panels of n_pairs pairs of rows; n_rows (of C) and n_columns are multiples of 16.
+// C = A^T B, or C += A^T B, with both in panels of n_pairs pairs of rows; n_rows (of C) and n_columns are multiples
+// of 16.
 template <bool ADD>
-void multiply_transposed(const Pair* a, long n_rows, const Pair* b, long n_pairs, long n_columns, float* c, long stride) {
+void multiply_transposed(const Pair* a, long n_rows, const Pair* b, long n_pairs, long n_columns, float* c,
+                         long stride) {
     const long panel = n_pairs * LANES;
     for (long n = 0, vectors; n < n_columns; n += vectors * LANES) {
         const long left = (n_columns - n) / LANES;
         vectors = left == 4 ? 2 : std::min(WIDE_T, left);  // two tiles of 2 are quicker than one of 3 and one of 1
-        const Tile run = vectors == 3 ? tile<TALL_T, 3, ADD> : vectors == 2 ? tile<TALL_T, 2, ADD> : tile<TALL_T, 1, ADD>;
+        const Tile run = vectors == 3   ? tile<TALL_T, 3, ADD>
+                         : vectors == 2 ? tile<TALL_T, 2, ADD>
+                                        : tile<TALL_T, 1, ADD>;
         for (long m = 0; m < n_rows; m += TALL_T)
             run(a + m / LANES * panel + m % LANES, 1, LANES, b + n / LANES * panel, panel, n_pairs, c + m * stride + n,
                 stride);

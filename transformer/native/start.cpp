@@ -3,8 +3,9 @@
 
 extern "C" {
 EXPORTED int vecformer_supported() {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bf16");
 }
 EXPORTED void vecformer_threads(void* fork) { vecformer::fork_with = reinterpret_cast<vecformer::Fork>(fork); }
 }

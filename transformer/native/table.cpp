@@ -1,21 +1,21 @@
 // The rows of a word table at a step: what transformer/rows.py says of AdamW and the average, in one go over a row.
+#include <cmath>
+
 #include "threads.h"
 #include "vector.h"
-
-#include <cmath>
 
 namespace vecformer {
 
 // As transformer/native/__init__.py fills it in.
 struct Table {
     int64_t n_rows, width, n_threads;
-    const int64_t* rows;                          // (n_rows): of the tables
-    float *weight, *first, *second, *average;     // (rows of the tables, width)
-    int64_t* met;                                 // (rows of the tables): the step they are brought up to; -1 is never
+    const int64_t* rows;                       // (n_rows): of the tables
+    float *weight, *first, *second, *average;  // (rows of the tables, width)
+    int64_t* met;                              // (rows of the tables): the step they are brought up to; -1 is never
     int64_t now;
-    const float* grad;                            // (n_rows, width)
+    const float* grad;                                 // (n_rows, width)
     double beta1, beta2, eps, rate, correction, kept;  // lr / (1 - b1^t), 1 / sqrt(1 - b2^t); of the average
-    const int64_t* moved;                         // (now + 1) each: what History keeps
+    const int64_t* moved;                              // (now + 1) each: what History keeps
     const double *way, *mean_way, *old;
 };
 
@@ -65,7 +65,8 @@ static void catch_up(const Table& t) {
         const double passed = double(t.moved[t.now] - t.moved[since]);
         const V shrink1 = all(float(std::exp2(passed * log1))), shrink2 = all(float(std::exp2(passed * log2)));
         const V eps = all(float(t.eps * std::sqrt(1 - std::exp2(double(t.moved[since]) * log2))));
-        const V way = all(float(t.way[since])), mean_way = all(float(t.mean_way[since])), old = all(float(t.old[since]));
+        const V way = all(float(t.way[since])), mean_way = all(float(t.mean_way[since])),
+                old = all(float(t.old[since]));
         in_lanes(t.width, [&](long c, __mmask16 mask) {
             const long at = row * t.width + c;
             const V m = take(mask, t.first + at), v = take(mask, t.second + at), w = take(mask, t.weight + at);

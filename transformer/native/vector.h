@@ -84,7 +84,8 @@ inline void transpose(__m512i r[16]) {
         r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
     }
     for (int i = 0; i < 4; ++i) {  // now each quarter of r[4 g + i] is a part of column 4 q + i, of rows 4 g on
-        const __m512i low = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88), high = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
+        const __m512i low = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88),
+                      high = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
         const __m512i low2 = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
         const __m512i high2 = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
         t[i] = _mm512_shuffle_i32x4(low, low2, 0x88);

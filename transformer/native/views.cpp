@@ -1,21 +1,21 @@
 // What transformer/heads.py pools of a text: mean and maximum of its rows, and mean of its word vectors.
-#include "threads.h"
-#include "vector.h"
-
 #include <algorithm>
 #include <limits>
+
+#include "threads.h"
+#include "vector.h"
 
 namespace vecformer {
 
 // As transformer/native/__init__.py fills it in; width is a multiple of 16.
 struct Views {
     int64_t n_texts, width, n_threads;
-    const int64_t* starts;             // (n_texts + 1): the first row of each text
-    const float *hidden, *embedded;    // (n_rows, width)
-    float* pooled;                     // (n_texts, 3 width)
-    int32_t* highest;                  // (n_texts, width): the row that has the maximum, the first of those
-    const float* grad;                 // (n_texts, 3 width)
-    float *of_hidden, *of_embedded;    // (n_rows, width)
+    const int64_t* starts;           // (n_texts + 1): the first row of each text
+    const float *hidden, *embedded;  // (n_rows, width)
+    float* pooled;                   // (n_texts, 3 width)
+    int32_t* highest;                // (n_texts, width): the row that has the maximum, the first of those
+    const float* grad;               // (n_texts, 3 width)
+    float *of_hidden, *of_embedded;  // (n_rows, width)
 };
 
 template <class Work>
@@ -50,7 +50,8 @@ static void pool_backward(const Views& v) {
     for_each_text(v, [&](long text, long first, long end, long c) {
         const float* grad = v.grad + text * 3 * v.width + c;
         const V share = all(1 / float(end - first)), of_most = load(grad + v.width);
-        const V of_mean = _mm512_mul_ps(load(grad), share), of_embedded = _mm512_mul_ps(load(grad + 2 * v.width), share);
+        const V of_mean = _mm512_mul_ps(load(grad), share),
+                of_embedded = _mm512_mul_ps(load(grad + 2 * v.width), share);
         const __m512i highest = _mm512_loadu_si512(v.highest + text * v.width + c);
         for (long row = first; row < end; ++row) {
             const __mmask16 here = _mm512_cmpeq_epi32_mask(highest, _mm512_set1_epi32(int(row)));
