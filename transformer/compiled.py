@@ -6,7 +6,8 @@ padding, and no scores of pairs of words in memory. Gradients of dropout and GEL
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,27 +17,26 @@ from transformer import native
 from transformer.kernels import n_dropped
 from transformer.packing import Packing
 
-if TYPE_CHECKING:
-    from transformer.layers import TransformerLayer
 
-
-def compiled(layer: TransformerLayer, x: Tensor, packing: Packing) -> Tensor:
+def compiled(
+    x: Tensor, weights: Sequence[Tensor], *, n_heads: int, eps: float, dropout: float, packing: Packing
+) -> Tensor:
     """Go through a layer that looks at its own text only, has its norms before the branches, and bends by GELU.
 
     Args:
-        layer: whose weights are used.
         x: *Shape:* ``(n_rows, d_model)``.
+        weights: weight and bias, float32, of the norms of attention and feed-forward, of queries, keys, values and
+            attention's output, of the feed-forward's two maps.
+        n_heads: of attention.
+        eps: of the norms.
+        dropout: share of the activations that is dropped, behind both branches and inside the feed-forward.
         packing: of ``x``, made for compiled layers.
 
     Returns:
         *Shape:* that of ``x``; float32.
     """
     x = x.float().contiguous()
-    attention, feedforward = layer.attention, layer.feedforward
-    norms = (layer.attention_norm, layer.feedforward_norm)
-    linears = (attention.query, attention.key, attention.value, attention.output, feedforward.inner, feedforward.output)
-    weights = [weight for part in (*norms, *linears) for weight in (part.weight, part.bias)]
-    given = (packing, attention.n_heads, norms[0].eps, layer.dropout.p if layer.training else 0.0)
+    given = (packing, n_heads, eps, dropout)
     if torch.is_grad_enabled():
         out: Tensor = Layer.apply(x, *given, *weights)  # type: ignore[no-untyped-call]
         return out
@@ -72,7 +72,7 @@ class Layer(torch.autograd.Function):
 
 
 def forward(
-    x: Tensor, packing: Packing, n_heads: int, eps: float, p: float, weights: Any, *, saving: bool
+    x: Tensor, packing: Packing, n_heads: int, eps: float, p: float, weights: Sequence[Tensor], *, saving: bool
 ) -> tuple[native.Layer, list[Tensor]]:
     """Call the code: what it was called with, and the layer's output with all that the way back reads."""
     n, d, f = len(x), x.shape[1], len(weights[13])

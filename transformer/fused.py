@@ -7,7 +7,8 @@ small batch spends more time on casts, copies and the bookkeeping of a hundred s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,38 +17,35 @@ from torch import Tensor
 from transformer.kernels import additive, dropout_factors
 from transformer.packing import Packing
 
-if TYPE_CHECKING:
-    from transformer.layers import TransformerLayer
-
 LOW = torch.bfloat16
+INNER = 12  # the place of the feed-forward's first weight
 
 
-def fused(layer: TransformerLayer, x: Tensor, visible: Tensor | None, packing: Packing | None) -> Tensor:
+def fused(
+    x: Tensor, weights: Sequence[Tensor], *, n_heads: int, eps: float, dropout: float, visible: Tensor | None,
+    packing: Packing | None,
+) -> Tensor:
     """Go through a layer that looks at its own text only, has its norms before the branches, and bends by GELU.
 
     Args:
-        layer: whose weights are used.
         x: *Shape:* ``(batch, length, d_model)``, or ``(n_rows, d_model)`` with a packing; float32.
-        visible: as :meth:`TransformerLayer.forward`.
+        weights: as :func:`transformer.compiled.compiled`.
+        n_heads: likewise.
+        eps: likewise.
+        dropout: likewise.
+        visible: as :meth:`transformer.layers.TransformerLayer.forward`.
         packing: of ``x``, if its padding is left out.
 
     Returns:
         *Shape:* that of ``x``; float32.
     """
-    attention, feedforward = layer.attention, layer.feedforward
-    linears = (attention.query, attention.key, attention.value, attention.output, feedforward.inner, feedforward.output)
-    norms = (layer.attention_norm, layer.feedforward_norm)
     rows = x.reshape(-1, x.shape[-1])                                                       # (N, d_model)
-    p = layer.dropout.p if layer.training else 0.0
-    factors = [dropout_factors(len(rows) * width, p, LOW).view(-1, width) if p else None
-               for width in (x.shape[-1], feedforward.inner.out_features, x.shape[-1])]
+    factors = [dropout_factors(len(rows) * width, dropout, LOW).view(-1, width) if dropout else None
+               for width in (x.shape[-1], len(weights[INNER]), x.shape[-1])]
     mask = None if visible is None else additive(visible, LOW)
     shape = (packing.batch, packing.length) if packing else x.shape[:2]
     out: Tensor = Layer.apply(  # type: ignore[no-untyped-call]
-        rows, mask, packing, shape, attention.n_heads, norms[0].eps, factors,
-        *(weight for norm in norms for weight in (norm.weight, norm.bias)),
-        *(weight for linear in linears for weight in (linear.weight, linear.bias)),
-    )
+        rows, mask, packing, shape, n_heads, eps, factors, *weights)
     return out.view(x.shape)
 
 

@@ -128,10 +128,12 @@ class TransformerLayer(nn.Module):
         Returns:
             *Shape:* that of ``x``.
         """
+        eps, dropout = self.attention_norm.eps, self.dropout.p if self.training else 0.0
         if packing is not None and packing.compiled:
-            return compiled(self, x, packing)
+            return compiled(x, self._weights, n_heads=self.attention.n_heads, eps=eps, dropout=dropout, packing=packing)
         if rotation is None and memory is None and cache is None and self.whole and fusible(x, packing):
-            return fused(self, x, visible, packing)
+            return fused(x, self._weights, n_heads=self.attention.n_heads, eps=eps, dropout=dropout, visible=visible,
+                         packing=packing)
         x = self._around(self.attention_norm, x, lambda y: self.attention(
             y, visible=visible, rotation=rotation, cache=cache and cache.own, packing=packing))
         if self.cross_attention is not None and self.cross_norm is not None and memory is not None:
@@ -150,6 +152,14 @@ class TransformerLayer(nn.Module):
         """Whether compiled code may go through the layer: :func:`transformer.kernels.compilable`."""
         widths = (self.attention.query.in_features, self.feedforward.inner.out_features)
         return self.whole and compilable(self.attention_norm.weight, *widths, self.attention.n_heads)
+
+    @property
+    def _weights(self) -> list[Tensor]:
+        """In the order in which :mod:`transformer.compiled` takes them."""
+        attention, feedforward = self.attention, self.feedforward
+        parts = (self.attention_norm, self.feedforward_norm, attention.query, attention.key, attention.value,
+                 attention.output, feedforward.inner, feedforward.output)
+        return [weight for part in parts for weight in (part.weight, part.bias)]
 
     def _around(self, norm: nn.Module, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
         summed: Tensor = x + self.dropout(branch(norm(x))) if self.pre else norm(x + self.dropout(branch(x)))

@@ -123,10 +123,7 @@ def test_dropout_is_that_of_torch_with_the_same_factors():
     packing = Packing.for_compiled(mask, causal=False)
     rows = packing.pack(x)
     torch.manual_seed(5)
-    norms = (made.attention_norm, made.feedforward_norm)
-    linears = (made.attention.query, made.attention.key, made.attention.value, made.attention.output,
-               made.feedforward.inner, made.feedforward.output)
-    weights = [weight for part in (*norms, *linears) for weight in (part.weight, part.bias)]
+    weights = made._weights
     _, (*_, bits) = compiled.forward(rows, packing, 2, 1e-5, p, weights, saving=True)
     kept = torch.from_numpy(np.unpackbits(bits.numpy().view(np.uint8), bitorder="little").astype(np.float32))
     n = len(rows)
