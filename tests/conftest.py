@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 
 
 @pytest.fixture(autouse=True)
-def _log_level() -> Iterator[None]:
-    """Commands that are called within a test set how much is logged, and must not for those behind it."""
-    log = logging.getLogger("vecformer")
-    before = log.level
-    yield
-    log.setLevel(before)
+def _log_level() -> None:
+    """Commands that tests and their fixtures call set how much is logged, and must not for those behind them."""
+    logging.getLogger("vecformer").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
