@@ -1,4 +1,4 @@
-"""Cutting and numbering ASCII text as compiled code (``words.cpp``), thirty times as fast as by a regular expression.
+"""Cutting and numbering ASCII text as compiled code (``words.cpp``).
 
 It is built where the package is installed, if there is a compiler; where it is missing, Python does the same
 (:mod:`embeddings.words.numbering`).
