@@ -1,7 +1,8 @@
 """A whole layer of an encoder or decoder as one call of compiled code, forward and backward.
 
-It computes what :mod:`transformer.fused` does, with the same numbers in bfloat16 and in float32, over words alone: no
-padding, and no scores of pairs of words in memory. Gradients of dropout and GELU are kept from the way forward.
+Under autocast it computes what :mod:`transformer.fused` does, with the same numbers in bfloat16 and in float32, else
+all in float32; over words alone: no padding, and no scores of pairs of words in memory. Gradients of dropout and GELU
+are kept from the way forward.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from transformer import native
-from transformer.kernels import n_dropped
+from transformer import kernels, native
 from transformer.packing import Packing
 
 
@@ -35,8 +35,8 @@ def compiled(
     Returns:
         *Shape:* that of ``x``; float32.
     """
-    x = x.float().contiguous()
-    given = (packing, n_heads, eps, dropout)
+    x, low = x.float().contiguous(), kernels.low_dtype(x.device)
+    given = (packing, low, n_heads, eps, dropout)
     if torch.is_grad_enabled():
         out: Tensor = Layer.apply(x, *given, *weights)  # type: ignore[no-untyped-call]
         return out
@@ -48,10 +48,11 @@ class Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, packing: Packing, n_heads: int, eps: float, p: float, *weights: Tensor
+        ctx: Any, x: Tensor, packing: Packing, low: torch.dtype, n_heads: int, eps: float, p: float, *weights: Tensor
     ) -> Tensor:
         """*Shape:* ``(n_rows, d_model)`` in and out."""
-        ctx.call, (out, *kept) = forward(x, packing, n_heads, eps, p, weights, saving=True)
+        ctx.call, (out, *kept) = forward(x, packing, low, n_heads, eps, p, weights, saving=True)
+        ctx.low = low
         ctx.save_for_backward(x, *weights, *kept)
         return out
 
@@ -63,16 +64,18 @@ class Layer(torch.autograd.Function):
         call, grad = ctx.call, gradients[0].contiguous()
         sizes = [weight.numel() for weight in weights]
         grads = torch.empty(torch.get_num_threads(), sum(sizes))
-        of_x, of_mixed = torch.empty_like(x), torch.empty_like(x, dtype=torch.bfloat16)
-        of_asked = x.new_empty(len(x), 3 * x.shape[1], dtype=torch.bfloat16)
+        of_x, of_mixed = torch.empty_like(x), torch.empty_like(x, dtype=ctx.low)
+        of_asked = x.new_empty(len(x), 3 * x.shape[1], dtype=ctx.low)
         call.n_threads = len(grads)
-        native.run("layer_backward", call, grad=grad, of_x=of_x, of_mixed=of_mixed, of_asked=of_asked, grads=grads)
-        return (of_x, None, None, None, None,
+        native.run("layer_backward", call, ctx.low, grad=grad, of_x=of_x, of_mixed=of_mixed, of_asked=of_asked,
+                   grads=grads)
+        return (of_x, None, None, None, None, None,
                 *(part.view(weight.shape) for part, weight in zip(torch.split(grads[0], sizes), weights, strict=True)))
 
 
 def forward(
-    x: Tensor, packing: Packing, n_heads: int, eps: float, p: float, weights: Sequence[Tensor], *, saving: bool
+    x: Tensor, packing: Packing, low: torch.dtype, n_heads: int, eps: float, p: float, weights: Sequence[Tensor], *,
+    saving: bool,
 ) -> tuple[native.Layer, list[Tensor]]:
     """Call the code: what it was called with, and the layer's output with all that the way back reads."""
     n, d, f = len(x), x.shape[1], len(weights[13])
@@ -81,21 +84,21 @@ def forward(
     for part, weight, bias in zip(call.parts, weights[::2], weights[1::2], strict=True):
         part.weight, part.bias = weight.data_ptr(), bias.data_ptr()
 
-    def low(*shape: int) -> Tensor:
-        return torch.empty(shape, dtype=torch.bfloat16)
+    def kept(*shape: int) -> Tensor:
+        return torch.empty(shape, dtype=low)
 
     tensors = {
         "out": torch.empty(n, d), "middle": torch.empty(n, d), "moments": torch.empty(2, n, 2), "starts": starts,
-        "looking": low(n, d), "asked": low(n, 3 * d), "mixed": low(n, d), "thinking": low(n, d), "bent": low(n, f),
-        "panels": low(4 * d * d + 2 * d * f),
+        "looking": kept(n, d), "asked": kept(n, 3 * d), "mixed": kept(n, d), "thinking": kept(n, d), "bent": kept(n, f),
+        "panels": kept(4 * d * d + 2 * d * f),
     }
     if saving:
-        tensors |= {"slope": low(n, f), "log_sums": torch.empty(n_heads, n)}
+        tensors |= {"slope": kept(n, f), "log_sums": torch.empty(n_heads, n)}
     if p:
         tensors["bits"] = torch.empty(-(-n * (2 * d + f) // 64), dtype=torch.int64)
-        call.dropped = n_dropped(p)
+        call.dropped = kernels.n_dropped(p)
         call.seed = int(torch.randint(2**63 - 1, ()))
-    native.run("layer", call, x=x, **tensors)
+    native.run("layer", call, low, x=x, **tensors)
     return call, list(tensors.values())
 
 

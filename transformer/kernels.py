@@ -88,12 +88,18 @@ def fusible(x: Tensor, packing: Packing | None) -> bool:
 def compilable(weight: Tensor, d_model: int, d_ff: int, n_heads: int) -> bool:
     """Whether a layer of such weights and widths is quicker as compiled code (:mod:`transformer.compiled`).
 
-    Not where a processor has matrix units for bfloat16 (AMX), which torch uses and this code does not.
+    Not in bfloat16 where a processor has matrix units for it (AMX), which torch uses and this code does not.
     """
-    if not in_bfloat16_on_cpu(weight.device) or weight.dtype != torch.float32:
+    if weight.device.type != "cpu" or weight.dtype != torch.float32:
         return False
     fits = all(width % native.LANES == 0 for width in (d_model, d_ff, d_model // n_heads))
-    return fits and not _has_matrix_units() and native.available()
+    low = low_dtype(weight.device)
+    return fits and native.available(low) and not (low == torch.bfloat16 and _has_matrix_units())
+
+
+def low_dtype(device: torch.device) -> torch.dtype:
+    """What a compiled layer multiplies: bfloat16 under autocast, else float32."""
+    return torch.bfloat16 if in_bfloat16_on_cpu(device) else torch.float32
 
 
 @cache

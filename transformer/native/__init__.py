@@ -1,7 +1,7 @@
-"""What a training step spends its time on, as compiled code, for processors that multiply bfloat16 by AVX-512.
+"""What a training step spends its time on, as compiled code: in bfloat16 by AVX-512, and in float32 by AVX2.
 
-It is built where the package is installed, if there is a compiler for it; where it is missing, or the processor is of
-another kind, torch computes the same. Here are its functions and what they take; the sources lie beside.
+It is built where the package is installed, if there is a compiler for it, from the same sources for both; where it is
+missing, or the processor is of another kind, torch computes the same. Here are its functions and what they take.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 LANES = 16  # widths and heads must be multiples of it
-FILE = Path(__file__).with_name("_layer" + str(sysconfig.get_config_var("EXT_SUFFIX")))
+FILES = {dtype: Path(__file__).with_name(f"_{name}{sysconfig.get_config_var('EXT_SUFFIX')}")
+         for dtype, name in ((torch.float32, "float32"), (torch.bfloat16, "bfloat16"))}
 
 _ADDRESS, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
@@ -69,20 +70,23 @@ FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "views": Views, "views_bac
              "table_catch_up": Table}
 
 
-def available() -> bool:
-    """Whether there is compiled code here that the processor can run."""
-    return _library() is not None
+def available(dtype: torch.dtype = torch.float32) -> bool:
+    """Whether there is compiled code here that the processor can run, of layers that compute in ``dtype``."""
+    return dtype in FILES and _library(dtype) is not None
 
 
-def run(function: str, call: ctypes.Structure, **arrays: Tensor | NDArray[np.generic]) -> None:
+def run(
+    function: str, call: ctypes.Structure, dtype: torch.dtype = torch.float32, **arrays: Tensor | NDArray[np.generic]
+) -> None:
     """Call a function of the compiled code, on as many threads as torch has.
 
     Args:
         function: one of :data:`FUNCTIONS`.
         call: what it is called with.
+        dtype: of a layer's activations; what is not a layer is the same in all.
         arrays: by the names of the addresses that are set to them; contiguous, and kept by the caller.
     """
-    library = _library()
+    library = _library(dtype)
     assert library is not None, "whoever calls this has asked whether it is available"
     for name, array in arrays.items():
         setattr(call, name, array.data_ptr() if isinstance(array, Tensor) else array.ctypes.data)
@@ -91,10 +95,10 @@ def run(function: str, call: ctypes.Structure, **arrays: Tensor | NDArray[np.gen
 
 
 @cache
-def _library() -> ctypes.CDLL | None:
-    if not FILE.exists():
+def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
+    if not FILES[dtype].exists():
         return None
-    library = ctypes.CDLL(str(FILE))
+    library = ctypes.CDLL(str(FILES[dtype]))
     if not library.vecformer_supported():
         return None
     for name, structure in FUNCTIONS.items():

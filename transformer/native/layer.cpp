@@ -7,7 +7,7 @@
 
 namespace vecformer {
 
-constexpr long BLOCK = 48;  // rows that go through the products together, in the nearest cache
+constexpr long BLOCK = 48;  // rows, whole tiles, that go through the products together, in the nearest cache
 constexpr long BLOCKS = 5;  // of them, whose share of the weights' gradients is summed up at once
 
 struct Part {
@@ -21,29 +21,29 @@ struct Layer {
     int64_t n_rows, n_texts, d, f, n_heads, n_threads, causal, dropped;  // dropped: of 256 activations
     uint64_t seed;
     double eps;
-    const int64_t* starts;                     // (n_texts + 1): the first row of each text
-    Part norms[2], linears[6];                 // the latter in the order above
-    const float* x;                            // (N, d)
-    float *middle, *out;                       // (N, d)
-    float* moments;                            // (2, N, 2)
-    float* log_sums;                           // (n_heads, N)
-    bf16 *looking, *asked, *mixed, *thinking;  // (N, d), (N, 3 d), (N, d), (N, d)
-    bf16 *bent, *slope;                        // (N, f); slope: of bent by what was bent
-    uint8_t* bits;                             // (N, 2 d + f) bits, in 64s
-    Pair* panels;                              // (4 d d + 2 d f) numbers: the weights
-    const float* grad;                         // (N, d)
-    float* of_x;                               // (N, d)
-    bf16 *of_mixed, *of_asked;                 // (N, d), (N, 3 d)
-    float* grads;                              // (n_threads, all weights): of a thread's rows; in the end, of all
+    const int64_t* starts;                    // (n_texts + 1): the first row of each text
+    Part norms[2], linears[6];                // the latter in the order above
+    const float* x;                           // (N, d)
+    float *middle, *out;                      // (N, d)
+    float* moments;                           // (2, N, 2)
+    float* log_sums;                          // (n_heads, N)
+    Low *looking, *asked, *mixed, *thinking;  // (N, d), (N, 3 d), (N, d), (N, d)
+    Low *bent, *slope;                        // (N, f); slope: of bent by what was bent
+    uint8_t* bits;                            // (N, 2 d + f) bits, in 64s
+    Unit* panels;                             // (4 d d + 2 d f) numbers: the weights
+    const float* grad;                        // (N, d)
+    float* of_x;                              // (N, d)
+    Low *of_mixed, *of_asked;                 // (N, d), (N, 3 d)
+    float* grads;                             // (n_threads, all weights): of a thread's rows; in the end, of all
 
     float scale() const { return 1 / std::sqrt(float(d / n_heads)); }
     Dropout dropout(long region) const {  // 0 and 2: behind the branches; 1: inside the feed-forward
         const long before[] = {0, n_rows * d, n_rows * (d + f)};
         return {dropped ? bits + before[region] / 8 : nullptr, 256.0f / float(256 - dropped)};
     }
-    Pair* out_panels() const { return panels + 3 * d * d / 2; }
-    Pair* inner_panels() const { return panels + 4 * d * d / 2; }
-    Pair* outer_panels() const { return inner_panels() + d * f / 2; }
+    Unit* out_panels() const { return panels + 3 * d * d / PER_UNIT; }
+    Unit* inner_panels() const { return panels + 4 * d * d / PER_UNIT; }
+    Unit* outer_panels() const { return inner_panels() + d * f / PER_UNIT; }
     long first_row(long part) const {  // whole tiles, the same ones however fast a thread is
         const long tiles = (n_rows + TALL - 1) / TALL;
         return std::min(n_rows, tiles * part / n_threads * TALL);
@@ -56,6 +56,12 @@ void in_blocks(long from, long to, long size, const Work& work) {
     for (long first = from; first < to; first += size) work(first, std::min(size, to - first));
 }
 
+// C = A B for rows of a block, with all of B's panels.
+static void multiply_rows(const Low* a, long n_terms, long rows, const Unit* panels, long n_columns, float* c) {
+    const long units = n_terms / PER_UNIT;
+    multiply(a, units, rows, panels, units * LANES, units, n_columns, c, n_columns);
+}
+
 static void pack_forward(const Layer& l) {
     const long d = l.d, n_panels = (5 * d + l.f) / LANES;
     parallel_items(l.n_threads, n_panels, [&](long item) {
@@ -63,7 +69,7 @@ static void pack_forward(const Layer& l) {
         const bool is_outer = column >= 4 * d + l.f;
         const Part& linear = l.linears[is_outer ? long(OUTER) : square];
         const long first = column - (is_outer ? 4 * d + l.f : square * d), n_terms = is_outer ? l.f : d;
-        Pair* to = (is_outer ? l.outer_panels() + first * l.f / 2 : l.panels + column * d / 2);
+        Unit* to = (is_outer ? l.outer_panels() + first * l.f / PER_UNIT : l.panels + column * d / PER_UNIT);
         pack_transposed(linear.weight, n_terms, first + LANES, n_terms, first, to, square == 0 ? l.scale() : 1.0f);
     });
 }
@@ -75,11 +81,13 @@ static void pack_backward(const Layer& l) {
         long column = item * LANES;
         if (column < d) {
             for (long i = 0; i < 3; ++i)
-                pack(l.linears[i].weight, d, d, column, l.panels + column * 3 * d / 2 + i * d / 2 * LANES,
+                pack(l.linears[i].weight, d, d, column, l.panels + column * 3 * d / PER_UNIT + i * d / PER_UNIT * LANES,
                      i ? 1.0f : l.scale());
-        } else if ((column -= d) < d) pack(l.linears[OUTPUT].weight, d, d, column, l.out_panels() + column * d / 2, 1);
-        else if ((column -= d) < d) pack(l.linears[INNER].weight, d, f, column, l.inner_panels() + column * f / 2, 1);
-        else column -= d, pack(l.linears[OUTER].weight, f, d, column, l.outer_panels() + column * d / 2, 1);
+        } else if ((column -= d) < d)
+            pack(l.linears[OUTPUT].weight, d, d, column, l.out_panels() + column * d / PER_UNIT, 1);
+        else if ((column -= d) < d)
+            pack(l.linears[INNER].weight, d, f, column, l.inner_panels() + column * f / PER_UNIT, 1);
+        else column -= d, pack(l.linears[OUTER].weight, f, d, column, l.outer_panels() + column * d / PER_UNIT, 1);
     });
 }
 
@@ -101,14 +109,13 @@ static void forward_before(const Layer& l, long first, long rows) {
     for (long r = first; r < first + rows; ++r)
         normalise(l.x + r * d, d, l.norms[0].weight, l.norms[0].bias, float(l.eps), l.moments + 2 * r,
                   l.looking + r * d);
-    multiply(l.looking + first * d, d / 2, rows, l.panels, d / 2 * LANES, d / 2, 3 * d, found, 3 * d);
+    multiply_rows(l.looking + first * d, d, rows, l.panels, 3 * d, found);
     for (long r = 0; r < rows; ++r)
         for (long i = 0; i < 3; ++i)
             for (long c = 0; c < d; c += LANES) {
                 V bias = load(l.linears[i].bias + c);
-                if (i == 0) bias = _mm512_mul_ps(bias, all(l.scale()));
-                store(l.asked + (first + r) * 3 * d + i * d + c,
-                      _mm512_add_ps(load(found + r * 3 * d + i * d + c), bias));
+                if (i == 0) bias = bias * all(l.scale());
+                store(l.asked + (first + r) * 3 * d + i * d + c, load(found + r * 3 * d + i * d + c) + bias);
             }
 }
 
@@ -118,8 +125,8 @@ static void add_branch(const float* found, const float* bias, const Dropout& dro
     for (long r = 0; r < rows; ++r)
         for (long c = 0; c < d; c += LANES) {
             const long at = (first + r) * d + c;
-            const V said = _mm512_add_ps(load(found + r * d + c), load(bias + c));
-            store(to + at, _mm512_fmadd_ps(said, dropout.factors(at), load(beside + at)));
+            const V said = load(found + r * d + c) + load(bias + c);
+            store(to + at, fma(said, dropout.factors(at), load(beside + at)));
         }
 }
 
@@ -128,22 +135,22 @@ static void forward_after(const Layer& l, long first, long rows) {
     const long d = l.d, f = l.f;
     scratch.clear();
     float* found = scratch.take<float>(BLOCK * std::max(d, f));
-    multiply(l.mixed + first * d, d / 2, rows, l.out_panels(), d / 2 * LANES, d / 2, d, found, d);
+    multiply_rows(l.mixed + first * d, d, rows, l.out_panels(), d, found);
     add_branch(found, l.linears[OUTPUT].bias, l.dropout(0), l.x, first, rows, d, l.middle);
     for (long r = first; r < first + rows; ++r)
         normalise(l.middle + r * d, d, l.norms[1].weight, l.norms[1].bias, float(l.eps), l.moments + 2 * (l.n_rows + r),
                   l.thinking + r * d);
-    multiply(l.thinking + first * d, d / 2, rows, l.inner_panels(), d / 2 * LANES, d / 2, f, found, f);
+    multiply_rows(l.thinking + first * d, d, rows, l.inner_panels(), f, found);
     const Dropout inside = l.dropout(1);
     for (long r = 0; r < rows; ++r)
         for (long c = 0; c < f; c += LANES) {
             const long at = (first + r) * f + c;
-            const Bent bent = gelu(_mm512_add_ps(load(found + r * f + c), load(l.linears[INNER].bias + c)));
+            const Bent bent = gelu<ROUGH>(load(found + r * f + c) + load(l.linears[INNER].bias + c));
             const V factors = inside.factors(at);
-            store(l.bent + at, _mm512_mul_ps(bent.value, factors));
-            if (l.slope) store(l.slope + at, _mm512_mul_ps(bent.slope, factors));
+            store(l.bent + at, bent.value * factors);
+            if (l.slope) store(l.slope + at, bent.slope * factors);
         }
-    multiply(l.bent + first * f, f / 2, rows, l.outer_panels(), f / 2 * LANES, f / 2, d, found, d);
+    multiply_rows(l.bent + first * f, f, rows, l.outer_panels(), d, found);
     add_branch(found, l.linears[OUTER].bias, l.dropout(2), l.middle, first, rows, d, l.out);
 }
 
@@ -157,7 +164,7 @@ static void for_each_head(const Layer& l, const Work& work) {
 }
 
 static Head head_of(const Layer& l, long first, long length, long number) {
-    const bf16* q = l.asked + first * 3 * l.d + number * (l.d / l.n_heads);
+    const Low* q = l.asked + first * 3 * l.d + number * (l.d / l.n_heads);
     return {q, q + l.d, q + 2 * l.d, 3 * l.d, length, l.d / l.n_heads, l.causal != 0};
 }
 
@@ -200,48 +207,46 @@ struct Sums {
 
 // Adds to the gradients of a linear map, whose output's gradient and input are given, (rows, n_out) and (rows, n_in).
 template <class Sum>
-void add_to(const Sum& sum, const bf16* grad, long grad_stride, long n_out, const bf16* input, long n_in, long rows,
-            Pair* grads, Pair* inputs) {
-    const long n_pairs = (rows + 1) / 2;
+void add_to(const Sum& sum, const Low* grad, long grad_stride, long n_out, const Low* input, long n_in, long rows,
+            Unit* grads, Unit* inputs) {
+    const long units = n_units(rows);
     pack_all(grad, grad_stride, rows, n_out, grads);
     pack_all(input, n_in, rows, n_in, inputs);
-    multiply_transposed<true>(grads, n_out, inputs, n_pairs, n_in, sum.weight, n_in);
-    const __m512bh ones = (__m512bh)_mm512_set1_epi32(0x3f803f80);
+    multiply_transposed<true>(grads, n_out, inputs, units, n_in, sum.weight, n_in);
     for (long c = 0; c < n_out; c += LANES) {
         V bias = load(sum.bias + c);
-        for (long k = 0; k < n_pairs; ++k)
-            bias = _mm512_dpbf16_ps(bias, (__m512bh)_mm512_loadu_si512(grads + n_pairs * c + k * LANES), ones);
+        for (long k = 0; k < units; ++k) bias = dot(bias, factor_at(grads + units * c + k * LANES), ones());
         store(sum.bias + c, bias);
     }
 }
 
-static void dropped_grads(const float* grad, const Dropout& dropout, long first, long n, bf16* to) {
-    for (long c = 0; c < n; c += LANES) store(to + c, _mm512_mul_ps(load(grad + c), dropout.factors(first + c)));
+static void dropped_grads(const float* grad, const Dropout& dropout, long first, long n, Low* to) {
+    for (long c = 0; c < n; c += LANES) store(to + c, load(grad + c) * dropout.factors(first + c));
 }
 
 static void backward_after(const Layer& l, const Sums& sums, long first, long rows) {
     const long d = l.d, f = l.f, many = BLOCK * BLOCKS;
     scratch.clear();
-    bf16* of_outer = scratch.take<bf16>(many * d);
-    bf16* of_straight = scratch.take<bf16>(many * f);
-    bf16* of_output = scratch.take<bf16>(many * d);
+    Low* of_outer = scratch.take<Low>(many * d);
+    Low* of_straight = scratch.take<Low>(many * f);
+    Low* of_output = scratch.take<Low>(many * d);
     float* found = scratch.take<float>(BLOCK * std::max(d, f));
-    Pair* left = scratch.take<Pair>(many / 2 * std::max(d, f));
-    Pair* right = scratch.take<Pair>(many / 2 * std::max(d, f));
+    Unit* left = scratch.take<Unit>(n_units(many) * std::max(d, f));
+    Unit* right = scratch.take<Unit>(n_units(many) * std::max(d, f));
     in_blocks(0, rows, BLOCK, [&](long from, long n) {
         const long at = first + from;
         dropped_grads(l.grad + at * d, l.dropout(2), at * d, n * d, of_outer + from * d);
-        multiply(of_outer + from * d, d / 2, n, l.outer_panels(), d / 2 * LANES, d / 2, f, found, f);
+        multiply_rows(of_outer + from * d, d, n, l.outer_panels(), f, found);
         for (long c = 0; c < n * f; c += LANES)
-            store(of_straight + from * f + c, _mm512_mul_ps(load(found + c), load(l.slope + at * f + c)));
-        multiply(of_straight + from * f, f / 2, n, l.inner_panels(), f / 2 * LANES, f / 2, d, found, d);
+            store(of_straight + from * f + c, load(found + c) * load(l.slope + at * f + c));
+        multiply_rows(of_straight + from * f, f, n, l.inner_panels(), d, found);
         for (long r = 0; r < n; ++r) {
             const long row = (at + r) * d;
             normalise_backward(found + r * d, l.middle + row, d, l.norms[1].weight, l.moments + 2 * (l.n_rows + at + r),
                                l.grad + row, l.of_x + row, sums.norms[1].weight, sums.norms[1].bias);
         }
         dropped_grads(l.of_x + at * d, l.dropout(0), at * d, n * d, of_output + from * d);
-        multiply(of_output + from * d, d / 2, n, l.out_panels(), d / 2 * LANES, d / 2, d, found, d);
+        multiply_rows(of_output + from * d, d, n, l.out_panels(), d, found);
         for (long c = 0; c < n * d; c += LANES) store(l.of_mixed + at * d + c, load(found + c));
     });
     add_to(sums.linears[OUTER], of_outer, d, d, l.bent + first * f, f, rows, left, right);
@@ -253,10 +258,10 @@ static void backward_before(const Layer& l, const Sums& sums, long first, long r
     const long d = l.d, many = BLOCK * BLOCKS;
     scratch.clear();
     float* found = scratch.take<float>(BLOCK * d);
-    Pair* left = scratch.take<Pair>(many / 2 * d);
-    Pair* right = scratch.take<Pair>(many / 2 * d);
+    Unit* left = scratch.take<Unit>(n_units(many) * d);
+    Unit* right = scratch.take<Unit>(n_units(many) * d);
     in_blocks(first, first + rows, BLOCK, [&](long at, long n) {
-        multiply(l.of_asked + at * 3 * d, 3 * d / 2, n, l.panels, 3 * d / 2 * LANES, 3 * d / 2, d, found, d);
+        multiply_rows(l.of_asked + at * 3 * d, 3 * d, n, l.panels, d, found);
         for (long r = 0; r < n; ++r) {
             const long row = (at + r) * d;
             normalise_backward(found + r * d, l.x + row, d, l.norms[0].weight, l.moments + 2 * (at + r), l.of_x + row,
@@ -276,11 +281,10 @@ static void add_up(const Layer& l) {
         for (long i = vectors * part / l.n_threads * LANES; i < vectors * (part + 1) / l.n_threads * LANES;
              i += LANES) {
             V sum = load(all_of.first + i);
-            for (long other = 1; other < l.n_threads; ++other)
-                sum = _mm512_add_ps(sum, load(all_of.first + other * all_of.size + i));
+            for (long other = 1; other < l.n_threads; ++other) sum = sum + load(all_of.first + other * all_of.size + i);
             const bool of_query =
                 all_of.first + i >= all_of.linears[QUERY].weight && all_of.first + i < all_of.linears[KEY].weight;
-            store(all_of.first + i, of_query ? _mm512_mul_ps(sum, all(l.scale())) : sum);
+            store(all_of.first + i, of_query ? sum * all(l.scale()) : sum);
         }
     });
 }
@@ -300,7 +304,7 @@ static void backward(const Layer& l) {
     share(backward_after);
     for_each_head(l, [&](long first, long length, long number) {
         const long column = number * (l.d / l.n_heads);
-        bf16* of_q = l.of_asked + first * 3 * l.d + column;
+        Low* of_q = l.of_asked + first * 3 * l.d + column;
         attend_backward(head_of(l, first, length, number), l.mixed + first * l.d + column,
                         l.of_mixed + first * l.d + column, l.d, l.log_sums + number * l.n_rows + first, of_q,
                         of_q + l.d, of_q + 2 * l.d);

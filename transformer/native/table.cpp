@@ -28,30 +28,27 @@ void for_each_row(const Table& t, const Work& work) {
     });
 }
 
-// Calls work(column, mask) for sixteen columns at a time.
+// Calls work(column, mask) for LANES columns at a time.
 template <class Work>
 void in_lanes(long width, const Work& work) {
-    for (long c = 0; c < width; c += LANES) work(c, width - c >= LANES ? 0xffff : __mmask16((1u << (width - c)) - 1));
+    for (long c = 0; c < width; c += LANES) work(c, lanes(width - c));
 }
-
-inline V take(__mmask16 mask, const float* from) { return _mm512_maskz_loadu_ps(mask, from); }
-inline void put(float* to, __mmask16 mask, V x) { _mm512_mask_storeu_ps(to, mask, x); }
 
 static void step(const Table& t) {
     for_each_row(t, [&](long i, long row) {
-        in_lanes(t.width, [&](long c, __mmask16 mask) {
+        in_lanes(t.width, [&](long c, Mask mask) {
             const long at = row * t.width + c;
-            const V g = take(mask, t.grad + i * t.width + c), w = take(mask, t.weight + at);
-            V m = take(mask, t.first + at), v = take(mask, t.second + at);
-            m = _mm512_fmadd_ps(all(float(1 - t.beta1)), _mm512_sub_ps(g, m), m);
-            v = _mm512_fmadd_ps(all(float(1 - t.beta2)), _mm512_mul_ps(g, g), _mm512_mul_ps(v, all(float(t.beta2))));
-            const V spread = _mm512_fmadd_ps(_mm512_sqrt_ps(v), all(float(t.correction)), all(float(t.eps)));
-            const V moved = _mm512_fnmadd_ps(all(float(t.rate)), _mm512_div_ps(m, spread), w);
-            const V average = take(mask, t.average + at);
-            put(t.first + at, mask, m);
-            put(t.second + at, mask, v);
-            put(t.weight + at, mask, moved);
-            put(t.average + at, mask, _mm512_fmadd_ps(all(float(1 - t.kept)), _mm512_sub_ps(moved, average), average));
+            const V g = load(t.grad + i * t.width + c, mask), w = load(t.weight + at, mask);
+            V m = load(t.first + at, mask), v = load(t.second + at, mask);
+            m = fma(all(float(1 - t.beta1)), g - m, m);
+            v = fma(all(float(1 - t.beta2)), g * g, v * all(float(t.beta2)));
+            const V spread = fma(sqrt(v), all(float(t.correction)), all(float(t.eps)));
+            const V moved = w - m / spread * all(float(t.rate));
+            const V average = load(t.average + at, mask);
+            store(t.first + at, mask, m);
+            store(t.second + at, mask, v);
+            store(t.weight + at, mask, moved);
+            store(t.average + at, mask, fma(all(float(1 - t.kept)), moved - average, average));
         });
         t.met[row] = t.now;
     });
@@ -67,15 +64,15 @@ static void catch_up(const Table& t) {
         const V eps = all(float(t.eps * std::sqrt(1 - std::exp2(double(t.moved[since]) * log2))));
         const V way = all(float(t.way[since])), mean_way = all(float(t.mean_way[since])),
                 old = all(float(t.old[since]));
-        in_lanes(t.width, [&](long c, __mmask16 mask) {
+        in_lanes(t.width, [&](long c, Mask mask) {
             const long at = row * t.width + c;
-            const V m = take(mask, t.first + at), v = take(mask, t.second + at), w = take(mask, t.weight + at);
-            const V push = _mm512_div_ps(m, _mm512_add_ps(_mm512_sqrt_ps(v), eps));
-            const V average = _mm512_fmadd_ps(old, _mm512_sub_ps(take(mask, t.average + at), w), w);
-            put(t.average + at, mask, _mm512_fnmadd_ps(push, mean_way, average));
-            put(t.weight + at, mask, _mm512_fnmadd_ps(push, way, w));
-            put(t.first + at, mask, _mm512_mul_ps(m, shrink1));
-            put(t.second + at, mask, _mm512_mul_ps(v, shrink2));
+            const V m = load(t.first + at, mask), v = load(t.second + at, mask), w = load(t.weight + at, mask);
+            const V push = m / (sqrt(v) + eps);
+            const V average = fma(old, load(t.average + at, mask) - w, w);
+            store(t.average + at, mask, average - push * mean_way);
+            store(t.weight + at, mask, w - push * way);
+            store(t.first + at, mask, m * shrink1);
+            store(t.second + at, mask, v * shrink2);
         });
         t.met[row] = t.now;
     });

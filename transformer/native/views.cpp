@@ -1,5 +1,6 @@
 // What transformer/heads.py pools of a text: mean and maximum of its rows, and mean of its word vectors.
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "threads.h"
@@ -18,6 +19,8 @@ struct Views {
     float *of_hidden, *of_embedded;  // (n_rows, width)
 };
 
+using Rows = int32_t __attribute__((vector_size(4 * LANES)));  // their numbers
+
 template <class Work>
 void for_each_text(const Views& v, const Work& work) {
     parallel_items(v.n_threads, v.n_texts, [&](long text) {
@@ -28,21 +31,21 @@ void for_each_text(const Views& v, const Work& work) {
 static void pool(const Views& v) {
     for_each_text(v, [&](long text, long first, long end, long c) {
         V sum = zeros(), sum_embedded = zeros(), most = all(-std::numeric_limits<float>::infinity());
-        __m512i highest = _mm512_set1_epi32(int(first));
+        Rows highest = Rows{} + int(first);
         for (long row = first; row < end; ++row) {
             const V x = load(v.hidden + row * v.width + c);
-            const __mmask16 higher = _mm512_cmp_ps_mask(x, most, _CMP_GT_OQ);
-            sum = _mm512_add_ps(sum, x);
-            most = _mm512_mask_mov_ps(most, higher, x);
-            highest = _mm512_mask_mov_epi32(highest, higher, _mm512_set1_epi32(int(row)));
-            sum_embedded = _mm512_add_ps(sum_embedded, load(v.embedded + row * v.width + c));
+            const auto higher = x > most;
+            sum = sum + x;
+            most = higher ? x : most;
+            highest = higher ? Rows{} + int(row) : highest;
+            sum_embedded = sum_embedded + load(v.embedded + row * v.width + c);
         }
         const V share = all(1 / float(end - first));
         float* to = v.pooled + text * 3 * v.width + c;
-        store(to, _mm512_mul_ps(sum, share));
+        store(to, sum * share);
         store(to + v.width, most);
-        store(to + 2 * v.width, _mm512_mul_ps(sum_embedded, share));
-        _mm512_storeu_si512(v.highest + text * v.width + c, highest);
+        store(to + 2 * v.width, sum_embedded * share);
+        std::memcpy(v.highest + text * v.width + c, &highest, sizeof highest);
     });
 }
 
@@ -50,12 +53,12 @@ static void pool_backward(const Views& v) {
     for_each_text(v, [&](long text, long first, long end, long c) {
         const float* grad = v.grad + text * 3 * v.width + c;
         const V share = all(1 / float(end - first)), of_most = load(grad + v.width);
-        const V of_mean = _mm512_mul_ps(load(grad), share),
-                of_embedded = _mm512_mul_ps(load(grad + 2 * v.width), share);
-        const __m512i highest = _mm512_loadu_si512(v.highest + text * v.width + c);
+        const V of_mean = load(grad) * share, of_embedded = load(grad + 2 * v.width) * share;
+        Rows highest;
+        std::memcpy(&highest, v.highest + text * v.width + c, sizeof highest);
         for (long row = first; row < end; ++row) {
-            const __mmask16 here = _mm512_cmpeq_epi32_mask(highest, _mm512_set1_epi32(int(row)));
-            store(v.of_hidden + row * v.width + c, _mm512_mask_add_ps(of_mean, here, of_mean, of_most));
+            const auto here = highest == int(row);
+            store(v.of_hidden + row * v.width + c, here ? of_mean + of_most : of_mean);
             store(v.of_embedded + row * v.width + c, of_embedded);
         }
     });
