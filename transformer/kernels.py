@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from transformer import native
 from transformer.packing import Packing
+from transformer.precision import low_dtype
 
 LONGEST_WRITTEN_OUT = 1024  # keys; beyond, the scores of all pairs would take more memory than their speed is worth
 BYTE = 256
@@ -76,7 +77,7 @@ class WrittenOut(torch.autograd.Function):
 
 def in_bfloat16_on_cpu(device: torch.device) -> bool:
     """Whether matrix products are in bfloat16 now, by autocast, and on a CPU."""
-    return device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    return device.type == "cpu" and low_dtype(device) == torch.bfloat16
 
 
 def fusible(x: Tensor, packing: Packing | None) -> bool:
@@ -95,11 +96,6 @@ def compilable(weight: Tensor, d_model: int, d_ff: int, n_heads: int) -> bool:
     fits = all(width % native.LANES == 0 for width in (d_model, d_ff, d_model // n_heads))
     low = low_dtype(weight.device)
     return fits and native.available(low) and not (low == torch.bfloat16 and _has_matrix_units())
-
-
-def low_dtype(device: torch.device) -> torch.dtype:
-    """What a compiled layer multiplies: bfloat16 under autocast, else float32."""
-    return torch.bfloat16 if in_bfloat16_on_cpu(device) else torch.float32
 
 
 @cache

@@ -42,6 +42,16 @@ class Layer(ctypes.Structure):
     ]
 
 
+class ByteLayer(ctypes.Structure):
+    """A call of a layer in eight bits a number: ``struct ByteLayer`` in ``quantised.cpp``."""
+
+    __slots__ = ()
+    _fields_ = [
+        *((name, _INT) for name in ("n_texts", "d", "f", "n_heads", "n_threads")), ("eps", _DOUBLE),
+        ("starts", _ADDRESS), ("parts", Part * 8), *((name, _ADDRESS) for name in ("x", "out", "panels", "scales")),
+    ]
+
+
 class Views(ctypes.Structure):
     """A call of the pooling of texts: ``struct Views`` in ``views.cpp``."""
 
@@ -66,24 +76,24 @@ class Table(ctypes.Structure):
     ]
 
 
-FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "views": Views, "views_backward": Views, "table_step": Table,
-             "table_catch_up": Table}
+FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "layer_int8": ByteLayer, "views": Views, "views_backward": Views,
+             "table_step": Table, "table_catch_up": Table}
 
 
-def available(dtype: torch.dtype = torch.float32) -> bool:
-    """Whether there is compiled code here that the processor can run, of layers that compute in ``dtype``."""
-    return dtype in FILES and _library(dtype) is not None
+def available(dtype: torch.dtype | None = None) -> bool:
+    """Whether there is compiled code here that the processor can run; if a ``dtype`` is given, of layers in it."""
+    return _library(dtype) is not None
 
 
 def run(
-    function: str, call: ctypes.Structure, dtype: torch.dtype = torch.float32, **arrays: Tensor | NDArray[np.generic]
+    function: str, call: ctypes.Structure, dtype: torch.dtype | None = None, **arrays: Tensor | NDArray[np.generic]
 ) -> None:
     """Call a function of the compiled code, on as many threads as torch has.
 
     Args:
         function: one of :data:`FUNCTIONS`.
         call: what it is called with.
-        dtype: of a layer's activations; what is not a layer is the same in all.
+        dtype: of a layer's activations, float32, bfloat16, or int8.
         arrays: by the names of the addresses that are set to them; contiguous, and kept by the caller.
     """
     library = _library(dtype)
@@ -95,7 +105,10 @@ def run(
 
 
 @cache
-def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
+def _library(dtype: torch.dtype | None) -> ctypes.CDLL | None:
+    """The code for layers in a dtype; what is in both files is quicker in that for bfloat16."""
+    if dtype not in FILES:
+        return _library(torch.bfloat16) or _library(torch.float32)
     if not FILES[dtype].exists():
         return None
     library = ctypes.CDLL(str(FILES[dtype]))

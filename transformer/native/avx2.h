@@ -21,6 +21,7 @@ inline V zeros() { return _mm256_setzero_ps(); }
 
 inline V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
 inline V max(V a, V b) { return _mm256_max_ps(a, b); }
+inline V min(V a, V b) { return _mm256_min_ps(a, b); }
 inline V magnitude(V x) { return _mm256_andnot_ps(all(-0.0f), x); }
 inline V sqrt(V x) { return _mm256_sqrt_ps(x); }
 inline V rough_inverse(V x) { return _mm256_rcp_ps(x); }  // to 11 bits
@@ -43,6 +44,8 @@ inline float most_of(V x) {
     return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
 }
 
+inline float least_of(V x) { return -most_of(-x); }
+
 inline Mask lanes(long n) {  // the first n
     const int many = n > LANES ? int(LANES) : n < 0 ? 0 : int(n);
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(many), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -53,6 +56,31 @@ inline Mask lanes_of(const uint8_t* bits) {
 }
 inline V only(Mask there, V x) { return _mm256_and_ps(_mm256_castsi256_ps(there), x); }
 inline V either(Mask there, V x, V other) { return _mm256_blendv_ps(other, x, _mm256_castsi256_ps(there)); }
+
+// Four bytes a lane: activations, from 0 to MOST, or weights, from -MOST_WEIGHT to MOST_WEIGHT; or sums of products.
+// The products of a lane's eight bytes are summed up in 16 bits before they are widened, which those bounds allow.
+using Bytes = __m256i;
+constexpr int MOST = 127, MOST_WEIGHT = 64;
+
+inline Bytes bytes_at(const int32_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+inline Bytes four_everywhere(const uint8_t* from) {
+    int32_t four;
+    std::memcpy(&four, from, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+inline void store(int32_t* to, Bytes sums) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), sums); }
+inline V floats(Bytes sums) { return _mm256_cvtepi32_ps(sums); }
+inline Bytes plus(Bytes a, Bytes b) { return _mm256_add_epi32(a, b); }
+inline Bytes dot(Bytes sum, Bytes left, Bytes weights, Bytes next_left, Bytes next_weights) {
+    const __m256i pairs =
+        _mm256_add_epi16(_mm256_maddubs_epi16(left, weights), _mm256_maddubs_epi16(next_left, next_weights));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+inline void store_bytes(void* to, V x) {  // whole numbers of either kind, rounded
+    const __m256i whole = _mm256_and_si256(_mm256_cvtps_epi32(x), _mm256_set1_epi32(0xff));
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    _mm_storel_epi64(static_cast<__m128i*>(to), _mm_packus_epi16(words, words));
+}
 
 // A bit for each of 64 bytes: whether it is at least `least`.
 inline uint64_t at_least(const void* bytes, int least) {

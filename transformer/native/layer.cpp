@@ -1,20 +1,14 @@
 // A whole layer of a Transformer, norms before the branches, GELU: what transformer/fused.py computes by torch, in
 // three sweeps forward and three backward. Rows are shared out between the threads; so are texts and heads.
 #include "attention.h"
+#include "parts.h"
 #include "product.h"
 #include "rows.h"
 #include "threads.h"
 
 namespace vecformer {
 
-constexpr long BLOCK = 48;  // rows, whole tiles, that go through the products together, in the nearest cache
 constexpr long BLOCKS = 5;  // of them, whose share of the weights' gradients is summed up at once
-
-struct Part {
-    const float *weight, *bias;  // of a norm (d), (d); of a linear map (out, in), (out)
-};
-
-enum { QUERY, KEY, VALUE, OUTPUT, INNER, OUTER };
 
 // As transformer/native/__init__.py fills it in; N rows, width d, inner width f.
 struct Layer {
@@ -49,12 +43,6 @@ struct Layer {
         return std::min(n_rows, tiles * part / n_threads * TALL);
     }
 };
-
-// Calls work(first, n) for the blocks of rows from `from` to `to`.
-template <class Work>
-void in_blocks(long from, long to, long size, const Work& work) {
-    for (long first = from; first < to; first += size) work(first, std::min(size, to - first));
-}
 
 // C = A B for rows of a block, with all of B's panels.
 static void multiply_rows(const Low* a, long n_terms, long rows, const Unit* panels, long n_columns, float* c) {

@@ -7,8 +7,8 @@
 namespace vecformer {
 
 // LayerNorm (Ba et al. 2016) of one row: its mean and the inverse of its deviation are kept for the way back.
-inline void normalise(const float* x, long width, const float* weight, const float* bias, float eps, float* moments,
-                      Low* to) {
+template <class T>
+void normalise(const float* x, long width, const float* weight, const float* bias, float eps, float* moments, T* to) {
     V sum = zeros(), squares = zeros();
     for (long c = 0; c < width; c += LANES) sum = sum + load(x + c);
     const float mean = sum_of(sum) / float(width);
