@@ -76,10 +76,18 @@ inline Bytes dot(Bytes sum, Bytes left, Bytes weights, Bytes next_left, Bytes ne
         _mm256_add_epi16(_mm256_maddubs_epi16(left, weights), _mm256_maddubs_epi16(next_left, next_weights));
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
-inline void store_bytes(void* to, V x) {  // whole numbers of either kind, rounded
-    const __m256i whole = _mm256_and_si256(_mm256_cvtps_epi32(x), _mm256_set1_epi32(0xff));
-    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+inline Bytes whole(V x) { return _mm256_cvtps_epi32(x); }
+inline void store_bytes(void* to, Bytes x) {
+    const __m256i low = _mm256_and_si256(x, _mm256_set1_epi32(0xff));
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
     _mm_storel_epi64(static_cast<__m128i*>(to), _mm_packus_epi16(words, words));
+}
+template <bool SIGNED>
+void store_bytes(void* to, const Bytes x[4]) {  // as many as 4 LANES, at once
+    const __m256i first = _mm256_packs_epi32(x[0], x[1]), last = _mm256_packs_epi32(x[2], x[3]);
+    const __m256i mixed = SIGNED ? _mm256_packs_epi16(first, last) : _mm256_packus_epi16(first, last);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _mm256_storeu_si256(static_cast<__m256i*>(to), _mm256_permutevar8x32_epi32(mixed, order));
 }
 
 // A bit for each of 64 bytes: whether it is at least `least`.

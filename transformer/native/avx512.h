@@ -52,8 +52,11 @@ inline Bytes plus(Bytes a, Bytes b) { return _mm512_add_epi32(a, b); }
 inline Bytes dot(Bytes sum, Bytes left, Bytes weights, Bytes next_left, Bytes next_weights) {
     return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(sum, left, weights), next_left, next_weights);
 }
-inline void store_bytes(void* to, V x) {  // whole numbers of either kind, rounded
-    _mm_storeu_si128(static_cast<__m128i*>(to), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+inline Bytes whole(V x) { return _mm512_cvtps_epi32(x); }
+inline void store_bytes(void* to, Bytes x) { _mm_storeu_si128(static_cast<__m128i*>(to), _mm512_cvtepi32_epi8(x)); }
+template <bool SIGNED>
+void store_bytes(void* to, const Bytes x[4]) {  // as many as 4 LANES, at once
+    for (int i = 0; i < 4; ++i) store_bytes(static_cast<char*>(to) + i * LANES, x[i]);
 }
 
 // A bit for each of 64 bytes: whether it is at least `least`.

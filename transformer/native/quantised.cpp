@@ -1,12 +1,8 @@
 // A whole layer in eight bits a number, for predictions: as layer.cpp, but each text goes through it by itself, never
 // leaving the nearer caches. Weights have a scale for each output, activations one for each row, of a head's queries,
 // keys and values too (Jacob et al. 2018, arXiv 1712.05877). Norms, softmax, GELU and the path around stay float32.
-#include <cmath>
-#include <limits>
-
 #include "bytes.h"
 #include "parts.h"
-#include "rows.h"
 #include "threads.h"
 
 namespace vecformer {
@@ -30,6 +26,7 @@ struct ByteLayer {
 };
 
 constexpr int HALF = MOST / 2, ZERO = HALF + 1;  // queries are bytes around ZERO
+constexpr long KEYS = 4 * LANES;                 // that are weighed together
 
 static void pack(const ByteLayer& l) {
     parallel_items(l.n_threads, l.n_outputs() / LANES, [&](long item) {
@@ -40,12 +37,11 @@ static void pack(const ByteLayer& l) {
         scratch.clear();
         int8_t* row = scratch.take<int8_t>(n_in);
         for (long i = 0; i < LANES; ++i) {
-            const float scale = to_steps(l.linears[linear].weight + (first + i) * n_in, n_in, MOST_WEIGHT, 0, row);
-            int sum = 0;
-            for (long k = 0; k < n_in; ++k) sum += row[k];
+            const float* weights = l.linears[linear].weight + (first + i) * n_in;
+            const Steps steps = to_steps<true>(weights, n_in, MOST_WEIGHT, 0, row);
             for (long k = 0; k < n_in / 4; ++k) std::memcpy(panel + k * LANES + i, row + 4 * k, 4);
-            l.scales[item * LANES + i] = scale;
-            l.scales[l.n_outputs() + item * LANES + i] = scale * float(sum);
+            l.scales[item * LANES + i] = steps.size;
+            l.scales[l.n_outputs() + item * LANES + i] = steps.size * steps.sum;
         }
     });
 }
@@ -56,16 +52,31 @@ struct Block {
     int32_t* found;  // (BLOCK, up to 3 d or f)
     Range ranges[BLOCK];
 
-    // The products of the rows in `bytes` with some maps' weights, from `linear` on.
-    void multiply(const ByteLayer& l, long linear, long rows, long n_out) {
-        const long n_in = l.inputs(linear);
+    // Calls put(row, column, numbers) for what `n_maps` maps from `linear` on say of the rows in `bytes`.
+    template <class Put>
+    void say(const ByteLayer& l, long linear, long n_maps, long rows, const Put& put) {
+        const long n_in = l.inputs(linear), each = l.outputs(linear), n_out = n_maps * each;
         multiply_bytes(bytes, n_in, rows, l.panels_of(linear), n_in / 4 * LANES, n_in / 4, n_out, found, n_out);
+        for (long map = 0; map < n_maps; ++map) {
+            long r = 0;
+            for (; r + 4 <= rows; r += 4) say<4>(l, linear + map, map * each, r, n_out, put);
+            for (; r < rows; ++r) say<1>(l, linear + map, map * each, r, n_out, put);
+        }
     }
-    // What a map says of row r, in LANES outputs from c on; `at` is where they lie in `found`.
-    V said(const ByteLayer& l, long linear, long r, long c, long at) const {
-        const float* scale = l.scales + l.before(linear) + c;
-        const V shift = fma(all(ranges[r].low), load(scale + l.n_outputs()), load(l.linears[linear].bias + c));
-        return fma(floats(bytes_at(found + at)), all(ranges[r].scale) * load(scale), shift);
+
+    // The same for one map and some rows, whose columns begin at `before`.
+    template <int ROWS, class Put>
+    void say(const ByteLayer& l, long linear, long before, long first, long n_out, const Put& put) {
+        const float *scales = l.scales + l.before(linear), *bias = l.linears[linear].bias;
+        for (long c = 0; c < l.outputs(linear); c += LANES) {
+            const V scale = load(scales + c), sum = load(scales + l.n_outputs() + c), shift = load(bias + c);
+#pragma GCC unroll 4
+            for (long r = first; r < first + ROWS; ++r) {
+                const V number = floats(bytes_at(found + r * n_out + before + c));
+                const V low = fma(all(ranges[r].low), sum, shift);
+                put(r, before + c, fma(number, all(ranges[r].scale) * scale, low));
+            }
+        }
     }
 };
 
@@ -74,53 +85,44 @@ struct Asked {
     uint8_t* q;  // (length, d)
     int8_t *k, *v;
     float *q_scale, *k_scale, *v_scale;  // (n_heads, room); q's with what the softmax needs
-    int32_t* shift;                      // (n_heads, room): what ZERO adds to the products with a key
-    long room;
+    float* k_low;                        // (n_heads, room): what ZERO adds to the products with a key
+    long room;                           // keys, rounded up; those past the text count for nothing
 };
 
 static void ask(const ByteLayer& l, long first, long length, Block& block, const Asked& asked) {
     const long d = l.d, d_head = d / l.n_heads;
-    float* row = scratch.take<float>(3 * d);
+    const float times = LOG2_E / std::sqrt(float(d_head));
+    float* said = scratch.take<float>(BLOCK * 3 * d);
     in_blocks(0, length, BLOCK, [&](long from, long rows) {
-        float moments[2];
+        for (long r = 0; r < rows; ++r)
+            block.ranges[r] = normalise_to_bytes(l.x + (first + from + r) * d, d, l.norms[0].weight, l.norms[0].bias,
+                                                 float(l.eps), said, block.bytes + r * d);
+        block.say(l, QUERY, 3, rows, [&](long r, long c, V x) { store(said + r * 3 * d + c, x); });
         for (long r = 0; r < rows; ++r) {
-            normalise(l.x + (first + from + r) * d, d, l.norms[0].weight, l.norms[0].bias, float(l.eps), moments, row);
-            block.ranges[r] = to_bytes(row, d, block.bytes + r * d);
-        }
-        block.multiply(l, QUERY, rows, 3 * d);
-        for (long r = 0; r < rows; ++r) {
-            const long at = from + r;
-            for (long i = 0; i < 3; ++i)
-                for (long c = 0; c < d; c += LANES)
-                    store(row + i * d + c, block.said(l, i, r, c, r * 3 * d + i * d + c));
-            for (long h = 0; h < l.n_heads; ++h) {
-                const long column = h * d_head, to = at * d + column, scale = h * asked.room + at;
-                asked.q_scale[scale] =
-                    to_steps(row + column, d_head, HALF, ZERO, asked.q + to) * LOG2_E / std::sqrt(float(d_head));
-                asked.k_scale[scale] = to_steps(row + d + column, d_head, MOST_WEIGHT, 0, asked.k + to);
-                asked.v_scale[scale] = to_steps(row + 2 * d + column, d_head, MOST_WEIGHT, 0, asked.v + to);
-                int sum = 0;
-                for (long c = 0; c < d_head; ++c) sum += asked.k[to + c];
-                asked.shift[scale] = -ZERO * sum;
+            const float* row = said + r * 3 * d;
+            const long at = (from + r) * d;
+            for (long c = 0, scale = from + r; c < d; c += d_head, scale += asked.room) {
+                asked.q_scale[scale] = times * to_steps<false>(row + c, d_head, HALF, ZERO, asked.q + at + c).size;
+                const Steps key = to_steps<true>(row + d + c, d_head, MOST_WEIGHT, 0, asked.k + at + c);
+                asked.k_scale[scale] = key.size;
+                asked.k_low[scale] = -ZERO * key.sum * key.size;
+                asked.v_scale[scale] = to_steps<true>(row + 2 * d + c, d_head, MOST_WEIGHT, 0, asked.v + at + c).size;
             }
         }
     });
+    for (long h = 0; h < l.n_heads; ++h)
+        for (long j = h * asked.room + length; j < (h + 1) * asked.room; ++j)
+            asked.k_scale[j] = asked.v_scale[j] = 0, asked.k_low[j] = -1e30f;
 }
 
-// One head's keys and values as right factors.
-struct Factors {
-    int32_t *keys, *values;  // (room, d_head) bytes
-    float* mean;             // (d_head): of the values, in steps
-};
-
-static void pack_head(const Asked& asked, long length, long d, long d_head, long column, const Factors& to) {
+// A head's keys and values, (room, d_head) bytes, as right factors.
+static void pack_head(const Asked& asked, long length, long d, long d_head, long column, int32_t* keys,
+                      int32_t* values) {
     const long fours = d_head / 4, panel = asked.room / 4 * LANES;
     for (long j = 0; j < length; ++j)
         for (long k = 0; k < fours; ++k)
-            std::memcpy(to.keys + j / LANES * LANES * fours + k * LANES + j % LANES, asked.k + j * d + column + 4 * k,
-                        4);
-    std::fill_n(to.mean, d_head, 0.0f);
-    for (long j = 0; j < asked.room; j += 4) {
+            std::memcpy(keys + j / LANES * LANES * fours + k * LANES + j % LANES, asked.k + j * d + column + 4 * k, 4);
+    for (long j = 0; j < asked.room; j += 4)
         for (long c = 0; c < d_head; c += 16) {
             __m128i r[4];
             for (long i = 0; i < 4; ++i)
@@ -129,18 +131,48 @@ static void pack_head(const Asked& asked, long length, long d, long d_head, long
                            : _mm_setzero_si128();
             const __m128i low = _mm_unpacklo_epi8(r[0], r[1]), low2 = _mm_unpacklo_epi8(r[2], r[3]);
             const __m128i high = _mm_unpackhi_epi8(r[0], r[1]), high2 = _mm_unpackhi_epi8(r[2], r[3]);
-            const __m128i out[4] = {_mm_unpacklo_epi16(low, low2), _mm_unpackhi_epi16(low, low2),
-                                    _mm_unpacklo_epi16(high, high2), _mm_unpackhi_epi16(high, high2)};
-            for (long i = 0; i < 4; ++i) {
-                const long to_column = c + 4 * i;
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(to.values + to_column / LANES * panel + j / 4 * LANES +
-                                                            to_column % LANES),
-                                 out[i]);
-            }
+            const __m128i fours_of[4] = {_mm_unpacklo_epi16(low, low2), _mm_unpackhi_epi16(low, low2),
+                                         _mm_unpacklo_epi16(high, high2), _mm_unpackhi_epi16(high, high2)};
+            for (long i = 0, to = c; i < 4; ++i, to += 4)
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(values + to / LANES * panel + j / 4 * LANES + to % LANES),
+                                 fours_of[i]);
         }
+}
+
+struct Weighed {
+    float sum;   // of exp(scores - the highest)
+    float rest;  // what rounding has taken from all keys together
+};
+
+// From the products of a query with all keys to bytes of softmax's weights, times that of the key's value.
+static Weighed weigh(const int32_t* products, const float* k_scale, const float* k_low, const float* weight, long room,
+                     float q_scale, float* scores, uint8_t* pattern) {
+    V most[2] = {all(-INFINITY), all(-INFINITY)};
+    for (long j = 0; j < room; j += 2 * LANES)
+#pragma GCC unroll 2
+        for (long i = 0; i < 2; ++i) {
+            const long at = j + i * LANES;
+            const V score = fma(floats(bytes_at(products + at)), load(k_scale + at), load(k_low + at));
+            most[i] = max(most[i], score);
+            store(scores + at, score);
+        }
+    const V times = all(q_scale), top = all(-q_scale * most_of(max(most[0], most[1])));
+    V sum[2] = {zeros(), zeros()}, exact[2] = {zeros(), zeros()};
+    Bytes near{};
+    for (long j = 0; j < room; j += KEYS) {
+        Bytes x[4];
+#pragma GCC unroll 4
+        for (long i = 0; i < 4; ++i) {
+            const long at = j + i * LANES;
+            const V e = rough_exp2(fma(load(scores + at), times, top)), share = e * load(weight + at);
+            sum[i % 2] = sum[i % 2] + e;
+            exact[i % 2] = exact[i % 2] + share;
+            x[i] = whole(share);
+            near = plus(near, x[i]);
+        }
+        store_bytes<false>(pattern + j, x);
     }
-    for (long j = 0; j < length; ++j)
-        for (long c = 0; c < d_head; ++c) to.mean[c] += float(asked.v[j * d + column + c]) / float(length);
+    return {sum_of(sum[0] + sum[1]), sum_of(exact[0] + exact[1]) - sum_of(floats(near))};
 }
 
 // softmax(Q K^T) V (Vaswani et al. 2017, equation 1). The pattern is bytes, the largest weight MOST; what rounding
@@ -149,64 +181,40 @@ static void pack_head(const Asked& asked, long length, long d, long d_head, long
 static void attend(const ByteLayer& l, long length, const Asked& asked, float* mixed) {
     constexpr long together = 12;
     const long d = l.d, d_head = d / l.n_heads, room = asked.room;
-    const Factors factors{scratch.take<int32_t>(room * d_head / 4), scratch.take<int32_t>(room * d_head / 4),
-                          scratch.take<float>(d_head)};
-    int32_t* scores = scratch.take<int32_t>(together * room);
-    float* raised = scratch.take<float>(room);
+    int32_t* keys = scratch.take<int32_t>(room * d_head / 4);
+    int32_t* values = scratch.take<int32_t>(room * d_head / 4);
+    int32_t* products = scratch.take<int32_t>(together * room);
+    float* scores = scratch.take<float>(room);
     float* weight = scratch.take<float>(room);  // of each key's values, of MOST
     uint8_t* pattern = scratch.take<uint8_t>(together * room);
     int32_t* found = scratch.take<int32_t>(together * d_head);
-    const long whole = length / LANES * LANES;
+    float* mean = scratch.take<float>(d_head);  // of the values, in steps
     for (long h = 0; h < l.n_heads; ++h) {
-        pack_head(asked, length, d, d_head, h * d_head, factors);
-        const float *k_scale = asked.k_scale + h * room, *v_scale = asked.v_scale + h * room;
-        const int32_t* shift = asked.shift + h * room;
-        const float most_v = *std::max_element(v_scale, v_scale + length);
-        for (long j = 0; j < room; ++j) weight[j] = j < length ? v_scale[j] / most_v * MOST : 0;
+        const long column = h * d_head, scales = h * room;
+        const float most_v = *std::max_element(asked.v_scale + scales, asked.v_scale + scales + length);
+        for (long j = 0; j < room; ++j) weight[j] = asked.v_scale[scales + j] / most_v * MOST;
+        pack_head(asked, length, d, d_head, column, keys, values);
+        const auto mix = [&](long rows) {
+            multiply_bytes(pattern, room, rows, values, room / 4 * LANES, room / 4, d_head, found, d_head);
+        };
+        std::memset(pattern, 1, room);
+        mix(1);
+        for (long c = 0; c < d_head; ++c) mean[c] = float(found[c]) / float(length);
         for (long i = 0; i < length; i += together) {
             const long rows = std::min(together, length - i);
-            multiply_bytes(asked.q + i * d + h * d_head, d, rows, factors.keys, d_head / 4 * LANES, d_head / 4, room,
-                           scores, room);
-            float left[together], total[together];
-            for (long r = 0; r < rows; ++r) {
-                const float q_scale = asked.q_scale[h * room + i + r];
-                V most = all(-std::numeric_limits<float>::infinity());
-                const auto score = [&](long j) {
-                    const Bytes sums = plus(bytes_at(scores + r * room + j), bytes_at(shift + j));
-                    return floats(sums) * load(k_scale + j);
-                };
-                for (long j = 0; j < whole; j += LANES) {
-                    const V s = score(j);
-                    most = max(most, s);
-                    store(raised + j, s);
-                }
-                if (whole < length) {
-                    const V s = either(lanes(length - whole), score(whole), most);
-                    most = max(most, s);
-                    store(raised + whole, s);
-                }
-                const V top = all(most_of(most) * q_scale);
-                V sum = zeros(), rest = zeros();
-                const auto weigh = [&](long j, V e) {
-                    const V exact = e * load(weight + j), near = rounded(exact);
-                    sum = sum + e;
-                    rest = rest + (exact - near);
-                    store_bytes(pattern + r * room + j, near);
-                };
-                const auto raise = [&](long j) { return exp2<true>(fma(load(raised + j), all(q_scale), -top)); };
-                for (long j = 0; j < whole; j += LANES) weigh(j, raise(j));
-                if (whole < length) weigh(whole, only(lanes(length - whole), raise(whole)));
-                for (long j = rounded_up(length, LANES); j < room; j += LANES)
-                    store_bytes(pattern + r * room + j, zeros());
-                total[r] = sum_of(sum);
-                left[r] = sum_of(rest);
-            }
-            multiply_bytes(pattern, room, rows, factors.values, room / 4 * LANES, room / 4, d_head, found, d_head);
+            multiply_bytes(asked.q + i * d + column, d, rows, keys, d_head / 4 * LANES, d_head / 4, room, products,
+                           room);
+            Weighed weighed[together];
             for (long r = 0; r < rows; ++r)
-                for (long c = 0; c < d_head; c += LANES) {
-                    const V sum = fma(all(left[r]), load(factors.mean + c), floats(bytes_at(found + r * d_head + c)));
-                    store(mixed + (i + r) * d + h * d_head + c, sum * all(most_v / MOST / total[r]));
-                }
+                weighed[r] = weigh(products + r * room, asked.k_scale + scales, asked.k_low + scales, weight, room,
+                                   asked.q_scale[scales + i + r], scores, pattern + r * room);
+            mix(rows);
+            for (long r = 0; r < rows; ++r) {
+                const V rest = all(weighed[r].rest), times = all(most_v / MOST / weighed[r].sum);
+                for (long c = 0; c < d_head; c += LANES)
+                    store(mixed + (i + r) * d + column + c,
+                          fma(rest, load(mean + c), floats(bytes_at(found + r * d_head + c))) * times);
+            }
         }
     }
 }
@@ -215,28 +223,20 @@ static void attend(const ByteLayer& l, long length, const Asked& asked, float* m
 static void think(const ByteLayer& l, long first, long length, Block& block, const float* mixed) {
     const long d = l.d, f = l.f;
     float* middle = scratch.take<float>(BLOCK * d);
-    float* row = scratch.take<float>(std::max(d, f));
+    float* wide = scratch.take<float>(BLOCK * std::max(d, f));
     in_blocks(0, length, BLOCK, [&](long from, long rows) {
+        const float* x = l.x + (first + from) * d;
+        float* out = l.out + (first + from) * d;
         for (long r = 0; r < rows; ++r) block.ranges[r] = to_bytes(mixed + (from + r) * d, d, block.bytes + r * d);
-        block.multiply(l, OUTPUT, rows, d);
-        for (long r = 0; r < rows; ++r) {
-            const float* x = l.x + (first + from + r) * d;
-            for (long c = 0; c < d; c += LANES)
-                store(middle + r * d + c, load(x + c) + block.said(l, OUTPUT, r, c, r * d + c));
-            float moments[2];
-            normalise(middle + r * d, d, l.norms[1].weight, l.norms[1].bias, float(l.eps), moments, row);
-            block.ranges[r] = to_bytes(row, d, block.bytes + r * d);
-        }
-        block.multiply(l, INNER, rows, f);
-        for (long r = 0; r < rows; ++r) {
-            for (long c = 0; c < f; c += LANES) store(row + c, gelu<true>(block.said(l, INNER, r, c, r * f + c)).value);
-            block.ranges[r] = to_bytes(row, f, block.bytes + r * f);
-        }
-        block.multiply(l, OUTER, rows, d);
+        block.say(l, OUTPUT, 1, rows,
+                  [&](long r, long c, V said) { store(middle + r * d + c, load(x + r * d + c) + said); });
         for (long r = 0; r < rows; ++r)
-            for (long c = 0; c < d; c += LANES)
-                store(l.out + (first + from + r) * d + c,
-                      load(middle + r * d + c) + block.said(l, OUTER, r, c, r * d + c));
+            block.ranges[r] = normalise_to_bytes(middle + r * d, d, l.norms[1].weight, l.norms[1].bias, float(l.eps),
+                                                 wide, block.bytes + r * d);
+        block.say(l, INNER, 1, rows, [&](long r, long c, V said) { store(wide + r * f + c, rough_gelu(said)); });
+        for (long r = 0; r < rows; ++r) block.ranges[r] = to_bytes(wide + r * f, f, block.bytes + r * f);
+        block.say(l, OUTER, 1, rows,
+                  [&](long r, long c, V said) { store(out + r * d + c, load(middle + r * d + c) + said); });
     });
 }
 
@@ -244,13 +244,13 @@ static void read(const ByteLayer& l) {
     pack(l);
     parallel_items(l.n_threads, l.n_texts, [&](long text) {
         const long first = l.starts[text], length = l.starts[text + 1] - first, d = l.d;
-        const long room = rounded_up(length, 16), widest = std::max(3 * d, l.f), all_heads = l.n_heads * room;
+        const long room = rounded_up(length, KEYS), widest = std::max(3 * d, l.f), all_heads = l.n_heads * room;
         scratch.clear();
         Block block{scratch.take<uint8_t>(BLOCK * std::max(d, l.f)), scratch.take<int32_t>(BLOCK * widest), {}};
-        const Asked asked{scratch.take<uint8_t>(room * d),  scratch.take<int8_t>(room * d),
-                          scratch.take<int8_t>(room * d),   scratch.take<float>(all_heads),
-                          scratch.take<float>(all_heads),   scratch.take<float>(all_heads),
-                          scratch.take<int32_t>(all_heads), room};
+        const Asked asked{scratch.take<uint8_t>(room * d), scratch.take<int8_t>(room * d),
+                          scratch.take<int8_t>(room * d),  scratch.take<float>(all_heads),
+                          scratch.take<float>(all_heads),  scratch.take<float>(all_heads),
+                          scratch.take<float>(all_heads),  room};
         float* mixed = scratch.take<float>(length * d);
         ask(l, first, length, block, asked);
         attend(l, length, asked, mixed);
