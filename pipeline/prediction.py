@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
 from pipeline.data.batching import Batch, Feature, by_length
+from transformer.embedding import projected_once
 
 PREDICT_PLACES = 4096  # of a batch, padding included: what fits a processor's caches, and fills a GPU well enough
 
@@ -36,7 +37,7 @@ def outputs(
     device = next(model.parameters()).device
     made: list[Tensor] = []
     batches = by_length([len(feature) for feature in features], PREDICT_PLACES)
-    with torch.inference_mode():
+    with torch.inference_mode(), projected_once(model, sum(map(len, features))):
         for number, rows in enumerate(batches, start=1):
             made.extend(forward(collate([features[i] for i in rows]).to(device)).float().cpu().unbind())
             progress("predicting", number / len(batches))

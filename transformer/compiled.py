@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from transformer import kernels, native
 from transformer.packing import Packing
 from transformer.precision import low_dtype
+from transformer.quantised import layer_in_int8
 
 
 def compiled(
@@ -38,7 +39,7 @@ def compiled(
     """
     x, low = x.float().contiguous(), low_dtype(x.device)
     if low == torch.int8 and not torch.is_grad_enabled() and not packing.causal:
-        return in_int8(x, packing, n_heads, eps, weights)
+        return layer_in_int8(x, packing, n_heads, eps, weights)
     low = torch.float32 if low == torch.int8 else low
     given = (packing, low, n_heads, eps, dropout)
     if torch.is_grad_enabled():
@@ -85,7 +86,8 @@ def forward(
     n, d, f = len(x), x.shape[1], len(weights[13])
     starts = packing.starts
     call = native.Layer(n_rows=n, n_texts=len(starts) - 1, d=d, f=f, n_heads=n_heads, causal=packing.causal, eps=eps)
-    _point(call, weights)
+    for part, weight, bias in zip(call.parts, weights[::2], weights[1::2], strict=True):
+        part.weight, part.bias = weight.data_ptr(), bias.data_ptr()
 
     def kept(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=low)
@@ -103,22 +105,6 @@ def forward(
         call.seed = int(torch.randint(2**63 - 1, ()))
     native.run("layer", call, low, x=x, **tensors)
     return call, list(tensors.values())
-
-
-def in_int8(x: Tensor, packing: Packing, n_heads: int, eps: float, weights: Sequence[Tensor]) -> Tensor:
-    """As :func:`compiled`, with matrix products of eight bits a number, for predictions; no word is hidden."""
-    d, f, starts = x.shape[1], len(weights[13]), packing.starts
-    call = native.ByteLayer(n_texts=len(starts) - 1, d=d, f=f, n_heads=n_heads, eps=eps)
-    _point(call, weights)
-    out = torch.empty_like(x)
-    native.run("layer_int8", call, torch.int8, starts=starts, x=x, out=out, scales=torch.empty(2, 5 * d + f),
-               panels=torch.empty(4 * d * d + 2 * d * f, dtype=torch.int8))
-    return out
-
-
-def _point(call: native.Layer | native.ByteLayer, weights: Sequence[Tensor]) -> None:
-    for part, weight, bias in zip(call.parts, weights[::2], weights[1::2], strict=True):
-        part.weight, part.bias = weight.data_ptr(), bias.data_ptr()
 
 
 class PooledViews(torch.autograd.Function):

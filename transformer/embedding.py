@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -30,9 +32,11 @@ class WordEmbedding(nn.Module):
 
     Attributes:
         sparse: the gradient of the table holds the rows of the batch only (:mod:`transformer.rows`).
+        projected: all rows and those of the extension, of width d_model, within :func:`projected_once`.
     """
 
     sparse: bool = False
+    projected: Tensor | None = None
     extension: Tensor
     table_scale: Tensor
 
@@ -84,6 +88,8 @@ class WordEmbedding(nn.Module):
         Returns:
             *Shape:* ``(batch, length, d_model)``, float32.
         """
+        if self.projected is not None:
+            return F.embedding(ids, self.projected)
         if self.training or not len(self.extension):
             vectors = F.embedding(ids, self.weight, padding_idx=0, sparse=self.sparse)      # (B, L, dim)
         else:
@@ -93,6 +99,19 @@ class WordEmbedding(nn.Module):
             vectors[unseen] = self.extension[ids[unseen] - n_trained]
         projected: Tensor = self.projection(vectors).to(self.weight)                        # (B, L, d_model)
         return projected
+
+    def rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """As :meth:`forward`, but of the vectors a table that has them and their rows in it: nothing may be copied.
+
+        Args:
+            ids: *Shape:* ``(n,)``, integers.
+
+        Returns:
+            *Shape:* ``(n_rows, d_model)`` float32, and ``(n,)`` int64.
+        """
+        if self.projected is not None:
+            return self.projected, ids
+        return self(ids), torch.arange(len(ids))
 
     def scores(self, hidden: Tensor) -> Tensor:
         """How well each row of the table fits: the output layer that is tied to it (Press & Wolf 2017).
@@ -108,6 +127,26 @@ class WordEmbedding(nn.Module):
         if isinstance(self.projection, nn.Linear):
             hidden = hidden @ self.projection.weight                                        # (..., dim)
         return F.linear(hidden, self.weight)                                                # (..., 5 + n_words)
+
+
+@contextmanager
+def projected_once(model: nn.Module, n_ids: int) -> Iterator[None]:
+    """Let the model's word embeddings project all their rows at once, if no more than are about to be looked up.
+
+    Args:
+        model: its weights must not change within the block.
+        n_ids: how many words will be looked up.
+    """
+    embeddings = [module for module in model.modules() if isinstance(module, WordEmbedding)]
+    for embedding in embeddings:
+        if len(embedding.weight) + len(embedding.extension) <= n_ids:
+            rows = torch.cat([embedding.weight, embedding.extension])
+            embedding.projected = embedding.projection(rows).to(embedding.weight)
+    try:
+        yield
+    finally:
+        for embedding in embeddings:
+            embedding.projected = None
 
 
 def _keep_padding(weight: Tensor) -> None:

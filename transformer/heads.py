@@ -202,6 +202,8 @@ def views(encoded: Encoded, mask: Tensor | None = None) -> Tensor:
     Returns:
         *Shape:* ``(batch, 3 d_model)``.
     """
+    if mask is None and encoded.pooled is not None:
+        return encoded.pooled
     if mask is None and encoded.packing is not None and encoded.packing.compiled:
         pooled: Tensor = PooledViews.apply(  # type: ignore[no-untyped-call]
             encoded.rows, encoded.embedded_rows, encoded.packing.starts)

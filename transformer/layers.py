@@ -56,6 +56,7 @@ class Encoded:
         padding_mask: True where there is a word. *Shape:* ``(batch, length)``, bool.
         segments: the kind of each word, if it was said. *Shape:* ``(batch, length)``, int64.
         packing: of the rows, if their padding is left out.
+        pooled: :func:`transformer.heads.views` of all words, if they came along. *Shape:* ``(batch, 3 d_model)``.
     """
 
     rows: Tensor
@@ -63,6 +64,7 @@ class Encoded:
     padding_mask: Tensor
     segments: Tensor | None = None
     packing: Packing | None = None
+    pooled: Tensor | None = None
 
     @cached_property
     def hidden(self) -> Tensor:
@@ -130,9 +132,9 @@ class TransformerLayer(nn.Module):
         """
         eps, dropout = self.attention_norm.eps, self.dropout.p if self.training else 0.0
         if packing is not None and packing.compiled:
-            return compiled(x, self._weights, n_heads=self.attention.n_heads, eps=eps, dropout=dropout, packing=packing)
+            return compiled(x, self.weights, n_heads=self.attention.n_heads, eps=eps, dropout=dropout, packing=packing)
         if rotation is None and memory is None and cache is None and self.whole and fusible(x, packing):
-            return fused(x, self._weights, n_heads=self.attention.n_heads, eps=eps, dropout=dropout, visible=visible,
+            return fused(x, self.weights, n_heads=self.attention.n_heads, eps=eps, dropout=dropout, visible=visible,
                          packing=packing)
         x = self._around(self.attention_norm, x, lambda y: self.attention(
             y, visible=visible, rotation=rotation, cache=cache and cache.own, packing=packing))
@@ -154,7 +156,7 @@ class TransformerLayer(nn.Module):
         return self.whole and compilable(self.attention_norm.weight, *widths, self.attention.n_heads)
 
     @property
-    def _weights(self) -> list[Tensor]:
+    def weights(self) -> list[Tensor]:
         """In the order in which :mod:`transformer.compiled` takes them."""
         attention, feedforward = self.attention, self.feedforward
         parts = (self.attention_norm, self.feedforward_norm, attention.query, attention.key, attention.value,

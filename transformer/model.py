@@ -17,7 +17,8 @@ from transformer.kernels import Dropout, comfortable
 from transformer.layers import Encoded, LayerCache, Memory, TransformerLayer
 from transformer.packing import Packing
 from transformer.positions import RotaryPositions, make_positions
-from transformer.precision import in_float32
+from transformer.precision import in_float32, low_dtype
+from transformer.quantised import Start, encoder_in_int8
 from transformer.weights import Attentions, HeadWeights
 
 SEGMENT_SPREAD = 0.5  # near that of word vectors, so that kinds are heard from the first step; BERT's 0.02 is not
@@ -119,6 +120,8 @@ class Stack(HeadWeights, nn.Module):
         """As :meth:`read`, of words alone from the lookup on, through compiled layers."""
         padding_mask = where_words_are(ids)                               # (B, L)
         packing = Packing.for_compiled(padding_mask, causal=self.causal)
+        if self._in_int8():
+            return self._read_in_int8(ids, packing)
         kinds = None if segments is None else packing.pack(segments)      # (n_rows,)
         embedded, x = self._embed(packing.pack(ids), packing.places, kinds)
         if self.convolutions is not None:
@@ -126,6 +129,20 @@ class Stack(HeadWeights, nn.Module):
         for layer in self.layers:
             x = layer(x, visible=None, packing=packing)                   # (n_rows, d_model)
         return Encoded(self.norm(x), embedded, padding_mask, segments, packing)
+
+    def _in_int8(self) -> bool:
+        """Whether compiled code takes texts all the way: int8 for predictions, and nothing special at the start."""
+        plain = self.segments is None and self.convolutions is None and isinstance(self.embedding_norm, nn.Identity)
+        return plain and not self.causal and not torch.is_grad_enabled() and (
+            low_dtype(self.embedding.weight.device) == torch.int8)
+
+    def _read_in_int8(self, ids: Tensor, packing: Packing) -> Encoded:
+        table, rows = self.embedding.rows(packing.pack(ids))
+        start = Start(table, rows, self.positions.rows(packing.length))
+        layers = self._own_layers()
+        end = encoder_in_int8(start, packing, layers[0].attention.n_heads, layers[0].attention_norm.eps,
+                              [layer.weights for layer in layers], list(self.norm.parameters()))
+        return Encoded(end.rows, end.embedded, packing.padding_mask, packing=packing, pooled=end.pooled)
 
     def _embed(self, ids: Tensor, places: Tensor, segments: Tensor | None) -> tuple[Tensor, Tensor]:
         """Word vectors, and what goes into the layers. *Shape:* any of ids to ``(..., d_model)`` each."""

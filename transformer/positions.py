@@ -18,6 +18,9 @@ class NoPositions(nn.Module):
         """Hand the words on as they are. *Shape:* ``(batch, length, d_model)`` in and out."""
         return x
 
+    def rows(self, length: int) -> None:
+        """Nothing."""
+
 
 class SinusoidalPositions(nn.Module):
     """Adds the sinusoidal position encoding (Vaswani et al. 2017, section 3.5).
@@ -73,11 +76,18 @@ class LearnedPositions(nn.Module):
         Raises:
             TransformerError: if a place has no row.
         """
-        longest = int(places.max()) + 1
-        if longest > len(self.weight):
-            raise TransformerError(f"a text of {longest} words, but positions were learned for {len(self.weight)}: "
-                                   "cut it with data.max_length, or train with a larger model.max_positions")
+        self.rows(int(places.max()) + 1)
         return x + self.weight[places]
+
+    def rows(self, length: int) -> Tensor:
+        """The rows of the first places; raises as :meth:`forward`. *Shape:* ``(length, d_model)``."""
+        if length > len(self.weight):
+            raise TransformerError(f"a text of {length} words, but positions were learned for {len(self.weight)}: "
+                                   "cut it with data.max_length, or train with a larger model.max_positions")
+        return self.weight[:length]
+
+
+Positions = NoPositions | SinusoidalPositions | LearnedPositions
 
 
 class Rotation(NamedTuple):
@@ -113,7 +123,7 @@ class RotaryPositions(nn.Module):
         return Rotation(angle.cos().float(), angle.sin().float())
 
 
-def make_positions(config: ModelConfig) -> nn.Module:
+def make_positions(config: ModelConfig) -> Positions:
     """What is added to the words for their places."""
     if config.positions == "sinusoidal":
         return SinusoidalPositions(d_model=config.d_model, scale=config.position_scale)

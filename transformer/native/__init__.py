@@ -42,13 +42,14 @@ class Layer(ctypes.Structure):
     ]
 
 
-class ByteLayer(ctypes.Structure):
-    """A call of a layer in eight bits a number: ``struct ByteLayer`` in ``quantised.cpp``."""
+class Reading(ctypes.Structure):
+    """A call of layers in eight bits a number: ``struct Reading`` in ``quantised.cpp``."""
 
     __slots__ = ()
     _fields_ = [
-        *((name, _INT) for name in ("n_texts", "d", "f", "n_heads", "n_threads")), ("eps", _DOUBLE),
-        ("starts", _ADDRESS), ("parts", Part * 8), *((name, _ADDRESS) for name in ("x", "out", "panels", "scales")),
+        *((name, _INT) for name in ("n_texts", "d", "f", "n_heads", "n_layers", "n_threads")), ("eps", _DOUBLE),
+        *((name, _ADDRESS) for name in ("starts", "layers", "x", "ids", "table", "positions")), ("norm", Part),
+        *((name, _ADDRESS) for name in ("out", "embedded", "pooled", "panels", "scales")),
     ]
 
 
@@ -76,7 +77,7 @@ class Table(ctypes.Structure):
     ]
 
 
-FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "layer_int8": ByteLayer, "views": Views, "views_backward": Views,
+FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "read": Reading, "views": Views, "views_backward": Views,
              "table_step": Table, "table_catch_up": Table}
 
 

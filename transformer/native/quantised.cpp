@@ -1,22 +1,49 @@
-// A whole layer in eight bits a number, for predictions: as layer.cpp, but each text goes through it by itself, never
-// leaving the nearer caches. Weights have a scale for each output, activations one for each row, of a head's queries,
-// keys and values too (Jacob et al. 2018, arXiv 1712.05877). Norms, softmax, GELU and the path around stay float32.
+// Layers in eight bits a number, for predictions. Each text goes through all of them by itself, never leaving the
+// nearer caches. Weights have a scale for each output, activations one for each row, of a head's queries, keys and
+// values too (Jacob et al. 2018, arXiv 1712.05877). Norms, softmax, GELU and the path around stay float32.
 #include "bytes.h"
 #include "parts.h"
+#include "rows.h"
 #include "threads.h"
 
 namespace vecformer {
 
-// As transformer/native/__init__.py fills it in; N rows, width d, inner width f.
-struct ByteLayer {
-    int64_t n_texts, d, f, n_heads, n_threads;
-    double eps;
-    const int64_t* starts;      // (n_texts + 1): the first row of each text
+struct LayerParts {
     Part norms[2], linears[6];  // the latter in the order of parts.h
-    const float* x;             // (N, d)
-    float* out;                 // (N, d)
-    int32_t* panels;            // (4 d d + 2 d f) bytes: the weights
-    float* scales;              // (2, 5 d + f): of each output, and the sum of its weights
+};
+
+// As transformer/native/__init__.py fills it in; N rows, width d, inner width f.
+struct Reading {
+    int64_t n_texts, d, f, n_heads, n_layers, n_threads;
+    double eps;
+    const int64_t* starts;     // (n_texts + 1): the first row of each text
+    const LayerParts* layers;  // (n_layers)
+    const float* x;            // (N, d): what goes into the first layer, unless there is a table
+    const int64_t* ids;        // (N): rows of
+    const float* table;        // (words, d)
+    const float* positions;    // (longest text, d): added to the words for their places; null for none
+    Part norm;                 // behind the last layer; its weight is null for none
+    float *out, *embedded;     // (N, d): what comes out, and rows of the table
+    float* pooled;             // (n_texts, 3 d): mean and maximum of what comes out, mean of rows of the table; or null
+    int32_t* panels;           // (n_layers, 4 d d + 2 d f) bytes: the weights
+    float* scales;             // (n_layers, 2, 5 d + f): of each output, and the sum of its weights
+};
+
+// One of its layers.
+struct ByteLayer : LayerParts {
+    long d, f, n_heads;
+    float eps;
+    int32_t* panels;
+    float* scales;
+
+    ByteLayer(const Reading& r, long layer)
+        : LayerParts(r.layers[layer]),
+          d(r.d),
+          f(r.f),
+          n_heads(r.n_heads),
+          eps(float(r.eps)),
+          panels(r.panels + layer * (4 * d * d + 2 * d * f) / 4),
+          scales(r.scales + layer * 2 * n_outputs()) {}
 
     long n_outputs() const { return 5 * d + f; }
     long before(long linear) const { return linear < OUTER ? linear * d : 4 * d + f; }  // outputs, all maps in a row
@@ -28,22 +55,21 @@ struct ByteLayer {
 constexpr int HALF = MOST / 2, ZERO = HALF + 1;  // queries are bytes around ZERO
 constexpr long KEYS = 4 * LANES;                 // that are weighed together
 
-static void pack(const ByteLayer& l) {
-    parallel_items(l.n_threads, l.n_outputs() / LANES, [&](long item) {
-        long linear = QUERY;
-        while (linear < OUTER && l.before(linear + 1) <= item * LANES) ++linear;
-        const long first = item * LANES - l.before(linear), n_in = l.inputs(linear);
-        int32_t* panel = l.panels_of(linear) + first * n_in / 4;
-        scratch.clear();
-        int8_t* row = scratch.take<int8_t>(n_in);
-        for (long i = 0; i < LANES; ++i) {
-            const float* weights = l.linears[linear].weight + (first + i) * n_in;
-            const Steps steps = to_steps<true>(weights, n_in, MOST_WEIGHT, 0, row);
-            for (long k = 0; k < n_in / 4; ++k) std::memcpy(panel + k * LANES + i, row + 4 * k, 4);
-            l.scales[item * LANES + i] = steps.size;
-            l.scales[l.n_outputs() + item * LANES + i] = steps.size * steps.sum;
-        }
-    });
+// The weights of as many outputs as there are lanes, from `item` times that on.
+static void pack(const ByteLayer& l, long item) {
+    long linear = QUERY;
+    while (linear < OUTER && l.before(linear + 1) <= item * LANES) ++linear;
+    const long first = item * LANES - l.before(linear), n_in = l.inputs(linear);
+    int32_t* panel = l.panels_of(linear) + first * n_in / 4;
+    scratch.clear();
+    int8_t* row = scratch.take<int8_t>(n_in);
+    for (long i = 0; i < LANES; ++i) {
+        const float* weights = l.linears[linear].weight + (first + i) * n_in;
+        const Steps steps = to_steps<true>(weights, n_in, MOST_WEIGHT, 0, row);
+        for (long k = 0; k < n_in / 4; ++k) std::memcpy(panel + k * LANES + i, row + 4 * k, 4);
+        l.scales[item * LANES + i] = steps.size;
+        l.scales[l.n_outputs() + item * LANES + i] = steps.size * steps.sum;
+    }
 }
 
 // Rows of one block on their way through linear maps.
@@ -89,14 +115,14 @@ struct Asked {
     long room;                           // keys, rounded up; those past the text count for nothing
 };
 
-static void ask(const ByteLayer& l, long first, long length, Block& block, const Asked& asked) {
+static void ask(const ByteLayer& l, const float* x, long length, Block& block, const Asked& asked) {
     const long d = l.d, d_head = d / l.n_heads;
     const float times = LOG2_E / std::sqrt(float(d_head));
     float* said = scratch.take<float>(BLOCK * 3 * d);
     in_blocks(0, length, BLOCK, [&](long from, long rows) {
         for (long r = 0; r < rows; ++r)
-            block.ranges[r] = normalise_to_bytes(l.x + (first + from + r) * d, d, l.norms[0].weight, l.norms[0].bias,
-                                                 float(l.eps), said, block.bytes + r * d);
+            block.ranges[r] = normalise_to_bytes(x + (from + r) * d, d, l.norms[0].weight, l.norms[0].bias, l.eps, said,
+                                                 block.bytes + r * d);
         block.say(l, QUERY, 3, rows, [&](long r, long c, V x) { store(said + r * 3 * d + c, x); });
         for (long r = 0; r < rows; ++r) {
             const float* row = said + r * 3 * d;
@@ -219,45 +245,101 @@ static void attend(const ByteLayer& l, long length, const Asked& asked, float* m
     }
 }
 
-// The attention's output, the second norm, and the feed-forward.
-static void think(const ByteLayer& l, long first, long length, Block& block, const float* mixed) {
+// The attention's output, the second norm, and the feed-forward; x becomes what the layer gives.
+static void think(const ByteLayer& l, float* x, long length, Block& block, const float* mixed) {
     const long d = l.d, f = l.f;
     float* middle = scratch.take<float>(BLOCK * d);
     float* wide = scratch.take<float>(BLOCK * std::max(d, f));
     in_blocks(0, length, BLOCK, [&](long from, long rows) {
-        const float* x = l.x + (first + from) * d;
-        float* out = l.out + (first + from) * d;
+        float* path = x + from * d;
         for (long r = 0; r < rows; ++r) block.ranges[r] = to_bytes(mixed + (from + r) * d, d, block.bytes + r * d);
         block.say(l, OUTPUT, 1, rows,
-                  [&](long r, long c, V said) { store(middle + r * d + c, load(x + r * d + c) + said); });
+                  [&](long r, long c, V said) { store(middle + r * d + c, load(path + r * d + c) + said); });
         for (long r = 0; r < rows; ++r)
-            block.ranges[r] = normalise_to_bytes(middle + r * d, d, l.norms[1].weight, l.norms[1].bias, float(l.eps),
-                                                 wide, block.bytes + r * d);
+            block.ranges[r] = normalise_to_bytes(middle + r * d, d, l.norms[1].weight, l.norms[1].bias, l.eps, wide,
+                                                 block.bytes + r * d);
         block.say(l, INNER, 1, rows, [&](long r, long c, V said) { store(wide + r * f + c, rough_gelu(said)); });
         for (long r = 0; r < rows; ++r) block.ranges[r] = to_bytes(wide + r * f, f, block.bytes + r * f);
         block.say(l, OUTER, 1, rows,
-                  [&](long r, long c, V said) { store(out + r * d + c, load(middle + r * d + c) + said); });
+                  [&](long r, long c, V said) { store(path + r * d + c, load(middle + r * d + c) + said); });
     });
 }
 
-static void read(const ByteLayer& l) {
-    pack(l);
-    parallel_items(l.n_threads, l.n_texts, [&](long text) {
-        const long first = l.starts[text], length = l.starts[text + 1] - first, d = l.d;
-        const long room = rounded_up(length, KEYS), widest = std::max(3 * d, l.f), all_heads = l.n_heads * room;
-        scratch.clear();
-        Block block{scratch.take<uint8_t>(BLOCK * std::max(d, l.f)), scratch.take<int32_t>(BLOCK * widest), {}};
-        const Asked asked{scratch.take<uint8_t>(room * d), scratch.take<int8_t>(room * d),
-                          scratch.take<int8_t>(room * d),  scratch.take<float>(all_heads),
-                          scratch.take<float>(all_heads),  scratch.take<float>(all_heads),
-                          scratch.take<float>(all_heads),  room};
-        float* mixed = scratch.take<float>(length * d);
-        ask(l, first, length, block, asked);
-        attend(l, length, asked, mixed);
-        think(l, first, length, block, mixed);
-    });
+// Word vectors and what is added for their places; keeps the vectors, and sums them up.
+static void begin(const Reading& t, long first, long length, float* x, float* sum) {
+    const long d = t.d;
+    if (!t.table) {
+        std::copy_n(t.x + first * d, length * d, x);
+        return;
+    }
+    std::fill_n(sum, d, 0.0f);
+    for (long r = 0; r < length; ++r) {
+        const float* word = t.table + t.ids[first + r] * d;
+        for (long c = 0; c < d; c += LANES) {
+            const V vector = load(word + c);
+            store(t.embedded + (first + r) * d + c, vector);
+            store(sum + c, load(sum + c) + vector);
+            store(x + r * d + c, t.positions ? vector + load(t.positions + r * d + c) : vector);
+        }
+    }
+}
+
+// The last norm, and what transformer/heads.py pools of a text; `sum` is of its word vectors.
+static void end(const Reading& t, long first, long length, const float* x, const float* sum, float* pooled) {
+    const long d = t.d;
+    float* out = t.out + first * d;
+    if (!t.norm.weight) {
+        std::copy_n(x, length * d, out);
+        return;
+    }
+    float moments[2];
+    for (long r = 0; r < length; ++r)
+        normalise(x + r * d, d, t.norm.weight, t.norm.bias, float(t.eps), moments, out + r * d);
+    if (!pooled) return;
+    const V share = all(1 / float(length));
+    for (long c = 0; c < d; c += LANES) {
+        V mean = zeros(), most = all(-INFINITY);
+        for (long r = 0; r < length; ++r) {
+            mean = mean + load(out + r * d + c);
+            most = max(most, load(out + r * d + c));
+        }
+        store(pooled + c, mean * share);
+        store(pooled + d + c, most);
+        store(pooled + 2 * d + c, load(sum + c) * share);
+    }
+}
+
+static void read(const Reading& t, long text) {
+    const long first = t.starts[text], length = t.starts[text + 1] - first, d = t.d;
+    const long room = rounded_up(length, KEYS), scales = t.n_heads * room;
+    scratch.clear();
+    float* x = scratch.take<float>(length * d);
+    float* sum = scratch.take<float>(d);
+    float* mixed = scratch.take<float>(length * d);
+    Block block{
+        scratch.take<uint8_t>(BLOCK * std::max(d, t.f)), scratch.take<int32_t>(BLOCK * std::max(3 * d, t.f)), {}};
+    const Asked asked{scratch.take<uint8_t>(room * d), scratch.take<int8_t>(room * d),
+                      scratch.take<int8_t>(room * d),  scratch.take<float>(scales),
+                      scratch.take<float>(scales),     scratch.take<float>(scales),
+                      scratch.take<float>(scales),     room};
+    begin(t, first, length, x, sum);
+    for (long i = 0; i < t.n_layers; ++i) {
+        const Scratch::Mark mark = scratch.mark();
+        const ByteLayer layer(t, i);
+        ask(layer, x, length, block, asked);
+        attend(layer, length, asked, mixed);
+        think(layer, x, length, block, mixed);
+        scratch.back_to(mark);
+    }
+    end(t, first, length, x, sum, t.pooled ? t.pooled + text * 3 * d : nullptr);
+}
+
+static void read(const Reading& t) {
+    const long items = (5 * t.d + t.f) / LANES;
+    parallel_items(t.n_threads, t.n_layers * items, [&](long item) { pack(ByteLayer(t, item / items), item % items); });
+    parallel_items(t.n_threads, t.n_texts, [&](long text) { read(t, text); });
 }
 
 }  // namespace vecformer
 
-extern "C" EXPORTED void vecformer_layer_int8(const vecformer::ByteLayer* layer) { vecformer::read(*layer); }
+extern "C" EXPORTED void vecformer_read(const vecformer::Reading* reading) { vecformer::read(*reading); }

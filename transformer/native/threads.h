@@ -43,8 +43,15 @@ void parallel_items(long n_threads, long n, const Work& work) {
 // Memory of a thread for its intermediate results, kept for the next time.
 class Scratch {
 public:
+    struct Mark {
+        size_t piece, used;
+    };
+
     // Gives up what was taken before.
     void clear() { piece_ = used_ = 0; }
+    // Or what was taken since.
+    Mark mark() const { return {piece_, used_}; }
+    void back_to(Mark mark) { piece_ = mark.piece, used_ = mark.used; }
 
     template <class T>
     T* take(long n) {
