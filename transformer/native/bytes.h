@@ -2,16 +2,17 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
-#include <utility>
+#include <type_traits>
 
 #include "vector.h"
 
 namespace vecformer {
 
-// MR rows and LANES NV columns of C = A B. A has rows of bytes, `row` apart; B is in panels of LANES columns, each with
-// the fours of successive terms; the number of fours is even.
+// MR rows and LANES NV columns of A B. A has rows of bytes, `row` apart; B is in panels of LANES columns, each with the
+// fours of successive terms; the number of fours is even.
 template <int MR, int NV>
-void byte_tile(const uint8_t* a, long row, const int32_t* b, long panel, long fours, int32_t* c, long stride) {
+__attribute__((noinline)) void byte_tile(const uint8_t* a, long row, const int32_t* b, long panel, long fours,
+                                         Bytes found[MR][NV]) {
     Bytes sum[MR][NV] = {};
     for (long k = 0; k < fours; k += 2, a += 8, b += 2 * LANES) {
         Bytes right[2][NV];
@@ -30,28 +31,40 @@ void byte_tile(const uint8_t* a, long row, const int32_t* b, long panel, long fo
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m)
 #pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v) store(c + m * stride + v * LANES, sum[m][v]);
+        for (int v = 0; v < NV; ++v) found[m][v] = sum[m][v];
 }
 
-using ByteTile = void (*)(const uint8_t*, long, const int32_t*, long, long, int32_t*, long);
+constexpr int BYTE_WIDE = 2, BYTE_TALL = LANES == 16 ? 12 : 4;
 
-constexpr long BYTE_WIDE = 2, BYTE_TALL = LANES == 16 ? 12 : 4;
-
-template <int... M>
-ByteTile byte_tile_of(long rows, long vectors, std::integer_sequence<int, M...>) {
-    static constexpr ByteTile tiles[][2] = {{byte_tile<M + 1, 1>, byte_tile<M + 1, 2>}...};
-    return tiles[rows - 1][vectors - 1];
+// Calls work(rows, first) for as many rows as a tile has, as a constant, as long as there are so many, and then singly.
+template <class Work>
+inline void in_tiles(long n_rows, const Work& work) {
+    long m = 0;
+    for (; m + BYTE_TALL <= n_rows; m += BYTE_TALL) work(std::integral_constant<int, BYTE_TALL>(), m);
+    if (BYTE_TALL > 4)
+        for (; m + 4 <= n_rows; m += 4) work(std::integral_constant<int, 4>(), m);
+    for (; m < n_rows; ++m) work(std::integral_constant<int, 1>(), m);
 }
 
-// C = A B, with all of B's panels; n_columns is a multiple of LANES.
-inline void multiply_bytes(const uint8_t* a, long row, long n_rows, const int32_t* b, long panel, long fours,
-                           long n_columns, int32_t* c, long stride) {
-    for (long n = 0; n < n_columns; n += BYTE_WIDE * LANES) {
-        const long vectors = std::min(BYTE_WIDE, (n_columns - n) / LANES);
-        for (long m = 0; m < n_rows; m += BYTE_TALL)
-            byte_tile_of(std::min(BYTE_TALL, n_rows - m), vectors, std::make_integer_sequence<int, BYTE_TALL>())(
-                a + m * row, row, b + n / LANES * panel, panel, fours, c + m * stride + n, stride);
-    }
+// C = A B, with all of B's panels, by calling put(row, column, sums); n_columns is a multiple of LANES.
+template <class Put>
+void multiply_bytes(const uint8_t* a, long row, long n_rows, const int32_t* b, long fours, long n_columns,
+                    const Put& put) {
+    const long panel = fours * LANES;
+    const auto columns = [&](auto vectors, long n) {
+        constexpr int NV = decltype(vectors)::value;
+        in_tiles(n_rows, [&](auto rows, long first) {
+            constexpr int MR = decltype(rows)::value;
+            Bytes sum[MR][NV];
+            byte_tile<MR, NV>(a + first * row, row, b + n / LANES * panel, panel, fours, sum);
+#pragma GCC unroll 4
+            for (int v = 0; v < NV; ++v) put(rows, first, n + v * LANES, [&](int m) { return sum[m][v]; });
+        });
+    };
+    long n = 0;
+    for (; n + BYTE_WIDE * LANES <= n_columns; n += BYTE_WIDE * LANES)
+        columns(std::integral_constant<int, BYTE_WIDE>(), n);
+    for (; n < n_columns; n += LANES) columns(std::integral_constant<int, 1>(), n);
 }
 
 // Writes the whole numbers next to row[c] times `times` + shift, which are in the range of bytes, SIGNED or not, and

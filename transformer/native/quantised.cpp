@@ -75,34 +75,24 @@ static void pack(const ByteLayer& l, long item) {
 // Rows of one block on their way through linear maps.
 struct Block {
     uint8_t* bytes;  // (BLOCK, up to f)
-    int32_t* found;  // (BLOCK, up to 3 d or f)
     Range ranges[BLOCK];
 
-    // Calls put(row, column, numbers) for what `n_maps` maps from `linear` on say of the rows in `bytes`.
+    // Calls put(row, column, numbers) for what a map says of the rows in `bytes`.
     template <class Put>
-    void say(const ByteLayer& l, long linear, long n_maps, long rows, const Put& put) {
-        const long n_in = l.inputs(linear), each = l.outputs(linear), n_out = n_maps * each;
-        multiply_bytes(bytes, n_in, rows, l.panels_of(linear), n_in / 4 * LANES, n_in / 4, n_out, found, n_out);
-        for (long map = 0; map < n_maps; ++map) {
-            long r = 0;
-            for (; r + 4 <= rows; r += 4) say<4>(l, linear + map, map * each, r, n_out, put);
-            for (; r < rows; ++r) say<1>(l, linear + map, map * each, r, n_out, put);
-        }
-    }
-
-    // The same for one map and some rows, whose columns begin at `before`.
-    template <int ROWS, class Put>
-    void say(const ByteLayer& l, long linear, long before, long first, long n_out, const Put& put) {
+    void say(const ByteLayer& l, long linear, long n_rows, const Put& put) const {
         const float *scales = l.scales + l.before(linear), *bias = l.linears[linear].bias;
-        for (long c = 0; c < l.outputs(linear); c += LANES) {
-            const V scale = load(scales + c), sum = load(scales + l.n_outputs() + c), shift = load(bias + c);
-#pragma GCC unroll 4
-            for (long r = first; r < first + ROWS; ++r) {
-                const V number = floats(bytes_at(found + r * n_out + before + c));
-                const V low = fma(all(ranges[r].low), sum, shift);
-                put(r, before + c, fma(number, all(ranges[r].scale) * scale, low));
-            }
-        }
+        const long n_in = l.inputs(linear);
+        multiply_bytes(bytes, n_in, n_rows, l.panels_of(linear), n_in / 4, l.outputs(linear),
+                       [&](auto rows, long first, long c, const auto& sum) {
+                           const V scale = load(scales + c), total = load(scales + l.n_outputs() + c);
+                           const V shift = load(bias + c);
+#pragma GCC unroll 16
+                           for (int m = 0; m < decltype(rows)::value; ++m) {
+                               const Range& range = ranges[first + m];
+                               const V low = fma(all(range.low), total, shift);
+                               put(first + m, c, fma(floats(sum(m)), all(range.scale) * scale, low));
+                           }
+                       });
     }
 };
 
@@ -123,7 +113,8 @@ static void ask(const ByteLayer& l, const float* x, long length, Block& block, c
         for (long r = 0; r < rows; ++r)
             block.ranges[r] = normalise_to_bytes(x + (from + r) * d, d, l.norms[0].weight, l.norms[0].bias, l.eps, said,
                                                  block.bytes + r * d);
-        block.say(l, QUERY, 3, rows, [&](long r, long c, V x) { store(said + r * 3 * d + c, x); });
+        for (long i = 0; i < 3; ++i)
+            block.say(l, QUERY + i, rows, [&](long r, long c, V x) { store(said + r * 3 * d + i * d + c, x); });
         for (long r = 0; r < rows; ++r) {
             const float* row = said + r * 3 * d;
             const long at = (from + r) * d;
@@ -170,19 +161,10 @@ struct Weighed {
     float rest;  // what rounding has taken from all keys together
 };
 
-// From the products of a query with all keys to bytes of softmax's weights, times that of the key's value.
-static Weighed weigh(const int32_t* products, const float* k_scale, const float* k_low, const float* weight, long room,
-                     float q_scale, float* scores, uint8_t* pattern) {
-    V most[2] = {all(-INFINITY), all(-INFINITY)};
-    for (long j = 0; j < room; j += 2 * LANES)
-#pragma GCC unroll 2
-        for (long i = 0; i < 2; ++i) {
-            const long at = j + i * LANES;
-            const V score = fma(floats(bytes_at(products + at)), load(k_scale + at), load(k_low + at));
-            most[i] = max(most[i], score);
-            store(scores + at, score);
-        }
-    const V times = all(q_scale), top = all(-q_scale * most_of(max(most[0], most[1])));
+// From the scores of a query, the highest of each lane given, to bytes of softmax's weights, times those of the keys'
+// values.
+static Weighed weigh(const float* scores, V most, const float* weight, long room, float q_scale, uint8_t* pattern) {
+    const V times = all(q_scale), top = all(-q_scale * most_of(most));
     V sum[2] = {zeros(), zeros()}, exact[2] = {zeros(), zeros()};
     Bytes near{};
     for (long j = 0; j < room; j += KEYS) {
@@ -209,8 +191,7 @@ static void attend(const ByteLayer& l, long length, const Asked& asked, float* m
     const long d = l.d, d_head = d / l.n_heads, room = asked.room;
     int32_t* keys = scratch.take<int32_t>(room * d_head / 4);
     int32_t* values = scratch.take<int32_t>(room * d_head / 4);
-    int32_t* products = scratch.take<int32_t>(together * room);
-    float* scores = scratch.take<float>(room);
+    float* scores = scratch.take<float>(together * room);
     float* weight = scratch.take<float>(room);  // of each key's values, of MOST
     uint8_t* pattern = scratch.take<uint8_t>(together * room);
     int32_t* found = scratch.take<int32_t>(together * d_head);
@@ -221,19 +202,33 @@ static void attend(const ByteLayer& l, long length, const Asked& asked, float* m
         for (long j = 0; j < room; ++j) weight[j] = asked.v_scale[scales + j] / most_v * MOST;
         pack_head(asked, length, d, d_head, column, keys, values);
         const auto mix = [&](long rows) {
-            multiply_bytes(pattern, room, rows, values, room / 4 * LANES, room / 4, d_head, found, d_head);
+            multiply_bytes(pattern, room, rows, values, room / 4, d_head,
+                           [&](auto rows, long first, long c, const auto& sum) {
+                               for (int m = 0; m < decltype(rows)::value; ++m)
+                                   store(found + (first + m) * d_head + c, sum(m));
+                           });
         };
         std::memset(pattern, 1, room);
         mix(1);
         for (long c = 0; c < d_head; ++c) mean[c] = float(found[c]) / float(length);
         for (long i = 0; i < length; i += together) {
             const long rows = std::min(together, length - i);
-            multiply_bytes(asked.q + i * d + column, d, rows, keys, d_head / 4 * LANES, d_head / 4, room, products,
-                           room);
+            V most[together];
+            std::fill_n(most, rows, all(-INFINITY));
+            multiply_bytes(asked.q + i * d + column, d, rows, keys, d_head / 4, room,
+                           [&](auto rows, long first, long c, const auto& sum) {
+                               const V scale = load(asked.k_scale + scales + c), low = load(asked.k_low + scales + c);
+#pragma GCC unroll 16
+                               for (int m = 0; m < decltype(rows)::value; ++m) {
+                                   const V score = fma(floats(sum(m)), scale, low);
+                                   most[first + m] = max(most[first + m], score);
+                                   store(scores + (first + m) * room + c, score);
+                               }
+                           });
             Weighed weighed[together];
             for (long r = 0; r < rows; ++r)
-                weighed[r] = weigh(products + r * room, asked.k_scale + scales, asked.k_low + scales, weight, room,
-                                   asked.q_scale[scales + i + r], scores, pattern + r * room);
+                weighed[r] =
+                    weigh(scores + r * room, most[r], weight, room, asked.q_scale[scales + i + r], pattern + r * room);
             mix(rows);
             for (long r = 0; r < rows; ++r) {
                 const V rest = all(weighed[r].rest), times = all(most_v / MOST / weighed[r].sum);
@@ -253,14 +248,14 @@ static void think(const ByteLayer& l, float* x, long length, Block& block, const
     in_blocks(0, length, BLOCK, [&](long from, long rows) {
         float* path = x + from * d;
         for (long r = 0; r < rows; ++r) block.ranges[r] = to_bytes(mixed + (from + r) * d, d, block.bytes + r * d);
-        block.say(l, OUTPUT, 1, rows,
+        block.say(l, OUTPUT, rows,
                   [&](long r, long c, V said) { store(middle + r * d + c, load(path + r * d + c) + said); });
         for (long r = 0; r < rows; ++r)
             block.ranges[r] = normalise_to_bytes(middle + r * d, d, l.norms[1].weight, l.norms[1].bias, l.eps, wide,
                                                  block.bytes + r * d);
-        block.say(l, INNER, 1, rows, [&](long r, long c, V said) { store(wide + r * f + c, rough_gelu(said)); });
+        block.say(l, INNER, rows, [&](long r, long c, V said) { store(wide + r * f + c, rough_gelu(said)); });
         for (long r = 0; r < rows; ++r) block.ranges[r] = to_bytes(wide + r * f, f, block.bytes + r * f);
-        block.say(l, OUTER, 1, rows,
+        block.say(l, OUTER, rows,
                   [&](long r, long c, V said) { store(path + r * d + c, load(middle + r * d + c) + said); });
     });
 }
@@ -316,8 +311,7 @@ static void read(const Reading& t, long text) {
     float* x = scratch.take<float>(length * d);
     float* sum = scratch.take<float>(d);
     float* mixed = scratch.take<float>(length * d);
-    Block block{
-        scratch.take<uint8_t>(BLOCK * std::max(d, t.f)), scratch.take<int32_t>(BLOCK * std::max(3 * d, t.f)), {}};
+    Block block{scratch.take<uint8_t>(BLOCK * std::max(d, t.f)), {}};
     const Asked asked{scratch.take<uint8_t>(room * d), scratch.take<int8_t>(room * d),
                       scratch.take<int8_t>(room * d),  scratch.take<float>(scales),
                       scratch.take<float>(scales),     scratch.take<float>(scales),
