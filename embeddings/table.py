@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, compress, count
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Words(tuple[str, ...]):
         if "rows" in vars(self) or self.n_passes == MAX_PASSES or len(wanted) > SHARE_A_PASS * len(self):
             return self.rows
         self.n_passes += 1
-        return {word: row for row, word in enumerate(self) if word in wanted}
+        return dict(compress(zip(self, count(), strict=False), map(wanted.__contains__, self)))  # no loop in Python
 
 
 @dataclass(frozen=True, eq=False)

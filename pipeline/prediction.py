@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from embeddings.progress import Progress, silent
 from pipeline.data.batching import Batch, Feature, by_length
 from transformer.embedding import projected_once
+from transformer.precision import low_dtype
 
 PREDICT_PLACES = 4096  # of a batch, padding included: what fits a processor's caches, and fills a GPU well enough
+IN_INT8 = 16_384       # where each text goes through the layers by itself, and only as long as there are others
 
 Collate = Callable[[Sequence[Feature]], Batch]
 
@@ -36,7 +38,8 @@ def outputs(
     model.eval()
     device = next(model.parameters()).device
     made: list[Tensor] = []
-    batches = by_length([len(feature) for feature in features], PREDICT_PLACES)
+    n_places = IN_INT8 if low_dtype(device) == torch.int8 else PREDICT_PLACES
+    batches = by_length([len(feature) for feature in features], n_places)
     with torch.inference_mode(), projected_once(model, sum(map(len, features))):
         for number, rows in enumerate(batches, start=1):
             made.extend(forward(collate([features[i] for i in rows]).to(device)).float().cpu().unbind())

@@ -36,7 +36,8 @@ class TrainedRun:
             did not meet.
         model: in evaluation mode.
         precision: of predictions: ``float32``, ``bfloat16`` (its weights and matrix products, which is quicker where
-            the processor has it) or ``auto`` (the quicker).
+            the processor has it), ``auto`` (the quicker of these) or ``int8`` (the quickest on a CPU; of encoders, the
+            rest of a model is float32).
     """
 
     config: RunConfig
@@ -122,7 +123,8 @@ class TrainedRun:
         extended = self.tokenizer.with_vocabulary([*trained[N_SPECIAL:], *unseen.words])
         of_unseen = {word: len(trained) + i for i, word in enumerate(unseen.words)}
         ids = np.array([*range(len(trained)), *(of_unseen.get(word, UNK_ID) for word in new)], dtype=np.int32)
-        extended.remember({text: ids[found] for text, found in zip(distinct, numbered, strict=True)})  # cut once only
+        cut = zip([*distinct, ""], [*numbered, ids[:0]], strict=True)
+        extended.remember({text: ids[found] for text, found in cut})  # cut once only
         return extended
 
 

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -64,10 +65,13 @@ class WordTokenizer:
     ) -> None:
         rule = WordRule(lowercase=lowercase, strip_accents=strip_accents, fold_digits=fold_digits, han=han)
         counts = dict(words) if isinstance(words, Mapping) else None
+        self._set_up(_cutting_by(rule), rule, counts)
+        self._fill(words)
+
+    def _fill(self, words: Iterable[str]) -> None:
+        """Give the tokenizer its vocabulary."""
         vocabulary = {word: i for i, word in enumerate((*SPECIAL_WORDS, *words))}
-        tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
-        tokenizer.normalizer, tokenizer.pre_tokenizer = rule.normalizer(), rule.pre_tokenizer()
-        self._set_up(tokenizer, rule, counts)
+        self._tokenizer.model = models.WordLevel(vocabulary, unk_token=UNK)
 
     def _set_up(self, tokenizer: Tokenizer, rule: WordRule, counts: dict[str, int] | None) -> None:
         self._tokenizer, self._rule, self.counts = tokenizer, rule, counts
@@ -119,7 +123,10 @@ class WordTokenizer:
         """
         cut = [list(self._pieces(text)) if isinstance(text, str) else [[*map(self.fold, text)]] for text in texts]
         plain = iter(numbers.cut([piece for pieces in cut for piece in pieces if isinstance(piece, str)]))
-        ids = [[next(plain) if isinstance(piece, str) else numbers.number(piece) for piece in pieces] for pieces in cut]
+        foreign = [piece for pieces in cut for piece in pieces if not isinstance(piece, str)]
+        numbered = numbers.number([word for piece in foreign for word in piece])
+        others = iter(np.split(numbered, np.cumsum([len(piece) for piece in foreign])))
+        ids = [[next(plain if isinstance(piece, str) else others) for piece in pieces] for pieces in cut]
         return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in ids]
 
     def _cut(self, text: str) -> list[str]:
@@ -191,6 +198,10 @@ class WordTokenizer:
 
     def vocabulary(self) -> tuple[str, ...]:
         """Every word in the order of its id, the special words first."""
+        return self._vocabulary
+
+    @cached_property
+    def _vocabulary(self) -> tuple[str, ...]:
         ids: dict[str, int] = self._tokenizer.get_vocab()
         return tuple(sorted(ids, key=ids.__getitem__))
 
@@ -276,6 +287,13 @@ def _end(text: str, end: int, limit: int) -> int:
     """Where a word really ends: the library forgets the accents at its end that went into a composed character."""
     match = BELONGING.match(text, end, limit)
     return match.end() if match else end
+
+
+def _cutting_by(rule: WordRule) -> Tokenizer:
+    """A tokenizer without words."""
+    tokenizer = Tokenizer(models.WordLevel({}, unk_token=UNK))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = rule.normalizer(), rule.pre_tokenizer()
+    return tokenizer
 
 
 def _pattern(tokenizer: Tokenizer) -> list[str]:

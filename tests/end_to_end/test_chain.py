@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
@@ -14,6 +15,7 @@ from pipeline import RunConfig, load_run, run
 from pipeline.cli.main import cli
 from pipeline.data.examples import Example
 from pipeline.errors import DataError, RunFolderError
+from transformer import native
 
 FILES = {"config.toml", "tokenizer.json", "embeddings.safetensors", "embeddings.json", "model.safetensors",
          "start.safetensors", "history.jsonl", "predictions.jsonl", "metrics.json", "sampling_error.json",
@@ -151,11 +153,13 @@ def test_predict_from_arguments_file_and_standard_input(glove_run, tmp_path):
     assert [line.split("\t")[2] for line in plain] == texts
 
 
-def test_predictions_in_bfloat16_are_near_those_in_float32(glove_run):
+@pytest.mark.parametrize("quicker", ["bfloat16", pytest.param("int8", marks=pytest.mark.skipif(
+    not native.available(torch.int8), reason="not built here, or not for this processor"))])
+def test_predictions_in_fewer_bits_are_near_those_in_float32(glove_run, quicker):
     texts = ["My parcel is lost.", "I was charged twice.", "It broke after a week."]
     exact, quick = ([json.loads(line)["probabilities"] for line in CliRunner().invoke(
         cli, ["predict", str(glove_run.path), "--json", "--precision", precision, *texts]).output.splitlines()]
-        for precision in ("float32", "bfloat16"))
+        for precision in ("float32", quicker))
     assert exact != quick
     for one, other in zip(exact, quick, strict=True):
         assert one == pytest.approx(other, abs=0.02)

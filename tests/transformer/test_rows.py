@@ -64,7 +64,7 @@ def test_every_row_and_its_average_end_where_dense_updates_take_them(compiled, s
     size, tolerance = size_and_tolerance
     rates = [1e-2 * (1 - i / len(steps)) for i in range(len(steps))]
     kept = [min(ema, (i + 1) / (i + 10)) for i in range(len(steps))]
-    with mock.patch.object(native, "available", lambda: compiled):
+    with mock.patch.object(native, "available", lambda *_: compiled):
         weight, average, updates = by_row(steps, rates, kept, size)
         updates.settle()
     dense_weight, dense_average = densely(steps, rates, kept, size)
@@ -87,7 +87,7 @@ def test_compiled_code_and_torch_update_alike(dim, monkeypatch):
     """On several threads, and with a width that sixteen does not divide."""
     found, before = [], torch.get_num_threads()
     for threads in (0, 1, 3):
-        monkeypatch.setattr(native, "available", lambda threads=threads: threads > 0)
+        monkeypatch.setattr(native, "available", lambda *_, threads=threads: threads > 0)
         torch.set_num_threads(max(1, threads))
         random = np.random.default_rng(1)
         weight = nn.Parameter(torch.from_numpy(random.normal(size=(40, dim)).astype(np.float32)))
@@ -132,7 +132,7 @@ def test_rows_that_no_batch_has_are_not_visited():
 @pytest.mark.parametrize("stop", [1, 7, 19])
 @pytest.mark.parametrize("compiled", [pytest.param(True, marks=needs_code), False])
 def test_what_goes_on_from_its_state_ends_in_the_same_bits(compiled, stop, monkeypatch):
-    monkeypatch.setattr(native, "available", lambda: compiled)
+    monkeypatch.setattr(native, "available", lambda *_: compiled)
     random = np.random.default_rng(3)
     steps = [random.integers(0, N_ROWS, 4).tolist() for _ in range(20)]
     rates, kept = [1e-2] * 20, [0.9] * 20
