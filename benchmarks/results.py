@@ -33,6 +33,7 @@ def save(results: Results, order: Sequence[str], folder: Path) -> None:
     """Write both files, the sections in an order."""
     ordered = {name: results[name] for name in order if name in results}
     text = json.dumps(ordered, indent=1, ensure_ascii=False)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(text + "\n", encoding="utf-8")
     (folder / "RESULTS.md").write_text(page(ordered), encoding="utf-8")
 

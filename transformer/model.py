@@ -12,7 +12,7 @@ from transformer.attention import MultiHeadAttention
 from transformer.config import ModelConfig
 from transformer.convolution import Convolutions
 from transformer.embedding import WordEmbedding
-from transformer.heads import MaskedWordHead, WordScores
+from transformer.heads import ClassificationHead, MaskedWordHead, WordScores
 from transformer.kernels import Dropout, comfortable
 from transformer.layers import Encoded, LayerCache, Memory, TransformerLayer
 from transformer.packing import Packing
@@ -74,7 +74,8 @@ class Stack(HeadWeights, nn.Module):
         self.norm = nn.LayerNorm(config.d_model, eps=eps) if config.norm == "pre" else nn.Identity()
 
     def read(
-        self, ids: Tensor, *, segments: Tensor | None = None, memory: Memory | None = None, cache: Cache | None = None
+        self, ids: Tensor, *, segments: Tensor | None = None, memory: Memory | None = None, cache: Cache | None = None,
+        views_only: bool = False,
     ) -> Encoded:
         """Run texts through the layers.
 
@@ -83,9 +84,11 @@ class Stack(HeadWeights, nn.Module):
             segments: the kind of each word; None is kind 0 throughout. *Shape:* ``(batch, length)``, int64.
             memory: the other text.
             cache: of the words before these; it takes these in.
+            views_only: of what comes back nothing but :func:`transformer.heads.views` of whole texts is looked at; what
+                they are made of may be left out.
         """
         if cache is None and memory is None and self.rotary is None and all(map(_compilable, self.layers)):
-            return self._read_rows(ids, segments)
+            return self._read_rows(ids, segments, views_only=views_only)
         length = ids.shape[1]
         if cache is None and (room := comfortable(length, ids.device) - length):
             ids = F.pad(ids, (0, room))
@@ -116,12 +119,12 @@ class Stack(HeadWeights, nn.Module):
         return Encoded(x[:, :length], embedded[:, :length], padding_mask[:, :length],
                        None if segments is None else segments[:, :length])
 
-    def _read_rows(self, ids: Tensor, segments: Tensor | None) -> Encoded:
+    def _read_rows(self, ids: Tensor, segments: Tensor | None, *, views_only: bool) -> Encoded:
         """As :meth:`read`, of words alone from the lookup on, through compiled layers."""
         padding_mask = where_words_are(ids)                               # (B, L)
         packing = Packing.for_compiled(padding_mask, causal=self.causal)
         if self._in_int8():
-            return self._read_in_int8(ids, packing)
+            return self._read_in_int8(ids, packing, views_only=views_only)
         kinds = None if segments is None else packing.pack(segments)      # (n_rows,)
         embedded, x = self._embed(packing.pack(ids), packing.places, kinds)
         if self.convolutions is not None:
@@ -136,12 +139,13 @@ class Stack(HeadWeights, nn.Module):
         return plain and not self.causal and not torch.is_grad_enabled() and (
             low_dtype(self.embedding.weight.device) == torch.int8)
 
-    def _read_in_int8(self, ids: Tensor, packing: Packing) -> Encoded:
+    def _read_in_int8(self, ids: Tensor, packing: Packing, *, views_only: bool) -> Encoded:
         table, rows = self.embedding.rows(packing.pack(ids))
         start = Start(table, rows, self.positions.rows(packing.length))
         layers = self._own_layers()
         end = encoder_in_int8(start, packing, layers[0].attention.n_heads, layers[0].attention_norm.eps,
-                              [layer.weights for layer in layers], list(self.norm.parameters()))
+                              [layer.weights for layer in layers], list(self.norm.parameters()),
+                              views_only=views_only)
         return Encoded(end.rows, end.embedded, packing.padding_mask, packing=packing, pooled=end.pooled)
 
     def _embed(self, ids: Tensor, places: Tensor, segments: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -171,14 +175,15 @@ class Encoder(Stack):
     def __init__(self, *, config: ModelConfig, embedding: WordEmbedding) -> None:
         super().__init__(config=config, embedding=embedding)
 
-    def forward(self, ids: Tensor, segments: Tensor | None = None) -> Encoded:
+    def forward(self, ids: Tensor, segments: Tensor | None = None, *, views_only: bool = False) -> Encoded:
         """Encode texts.
 
         Args:
             ids: 0 is padding. *Shape:* ``(batch, length)``, int64.
             segments: as :meth:`Stack.read`.
+            views_only: likewise.
         """
-        return self.read(ids, segments=segments)
+        return self.read(ids, segments=segments, views_only=views_only)
 
 
 class Decoder(Stack):
@@ -207,7 +212,7 @@ class TransformerModel(HeadWeights, nn.Module):
 
     def forward(self, ids: Tensor, segments: Tensor | None = None) -> Tensor:
         """Score texts. *Shape:* ``(batch, length)`` int64 to the head's, such as ``(batch, n_classes)``."""
-        encoded = self.encoder(ids, segments)
+        encoded = self.encoder(ids, segments, views_only=isinstance(self.head, ClassificationHead))
         with in_float32(ids.device):  # a score of eight bits is too coarse for its gradient
             logits: Tensor = self.head(encoded)
         return logits

@@ -36,7 +36,7 @@ class Start(NamedTuple):
 class End(NamedTuple):
     """What comes out of an encoder: its rows, the word vectors, and :func:`transformer.heads.views` of both.
 
-    *Shape:* ``(n_rows, d_model)`` twice, ``(batch, 3 d_model)``.
+    *Shape:* ``(n_rows, d_model)`` twice, without rows if nobody looks at them; ``(batch, 3 d_model)``.
     """
 
     rows: Tensor
@@ -47,12 +47,13 @@ class End(NamedTuple):
 def layer_in_int8(x: Tensor, packing: Packing, n_heads: int, eps: float, weights: Sequence[Tensor]) -> Tensor:
     """One layer, as :func:`transformer.compiled.compiled` but for dropout; no word is hidden from another."""
     out = torch.empty_like(x)
-    _read([weights], packing, n_heads, eps, x=x, out=out)
+    _read(x.shape[1], [weights], packing, n_heads, eps, x=x, out=out)
     return out
 
 
 def encoder_in_int8(
-    start: Start, packing: Packing, n_heads: int, eps: float, layers: Sequence[Sequence[Tensor]], norm: Sequence[Tensor]
+    start: Start, packing: Packing, n_heads: int, eps: float, layers: Sequence[Sequence[Tensor]],
+    norm: Sequence[Tensor], *, views_only: bool,
 ) -> End:
     """A whole encoder.
 
@@ -63,21 +64,24 @@ def encoder_in_int8(
         eps: of the norms.
         layers: weights of each layer, as :func:`transformer.compiled.compiled` takes them.
         norm: weight and bias of the norm behind them.
+        views_only: nobody looks at the rows.
     """
-    d = start.table.shape[1]
-    end = End(torch.empty(packing.n_rows, d), torch.empty(packing.n_rows, d), torch.empty(packing.batch, 3 * d))
+    d, n_rows = start.table.shape[1], 0 if views_only else packing.n_rows
+    end = End(torch.empty(n_rows, d), torch.empty(n_rows, d), torch.empty(packing.batch, 3 * d))
     given = {"table": start.table, "ids": start.ids}
     if start.positions is not None:
         given["positions"] = start.positions
-    _read(layers, packing, n_heads, eps, norm, out=end.rows, embedded=end.embedded, pooled=end.pooled, **given)
+    if not views_only:
+        given |= {"out": end.rows, "embedded": end.embedded}
+    _read(d, layers, packing, n_heads, eps, norm, pooled=end.pooled, **given)
     return end
 
 
 def _read(
-    layers: Sequence[Sequence[Tensor]], packing: Packing, n_heads: int, eps: float, norm: Sequence[Tensor] = (),
-    **arrays: Tensor,
+    d: int, layers: Sequence[Sequence[Tensor]], packing: Packing, n_heads: int, eps: float,
+    norm: Sequence[Tensor] = (), **arrays: Tensor,
 ) -> None:
-    d, f, n_layers = arrays["out"].shape[1], len(layers[0][INNER]), len(layers)
+    f, n_layers = len(layers[0][INNER]), len(layers)
     parts = (native.Part * (8 * n_layers))()
     pairs = [pair for weights in layers for pair in zip(weights[::2], weights[1::2], strict=True)]
     call = native.Reading(n_texts=packing.batch, d=d, f=f, n_heads=n_heads, n_layers=n_layers, eps=eps,

@@ -23,7 +23,7 @@ struct Reading {
     const float* table;        // (words, d)
     const float* positions;    // (longest text, d): added to the words for their places; null for none
     Part norm;                 // behind the last layer; its weight is null for none
-    float *out, *embedded;     // (N, d): what comes out, and rows of the table
+    float *out, *embedded;     // (N, d): what comes out, and rows of the table; or null
     float* pooled;             // (n_texts, 3 d): mean and maximum of what comes out, mean of rows of the table; or null
     int32_t* panels;           // (n_layers, 4 d d + 2 d f) bytes: the weights
     float* scales;             // (n_layers, 2, 5 d + f): of each output, and the sum of its weights
@@ -272,31 +272,26 @@ static void begin(const Reading& t, long first, long length, float* x, float* su
         const float* word = t.table + t.ids[first + r] * d;
         for (long c = 0; c < d; c += LANES) {
             const V vector = load(word + c);
-            store(t.embedded + (first + r) * d + c, vector);
+            if (t.embedded) store(t.embedded + (first + r) * d + c, vector);
             store(sum + c, load(sum + c) + vector);
             store(x + r * d + c, t.positions ? vector + load(t.positions + r * d + c) : vector);
         }
     }
 }
 
-// The last norm, and what transformer/heads.py pools of a text; `sum` is of its word vectors.
-static void end(const Reading& t, long first, long length, const float* x, const float* sum, float* pooled) {
+// The last norm, and what transformer/heads.py pools of a text; x is changed, `sum` is of its word vectors.
+static void end(const Reading& t, long first, long length, float* x, const float* sum, float* pooled) {
     const long d = t.d;
-    float* out = t.out + first * d;
-    if (!t.norm.weight) {
-        std::copy_n(x, length * d, out);
-        return;
-    }
     float moments[2];
-    for (long r = 0; r < length; ++r)
-        normalise(x + r * d, d, t.norm.weight, t.norm.bias, float(t.eps), moments, out + r * d);
-    if (!pooled) return;
+    for (long r = 0; r < length && t.norm.weight; ++r)
+        normalise(x + r * d, d, t.norm.weight, t.norm.bias, float(t.eps), moments, x + r * d);
+    if (t.out) std::copy_n(x, length * d, t.out + first * d);
     const V share = all(1 / float(length));
-    for (long c = 0; c < d; c += LANES) {
+    for (long c = 0; c < d && pooled; c += LANES) {
         V mean = zeros(), most = all(-INFINITY);
         for (long r = 0; r < length; ++r) {
-            mean = mean + load(out + r * d + c);
-            most = max(most, load(out + r * d + c));
+            mean = mean + load(x + r * d + c);
+            most = max(most, load(x + r * d + c));
         }
         store(pooled + c, mean * share);
         store(pooled + d + c, most);
