@@ -123,6 +123,8 @@ class TrainingConfig:
     device: str = option("auto", "auto (a GPU if there is one), cpu or cuda")
     precision: str = option("auto", "auto (bfloat16 on a GPU or processor that multiplies it faster, else float32), "
                                       "float32 or bfloat16")
+    compiled: bool = option(True, "compiled layers where there is code for the processor; false: torch's alone, to "
+                                  "compare with")
     checkpoint_seconds: float = option(30.0, "time between checkpoints that a stopped run goes on from; 0: every step")
 
     def __post_init__(self) -> None:

@@ -91,11 +91,24 @@ def compilable(weight: Tensor, d_model: int, d_ff: int, n_heads: int) -> bool:
 
     Not in bfloat16 where a processor has matrix units for it (AMX), which torch uses and this code does not.
     """
-    if weight.device.type != "cpu" or weight.dtype != torch.float32:
+    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not _COMPILED.get():
         return False
     fits = all(width % native.LANES == 0 for width in (d_model, d_ff, d_model // n_heads))
     low = low_dtype(weight.device)
     return fits and native.available(low) and not (low == torch.bfloat16 and _has_matrix_units())
+
+
+_COMPILED: ContextVar[bool] = ContextVar("compiled", default=True)
+
+
+@contextmanager
+def compiled_layers(allowed: bool) -> Iterator[None]:
+    """Let compiled layers be used within the block, or torch's alone."""
+    token = _COMPILED.set(allowed)
+    try:
+        yield
+    finally:
+        _COMPILED.reset(token)
 
 
 @cache

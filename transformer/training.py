@@ -18,7 +18,7 @@ from transformer.config import TrainingConfig
 from transformer.distributed import World
 from transformer.divergence import FiniteWatch
 from transformer.errors import CheckpointError, TransformerError
-from transformer.kernels import keep_freed_memory, one_draw, passing_over_the_old
+from transformer.kernels import compiled_layers, keep_freed_memory, one_draw, passing_over_the_old
 from transformer.optimization import share_of_rate, trained_tables
 from transformer.precision import autocast
 from transformer.training_state import Best, TrainingState, random_state, settings_of
@@ -237,7 +237,8 @@ class _Training(Generic[B]):
         loss = torch.zeros((), device=self.device)
         for batch in batches:
             if batch.n_targets:
-                with clock("forward"), one_draw(), autocast(self.device, self.config.precision):
+                with clock("forward"), one_draw(), compiled_layers(self.config.compiled), autocast(
+                        self.device, self.config.precision):
                     part = self.trainer.loss(self.model, batch.to(self.device)) * (batch.n_targets / n_targets)
                 with clock("backward"):
                     part.backward()  # type: ignore[no-untyped-call]

@@ -213,6 +213,15 @@ def test_models_with_it_say_what_they_say_without(make, dtype, monkeypatch):
 
 
 @needs_code
+def test_training_can_do_without_it(dtype):
+    made = layer(32, 32, 2)
+    with autocast(CPU, str(dtype).removeprefix("torch.")):
+        assert made.compilable
+        with kernels.compiled_layers(False):
+            assert not made.compilable
+
+
+@needs_code
 def test_what_is_no_number_stays_none(dtype):
     made = layer(16, 16, 1)
     x, mask = batch([5, 4], 16)
