@@ -19,7 +19,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 CPUINFO = Path("/proc/cpuinfo")
-FAST_PRODUCTS = ("avx512f", "avx512_bf16", "amx_bf16")  # what decides how fast a processor multiplies matrices
+FAST_PRODUCTS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # what decides how fast a processor multiplies matrices
 
 Figure = dict[str, Any]
 
@@ -101,14 +101,23 @@ def read_texts(path: Path) -> list[tuple[str, str]]:
 
 def machine(cpuinfo: Path = CPUINFO) -> str:
     """Processor, cores, memory, the instructions that matrix products profit from, and the version of torch."""
-    told = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line) \
-        if cpuinfo.exists() else {}
-    facts = {key.strip(): value.strip() for key, value in told.items()}
-    flags = [flag for flag in FAST_PRODUCTS if flag in facts.get("flags", "").split()]
+    facts, flags = _processor(cpuinfo)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return ", ".join((facts.get("model name", platform.processor() or platform.machine()), f"{os.cpu_count()} cores",
                       f"{memory:.0f} GiB", " ".join(flags) or "none of " + " ".join(FAST_PRODUCTS),
                       f"torch {version('torch')}"))
+
+
+def kind(cpuinfo: Path = CPUINFO) -> str:
+    """The best of the instructions for matrix products that the processor has: results of one kind stand together."""
+    return (["none of them", *_processor(cpuinfo)[1]])[-1]
+
+
+def _processor(cpuinfo: Path) -> tuple[dict[str, str], list[str]]:
+    """What the system tells of the processor, and which of the instructions it has."""
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    facts = {key.strip(): value.strip() for key, value in (line.split(":", 1) for line in lines if ":" in line)}
+    return facts, [flag for flag in FAST_PRODUCTS if flag in facts.get("flags", "").split()]
 
 
 def commit() -> str:

@@ -13,11 +13,13 @@ OF_ITS_NAME = ("n_words",)  # what else tells figures of one name apart
 HEAD = """# Results
 
 Written by `make bench` from `results.json` beside this page; a part of it can be measured anew alone
-(`python benchmarks/run.py --help`), so that each section has its own date, commit and machine. Ours and the peer run in
-turn, each measurement in a process of its own. A ratio is one of medians, its least and most are those of single runs.
+(`python benchmarks/run.py --help`), so that each section has its own date, commit and machine. Behind its name stands
+the kind of processor, the best of its instructions for matrix products; those without bfloat16 compute in float32. Ours
+and the peer run in turn, each measurement in a process of its own. A ratio is one of medians, its least and most are
+those of single runs.
 """
 
-Results = dict[str, dict[str, Any]]  # by section: what, date, commit, machine, command, figures, printed
+Results = dict[str, dict[str, Any]]  # by section and kind: what, date, commit, machine, command, figures, printed
 
 
 def load(folder: Path) -> Results:
@@ -31,7 +33,8 @@ def load(folder: Path) -> Results:
 
 def save(results: Results, order: Sequence[str], folder: Path) -> None:
     """Write both files, the sections in an order."""
-    ordered = {name: results[name] for name in order if name in results}
+    keys = sorted(results, key=lambda key: (order.index(key.split(",")[0]), key))
+    ordered = {key: results[key] for key in keys}
     text = json.dumps(ordered, indent=1, ensure_ascii=False)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(text + "\n", encoding="utf-8")

@@ -141,7 +141,7 @@ def run(setting: Setting, names: Sequence[str], folder: Path = HERE, *, command:
         rows = [] if isinstance(found, str) else [held(figure) for figure in found]
         record = {"what": comparison.what, **how, "figures": rows, "printed": printed}
         print(results.tables(rows), flush=True)
-        results.save({**results.load(folder), name: record}, list(COMPARISONS), folder)
+        results.save({**results.load(folder), f"{name}, {measuring.kind()}": record}, list(COMPARISONS), folder)
 
 
 def held(figure: Figure) -> Figure:

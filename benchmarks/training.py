@@ -4,8 +4,8 @@ usage: python benchmarks/training.py DATASETS --peer-python PYTHON [--runs N] [-
 
 One epoch on `masakhanews_yor` and on the first 4,000 of `ag_news`, cut at 256 words, embeddings trained, dropout 0.1,
 no dev set. Ours trains once on batches as the peer has them, 16 texts in random order, and once on batches of its own;
-the peer in float32 and in bfloat16, of which the quicker one counts. A figure is real tokens a second, padding not
-counted, of the tokens of either side: they cut a text into words alike.
+the peer in float32 and, where the processor multiplies it, in bfloat16, of which the quicker one counts. A figure is
+real tokens a second, padding not counted, of the tokens of either side: they cut a text into words alike.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import measuring
 from measuring import Figure, alternate, assigned, in_process, ratio, read_texts, spread, write_texts
 
 FIRST = 4_000
@@ -84,7 +85,7 @@ def _measured(case: Case, texts: Path, peer_python: str, runs: int, threads: int
         "ours, the peer's batches": lambda: ours(SAME_BATCHES),
         "ours, own batches": lambda: ours(OWN_BATCHES),
         "Trainer, float32": peer,
-        "Trainer, bfloat16": lambda: peer("--bfloat16"),
+        **({"Trainer, bfloat16": lambda: peer("--bfloat16")} if measuring.kind().endswith("bf16") else {}),
     }, runs)
     same, own, *theirs = speeds.values()
     best = max(theirs, key=median)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from transformer.kernels import compiled_layers
 from transformer.training import Batch
 
 SHAPES = ((512, 512, 512), (4096, 512, 2048), (2048, 2048, 2048))  # rows, inner, columns; the cheapest first
@@ -70,12 +71,14 @@ def count_operations(work: Callable[[], object]) -> int:
     """The floating-point operations of the matrix products and convolutions in a call, forward ones alone.
 
     Counted as the machine computes them: padding too, where it is multiplied, and all scores of a causal attention.
-    Attention is written out for the count, since torch does not count its fused form on a CPU.
+    Attention is written out for the count and layers are torch's, since it counts neither its fused form on a CPU nor
+    compiled code.
 
     Returns:
         Operations; a multiplication and its addition are two.
     """
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), compiled_layers(False), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(
+            display=False) as counter:
         work()
     n_operations: int = counter.get_total_flops()
     return n_operations

@@ -46,16 +46,18 @@ def test_what_a_script_printed_stands_as_it_came():
 
 
 def test_a_part_measured_anew_leaves_the_others(tmp_path, monkeypatch, capsys):
-    results.save({"growth": FOUND, "training": FOUND}, ["training", "growth"], tmp_path)
+    old = dict.fromkeys(("growth, avx2", "training, avx2", "training, amx_bf16"), FOUND)
+    results.save(old, ["training", "growth"], tmp_path)
+    monkeypatch.setattr(run.measuring, "kind", lambda: "avx2")
     again = [{"figure": "one text predicted, beyond the import, s", "difference": 0.25}]
     monkeypatch.setitem(run.COMPARISONS, "cold_start", run.Comparison("Start.", lambda _: again))
     monkeypatch.setitem(run.COMPARISONS, "intrinsic", run.Comparison("Scores.", lambda _: "printed"))
     run.run(SETTING, ["cold_start", "intrinsic"], tmp_path, command="again")
     kept = json.loads((tmp_path / "results.json").read_text())
-    assert list(kept) == ["training", "cold_start", "growth", "intrinsic"]
-    assert kept["training"] == kept["growth"] == FOUND
-    assert kept["cold_start"]["figures"] == [{**again[0], "at_most": 0.5}]
-    assert (kept["cold_start"]["command"], kept["intrinsic"]["printed"]) == ("again", "printed")
+    assert list(kept) == ["training, amx_bf16", "training, avx2", "cold_start, avx2", "growth, avx2", "intrinsic, avx2"]
+    assert {name: kept[name] for name in old} == old
+    assert kept["cold_start, avx2"]["figures"] == [{**again[0], "at_most": 0.5}]
+    assert (kept["cold_start, avx2"]["command"], kept["intrinsic, avx2"]["printed"]) == ("again", "printed")
     assert (tmp_path / "RESULTS.md").read_text() == results.page(kept)
     assert "| at most 0.5 | yes |" in capsys.readouterr().out
 
@@ -68,7 +70,7 @@ def test_what_was_measured_is_kept_when_a_later_part_fails(tmp_path, monkeypatch
     monkeypatch.setitem(run.COMPARISONS, "peak", run.Comparison("Peak.", fails))
     with pytest.raises(RuntimeError, match="no peer"):
         run.run(SETTING, ["training", "peak"], tmp_path)
-    assert list(results.load(tmp_path)) == ["training"]
+    assert [name.split(",")[0] for name in results.load(tmp_path)] == ["training"]
 
 
 def test_medians_are_not_held_to_what_ratios_are():

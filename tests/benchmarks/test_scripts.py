@@ -90,15 +90,30 @@ def test_training_is_compared_with_the_peers_better_precision(monkeypatch, datas
 def test_prediction_takes_the_peers_best_setting(monkeypatch, texts):
     def speeds(script, *arguments):
         if "predict_ours" in script:
-            return {"documents_per_second": 500}
+            return {"documents_per_second": 500 if "int8" in arguments else 300, "same": 0.998, "difference": 0.02}
         return {"documents_per_second": int(arguments[2]) * (2 if "--bfloat16" in arguments else 1)}
 
-    in_turn(monkeypatch, prediction, speeds)
+    calls = in_turn(monkeypatch, prediction, speeds)
     monkeypatch.setattr(prediction.subprocess, "run", lambda *_, **__: None)
-    *_, theirs, times = prediction.measure(peer_python="", runs=3, data=texts)
-    assert theirs["figure"] == "pipeline, --batch-size 64 --bfloat16, documents/s"
-    assert times["ratio"] == 500 / 128
-    assert not measuring.holds(times)
+    found = {figure["figure"]: figure for figure in prediction.measure(peer_python="", runs=3, data=texts)}
+    assert found["pipeline, --batch-size 64 --bfloat16, documents/s"]["median"] == 128
+    assert found["int8: times the pipeline's"]["ratio"] == 500 / 128
+    assert not measuring.holds(found["int8: times the pipeline's"])
+    assert found["auto: times the pipeline's"]["ratio"] == 300 / 128
+    assert found["int8: labels unlike float32's, of 1,000"]["median"] == pytest.approx(2)
+    assert found["int8: largest difference of a probability"]["median"] == 0.02
+    assert sum("--compare" in call for call in calls) == 1
+
+
+def test_a_precision_that_the_processor_has_not_is_given_up_on(monkeypatch):
+    tried = []
+
+    def peer(*options):
+        tried.append(options)
+        return 10 if "--bfloat16" in options else 100
+
+    assert prediction._best_options(peer) == ("--batch-size", "1")
+    assert sum("--bfloat16" in options for options in tried) == 1
 
 
 def test_growth_has_five_points_of_each_thing(monkeypatch, texts):

@@ -163,7 +163,7 @@ def test_no_word_sees_the_one_to_be_said():
     network = model(settings)
     said = [TASK.predict(network, Prepared(one, TASK.encode(one, TOKENIZERS, settings), TOKENIZERS), settings)[0]
             for one in (examples("the cat sat", "a mat"), examples("the cat sat", "dog ran ran"))]
-    assert said[0] == said[1]
+    assert said[0] == pytest.approx(said[1], rel=1e-6)  # torch adds up another length in another order
 
 
 def test_a_smaller_loss_is_better():
