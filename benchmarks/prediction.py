@@ -83,8 +83,8 @@ def _best_options(peer: Callable[..., float]) -> tuple[str, ...]:
     """
     speeds: dict[tuple[str, ...], float] = {}
     for size, precision in product(BATCH_SIZES, PRECISIONS):
-        first = speeds.get(("--batch-size", str(BATCH_SIZES[0]), *precision))
-        if first is not None and 2 * first < max(speeds.values()):
+        alone = {other: speeds.get(("--batch-size", str(BATCH_SIZES[0]), *other), 0.0) for other in PRECISIONS}
+        if size != BATCH_SIZES[0] and 2 * alone[precision] < max(alone.values()):
             continue
         options = ("--batch-size", str(size), *precision)
         speeds[options] = peer(*options)

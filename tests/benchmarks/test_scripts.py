@@ -79,12 +79,16 @@ def test_training_is_compared_with_the_peers_better_precision(monkeypatch, datas
             return {"tokens_per_second": 20 if "--bfloat16" in arguments else 10}
         return {"tokens_per_second": 80 if training.SAME_BATCHES[-1] in arguments else 120}
 
+    monkeypatch.setattr(training.measuring, "kind", lambda: "avx512_bf16")
     calls = in_turn(monkeypatch, training, speeds)
     found = training.measure(datasets_of_two, peer_python="", runs=2, cases=[training.Case("news")])
     assert [figure.get("median", figure.get("ratio")) for figure in found] == [80, 120, 10, 20, 4, 6]
     assert [measuring.holds(figure) for figure in found][-2:] == [True, True]
     assert len(calls) == 8
     assert {"--d-model", "128"} <= set(calls[2])
+    monkeypatch.setattr(training.measuring, "kind", lambda: "avx2")
+    found = training.measure(datasets_of_two, peer_python="", runs=1, cases=[training.Case("news")])
+    assert [figure["ratio"] for figure in found[-2:]] == [8, 12]
 
 
 def test_prediction_takes_the_peers_best_setting(monkeypatch, texts):
