@@ -32,12 +32,12 @@ tasks: $(VENV)/.dev           ## each task on real data, an hour and more; DATAS
 	  --set model.positions=rotary --set model.convolutions=[3,5] --set embedding.freeze=true \
 	  --set model.dropout=0.2 --set training.batch_size=32
 	$(TASK)/shakespeare --task language-model --data $(DATASETS)/tinyshakespeare_lm \
-	  --source glove+word2vec,dim=78 --epochs 10 --set data.max_length=64 --set training.precision=bfloat16 \
+	  --source glove+word2vec,dim=78 --epochs 10 --set data.max_length=64 \
 	  --set model.dropout=0.3 --set training.lr=0.002 --set model.positions=rotary
 	$(TASK)/multi30k --task translation --data $(DATASETS)/multi30k_en_de --set 'data.languages=["en","de"]' \
 	  --source word2vec,epochs=20 --epochs 10 --set data.min_count=2 --set embedding.scale=unit \
 	  --set model.d_model=256 --set model.n_layers=3 --set model.d_ff=512 --set model.dropout=0.2 \
-	  --set training.batch_size=64 --set training.lr=2e-3 --set training.precision=bfloat16
+	  --set training.batch_size=64 --set training.lr=2e-3
 
 findings: $(VENV)/.dev        ## the grids behind docs/findings, an hour on two cores; DATASETS as for tasks
 	$(BIN)/vecformer benchmark benchmarks/grids/initialisation_classification.toml --data $(DATASETS)/trec6 \
