@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,14 @@ def test_special_words_have_the_same_numbers_in_every_package():
     assert len(words.SPECIAL_WORDS) == embedding.N_SPECIAL
     assert (generation.PADDING, generation.UNKNOWN, generation.START, generation.END, generation.MASK) == (
         words.PAD_ID, words.UNK_ID, words.START_ID, words.END_ID, words.MASK_ID)
+
+
+def test_the_installation_knows_every_file_of_compiled_code():
+    """One that is not named is not built where a folder is fresh, and nobody notices where it is not."""
+    modules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["ext-modules"]
+    for folder in ("embeddings/native", "transformer/native"):
+        there = {f"{folder}/{path.name}" for path in (ROOT / folder).glob("*") if path.suffix in (".cpp", ".h")}
+        named = [module for module in modules if module["name"].startswith(folder.replace("/", "."))]
+        assert named
+        for module in named:
+            assert {*module["sources"], *module.get("depends", ())} == there, module["name"]
