@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from transformer import native
+from transformer.fused import INNER
 from transformer.packing import Packing
-
-INNER = 12  # the place of the feed-forward's first weight
 
 
 class Start(NamedTuple):

@@ -9,7 +9,7 @@
 namespace vecformer {
 
 // MR rows and LANES NV columns of A B. A has rows of bytes, `row` apart; B is in panels of LANES columns, each with the
-// fours of successive terms; the number of fours is even.
+// fours of successive terms; the number of fours is even. Inlined, its sums would not stay in registers.
 template <int MR, int NV>
 __attribute__((noinline)) void byte_tile(const uint8_t* a, long row, const int32_t* b, long panel, long fours,
                                          Bytes found[MR][NV]) {

@@ -163,7 +163,7 @@ struct Weighed {
 
 // From the scores of a query, the highest of each lane given, to bytes of softmax's weights, times those of the keys'
 // values.
-__attribute__((noinline)) static Weighed weigh(const float* scores, V most, const float* weight, long room, float q_scale, uint8_t* pattern) {
+static Weighed weigh(const float* scores, V most, const float* weight, long room, float q_scale, uint8_t* pattern) {
     const V times = all(q_scale), top = all(-q_scale * most_of(most));
     V sum[2] = {zeros(), zeros()}, exact[2] = {zeros(), zeros()};
     Bytes near{};
