@@ -63,6 +63,7 @@ def test_a_folder_keeps_its_parts_and_lines_may_repeat(tmp_path, caplog):
         (gzip.compress(b"text\n" * 99)[:-9], r"a\.txt:\d+: broken gzip"),
         (b"", r"a\.txt: the file holds no text"),
     ],
+    ids=["not UTF-8", "broken gzip", "empty"],
 )
 def test_what_is_no_text_is_named(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
