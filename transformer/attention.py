@@ -85,6 +85,30 @@ class MultiHeadAttention(nn.Module):
         output: Tensor = self.output(packing.pack(mixed) if packing else mixed)                # (B, L, d_model)
         return output
 
+    def first_word(self, x: Tensor, visible: Tensor | None) -> Tensor:
+        """What :meth:`forward` makes of each text's first word, without the keys and values of any word.
+
+        With one query to a text, ``q . (W_K x_j)`` is ``(q W_K) . x_j``, and the sum of ``p_j W_V x_j`` is ``W_V`` of
+        the sum of ``p_j x_j``: two maps for a text take the place of two for each of its words.
+
+        Args:
+            x: *Shape:* ``(batch, length, d_model)``.
+            visible: True where a key may be attended to; None for all. *Shape:* ``(batch, 1, 1, length)``, bool.
+
+        Returns:
+            *Shape:* ``(batch, d_model)``.
+        """
+        heads = (self.n_heads, x.shape[2] // self.n_heads)                                     # H, d_head
+        q = self.query(x[:, 0]).view(-1, *heads) * heads[1] ** -0.5                            # (B, H, d_head)
+        looking = torch.einsum("bhe,hed->bhd", q, self.key.weight.view(*heads, -1))            # (B, H, d_model)
+        scores = looking @ x.mT + (q * self.key.bias.view(heads)).sum(dim=-1, keepdim=True)    # (B, H, L)
+        if visible is not None:
+            scores = scores.masked_fill(~visible[:, 0], torch.finfo(scores.dtype).min)
+        seen = scores.softmax(dim=-1) @ x                                                      # (B, H, d_model)
+        mixed = torch.einsum("bhd,hed->bhe", seen, self.value.weight.view(*heads, -1)).flatten(1)
+        output: Tensor = self.output(mixed + self.value.bias)                                  # (B, d_model)
+        return output
+
     def project(
         self, x: Tensor, *, rotation: Rotation | None = None, memory: Tensor | None = None,
         cache: KeyValueCache | None = None, packing: Packing | None = None,

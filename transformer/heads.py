@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,7 +12,7 @@ from transformer.compiled import PooledViews
 from transformer.config import ModelConfig
 from transformer.embedding import WordEmbedding
 from transformer.kernels import Dropout
-from transformer.layers import Encoded
+from transformer.layers import Encoded, Reads
 
 
 class ClassificationHead(nn.Module):
@@ -24,6 +26,8 @@ class ClassificationHead(nn.Module):
         n_classes: number of labels.
         dropout: share of the pooled values dropped in training.
     """
+
+    reads: ClassVar[Reads] = "views"
 
     def __init__(self, *, d_model: int, n_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -74,6 +78,8 @@ class FirstWordHead(nn.Module):
         n_classes: number of labels.
         dropout: share of the values dropped in training.
     """
+
+    reads: ClassVar[Reads] = "first"
 
     def __init__(self, *, d_model: int, n_classes: int, dropout: float = 0.0) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -45,9 +46,13 @@ class Memory:
     visible: Tensor
 
 
+Reads = Literal["words", "views", "first"]
+"""What a head reads of a text: every word, :func:`transformer.heads.views` of all of them, or its first word."""
+
+
 @dataclass(frozen=True)
 class Encoded:
-    """What a stack of layers says of each word.
+    """What a stack of layers says of each word, or of each text's first word alone, as if it had no others.
 
     Attributes:
         rows: the last layer's output, normalised. *Shape:* ``(batch, length, d_model)``, or ``(n_rows, d_model)`` with
@@ -143,6 +148,21 @@ class TransformerLayer(nn.Module):
             x = self._around(self.cross_norm, x, lambda y: cross(
                 y, visible=memory.visible, memory=memory.hidden, cache=cache and cache.memory, packing=packing))
         return self._around(self.feedforward_norm, x, self.feedforward)
+
+    def first_word(self, x: Tensor, visible: Tensor | None) -> Tensor:
+        """What :meth:`forward` makes of each text's first word, for little more than that word's work.
+
+        Args:
+            x: *Shape:* ``(batch, length, d_model)``.
+            visible: as :meth:`MultiHeadAttention.first_word` takes it.
+
+        Returns:
+            *Shape:* ``(batch, d_model)``.
+        """
+        x = x.to(self.attention_norm.weight)
+        asked = self.attention_norm(x) if self.pre else x                                      # (B, L, d_model)
+        first = x[:, 0] + self.dropout(self.attention.first_word(asked, visible))              # (B, d_model)
+        return self._around(self.feedforward_norm, first if self.pre else self.attention_norm(first), self.feedforward)
 
     @property
     def whole(self) -> bool:

@@ -12,9 +12,9 @@ from transformer.attention import MultiHeadAttention
 from transformer.config import ModelConfig
 from transformer.convolution import Convolutions
 from transformer.embedding import WordEmbedding
-from transformer.heads import ClassificationHead, MaskedWordHead, WordScores
+from transformer.heads import MaskedWordHead, WordScores
 from transformer.kernels import Dropout, comfortable
-from transformer.layers import Encoded, LayerCache, Memory, TransformerLayer
+from transformer.layers import Encoded, LayerCache, Memory, Reads, TransformerLayer, watched
 from transformer.packing import Packing
 from transformer.positions import RotaryPositions, make_positions
 from transformer.precision import in_float32, low_dtype
@@ -75,7 +75,7 @@ class Stack(HeadWeights, nn.Module):
 
     def read(
         self, ids: Tensor, *, segments: Tensor | None = None, memory: Memory | None = None, cache: Cache | None = None,
-        views_only: bool = False,
+        reads: Reads = "words",
     ) -> Encoded:
         """Run texts through the layers.
 
@@ -84,11 +84,11 @@ class Stack(HeadWeights, nn.Module):
             segments: the kind of each word; None is kind 0 throughout. *Shape:* ``(batch, length)``, int64.
             memory: the other text.
             cache: of the words before these; it takes these in.
-            views_only: of what comes back nothing but :func:`transformer.heads.views` of whole texts is looked at; what
-                they are made of may be left out.
+            reads: what of it is looked at; the rest may be left out.
         """
+        alone = reads == "first" and cache is None and memory is None and self._ends_alone()
         if cache is None and memory is None and self.rotary is None and all(map(_compilable, self.layers)):
-            return self._read_rows(ids, segments, views_only=views_only)
+            return self._read_rows(ids, segments, reads=reads, alone=alone)
         length = ids.shape[1]
         if cache is None and (room := comfortable(length, ids.device) - length):
             ids = F.pad(ids, (0, room))
@@ -109,9 +109,11 @@ class Stack(HeadWeights, nn.Module):
         rotation = self.rotary(places) if self.rotary is not None else None
         packing = Packing.of(padding_mask) if cache is None else None
         x = packing.pack(x) if packing else x                             # (n_rows, d_model)
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self.layers[:-1] if alone else self.layers):
             x = layer(x, visible=visible, rotation=rotation, memory=memory, packing=packing,
                       cache=cache.layers[i] if cache else None)
+        if alone:
+            return self._ended_alone(packing.unpack(x) if packing else x, embedded[:, 0], padding_mask, segments)
         x = self.norm(x)
         x = packing.unpack(x) if packing else x                           # (B, L, d_model)
         if length == ids.shape[1]:
@@ -119,19 +121,33 @@ class Stack(HeadWeights, nn.Module):
         return Encoded(x[:, :length], embedded[:, :length], padding_mask[:, :length],
                        None if segments is None else segments[:, :length])
 
-    def _read_rows(self, ids: Tensor, segments: Tensor | None, *, views_only: bool) -> Encoded:
+    def _read_rows(self, ids: Tensor, segments: Tensor | None, *, reads: Reads, alone: bool) -> Encoded:
         """As :meth:`read`, of words alone from the lookup on, through compiled layers."""
         padding_mask = where_words_are(ids)                               # (B, L)
         packing = Packing.for_compiled(padding_mask, causal=self.causal)
         if self._in_int8():
-            return self._read_in_int8(ids, packing, views_only=views_only)
+            return self._read_in_int8(ids, packing, reads=reads)
         kinds = None if segments is None else packing.pack(segments)      # (n_rows,)
         embedded, x = self._embed(packing.pack(ids), packing.places, kinds)
         if self.convolutions is not None:
             x = packing.pack(self.convolutions(packing.unpack(x), padding_mask=padding_mask))
-        for layer in self.layers:
+        for layer in self.layers[:-1] if alone else self.layers:
             x = layer(x, visible=None, packing=packing)                   # (n_rows, d_model)
+        if alone:
+            return self._ended_alone(packing.unpack(x), embedded[packing.starts[:-1]], padding_mask, segments)
         return Encoded(self.norm(x), embedded, padding_mask, segments, packing)
+
+    def _ends_alone(self) -> bool:
+        """Whether the last layer can do for the first words alone what it does for all."""
+        last = self._own_layers()[-1]
+        return not self.causal and self.rotary is None and not watched(last)
+
+    def _ended_alone(self, x: Tensor, embedded: Tensor, padding_mask: Tensor, segments: Tensor | None) -> Encoded:
+        """The last layer, for first words. *Shape:* ``(batch, length, d_model)`` and ``(batch, d_model)``."""
+        segments = None if segments is None else segments[:, :1]
+        with in_float32(x.device):  # so little work that casts would take longer
+            first = self.norm(self._own_layers()[-1].first_word(x, padding_mask[:, None, None, :]))
+        return Encoded(first[:, None], embedded[:, None], padding_mask[:, :1], segments)
 
     def _in_int8(self) -> bool:
         """Whether compiled code takes texts all the way: int8 for predictions, and nothing special at the start."""
@@ -139,13 +155,13 @@ class Stack(HeadWeights, nn.Module):
         return plain and not self.causal and not torch.is_grad_enabled() and (
             low_dtype(self.embedding.weight.device) == torch.int8)
 
-    def _read_in_int8(self, ids: Tensor, packing: Packing, *, views_only: bool) -> Encoded:
+    def _read_in_int8(self, ids: Tensor, packing: Packing, *, reads: Reads) -> Encoded:
         table, rows = self.embedding.rows(packing.pack(ids))
         start = Start(table, rows, self.positions.rows(packing.length))
         layers = self._own_layers()
         end = encoder_in_int8(start, packing, layers[0].attention.n_heads, layers[0].attention_norm.eps,
                               [layer.weights for layer in layers], list(self.norm.parameters()),
-                              views_only=views_only)
+                              views_only=reads == "views")
         return Encoded(end.rows, end.embedded, packing.padding_mask, packing=packing, pooled=end.pooled)
 
     def _embed(self, ids: Tensor, places: Tensor, segments: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -175,15 +191,15 @@ class Encoder(Stack):
     def __init__(self, *, config: ModelConfig, embedding: WordEmbedding) -> None:
         super().__init__(config=config, embedding=embedding)
 
-    def forward(self, ids: Tensor, segments: Tensor | None = None, *, views_only: bool = False) -> Encoded:
+    def forward(self, ids: Tensor, segments: Tensor | None = None, *, reads: Reads = "words") -> Encoded:
         """Encode texts.
 
         Args:
             ids: 0 is padding. *Shape:* ``(batch, length)``, int64.
             segments: as :meth:`Stack.read`.
-            views_only: likewise.
+            reads: likewise.
         """
-        return self.read(ids, segments=segments, views_only=views_only)
+        return self.read(ids, segments=segments, reads=reads)
 
 
 class Decoder(Stack):
@@ -212,7 +228,7 @@ class TransformerModel(HeadWeights, nn.Module):
 
     def forward(self, ids: Tensor, segments: Tensor | None = None) -> Tensor:
         """Score texts. *Shape:* ``(batch, length)`` int64 to the head's, such as ``(batch, n_classes)``."""
-        encoded = self.encoder(ids, segments, views_only=isinstance(self.head, ClassificationHead))
+        encoded = self.encoder(ids, segments, reads=getattr(self.head, "reads", "words"))
         with in_float32(ids.device):  # a score of eight bits is too coarse for its gradient
             logits: Tensor = self.head(encoded)
         return logits

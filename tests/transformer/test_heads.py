@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import N_ROWS, encoder, ids, language_model, shape, stirred, words
+from small_models import N_ROWS, OPTIONS, classifier, encoder, ids, language_model, shape, stirred, words
 from torch.nn.utils.rnn import pad_sequence
 
 from transformer.convolution import Convolutions
@@ -16,6 +16,7 @@ from transformer.inspection import kind_of
 from transformer.layers import Encoded
 from transformer.model import Cache, Decoder, Encoder, TransformerModel
 from transformer.optimization import depths_below_top
+from transformer.precision import autocast
 
 TEXTS = st.lists(st.lists(st.integers(1, N_ROWS - 1), min_size=1, max_size=9), min_size=1, max_size=4)
 
@@ -170,3 +171,36 @@ def test_architectures_of_others_have_no_convolutions(like):
     shape(**like)
     with pytest.raises(ValueError, match=r"needs model\.convolutions="):
         shape(**like, convolutions=(3,))
+
+
+@pytest.mark.parametrize("options", [*OPTIONS, {"norm": "post", "embedding_norm": True}, {"convolutions": (3,)}],
+                         ids=str)
+@settings(max_examples=10)
+@given(texts=TEXTS, kinds=st.booleans())
+def test_a_first_word_is_the_same_without_the_others(options, texts, kinds):
+    model = TransformerModel(encoder=encoder(segments=2 * kinds, **options),
+                             head=FirstWordHead(d_model=16, n_classes=3)).double().eval()
+    model, ids = stirred(model), padded(texts)
+    segments = ids % 2 if kinds else None
+    scores = model(ids, segments), model.head(model.encoder(ids, segments))
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    alone, among_all = (torch.autograd.grad(each.square().sum(), weights) for each in scores)
+    for one, other in zip([scores[0], *alone], [scores[1], *among_all], strict=True):
+        torch.testing.assert_close(one, other, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_first_word_alone_in_every_precision(dtype):
+    model = stirred(classifier(head=FirstWordHead, n_heads=1)).eval()
+    ids = torch.tensor([[5, 6, 7, 8], [9, 3, 0, 0]])
+    with autocast(torch.device("cpu"), dtype):
+        torch.testing.assert_close(model(ids), model.head(model.encoder(ids)).float(), atol=0.1, rtol=0.05)
+
+
+def test_who_looks_on_sees_all_words_of_the_last_layer():
+    model, seen = stirred(classifier(head=FirstWordHead)), []
+    expected = model.eval()(ids := torch.tensor([[5, 6, 7, 8]]))
+    model.encoder.layers[-1].attention.query.register_forward_hook(lambda *given: seen.append(given[2].shape))
+    model.encoder.layers[-1].register_forward_hook(lambda *given: seen.append(given[2].shape))
+    torch.testing.assert_close(model(ids), expected)
+    assert seen[-1] == (1, 4, 16)
