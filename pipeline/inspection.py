@@ -23,7 +23,8 @@ from transformer.checkpoint import read_weights
 from transformer.embedding import WordEmbedding
 from transformer.generation import Writer, greedy
 from transformer.inspection import AttentionAtWork, Entry, Movement, blocks, census, movement, watched
-from transformer.model import EncoderDecoder, Stack
+from transformer.model import EncoderDecoder
+from transformer.stack import Stack
 from transformer.weights import Attentions, effective_rank, product_spectrum
 
 N_MOVED = 10

@@ -21,7 +21,8 @@ from pipeline.stage_one import StageOne
 from pipeline.tasks.masked_language_model import MaskedWords
 from pipeline.tasks.registry import Tokenizers
 from transformer.distributed import World
-from transformer.model import Encoder, MaskedLanguageModel
+from transformer.model import MaskedLanguageModel
+from transformer.stack import Encoder
 from transformer.training import Trainer
 
 log = logging.getLogger("vecformer")

@@ -3,7 +3,8 @@
 from transformer.config import EmbeddingConfig, ModelConfig, TrainingConfig
 from transformer.embedding import WordEmbedding
 from transformer.heads import ClassificationHead
-from transformer.model import Encoder, TransformerModel
+from transformer.model import TransformerModel
+from transformer.stack import Encoder
 from transformer.training import Evaluation, Trainer
 
 __all__ = [

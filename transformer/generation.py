@@ -11,7 +11,8 @@ from torch import Tensor
 from transformer.config import GenerationConfig
 from transformer.embedding import N_SPECIAL
 from transformer.layers import Memory
-from transformer.model import Cache, EncoderDecoder, LanguageModel
+from transformer.model import EncoderDecoder, LanguageModel
+from transformer.stack import Cache
 
 PADDING, UNKNOWN, START, END, MASK = range(N_SPECIAL)
 NEVER_WRITTEN = (PADDING, UNKNOWN, START, MASK)

@@ -17,8 +17,8 @@ from transformer.embedding import WordEmbedding
 from transformer.errors import CheckpointError
 from transformer.feedforward import FeedForward
 from transformer.heads import WordScores
-from transformer.model import Stack
 from transformer.positions import LearnedPositions, RotaryPositions, SinusoidalPositions
+from transformer.stack import Stack
 from transformer.weights import HeadWeights
 
 EVERY = ""  # stands for each attribute of a module

@@ -29,7 +29,8 @@ from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
 from transformer.embedding import WordEmbedding
 from transformer.heads import ClassificationHead, FirstWordHead, PairHead
-from transformer.model import Encoder, TransformerModel
+from transformer.model import TransformerModel
+from transformer.stack import Encoder
 
 
 @task("classification")

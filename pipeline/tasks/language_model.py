@@ -24,7 +24,8 @@ from pipeline.prediction import outputs
 from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
 from transformer.embedding import WordEmbedding
-from transformer.model import Decoder, LanguageModel
+from transformer.model import LanguageModel
+from transformer.stack import Decoder
 
 UNKNOWN_SHARE = 0.5
 """Of the words that stand once in the training text, the share that the model is to say ``<unk>`` for: how likely it is

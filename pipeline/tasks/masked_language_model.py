@@ -27,7 +27,8 @@ from pipeline.prediction import outputs
 from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
 from transformer.embedding import N_SPECIAL, WordEmbedding
-from transformer.model import Encoder, MaskedLanguageModel
+from transformer.model import MaskedLanguageModel
+from transformer.stack import Encoder
 
 N_GUESSES = 5
 

@@ -28,7 +28,8 @@ from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
 from transformer.embedding import WordEmbedding
 from transformer.heads import SpanHead, WordHead
-from transformer.model import Encoder, TransformerModel
+from transformer.model import TransformerModel
+from transformer.stack import Encoder
 
 N_CANDIDATES = 5
 NO_ANSWER = "no answer"

@@ -31,7 +31,8 @@ from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
 from transformer.embedding import WordEmbedding
 from transformer.heads import WordHead
-from transformer.model import Encoder, TransformerModel
+from transformer.model import TransformerModel
+from transformer.stack import Encoder
 
 SHAPES = LOWER, CAPITALISED, UPPER, MIXED, DIGITS, OTHER = range(6)
 BRACKETED = re.compile(r"</?([^<>]+)>")

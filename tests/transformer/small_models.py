@@ -6,7 +6,8 @@ from torch import nn
 
 from transformer import ClassificationHead, Encoder, ModelConfig, TransformerModel, WordEmbedding, native
 from transformer.heads import FirstWordHead, PairHead, WordHead
-from transformer.model import Decoder, EncoderDecoder, LanguageModel, MaskedLanguageModel
+from transformer.model import EncoderDecoder, LanguageModel, MaskedLanguageModel
+from transformer.stack import Decoder
 
 needs_code = pytest.mark.skipif(not native.available(), reason="not built here, or not for this processor")
 

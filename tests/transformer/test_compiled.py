@@ -15,9 +15,9 @@ from transformer import compiled, fused, kernels, native
 from transformer.config import ModelConfig
 from transformer.heads import views
 from transformer.layers import Encoded, TransformerLayer
-from transformer.model import visibility
 from transformer.packing import Packing
 from transformer.precision import autocast
+from transformer.stack import visibility
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from transformer import Trainer, TrainingConfig
 from transformer.config import ModelConfig
 from transformer.embedding import WordEmbedding
-from transformer.model import Cache, Decoder, Encoder, EncoderDecoder
+from transformer.model import EncoderDecoder
+from transformer.stack import Cache, Decoder, Encoder
 
 EVERY_FORM = pytest.mark.parametrize("form", FORMS)
 

@@ -10,9 +10,9 @@ from transformer import fused as module
 from transformer.config import ModelConfig
 from transformer.kernels import comfortable, one_draw
 from transformer.layers import TransformerLayer
-from transformer.model import visibility
 from transformer.packing import Packing
 from transformer.precision import autocast
+from transformer.stack import visibility
 
 CPU = torch.device("cpu")
 

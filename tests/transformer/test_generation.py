@@ -11,7 +11,8 @@ from embeddings import EmbeddingTable
 from transformer import EmbeddingConfig, Encoder, ModelConfig, WordEmbedding
 from transformer.config import GenerationConfig
 from transformer.generation import END, NEVER_WRITTEN, START, Writer, beam_search, greedy, likeliest, nucleus, sample
-from transformer.model import Decoder, EncoderDecoder, LanguageModel
+from transformer.model import EncoderDecoder, LanguageModel
+from transformer.stack import Decoder
 
 N_WORDS = 12
 FORMS = [{"positions": positions, "norm": norm} for positions in ("sinusoidal", "learned", "rotary", "none")

@@ -14,9 +14,10 @@ from transformer.convolution import Convolutions
 from transformer.heads import ClassificationHead, FirstWordHead, PairHead, views
 from transformer.inspection import kind_of
 from transformer.layers import Encoded
-from transformer.model import Cache, Decoder, Encoder, TransformerModel
+from transformer.model import TransformerModel
 from transformer.optimization import depths_below_top
 from transformer.precision import autocast
+from transformer.stack import Cache, Decoder, Encoder
 
 TEXTS = st.lists(st.lists(st.integers(1, N_ROWS - 1), min_size=1, max_size=9), min_size=1, max_size=4)
 

@@ -16,7 +16,8 @@ from transformer.errors import CheckpointError, TransformerError
 from transformer.heads import ClassificationHead, FirstWordHead, PairHead, SpanHead, WordHead
 from transformer.inspection import ORDER, blocks, by_kind, census, kind_of, movement, together, watched
 from transformer.layers import Encoded
-from transformer.model import Cache, Decoder, EncoderDecoder, LanguageModel, MaskedLanguageModel
+from transformer.model import EncoderDecoder, LanguageModel, MaskedLanguageModel
+from transformer.stack import Cache, Decoder
 from transformer.weights import Attentions, effective_rank, product_spectrum
 
 WORDS = [f"w{i}" for i in range(7)]

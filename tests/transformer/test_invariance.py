@@ -17,7 +17,7 @@ from small_models import (
     tagger,
 )
 
-from transformer.model import Cache
+from transformer.stack import Cache
 
 TEXTS = st.lists(st.lists(st.integers(1, N_ROWS - 1), min_size=1, max_size=9), min_size=1, max_size=4)
 EVERY = pytest.mark.parametrize("options", OPTIONS, ids=lambda options: f"{options['positions']}-{options['norm']}")

@@ -31,8 +31,9 @@ from transformer.export.names import (
     to_bert,
     to_gpt2,
 )
-from transformer.model import Decoder, Encoder, LanguageModel, MaskedLanguageModel, Stack, TransformerModel
+from transformer.model import LanguageModel, MaskedLanguageModel, TransformerModel
 from transformer.positions import LearnedPositions, SinusoidalPositions
+from transformer.stack import Decoder, Encoder, Stack
 
 
 def stack_state(stack: Stack, *, n_positions: int, n_segments: int = 0) -> dict[str, Tensor]:
