@@ -17,13 +17,13 @@ from torch.autograd.function import once_differentiable
 from transformer import kernels, native
 from transformer.packing import Packing
 from transformer.precision import low_dtype
-from transformer.quantised import layer_in_int8
+from transformer.quantised import Form, layer_in_int8
 
 
 def compiled(
-    x: Tensor, weights: Sequence[Tensor], *, n_heads: int, eps: float, dropout: float, packing: Packing
+    x: Tensor, weights: Sequence[Tensor], *, n_heads: int, eps: float, dropout: float, post: bool, packing: Packing
 ) -> Tensor:
-    """Go through a layer that looks at its own text only, has its norms before the branches, and bends by GELU.
+    """Go through a layer that looks at its own text only and bends by GELU.
 
     Args:
         x: *Shape:* ``(n_rows, d_model)``.
@@ -32,6 +32,7 @@ def compiled(
         n_heads: of attention.
         eps: of the norms.
         dropout: share of the activations that is dropped, behind both branches and inside the feed-forward.
+        post: norms stand behind the sums instead of before the branches.
         packing: of ``x``, made for compiled layers.
 
     Returns:
@@ -39,9 +40,9 @@ def compiled(
     """
     x, low = x.float().contiguous(), low_dtype(x.device)
     if low == torch.int8 and not torch.is_grad_enabled() and not packing.causal:
-        return layer_in_int8(x, packing, n_heads, eps, weights)
+        return layer_in_int8(x, packing, Form(n_heads, eps, post), weights)
     low = torch.float32 if low == torch.int8 else low
-    given = (packing, low, n_heads, eps, dropout)
+    given = (packing, low, n_heads, eps, dropout, post)
     if torch.is_grad_enabled():
         out: Tensor = Layer.apply(x, *given, *weights)  # type: ignore[no-untyped-call]
         return out
@@ -53,10 +54,11 @@ class Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, packing: Packing, low: torch.dtype, n_heads: int, eps: float, p: float, *weights: Tensor
+        ctx: Any, x: Tensor, packing: Packing, low: torch.dtype, n_heads: int, eps: float, p: float, post: bool,
+        *weights: Tensor,
     ) -> Tensor:
         """*Shape:* ``(n_rows, d_model)`` in and out."""
-        ctx.call, (out, *kept) = forward(x, packing, low, n_heads, eps, p, weights, saving=True)
+        ctx.call, (out, *kept) = forward(x, packing, low, n_heads, eps, p, post, weights, saving=True)
         ctx.low = low
         ctx.save_for_backward(x, *weights, *kept)
         return out
@@ -74,26 +76,28 @@ class Layer(torch.autograd.Function):
         call.n_threads = len(grads)
         native.run("layer_backward", call, ctx.low, grad=grad, of_x=of_x, of_mixed=of_mixed, of_asked=of_asked,
                    grads=grads)
-        return (of_x, None, None, None, None, None,
+        return (of_x, *[None] * 6,
                 *(part.view(weight.shape) for part, weight in zip(torch.split(grads[0], sizes), weights, strict=True)))
 
 
 def forward(
-    x: Tensor, packing: Packing, low: torch.dtype, n_heads: int, eps: float, p: float, weights: Sequence[Tensor], *,
-    saving: bool,
+    x: Tensor, packing: Packing, low: torch.dtype, n_heads: int, eps: float, p: float, post: bool,
+    weights: Sequence[Tensor], *, saving: bool,
 ) -> tuple[native.Layer, list[Tensor]]:
     """Call the code: what it was called with, and the layer's output with all that the way back reads."""
     n, d, f = len(x), x.shape[1], len(weights[13])
     starts = packing.starts
-    call = native.Layer(n_rows=n, n_texts=len(starts) - 1, d=d, f=f, n_heads=n_heads, causal=packing.causal, eps=eps)
+    call = native.Layer(n_rows=n, n_texts=len(starts) - 1, d=d, f=f, n_heads=n_heads, causal=packing.causal,
+                        post=post, eps=eps)
     for part, weight, bias in zip(call.parts, weights[::2], weights[1::2], strict=True):
         part.weight, part.bias = weight.data_ptr(), bias.data_ptr()
 
     def kept(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=low)
 
+    out, middle = torch.empty(n, d), torch.empty(n, d)
     tensors = {
-        "out": torch.empty(n, d), "middle": torch.empty(n, d), "moments": torch.empty(2, n, 2), "starts": starts,
+        "out": out, "middle": middle, "moments": torch.empty(2, n, 2), "starts": starts,
         "looking": kept(n, d), "asked": kept(n, 3 * d), "mixed": kept(n, d), "thinking": kept(n, d), "bent": kept(n, f),
         "panels": kept(4 * d * d + 2 * d * f),
     }
@@ -103,7 +107,11 @@ def forward(
         tensors["bits"] = torch.empty(-(-n * (2 * d + f) // 64), dtype=torch.int64)
         call.dropped = kernels.n_dropped(p)
         call.seed = int(torch.randint(2**63 - 1, ()))
-    native.run("layer", call, low, x=x, **tensors)
+    if post:
+        tensors |= {"path": torch.empty(n, d), "sum": torch.empty(n, d)}
+        if low == torch.float32:  # what goes into the products is what is summed
+            tensors |= {"looking": x, "thinking": tensors["path"]}
+    native.run("layer", call, low, x=x, **{"path": middle, "sum": out, **tensors})
     return call, list(tensors.values())
 
 

@@ -137,8 +137,9 @@ class TransformerLayer(nn.Module):
         """
         eps, dropout = self.attention_norm.eps, self.dropout.p if self.training else 0.0
         if packing is not None and packing.compiled:
-            return compiled(x, self.weights, n_heads=self.attention.n_heads, eps=eps, dropout=dropout, packing=packing)
-        if rotation is None and memory is None and cache is None and self.whole and fusible(x, packing):
+            return compiled(x, self.weights, n_heads=self.attention.n_heads, eps=eps, dropout=dropout,
+                            post=not self.pre, packing=packing)
+        if rotation is None and memory is None and cache is None and self.pre and self.whole and fusible(x, packing):
             return fused(x, self.weights, n_heads=self.attention.n_heads, eps=eps, dropout=dropout, visible=visible,
                          packing=packing)
         x = self._around(self.attention_norm, x, lambda y: self.attention(
@@ -167,7 +168,7 @@ class TransformerLayer(nn.Module):
     @property
     def whole(self) -> bool:
         """Whether there is a form of the layer that is one operation, and nobody looks on at its parts."""
-        return self.pre and self.feedforward.bend is F.gelu and not watched(self)
+        return self.feedforward.bend is F.gelu and not watched(self)
 
     @property
     def compilable(self) -> bool:

@@ -18,6 +18,20 @@ from transformer.fused import INNER
 from transformer.packing import Packing
 
 
+class Form(NamedTuple):
+    """What the layers have in common.
+
+    Attributes:
+        n_heads: of attention.
+        eps: of all norms.
+        post: norms stand behind the sums instead of before the branches.
+    """
+
+    n_heads: int
+    eps: float
+    post: bool
+
+
 class Start(NamedTuple):
     """What goes into the first layer.
 
@@ -25,67 +39,78 @@ class Start(NamedTuple):
         table: word vectors. *Shape:* ``(n, d_model)``, float32.
         ids: rows of it. *Shape:* ``(n_rows,)``, int64.
         positions: added to the words for their places. *Shape:* ``(length, d_model)``, float32; None for nothing.
+        norm: weight and bias of the norm behind that, or nothing.
     """
 
     table: Tensor
     ids: Tensor
     positions: Tensor | None
+    norm: Sequence[Tensor] = ()
 
 
 class End(NamedTuple):
-    """What comes out of an encoder: its rows, the word vectors, and :func:`transformer.heads.views` of both.
+    """What comes out of an encoder; what nobody reads has no rows.
 
-    *Shape:* ``(n_rows, d_model)`` twice, without rows if nobody looks at them; ``(batch, 3 d_model)``.
+    Attributes:
+        rows: of the words. *Shape:* ``(n_rows, d_model)``.
+        embedded: their word vectors. *Shape:* likewise.
+        pooled: :func:`transformer.heads.views` of both. *Shape:* ``(batch, 3 d_model)``.
+        first: of each text's first word, if that alone is read. *Shape:* ``(batch, d_model)``.
     """
 
     rows: Tensor
     embedded: Tensor
     pooled: Tensor
+    first: Tensor
 
 
-def layer_in_int8(x: Tensor, packing: Packing, n_heads: int, eps: float, weights: Sequence[Tensor]) -> Tensor:
+def layer_in_int8(x: Tensor, packing: Packing, form: Form, weights: Sequence[Tensor]) -> Tensor:
     """One layer, as :func:`transformer.compiled.compiled` but for dropout; no word is hidden from another."""
     out = torch.empty_like(x)
-    _read(x.shape[1], [weights], packing, n_heads, eps, x=x, out=out)
+    _read(x.shape[1], [weights], packing, form, (), (), x=x, out=out)
     return out
 
 
 def encoder_in_int8(
-    start: Start, packing: Packing, n_heads: int, eps: float, layers: Sequence[Sequence[Tensor]],
-    norm: Sequence[Tensor], *, views_only: bool,
+    start: Start, packing: Packing, form: Form, layers: Sequence[Sequence[Tensor]], norm: Sequence[Tensor], *,
+    reads: str,
 ) -> End:
     """A whole encoder.
 
     Args:
         start: what it reads.
         packing: of the rows, made for compiled layers.
-        n_heads: of attention.
-        eps: of the norms.
+        form: of the layers.
         layers: weights of each layer, as :func:`transformer.compiled.compiled` takes them.
-        norm: weight and bias of the norm behind them.
-        views_only: nobody looks at the rows.
+        norm: weight and bias of the norm behind them, or nothing.
+        reads: ``words``, ``views`` or ``first``: what of it somebody looks at.
     """
-    d, n_rows = start.table.shape[1], 0 if views_only else packing.n_rows
-    end = End(torch.empty(n_rows, d), torch.empty(n_rows, d), torch.empty(packing.batch, 3 * d))
+    d = start.table.shape[1]
+    n_rows = packing.n_rows if reads == "words" else 0
+    end = End(torch.empty(n_rows, d), torch.empty(n_rows, d), torch.empty(packing.batch, 3 * d),
+              torch.empty(packing.batch if reads == "first" else 0, d))
     given = {"table": start.table, "ids": start.ids}
     if start.positions is not None:
         given["positions"] = start.positions
-    if not views_only:
+    if reads == "words":
         given |= {"out": end.rows, "embedded": end.embedded}
-    _read(d, layers, packing, n_heads, eps, norm, pooled=end.pooled, **given)
+    given |= {"first": end.first} if reads == "first" else {"pooled": end.pooled}
+    _read(d, layers, packing, form, start.norm, norm, **given)
     return end
 
 
 def _read(
-    d: int, layers: Sequence[Sequence[Tensor]], packing: Packing, n_heads: int, eps: float,
-    norm: Sequence[Tensor] = (), **arrays: Tensor,
+    d: int, layers: Sequence[Sequence[Tensor]], packing: Packing, form: Form, start: Sequence[Tensor],
+    norm: Sequence[Tensor], **arrays: Tensor,
 ) -> None:
     f, n_layers = len(layers[0][INNER]), len(layers)
     parts = (native.Part * (8 * n_layers))()
-    pairs = [pair for weights in layers for pair in zip(weights[::2], weights[1::2], strict=True)]
-    call = native.Reading(n_texts=packing.batch, d=d, f=f, n_heads=n_heads, n_layers=n_layers, eps=eps,
+    call = native.Reading(n_texts=packing.batch, d=d, f=f, n_layers=n_layers, **form._asdict(),
                           layers=ctypes.addressof(parts))
-    for part, (weight, bias) in zip([*parts, call.norm], [*pairs, norm] if norm else pairs, strict=False):
+    around = [(part, given) for part, given in ((call.start, start), (call.norm, norm)) if given]
+    within = zip(parts, (pair for weights in layers for pair in zip(weights[::2], weights[1::2], strict=True)),
+                 strict=True)
+    for part, (weight, bias) in (*around, *within):
         part.weight, part.bias = weight.data_ptr(), bias.data_ptr()
     native.run("read", call, torch.int8, starts=packing.starts, scales=torch.empty(n_layers, 2, 5 * d + f),
                panels=torch.empty(n_layers, 4 * d * d + 2 * d * f, dtype=torch.int8), **arrays)

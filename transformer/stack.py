@@ -17,7 +17,7 @@ from transformer.layers import Encoded, LayerCache, Memory, Reads, TransformerLa
 from transformer.packing import Packing
 from transformer.positions import RotaryPositions, make_positions
 from transformer.precision import in_float32, low_dtype
-from transformer.quantised import Start, encoder_in_int8
+from transformer.quantised import Form, Start, encoder_in_int8
 from transformer.weights import Attentions, HeadWeights
 
 SEGMENT_SPREAD = 0.5  # near that of word vectors, so that kinds are heard from the first step; BERT's 0.02 is not
@@ -150,17 +150,19 @@ class Stack(HeadWeights, nn.Module):
 
     def _in_int8(self) -> bool:
         """Whether compiled code takes texts all the way: int8 for predictions, and nothing special at the start."""
-        plain = self.segments is None and self.convolutions is None and isinstance(self.embedding_norm, nn.Identity)
+        plain = self.segments is None and self.convolutions is None
         return plain and not self.causal and not torch.is_grad_enabled() and (
             low_dtype(self.embedding.weight.device) == torch.int8)
 
     def _read_in_int8(self, ids: Tensor, packing: Packing, *, reads: Reads) -> Encoded:
         table, rows = self.embedding.rows(packing.pack(ids))
-        start = Start(table, rows, self.positions.rows(packing.length))
+        start = Start(table, rows, self.positions.rows(packing.length), list(self.embedding_norm.parameters()))
         layers = self._own_layers()
-        end = encoder_in_int8(start, packing, layers[0].attention.n_heads, layers[0].attention_norm.eps,
-                              [layer.weights for layer in layers], list(self.norm.parameters()),
-                              views_only=reads == "views")
+        form = Form(layers[0].attention.n_heads, layers[0].attention_norm.eps, not layers[0].pre)
+        end = encoder_in_int8(start, packing, form, [layer.weights for layer in layers], list(self.norm.parameters()),
+                              reads=reads)
+        if reads == "first":
+            return Encoded(end.first[:, None], table[rows[packing.starts[:-1]]][:, None], packing.padding_mask[:, :1])
         return Encoded(end.rows, end.embedded, packing.padding_mask, packing=packing, pooled=end.pooled)
 
     def _embed(self, ids: Tensor, places: Tensor, segments: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from small_models import FORMS, classifier, encoder, language_model, shape, stir
 
 from transformer import Encoder, native
 from transformer.config import ModelConfig
-from transformer.embedding import projected_once
+from transformer.embedding import WordEmbedding, projected_once
 from transformer.errors import TransformerError
 from transformer.heads import views
 from transformer.layers import Encoded, TransformerLayer
@@ -19,9 +19,12 @@ CPU = torch.device("cpu")
 needs_code = pytest.mark.skipif(not native.available(torch.int8), reason="not built here, or not for this processor")
 
 
-def layer(d, f, heads):
+NORMS = pytest.mark.parametrize("norm", ["pre", "post"])
+
+
+def layer(d, f, heads, norm="pre"):
     torch.manual_seed(d + f)
-    made = TransformerLayer(ModelConfig(d_model=d, n_heads=heads, d_ff=f, dropout=0.0)).eval()
+    made = TransformerLayer(ModelConfig(d_model=d, n_heads=heads, d_ff=f, dropout=0.0, norm=norm)).eval()
     with torch.no_grad():
         for weight in made.parameters():
             weight.add_(torch.randn(weight.shape) / d**0.5)
@@ -39,26 +42,27 @@ def through(made, x, packing, precision="int8"):
 
 
 def away(made, x, packing):
-    """How far int8 is from float32, as a share of what the layer adds to its input."""
+    """How far int8 is from float32, as a share of what the layer adds to its input, or of all if its norm is last."""
     exact = through(made, x, packing, "float32")
-    return float((through(made, x, packing) - exact).norm() / (exact - x).norm())
+    return float((through(made, x, packing) - exact).norm() / (exact - x if made.pre else exact).norm())
 
 
 @needs_code
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(1, 140), min_size=1, max_size=5), st.sampled_from([16, 32, 48, 64, 80]),
-       st.sampled_from([16, 48, 96]), st.integers(0, 2**31))
-def test_a_layer_of_any_size_is_nearly_that_of_float32(lengths, d, f, seed):
-    made, packing = layer(d, f, d // 16 if d != 64 else 2), packed(lengths)
+       st.sampled_from([16, 48, 96]), st.sampled_from(["pre", "post"]), st.integers(0, 2**31))
+def test_a_layer_of_any_size_is_nearly_that_of_float32(lengths, d, f, norm, seed):
+    made, packing = layer(d, f, d // 16 if d != 64 else 2, norm), packed(lengths)
     torch.manual_seed(seed)
     assert away(made, torch.randn(packing.n_rows, d), packing) < 0.06
 
 
 @needs_code
+@NORMS
 @pytest.mark.parametrize(("lengths", "d", "f", "heads"), [
     ([256, 256, 200], 128, 256, 4), ([1500, 1], 64, 64, 4), ([300], 256, 512, 8), ([5], 512, 1024, 4)])
-def test_a_layer_of_the_usual_sizes_is_nearly_that_of_float32(lengths, d, f, heads):
-    made, packing = layer(d, f, heads), packed(lengths)
+def test_a_layer_of_the_usual_sizes_is_nearly_that_of_float32(lengths, d, f, heads, norm):
+    made, packing = layer(d, f, heads, norm), packed(lengths)
     assert away(made, torch.randn(packing.n_rows, d), packing) < 0.04
 
 
@@ -121,10 +125,11 @@ def test_a_text_alone_is_read_as_among_others_by_any_number_of_threads():
 
 
 @needs_code
-@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "none"])
+@pytest.mark.parametrize("options", [{}, {"positions": "learned"}, {"positions": "none"}, {
+    "positions": "learned", "norm": "post", "embedding_norm": True}], ids=str)
 @pytest.mark.parametrize("dim", [16, 10])
-def test_a_whole_encoder_is_its_layers_one_after_another(positions, dim):
-    model = stirred(encoder(dim=dim, positions=positions, n_heads=1)).eval()
+def test_a_whole_encoder_is_its_layers_one_after_another(options, dim):
+    model = stirred(encoder(dim=dim, n_heads=1, **options)).eval()
     ids = torch.randint(5, 30, (4, 40), generator=torch.Generator().manual_seed(1))
     ids[1, 4:], ids[2] = 0, 0  # a text of padding alone too
     with torch.no_grad(), autocast(CPU, "int8"):
@@ -139,6 +144,26 @@ def test_a_whole_encoder_is_its_layers_one_after_another(positions, dim):
     torch.testing.assert_close(whole.rows, model.norm(x), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(whole.pooled, views(Encoded(whole.rows, embedded, whole.padding_mask, packing=packing)),
                                atol=1e-5, rtol=1e-5)
+
+
+@needs_code
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=4), st.sampled_from([(16, 1), (64, 2), (80, 5)]),
+       st.sampled_from([{}, {"norm": "post", "embedding_norm": True}, {"n_layers": 1}]), st.integers(0, 2**31))
+def test_a_first_word_is_read_as_among_all_words(lengths, widths, options, seed):
+    d, heads = widths
+    torch.manual_seed(seed)
+    config = ModelConfig(**{"d_model": d, "n_heads": heads, "d_ff": 32, "dropout": 0.0, **options})
+    model = stirred(Encoder(config=config, embedding=WordEmbedding(n_words=25, dim=d, d_model=d))).eval()
+    ids = torch.randint(5, 30, (len(lengths), max(lengths))) * packed(lengths).padding_mask
+    with torch.no_grad():
+        exact = model(ids).hidden[:, 0]
+        with autocast(CPU, "int8"):
+            alone, among_all = model(ids, reads="first"), model(ids)
+    assert alone.hidden.shape == (len(lengths), 1, d)
+    assert torch.equal(alone.embedded[:, 0], among_all.embedded[:, 0])
+    away, usual = ((one.hidden[:, 0] - exact).norm() / exact.norm() for one in (alone, among_all))
+    assert away < max(0.03, 1.3 * usual)
 
 
 @needs_code

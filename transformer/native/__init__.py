@@ -30,15 +30,16 @@ class Part(ctypes.Structure):
 
 
 class Layer(ctypes.Structure):
-    """A call of a layer: what ``struct Layer`` in ``layer.cpp`` says, in its order; shapes are there."""
+    """A call of a layer: what ``struct Layer`` in ``layer.h`` says, in its order; shapes are there."""
 
     __slots__ = ()  # a name that is none of these is refused
     _fields_ = [
-        *((name, _INT) for name in ("n_rows", "n_texts", "d", "f", "n_heads", "n_threads", "causal", "dropped")),
+        *((name, _INT) for name in (
+            "n_rows", "n_texts", "d", "f", "n_heads", "n_threads", "causal", "post", "dropped")),
         ("seed", ctypes.c_uint64), ("eps", _DOUBLE), ("starts", _ADDRESS), ("parts", Part * 8),
         *((name, _ADDRESS) for name in (
-            "x", "middle", "out", "moments", "log_sums", "looking", "asked", "mixed", "thinking", "bent", "slope",
-            "bits", "panels", "grad", "of_x", "of_mixed", "of_asked", "grads")),
+            "x", "middle", "path", "sum", "out", "moments", "log_sums", "looking", "asked", "mixed", "thinking", "bent",
+            "slope", "bits", "panels", "grad", "of_x", "of_mixed", "of_asked", "grads")),
     ]
 
 
@@ -47,9 +48,10 @@ class Reading(ctypes.Structure):
 
     __slots__ = ()
     _fields_ = [
-        *((name, _INT) for name in ("n_texts", "d", "f", "n_heads", "n_layers", "n_threads")), ("eps", _DOUBLE),
-        *((name, _ADDRESS) for name in ("starts", "layers", "x", "ids", "table", "positions")), ("norm", Part),
-        *((name, _ADDRESS) for name in ("out", "embedded", "pooled", "panels", "scales")),
+        *((name, _INT) for name in ("n_texts", "d", "f", "n_heads", "n_layers", "n_threads", "post")), ("eps", _DOUBLE),
+        *((name, _ADDRESS) for name in ("starts", "layers", "x", "ids", "table", "positions")),
+        ("start", Part), ("norm", Part),
+        *((name, _ADDRESS) for name in ("out", "embedded", "pooled", "first", "panels", "scales")),
     ]
 
 

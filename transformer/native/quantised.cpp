@@ -14,7 +14,7 @@ struct LayerParts {
 
 // As transformer/native/__init__.py fills it in; N rows, width d, inner width f.
 struct Reading {
-    int64_t n_texts, d, f, n_heads, n_layers, n_threads;
+    int64_t n_texts, d, f, n_heads, n_layers, n_threads, post;  // post: norms behind the sums
     double eps;
     const int64_t* starts;     // (n_texts + 1): the first row of each text
     const LayerParts* layers;  // (n_layers)
@@ -22,9 +22,10 @@ struct Reading {
     const int64_t* ids;        // (N): rows of
     const float* table;        // (words, d)
     const float* positions;    // (longest text, d): added to the words for their places; null for none
-    Part norm;                 // behind the last layer; its weight is null for none
+    Part start, norm;          // before the first layer and behind the last; the weight is null for none
     float *out, *embedded;     // (N, d): what comes out, and rows of the table; or null
     float* pooled;             // (n_texts, 3 d): mean and maximum of what comes out, mean of rows of the table; or null
+    float* first;              // (n_texts, d): what comes out of each text's first word, instead of the three; or null
     int32_t* panels;           // (n_layers, 4 d d + 2 d f) bytes: the weights
     float* scales;             // (n_layers, 2, 5 d + f): of each output, and the sum of its weights
 };
@@ -32,6 +33,7 @@ struct Reading {
 // One of its layers.
 struct ByteLayer : LayerParts {
     long d, f, n_heads;
+    bool post;
     float eps;
     int32_t* panels;
     float* scales;
@@ -41,6 +43,7 @@ struct ByteLayer : LayerParts {
           d(r.d),
           f(r.f),
           n_heads(r.n_heads),
+          post(r.post),
           eps(float(r.eps)),
           panels(r.panels + layer * (4 * d * d + 2 * d * f) / 4),
           scales(r.scales + layer * 2 * n_outputs()) {}
@@ -70,6 +73,11 @@ static void pack(const ByteLayer& l, long item) {
         l.scales[item * LANES + i] = steps.size;
         l.scales[l.n_outputs() + item * LANES + i] = steps.size * steps.sum;
     }
+}
+
+static void normalise_rows(const Part& norm, float eps, long d, long n_rows, float* x) {
+    float moments[2];
+    for (long r = 0; r < n_rows; ++r) normalise(x + r * d, d, norm.weight, norm.bias, eps, moments, x + r * d);
 }
 
 // Rows of one block on their way through linear maps.
@@ -105,14 +113,18 @@ struct Asked {
     long room;                           // keys, rounded up; those past the text count for nothing
 };
 
+// What a layer asks of a row, as bytes; `y` takes it as floats if it is another.
+static Range looked_at(const ByteLayer& l, const float* row, float* y, uint8_t* to) {
+    return l.post ? to_bytes(row, l.d, to)
+                  : normalise_to_bytes(row, l.d, l.norms[0].weight, l.norms[0].bias, l.eps, y, to);
+}
+
 static void ask(const ByteLayer& l, const float* x, long length, Block& block, const Asked& asked) {
     const long d = l.d, d_head = d / l.n_heads;
     const float times = LOG2_E / std::sqrt(float(d_head));
     float* said = scratch.take<float>(BLOCK * 3 * d);
     in_blocks(0, length, BLOCK, [&](long from, long rows) {
-        for (long r = 0; r < rows; ++r)
-            block.ranges[r] = normalise_to_bytes(x + (from + r) * d, d, l.norms[0].weight, l.norms[0].bias, l.eps, said,
-                                                 block.bytes + r * d);
+        for (long r = 0; r < rows; ++r) block.ranges[r] = looked_at(l, x + (from + r) * d, said, block.bytes + r * d);
         for (long i = 0; i < 3; ++i)
             block.say(l, QUERY + i, rows, [&](long r, long c, V x) { store(said + r * 3 * d + i * d + c, x); });
         for (long r = 0; r < rows; ++r) {
@@ -240,7 +252,7 @@ static void attend(const ByteLayer& l, long length, const Asked& asked, float* m
     }
 }
 
-// The attention's output, the second norm, and the feed-forward; x becomes what the layer gives.
+// The attention's output, the feed-forward, and the norms behind the first; x becomes what the layer gives.
 static void think(const ByteLayer& l, float* x, long length, Block& block, const float* mixed) {
     const long d = l.d, f = l.f;
     float* middle = scratch.take<float>(BLOCK * d);
@@ -250,14 +262,56 @@ static void think(const ByteLayer& l, float* x, long length, Block& block, const
         for (long r = 0; r < rows; ++r) block.ranges[r] = to_bytes(mixed + (from + r) * d, d, block.bytes + r * d);
         block.say(l, OUTPUT, rows,
                   [&](long r, long c, V said) { store(middle + r * d + c, load(path + r * d + c) + said); });
+        const Part& norm = l.norms[l.post ? 0 : 1];
         for (long r = 0; r < rows; ++r)
-            block.ranges[r] = normalise_to_bytes(middle + r * d, d, l.norms[1].weight, l.norms[1].bias, l.eps, wide,
-                                                 block.bytes + r * d);
+            block.ranges[r] = normalise_to_bytes(middle + r * d, d, norm.weight, norm.bias, l.eps,
+                                                 l.post ? middle + r * d : wide, block.bytes + r * d);
         block.say(l, INNER, rows, [&](long r, long c, V said) { store(wide + r * f + c, rough_gelu(said)); });
         for (long r = 0; r < rows; ++r) block.ranges[r] = to_bytes(wide + r * f, f, block.bytes + r * f);
         block.say(l, OUTER, rows,
                   [&](long r, long c, V said) { store(path + r * d + c, load(middle + r * d + c) + said); });
+        if (l.post) normalise_rows(l.norms[1], l.eps, d, rows, path);
     });
+}
+
+static float product_of(const float* a, const float* b, long width) {
+    V sum = zeros();
+    for (long c = 0; c < width; c += LANES) sum = fma(load(a + c), load(b + c), sum);
+    return sum_of(sum);
+}
+
+static void add_times(float times, const float* from, long width, float* to) {
+    for (long c = 0; c < width; c += LANES) store(to + c, fma(all(times), load(from + c), load(to + c)));
+}
+
+// The attention of a text's first word, in float32, without anybody's keys and values: with one query they are two maps
+// for the text instead of two for each word (first_word in transformer/attention.py). `looked` is what the layer looks
+// at, (length, d).
+static void attend_first(const ByteLayer& l, const float* looked, long length, Block& block, float* mixed) {
+    const long d = l.d, d_head = d / l.n_heads;
+    const Part &key = l.linears[KEY], &value = l.linears[VALUE];
+    float* query = scratch.take<float>(d);
+    float* asked = scratch.take<float>(d);
+    float* seen = scratch.take<float>(d);
+    float* scores = scratch.take<float>(rounded_up(length, LANES));
+    block.ranges[0] = to_bytes(looked, d, block.bytes);
+    block.say(l, QUERY, 1, [&](long, long c, V said) { store(query + c, said); });
+    for (long h = 0; h < l.n_heads; ++h) {
+        std::fill_n(asked, d, 0.0f);
+        for (long e = h * d_head; e < (h + 1) * d_head; ++e) add_times(query[e], key.weight + e * d, d, asked);
+        for (long j = 0; j < length; ++j)
+            scores[j] = product_of(asked, looked + j * d, d) * (LOG2_E / std::sqrt(float(d_head)));
+        const float top = *std::max_element(scores, scores + length);
+        float sum = 0;
+        std::fill_n(seen, d, 0.0f);
+        for (long j = 0; j < length; ++j) {
+            const float e = std::exp2(scores[j] - top);
+            sum += e;
+            add_times(e, looked + j * d, d, seen);
+        }
+        for (long e = h * d_head; e < (h + 1) * d_head; ++e)
+            mixed[e] = product_of(value.weight + e * d, seen, d) / sum + value.bias[e];
+    }
 }
 
 // Word vectors and what is added for their places; keeps the vectors, and sums them up.
@@ -277,14 +331,27 @@ static void begin(const Reading& t, long first, long length, float* x, float* su
             store(x + r * d + c, t.positions ? vector + load(t.positions + r * d + c) : vector);
         }
     }
+    if (t.start.weight) normalise_rows(t.start, float(t.eps), d, length, x);
+}
+
+// The last layer for a text's first word alone, x's first row, which becomes what comes out of it.
+static void end_alone(const Reading& t, const ByteLayer& l, float* x, long length, Block& block, float* mixed) {
+    const float* looked = x;
+    if (!l.post) {
+        float* normed = scratch.take<float>(length * l.d);
+        std::copy_n(x, length * l.d, normed);
+        normalise_rows(l.norms[0], l.eps, l.d, length, normed);
+        looked = normed;
+    }
+    attend_first(l, looked, length, block, mixed);
+    think(l, x, 1, block, mixed);
+    if (t.norm.weight) normalise_rows(t.norm, l.eps, l.d, 1, x);
 }
 
 // The last norm, and what transformer/heads.py pools of a text; x is changed, `sum` is of its word vectors.
 static void end(const Reading& t, long first, long length, float* x, const float* sum, float* pooled) {
     const long d = t.d;
-    float moments[2];
-    for (long r = 0; r < length && t.norm.weight; ++r)
-        normalise(x + r * d, d, t.norm.weight, t.norm.bias, float(t.eps), moments, x + r * d);
+    if (t.norm.weight) normalise_rows(t.norm, float(t.eps), d, length, x);
     if (t.out) std::copy_n(x, length * d, t.out + first * d);
     const V share = all(1 / float(length));
     for (long c = 0; c < d && pooled; c += LANES) {
@@ -315,6 +382,11 @@ static void read(const Reading& t, long text) {
     for (long i = 0; i < t.n_layers; ++i) {
         const Scratch::Mark mark = scratch.mark();
         const ByteLayer layer(t, i);
+        if (t.first && i == t.n_layers - 1) {
+            end_alone(t, layer, x, length, block, mixed);
+            std::copy_n(x, d, t.first + text * d);
+            return;
+        }
         ask(layer, x, length, block, asked);
         attend(layer, length, asked, mixed);
         think(layer, x, length, block, mixed);

@@ -25,8 +25,8 @@ void normalise(const float* x, long width, const float* weight, const float* bia
     moments[1] = inverse;
 }
 
-// The gradient of one row through its norm, added to `beside`, that of the path around; those of the norm's weight and
-// bias are added to what they are already.
+// The gradient of one row through its norm, added to `beside`, that of the path around, or null; those of the norm's
+// weight and bias are added to what they are already.
 inline void normalise_backward(const float* grad, const float* x, long width, const float* weight, const float* moments,
                                const float* beside, float* of_x, float* of_weight, float* of_bias) {
     const V mean = all(moments[0]), inverse = all(moments[1]);
@@ -44,7 +44,7 @@ inline void normalise_backward(const float* grad, const float* x, long width, co
         const V y = (load(x + c) - mean) * inverse;
         const V weighted = load(grad + c) * load(weight + c);
         const V inside = weighted - shift - y * tilt;
-        store(of_x + c, fma(inside, inverse, load(beside + c)));
+        store(of_x + c, fma(inside, inverse, beside ? load(beside + c) : zeros()));
     }
 }
 
