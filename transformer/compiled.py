@@ -8,58 +8,80 @@ are kept from the way forward.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from transformer import kernels, native
+from transformer.fused import INNER
 from transformer.packing import Packing
-from transformer.precision import low_dtype
 from transformer.quantised import Form, layer_in_int8
 
 
-def compiled(
-    x: Tensor, weights: Sequence[Tensor], *, n_heads: int, eps: float, dropout: float, post: bool, packing: Packing
-) -> Tensor:
+class Given(NamedTuple):
+    """How layers are gone through.
+
+    Attributes:
+        n_heads: of attention.
+        eps: of the norms.
+        dropout: share of the activations that is dropped, behind both branches and inside the feed-forward.
+        post: norms stand behind the sums instead of before the branches.
+        low: what activations are kept in: float32, bfloat16, or int8 for predictions.
+    """
+
+    n_heads: int
+    eps: float
+    dropout: float
+    post: bool
+    low: torch.dtype
+
+
+def compiled(x: Tensor, weights: Sequence[Tensor], given: Given, packing: Packing) -> Tensor:
     """Go through a layer that looks at its own text only and bends by GELU.
 
     Args:
         x: *Shape:* ``(n_rows, d_model)``.
         weights: weight and bias, float32, of the norms of attention and feed-forward, of queries, keys, values and
             attention's output, of the feed-forward's two maps.
-        n_heads: of attention.
-        eps: of the norms.
-        dropout: share of the activations that is dropped, behind both branches and inside the feed-forward.
-        post: norms stand behind the sums instead of before the branches.
+        given: how.
         packing: of ``x``, made for compiled layers.
 
     Returns:
         *Shape:* that of ``x``; float32.
     """
-    x, low = x.float().contiguous(), low_dtype(x.device)
-    if low == torch.int8 and not torch.is_grad_enabled() and not packing.causal:
-        return layer_in_int8(x, packing, Form(n_heads, eps, post), weights)
-    low = torch.float32 if low == torch.int8 else low
-    given = (packing, low, n_heads, eps, dropout, post)
+    x = x.float().contiguous()
+    if given.low == torch.int8 and not torch.is_grad_enabled() and not packing.causal:
+        return layer_in_int8(x, packing, Form(given.n_heads, given.eps, given.post), weights)
+    given = _without_int8(given)
     if torch.is_grad_enabled():
-        out: Tensor = Layer.apply(x, *given, *weights)  # type: ignore[no-untyped-call]
+        out: Tensor = Layer.apply(x, packing, given, *weights)  # type: ignore[no-untyped-call]
         return out
-    return forward(x, *given, weights, saving=False)[1][0]
+    return forward(x, packing, given, weights, saving=False)[1][0]
+
+
+def compiled_first_word(x: Tensor, weights: Sequence[Tensor], given: Given, packing: Packing) -> Tensor:
+    """As :func:`compiled`, for the first word of each text, which sees all of them. *Shape:* ``(batch, d_model)``."""
+    x, given = x.float().contiguous(), _without_int8(given)
+    if torch.is_grad_enabled():
+        out: Tensor = FirstWord.apply(x, packing, given, *weights)  # type: ignore[no-untyped-call]
+        return out
+    return forward_first(x, packing, given, weights, saving=False)[1][0]
+
+
+def _without_int8(given: Given) -> Given:
+    return given._replace(low=torch.float32) if given.low == torch.int8 else given
 
 
 class Layer(torch.autograd.Function):
     """The layer as a function of its input and its weights."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, packing: Packing, low: torch.dtype, n_heads: int, eps: float, p: float, post: bool,
-        *weights: Tensor,
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, packing: Packing, given: Given, *weights: Tensor) -> Tensor:
         """*Shape:* ``(n_rows, d_model)`` in and out."""
-        ctx.call, (out, *kept) = forward(x, packing, low, n_heads, eps, p, post, weights, saving=True)
-        ctx.low = low
+        ctx.call, (out, *kept) = forward(x, packing, given, weights, saving=True)
+        ctx.low = given.low
         ctx.save_for_backward(x, *weights, *kept)
         return out
 
@@ -68,27 +90,71 @@ class Layer(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of the input and of every weight."""
         x, *weights = ctx.saved_tensors[:17]
-        call, grad = ctx.call, gradients[0].contiguous()
-        sizes = [weight.numel() for weight in weights]
-        grads = torch.empty(torch.get_num_threads(), sum(sizes))
-        of_x, of_mixed = torch.empty_like(x), torch.empty_like(x, dtype=ctx.low)
+        arrays = _for_gradients(ctx.call, x, gradients[0], ctx.low, weights)
         of_asked = x.new_empty(len(x), 3 * x.shape[1], dtype=ctx.low)
-        call.n_threads = len(grads)
-        native.run("layer_backward", call, ctx.low, grad=grad, of_x=of_x, of_mixed=of_mixed, of_asked=of_asked,
-                   grads=grads)
-        return (of_x, *[None] * 6,
-                *(part.view(weight.shape) for part, weight in zip(torch.split(grads[0], sizes), weights, strict=True)))
+        native.run("layer_backward", ctx.call, ctx.low, of_asked=of_asked, **arrays)
+        return arrays["of_x"], None, None, *_by_weight(arrays["grads"], weights)
+
+
+class FirstWord(torch.autograd.Function):
+    """The layer as a function of its input and its weights, for the first word of each text alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, packing: Packing, given: Given, *weights: Tensor) -> Tensor:
+        """*Shape:* ``(n_rows, d_model)`` to ``(batch, d_model)``."""
+        ctx.call, (out, *kept) = forward_first(x, packing, given, weights, saving=True)
+        ctx.low = given.low
+        ctx.save_for_backward(x, *weights, *kept)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of the input and of every weight."""
+        x, *weights = ctx.saved_tensors[:17]
+        arrays = _for_gradients(ctx.call.layer, gradients[0], gradients[0], ctx.low, weights)
+        native.point(ctx.call.layer, **arrays)
+        of_x = torch.empty_like(x)
+        native.run("first_word_backward", ctx.call, ctx.low, of_x=of_x)
+        return of_x, None, None, *_by_weight(arrays["grads"], weights)
 
 
 def forward(
-    x: Tensor, packing: Packing, low: torch.dtype, n_heads: int, eps: float, p: float, post: bool,
-    weights: Sequence[Tensor], *, saving: bool,
+    x: Tensor, packing: Packing, given: Given, weights: Sequence[Tensor], *, saving: bool
 ) -> tuple[native.Layer, list[Tensor]]:
     """Call the code: what it was called with, and the layer's output with all that the way back reads."""
-    n, d, f = len(x), x.shape[1], len(weights[13])
-    starts = packing.starts
-    call = native.Layer(n_rows=n, n_texts=len(starts) - 1, d=d, f=f, n_heads=n_heads, causal=packing.causal,
-                        post=post, eps=eps)
+    n, d = x.shape
+    call, tensors = _prepared(x, packing, given, weights, saving=saving)
+    more = {"looking": x if given.post and given.low == x.dtype else x.new_empty(n, d, dtype=given.low),
+            "asked": x.new_empty(n, 3 * d, dtype=given.low)}
+    if saving:
+        more["log_sums"] = torch.empty(given.n_heads, n)
+    native.run("layer", call, given.low, **more)
+    return call, [*tensors, *more.values()]
+
+
+def forward_first(
+    x: Tensor, packing: Packing, given: Given, weights: Sequence[Tensor], *, saving: bool
+) -> tuple[native.FirstWord, list[Tensor]]:
+    """As :func:`forward`, for first words."""
+    (n, d), batch = x.shape, packing.batch
+    begin = torch.empty(batch, d)
+    layer, tensors = _prepared(begin, packing, given, weights, saving=saving)
+    call = native.FirstWord(layer=layer, n_rows=n)
+    more = {"begin": begin, "looked": x if given.post else torch.empty(n, d), "moments": torch.empty(n, 2),
+            "query": torch.empty(batch, d), "asked": torch.empty(batch, given.n_heads, d),
+            "pattern": torch.empty(given.n_heads, n), "seen": torch.empty(batch, given.n_heads, d)}
+    native.run("first_word", call, given.low, x=x, **more)
+    return call, [*tensors, *more.values()]
+
+
+def _prepared(
+    x: Tensor, packing: Packing, given: Given, weights: Sequence[Tensor], *, saving: bool
+) -> tuple[native.Layer, list[Tensor]]:
+    """A call, all but what the attention needs, for these rows; and the tensors that it points to, the output first."""
+    (n, d), f, low, starts = x.shape, len(weights[INNER]), given.low, packing.starts
+    call = native.Layer(n_rows=n, n_texts=len(starts) - 1, d=d, f=f, n_heads=given.n_heads, causal=packing.causal,
+                        post=given.post, eps=given.eps)
     for part, weight, bias in zip(call.parts, weights[::2], weights[1::2], strict=True):
         part.weight, part.bias = weight.data_ptr(), bias.data_ptr()
 
@@ -96,23 +162,35 @@ def forward(
         return torch.empty(shape, dtype=low)
 
     out, middle = torch.empty(n, d), torch.empty(n, d)
-    tensors = {
-        "out": out, "middle": middle, "moments": torch.empty(2, n, 2), "starts": starts,
-        "looking": kept(n, d), "asked": kept(n, 3 * d), "mixed": kept(n, d), "thinking": kept(n, d), "bent": kept(n, f),
-        "panels": kept(4 * d * d + 2 * d * f),
-    }
-    if saving:
-        tensors |= {"slope": kept(n, f), "log_sums": torch.empty(n_heads, n)}
-    if p:
-        tensors["bits"] = torch.empty(-(-n * (2 * d + f) // 64), dtype=torch.int64)
-        call.dropped = kernels.n_dropped(p)
-        call.seed = int(torch.randint(2**63 - 1, ()))
-    if post:
+    tensors = {"out": out, "middle": middle, "moments": torch.empty(2, n, 2), "starts": starts, "mixed": kept(n, d),
+               "bent": kept(n, f), "panels": kept(4 * d * d + 2 * d * f)}
+    if given.post:
         tensors |= {"path": torch.empty(n, d), "sum": torch.empty(n, d)}
-        if low == torch.float32:  # what goes into the products is what is summed
-            tensors |= {"looking": x, "thinking": tensors["path"]}
-    native.run("layer", call, low, x=x, **{"path": middle, "sum": out, **tensors})
+    # Where both are float32, what is summed goes into the products as it is.
+    tensors["thinking"] = tensors["path"] if given.post and low == torch.float32 else kept(n, d)
+    if saving:
+        tensors["slope"] = kept(n, f)
+    if given.dropout:
+        tensors["bits"] = torch.empty(-(-n * (2 * d + f) // 64), dtype=torch.int64)
+        call.dropped = kernels.n_dropped(given.dropout)
+        call.seed = int(torch.randint(2**63 - 1, ()))
+    native.point(call, **{"x": x, "path": middle, "sum": out, **tensors})
     return call, list(tensors.values())
+
+
+def _for_gradients(
+    call: native.Layer, x: Tensor, grad: Tensor, low: torch.dtype, weights: Sequence[Tensor]
+) -> dict[str, Tensor]:
+    """What the way back reads and writes, for rows as ``x``, whose output has the gradient given."""
+    call.n_threads = torch.get_num_threads()
+    return {"grad": grad.contiguous(), "of_x": torch.empty_like(x), "of_mixed": torch.empty_like(x, dtype=low),
+            "grads": torch.empty(call.n_threads, sum(weight.numel() for weight in weights))}
+
+
+def _by_weight(grads: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+    """The gradients of all weights, one after another in the first row, one by one."""
+    parts = torch.split(grads[0], [weight.numel() for weight in weights])
+    return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
 
 
 class PooledViews(torch.autograd.Function):

@@ -11,13 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transformer.attention import KeyValueCache, MultiHeadAttention
-from transformer.compiled import compiled
+from transformer.compiled import Given, compiled, compiled_first_word
 from transformer.config import ModelConfig
 from transformer.feedforward import FeedForward
 from transformer.fused import fused
 from transformer.kernels import Dropout, compilable, fusible
 from transformer.packing import Packing
 from transformer.positions import Rotation
+from transformer.precision import low_dtype
 
 
 @dataclass
@@ -135,12 +136,11 @@ class TransformerLayer(nn.Module):
         Returns:
             *Shape:* that of ``x``.
         """
-        eps, dropout = self.attention_norm.eps, self.dropout.p if self.training else 0.0
         if packing is not None and packing.compiled:
-            return compiled(x, self.weights, n_heads=self.attention.n_heads, eps=eps, dropout=dropout,
-                            post=not self.pre, packing=packing)
+            return compiled(x, self.weights, self._given(x), packing)
         if rotation is None and memory is None and cache is None and self.pre and self.whole and fusible(x, packing):
-            return fused(x, self.weights, n_heads=self.attention.n_heads, eps=eps, dropout=dropout, visible=visible,
+            how = self._given(x)
+            return fused(x, self.weights, n_heads=how.n_heads, eps=how.eps, dropout=how.dropout, visible=visible,
                          packing=packing)
         x = self._around(self.attention_norm, x, lambda y: self.attention(
             y, visible=visible, rotation=rotation, cache=cache and cache.own, packing=packing))
@@ -150,17 +150,20 @@ class TransformerLayer(nn.Module):
                 y, visible=memory.visible, memory=memory.hidden, cache=cache and cache.memory, packing=packing))
         return self._around(self.feedforward_norm, x, self.feedforward)
 
-    def first_word(self, x: Tensor, visible: Tensor | None) -> Tensor:
+    def first_word(self, x: Tensor, visible: Tensor | None, packing: Packing | None = None) -> Tensor:
         """What :meth:`forward` makes of each text's first word, for little more than that word's work.
 
         Args:
-            x: *Shape:* ``(batch, length, d_model)``.
+            x: *Shape:* ``(batch, length, d_model)``, or ``(n_rows, d_model)`` with a packing.
             visible: as :meth:`MultiHeadAttention.first_word` takes it.
+            packing: of ``x``, if its padding is left out.
 
         Returns:
             *Shape:* ``(batch, d_model)``.
         """
-        x = x.to(self.attention_norm.weight)
+        if packing is not None and packing.compiled:
+            return compiled_first_word(x, self.weights, self._given(x), packing)
+        x = (packing.unpack(x) if packing else x).to(self.attention_norm.weight)               # (B, L, d_model)
         asked = self.attention_norm(x) if self.pre else x                                      # (B, L, d_model)
         first = x[:, 0] + self.dropout(self.attention.first_word(asked, visible))              # (B, d_model)
         return self._around(self.feedforward_norm, first if self.pre else self.attention_norm(first), self.feedforward)
@@ -183,6 +186,10 @@ class TransformerLayer(nn.Module):
         parts = (self.attention_norm, self.feedforward_norm, attention.query, attention.key, attention.value,
                  attention.output, feedforward.inner, feedforward.output)
         return [weight for part in parts for weight in (part.weight, part.bias)]
+
+    def _given(self, x: Tensor) -> Given:
+        return Given(self.attention.n_heads, self.attention_norm.eps, self.dropout.p if self.training else 0.0,
+                     not self.pre, low_dtype(x.device))
 
     def _around(self, norm: nn.Module, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
         summed: Tensor = x + self.dropout(branch(norm(x))) if self.pre else norm(x + self.dropout(branch(x)))

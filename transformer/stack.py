@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -112,7 +113,7 @@ class Stack(HeadWeights, nn.Module):
             x = layer(x, visible=visible, rotation=rotation, memory=memory, packing=packing,
                       cache=cache.layers[i] if cache else None)
         if alone:
-            return self._ended_alone(packing.unpack(x) if packing else x, embedded[:, 0], padding_mask, segments)
+            return self._ended_alone(x, embedded[:, 0], padding_mask, segments, packing)
         x = self.norm(x)
         x = packing.unpack(x) if packing else x                           # (B, L, d_model)
         if length == ids.shape[1]:
@@ -133,7 +134,7 @@ class Stack(HeadWeights, nn.Module):
         for layer in self.layers[:-1] if alone else self.layers:
             x = layer(x, visible=None, packing=packing)                   # (n_rows, d_model)
         if alone:
-            return self._ended_alone(packing.unpack(x), embedded[packing.starts[:-1]], padding_mask, segments)
+            return self._ended_alone(x, embedded[packing.starts[:-1]], padding_mask, segments, packing)
         return Encoded(self.norm(x), embedded, padding_mask, segments, packing)
 
     def _ends_alone(self) -> bool:
@@ -141,11 +142,14 @@ class Stack(HeadWeights, nn.Module):
         last = self._own_layers()[-1]
         return not self.causal and self.rotary is None and not watched(last)
 
-    def _ended_alone(self, x: Tensor, embedded: Tensor, padding_mask: Tensor, segments: Tensor | None) -> Encoded:
-        """The last layer, for first words. *Shape:* ``(batch, length, d_model)`` and ``(batch, d_model)``."""
+    def _ended_alone(
+        self, x: Tensor, embedded: Tensor, padding_mask: Tensor, segments: Tensor | None, packing: Packing | None
+    ) -> Encoded:
+        """The last layer, for first words, whose vectors are given. *Shape:* of these ``(batch, d_model)``."""
         segments = None if segments is None else segments[:, :1]
-        with in_float32(x.device):  # so little work that casts would take longer
-            first = self.norm(self._own_layers()[-1].first_word(x, padding_mask[:, None, None, :]))
+        with nullcontext() if packing and packing.compiled else in_float32(x.device):  # casts would take longer
+            first = self._own_layers()[-1].first_word(x, padding_mask[:, None, None, :], packing)
+        first = self.norm(first)
         return Encoded(first[:, None], embedded[:, None], padding_mask[:, :1], segments)
 
     def _in_int8(self) -> bool:

@@ -13,11 +13,13 @@ from small_models import classifier, encoder, language_model, stirred
 
 from transformer import compiled, kernels, native
 from transformer.config import ModelConfig
-from transformer.heads import views
+from transformer.embedding import WordEmbedding
+from transformer.heads import FirstWordHead, views
 from transformer.layers import Encoded, TransformerLayer
+from transformer.model import TransformerModel
 from transformer.packing import Packing
 from transformer.precision import autocast
-from transformer.stack import visibility
+from transformer.stack import Encoder, Stack, visibility
 
 CPU = torch.device("cpu")
 
@@ -143,7 +145,8 @@ def test_dropout_is_that_of_torch_with_the_same_factors(dtype, norm, monkeypatch
     packing = Packing.for_compiled(mask, causal=False)
     rows, n = packing.pack(x), 80
     torch.manual_seed(5)
-    _, kept = compiled.forward(rows, packing, dtype, 2, 1e-5, p, norm == "post", made.weights, saving=True)
+    how = compiled.Given(2, 1e-5, p, norm == "post", dtype)
+    _, kept = compiled.forward(rows, packing, how, made.weights, saving=True)
     bits = [one for one in kept if one.dtype == torch.int64][-1]
     drawn = torch.from_numpy(np.unpackbits(bits.numpy().view(np.uint8), bitorder="little").astype(np.float32))
     assert drawn[: n * 224].mean() == pytest.approx(1 - p, abs=0.02)
@@ -157,6 +160,86 @@ def test_dropout_is_that_of_torch_with_the_same_factors(dtype, norm, monkeypatch
         if not name.endswith("key.bias"):
             away = (ours[name] - expected).norm() / expected.norm()
             assert away < (5e-5 if dtype == torch.float32 else 0.015), name
+
+
+def first_words(model, ids, grad):
+    """Scores of texts, and the gradients of all weights."""
+    weights = [weight for name, weight in model.named_parameters() if not name.endswith("key.bias")]
+    scores = model(ids)
+    return [scores.detach(), *torch.autograd.grad(scores, weights, grad)]
+
+
+@needs_code
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=9), st.sampled_from([(16, 1), (64, 2), (80, 5)]),
+       st.sampled_from([{}, {"norm": "post", "embedding_norm": True}, {"n_layers": 1}]), st.integers(0, 2**31))
+def test_a_first_word_alone_is_as_among_all_words(dtype, lengths, widths, options, seed):
+    d, heads = widths
+    torch.manual_seed(seed)
+    config = ModelConfig(**{"d_model": d, "n_heads": heads, "d_ff": 32, "dropout": 0.0, **options})
+    model = stirred(TransformerModel(
+        encoder=Encoder(config=config, embedding=WordEmbedding(n_words=25, dim=d, d_model=d)),
+        head=FirstWordHead(d_model=d, n_classes=3)))
+    torch.nn.init.normal_(model.encoder.embedding.weight)
+    ids = torch.randint(5, 30, (len(lengths), max(lengths)))
+    ids[torch.arange(max(lengths)) >= torch.tensor(lengths)[:, None]] = 0
+    grad = torch.randn(len(lengths), 3)
+    with autocast(CPU, str(dtype).removeprefix("torch.")):
+        ours, again = (first_words(model, ids, grad) for _ in "ab")
+        with torch.no_grad():
+            assert torch.equal(model(ids), ours[0])
+        with mock.patch.object(Stack, "_ends_alone", lambda _: False):
+            usual = first_words(model, ids, grad)
+    with kernels.compiled_layers(False), mock.patch.object(Stack, "_ends_alone", lambda _: False):
+        exact = first_words(model, ids, grad)
+    for one, other, more, expected in zip(ours, usual, again, exact, strict=True):
+        assert torch.equal(one, more)
+        away, others = ((each - expected).norm() / max(1.0, expected.norm()) for each in (one, other))
+        assert away < (1e-4 if dtype == torch.float32 else max(0.03, 1.3 * others))
+
+
+@needs_code
+@NORMS
+def test_dropout_of_first_words_is_that_of_torch_with_the_same_factors(dtype, norm, monkeypatch):
+    made, p = layer(64, 96, 2, dropout=0.4, norm=norm).train(), 0.4
+    x, mask = batch([40, 25, 33], 64)
+    packing = Packing.for_compiled(mask, causal=False)
+    torch.manual_seed(5)
+    given = compiled.Given(2, 1e-5, p, norm == "post", dtype)
+    _, kept = compiled.forward_first(packing.pack(x), packing, given, made.weights, saving=True)
+    bits = next(one for one in kept if one.dtype == torch.int64 and len(one) == 11)
+    drawn = torch.from_numpy(np.unpackbits(bits.numpy().view(np.uint8), bitorder="little").astype(np.float32))
+    factors = iter((drawn[: 3 * 224] * (256 / (256 - round(256 * p)))).split([3 * 64, 3 * 96, 3 * 64]))
+    torch.manual_seed(5)
+    with autocast(CPU, str(dtype).removeprefix("torch.")):
+        ours = made.first_word(packing.pack(x), None, packing)
+    monkeypatch.setattr(kernels, "dropout_factors", lambda *_: next(factors))
+    theirs = made.first_word(x, mask[:, None, None, :])
+    grad = torch.randn(3, 64)
+    weights = [weight for name, weight in made.named_parameters() if not name.endswith("key.bias")]
+    for one, other in zip([ours, *torch.autograd.grad(ours, weights, grad)],
+                          [theirs, *torch.autograd.grad(theirs, weights, grad)], strict=True):
+        assert (one - other).norm() / other.norm() < (5e-5 if dtype == torch.float32 else 0.02)
+
+
+@needs_code
+@pytest.mark.parametrize("threads", [1, 3])
+def test_first_words_are_the_same_by_any_number_of_threads(dtype, threads):
+    made = layer(64, 96, 2)
+    x, mask = batch([40, 1, 33, 7], 64)
+    packing, before, found = Packing.for_compiled(mask, causal=False), torch.get_num_threads(), []
+    try:
+        for n in (2, threads):
+            torch.set_num_threads(n)
+            given = packing.pack(x).requires_grad_()
+            with autocast(CPU, str(dtype).removeprefix("torch.")):
+                out = made.first_word(given, None, packing)
+            torch.set_num_threads(before)  # another number on the way back
+            found.append([out.detach(), *torch.autograd.grad(out.square().sum(), [given, *made.parameters()])])
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
 @needs_code

@@ -43,6 +43,26 @@ class Layer(ctypes.Structure):
     ]
 
 
+class FirstWord(ctypes.Structure):
+    """A call of a layer for first words alone: ``struct FirstWord`` in ``first_word.cpp``."""
+
+    __slots__ = ()
+    _fields_ = [
+        ("layer", Layer), ("n_rows", _INT),
+        *((name, _ADDRESS) for name in (
+            "x", "looked", "moments", "begin", "query", "asked", "pattern", "seen", "of_x")),
+    ]
+
+    @property
+    def n_threads(self) -> int:
+        """Those of the layer."""
+        return int(self.layer.n_threads)
+
+    @n_threads.setter
+    def n_threads(self, n: int) -> None:
+        self.layer.n_threads = n
+
+
 class Reading(ctypes.Structure):
     """A call of layers in eight bits a number: ``struct Reading`` in ``quantised.cpp``."""
 
@@ -79,7 +99,8 @@ class Table(ctypes.Structure):
     ]
 
 
-FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "read": Reading, "views": Views, "views_backward": Views,
+FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "first_word": FirstWord, "first_word_backward": FirstWord,
+             "read": Reading, "views": Views, "views_backward": Views,
              "table_step": Table, "table_catch_up": Table}
 
 
@@ -101,10 +122,15 @@ def run(
     """
     library = _library(dtype)
     assert library is not None, "whoever calls this has asked whether it is available"
-    for name, array in arrays.items():
-        setattr(call, name, array.data_ptr() if isinstance(array, Tensor) else array.ctypes.data)
+    point(call, **arrays)
     call.n_threads = call.n_threads or torch.get_num_threads()
     getattr(library, f"vecformer_{function}")(ctypes.byref(call))
+
+
+def point(call: ctypes.Structure, **arrays: Tensor | NDArray[np.generic]) -> None:
+    """Set the addresses that a function is called with, as :func:`run` does."""
+    for name, array in arrays.items():
+        setattr(call, name, array.data_ptr() if isinstance(array, Tensor) else array.ctypes.data)
 
 
 @cache

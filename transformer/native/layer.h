@@ -65,6 +65,54 @@ inline void multiply_rows(const Low* a, long n_terms, long rows, const Unit* pan
     multiply(a, units, rows, panels, units * LANES, units, n_columns, c, n_columns);
 }
 
+// Calls work(layer, first, n) for blocks of all rows, side by side.
+template <class Work>
+void share(const Layer& l, const Work& work) {
+    parallel(l.n_threads, [&](long part) {
+        in_blocks(l.first_row(part), l.first_row(part + 1), BLOCK, [&](long first, long n) { work(l, first, n); });
+    });
+}
+
+// Where one thread sums up the gradients of weights and biases, in the order of Layer's.
+struct Sums {
+    struct {
+        float *weight, *bias;
+    } norms[2], linears[6];
+    float* first;
+    long size;
+
+    Sums(const Layer& l, long part) {
+        const long d = l.d, f = l.f;
+        size = 4 * d * d + 2 * d * f + 9 * d + f;
+        float* at = first = l.grads + part * size;
+        for (auto& norm : norms) norm = {at, at + d}, at += 2 * d;
+        for (long i = 0; i < 6; ++i) {
+            const long n_weights = d * (i < INNER ? d : f);
+            linears[i] = {at, at + n_weights}, at += n_weights + (i == INNER ? f : d);
+        }
+    }
+};
+
+// As share, with larger blocks: work(layer, the thread's sums, first, n).
+template <class Work>
+void share_sums(const Layer& l, const Work& work) {
+    parallel(l.n_threads, [&](long part) {
+        in_blocks(l.first_row(part), l.first_row(part + 1), BLOCK * BLOCKS,
+                  [&, sums = Sums(l, part)](long first, long n) { work(l, sums, first, n); });
+    });
+}
+
+// The steps of both ways that a layer of first words alone goes, too. Forward: weights as right factors; what is
+// dropped; all that comes behind the attention.
+void pack_forward(const Layer& l);
+void drop(const Layer& l);
+void forward_after(const Layer& l, long first, long rows);
+// Backward: weights as right factors; sums of nothing; back to `of_mixed`; and all sums into the first thread's.
+void pack_backward(const Layer& l);
+void forget(const Layer& l);
+void backward_after(const Layer& l, const Sums& sums, long first, long rows);
+void add_up(const Layer& l);
+
 // Calls work(text's first row, length, head) for every head of every text, side by side.
 template <class Work>
 void for_each_head(const Layer& l, const Work& work) {

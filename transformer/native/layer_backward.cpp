@@ -3,7 +3,7 @@
 
 namespace vecformer {
 
-static void pack_backward(const Layer& l) {
+void pack_backward(const Layer& l) {
     const long d = l.d, f = l.f;
     const long n_panels = (3 * d + f) / LANES;  // those of the three askers, one above the other, count as one
     parallel_items(l.n_threads, n_panels, [&](long item) {
@@ -19,26 +19,6 @@ static void pack_backward(const Layer& l) {
         else column -= d, pack(l.linears[OUTER].weight, f, d, column, l.outer_panels() + column * d / PER_UNIT, 1);
     });
 }
-
-// Where one thread sums up the gradients of weights and biases, in the order of Layer's.
-struct Sums {
-    struct {
-        float *weight, *bias;
-    } norms[2], linears[6];
-    float* first;
-    long size;
-
-    Sums(const Layer& l, long part) {
-        const long d = l.d, f = l.f;
-        size = 4 * d * d + 2 * d * f + 9 * d + f;
-        float* at = first = l.grads + part * size;
-        for (auto& norm : norms) norm = {at, at + d}, at += 2 * d;
-        for (long i = 0; i < 6; ++i) {
-            const long n_weights = d * (i < INNER ? d : f);
-            linears[i] = {at, at + n_weights}, at += n_weights + (i == INNER ? f : d);
-        }
-    }
-};
 
 // Adds to the gradients of a linear map, whose output's gradient and input are given, (rows, n_out) and (rows, n_in).
 template <class Sum>
@@ -74,7 +54,7 @@ static void normalise_backward_rows(const Layer& l, const Sums& sums, long norm,
     }
 }
 
-static void backward_after(const Layer& l, const Sums& sums, long first, long rows) {
+void backward_after(const Layer& l, const Sums& sums, long first, long rows) {
     const long d = l.d, f = l.f, many = BLOCK * BLOCKS;
     scratch.clear();
     Low* of_outer = scratch.take<Low>(many * d);
@@ -119,8 +99,15 @@ static void backward_before(const Layer& l, const Sums& sums, long first, long r
                right);
 }
 
+void forget(const Layer& l) {
+    parallel(l.n_threads, [&](long part) {
+        const Sums sums(l, part);
+        std::fill_n(sums.first, sums.size, 0.0f);
+    });
+}
+
 // Adds the other threads' sums to the first one's, and accounts for the scale that the queries went in with.
-static void add_up(const Layer& l) {
+void add_up(const Layer& l) {
     const Sums all_of(l, 0);
     parallel(l.n_threads, [&](long part) {
         const long vectors = all_of.size / LANES;
@@ -137,17 +124,8 @@ static void add_up(const Layer& l) {
 
 static void backward(const Layer& l) {
     pack_backward(l);
-    const auto share = [&](auto&& work) {
-        parallel(l.n_threads, [&](long part) {
-            in_blocks(l.first_row(part), l.first_row(part + 1), BLOCK * BLOCKS,
-                      [&, sums = Sums(l, part)](long first, long n) { work(l, sums, first, n); });
-        });
-    };
-    parallel(l.n_threads, [&](long part) {
-        const Sums sums(l, part);
-        std::fill_n(sums.first, sums.size, 0.0f);
-    });
-    share(backward_after);
+    forget(l);
+    share_sums(l, backward_after);
     for_each_head(l, [&](long first, long length, long number) {
         const long column = number * (l.d / l.n_heads);
         Low* of_q = l.of_asked + first * 3 * l.d + column;
@@ -155,7 +133,7 @@ static void backward(const Layer& l) {
                         l.of_mixed + first * l.d + column, l.d, l.log_sums + number * l.n_rows + first, of_q,
                         of_q + l.d, of_q + 2 * l.d);
     });
-    share(backward_before);
+    share_sums(l, backward_before);
     add_up(l);
 }
 

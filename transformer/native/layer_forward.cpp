@@ -3,7 +3,7 @@
 
 namespace vecformer {
 
-static void pack_forward(const Layer& l) {
+void pack_forward(const Layer& l) {
     const long d = l.d, n_panels = (5 * d + l.f) / LANES;
     parallel_items(l.n_threads, n_panels, [&](long item) {
         const long column = item * LANES, square = std::min(column / d, 4L);  // the first four are (d, d)
@@ -15,7 +15,7 @@ static void pack_forward(const Layer& l) {
     });
 }
 
-static void drop(const Layer& l) {
+void drop(const Layer& l) {
     if (!l.dropped) return;
     const long chunks = (l.n_rows * (2 * l.d + l.f) + 63) / 64;
     parallel(l.n_threads, [&](long part) {
@@ -59,7 +59,7 @@ static void add_branch(const float* found, const float* bias, const Dropout& dro
 }
 
 // The rest: the attention's output, the feed-forward, and the norms behind the first.
-static void forward_after(const Layer& l, long first, long rows) {
+void forward_after(const Layer& l, long first, long rows) {
     const long d = l.d, f = l.f;
     scratch.clear();
     float* found = scratch.take<float>(BLOCK * std::max(d, f));
@@ -87,18 +87,12 @@ static void forward_after(const Layer& l, long first, long rows) {
 static void forward(const Layer& l) {
     pack_forward(l);
     drop(l);
-    parallel(l.n_threads, [&](long part) {
-        in_blocks(l.first_row(part), l.first_row(part + 1), BLOCK,
-                  [&](long first, long n) { forward_before(l, first, n); });
-    });
+    share(l, forward_before);
     for_each_head(l, [&](long first, long length, long number) {
         attend(head_of(l, first, length, number), l.mixed + first * l.d + number * (l.d / l.n_heads), l.d,
                l.log_sums ? l.log_sums + number * l.n_rows + first : nullptr);
     });
-    parallel(l.n_threads, [&](long part) {
-        in_blocks(l.first_row(part), l.first_row(part + 1), BLOCK,
-                  [&](long first, long n) { forward_after(l, first, n); });
-    });
+    share(l, forward_after);
 }
 
 }  // namespace vecformer

@@ -274,16 +274,6 @@ static void think(const ByteLayer& l, float* x, long length, Block& block, const
     });
 }
 
-static float product_of(const float* a, const float* b, long width) {
-    V sum = zeros();
-    for (long c = 0; c < width; c += LANES) sum = fma(load(a + c), load(b + c), sum);
-    return sum_of(sum);
-}
-
-static void add_times(float times, const float* from, long width, float* to) {
-    for (long c = 0; c < width; c += LANES) store(to + c, fma(all(times), load(from + c), load(to + c)));
-}
-
 // The attention of a text's first word, in float32, without anybody's keys and values: with one query they are two maps
 // for the text instead of two for each word (first_word in transformer/attention.py). `looked` is what the layer looks
 // at, (length, d).

@@ -1,4 +1,4 @@
-// What each row, a word, goes through by itself: norms, and dropout.
+// What each row, a word, goes through by itself: norms, dropout, sums and products.
 #pragma once
 #include <cmath>
 
@@ -46,6 +46,16 @@ inline void normalise_backward(const float* grad, const float* x, long width, co
         const V inside = weighted - shift - y * tilt;
         store(of_x + c, fma(inside, inverse, beside ? load(beside + c) : zeros()));
     }
+}
+
+inline float product_of(const float* a, const float* b, long width) {
+    V sum = zeros();
+    for (long c = 0; c < width; c += LANES) sum = fma(load(a + c), load(b + c), sum);
+    return sum_of(sum);
+}
+
+inline void add_times(float times, const float* from, long width, float* to) {
+    for (long c = 0; c < width; c += LANES) store(to + c, fma(all(times), load(from + c), load(to + c)));
 }
 
 // Dropout (Srivastava et al. 2014): a bit for each activation, 1 if it is kept. Bits are a hash of the seed and the
