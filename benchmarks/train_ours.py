@@ -4,10 +4,10 @@ usage: python benchmarks/train_ours.py FILE [--set KEY=VALUE ...] [--any-order] 
            [--threads N]
 
 FILE holds texts and labels, in any form that vecformer reads. Prints one line of JSON: seconds of the whole call to
-`Trainer.run`, the making of batches included; real tokens (those cut off do not count, nor does padding); steps; words
-of the vocabulary; and the most memory above that of the bare imports, from reading the file to the end. `--warm` trains
-a tiny model beforehand, so that what libraries set up once counts for nothing. `--any-order` puts texts together as
-they come, whatever their lengths, in a random order.
+`Trainer.run`, the making of batches included; real tokens (not those cut off, nor padding, nor what is put around a
+text whose label is read from its first word); steps; words of the vocabulary; and the most memory above that of the
+bare imports, from reading the file to the end. `--warm` trains a tiny model beforehand, so that what libraries set up
+once counts for nothing. `--any-order` puts texts together as they come, whatever their lengths, in a random order.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import torch
 from table_size import LETTERS
 
 from embeddings.progress import silent
+from embeddings.words.tokenization import END_ID, START_ID
 from pipeline.chain import build_model
 from pipeline.config import parse_assignment, resolve
 from pipeline.data.batching import Batch
@@ -44,6 +45,7 @@ DEFAULTS: tuple[tuple[str, Any], ...] = (
     ("task", "classification"), ("source", "random"), ("data.max_length", 256), ("training.epochs", 1),
     ("training.device", "cpu"), ("data.unseen_words", 0),
 )
+AROUND = (START_ID, END_ID)  # words that a text does not have of itself
 TINY = (("model.d_model", 16), ("model.d_ff", 16), ("model.n_heads", 2), ("data.max_length", 16))
 
 
@@ -74,21 +76,23 @@ def train(
         pass
     with measured() as cost:
         trainer, n_words = prepared(file, settings, more_words)
+        assert isinstance(trainer.batches, Epochs)
+        around = sum(int(np.isin(feature.ids, AROUND).sum()) for feature in trainer.batches.features)
         if any_order:
-            assert isinstance(trainer.batches, Epochs)
             trainer = replace(trainer, batches=_in_any_order(trainer.batches))
         start = time.perf_counter()
         result = trainer.run()
         seconds = time.perf_counter() - start
+    tokens = result.tokens - around * trainer.config.epochs
     found = {
-        "seconds": seconds, "tokens": result.tokens, "tokens_per_second": result.tokens / seconds,
+        "seconds": seconds, "tokens": tokens, "tokens_per_second": tokens / seconds,
         "steps": result.steps, "vocabulary": n_words,
         "memory_mb": cost.peak_memory_mb - imports.peak_memory_mb,
     }
     if with_peak:
         device = torch.device("cpu")
         batches = [batch for batch in trainer.batches(1) if batch is not None]
-        speed = training_operations(trainer.model, trainer.loss, batches[::8]) * found["tokens_per_second"]
+        speed = training_operations(trainer.model, trainer.loss, batches[::8]) * result.tokens / seconds
         precision = choose_precision(device, trainer.config.precision)
         peak = matrix_product_peak(device, getattr(torch, precision))
         found |= {"operations_per_second": speed, "peak": peak, "share_of_peak": speed / peak}
