@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transformer.config import ModelConfig
@@ -77,7 +78,7 @@ class LearnedPositions(nn.Module):
             TransformerError: if a place has no row.
         """
         self.rows(int(places.max()) + 1)
-        return x + self.weight[places]
+        return x + F.embedding(places, self.weight)
 
     def rows(self, length: int) -> Tensor:
         """The rows of the first places; raises as :meth:`forward`. *Shape:* ``(length, d_model)``."""

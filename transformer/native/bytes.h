@@ -118,7 +118,7 @@ inline Range normalise_to_bytes(const float* x, long width, const float* weight,
         squares = fma(each, each, squares);
     }
     const float mean = sum_of(sum) / float(width);
-    const float inverse = 1 / std::sqrt(std::max(sum_of(squares) / float(width) - mean * mean, 0.0f) + eps);
+    const float inverse = 1 / std::sqrt(std::max(0.0f, sum_of(squares) / float(width) - mean * mean) + eps);
     const V times = all(inverse), shift = all(-mean * inverse);
     V most = all(-INFINITY), least = all(INFINITY);
     for (long c = 0; c < width; c += LANES) {
