@@ -89,7 +89,7 @@ class FirstWordHead(nn.Module):
 
     def forward(self, encoded: Encoded) -> Tensor:
         """Give each text a score a label. *Shape:* ``(batch, n_classes)``."""
-        first = torch.tanh(self.pooler(encoded.hidden[:, 0]))                               # (B, d_model)
+        first = torch.tanh(self.pooler(encoded.first_word))                                 # (B, d_model)
         logits: Tensor = self.output(self.dropout(first))                                   # (B, n_classes)
         return logits
 

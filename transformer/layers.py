@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -71,6 +72,20 @@ class Encoded:
     segments: Tensor | None = None
     packing: Packing | None = None
     pooled: Tensor | None = None
+
+    @classmethod
+    def of_first_words(cls, hidden: Tensor, embedded: Tensor) -> Encoded:
+        """What is said of first words alone. *Shape:* ``(batch, d_model)`` each."""
+        there = torch.ones(len(hidden), 1, dtype=torch.bool, device=hidden.device)
+        return cls(hidden[:, None], embedded[:, None], there)
+
+    @cached_property
+    def first_word(self) -> Tensor:
+        """The last layer's output for each text's first word. *Shape:* ``(batch, d_model)``."""
+        if bool(self.padding_mask[:, 0].all()):
+            return self.hidden[:, 0]
+        places = self.padding_mask.int().argmax(dim=1)                                         # (B,)
+        return self.hidden[torch.arange(len(places), device=places.device), places]
 
     @cached_property
     def hidden(self) -> Tensor:

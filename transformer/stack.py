@@ -94,6 +94,7 @@ class Stack(HeadWeights, nn.Module):
             ids = F.pad(ids, (0, room))
             segments = None if segments is None else F.pad(segments, (0, room))
         padding_mask = where_words_are(ids)                               # (B, L)
+        alone = alone and bool(padding_mask[:, 0].all())
         earlier = cache.padding_mask if cache is not None else None
         known = padding_mask if earlier is None else torch.cat([earlier, padding_mask], dim=1)
         n_past = known.shape[1] - ids.shape[1]
@@ -113,7 +114,7 @@ class Stack(HeadWeights, nn.Module):
             x = layer(x, visible=visible, rotation=rotation, memory=memory, packing=packing,
                       cache=cache.layers[i] if cache else None)
         if alone:
-            return self._ended_alone(x, embedded[:, 0], padding_mask, segments, packing)
+            return self._ended_alone(x, embedded[:, 0], padding_mask, packing)
         x = self.norm(x)
         x = packing.unpack(x) if packing else x                           # (B, L, d_model)
         if length == ids.shape[1]:
@@ -134,7 +135,7 @@ class Stack(HeadWeights, nn.Module):
         for layer in self.layers[:-1] if alone else self.layers:
             x = layer(x, visible=None, packing=packing)                   # (n_rows, d_model)
         if alone:
-            return self._ended_alone(x, embedded[packing.starts[:-1]], padding_mask, segments, packing)
+            return self._ended_alone(x, embedded[packing.starts[:-1]], padding_mask, packing)
         return Encoded(self.norm(x), embedded, padding_mask, segments, packing)
 
     def _ends_alone(self) -> bool:
@@ -142,15 +143,12 @@ class Stack(HeadWeights, nn.Module):
         last = self._own_layers()[-1]
         return not self.causal and self.rotary is None and not watched(last)
 
-    def _ended_alone(
-        self, x: Tensor, embedded: Tensor, padding_mask: Tensor, segments: Tensor | None, packing: Packing | None
-    ) -> Encoded:
+    def _ended_alone(self, x: Tensor, embedded: Tensor, padding_mask: Tensor, packing: Packing | None) -> Encoded:
         """The last layer, for first words, whose vectors are given. *Shape:* of these ``(batch, d_model)``."""
-        segments = None if segments is None else segments[:, :1]
         with nullcontext() if packing and packing.compiled else in_float32(x.device):  # casts would take longer
             first = self._own_layers()[-1].first_word(x, padding_mask[:, None, None, :], packing)
         first = self.norm(first)
-        return Encoded(first[:, None], embedded[:, None], padding_mask[:, :1], segments)
+        return Encoded.of_first_words(first, embedded)
 
     def _in_int8(self) -> bool:
         """Whether compiled code takes texts all the way: int8 for predictions, and nothing special at the start."""
@@ -166,7 +164,7 @@ class Stack(HeadWeights, nn.Module):
         end = encoder_in_int8(start, packing, form, [layer.weights for layer in layers], list(self.norm.parameters()),
                               reads=reads)
         if reads == "first":
-            return Encoded(end.first[:, None], table[rows[packing.starts[:-1]]][:, None], packing.padding_mask[:, :1])
+            return Encoded.of_first_words(end.first, table[rows[packing.starts[:-1]]])
         return Encoded(end.rows, end.embedded, packing.padding_mask, packing=packing, pooled=end.pooled)
 
     def _embed(self, ids: Tensor, places: Tensor, segments: Tensor | None) -> tuple[Tensor, Tensor]:

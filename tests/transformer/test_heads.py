@@ -91,7 +91,7 @@ def test_a_pair_of_one_text_has_scores(segments):
 @given(texts=TEXTS, left=st.integers(0, 4), right=st.integers(0, 4))
 def test_padding_reaches_no_score_of_a_pair_or_text(texts, left, right):
     plain, wider = padded(texts), padded(texts, left, right)
-    for head in (ClassificationHead, PairHead):
+    for head in (ClassificationHead, PairHead, FirstWordHead):
         model = TransformerModel(encoder=convolved(segments=4), head=head(d_model=16, n_classes=3)).double().eval()
         with torch.no_grad():
             scores = model(plain, plain % 4)
