@@ -1,6 +1,6 @@
-// A layer for the first word of each text alone, forward and backward. With one query to a text, q . (W_K y_j) is
-// (q W_K) . y_j, and the sum of p_j W_V y_j is W_V of the sum of p_j y_j: no word needs a key or a value
-// (first_word in transformer/attention.py).
+// A layer for the first word of each text alone, forward and backward.
+#include "first_word.h"
+
 #include "layer.h"
 
 namespace vecformer {
@@ -38,45 +38,20 @@ static void share_texts(const FirstWord& w, const Work& work) {
     });
 }
 
-// Scores to softmax's weights, in place; there is room up to whole vectors.
-static void softmax(float* scores, long n) {
-    const float top = *std::max_element(scores, scores + n) * LOG2_E;
-    V sum = zeros();
-    for (long j = 0; j < n; j += LANES) {
-        const V e = only(lanes(n - j), exp2<ROUGH>(load(scores + j) * all(LOG2_E) - all(top)));
-        sum = sum + e;
-        store(scores + j, e);
-    }
-    const V share = all(1 / sum_of(sum));
-    for (long j = 0; j < n; j += LANES) store(scores + j, load(scores + j) * share);
-}
-
 static void look(const FirstWord& w, long text, long first, long length) {
     const Layer& l = w.layer;
-    const long d = l.d, d_head = w.d_head(), room = rounded_up(length, LANES);
-    const Part &norm = l.norms[l.outer_norm()], &asking = l.linears[QUERY], &value = l.linears[VALUE];
-    float *const y = w.looked + first * d, *const query = w.query + text * d;
+    const long d = l.d;
+    const Part& norm = l.norms[l.outer_norm()];
+    float* const y = w.looked + first * d;
     for (long j = 0; j < length && !l.post; ++j)
         normalise(w.x + (first + j) * d, d, norm.weight, norm.bias, float(l.eps), w.moments + 2 * (first + j),
                   y + j * d);
     std::copy_n(w.x + first * d, d, w.begin + text * d);
-    for (long e = 0; e < d; ++e) query[e] = l.scale() * (product_of(asking.weight + e * d, y, d) + asking.bias[e]);
-    float* scores = scratch.take<float>(room);
     float* mixed = scratch.take<float>(d);
-    std::fill_n(scores, room, 0.0f);
-    for (long h = 0; h < l.n_heads; ++h) {
-        float *const asked = w.of_head(w.asked, text, h), *const seen = w.of_head(w.seen, text, h);
-        std::fill_n(asked, d, 0.0f);
-        std::fill_n(seen, d, 0.0f);
-        for (long e = h * d_head; e < (h + 1) * d_head; ++e)
-            add_times(query[e], l.linears[KEY].weight + e * d, d, asked);
-        for (long j = 0; j < length; ++j) scores[j] = product_of(asked, y + j * d, d);
-        softmax(scores, length);
-        for (long j = 0; j < length; ++j) add_times(scores[j], y + j * d, d, seen);
-        std::copy_n(scores, length, w.pattern + h * w.n_rows + first);
-        for (long e = h * d_head; e < (h + 1) * d_head; ++e)
-            mixed[e] = product_of(value.weight + e * d, seen, d) + value.bias[e];
-    }
+    attend_first(
+        l.linears, d, l.n_heads, y, length,
+        {w.query + text * d, w.of_head(w.asked, text, 0), w.of_head(w.seen, text, 0), w.pattern + first, w.n_rows},
+        mixed);
     for (long c = 0; c < d; c += LANES) store(l.mixed + text * d + c, load(mixed + c));
 }
 

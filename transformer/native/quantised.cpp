@@ -2,6 +2,7 @@
 // nearer caches. Weights have a scale for each output, activations one for each row, of a head's queries, keys and
 // values too (Jacob et al. 2018, arXiv 1712.05877). Norms, softmax, GELU and the path around stay float32.
 #include "bytes.h"
+#include "first_word.h"
 #include "parts.h"
 #include "rows.h"
 #include "threads.h"
@@ -274,36 +275,6 @@ static void think(const ByteLayer& l, float* x, long length, Block& block, const
     });
 }
 
-// The attention of a text's first word, in float32, without anybody's keys and values: with one query they are two maps
-// for the text instead of two for each word (first_word in transformer/attention.py). `looked` is what the layer looks
-// at, (length, d).
-static void attend_first(const ByteLayer& l, const float* looked, long length, Block& block, float* mixed) {
-    const long d = l.d, d_head = d / l.n_heads;
-    const Part &key = l.linears[KEY], &value = l.linears[VALUE];
-    float* query = scratch.take<float>(d);
-    float* asked = scratch.take<float>(d);
-    float* seen = scratch.take<float>(d);
-    float* scores = scratch.take<float>(rounded_up(length, LANES));
-    block.ranges[0] = to_bytes(looked, d, block.bytes);
-    block.say(l, QUERY, 1, [&](long, long c, V said) { store(query + c, said); });
-    for (long h = 0; h < l.n_heads; ++h) {
-        std::fill_n(asked, d, 0.0f);
-        for (long e = h * d_head; e < (h + 1) * d_head; ++e) add_times(query[e], key.weight + e * d, d, asked);
-        for (long j = 0; j < length; ++j)
-            scores[j] = product_of(asked, looked + j * d, d) * (LOG2_E / std::sqrt(float(d_head)));
-        const float top = *std::max_element(scores, scores + length);
-        float sum = 0;
-        std::fill_n(seen, d, 0.0f);
-        for (long j = 0; j < length; ++j) {
-            const float e = std::exp2(scores[j] - top);
-            sum += e;
-            add_times(e, looked + j * d, d, seen);
-        }
-        for (long e = h * d_head; e < (h + 1) * d_head; ++e)
-            mixed[e] = product_of(value.weight + e * d, seen, d) / sum + value.bias[e];
-    }
-}
-
 // Word vectors and what is added for their places; keeps the vectors, and sums them up.
 static void begin(const Reading& t, long first, long length, float* x, float* sum) {
     const long d = t.d;
@@ -324,18 +295,22 @@ static void begin(const Reading& t, long first, long length, float* x, float* su
     if (t.start.weight) normalise_rows(t.start, float(t.eps), d, length, x);
 }
 
-// The last layer for a text's first word alone, x's first row, which becomes what comes out of it.
+// The last layer for a text's first word alone, x's first row, which becomes what comes out of it; its attention stays
+// float32.
 static void end_alone(const Reading& t, const ByteLayer& l, float* x, long length, Block& block, float* mixed) {
+    const long d = l.d, n_heads = l.n_heads;
     const float* looked = x;
     if (!l.post) {
-        float* normed = scratch.take<float>(length * l.d);
-        std::copy_n(x, length * l.d, normed);
-        normalise_rows(l.norms[0], l.eps, l.d, length, normed);
+        float* normed = scratch.take<float>(length * d);
+        std::copy_n(x, length * d, normed);
+        normalise_rows(l.norms[0], l.eps, d, length, normed);
         looked = normed;
     }
-    attend_first(l, looked, length, block, mixed);
+    const Found found{scratch.take<float>(d), scratch.take<float>(n_heads * d), scratch.take<float>(n_heads * d),
+                      scratch.take<float>(n_heads * length), length};
+    attend_first(l.linears, d, n_heads, looked, length, found, mixed);
     think(l, x, 1, block, mixed);
-    if (t.norm.weight) normalise_rows(t.norm, l.eps, l.d, 1, x);
+    if (t.norm.weight) normalise_rows(t.norm, l.eps, d, 1, x);
 }
 
 // The last norm, and what transformer/heads.py pools of a text; x is changed, `sum` is of its word vectors.
