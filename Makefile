@@ -52,9 +52,14 @@ null: $(VENV)/.dev            ## how often the verdict claims what is not there,
 bench: $(VENV)/.dev $(PEERS)/.made  ## everything beside its peers, an hour, into benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py --datasets $(DATASETS) --peer-python $(PEERS)/bin/python
 
-bench-accuracy: $(VENV)/.dev  ## whether speed costs accuracy: the fast path against float32, ten seeds on two data sets
+bench-accuracy: BERT = --set model.like=bert --set model.positions=learned
+bench-accuracy: $(VENV)/.dev  ## whether speed costs accuracy: the fast path against float32, ten seeds, two data sets and forms
 	$(BIN)/vecformer benchmark benchmarks/grids/precision.toml --data bbc --limit-train 250 --out runs/precision-bbc
 	$(BIN)/vecformer benchmark benchmarks/grids/precision.toml --data $(DATASETS)/trec6 --out runs/precision-trec6
+	$(BIN)/vecformer benchmark benchmarks/grids/precision.toml --data bbc --limit-train 250 $(BERT) \
+	  --out runs/precision-bert-bbc
+	$(BIN)/vecformer benchmark benchmarks/grids/precision.toml --data $(DATASETS)/trec6 $(BERT) \
+	  --out runs/precision-bert-trec6
 
 lint: $(VENV)/.dev            ## ruff and mypy
 	$(BIN)/ruff check .
