@@ -56,7 +56,7 @@ def compiled(x: Tensor, weights: Sequence[Tensor], given: Given, packing: Packin
         return layer_in_int8(x, packing, Form(given.n_heads, given.eps, given.post), weights)
     given = _without_int8(given)
     if torch.is_grad_enabled():
-        out: Tensor = Layer.apply(x, packing, given, *weights)  # type: ignore[no-untyped-call]
+        out: Tensor = Layer.apply(x, packing, given, False, *weights)  # type: ignore[no-untyped-call]
         return out
     return forward(x, packing, given, weights, saving=False)[1][0]
 
@@ -65,7 +65,7 @@ def compiled_first_word(x: Tensor, weights: Sequence[Tensor], given: Given, pack
     """As :func:`compiled`, for the first word of each text, which sees all of them. *Shape:* ``(batch, d_model)``."""
     x, given = x.float().contiguous(), _without_int8(given)
     if torch.is_grad_enabled():
-        out: Tensor = FirstWord.apply(x, packing, given, *weights)  # type: ignore[no-untyped-call]
+        out: Tensor = Layer.apply(x, packing, given, True, *weights)  # type: ignore[no-untyped-call]
         return out
     return forward_first(x, packing, given, weights, saving=False)[1][0]
 
@@ -75,13 +75,13 @@ def _without_int8(given: Given) -> Given:
 
 
 class Layer(torch.autograd.Function):
-    """The layer as a function of its input and its weights."""
+    """The layer as a function of its input and its weights; ``alone``: for the first word of each text."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, packing: Packing, given: Given, *weights: Tensor) -> Tensor:
-        """*Shape:* ``(n_rows, d_model)`` in and out."""
-        ctx.call, (out, *kept) = forward(x, packing, given, weights, saving=True)
-        ctx.low = given.low
+    def forward(ctx: Any, x: Tensor, packing: Packing, given: Given, alone: bool, *weights: Tensor) -> Tensor:
+        """*Shape:* ``(n_rows, d_model)`` to the same, or to ``(batch, d_model)``."""
+        ctx.call, (out, *kept) = (forward_first if alone else forward)(x, packing, given, weights, saving=True)
+        ctx.low, ctx.alone = given.low, alone
         ctx.save_for_backward(x, *weights, *kept)
         return out
 
@@ -90,33 +90,20 @@ class Layer(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of the input and of every weight."""
         x, *weights = ctx.saved_tensors[:17]
-        arrays = _for_gradients(ctx.call, x, gradients[0], ctx.low, weights)
-        of_asked = x.new_empty(len(x), 3 * x.shape[1], dtype=ctx.low)
-        native.run("layer_backward", ctx.call, ctx.low, of_asked=of_asked, **arrays)
-        return arrays["of_x"], None, None, *_by_weight(arrays["grads"], weights)
-
-
-class FirstWord(torch.autograd.Function):
-    """The layer as a function of its input and its weights, for the first word of each text alone."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, packing: Packing, given: Given, *weights: Tensor) -> Tensor:
-        """*Shape:* ``(n_rows, d_model)`` to ``(batch, d_model)``."""
-        ctx.call, (out, *kept) = forward_first(x, packing, given, weights, saving=True)
-        ctx.low = given.low
-        ctx.save_for_backward(x, *weights, *kept)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of the input and of every weight."""
-        x, *weights = ctx.saved_tensors[:17]
-        arrays = _for_gradients(ctx.call.layer, gradients[0], gradients[0], ctx.low, weights)
-        native.point(ctx.call.layer, **arrays)
-        of_x = torch.empty_like(x)
-        native.run("first_word_backward", ctx.call, ctx.low, of_x=of_x)
-        return of_x, None, None, *_by_weight(arrays["grads"], weights)
+        layer, grad, of_x = ctx.call.layer if ctx.alone else ctx.call, gradients[0].contiguous(), torch.empty_like(x)
+        sizes = [weight.numel() for weight in weights]
+        grads = torch.empty(torch.get_num_threads(), sum(sizes))
+        of_rows = torch.empty_like(grad) if ctx.alone else of_x                             # of what `layer` took
+        of_mixed = torch.empty_like(grad, dtype=ctx.low)
+        layer.n_threads = len(grads)
+        native.point(layer, grad=grad, of_x=of_rows, of_mixed=of_mixed, grads=grads)
+        if ctx.alone:
+            native.run("first_word_backward", ctx.call, ctx.low, of_x=of_x)
+        else:
+            of_asked = x.new_empty(len(x), 3 * x.shape[1], dtype=ctx.low)
+            native.run("layer_backward", ctx.call, ctx.low, of_asked=of_asked)
+        parts = (part.view(weight.shape) for part, weight in zip(torch.split(grads[0], sizes), weights, strict=True))
+        return of_x, None, None, None, *parts
 
 
 def forward(
@@ -176,21 +163,6 @@ def _prepared(
         call.seed = int(torch.randint(2**63 - 1, ()))
     native.point(call, **{"x": x, "path": middle, "sum": out, **tensors})
     return call, list(tensors.values())
-
-
-def _for_gradients(
-    call: native.Layer, x: Tensor, grad: Tensor, low: torch.dtype, weights: Sequence[Tensor]
-) -> dict[str, Tensor]:
-    """What the way back reads and writes, for rows as ``x``, whose output has the gradient given."""
-    call.n_threads = torch.get_num_threads()
-    return {"grad": grad.contiguous(), "of_x": torch.empty_like(x), "of_mixed": torch.empty_like(x, dtype=low),
-            "grads": torch.empty(call.n_threads, sum(weight.numel() for weight in weights))}
-
-
-def _by_weight(grads: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
-    """The gradients of all weights, one after another in the first row, one by one."""
-    parts = torch.split(grads[0], [weight.numel() for weight in weights])
-    return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
 
 
 class PooledViews(torch.autograd.Function):
