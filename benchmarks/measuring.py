@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+BERT = ("model.like=bert", "model.positions=learned")  # what makes ours the model that the peers have
 CPUINFO = Path("/proc/cpuinfo")
 FAST_PRODUCTS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # what decides how fast a processor multiplies matrices
 

@@ -22,12 +22,12 @@ from itertools import product
 from pathlib import Path
 
 from cold_start import VECFORMER
-from measuring import Figure, alternate, assigned, in_process, ratio, read_texts, shown, spread, write_texts
+from measuring import BERT, Figure, alternate, assigned, in_process, ratio, read_texts, shown, spread, write_texts
 
 BATCH_SIZES = (1, 8, 16, 32, 64)
 PRECISIONS = ((), ("--bfloat16",))
 SHAPE = ("model.d_model=128", "model.n_layers=2", "model.n_heads=4", "model.d_ff=256", "data.max_length=256")
-FORMS = {"bert": ("model.like=bert", "model.positions=learned"), "usual": ()}
+FORMS = {"bert": BERT, "usual": ()}
 EPOCHS = 3
 AT_LEAST = 5.0
 

@@ -22,10 +22,9 @@ from pathlib import Path
 from statistics import median
 
 import measuring
-from measuring import Figure, alternate, assigned, in_process, ratio, read_texts, spread, write_texts
+from measuring import BERT, Figure, alternate, assigned, in_process, ratio, read_texts, spread, write_texts
 
 FIRST = 4_000
-BERT = assigned("model.like=bert", "model.positions=learned")
 SAME_BATCHES = (*assigned("training.batch_size=16"), "--any-order")
 OWN_BATCHES = assigned("training.batch_tokens=8192")
 
@@ -86,8 +85,8 @@ def _measured(case: Case, texts: Path, peer_python: str, runs: int, threads: int
                                 python=peer_python)["tokens_per_second"])
 
     speeds = alternate({
-        "ours, the peer's batches": lambda: ours((*BERT, *SAME_BATCHES)),
-        "ours, own batches": lambda: ours((*BERT, *OWN_BATCHES)),
+        "ours, the peer's batches": lambda: ours((*assigned(*BERT), *SAME_BATCHES)),
+        "ours, own batches": lambda: ours((*assigned(*BERT), *OWN_BATCHES)),
         "our usual form, own batches": lambda: ours(OWN_BATCHES),
         "Trainer, float32": peer,
         **({"Trainer, bfloat16": lambda: peer("--bfloat16")} if measuring.kind().endswith("bf16") else {}),

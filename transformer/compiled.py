@@ -24,17 +24,13 @@ class Given(NamedTuple):
     """How layers are gone through.
 
     Attributes:
-        n_heads: of attention.
-        eps: of the norms.
+        form: what the layers have in common.
         dropout: share of the activations that is dropped, behind both branches and inside the feed-forward.
-        post: norms stand behind the sums instead of before the branches.
         low: what activations are kept in: float32, bfloat16, or int8 for predictions.
     """
 
-    n_heads: int
-    eps: float
+    form: Form
     dropout: float
-    post: bool
     low: torch.dtype
 
 
@@ -53,7 +49,7 @@ def compiled(x: Tensor, weights: Sequence[Tensor], given: Given, packing: Packin
     """
     x = x.float().contiguous()
     if given.low == torch.int8 and not torch.is_grad_enabled() and not packing.causal:
-        return layer_in_int8(x, packing, Form(given.n_heads, given.eps, given.post), weights)
+        return layer_in_int8(x, packing, given.form, weights)
     given = _without_int8(given)
     if torch.is_grad_enabled():
         out: Tensor = Layer.apply(x, packing, given, False, *weights)  # type: ignore[no-untyped-call]
@@ -112,10 +108,10 @@ def forward(
     """Call the code: what it was called with, and the layer's output with all that the way back reads."""
     n, d = x.shape
     call, tensors = _prepared(x, packing, given, weights, saving=saving)
-    more = {"looking": x if given.post and given.low == x.dtype else x.new_empty(n, d, dtype=given.low),
+    more = {"looking": x if given.form.post and given.low == x.dtype else x.new_empty(n, d, dtype=given.low),
             "asked": x.new_empty(n, 3 * d, dtype=given.low)}
     if saving:
-        more["log_sums"] = torch.empty(given.n_heads, n)
+        more["log_sums"] = torch.empty(given.form.n_heads, n)
     native.run("layer", call, given.low, **more)
     return call, [*tensors, *more.values()]
 
@@ -125,12 +121,12 @@ def forward_first(
 ) -> tuple[native.FirstWord, list[Tensor]]:
     """As :func:`forward`, for first words."""
     (n, d), batch = x.shape, packing.batch
-    begin = torch.empty(batch, d)
+    begin, heads = torch.empty(batch, d), given.form.n_heads
     layer, tensors = _prepared(begin, packing, given, weights, saving=saving)
     call = native.FirstWord(layer=layer, n_rows=n)
-    more = {"begin": begin, "looked": x if given.post else torch.empty(n, d), "moments": torch.empty(n, 2),
-            "query": torch.empty(batch, d), "asked": torch.empty(batch, given.n_heads, d),
-            "pattern": torch.empty(given.n_heads, n), "seen": torch.empty(batch, given.n_heads, d)}
+    more = {"begin": begin, "looked": x if given.form.post else torch.empty(n, d), "moments": torch.empty(n, 2),
+            "query": torch.empty(batch, d), "asked": torch.empty(batch, heads, d),
+            "pattern": torch.empty(heads, n), "seen": torch.empty(batch, heads, d)}
     native.run("first_word", call, given.low, x=x, **more)
     return call, [*tensors, *more.values()]
 
@@ -140,8 +136,7 @@ def _prepared(
 ) -> tuple[native.Layer, list[Tensor]]:
     """A call, all but what the attention needs, for these rows; and the tensors that it points to, the output first."""
     (n, d), f, low, starts = x.shape, len(weights[INNER]), given.low, packing.starts
-    call = native.Layer(n_rows=n, n_texts=len(starts) - 1, d=d, f=f, n_heads=given.n_heads, causal=packing.causal,
-                        post=given.post, eps=given.eps)
+    call = native.Layer(n_rows=n, n_texts=len(starts) - 1, d=d, f=f, causal=packing.causal, **given.form._asdict())
     for part, weight, bias in zip(call.parts, weights[::2], weights[1::2], strict=True):
         part.weight, part.bias = weight.data_ptr(), bias.data_ptr()
 
@@ -151,10 +146,10 @@ def _prepared(
     out, middle = torch.empty(n, d), torch.empty(n, d)
     tensors = {"out": out, "middle": middle, "moments": torch.empty(2, n, 2), "starts": starts, "mixed": kept(n, d),
                "bent": kept(n, f), "panels": kept(4 * d * d + 2 * d * f)}
-    if given.post:
+    if given.form.post:
         tensors |= {"path": torch.empty(n, d), "sum": torch.empty(n, d)}
     # Where both are float32, what is summed goes into the products as it is.
-    tensors["thinking"] = tensors["path"] if given.post and low == torch.float32 else kept(n, d)
+    tensors["thinking"] = tensors["path"] if given.form.post and low == torch.float32 else kept(n, d)
     if saving:
         tensors["slope"] = kept(n, f)
     if given.dropout:

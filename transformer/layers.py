@@ -20,6 +20,7 @@ from transformer.kernels import Dropout, compilable, fusible
 from transformer.packing import Packing
 from transformer.positions import Rotation
 from transformer.precision import low_dtype
+from transformer.quantised import Form
 
 
 @dataclass
@@ -154,9 +155,8 @@ class TransformerLayer(nn.Module):
         if packing is not None and packing.compiled:
             return compiled(x, self.weights, self._given(x), packing)
         if rotation is None and memory is None and cache is None and self.pre and self.whole and fusible(x, packing):
-            how = self._given(x)
-            return fused(x, self.weights, n_heads=how.n_heads, eps=how.eps, dropout=how.dropout, visible=visible,
-                         packing=packing)
+            return fused(x, self.weights, n_heads=self.form.n_heads, eps=self.form.eps,
+                         dropout=self._given(x).dropout, visible=visible, packing=packing)
         x = self._around(self.attention_norm, x, lambda y: self.attention(
             y, visible=visible, rotation=rotation, cache=cache and cache.own, packing=packing))
         if self.cross_attention is not None and self.cross_norm is not None and memory is not None:
@@ -202,9 +202,13 @@ class TransformerLayer(nn.Module):
                  attention.output, feedforward.inner, feedforward.output)
         return [weight for part in parts for weight in (part.weight, part.bias)]
 
+    @property
+    def form(self) -> Form:
+        """What :mod:`transformer.compiled` must know of the layer beside its weights."""
+        return Form(self.attention.n_heads, self.attention_norm.eps, not self.pre)
+
     def _given(self, x: Tensor) -> Given:
-        return Given(self.attention.n_heads, self.attention_norm.eps, self.dropout.p if self.training else 0.0,
-                     not self.pre, low_dtype(x.device))
+        return Given(self.form, self.dropout.p if self.training else 0.0, low_dtype(x.device))
 
     def _around(self, norm: nn.Module, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
         summed: Tensor = x + self.dropout(branch(norm(x))) if self.pre else norm(x + self.dropout(branch(x)))

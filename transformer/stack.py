@@ -18,7 +18,7 @@ from transformer.layers import Encoded, LayerCache, Memory, Reads, TransformerLa
 from transformer.packing import Packing
 from transformer.positions import RotaryPositions, make_positions
 from transformer.precision import in_float32, low_dtype
-from transformer.quantised import Form, Start, encoder_in_int8
+from transformer.quantised import Start, encoder_in_int8
 from transformer.weights import Attentions, HeadWeights
 
 SEGMENT_SPREAD = 0.5  # near that of word vectors, so that kinds are heard from the first step; BERT's 0.02 is not
@@ -160,9 +160,8 @@ class Stack(HeadWeights, nn.Module):
         table, rows = self.embedding.rows(packing.pack(ids))
         start = Start(table, rows, self.positions.rows(packing.length), list(self.embedding_norm.parameters()))
         layers = self._own_layers()
-        form = Form(layers[0].attention.n_heads, layers[0].attention_norm.eps, not layers[0].pre)
-        end = encoder_in_int8(start, packing, form, [layer.weights for layer in layers], list(self.norm.parameters()),
-                              reads=reads)
+        end = encoder_in_int8(start, packing, layers[0].form, [layer.weights for layer in layers],
+                              list(self.norm.parameters()), reads=reads)
         if reads == "first":
             return Encoded.of_first_words(end.first, table[rows[packing.starts[:-1]]])
         return Encoded(end.rows, end.embedded, packing.padding_mask, packing=packing, pooled=end.pooled)

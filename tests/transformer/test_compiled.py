@@ -145,7 +145,7 @@ def test_dropout_is_that_of_torch_with_the_same_factors(dtype, norm, monkeypatch
     packing = Packing.for_compiled(mask, causal=False)
     rows, n = packing.pack(x), 80
     torch.manual_seed(5)
-    how = compiled.Given(2, 1e-5, p, norm == "post", dtype)
+    how = compiled.Given(made.form, p, dtype)
     _, kept = compiled.forward(rows, packing, how, made.weights, saving=True)
     bits = [one for one in kept if one.dtype == torch.int64][-1]
     drawn = torch.from_numpy(np.unpackbits(bits.numpy().view(np.uint8), bitorder="little").astype(np.float32))
@@ -206,7 +206,7 @@ def test_dropout_of_first_words_is_that_of_torch_with_the_same_factors(dtype, no
     x, mask = batch([40, 25, 33], 64)
     packing = Packing.for_compiled(mask, causal=False)
     torch.manual_seed(5)
-    given = compiled.Given(2, 1e-5, p, norm == "post", dtype)
+    given = compiled.Given(made.form, p, dtype)
     _, kept = compiled.forward_first(packing.pack(x), packing, given, made.weights, saving=True)
     bits = next(one for one in kept if one.dtype == torch.int64 and len(one) == 11)
     drawn = torch.from_numpy(np.unpackbits(bits.numpy().view(np.uint8), bitorder="little").astype(np.float32))
