@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from embeddings.table import EmbeddingTable
 from embeddings.unknown import DEFAULT_POLICY, MISSING, UnknownPolicy
 from embeddings.words.tokenization import WordTokenizer
+from pipeline.baselines.linear import logistic_regression
 
 
 def majority(labels: Sequence[str], n: int) -> list[str]:
@@ -21,12 +22,9 @@ def majority(labels: Sequence[str], n: int) -> list[str]:
 def tfidf(train: Sequence[str], labels: Sequence[str], test: Sequence[str]) -> list[str]:
     """Logistic regression on TF-IDF of single words and pairs of neighbours."""
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|[^\w\s]")
-    model = make_pipeline(words, LogisticRegression(C=10, max_iter=1000))
-    return list(map(str, model.fit(train, labels).predict(test)))
+    return logistic_regression(train, labels, test, features=words, C=10, max_iter=1000)
 
 
 class MeanVectors:
@@ -64,16 +62,14 @@ def on_mean_vectors(
 
     Neither where these are all the same, as of a source that knows none of the words.
     """
-    from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import NearestCentroid
-    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler, normalize
 
     if not np.ptp(train, axis=0).any():
         return {}
-    linear = make_pipeline(StandardScaler(), LogisticRegression(C=1, max_iter=2000)).fit(train, labels)
     centroid = NearestCentroid().fit(normalize(train), labels)
     return {
-        "mean-vectors+logreg": list(map(str, linear.predict(test))),
+        "mean-vectors+logreg": logistic_regression(
+            train, labels, test, features=StandardScaler(), C=1, max_iter=2000),
         "nearest-centroid": list(map(str, centroid.predict(normalize(test)))),
     }

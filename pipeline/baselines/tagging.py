@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from pipeline.baselines import linear
 from pipeline.measures.tagging import repair
 
 Sentences = Sequence[Sequence[str]]
@@ -26,12 +27,11 @@ def commonest_tag(words: Sentences, tags: Sentences, test: Sentences) -> list[li
 def logistic_regression(words: Sentences, tags: Sentences, test: Sentences) -> list[list[str]]:
     """Logistic regression on the word, its shape, prefix and suffixes, and its neighbours; each tag by itself."""
     from sklearn.feature_extraction import DictVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
 
-    model = make_pipeline(DictVectorizer(), LogisticRegression(C=10, max_iter=1000, tol=1e-3))
-    model.fit([one for sentence in words for one in _features(sentence)], [tag for its in tags for tag in its])
-    guessed = iter(map(str, model.predict([one for sentence in test for one in _features(sentence)])))
+    guessed = iter(linear.logistic_regression(
+        [one for sentence in words for one in _features(sentence)], [tag for its in tags for tag in its],
+        [one for sentence in test for one in _features(sentence)],
+        features=DictVectorizer(), C=10, max_iter=1000, tol=1e-3))
     return [repair([next(guessed) for _ in sentence]) for sentence in test]
 
 

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from sklearn.preprocessing import FunctionTransformer
+from threadpoolctl import threadpool_info
 
 from embeddings import EmbeddingTable, WordTokenizer
 from pipeline import baselines
+from pipeline.baselines.linear import logistic_regression
 
 TABLE = EmbeddingTable.known(["cat", "dog"], np.array([[1.0, 2.0], [5.0, 0.0]], np.float32), "here")
 
@@ -49,6 +52,25 @@ def test_tfidf_on_separable_texts():
 def test_tfidf_sees_pairs_of_neighbours():
     train = ["not good", "good", "not bad", "bad"] * 5
     assert baselines.tfidf(train, ["-", "+", "+", "-"] * 5, train[:4]) == ["-", "+", "+", "-"]
+
+
+def test_logistic_regression_keeps_blas_to_one_thread_and_gives_them_back():
+    found = []
+
+    class Looks(FunctionTransformer):
+        def transform(self, vectors):
+            found.extend(_blas_threads())
+            return vectors
+
+    before = _blas_threads()
+    vectors = np.array([[1.0], [-1.0]] * 3)
+    assert logistic_regression(vectors, ["+", "-"] * 3, vectors[:2], features=Looks(), C=1) == ["+", "-"]
+    assert found and set(found) == {1}
+    assert _blas_threads() == before
+
+
+def _blas_threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
 def test_mean_vectors_on_separable_vectors():
