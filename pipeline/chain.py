@@ -171,8 +171,7 @@ def run_stage_two(
         It, what training it took, and its weights before the first step (but for the tables).
     """
     if not splits.dev:
-        log.info("no dev set: too few labelled examples to set any aside, so training runs through all %d epochs",
-                 config.training.epochs)
+        log.info("no dev set: too few labelled examples to set any aside, so training runs through all epochs")
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = build_model(config, task, stage_one).to(world.device)
@@ -195,7 +194,7 @@ def run_stage_two(
             batches=Epochs(task, features, config, world),
             loss=clock.watching(task.loss),
             evaluate=evaluate,
-            watch=_now_and_then(_measuring(trained, probe), config.training.epochs) if probe else None,
+            watch=_now_and_then(_measuring(trained, probe)) if probe else None,
             config=config.training,
             checkpoint=during,
             world=world,
@@ -243,10 +242,10 @@ def _measuring(trained: TrainedRun, examples: Sequence[Any]) -> Callable[[], Eva
     return evaluate
 
 
-def _now_and_then(evaluate: Callable[[], Evaluation], epochs: int) -> Callable[[int], Mapping[str, float]]:
+def _now_and_then(evaluate: Callable[[], Evaluation]) -> Callable[[int, bool], Mapping[str, float]]:
     """Measure after epochs 1, 2, 4, 8, … and the last."""
-    def watch(epoch: int) -> Mapping[str, float]:
-        if epoch & (epoch - 1) and epoch != epochs:
+    def watch(epoch: int, is_last: bool) -> Mapping[str, float]:
+        if epoch & (epoch - 1) and not is_last:
             return {}
         return {f"probe_{name}": value for name, value in evaluate().measures.items()}
 

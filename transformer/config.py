@@ -106,7 +106,8 @@ class EmbeddingConfig:
 class TrainingConfig:
     """How the model is trained."""
 
-    epochs: int = option(20, "passes over the training examples; fewer if early stopping ends them")
+    epochs: int = option(0, "passes over the training examples, fewer if early stopping ends them; 0: as many as make "
+                            "about 1000 steps, from 10 to 20")
     batch_size: int = option(16, "texts in a batch")
     batch_tokens: int = option(0, "words in a batch, about, instead of a number of texts, as 4096; 0: batch_size")
     accumulate: int = option(1, "batches whose gradients are added up for one step")
@@ -128,7 +129,7 @@ class TrainingConfig:
     checkpoint_seconds: float = option(30.0, "time between checkpoints that a stopped run goes on from; 0: every step")
 
     def __post_init__(self) -> None:
-        require(self.epochs >= 1, f"training.epochs must be 1 or more, not {self.epochs}")
+        require(self.epochs >= 0, f"training.epochs must be 1 or more, or 0 to go by the steps, not {self.epochs}")
         require(self.batch_size >= 1, f"training.batch_size must be 1 or more, not {self.batch_size}")
         require(self.batch_tokens >= 0,
                 f"training.batch_tokens must be 0 (batches of batch_size) or more, not {self.batch_tokens}")

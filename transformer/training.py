@@ -19,7 +19,7 @@ from transformer.distributed import World
 from transformer.divergence import FiniteWatch
 from transformer.errors import CheckpointError, TransformerError
 from transformer.kernels import compiled_layers, keep_freed_memory, one_draw, passing_over_the_old
-from transformer.optimization import share_of_rate, trained_tables
+from transformer.optimization import n_epochs, share_of_rate, trained_tables
 from transformer.precision import autocast
 from transformer.training_state import Best, TrainingState, random_state, settings_of
 from transformer.updates import Updates
@@ -107,8 +107,8 @@ class Trainer(Generic[B]):
         checkpoint: the file to write every ``config.checkpoint_seconds`` and to go on from if it is there; ``None`` for
             none.
         world: the processes that train together.
-        watch: given the number of an epoch that has ended, measures what it likes of the model, which then has its
-            averaged weights; only the history holds what it finds.
+        watch: given the number of an epoch that has ended and whether it is the last by plan, measures what it likes of
+            the model, which then has its averaged weights; only the history holds what it finds.
         on_epoch: told each line of the history as it is made.
         progress: told the share of the epochs that is done, 0 to 1.
         clock: told what a block does (batches, forward, backward, optimizer, evaluation), for a profile.
@@ -121,7 +121,7 @@ class Trainer(Generic[B]):
     config: TrainingConfig
     checkpoint: Path | None = None
     world: World = field(default_factory=World)
-    watch: Callable[[int], Mapping[str, float]] | None = None
+    watch: Callable[[int, bool], Mapping[str, float]] | None = None
     on_epoch: Callable[[Mapping[str, float]], None] = lambda _line: None
     progress: Callable[[str, float], None] = lambda _what, _share: None
     clock: Callable[[str], AbstractContextManager[object]] = nullcontext
@@ -159,7 +159,7 @@ class _Training(Generic[B]):
         self._begin()
         state = self.state
         try:
-            while state.epoch <= self.config.epochs and not self._stopped_early():
+            while state.epoch <= self.n_epochs and not self._stopped_early():
                 for table in self.tables:
                     table.requires_grad_(state.epoch > self.config.freeze_epochs)
                 self._epoch()
@@ -175,6 +175,11 @@ class _Training(Generic[B]):
             history=tuple(state.history), best_epoch=state.best.epoch if state.best else len(state.history),
             steps=state.step, tokens=state.tokens, seconds=state.seconds,
         )
+
+    @property
+    def n_epochs(self) -> int:
+        """By plan; of use once an epoch has begun, which tells its number of steps."""
+        return n_epochs(self.config, self.state.steps_per_epoch)
 
     def _begin(self) -> None:
         """Go on from the checkpoint if there is one."""
@@ -201,7 +206,7 @@ class _Training(Generic[B]):
             with self._timed():
                 self._step([batch for batch in group if batch is not None])
             if self.world.rank == 0:
-                share = (state.epoch - 1 + state.done / state.steps_per_epoch) / self.config.epochs
+                share = (state.epoch - 1 + state.done / state.steps_per_epoch) / self.n_epochs
                 trainer.progress("training", share)
             self._checkpoint()
         with self._timed():
@@ -221,7 +226,7 @@ class _Training(Generic[B]):
             line |= {f"dev_{name}": value for name, value in evaluation.measures.items()}
         if trainer.watch is not None:
             with average.in_use():
-                line |= trainer.watch(state.epoch)
+                line |= trainer.watch(state.epoch, state.epoch == self.n_epochs)
         state.history.append(line)
         state.epoch, state.done, state.losses = state.epoch + 1, 0, []
         if self.world.rank == 0:
@@ -255,7 +260,7 @@ class _Training(Generic[B]):
         state.done += 1
 
     def _share_of_rate(self) -> float:
-        return share_of_rate(self.state.step, self.config, self.state.steps_per_epoch * self.config.epochs)
+        return share_of_rate(self.state.step, self.config, self.state.steps_per_epoch * self.n_epochs)
 
     def _mean_loss(self) -> float:
         losses = torch.stack(self.state.losses).tolist() if self.state.losses else []

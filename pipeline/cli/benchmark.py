@@ -44,7 +44,8 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
               help="Compare under each of these values, as model.norm=pre,post. May be repeated.")
 @click.option("--measure", metavar="NAME", help="What is compared, if not what the task is judged by.")
 @click.option("--target", type=float, metavar="SCORE", help="Time the first reaching of this score on the way.")
-@click.option("--epochs", type=int, metavar="N", help="Passes over the training examples.")
+@click.option("--epochs", type=int, metavar="N",
+              help="Passes over the training examples. Default: about 1,000 steps, from 10 to 20 passes.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Any key of every run's configuration, such as model.n_layers=4. May be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", default=Path("runs/benchmark"),

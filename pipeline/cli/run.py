@@ -56,7 +56,8 @@ N_MISSES = 8  # heaviest misses shown; the report has more
 @click.option("--resume", type=click.Path(path_type=Path), metavar="DIR",
               help="Go on with the run DIR that was stopped, with the configuration that it began with.")
 @click.option("--seed", type=int, metavar="N", help="Decides everything random.")
-@click.option("--epochs", type=int, metavar="N", help="Passes over the training examples.")
+@click.option("--epochs", type=int, metavar="N",
+              help="Passes over the training examples. Default: about 1,000 steps, from 10 to 20 passes.")
 @click.option("--pretrain-epochs", type=int, metavar="N",
               help="First train the encoder for N passes to guess masked words of the training text.")
 @click.option("--freeze-epochs", type=int, metavar="N", help="Leave the word vectors as they are for N epochs.")

@@ -120,7 +120,7 @@ MISTAKES = {
     "no such file": (["--data", "none.tsv"], "none.tsv: no such file or folder", 1),
     "unknown key": (["--set", "model.dmodel=4"], "Did you mean 'model.d_model'?", 2),
     "not an assignment": (["--set", "model"], "write it as key.path=value", 2),
-    "wrong value": (["--epochs", "0"], "training.epochs must be 1 or more, not 0", 2),
+    "wrong value": (["--epochs", "-1"], "training.epochs must be 1 or more, or 0 to go by the steps, not -1", 2),
     "wrong heads": (["--set", "model.n_heads=3"], "model.d_model=128 is not a multiple of model.n_heads=3", 2),
     "unknown source": (["--source", "glvoe"], "Did you mean 'glove'?", 2),
     "unknown task": (["--task", "clasification"], "Did you mean 'classification'?", 2),

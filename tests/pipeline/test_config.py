@@ -103,7 +103,7 @@ def test_an_empty_section_must_be_one_that_exists():
         ("embedding.scale", "big"), ("embedding.scale", "match="), ("embedding.scale", "match=0"),
         ("model.d_model", 0), ("model.n_layers", 0), ("model.n_heads", 0), ("model.d_ff", -3), ("model.d_model", 6),
         ("model.dropout", 1.0), ("model.dropout", float("nan")),
-        ("training.epochs", 0), ("training.batch_size", 0), ("training.lr", 0.0), ("training.lr", float("nan")),
+        ("training.epochs", -1), ("training.batch_size", 0), ("training.lr", 0.0), ("training.lr", float("nan")),
         ("training.weight_decay", -1.0), ("training.warmup", 1.1), ("training.clip", 0.0), ("training.patience", -1),
         ("training.device", "tpu"),
     ],

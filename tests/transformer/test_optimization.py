@@ -10,7 +10,7 @@ from small_training import examples, loss, model, train
 from torch import nn
 
 from transformer import TrainingConfig, WordEmbedding
-from transformer.optimization import depths_below_top, parameter_groups, share_of_rate, trained_tables
+from transformer.optimization import depths_below_top, n_epochs, parameter_groups, share_of_rate, trained_tables
 from transformer.positions import LearnedPositions
 from transformer.updates import Updates
 
@@ -125,6 +125,14 @@ def test_warm_up_and_what_follows(schedule, falling):
     config = TrainingConfig(warmup=0.4, schedule=schedule)
     rates = [share_of_rate(step, config, n_steps=10) for step in range(11)]
     assert rates == pytest.approx([0.25, 0.5, 0.75, 1.0, *falling])
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps_per_epoch", "expected"),
+    [(0, 0, 20), (0, 3, 20), (0, 50, 20), (0, 80, 12), (0, 100, 10), (0, 5000, 10), (3, 3, 3), (40, 5000, 40)],
+)
+def test_epochs_go_by_the_steps_unless_they_are_told(epochs, steps_per_epoch, expected):
+    assert n_epochs(TrainingConfig(epochs=epochs), steps_per_epoch) == expected
 
 
 @given(st.integers(1, 200), st.floats(0, 1), st.sampled_from(["linear", "cosine", "constant"]))

@@ -23,6 +23,16 @@ def test_eight_examples_are_learned_by_heart():
     assert (result.steps, result.tokens, len(result.history)) == (80, 80 * 32, 20)
 
 
+@pytest.mark.parametrize(("n_batches", "n_epochs"), [(2, 20), (83, 12)])
+def test_epochs_that_go_by_the_steps_end_with_the_rate_at_zero(n_batches, n_epochs):
+    batch, seen = examples(), []
+    _, result = train(batches=lambda _: [batch] * n_batches, epochs=0,
+                      fields={"watch": lambda epoch, is_last: seen.append((epoch, is_last)) or {}})
+    assert len(result.history) == n_epochs
+    assert seen == [(epoch, epoch == n_epochs) for epoch in range(1, n_epochs + 1)]
+    assert result.history[-1]["lr"] == 0
+
+
 def test_the_same_seed_gives_the_same_weights():
     assert same_weights(train()[0], train()[0])
     assert not same_weights(train()[0], train(dropout=0.2)[0])
@@ -320,7 +330,7 @@ def test_weights_that_are_missing_broken_or_of_another_shape(tmp_path):
     [
         (ModelConfig, {"d_model": 0}, "model.d_model"), (ModelConfig, {"n_heads": 3}, "model.n_heads=3"),
         (ModelConfig, {"d_model": 9, "n_heads": 3}, "even"), (ModelConfig, {"dropout": 1.0}, "model.dropout"),
-        (ModelConfig, {"n_layers": 0}, "model.n_layers"), (TrainingConfig, {"epochs": 0}, "training.epochs"),
+        (ModelConfig, {"n_layers": 0}, "model.n_layers"), (TrainingConfig, {"epochs": -1}, "training.epochs"),
         (TrainingConfig, {"lr": 0}, "training.lr"), (TrainingConfig, {"warmup": 2}, "training.warmup"),
         (TrainingConfig, {"clip": 0}, "training.clip"), (TrainingConfig, {"batch_size": 0}, "training.batch_size"),
         (TrainingConfig, {"patience": -1}, "training.patience"), (TrainingConfig, {"ema": 1.0}, "training.ema"),
