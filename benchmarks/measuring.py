@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,60 @@ def in_process(script: str, *arguments: object, threads: int, python: str = sys.
                           stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def in_turn(
+    trainings: Sequence[Sequence[str]], *, turns: int, steps: int, environment: Mapping[str, str]
+) -> list[list[float]]:
+    """Let trainings take turns of a few steps, so that whatever else the machine does falls on all of them alike.
+
+    Each is a process of its own (`train_in_turns.py`). The order turns round each time, so that none is always first.
+
+    Args:
+        trainings: of each, the keys of its configuration, as ``key=value``.
+        turns: of each; one more is made beforehand, and not counted.
+        steps: of a turn.
+        environment: of the processes.
+
+    Returns:
+        Of each training, the seconds of a step in each turn.
+
+    Raises:
+        subprocess.CalledProcessError: if a training fails; its own message is on stderr by then.
+    """
+    script = [sys.executable, str(HERE / "train_in_turns.py"), str(steps)]
+    processes = [subprocess.Popen([*script, *training], env=environment, text=True, stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE) for training in trainings]
+    found: list[list[float]] = [[] for _ in processes]
+    try:
+        for number in range(turns + 1):
+            order = list(enumerate(processes))
+            for which, process in order if number % 2 else order[::-1]:
+                found[which].append(_turn(process) / steps)
+    finally:
+        for process in processes:
+            _stop(process)
+    return [seconds[1:] for seconds in found]
+
+
+def _turn(process: subprocess.Popen[str]) -> float:
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        process.stdin.write("\n")
+        process.stdin.flush()
+        return float(process.stdout.readline())
+    except (BrokenPipeError, ValueError):
+        raise subprocess.CalledProcessError(_stop(process), process.args) from None
+
+
+def _stop(process: subprocess.Popen[str]) -> int:
+    """End its input, wait for its own end, and give its exit status."""
+    assert process.stdin is not None and process.stdout is not None
+    with suppress(BrokenPipeError):
+        process.stdin.close()
+    status = process.wait()
+    process.stdout.close()
+    return status
 
 
 def assigned(*assignments: str) -> list[str]:

@@ -33,8 +33,8 @@ HERE = Path(__file__).parent
 CORPUS = "corpus_en/wikipedia_en_0*.txt.gz"
 LINES: dict[str, dict[str, float]] = {  # what figures of scripts are held to that do not say it themselves
     "one text predicted, beyond the import, s": {"at_most": 0.5},
-    "peak memory, MB": {"at_most": 1.2},
-    "a step, ms": {"at_most": 1.1},
+    table_size.PEAK: {"at_most": 1.2},
+    table_size.STEP: {"at_most": 1.1},
 }
 
 

@@ -1,11 +1,13 @@
 """What vectors cost that are never trained on: a run from a table of 400,000 words beside one from its first 20,000.
 
-usage: python benchmarks/table_size.py DATA [--runs N] [--epochs N] [--dim N] [--transform T]
+usage: python benchmarks/table_size.py DATA [--runs N] [--turns N] [--dim N] [--set KEY=VALUE ...]
 
 Makes two text files of vectors in a temporary folder. The small one holds the words of the data and made-up ones up to
-20,000; the large one begins with the same rows. `vecformer run` trains on DATA from either, in turn, each in a process
-of its own and with an empty cache. Peak memory is that of the whole process, from its start to its end; a step's time
-is the training's seconds over its steps.
+20,000; the large one begins with the same rows. `vecformer run` trains on DATA from either, each in a process of its
+own. Peak memory is that of the whole process with an empty cache, from its start to its end. For the time of a step
+both train at once, on the same texts, and take turns of 20 steps (`train_in_turns.py`): a run's figure is the median of
+its turns, and its ratio that of the ratios turn by turn. Of runs one after another the steps differ by a third for no
+reason of theirs.
 """
 
 from __future__ import annotations
@@ -21,10 +23,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from pathlib import Path
-from typing import Any
+
+from measuring import Figure, assigned, in_turn, ratio, spread
 
 SMALL, LARGE = 20_000, 400_000
 ROWS_A_BLOCK = 20_000
+STEPS_A_TURN = 20
+PEAK, STEP = "peak memory, MB", "a step, ms"
 LETTERS = "bcdfghjklmnpqrstvwxz"  # no vowels, so that hardly any real word is among the made-up ones
 RUN = ["from pipeline.cli.main import main; main()"]
 A_MB = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes on macOS, KiB on Linux
@@ -63,16 +68,20 @@ def make_files(data: Path, folder: Path, dim: int) -> dict[int, Path]:
     return files
 
 
-def measure_run(data: Path, vectors: Path, folder: Path, epochs: int, more: Sequence[str]) -> dict[str, float]:
-    """One `vecformer run` in a process of its own: its peak memory in MB, and the milliseconds of a training step."""
+def measure_memory(data: Path, vectors: Path, folder: Path, settings: Sequence[str]) -> float:
+    """Peak memory in MB of one `vecformer run` in a process of its own, with an empty cache."""
     with tempfile.TemporaryDirectory(dir=folder) as own:
-        out = Path(own) / "run"
-        command = ["run", "--data", data, "--source", f"glove:{vectors}", "--epochs", epochs, "--out", out, "-q", *more]
-        environment = {**os.environ, "VECFORMER_CACHE": f"{own}/cache"}
-        done = subprocess.run([sys.executable, __file__, "--measure", *map(str, command)], env=environment, check=True,
-                              stdout=subprocess.PIPE, text=True)
-        training = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["training"]
-    return {"peak memory, MB": json.loads(done.stdout), "a step, ms": 1000 * training["seconds"] / training["steps"]}
+        given = assigned(*settings_of(data, vectors, settings), "training.epochs=2")
+        command = ["run", *given, "--out", f"{own}/run", "-q"]
+        done = subprocess.run([sys.executable, __file__, "--measure", *command], check=True, stdout=subprocess.PIPE,
+                              env={**os.environ, "VECFORMER_CACHE": f"{own}/cache"}, text=True)
+    peak: float = json.loads(done.stdout)
+    return peak
+
+
+def settings_of(data: Path, vectors: Path, settings: Sequence[str]) -> list[str]:
+    """Keys of a run's configuration, as ``key=value``."""
+    return [f"data.path={data}", f"source=glove:{vectors}", *settings]
 
 
 def peak_of_child(command: Sequence[str]) -> float:
@@ -85,35 +94,41 @@ def peak_of_child(command: Sequence[str]) -> float:
 
 
 def measure(
-    data: Path, *, runs: int = 5, epochs: int = 2, dim: int = 300, more: Sequence[str] = ()
-) -> list[dict[str, Any]]:
-    """Measure runs from both tables, alternating.
+    data: Path, *, runs: int = 3, turns: int = 60, dim: int = 300, settings: Sequence[str] = ()
+) -> list[Figure]:
+    """Measure runs from both tables.
 
     Args:
         data: a data set.
-        runs: from each table.
-        epochs: of a run.
+        runs: from each table, for memory and again for time.
+        turns: of a run.
         dim: width of the vectors.
-        more: further options of `vecformer run`.
+        settings: further keys of the configuration, as ``key=value``.
 
     Returns:
-        A figure an entry: ``figure``, ``n_words``, ``median``, ``least``, ``most``; then the ratios of the medians,
-        large to small, as ``figure`` and ``ratio``.
+        Peak memory in MB and milliseconds of a step from each table (with ``n_words``), and their ratios, large to
+        small.
     """
-    found: dict[tuple[str, int], list[float]] = {}
+    memory: dict[int, list[float]] = {SMALL: [], LARGE: []}
+    time: dict[int, list[float]] = {SMALL: [], LARGE: []}
+    ratios: list[float] = []
     with tempfile.TemporaryDirectory(prefix="vecformer-") as temporary:
         folder = Path(temporary)
         files = make_files(data, folder, dim)
+        trainings = [settings_of(data, path, settings) for path in files.values()]
         for _ in range(runs):
             for n_words, path in files.items():
-                for figure, value in measure_run(data, path, folder, epochs, more).items():
-                    found.setdefault((figure, n_words), []).append(value)
-    medians = {key: statistics.median(values) for key, values in found.items()}
+                memory[n_words].append(measure_memory(data, path, folder, settings))
+            small, large = in_turn(trainings, turns=turns, steps=STEPS_A_TURN,
+                                   environment={**os.environ, "VECFORMER_CACHE": f"{folder}/cache"})
+            for n_words, seconds in ((SMALL, small), (LARGE, large)):
+                time[n_words].append(1000 * statistics.median(seconds))
+            ratios.append(statistics.median(one / other for one, other in zip(large, small, strict=True)))
     return [
-        *({"figure": figure, "n_words": n_words, "median": medians[figure, n_words], "least": min(values),
-           "most": max(values)} for (figure, n_words), values in found.items()),
-        *({"figure": figure, "ratio": medians[figure, LARGE] / medians[figure, SMALL]}
-          for figure in dict.fromkeys(figure for figure, _ in found)),
+        *(spread(PEAK, values, n_words=n_words) for n_words, values in memory.items()),
+        *(spread(STEP, values, n_words=n_words) for n_words, values in time.items()),
+        ratio(PEAK, memory[LARGE], memory[SMALL]),
+        {"figure": STEP, "ratio": statistics.median(ratios), "least": min(ratios), "most": max(ratios)},
     ]
 
 
@@ -121,13 +136,12 @@ def main() -> None:
     """Print a JSON line a figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a data set, such as DATASETS/trec6")
-    parser.add_argument("--runs", type=int, default=5, help="from each table")
-    parser.add_argument("--epochs", type=int, default=2, help="of a run")
+    parser.add_argument("--runs", type=int, default=3, help="from each table, for memory and again for time")
+    parser.add_argument("--turns", type=int, default=60, help="of a run, each of 20 steps")
     parser.add_argument("--dim", type=int, default=300, help="width of the vectors")
-    parser.add_argument("--transform", action="append", default=[], help="as for `vecformer run`")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for `vecformer run`")
     given = parser.parse_args()
-    more = [part for name in given.transform for part in ("--transform", name)]
-    for figure in measure(given.data, runs=given.runs, epochs=given.epochs, dim=given.dim, more=more):
+    for figure in measure(given.data, runs=given.runs, turns=given.turns, dim=given.dim, settings=given.set):
         print(json.dumps(figure), flush=True)
 
 

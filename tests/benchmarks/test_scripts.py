@@ -167,7 +167,8 @@ def test_a_prediction_in_a_process_of_its_own(support, texts, tmp_path):
 
 
 @pytest.mark.parametrize("script", ["run.py", "training.py", "prediction.py", "growth.py", "share_of_peak.py",
-                                    "train_ours.py", "predict_ours.py", "cold_start.py", "table_size.py"])
+                                    "train_ours.py", "train_in_turns.py", "predict_ours.py", "cold_start.py",
+                                    "table_size.py"])
 def test_each_script_tells_its_use(script):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, ROOT / "benchmarks" / script, "--help"], env=environment, check=True,
