@@ -169,6 +169,11 @@ def kind(cpuinfo: Path = CPUINFO) -> str:
     return (["none of them", *_processor(cpuinfo)[1]])[-1]
 
 
+def precision() -> str:
+    """What matrix products are fastest in here, and training is by default: bfloat16 or float32."""
+    return "bfloat16" if kind().endswith("bf16") else "float32"
+
+
 def _processor(cpuinfo: Path) -> tuple[dict[str, str], list[str]]:
     """What the system tells of the processor, and which of the instructions it has."""
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []

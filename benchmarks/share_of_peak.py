@@ -1,10 +1,11 @@
 """How near training comes to the machine's own peak: a Transformer of width 512 and 6 layers, on texts of 256 words.
 
 usage: python benchmarks/share_of_peak.py DATA [--runs N] [--threads N] [--documents N]
+           [--precision P]
 
 DATA is a training file; its texts are joined and cut to 256 words. The share is that of the training's matrix products
 (three times those of the forward pass) a second of the whole training call, in the best of several matrix products of
-the same precision, measured in the same process.
+the same precision, measured in the same process: bfloat16 where the processor multiplies it, else float32.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import measuring
 from documents import write_documents
 from measuring import Figure, assigned, in_process, shown, spread
 from training import OWN_BATCHES
@@ -25,8 +27,8 @@ AT_LEAST = 0.35
 
 
 def measure(
-    data: Path, *, runs: int = 3, threads: int = 2, documents: int = DOCUMENTS, precision: str = "bfloat16",
-    length: int = LENGTH,
+    data: Path, *, runs: int = 3, threads: int = 2, documents: int = DOCUMENTS, length: int = LENGTH,
+    precision: str | None = None,
 ) -> list[Figure]:
     """Measure trainings of one epoch, each in a process of its own.
 
@@ -35,9 +37,10 @@ def measure(
         runs: how many.
         threads: of each.
         documents: to train on.
-        precision: of training and of the peak.
         length: of a document.
+        precision: of training and of the peak; by default what the processor is fastest in.
     """
+    precision = precision or measuring.precision()
     settings = [*assigned(*SHAPE, f"training.precision={precision}"), *OWN_BATCHES]
     found = []
     with tempfile.TemporaryDirectory(prefix="vecformer-") as folder:
@@ -59,7 +62,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--documents", type=int, default=DOCUMENTS)
-    parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--precision", help="of both; by default bfloat16 where the processor multiplies it")
     given = parser.parse_args()
     for figure in measure(given.data, runs=given.runs, threads=given.threads, documents=given.documents,
                           precision=given.precision):

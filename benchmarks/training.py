@@ -89,7 +89,7 @@ def _measured(case: Case, texts: Path, peer_python: str, runs: int, threads: int
         "ours, own batches": lambda: ours((*assigned(*BERT), *OWN_BATCHES)),
         "our usual form, own batches": lambda: ours(OWN_BATCHES),
         "Trainer, float32": peer,
-        **({"Trainer, bfloat16": lambda: peer("--bfloat16")} if measuring.kind().endswith("bf16") else {}),
+        **({"Trainer, bfloat16": lambda: peer("--bfloat16")} if measuring.precision() == "bfloat16" else {}),
     }, runs)
     same, own, usual, *theirs = speeds.values()
     best = max(theirs, key=median)

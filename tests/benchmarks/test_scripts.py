@@ -147,9 +147,12 @@ def test_growth_has_five_points_of_each_thing(monkeypatch, texts):
 
 def test_the_share_of_the_peak_is_held_to_its_line(monkeypatch, texts):
     in_turn(monkeypatch, share_of_peak, lambda *_: {"operations_per_second": 4e9, "peak": 1e10, "share_of_peak": 0.4})
-    speed, peak, share = share_of_peak.measure(texts, runs=2, documents=4, length=8)
-    assert (speed["median"], peak["median"], share["median"]) == (4, 10, 0.4)
-    assert measuring.holds(share)
+    for kind, precision in (("avx512_bf16", "bfloat16"), ("avx2", "float32")):
+        monkeypatch.setattr(measuring, "kind", lambda kind=kind: kind)
+        speed, peak, share = share_of_peak.measure(texts, runs=2, documents=4, length=8)
+        assert (speed["median"], peak["median"], share["median"]) == (4, 10, 0.4)
+        assert speed["figure"] == f"training in {precision}, GFLOP/s"
+        assert measuring.holds(share)
 
 
 def test_a_training_in_a_process_of_its_own(texts):
