@@ -102,7 +102,7 @@ COMPARISONS = {
         "One text predicted by a process that has yet to start, beside one that imports torch (`cold_start.py`).",
         lambda on: cold_start.measure(on.datasets / "trec6", **on.times())),
     "table_size": Comparison(
-        "Runs from 20,000 x 300 and from 400,000 x 300 vectors, the words of the text the same (`table_size.py`).",
+        "Runs from 20,000 x 300 and 400,000 x 300 vectors on the same texts, their steps in turn (`table_size.py`).",
         lambda on: table_size.measure(on.datasets / "trec6", **on.times())),
     "peak": Comparison(
         "Training at width 512 with 6 layers, beside the machine's own matrix products (`share_of_peak.py`).",

@@ -1,7 +1,6 @@
 """How near training comes to the machine's own peak: a Transformer of width 512 and 6 layers, on texts of 256 words.
 
-usage: python benchmarks/share_of_peak.py DATA [--runs N] [--threads N] [--documents N]
-           [--precision P]
+usage: python benchmarks/share_of_peak.py DATA [--runs N] [--threads N] [--documents N] [--precision P]
 
 DATA is a training file; its texts are joined and cut to 256 words. The share is that of the training's matrix products
 (three times those of the forward pass) a second of the whole training call, in the best of several matrix products of
