@@ -16,7 +16,7 @@ Written by `make bench` from `results.json` beside this page; a part of it can b
 (`python benchmarks/run.py --help`), so that each section has its own date, commit and machine. Behind its name stands
 the kind of processor, the best of its instructions for matrix products; those without bfloat16 compute in float32. Ours
 and the peer run in turn, each measurement in a process of its own. A ratio is one of medians, its least and most are
-those of single runs.
+those of single runs; of steps that were taken in turn it is the median of the runs' own.
 """
 
 Results = dict[str, dict[str, Any]]  # by section and kind: what, date, commit, machine, command, figures, printed
