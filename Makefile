@@ -19,7 +19,7 @@ test-slow: $(VENV)/.dev       ## the checks that take minutes: figures over seve
 	$(BIN)/python -m pytest -m slow -s
 
 fuzz: $(VENV)/.dev            ## 10,000 spoilt vector files: each gives vectors or one message
-	$(BIN)/python -m pytest -m slow tests/embeddings/test_fuzz_readers.py
+	$(BIN)/python -m pytest -m slow tests/embeddings/formats/test_fuzz_readers.py
 
 TASK = $(BIN)/vecformer run --overwrite -q --out runs/tasks
 

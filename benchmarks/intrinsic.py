@@ -19,7 +19,7 @@ from gensim.models import KeyedVectors
 from embeddings import EmbeddingTable, load_vectors
 from embeddings.analysis.gold_standards import files_of, read_pairs, read_questions
 from embeddings.analysis.intrinsic import Intrinsic, total
-from embeddings.words.corpus import CorpusFiles
+from embeddings.tokenization.corpus import CorpusFiles
 
 T = TypeVar("T")
 

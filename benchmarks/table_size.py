@@ -37,7 +37,7 @@ A_MB = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes on
 
 def words_of(data: Path) -> Iterator[str]:
     """The words of a data set, then made-up ones, each once."""
-    from embeddings.words.tokenization import WordTokenizer
+    from embeddings.tokenization.tokenizer import WordTokenizer
     from pipeline.config import DataConfig
     from pipeline.data.datasets import read_splits
 

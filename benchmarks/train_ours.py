@@ -26,7 +26,7 @@ import torch
 from table_size import LETTERS
 
 from embeddings.progress import silent
-from embeddings.words.tokenization import END_ID, START_ID
+from embeddings.special_tokens import END_ID, START_ID
 from pipeline.chain import build_model
 from pipeline.config import parse_assignment, resolve
 from pipeline.data.batching import Batch

@@ -18,8 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from embeddings.words.corpus import CorpusFiles, tokenized_file
-from embeddings.words.tokenization import WordTokenizer
+from embeddings.tokenization.corpus import CorpusFiles, tokenized_file
+from embeddings.tokenization.tokenizer import WordTokenizer
 
 DIM, MIN_COUNT = 100, 5
 
@@ -28,7 +28,7 @@ def time_ours(files: list[Path], folder: Path, workers: int, epochs: int) -> flo
     """Seconds of the whole of ``train_vectors``."""
     import gensim.models  # noqa: F401  # so that its import is not timed
 
-    from embeddings.learning.training import train_vectors
+    from embeddings.gensim_training.to_file import train_vectors
 
     start = time.perf_counter()
     train_vectors(f"word2vec,dim={DIM},min_count={MIN_COUNT},sg=1,epochs={epochs}", CorpusFiles(tuple(files)),

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from embeddings.loading import load_vectors
     from embeddings.table import EmbeddingTable
-    from embeddings.words.tokenization import WordTokenizer
+    from embeddings.tokenization.tokenizer import WordTokenizer
 
 # Looked up when asked for: whoever needs a table alone does not wait for the readers of files.
 _HOMES = {
     "EmbeddingTable": "embeddings.table",
-    "WordTokenizer": "embeddings.words.tokenization",
+    "WordTokenizer": "embeddings.tokenization.tokenizer",
     "load_vectors": "embeddings.loading",
 }
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from embeddings.formats.archives import names_a_file
+from embeddings.compressed_files import names_a_file
 from embeddings.progress import Progress, silent
-from embeddings.sources import registry
-from embeddings.sources.request import VectorRequest
+from embeddings.request import VectorRequest
+from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
+from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, ZERO, UnknownPolicy
 from embeddings.transforms import apply_transforms
-from embeddings.unknown import DEFAULT_POLICY, MISSING, ZERO, UnknownPolicy
 
 
 def load_vectors(
@@ -55,7 +55,7 @@ def load_vectors(
     words = None if vocabulary is None else dict.fromkeys(vocabulary, 1)
     request = VectorRequest(vocabulary=words, texts=texts, seed=seed, unknown=unknown, trust_pickle=trust_pickle,
                             progress=progress)
-    table = apply_transforms(registry.load(specification, request), transforms, request)
+    table = apply_transforms(sources.load(specification, request), transforms, request)
     if words is None:
         return table
     found = table.lookup(words, unknown)

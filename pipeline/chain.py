@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from embeddings.analysis.coverage import Coverage
 from embeddings.progress import Progress, silent
-from embeddings.unknown import parse_policy
+from embeddings.table.oov_policy import parse_policy
 from pipeline.config import RunConfig
 from pipeline.data.examples import AnyExample, Splits
 from pipeline.epochs import Epochs

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
-from embeddings.suggest import nearest
-from embeddings.unknown import DEFAULT_POLICY
+from embeddings.specification.suggest import nearest
+from embeddings.table.oov_policy import DEFAULT_POLICY
 from pipeline.errors import ConfigError
 from transformer.config import (
     LIKE,

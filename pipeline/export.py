@@ -13,19 +13,9 @@ from tokenizers import AddedToken, Tokenizer, processors
 from torch import Tensor
 
 from embeddings.progress import Progress, silent
-from embeddings.unknown import parse_policy
-from embeddings.words.tokenization import (
-    END,
-    END_ID,
-    MASK,
-    PAD,
-    PAD_ID,
-    SPECIAL_WORDS,
-    START,
-    START_ID,
-    UNK,
-    WordTokenizer,
-)
+from embeddings.special_tokens import END, END_ID, MASK, PAD, PAD_ID, SPECIAL_TOKENS, START, START_ID, UNK
+from embeddings.table.oov_policy import parse_policy
+from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.config import RunConfig
 from pipeline.errors import ExportError
 from pipeline.export_check import difference
@@ -108,7 +98,7 @@ def export(run: str | Path, out: str | Path, *, words: int = MORE_WORDS, progres
     trained = load_run(run)
     form = form_of(trained.config, origin=str(run))
     more = _unseen(trained, words) if form.output else ()
-    tokenizer = trained.tokenizer.with_vocabulary([*trained.tokenizer.vocabulary()[len(SPECIAL_WORDS):], *more])
+    tokenizer = trained.tokenizer.with_vocabulary([*trained.tokenizer.vocabulary()[len(SPECIAL_TOKENS):], *more])
     with new_folder(target) as folder:
         _write_model(trained, form, folder)
         _write_tokenizer(tokenizer, form, trained.config, folder)
@@ -117,7 +107,7 @@ def export(run: str | Path, out: str | Path, *, words: int = MORE_WORDS, progres
         if find_spec("transformers"):
             compared = difference(trained, tokenizer, form.architecture, folder)
     progress("exporting", 1.0)
-    return Exported(target, form.architecture, len(tokenizer) - len(SPECIAL_WORDS), len(more), compared)
+    return Exported(target, form.architecture, len(tokenizer) - len(SPECIAL_TOKENS), len(more), compared)
 
 
 def form_of(config: RunConfig, *, origin: str) -> Form:
@@ -187,7 +177,7 @@ def _write_tokenizer(tokenizer: WordTokenizer, form: Form, config: RunConfig, fo
     path = folder / "tokenizer.json"
     tokenizer.save(path)
     theirs = Tokenizer.from_file(str(path))
-    theirs.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL_WORDS])
+    theirs.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL_TOKENS])
     if form.like == "gpt2":
         single, pair = f"{END} $A", f"{END} $A $B"
         named = {"bos_token": END, "eos_token": END, "unk_token": UNK, "pad_token": PAD}

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from embeddings.words.tokenization import MASK, SPECIAL_WORDS, WordTokenizer
+from embeddings.special_tokens import MASK, SPECIAL_TOKENS
+from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.data.batching import Feature
 from pipeline.errors import ExportError
 from pipeline.tasks.registry import Tokenizers
@@ -72,7 +73,7 @@ def _load(architecture: str, folder: Path) -> tuple[Any, Any]:
 def _texts(trained: TrainedRun, tokenizer: WordTokenizer) -> list[tuple[str, str]]:
     """Texts of random words, and for tasks that read two, others to go with them."""
     random = np.random.default_rng(0)
-    words = tokenizer.vocabulary()[len(SPECIAL_WORDS):]
+    words = tokenizer.vocabulary()[len(SPECIAL_TOKENS):]
     longest = max(1, min(LONGEST, (trained.config.data.max_length - 3) // 2))
     drawn = [" ".join(random.choice(words, random.integers(1, longest + 1))) for _ in range(2 * N_TEXTS)]
     firsts, seconds = drawn[:N_TEXTS], drawn[N_TEXTS:]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from embeddings.words.tokenization import END, END_ID
+from embeddings.special_tokens import END, END_ID
 from pipeline.errors import ConfigError
 from pipeline.measures.detokenization import detokenize
 from pipeline.trained_run import TrainedRun

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from embeddings.words.tokenization import START_ID, WordTokenizer
+from embeddings.special_tokens import START_ID
+from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.config import RunConfig
 from pipeline.data.batching import pad
 from pipeline.errors import DataError, PipelineError, RunFolderError

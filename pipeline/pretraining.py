@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import nn
 
 from embeddings.progress import Progress
-from embeddings.words.tokenization import Text
+from embeddings.tokenization.tokenizer import Text
 from pipeline.config import RunConfig
 from pipeline.epochs import Epochs
 from pipeline.errors import ConfigError

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from embeddings.analysis.coverage import Coverage, measure_coverage
 from embeddings.progress import Progress
-from embeddings.sources import registry
-from embeddings.sources.request import VectorRequest
+from embeddings.request import VectorRequest
+from embeddings.special_tokens import SPECIAL_TOKENS
+from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
+from embeddings.table.oov_policy import MISSING, UnknownPolicy, is_known, parse_policy
+from embeddings.tokenization.corpus import CorpusFiles
+from embeddings.tokenization.tokenizer import Text, WordTokenizer
+from embeddings.tokenization.vocabulary import vocabulary_of
 from embeddings.transforms import apply_transforms
-from embeddings.unknown import MISSING, UnknownPolicy, is_known, parse_policy
-from embeddings.words.corpus import CorpusFiles
-from embeddings.words.tokenization import SPECIAL_WORDS, Text, WordTokenizer
-from embeddings.words.vocabulary import vocabulary_of
 from pipeline.config import RunConfig
 from pipeline.errors import DataError
 from pipeline.profiling import STOPPED, Clock
@@ -46,7 +47,7 @@ class StageOne:
     @property
     def start(self) -> EmbeddingTable:
         """The rows that are trained on."""
-        n_words = len(self.tokenizer) - len(SPECIAL_WORDS)
+        n_words = len(self.tokenizer) - len(SPECIAL_TOKENS)
         return self.table.where(row < n_words for row in range(len(self.table)))
 
 
@@ -101,7 +102,7 @@ def prepare_vectors(
         shared=shared,
         progress=progress,
     )
-    known = apply_transforms(registry.load(config.source, request), config.transforms, request)
+    known = apply_transforms(sources.load(config.source, request), config.transforms, request)
     start = known.lookup(vocabulary, policy).filled(config.seed, policy.last)
     table = start.followed_by(known)
     log.info("%s: %d words of the training text, %d more kept", config.source, len(start), len(table) - len(start))

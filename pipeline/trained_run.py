@@ -12,17 +12,18 @@ import numpy as np
 from torch import nn
 
 from embeddings.progress import Progress, silent
+from embeddings.special_tokens import N_SPECIAL, UNK_ID
 from embeddings.table import EmbeddingTable
-from embeddings.unknown import parse_policy
-from embeddings.words.numbering import numbering
-from embeddings.words.tokenization import UNK_ID, Text, WordTokenizer
+from embeddings.table.oov_policy import parse_policy
+from embeddings.tokenization.interning import numbering
+from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.config import RunConfig
 from pipeline.run_folder import RunFolder
 from pipeline.stage_one import StageOne, unseen_words
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers
 from transformer.checkpoint import load_weights, read_weights
-from transformer.embedding import N_SPECIAL, WordEmbedding
+from transformer.embedding import WordEmbedding
 from transformer.precision import autocast
 
 

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embeddings.analysis.conventions import habits
 from embeddings.analysis.coverage import Coverage, measure_coverage
-from embeddings.formats.archives import names_a_file
-from embeddings.formats.files import kind_of
+from embeddings.compressed_files import names_a_file
+from embeddings.formats.detect import kind_of
+from embeddings.formats.to_table import read_file
 from embeddings.formats.writing import write_vectors
 from embeddings.progress import Progress, silent
-from embeddings.sources import registry
-from embeddings.sources.file import read_file
-from embeddings.sources.request import VectorRequest
-from embeddings.suggest import did_you_mean
+from embeddings.request import VectorRequest
+from embeddings.specification import sources
+from embeddings.specification.suggest import did_you_mean
+from embeddings.specification.transforms import apply_transforms
 from embeddings.table import EmbeddingTable
-from embeddings.transforms.registry import apply_transforms
-from embeddings.unknown import DEFAULT_POLICY, UnknownPolicy, is_known
-from embeddings.words.corpus import CorpusFiles
-from embeddings.words.habits import habits
-from embeddings.words.tokenization import WordTokenizer
+from embeddings.table.oov_policy import DEFAULT_POLICY, UnknownPolicy, is_known
+from embeddings.tokenization.corpus import CorpusFiles
+from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.errors import PipelineError, RunFolderError
 from pipeline.run_folder import RunFolder
 
@@ -96,10 +96,10 @@ def _open(vectors: str, limit: int | None, request: VectorRequest) -> EmbeddingT
     if names_a_file(vectors):
         return read_file(vectors, limit, request, f"file:{vectors}")
     named = SOURCE_NAME.match(vectors)
-    if named and named[1] in registry.SOURCES.available:
-        return registry.load(vectors, request)
+    if named and named[1] in sources.SOURCES.available:
+        return sources.load(vectors, request)
     beside = sorted(map(str, path.parent.iterdir())) if path.parent.is_dir() else []
-    near = did_you_mean(vectors, [*beside, *registry.SOURCES.available])
+    near = did_you_mean(vectors, [*beside, *sources.SOURCES.available])
     raise PipelineError(
         f"{vectors!r}: no such file of vectors, run or source.{near} "
         "Give a file, a run's folder, or a source (`vecformer sources` lists them)"
@@ -125,7 +125,7 @@ def tuned_vectors(run: TrainedRun) -> EmbeddingTable:
     Raises:
         RunFolderError: if the run's words and its weights do not belong together.
     """
-    from transformer.embedding import N_SPECIAL
+    from embeddings.special_tokens import N_SPECIAL
 
     layer = run.embedding
     words = run.tokenizer.vocabulary()[N_SPECIAL:]

@@ -12,7 +12,7 @@ from embeddings.analysis.neighbors import Neighbor, nearest_rows
 from embeddings.analysis.projection import Method, frequent_words, project
 from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
-from embeddings.unknown import MISSING
+from embeddings.table.oov_policy import MISSING
 from pipeline.data.readers import lines_of, read_text
 from pipeline.errors import PipelineError
 from pipeline.report.map import WordMap, write_html, write_png

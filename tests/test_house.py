@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MAY_IMPORT = {"embeddings": set(), "transformer": {"embeddings.table"}, "pipeline": {"embeddings", "transformer"}}
+MAY_IMPORT = {
+    "embeddings": set(),
+    "transformer": {"embeddings.table", "embeddings.special_tokens"},
+    "pipeline": {"embeddings", "transformer"},
+}
 
 
 def imports(file):
@@ -76,7 +80,7 @@ def test_a_source_is_one_new_file(tmp_path):
     (tmp_path / "embeddings" / "sources" / "constant.py").write_text(
         "from dataclasses import dataclass\n"
         "import numpy as np\n"
-        "from embeddings.sources.registry import source\n"
+        "from embeddings.specification.sources import source\n"
         "from embeddings.table import EmbeddingTable\n\n\n"
         "@source('constant')\n@dataclass(frozen=True)\nclass Constant:\n"
         "    \"\"\"One number everywhere.\"\"\"\n\n    value: float = 1.0\n\n"
@@ -89,19 +93,10 @@ def test_a_source_is_one_new_file(tmp_path):
     assert done.stdout.strip() == "[[3.0, 3.0]]"
 
 
-def test_special_words_have_the_same_numbers_in_every_package():
-    from embeddings.words import tokenization as words
-    from transformer import embedding, generation
-
-    assert len(words.SPECIAL_WORDS) == embedding.N_SPECIAL
-    assert (generation.PADDING, generation.UNKNOWN, generation.START, generation.END, generation.MASK) == (
-        words.PAD_ID, words.UNK_ID, words.START_ID, words.END_ID, words.MASK_ID)
-
-
 def test_the_installation_knows_every_file_of_compiled_code():
     """One that is not named is not built where a folder is fresh, and nobody notices where it is not."""
     modules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["ext-modules"]
-    for folder in ("embeddings/native", "transformer/native"):
+    for folder in ("embeddings/tokenization/native", "transformer/native"):
         there = {f"{folder}/{path.name}" for path in (ROOT / folder).glob("*") if path.suffix in (".cpp", ".h")}
         named = [module for module in modules if module["name"].startswith(folder.replace("/", "."))]
         assert named

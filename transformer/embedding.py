@@ -10,11 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from embeddings.special_tokens import N_SPECIAL
 from embeddings.table import EmbeddingTable
 from transformer.config import EmbeddingConfig
 from transformer.errors import TransformerError
-
-N_SPECIAL = 5  # rows before the table's own: padding (id 0), the unknown word (1), start (2), end (3) and mask (4)
 
 
 class WordEmbedding(nn.Module):

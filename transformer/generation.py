@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from embeddings.special_tokens import END_ID, MASK_ID, PAD_ID, START_ID, UNK_ID
 from transformer.config import GenerationConfig
-from transformer.embedding import N_SPECIAL
 from transformer.layers import Memory
 from transformer.model import EncoderDecoder, LanguageModel
 from transformer.stack import Cache
 
-PADDING, UNKNOWN, START, END, MASK = range(N_SPECIAL)
-NEVER_WRITTEN = (PADDING, UNKNOWN, START, MASK)
+NEVER_WRITTEN = (PAD_ID, UNK_ID, START_ID, MASK_ID)
 
 
 class Written(NamedTuple):
@@ -77,7 +76,7 @@ class Writer:
         model.eval()
         with torch.inference_mode():
             memory = model.encoder(source).memory
-        return cls(model.decode, torch.full_like(source[:, :1], START), memory=memory, **options)
+        return cls(model.decode, torch.full_like(source[:, :1], START_ID), memory=memory, **options)
 
     def log_probabilities(self) -> Tensor:
         """Of every word as the next one, forbidden ones -inf. *Shape:* ``(batch, n_rows)``, float32."""
@@ -105,7 +104,7 @@ class Writer:
             self.memory = Memory(self.memory.hidden[rows], self.memory.visible[rows])
 
 
-def greedy(writer: Writer, *, max_words: int, end: int | None = END) -> list[Written]:
+def greedy(writer: Writer, *, max_words: int, end: int | None = END_ID) -> list[Written]:
     """Write the likeliest word each time.
 
     Args:
@@ -119,7 +118,7 @@ def greedy(writer: Writer, *, max_words: int, end: int | None = END) -> list[Wri
     return _write(writer, lambda logs: logs.argmax(dim=-1), max_words=max_words, end=end)
 
 
-def sample(writer: Writer, *, config: GenerationConfig, seed: int, end: int | None = END) -> list[Written]:
+def sample(writer: Writer, *, config: GenerationConfig, seed: int, end: int | None = END_ID) -> list[Written]:
     """Draw each word by its probability.
 
     Args:
@@ -188,7 +187,7 @@ def _write(
 
 
 def beam_search(
-    writer: Writer, *, beam: int, length_penalty: float, max_words: int, end: int | None = END
+    writer: Writer, *, beam: int, length_penalty: float, max_words: int, end: int | None = END_ID
 ) -> list[Written]:
     """Follow the likeliest texts side by side, and keep those that end.
 

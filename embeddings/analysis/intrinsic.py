@@ -29,9 +29,9 @@ from embeddings.analysis.gold_standards import (
 )
 from embeddings.analysis.neighbors import Rows, nearest_rows, to_unit_length
 from embeddings.progress import Progress, silent
-from embeddings.rowmaps import Vectors
 from embeddings.table import EmbeddingTable
-from embeddings.unknown import MISSING
+from embeddings.table.oov_policy import MISSING
+from embeddings.table.row_maps import Vectors
 
 N_WORDS = 300_000  # the most frequent words that are looked at, as word2vec's own script does
 

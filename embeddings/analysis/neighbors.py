@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
-from embeddings.rowmaps import UnitLength, Vectors
-from embeddings.suggest import did_you_mean
+from embeddings.specification.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
-from embeddings.unknown import DEFAULT_POLICY, MISSING, UnknownPolicy
+from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, UnknownPolicy
+from embeddings.table.row_maps import UnitLength, Vectors
 
 Rows = NDArray[np.intp]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
-from embeddings.rowmaps import UnitLength, Vectors
 from embeddings.table import EmbeddingTable
+from embeddings.table.row_maps import UnitLength, Vectors
 
 Method = Literal["pca", "tsne"]
 

@@ -1,1 +1,1 @@
-"""Readers and writers of vector files, one file a format; :mod:`embeddings.formats.files` tells which is which."""
+"""Readers and writers of vector files, one file a format; :mod:`embeddings.formats.detect` tells which is which."""

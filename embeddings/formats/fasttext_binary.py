@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embeddings.composition import NgramVectors
+from embeddings.compressed_files import Stream
 from embeddings.errors import VectorFileError
-from embeddings.formats.archives import Stream
-from embeddings.formats.reading import VectorRows, Wanted, select
-from embeddings.rowmaps import Vectors
+from embeddings.formats.interface import VectorRows, Wanted, select
+from embeddings.table.oov_composers import NgramVectors
+from embeddings.table.row_maps import Vectors
 
 MAGIC = struct.pack("<i", 793712314)
 VERSIONS = (11, 12)

@@ -18,11 +18,11 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings.compressed_files import Stream
 from embeddings.errors import VectorFileError
-from embeddings.formats.archives import Stream
-from embeddings.formats.reading import VectorRows, Wanted
-from embeddings.mapped import Rows
-from embeddings.rowmaps import Vectors
+from embeddings.formats.interface import VectorRows, Wanted
+from embeddings.table.memmap import Rows
+from embeddings.table.row_maps import Vectors
 
 LINES_TO_GUESS_FROM = 50
 LINES_A_TELLING = 8192

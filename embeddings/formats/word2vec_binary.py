@@ -5,10 +5,10 @@ Format: https://code.google.com/archive/p/word2vec/. Some writers put a line end
 
 from __future__ import annotations
 
+from embeddings.compressed_files import Stream
 from embeddings.errors import VectorFileError
-from embeddings.formats.archives import Stream
-from embeddings.formats.reading import VectorRows, Wanted
-from embeddings.mapped import Rows
+from embeddings.formats.interface import VectorRows, Wanted
+from embeddings.table.memmap import Rows
 
 MAX_HEADER = 64
 MAX_WORD = 2**16

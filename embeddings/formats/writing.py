@@ -12,10 +12,10 @@ from typing import IO
 
 import numpy as np
 
-from embeddings.composition import NgramVectors
 from embeddings.errors import EmbeddingError
 from embeddings.formats import fasttext_binary
 from embeddings.table import EmbeddingTable
+from embeddings.table.oov_composers import NgramVectors
 
 ROWS_A_BLOCK = 4096
 log = logging.getLogger("vecformer")

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from embeddings.composition import Averaged
 from embeddings.errors import EmbeddingError, SpecificationError
-from embeddings.mapped import blocks, gathered
-from embeddings.rowmaps import Affine
-from embeddings.sources.combined import to_one_scale
-from embeddings.sources.registry import source
-from embeddings.sources.request import VectorRequest
+from embeddings.request import VectorRequest
+from embeddings.sources.concat import to_one_scale
+from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
+from embeddings.table.memmap import blocks, gathered
+from embeddings.table.oov_composers import Averaged
+from embeddings.table.oov_policy import MISSING
+from embeddings.table.row_maps import Affine
 from embeddings.transforms.directions import orthogonal
-from embeddings.unknown import MISSING
 
 
 @source("average")

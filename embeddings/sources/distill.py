@@ -17,14 +17,14 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from embeddings.checkpoints.folder import find_checkpoint, first_line, read_tokenizer
-from embeddings.checkpoints.subwords import Subwords
 from embeddings.errors import EmbeddingError
-from embeddings.rowmaps import Vectors
+from embeddings.formats.hf_checkpoint import find_checkpoint, first_line, read_tokenizer
+from embeddings.request import VectorRequest
 from embeddings.sources.hf import provenance_of, tokens_of_words
-from embeddings.sources.registry import source
-from embeddings.sources.request import VectorRequest
+from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
+from embeddings.table.row_maps import Vectors
+from embeddings.table.subword_composer import Subwords
 from embeddings.transforms.directions import Pca
 from embeddings.transforms.frequency import Sif
 

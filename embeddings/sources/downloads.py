@@ -18,12 +18,12 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from embeddings.checkpoints.folder import first_line
 from embeddings.errors import EmbeddingError, SpecificationError
-from embeddings.sources.file import read_file
-from embeddings.sources.registry import source
-from embeddings.sources.request import VectorRequest
-from embeddings.suggest import did_you_mean
+from embeddings.formats.hf_checkpoint import first_line
+from embeddings.formats.to_table import read_file
+from embeddings.request import VectorRequest
+from embeddings.specification.sources import source
+from embeddings.specification.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
 
 TIMEOUT = 10.0  # seconds without an answer

@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from embeddings.composition import NgramVectors
-from embeddings.learning.gensim_training import Trained, TrainingOptions, train
-from embeddings.sources.registry import source
-from embeddings.sources.request import VectorRequest
+from embeddings.gensim_training.trainer import Trained, TrainingOptions, train
+from embeddings.request import VectorRequest
+from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
+from embeddings.table.oov_composers import NgramVectors
 
 
 @source("fasttext")

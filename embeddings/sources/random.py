@@ -11,20 +11,20 @@ import numpy as np
 from annotated_types import Ge
 
 from embeddings.errors import EmbeddingError
-from embeddings.rowmaps import Vectors
-from embeddings.sources import registry
-from embeddings.sources.contents import files_behind
-from embeddings.sources.request import VectorRequest
-from embeddings.specification import unwrapped
-from embeddings.suggest import did_you_mean
+from embeddings.request import VectorRequest
+from embeddings.specification import sources
+from embeddings.specification.fingerprint import files_behind
+from embeddings.specification.grammar import unwrapped
+from embeddings.specification.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
-from embeddings.unknown import RANDOM, is_known
+from embeddings.table.oov_policy import RANDOM, is_known
+from embeddings.table.row_maps import Vectors
 
 Draw = Callable[[int, int, np.random.Generator], Vectors]
 Control = Callable[[Vectors, int, np.random.Generator], Vectors]
 
 
-@registry.source("random")
+@sources.source("random")
 @dataclass(frozen=True)
 class Random:
     """Draws a vector for each word of the training text; the baseline to compare with.
@@ -46,7 +46,7 @@ class Random:
     def __post_init__(self) -> None:
         kind, colon, specification = self.init.partition(":")
         if colon and kind in CONTROLS:
-            registry.parse(unwrapped(specification))
+            sources.parse(unwrapped(specification))
             if self.dim is not None:
                 raise ValueError(f"dim={self.dim} cannot be chosen beside init={self.init}: it has that source's width")
         elif self.init not in DRAWS:
@@ -58,7 +58,7 @@ class Random:
         """Those of the source that it is a control for."""
         _, colon, specification = self.init.partition(":")
         if colon:
-            yield from files_behind(registry.parse(unwrapped(specification)))
+            yield from files_behind(sources.parse(unwrapped(specification)))
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Draw the vectors, decided by the seed."""
@@ -82,7 +82,7 @@ def known_rows(specification: str, request: VectorRequest) -> Vectors:
     Raises:
         EmbeddingError: if it has fewer than two.
     """
-    table = registry.load(specification, replace(request, also=frozenset(), n_others=0))
+    table = sources.load(specification, replace(request, also=frozenset(), n_others=0))
     found = table.lookup(request.vocabulary or (), request.unknown)
     rows = np.asarray(found.vectors[[is_known(why) for why in found.provenance]])
     if len(rows) < 2:

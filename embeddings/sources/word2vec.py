@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from embeddings.learning.gensim_training import Trained, TrainingOptions, train
-from embeddings.sources.registry import source
-from embeddings.sources.request import VectorRequest
+from embeddings.gensim_training.trainer import Trained, TrainingOptions, train
+from embeddings.request import VectorRequest
+from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 
 

@@ -1,5 +1,5 @@
 """What is done to vectors before they are used, in the order given: one file a family, found through the registry."""
 
-from embeddings.transforms.registry import apply_transforms
+from embeddings.specification.transforms import apply_transforms
 
 __all__ = ["apply_transforms"]

@@ -11,13 +11,13 @@ import numpy as np
 from annotated_types import Ge
 
 from embeddings.errors import EmbeddingError
-from embeddings.rowmaps import Affine, RowMap, Vectors
-from embeddings.sources import registry as sources
-from embeddings.sources.contents import files_behind
-from embeddings.sources.request import VectorRequest
+from embeddings.request import VectorRequest
+from embeddings.specification import sources
+from embeddings.specification.fingerprint import files_behind
+from embeddings.specification.transforms import Fitted, transform
 from embeddings.table import EmbeddingTable
-from embeddings.transforms.registry import Fitted, transform
-from embeddings.unknown import is_known
+from embeddings.table.oov_policy import is_known
+from embeddings.table.row_maps import Affine, RowMap, Vectors
 
 MIN_SHARED = 2  # words that two tables must share to be aligned; fewer leave the rotation open
 

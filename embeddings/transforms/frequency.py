@@ -9,9 +9,9 @@ import numpy as np
 from annotated_types import Gt
 from numpy.typing import NDArray
 
-from embeddings.sources.request import VectorRequest
+from embeddings.request import VectorRequest
+from embeddings.specification.transforms import transform
 from embeddings.table import EmbeddingTable
-from embeddings.transforms.registry import transform
 
 
 @transform("sif")

@@ -9,9 +9,9 @@ import numpy as np
 from annotated_types import Gt
 
 from embeddings.errors import EmbeddingError
-from embeddings.rowmaps import Affine, Clip, RowMap, UnitLength, Vectors
-from embeddings.sources.request import VectorRequest
-from embeddings.transforms.registry import Fitted, transform
+from embeddings.request import VectorRequest
+from embeddings.specification.transforms import Fitted, transform
+from embeddings.table.row_maps import Affine, Clip, RowMap, UnitLength, Vectors
 
 
 @transform("center")

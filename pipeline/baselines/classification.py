@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.table import EmbeddingTable
-from embeddings.unknown import DEFAULT_POLICY, MISSING, UnknownPolicy
-from embeddings.words.tokenization import WordTokenizer
+from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, UnknownPolicy
+from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.baselines.linear import logistic_regression
 
 

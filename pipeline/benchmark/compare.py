@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from embeddings.suggest import did_you_mean
+from embeddings.specification.suggest import did_you_mean
 from pipeline.benchmark.flips import RIGHT, Seen, counts, ever_right, meet
 from pipeline.benchmark.grid import Start
 from pipeline.benchmark.plan import is_share, smaller_is_better

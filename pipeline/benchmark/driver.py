@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embeddings.suggest import did_you_mean
+from embeddings.specification.suggest import did_you_mean
 from pipeline.benchmark.flips import flips
 from pipeline.benchmark.grid import Grid
 from pipeline.benchmark.jobs import Event, Executor, Job, Outcome

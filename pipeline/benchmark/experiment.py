@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from embeddings.progress import Progress, silent
-from embeddings.unknown import parse_policy
+from embeddings.table.oov_policy import parse_policy
 from pipeline.benchmark.jobs import Job, Outcome
 from pipeline.chain import data_hash, part_sizes, run_stage_one, run_stage_two
 from pipeline.config import RunConfig

@@ -12,11 +12,11 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
-from embeddings.sources import registry as sources
-from embeddings.specification import cut
-from embeddings.specification import unwrapped as without_parentheses
-from embeddings.suggest import did_you_mean
-from embeddings.transforms.registry import parse_transform
+from embeddings.specification import sources
+from embeddings.specification.grammar import cut
+from embeddings.specification.grammar import unwrapped as without_parentheses
+from embeddings.specification.suggest import did_you_mean
+from embeddings.specification.transforms import parse_transform
 from pipeline.config import RunConfig, keys, parse_assignment, read_toml, with_values
 from pipeline.errors import ConfigError
 from transformer.config import option, require

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.progress import Progress, silent
-from embeddings.sources.contents import content_hashes
-from embeddings.words.corpus import CorpusFiles
+from embeddings.specification.fingerprint import content_hashes
+from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.benchmark.grid import Condition, Grid, Start
 from pipeline.chain import data_hash
 from pipeline.config import RunConfig, with_values

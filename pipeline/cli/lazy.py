@@ -36,7 +36,7 @@ class LazyGroup(click.RichGroup):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command, or say which one was meant."""
         if args and args[0] not in self.names and not args[0].startswith("-"):
-            from embeddings.suggest import did_you_mean
+            from embeddings.specification.suggest import did_you_mean
 
             raise click.UsageError(f"there is no command {args[0]!r}.{did_you_mean(args[0], self.names)}", ctx)
         return super().resolve_command(ctx, args)

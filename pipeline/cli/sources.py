@@ -16,9 +16,9 @@ def sources_command() -> None:
     vecformer run --data reviews.tsv --source glove:vectors.txt,limit=100000
     vecformer run --data reviews.tsv --source glove+word2vec,dim=200,epochs=20
     """
-    from embeddings.sources.registry import SOURCES
-    from embeddings.specification import options
-    from embeddings.transforms.registry import TRANSFORMS
+    from embeddings.specification.grammar import options
+    from embeddings.specification.sources import SOURCES
+    from embeddings.specification.transforms import TRANSFORMS
 
     click.echo("Sources, for --source:\n")
     for name, cls in SOURCES.available.items():
@@ -37,7 +37,7 @@ def described(name: str, cls: type, *, positional: str) -> str:
         cls: its dataclass.
         positional: the option that is written behind a colon.
     """
-    from embeddings.specification import options
+    from embeddings.specification.grammar import options
 
     summary = (cls.__doc__ or "").strip().splitlines()[0].replace("``", "`")
     lines = [f"  {name}", f"    {summary}"]

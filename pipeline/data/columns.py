@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from embeddings.words.corpus import CorpusFiles
+from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.config import DataConfig
 from pipeline.data.readers import Row, known_suffixes, read_rows
 from pipeline.errors import DataError

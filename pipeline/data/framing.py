@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.words.tokenization import END_ID, SPECIAL_WORDS, START_ID
+from embeddings.special_tokens import END_ID, SPECIAL_TOKENS, START_ID
 
 N_KINDS = 4  # of words in a pair: of either text, and in the other one, too, or not
 
@@ -34,7 +34,7 @@ def kinds_of(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int
         int32. *Shape:* as :func:`framed`'s.
     """
     shared = np.intersect1d(one, other)
-    twice = np.isin(framed(one, other), shared[shared >= len(SPECIAL_WORDS)])
+    twice = np.isin(framed(one, other), shared[shared >= len(SPECIAL_TOKENS)])
     return segments_of(one, other) + 2 * twice.astype(np.int32)
 
 

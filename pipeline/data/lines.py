@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from embeddings.errors import CorpusError
-from embeddings.words.corpus import CorpusFiles
+from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.config import DataConfig
 from pipeline.data.examples import Example, Splits
 from pipeline.data.parts import Kind, read_parts

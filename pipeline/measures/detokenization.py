@@ -34,7 +34,7 @@ def detokenize(words: Sequence[str]) -> str:
     Japanese, Thai, Lao, Khmer and Burmese.
 
     Args:
-        words: as :meth:`embeddings.words.tokenization.WordTokenizer.words` gives them.
+        words: as :meth:`embeddings.tokenization.tokenizer.WordTokenizer.words` gives them.
 
     Example:
         >>> print(detokenize(["Do", "n't", "shout", '"', "fire", '"', ",", "please", "."]))

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
-from embeddings.unknown import parse_policy
-from embeddings.words.tokenization import Text
+from embeddings.table.oov_policy import parse_policy
+from embeddings.tokenization.tokenizer import Text
 from pipeline import baselines
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.batching import Batch, Feature, collate

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
-from embeddings.words.tokenization import END_ID, SPECIAL_WORDS, UNK_ID, Text
+from embeddings.special_tokens import END_ID, SPECIAL_TOKENS, UNK_ID
+from embeddings.tokenization.tokenizer import Text
 from pipeline.baselines.ngram import KneserNey
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.batching import IGNORED, Batch, Feature, collate
@@ -188,7 +189,7 @@ class NextWords(Task[Example]):
         rare = np.bincount(learned.said, minlength=tokenizers.n_rows)[learned.said] == 1
         said = _with_unknown(learned.said, rare, np.random.default_rng(config.seed))
         given, asked = _without_gaps(said), _without_gaps(np.append(END_ID, test.said))
-        n_words = tokenizers.n_rows - len(SPECIAL_WORDS) + 2
+        n_words = tokenizers.n_rows - len(SPECIAL_TOKENS) + 2
         models = {"unigram": KneserNey(1), "3-gram": KneserNey(3)}
         logs = {name: model.fit(given, n_words).log_probabilities(asked)[1:] for name, model in models.items()}
         return {name: _measures(-math.fsum(log), len(log), len(splits.test)) for name, log in logs.items()}

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
-from embeddings.words.tokenization import MASK, MASK_ID, Text
+from embeddings.special_tokens import MASK, MASK_ID, N_SPECIAL
+from embeddings.tokenization.tokenizer import Text
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.batching import IGNORED, Batch, Feature, collate
 from pipeline.data.examples import Example, Splits
@@ -26,7 +27,7 @@ from pipeline.errors import DataError
 from pipeline.prediction import outputs
 from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
-from transformer.embedding import N_SPECIAL, WordEmbedding
+from transformer.embedding import WordEmbedding
 from transformer.model import MaskedLanguageModel
 from transformer.stack import Encoder
 

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
-from embeddings.words.tokenization import PAD_ID, Text
+from embeddings.special_tokens import PAD_ID
+from embeddings.tokenization.tokenizer import Text
 from pipeline.answers import SpanScores
 from pipeline.baselines.question_answering import first_sentence, most_overlap
 from pipeline.config import DataConfig, RunConfig

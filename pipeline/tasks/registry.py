@@ -11,8 +11,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
-from embeddings.registry import Registry
-from embeddings.words.tokenization import Text, WordTokenizer
+from embeddings.specification.plugins import Registry
+from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.batching import Batch, Feature
 from pipeline.data.examples import E, Splits

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
-from embeddings.words.tokenization import Span, Text, WordTokenizer
+from embeddings.tokenization.tokenizer import Span, Text, WordTokenizer
 from pipeline.baselines.tagging import commonest_tag, logistic_regression
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.batching import IGNORED, Batch, Feature, collate

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
-from embeddings.words.tokenization import END_ID, PAD_ID, START_ID, Text
+from embeddings.special_tokens import END_ID, PAD_ID, START_ID
+from embeddings.tokenization.tokenizer import Text
 from pipeline.baselines.translation import WordForWord, nearest
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.batching import IGNORED, Batch, Feature, by_length, collate

@@ -17,7 +17,7 @@ from pipeline.benchmark.grid import Grid
 from pipeline.benchmark.store import BenchmarkFolder
 from pipeline.errors import ConfigError, DataError, RunFolderError
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 TINY = {"data": {"path": str(ROOT / "data/support")}, "model": {"d_model": 16, "n_heads": 2, "d_ff": 16, "n_layers": 1},
         "training": {"epochs": 3}}
 VECTORS = f"file:{ROOT / 'data/support/vectors.txt'}"

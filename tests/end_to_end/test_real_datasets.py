@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from embeddings import WordTokenizer, load_vectors
-from embeddings.words.corpus import CorpusFiles
+from embeddings.tokenization.corpus import CorpusFiles
 from pipeline import RunConfig, run
 from pipeline.config import DataConfig
 from pipeline.data.conll import read_tagged

@@ -12,9 +12,9 @@ import rich_click as click
 from click.testing import CliRunner
 
 from embeddings import load_vectors
-from embeddings.composition import NgramVectors
 from embeddings.table import EmbeddingTable
-from embeddings.words.tokenization import WordTokenizer
+from embeddings.table.oov_composers import NgramVectors
+from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline import RunConfig, run
 from pipeline.cli.embed import COMMANDS, embed_command
 from pipeline.cli.main import cli

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from embeddings.learning import gensim_training
+from embeddings.gensim_training import trainer
 from embeddings.progress import silent
 from pipeline.chain import run_stage_one, run_stage_two
 from pipeline.config import RunConfig
@@ -55,7 +55,7 @@ def test_batches_are_the_same_whatever_the_source(tmp_path):
 
 def test_vectors_of_equal_text_settings_and_seed_are_learned_once(tmp_path, monkeypatch):
     learned = []
-    original = gensim_training.train
+    original = trainer.train
 
     def told(options, request, model):
         learned.append(request.seed)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embeddings import WordTokenizer
-from embeddings.words.tokenization import END_ID, SPECIAL_WORDS
+from embeddings.special_tokens import END_ID, SPECIAL_TOKENS
 from pipeline import RunConfig
 from pipeline import export as module
 from pipeline.chain import build_model
@@ -190,7 +190,7 @@ def tokenizers(tmp_path_factory):
         run = random_run(root / f"{i}", **RUNS["classification"], **folding)
         export(run, root / f"{i}-hf")
         ours, theirs = load_run(run).tokenizer, transformers.AutoTokenizer.from_pretrained(root / f"{i}-hf")
-        words = theirs.convert_ids_to_tokens(range(len(SPECIAL_WORDS), len(theirs)))
+        words = theirs.convert_ids_to_tokens(range(len(SPECIAL_TOKENS), len(theirs)))
         made.append((ours.with_vocabulary(words), theirs))
     return made
 
@@ -211,7 +211,7 @@ def test_words_that_training_did_not_meet_come_along(tmp_path, exported):
     known = transformers.AutoTokenizer.from_pretrained(made.path).get_vocab()
     assert {"zebra", "quokka", "über"} <= known.keys()
     assert not {"New-York", "new-york", "ZEBRA"} & known.keys()
-    assert made.n_words == len(known) - len(SPECIAL_WORDS)
+    assert made.n_words == len(known) - len(SPECIAL_TOKENS)
     few = export(run, tmp_path / "few", words=1)
     assert (few.n_more, few.n_words) == (1, made.n_words - made.n_more + 1)
     none = export(run, tmp_path / "none", words=0)
@@ -223,7 +223,7 @@ def test_words_that_training_did_not_meet_come_along(tmp_path, exported):
 def test_models_that_write_words_have_only_those_that_they_can_write(exported):
     for name in ("language-model", "masked-language-model"):
         run, made = exported(name)
-        assert (made.n_more, made.n_words) == (0, len(load_run(run).tokenizer) - len(SPECIAL_WORDS))
+        assert (made.n_more, made.n_words) == (0, len(load_run(run).tokenizer) - len(SPECIAL_TOKENS))
 
 
 @pytest.mark.parametrize(("values", "message"), [
@@ -268,7 +268,7 @@ def test_a_model_that_does_not_say_the_same_is_not_written(tmp_path, exported, m
 def test_a_tokenizer_that_numbers_otherwise_is_not_written(tmp_path, exported, monkeypatch):
     write = module._write_tokenizer
     monkeypatch.setattr(module, "_write_tokenizer", lambda tokenizer, *rest: write(
-        tokenizer.with_vocabulary(tokenizer.vocabulary()[: len(SPECIAL_WORDS) - 1 : -1]), *rest))
+        tokenizer.with_vocabulary(tokenizer.vocabulary()[: len(SPECIAL_TOKENS) - 1 : -1]), *rest))
     with pytest.raises(ExportError, match="the words are not numbered alike; nothing was written"):
         export(exported("pairs")[0], tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

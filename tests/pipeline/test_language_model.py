@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from embeddings import EmbeddingTable, WordTokenizer
-from embeddings.words.tokenization import END_ID, UNK_ID
+from embeddings.special_tokens import END_ID, UNK_ID
 from pipeline import RunConfig, load_run, run
 from pipeline.baselines.ngram import KneserNey
 from pipeline.cli.main import cli

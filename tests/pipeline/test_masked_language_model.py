@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from embeddings import EmbeddingTable, WordTokenizer
-from embeddings.words.tokenization import END_ID, MASK_ID, START_ID
+from embeddings.special_tokens import END_ID, MASK_ID, N_SPECIAL, START_ID
 from pipeline import RunConfig, load_run, run
 from pipeline.cli.main import cli
 from pipeline.data.batching import IGNORED
@@ -23,7 +23,7 @@ from pipeline.stage_one import StageOne
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Prepared, Tokenizers
 from transformer.config import EmbeddingConfig, TrainingConfig
-from transformer.embedding import N_SPECIAL, WordEmbedding
+from transformer.embedding import WordEmbedding
 from transformer.training import Trainer
 
 ROOT = Path(__file__).parents[2]

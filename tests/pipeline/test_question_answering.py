@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from embeddings.table import EmbeddingTable
-from embeddings.words.tokenization import WordTokenizer
+from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline import RunConfig, load_run, run
 from pipeline.answers import SpanScores
 from pipeline.config import DataConfig

@@ -13,7 +13,7 @@ from pipeline.data.parallel import read_parallel_file
 from pipeline.data.squad import read_question_file
 from pipeline.measures.tagging import repair
 
-DATA = Path(__file__).parent.parent.parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 READERS = {
     ("support", "tsv"): read_examples,
     ("support", "txt"): read_lines_file,

@@ -12,7 +12,8 @@ from seqeval.scheme import BILOU, IOBES, Entities
 from torch import nn
 
 from embeddings import EmbeddingTable, WordTokenizer
-from embeddings.words.tokenization import Span
+from embeddings.special_tokens import N_SPECIAL
+from embeddings.tokenization.tokenizer import Span
 from pipeline import RunConfig, load_run, run
 from pipeline.cli.main import cli
 from pipeline.data.batching import IGNORED
@@ -34,7 +35,6 @@ from pipeline.tasks.tagging import (
     parts,
     shape_of,
 )
-from transformer.embedding import N_SPECIAL
 
 TASK = registry.find("tagging")
 SAMPLE = Path(__file__).parents[2] / "data" / "entities"

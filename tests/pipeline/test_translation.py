@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from torch import nn
 
 from embeddings import EmbeddingTable, WordTokenizer
-from embeddings.words.tokenization import END_ID, START_ID, UNK_ID
+from embeddings.special_tokens import END_ID, START_ID, UNK_ID
 from pipeline import RunConfig, load_run, run
 from pipeline.cli.main import cli
 from pipeline.data.batching import IGNORED

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from embeddings import EmbeddingTable
+from embeddings.special_tokens import END_ID, START_ID
 from transformer import EmbeddingConfig, Encoder, ModelConfig, WordEmbedding
 from transformer.config import GenerationConfig
-from transformer.generation import END, NEVER_WRITTEN, START, Writer, beam_search, greedy, likeliest, nucleus, sample
+from transformer.generation import NEVER_WRITTEN, Writer, beam_search, greedy, likeliest, nucleus, sample
 from transformer.model import EncoderDecoder, LanguageModel
 from transformer.stack import Decoder
 
@@ -47,13 +48,13 @@ def prompts(*texts):
     return torch.tensor([[0] * (longest - len(text)) + list(text) for text in texts])
 
 
-def writer(model, start=((START,), (5, 6, 7), (9, 6)), **options):
+def writer(model, start=((START_ID,), (5, 6, 7), (9, 6)), **options):
     if isinstance(model, LanguageModel):
         return Writer.continuing(model, prompts(*start), **options)
     return Writer.translating(model, torch.tensor([[5, 6, 7], [8, 3, 0], [9, 9, 12]]), **options)
 
 
-def ways(model, end=END, **options):
+def ways(model, end=END_ID, **options):
     """The words written in every way that there is."""
     config = GenerationConfig(max_words=9, temperature=1.3, top_k=8, top_p=0.95)
     written = (greedy(writer(model, **options), max_words=9, end=end),
@@ -74,7 +75,7 @@ def test_the_cache_changes_no_word(kind, form):
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(form.values()))
 def test_a_batch_of_prompts_is_each_by_itself(form):
     model = made("language", **form)
-    starts = [(START,), (5, 6, 7, 8, 5), (9, 6), (16,), (10, 11, 12)]
+    starts = [(START_ID,), (5, 6, 7, 8, 5), (9, 6), (16,), (10, 11, 12)]
     together = greedy(writer(model, starts), max_words=8, end=None)
     assert together == [
         (pytest.approx(text.ids), pytest.approx(text.log_probability, abs=1e-4), text.ended)
@@ -97,7 +98,7 @@ def test_a_batch_of_sources_is_each_by_itself():
 @pytest.mark.parametrize("kind", ["language", "translation"])
 def test_greedy_takes_the_likeliest_word_each_time(kind):
     model = made(kind)
-    start = prompts((5, 6, 7)) if kind == "language" else torch.tensor([[START]])
+    start = prompts((5, 6, 7)) if kind == "language" else torch.tensor([[START_ID]])
     ids, total = start, 0.0
     for _ in range(7):
         source = torch.tensor([[5, 6, 7]])
@@ -132,7 +133,7 @@ def test_a_wide_beam_finds_the_best_of_all_texts(kind, penalty):
         words = range(5, 5 + n_words)
         texts = [text for n in range(max_words) for text in itertools.product(words, repeat=n)]
         log = log_probability(model)
-        totals = {text: log([*text, END]) for text in texts}
+        totals = {text: log([*text, END_ID]) for text in texts}
         best = max(texts, key=lambda text: totals[text] / (len(text) + 1) ** penalty)
         start = writer(model, [(5, 6)]) if kind == "language" else Writer.translating(model, torch.tensor([[5, 6]]))
         (found,) = beam_search(start, beam=300, length_penalty=penalty, max_words=max_words)
@@ -143,7 +144,7 @@ def test_a_wide_beam_finds_the_best_of_all_texts(kind, penalty):
 
 def log_probability(model):
     def of(text):
-        before = [5, 6] if isinstance(model, LanguageModel) else [START]
+        before = [5, 6] if isinstance(model, LanguageModel) else [START_ID]
         ids = torch.tensor([[*before, *text[:-1]]])
         scores = model(ids) if isinstance(model, LanguageModel) else model(torch.tensor([[5, 6]]), ids)
         scores = scores[0, -len(text):].detach().clone()
@@ -155,11 +156,11 @@ def log_probability(model):
 
 def test_special_words_are_never_written():
     model = made("language", n_words=2)
-    start, config = [(START,), (5, 6)], GenerationConfig(max_words=200, temperature=5.0)
+    start, config = [(START_ID,), (5, 6)], GenerationConfig(max_words=200, temperature=5.0)
     texts = sample(writer(model, start), config=config, seed=0, end=None)
-    assert {word for text in texts for word in text.ids} == {END, 5, 6}
-    unknown = sample(writer(model, start, forbidden=(0, START, 4)), config=config, seed=0, end=None)
-    assert {word for text in unknown for word in text.ids} == {1, END, 5, 6}
+    assert {word for text in texts for word in text.ids} == {END_ID, 5, 6}
+    unknown = sample(writer(model, start, forbidden=(0, START_ID, 4)), config=config, seed=0, end=None)
+    assert {word for text in unknown for word in text.ids} == {1, END_ID, 5, 6}
 
 
 def test_a_text_ends_at_its_end_or_is_cut_off():
@@ -167,11 +168,11 @@ def test_a_text_ends_at_its_end_or_is_cut_off():
         def read(ids, memory, cache):
             return torch.nn.functional.one_hot(torch.full_like(ids, word), 8).float() * 50
 
-        return Writer(read, prompts((START,), (5, 6)), use_cache=False)
+        return Writer(read, prompts((START_ID,), (5, 6)), use_cache=False)
 
-    assert [(text.ids, text.ended) for text in greedy(always(END), max_words=4)] == [([], True)] * 2
+    assert [(text.ids, text.ended) for text in greedy(always(END_ID), max_words=4)] == [([], True)] * 2
     assert [(text.ids, text.ended) for text in greedy(always(6), max_words=4)] == [([6] * 4, False)] * 2
-    for word, expected in ((END, ([], True)), (6, ([6] * 4, False))):
+    for word, expected in ((END_ID, ([], True)), (6, ([6] * 4, False))):
         found = beam_search(always(word), beam=1, length_penalty=1.0, max_words=4)
         assert [(text.ids, text.ended) for text in found] == [expected] * 2
 
@@ -253,15 +254,15 @@ def test_equal_to_gpt2_of_transformers():
 
     model = made("language", like="gpt2", positions="learned", activation="gelu-tanh", max_positions=32)
     theirs = GPT2LMHeadModel(GPT2Config(
-        vocab_size=5 + N_WORDS, n_positions=32, n_embd=16, n_layer=2, n_head=2, n_inner=32, bos_token_id=START,
-        eos_token_id=END, pad_token_id=0, attn_implementation="eager")).eval()
+        vocab_size=5 + N_WORDS, n_positions=32, n_embd=16, n_layer=2, n_head=2, n_inner=32, bos_token_id=START_ID,
+        eos_token_id=END_ID, pad_token_id=0, attn_implementation="eager")).eval()
     theirs.load_state_dict(gpt2_state(model.decoder), strict=False)
     start = prompts((5, 6, 7), (9, 6), (16, 12, 11))
     options = {"attention_mask": (start != 0).long(), "max_new_tokens": 10, "do_sample": False,
                "bad_words_ids": [[word] for word in NEVER_WRITTEN]}
     for beam, penalty in ((1, 1.0), (3, 0.0), (3, 0.2)):
         expected = theirs.generate(start, num_beams=beam, length_penalty=penalty, **options)[:, start.shape[1]:]
-        expected = [list(itertools.takewhile(lambda word: word not in (0, END), row)) for row in expected.tolist()]
+        expected = [list(itertools.takewhile(lambda word: word not in (0, END_ID), row)) for row in expected.tolist()]
         texts = Writer.continuing(model, start)
         found = greedy(texts, max_words=10) if beam == 1 else beam_search(
             texts, beam=beam, length_penalty=penalty, max_words=10)

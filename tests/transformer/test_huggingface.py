@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRotaryEmbedding, apply_rotary_pos_emb
 
-from embeddings.checkpoints.folder import find_checkpoint
+from embeddings.formats.hf_checkpoint import find_checkpoint
 from transformer.errors import CheckpointError
 from transformer.export.huggingface import bert_encoder, gpt2_model, load_bert, load_gpt2
 from transformer.export.names import from_bert, from_gpt2, to_bert, to_gpt2

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from embeddings.special_tokens import N_SPECIAL
 from transformer.checkpoint import load_state, read_weights, state_of
 from transformer.config import LIKE, ModelConfig
-from transformer.embedding import N_SPECIAL, WordEmbedding
+from transformer.embedding import WordEmbedding
 from transformer.errors import CheckpointError, TransformerError
 from transformer.export.names import (
     BERT,

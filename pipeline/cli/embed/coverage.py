@@ -36,7 +36,7 @@ def coverage_command(
     vecformer embed coverage glove --text articles.txt
     vecformer embed coverage vectors.bin --text articles/ --unknown case,spelling
     """
-    from embeddings.words.tokenization import WordTokenizer
+    from embeddings.tokenization.tokenizer import WordTokenizer
     from pipeline.progress import bars
     from pipeline.vectors import text_coverage
 

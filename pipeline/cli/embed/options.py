@@ -37,7 +37,7 @@ def opening(command: F) -> F:
         *args: Any, transforms: tuple[str, ...], corpus: tuple[Path, ...], seed: int, trust_pickle: bool,
         unknown: str = "", **kwargs: Any,
     ) -> Any:
-        from embeddings.unknown import parse_policy
+        from embeddings.table.oov_policy import parse_policy
         from pipeline.vectors import Opening
 
         how = Opening(transforms, corpus, parse_policy([unknown]), seed, trust_pickle)

@@ -46,9 +46,9 @@ def train_command(
     vecformer embed train articles.txt --to vectors.bin --source fasttext,dim=200,epochs=5
     vecformer embed train more.txt --to newer.safetensors --source word2vec,start=vectors.safetensors
     """
-    from embeddings.learning.training import train_vectors
-    from embeddings.words.corpus import CorpusFiles
-    from embeddings.words.tokenization import WordTokenizer
+    from embeddings.gensim_training.to_file import train_vectors
+    from embeddings.tokenization.corpus import CorpusFiles
+    from embeddings.tokenization.tokenizer import WordTokenizer
     from pipeline.progress import bars
 
     tokenizer = WordTokenizer(lowercase=not no_lowercase, strip_accents=strip_accents, fold_digits=fold_digits, han=han)

@@ -1,1 +1,0 @@
-"""Transformers' checkpoints as a source of word vectors: where one is, its table of tokens, words as its subwords."""

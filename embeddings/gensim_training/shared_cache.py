@@ -1,0 +1,62 @@
+"""Vectors learned from a text once, for all runs that learn with the same settings from the same text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from embeddings.formats.cache import content_hash
+from embeddings.request import VectorRequest
+from embeddings.table import EmbeddingTable
+from embeddings.tokenization.corpus import CorpusFiles
+
+TABLE = "table.safetensors"
+
+
+def learned_once(
+    settings: Mapping[str, Any], request: VectorRequest, learn: Callable[[], EmbeddingTable]
+) -> EmbeddingTable:
+    """Take vectors from the request's folder of shared ones, or learn them and put them there.
+
+    Of several processes that ask at the same time one learns and the others wait for it.
+
+    Args:
+        settings: everything that decides what is learned, beside the request's texts, tokenizer and seed.
+        request: with a folder ``shared``.
+        learn: makes the table.
+    """
+    from filelock import FileLock
+
+    assert request.shared is not None
+    entry = request.shared / _key(settings, request)
+    request.shared.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{entry}.lock"):
+        if not entry.exists():
+            table = learn()
+            made = Path(tempfile.mkdtemp(dir=request.shared, prefix="new-"))
+            try:
+                table.save(made / TABLE)
+                made.rename(entry)
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
+    return EmbeddingTable.load(entry / TABLE)
+
+
+def _key(settings: Mapping[str, Any], request: VectorRequest) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    told = {"settings": settings, "seed": request.seed, "tokenizer": request.tokenizer.to_json(),
+            "gensim": version("gensim")}
+    digest.update(json.dumps(told, sort_keys=True, default=str).encode())
+    if isinstance(request.texts, CorpusFiles):
+        for path in request.texts.files():
+            digest.update(content_hash(path).encode())
+    else:
+        for text in request.texts or ():
+            digest.update(json.dumps(text).encode())
+    return digest.hexdigest()

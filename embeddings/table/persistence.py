@@ -1,0 +1,81 @@
+"""Vecformer's own tables: vectors in safetensors, mapped into memory, and the rest, readable, in a ``.json`` beside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.errors import VectorFileError
+from embeddings.table.oov_composers import Composer, read_composer
+from embeddings.table.row_maps import Vectors
+from embeddings.table.safetensors import open_tensors, write_tensors
+
+COMPOSER = "composer."
+
+
+class SavedTable(NamedTuple):
+    """What was saved of a table: the arguments to make it again, in their order."""
+
+    words: tuple[str, ...]
+    vectors: Vectors
+    provenance: tuple[str, ...]
+    source: str
+    transforms: tuple[str, ...]
+    composer: Composer | None
+
+
+def write_saved(path: Path, table: SavedTable) -> Vectors:
+    """Write the arrays to ``path`` and the rest to the ``.json`` beside it; give the vectors, mapped from the file."""
+    tensors: dict[str, NDArray[Any]] = {"vectors": table.vectors}
+    if table.composer is not None:
+        tensors |= {COMPOSER + name: array for name, array in table.composer.tensors().items()}
+    reasons = sorted(set(table.provenance))
+    code = {why: number for number, why in enumerate(reasons)}
+    codes = np.array([code[why] for why in table.provenance], dtype=np.min_scalar_type(len(reasons)))
+    described = {
+        "source": table.source,
+        "transforms": table.transforms,
+        "dim": table.vectors.shape[1],
+        "n_words": len(table.words),
+        "provenance": reasons,
+        "composer": table.composer.describe() if table.composer is not None else None,
+        "words": table.words,
+    }
+    new = path.with_name(f"{path.name}.new")  # a file that is mapped into memory must not be written into
+    try:
+        write_tensors(new, {**tensors, "provenance": codes})
+        path.with_suffix(".json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+    return open_tensors(path)["vectors"]
+
+
+def read_saved(path: Path) -> SavedTable:
+    """Read what :func:`write_saved` wrote; the arrays stay in the file, mapped into memory.
+
+    Raises:
+        VectorFileError: if either of the two files is missing or does not fit the other.
+    """
+    try:
+        described = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        tensors = open_tensors(path)
+        reasons = np.array(described["provenance"], dtype=object)
+        return SavedTable(
+            words=tuple(described["words"]),
+            vectors=tensors["vectors"],
+            provenance=tuple(reasons[tensors["provenance"]].tolist()),
+            source=described["source"],
+            transforms=tuple(described["transforms"]),
+            composer=read_composer(described["composer"], {
+                name.removeprefix(COMPOSER): tensors[name] for name in tensors if name.startswith(COMPOSER)
+            }),
+        )
+    except VectorFileError:
+        raise
+    except Exception as error:  # whatever a foreign or broken description brings about
+        raise VectorFileError(f"{path}: not a table of word vectors saved by vecformer ({error})") from error

@@ -1,0 +1,145 @@
+"""Safetensors files, memory-mapped: a JSON header that gives each tensor's type, shape and place, then their bytes.
+
+Format: https://huggingface.co/docs/safetensors#format. The library of that name copies a tensor before one can take
+rows from it, and gives numpy no bfloat16.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embeddings.errors import VectorFileError
+from embeddings.table.memmap import blocks
+
+LENGTH_BYTES = 8
+MAX_HEADER = 100_000_000  # the library's own bound
+DTYPES = {  # in the order in which the library writes tensors
+    "U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "U32": "<u4", "I32": "<i4", "BF16": "<u2", "F16": "<f2",
+    "U16": "<u2", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?",
+}
+FLOATS = ("F64", "F32", "F16", "BF16")
+
+
+@dataclass(frozen=True)
+class _Place:
+    kind: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+class Tensors(Mapping[str, NDArray[Any]]):
+    """The tensors of one file by name: floats as float32, whatever the file holds them in; others as they are.
+
+    A float32 tensor is a read-only view of the file; a tensor of another width is converted when it is asked for, by
+    :meth:`rows` only as far as it is needed.
+    """
+
+    def __init__(self, data: NDArray[np.uint8], places: Mapping[str, _Place]) -> None:
+        self._data, self._places = data, places
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return _converted(self._stored(name), self._places[name].kind)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """A tensor's shape, without touching it."""
+        return self._places[name].shape
+
+    def rows(self, name: str, rows: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[Any]:
+        """Gather and convert some rows of a tensor, in the order given."""
+        return _converted(self._stored(name)[rows], self._places[name].kind)
+
+    def _stored(self, name: str) -> NDArray[Any]:
+        place = self._places[name]
+        return self._data[place.begin : place.end].view(DTYPES[place.kind]).reshape(place.shape)
+
+
+def open_tensors(path: Path) -> Tensors:
+    """Map a safetensors file into memory; nothing but its header is read.
+
+    Raises:
+        VectorFileError: if the file is missing, or its header is broken or points outside the file.
+    """
+    try:
+        size = path.stat().st_size
+        if size < LENGTH_BYTES:
+            raise VectorFileError(f"{path}: not a safetensors file: it is {size} bytes long")
+        mapped = np.memmap(path, dtype=np.uint8, mode="r")
+    except OSError as error:
+        raise VectorFileError(f"{path}: cannot be read ({error.strerror})") from error
+    length = int.from_bytes(mapped[:LENGTH_BYTES].tobytes(), "little")
+    start = LENGTH_BYTES + length
+    if length > MAX_HEADER or start > size:
+        raise VectorFileError(f"{path}: not a safetensors file, or cut off: its header would be {length} bytes long")
+    try:
+        header = json.loads(mapped[LENGTH_BYTES:start].tobytes())
+        places = {name: _place(entry) for name, entry in header.items() if name != "__metadata__"}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise VectorFileError(f"{path}: not a safetensors file: its header is broken ({error})") from error
+    data = mapped[start:]
+    for name, place in places.items():
+        _check(path, name, place, len(data))
+    return Tensors(data, places)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays byte by byte as the library does, but those that are mapped a block at a time: it would copy them.
+
+    Args:
+        path: the file.
+        tensors: arrays of any of the types that can be read, by name.
+    """
+    kinds = {np.dtype(dtype): kind for kind, dtype in DTYPES.items() if kind != "BF16"}
+    order = sorted(tensors, key=lambda name: (list(DTYPES).index(kinds[tensors[name].dtype]), name))
+    places: dict[str, Any] = {}
+    begin = 0
+    for name in order:
+        array, end = tensors[name], begin + tensors[name].nbytes
+        places[name] = {"dtype": kinds[array.dtype], "shape": array.shape, "data_offsets": (begin, end)}
+        begin = end
+    header = json.dumps(places, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % LENGTH_BYTES)
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(LENGTH_BYTES, "little") + header)
+        for name in order:
+            file.writelines(block.tobytes() for _, (block,) in blocks(tensors[name]))
+
+
+def _place(entry: Mapping[str, Any]) -> _Place:
+    kind, shape, (begin, end) = str(entry["dtype"]), tuple(entry["shape"]), entry["data_offsets"]
+    if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
+        raise ValueError("shapes and offsets must be whole numbers from 0 up")
+    return _Place(kind, shape, begin, end)
+
+
+def _check(path: Path, name: str, place: _Place, n_bytes: int) -> None:
+    if place.kind not in DTYPES:
+        raise VectorFileError(f"{path}: tensor {name!r} is of type {place.kind!r}, which cannot be read")
+    if place.end > n_bytes:
+        raise VectorFileError(f"{path}: tensor {name!r} ends at byte {place.end}, but the file holds {n_bytes}: "
+                              "cut off; fetch or write it again")
+    needed = math.prod(place.shape) * np.dtype(DTYPES[place.kind]).itemsize
+    if place.end - place.begin != needed:
+        raise VectorFileError(f"{path}: tensor {name!r} of shape {list(place.shape)} needs {needed} bytes, "
+                              f"but the header gives it {place.end - place.begin}")
+
+
+def _converted(stored: NDArray[Any], kind: str) -> NDArray[Any]:
+    if kind == "BF16":  # the upper half of a float32
+        return (stored.astype("<u4") << 16).view(np.float32)
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, which the table refuses by its word
+        return stored.astype(np.float32, copy=False) if kind in FLOATS else stored

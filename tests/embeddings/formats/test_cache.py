@@ -1,0 +1,188 @@
+import logging
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from embeddings import load_vectors
+from embeddings.analysis.conventions import habits
+from embeddings.formats import cache
+from embeddings.request import VectorRequest
+from embeddings.specification import sources
+
+WORDS = [first + second for first in "abcdefgh" for second in "abcdefghijklmnopqrstuvwxyz"]  # no digits to fold
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("VECFORMER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "WORTH_KEEPING", 100)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write(tmp_path / "v.txt", 0.0)
+
+
+def write(path, start):
+    path.write_text("".join(f"{word} {start + number} 1\n" for number, word in enumerate(WORDS)))
+    return path
+
+
+def load(path, words=("ad", "af"), **options):
+    table = sources.load(f"file:{path}", VectorRequest(vocabulary=dict.fromkeys(words, 1), **options))
+    cache.settle()
+    return table
+
+
+def entries(folder):
+    return sorted(folder.iterdir())
+
+
+def refuse_to_read(monkeypatch):
+    def read(*_):
+        raise AssertionError("read again")
+
+    monkeypatch.setattr("embeddings.formats.to_table.read_vectors", read)
+
+
+def test_the_same_rows_are_read_once(folder, path, monkeypatch):
+    first = load(path)
+    refuse_to_read(monkeypatch)
+    again = load(path)
+    assert again.words == first.words == ("ad", "af")
+    assert again.vectors.tobytes() == first.vectors.tobytes()
+    assert (again.source, again.provenance) == (first.source, first.provenance)
+    assert len(entries(folder)) == 1
+
+
+def test_another_question_is_another_entry(folder, path):
+    load(path)
+    assert load(path, words=("ah",)).words == ("ah",)
+    assert load(path, n_others=2).words == ("aa", "ab", "ad", "af")
+    assert load(f"{path},limit=4").words == ("ad",)
+    assert load(path, also={"aj"}).words == ("ad", "af", "aj")
+    assert len(load_vectors(path)) == 208
+    cache.settle()
+    assert len(entries(folder)) == 6
+
+
+def test_another_content_is_read_anew_and_the_earlier_entry_goes(folder, path):
+    load(path)
+    write(path, 0.5)
+    assert load(path).vectors[:, 0].tolist() == [3.5, 5.5]
+    assert len(entries(folder)) == 1
+
+
+def test_the_same_content_at_another_time_is_known_by_its_hash(folder, path, monkeypatch):
+    load(path)
+    os.utime(path, ns=(1, 1))
+    with monkeypatch.context() as patch:
+        refuse_to_read(patch)
+        assert load(path).vectors[:, 0].tolist() == [3, 5]
+    assert len(entries(folder)) == 1
+    content = path.read_text().replace("ad 3.0", "ad 4.0")
+    path.write_text(content)  # as long as before
+    assert load(path).vectors[:, 0].tolist() == [4, 5]
+
+
+@pytest.mark.parametrize("spoil", ["cut", "empty", "gone", "foreign"])
+@pytest.mark.parametrize("name", ["table.safetensors", "table.json", "origin.json"])
+def test_a_broken_entry_is_made_anew(folder, path, spoil, name):
+    load(path)
+    file = entries(folder)[0] / name
+    content = file.read_bytes()
+    if spoil == "gone":
+        file.unlink()
+    else:
+        file.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "foreign": b"[]"}[spoil])
+    if name == "origin.json":  # which is asked when the time has changed
+        os.utime(path, ns=(1, 1))
+    assert load(path).vectors[:, 0].tolist() == [3, 5]
+    assert load(path).vectors[:, 0].tolist() == [3, 5]
+
+
+@pytest.mark.parametrize("off", ["off", "", "OFF"])
+def test_it_can_be_switched_off(folder, path, monkeypatch, off):
+    monkeypatch.setenv("VECFORMER_CACHE", off)
+    assert len(load(path)) == 2
+    assert cache.cache_folder() is None
+    assert not folder.exists()
+
+
+def test_small_files_are_not_kept(folder, path, monkeypatch):
+    monkeypatch.setattr(cache, "WORTH_KEEPING", 2**25)
+    load(path)
+    assert not folder.exists()
+
+
+def test_a_place_that_cannot_be_written_to_fails_nothing(folder, path):
+    folder.write_text("a file where the folder should be")
+    assert load(path).vectors[:, 0].tolist() == [3, 5]
+
+
+def test_the_entries_used_longest_ago_go_first(folder, path, monkeypatch):
+    load(path)
+    size = sum(file.stat().st_size for file in entries(folder)[0].iterdir())
+    monkeypatch.setattr(cache, "MAX_BYTES", int(2.5 * size))
+    first = entries(folder)[0]
+    load(path, words=("ab", "ac"))
+    second = next(entry for entry in entries(folder) if entry != first)
+    os.utime(second, ns=(1, 1))
+    load(path)  # used again
+    load(path, words=("ai", "aj"))
+    assert len(entries(folder)) == 2
+    assert first.exists()
+    assert not second.exists()
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_kept(folder, path, monkeypatch):
+    real = cache.content_hash
+
+    def change_first(path):
+        write(path, 7.0)
+        return real(path)
+
+    monkeypatch.setattr(cache, "content_hash", change_first)
+    assert load(path).vectors[:, 0].tolist() == [3, 5]
+    assert not folder.exists()
+
+
+def test_what_is_not_written_yet_is_given_from_memory(folder, path, monkeypatch):
+    request = VectorRequest(vocabulary={"ad": 1})
+    first = sources.load(f"file:{path}", request)
+    refuse_to_read(monkeypatch)
+    assert sources.load(f"file:{path}", request).vectors.tobytes() == first.vectors.tobytes()
+    cache.settle()
+    shutil.rmtree(folder)
+
+
+def test_the_platforms_own_folder(monkeypatch):
+    monkeypatch.delenv("VECFORMER_CACHE", raising=False)
+    for platform in ("linux", "darwin", "win32"):
+        monkeypatch.setattr(cache.sys, "platform", platform)
+        assert cache.cache_folder().name == "vecformer"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["the", "cat", "2004", "new"], "in lower case, digits as they are, no phrases"),
+        (["the", "New_York", "##", "##.#", "U.S._army"], "in upper and lower case, digits as #, phrases joined by _"),
+        (["the", "0000", "00.00", "1"], "in lower case, digits as 0, no phrases"),
+        (["the", "##ing", "##s", "Cat"], "in upper and lower case, digits none, no phrases"),
+        ([], "in lower case, digits none, no phrases"),
+    ],
+)
+def test_the_habits_of_a_file(words, expected):
+    assert str(habits(words)) == expected
+
+
+def test_the_habits_are_said(tmp_path, caplog):
+    (tmp_path / "v.txt").write_text("Paris 1 2\nnew_york 3 4\n")
+    with caplog.at_level(logging.INFO, "vecformer"):
+        table = load_vectors(f"file:{tmp_path / 'v.txt'}")
+    assert table.vectors.dtype == np.float32
+    assert "2 words read, in upper and lower case, digits none, phrases joined by _" in caplog.text

@@ -1,0 +1,144 @@
+import gzip
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from gensim.models import FastText, KeyedVectors
+from gensim.models.fasttext import load_facebook_model, load_facebook_vectors
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from embeddings.errors import EmbeddingError
+from embeddings.formats.detect import kind_of, read_vectors
+from embeddings.formats.writing import write_vectors
+from embeddings.table import EmbeddingTable
+from embeddings.table.oov_composers import NgramVectors
+
+ENDINGS = {
+    "txt": "text", "txt.gz": "text", "vec": "text", "vec.gz": "text", "bin": "word2vec binary", "npy": "numpy array",
+    "safetensors": "vecformer table",
+}
+WORD = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=8)
+TABLES = st.tuples(
+    st.lists(WORD, min_size=1, max_size=8, unique=True),
+    arrays(np.float32, (8, 3), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)),
+).map(lambda drawn: EmbeddingTable.known(drawn[0], drawn[1][: len(drawn[0])], "test"))
+
+
+@given(TABLES, st.sampled_from(sorted(ENDINGS)))
+def test_what_is_written_is_read(tmp_path_factory, table, ending):
+    path = tmp_path_factory.mktemp("v") / f"v.{ending}"
+    write_vectors(table, path)
+    read = read_vectors(path)
+    assert kind_of(path) == ENDINGS[ending]
+    assert tuple(read.words) == table.words
+    assert read.vectors.tobytes() == table.vectors.tobytes()
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from(["", "-"]), st.integers(0, 9), st.integers(4, 6), st.integers(0)),
+                         min_size=4, max_size=4), min_size=1, max_size=5))
+def test_text_to_safetensors_to_text_is_exact_to_the_printed_digits(tmp_path_factory, drawn):
+    """Numbers printed as GloVe's are, up to six significant digits; 0.5 may come back for 0.50000, the same number."""
+    printed = [[f"{sign}{whole}.{digits % 10**places:0{places}d}"[: len(sign) + 7]
+                for sign, whole, places, digits in row] for row in drawn]
+    folder = tmp_path_factory.mktemp("v")
+    lines = [" ".join([f"w{number}", *row]) for number, row in enumerate(printed)]
+    (folder / "a.txt").write_text("\n".join(lines) + "\n")
+    read = read_vectors(folder / "a.txt")
+    write_vectors(EmbeddingTable.known(read.words, read.vectors, "a.txt"), folder / "b.safetensors")
+    write_vectors(EmbeddingTable.load(folder / "b.safetensors"), folder / "c.txt")
+    for line, row in zip((folder / "c.txt").read_text().splitlines(), printed, strict=True):
+        for ours, theirs in zip(line.split()[1:], row, strict=True):
+            assert Decimal(ours).as_tuple().sign == Decimal(theirs).as_tuple().sign
+            assert Decimal(ours) == Decimal(theirs)
+
+
+def test_gensim_reads_what_is_written(tmp_path):
+    random = np.random.default_rng(0)
+    table = EmbeddingTable.known([f"w{i}" for i in range(50)], random.normal(size=(50, 7)).astype(np.float32), "test")
+    for name in ("v.vec", "v.vec.gz", "v.bin"):
+        write_vectors(table, tmp_path / name)
+        theirs = KeyedVectors.load_word2vec_format(tmp_path / name, binary=name.endswith("bin"))
+        assert theirs.vectors.tobytes() == table.vectors.tobytes()
+    write_vectors(table, tmp_path / "v.txt")
+    theirs = KeyedVectors.load_word2vec_format(tmp_path / "v.txt", no_header=True)
+    assert tuple(theirs.index_to_key) == table.words
+
+
+def test_gensim_reads_a_fasttext_model_as_it_was(tmp_path):
+    sentences = [[f"word{i}" for i in range(start, start + 20)] for start in range(300)] + [["sät", "日本語", "a"]] * 9
+    wv = FastText(sentences, vector_size=30, bucket=900, min_count=1, epochs=2, seed=1, workers=1).wv
+    composer = NgramVectors(wv.vectors_ngrams, min_n=3, max_n=6)
+    words = tuple(wv.index_to_key)
+    table = EmbeddingTable(words, wv.vectors, ("exact",) * len(words), "test", composer=composer)
+    write_vectors(table, tmp_path / "m.bin")
+    theirs = load_facebook_vectors(str(tmp_path / "m.bin"))
+    assert kind_of(tmp_path / "m.bin") == "fastText model"
+    assert tuple(theirs.index_to_key) == words
+    assert theirs.vectors.tobytes() == wv.vectors.tobytes()
+    assert theirs["wordier"].tobytes() == wv["wordier"].tobytes()
+    assert load_facebook_model(str(tmp_path / "m.bin")).wv.vector_size == 30
+
+
+def test_what_is_lost_is_said(tmp_path, caplog):
+    composer = NgramVectors(np.ones((5, 2), np.float32), min_n=3, max_n=6)
+    table = EmbeddingTable(("a",), np.ones((1, 2), np.float32), ("exact",), "test", composer=composer)
+    write_vectors(table, tmp_path / "v.safetensors")
+    assert not caplog.text
+    write_vectors(table, tmp_path / "v.txt")
+    assert "keeps no vectors of parts of words" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("word", "refused"),
+    [
+        ("new york", {"vec", "bin"}),
+        ("a  b", {"vec", "bin"}),
+        (" a", {"txt", "vec", "bin"}),
+        ("a\tb", {"txt", "vec"}),
+        ("a\nb", {"txt", "vec", "npy"}),
+        ("\nb", {"txt", "vec", "npy", "bin"}),
+        ("a\r", {"npy"}),
+        ("\ud800", {"txt", "vec", "npy", "bin", "safetensors"}),
+        ("\u00a0", set()),
+        ("\x85", set()),
+    ],
+)
+def test_a_format_that_cannot_hold_a_word_says_so_before_it_writes(tmp_path, word, refused):
+    table = EmbeddingTable.known(["ok", word], np.eye(2, dtype=np.float32), "test")
+    for ending in ("txt", "vec", "bin", "npy", "safetensors"):
+        path = tmp_path / f"v.{ending}"
+        if ending in refused:
+            with pytest.raises(EmbeddingError, match=r"cannot stand in a \.\w+ file"):
+                write_vectors(table, path)
+            assert not path.exists()
+        else:
+            write_vectors(table, path)
+            assert read_vectors(path).words == ["ok", word]
+
+
+def test_a_number_that_would_be_taken_for_a_header(tmp_path):
+    table = EmbeddingTable.known(["5"], np.full((1, 1), 3, np.float32), "test")
+    with pytest.raises(EmbeddingError, match="the word '5' cannot stand"):
+        write_vectors(table, tmp_path / "v.txt")
+
+
+def test_an_ending_or_a_place_that_will_not_do_leaves_nothing(tmp_path):
+    table = EmbeddingTable.known(["a"], np.ones((1, 2), np.float32), "test")
+    with pytest.raises(EmbeddingError, match=r"no format has the ending '\.xls'; there are \.safetensors"):
+        write_vectors(table, tmp_path / "v.xls")
+    with pytest.raises(EmbeddingError, match="cannot be written"):
+        write_vectors(table, tmp_path / "none" / "v.txt")
+    (tmp_path / "v.txt").mkdir()
+    with pytest.raises(EmbeddingError, match="cannot be written"):
+        write_vectors(table, tmp_path / "v.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["v.txt"]
+
+
+def test_the_same_table_gives_the_same_bytes(tmp_path):
+    table = EmbeddingTable.known(["a"], np.ones((1, 2), np.float32), "test")
+    for name in ("a.txt.gz", "b.txt.gz"):
+        write_vectors(table, tmp_path / name)
+    first, second = ((tmp_path / name).read_bytes() for name in ("a.txt.gz", "b.txt.gz"))
+    assert gzip.decompress(first) == gzip.decompress(second) == b"a 1 1\n"

@@ -1,0 +1,113 @@
+"""Every reader, given files that were cut, spoilt, repeated, shuffled, mixed: vectors, or one message with the file."""
+
+import gzip
+import io
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+from gensim.models import FastText
+from gensim.models.fasttext import save_facebook_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+from embeddings.errors import EmbeddingError
+from embeddings.formats.detect import kind_of, read_vectors
+from embeddings.formats.interface import Wanted
+from embeddings.table import EmbeddingTable
+
+CHANGES = ("cut", "spoil", "repeat", "shuffle", "mix", "flip")
+BEGINNINGS = (b"", b"\x80\x04", b"\x93NUMPY", b"\xba\x16\x4f\x2f\x0c\0\0\0", b"3 2\n", b"PK\x03\x04", b"\x1f\x8b\x08",
+              b"\x09\0\0\0\0\0\0\0{")
+SENTENCES = [["the", "cat", "sät", "日本語"], ["a", "dog", "x", "y"]] * 9
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    """A small file of each kind, as bytes."""
+    folder = tmp_path_factory.mktemp("samples")
+    wv = FastText(SENTENCES, vector_size=3, bucket=9, min_count=1, epochs=1, workers=1, seed=1)
+    save_facebook_model(wv, str(folder / "fasttext"))
+    for protocol in (2, 5):
+        wv.wv.save(str(folder / f"gensim{protocol}"), pickle_protocol=protocol)
+    wv.wv.save_word2vec_format(folder / "word2vec", binary=True)
+    wv.wv.save_word2vec_format(folder / "header", binary=False)
+    (folder / "text").write_bytes("the 1 -0.5\ncat 1e-3 2\nnew york .5 +1\n日本 0 1\n".encode())
+    EmbeddingTable.known(["a", "b"], np.eye(2, dtype=np.float32), "x").save(folder / "table")
+    (folder / "table.json").unlink()
+    np.save(folder / "numpy.npy", np.eye(3, dtype=np.float32))
+    (folder / "pickle").write_bytes(pickle.dumps({"a": [1.0, 2.0]}))
+    (folder / "foreign").write_bytes(save({"a": np.eye(3, dtype=np.float16)}))
+    made = [file.read_bytes() for file in sorted(folder.iterdir())]
+    plain = (folder / "text").read_bytes()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("v.txt", plain)
+    return [*made, packed.getvalue(), *map(gzip.compress, made)]
+
+
+def spoilt(data, samples):
+    """One of the samples, changed."""
+    content = bytearray(data.draw(st.sampled_from(samples)))
+    for change in data.draw(st.lists(st.sampled_from(CHANGES), max_size=3)):
+        first, second = sorted(data.draw(st.tuples(*[st.integers(0, len(content))] * 2)))
+        if change == "cut":
+            del content[first:second]
+        elif change == "spoil":
+            content[first:first] = data.draw(st.binary(max_size=12))
+        elif change == "repeat":
+            content[second:second] = content[first:second]
+        elif change == "shuffle":
+            content = content[second:] + content[first:second] + content[:first]
+        elif change == "mix":
+            content[first:second] = data.draw(st.sampled_from(samples))
+        elif content:
+            content[first % len(content)] = data.draw(st.integers(0, 255))
+    return bytes(content)
+
+
+def read_or_refuse(content, folder, wanted):
+    path = folder / "vectors"
+    path.write_bytes(content)
+    (folder / "vectors.words.txt").write_text("a\nb\nc\n")
+    for action in (lambda: read_vectors(path, wanted), lambda: kind_of(path)):
+        try:
+            found = action()
+        except EmbeddingError as error:
+            assert str(path) in str(error)
+        else:
+            assert isinstance(found, str) or (
+                len(found.words) == len(set(found.words)) == len(found.vectors)
+                and found.vectors.ndim == 2 and found.vectors.dtype == np.float32 and np.isfinite(found.vectors).all()
+            )
+
+
+WANTED = st.builds(Wanted, st.none() | st.just(frozenset({"the", "cat", "new york"})), st.integers(0, 3),
+                   st.none() | st.integers(1, 5))
+
+
+@settings(max_examples=400)
+@given(st.data(), WANTED)
+def test_spoilt_files(samples, tmp_path_factory, data, wanted):
+    read_or_refuse(spoilt(data, samples), tmp_path_factory.getbasetemp(), wanted)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000)
+@given(st.data(), WANTED)
+def test_many_spoilt_files(samples, tmp_path_factory, data, wanted):
+    read_or_refuse(spoilt(data, samples), tmp_path_factory.getbasetemp(), wanted)
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=300), WANTED, st.sampled_from(BEGINNINGS))
+def test_foreign_bytes_behind_any_beginning(tmp_path_factory, content, wanted, beginning):
+    read_or_refuse(beginning + content, tmp_path_factory.getbasetemp(), wanted)
+
+
+def test_nothing_beside_the_file_is_written(samples, tmp_path):
+    for content in samples:
+        read_or_refuse(content, tmp_path, Wanted())
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["vectors", "vectors.words.txt"]

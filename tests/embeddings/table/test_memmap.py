@@ -1,0 +1,186 @@
+"""Many vectors stay in a file: the values are the same as in memory, and hardly any memory is taken."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from embeddings import EmbeddingTable, load_vectors
+from embeddings.errors import EmbeddingError, VectorFileError
+from embeddings.formats.writing import write_vectors
+from embeddings.table import memmap
+from embeddings.table.memmap import blocks, changed, gathered, is_mapped, lots, taken
+from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING
+from embeddings.table.safetensors import write_tensors
+
+N_WORDS, DIM, FEW = 6000, 12, 100
+WORDS = tuple(a + b + c for a in "abcdefghijklmno" for b in "abcdefghijklmnopqrst" for c in "abcdefghijklmnopqrst")
+
+
+def table(seed=0, words=WORDS):
+    vectors = np.random.default_rng(seed).normal(size=(len(words), DIM)).astype(np.float32)
+    return EmbeddingTable.known(words, vectors, "made up")
+
+
+@pytest.fixture
+def few_in_memory(monkeypatch):
+    monkeypatch.setattr(memmap, "IN_MEMORY", 4 * DIM * FEW)
+    monkeypatch.setattr(memmap, "ROWS_A_LOT", 7)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    return table().save(tmp_path / "saved.safetensors")
+
+
+@pytest.mark.parametrize(("n_rows", "in_a_file"), [(0, False), (FEW, False), (FEW + 1, True), (N_WORDS, True)])
+@pytest.mark.parametrize("n_at_once", [1, 37, N_WORDS])
+def test_few_rows_are_kept_in_memory_and_many_in_a_file(few_in_memory, n_rows, n_at_once, in_a_file):
+    rows = table().vectors[:n_rows]
+    made = gathered(rows[start : start + n_at_once] for start in range(0, max(1, n_rows), n_at_once))
+    assert is_mapped(made) == in_a_file
+    assert made.shape == (n_rows, DIM)
+    assert made.tobytes() == rows.tobytes()
+
+
+def test_a_copy_of_a_mapped_file_is_not_one(saved):
+    assert is_mapped(saved.vectors)
+    assert is_mapped(saved.vectors[5:])
+    for copy in (saved.vectors.copy(), saved.vectors[[1, 2]], saved.vectors * 2, np.array(saved.vectors)):
+        assert not is_mapped(copy)
+
+
+def test_blocks_and_lots_are_the_rows(saved, few_in_memory):
+    rows = table().vectors
+    assert len(list(blocks(rows))) == 1
+    assert len(list(blocks(saved.vectors))) > 1
+    for place, (left, right) in blocks(saved.vectors, rows):
+        assert (left == rows[place]).all()
+        assert (right == rows[place]).all()
+    some = np.random.default_rng(1).integers(0, N_WORDS, 500)
+    for matrix in (rows, saved.vectors, saved.vectors[3:], rows.astype(np.float64)):
+        assert (taken(matrix[-5990:], some % 5990) == matrix[-5990:][some % 5990]).all()
+        assert np.concatenate(list(lots(matrix, some[:0]))).shape == (0, DIM)
+    assert is_mapped(taken(saved.vectors, some))
+    assert not is_mapped(taken(saved.vectors, some[:FEW]))
+
+
+def test_a_product_has_the_same_last_bit_by_blocks(saved):
+    matrix = np.random.default_rng(2).normal(size=(DIM, 5)).astype(np.float32)
+    by_blocks = changed(saved.vectors, lambda _place, rows: rows @ matrix)
+    assert by_blocks.tobytes() == (table().vectors @ matrix).tobytes()
+
+
+@pytest.mark.parametrize("transforms", [(), ("standardize",), ("all-but-the-top:2", "unit"), ("pca:5",), ("sif",)])
+@pytest.mark.parametrize("source", ["file:{0}", "file:{0}+file:{1}", "average(file:{0},file:{1})", "file:{2}"])
+def test_values_are_those_of_a_table_in_memory(tmp_path, monkeypatch, source, transforms):
+    paths = [tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "c.bin"]
+    for seed, (path, words) in enumerate(zip(paths, (WORDS, (*WORDS[1000:], "zebra"), WORDS), strict=True)):
+        write_vectors(table(seed, words), path)
+    source = source.format(*paths)
+
+    def load(vocabulary=None):
+        return load_vectors(source, vocabulary, transforms=transforms)
+
+    wanted = ["zebra", "Aab", "nowhere", *WORDS[::50]]
+    expected, expected_few = load(), load(wanted)
+    monkeypatch.setattr(memmap, "IN_MEMORY", 4 * DIM * FEW)
+    found, found_few = load(), load(wanted)
+    assert is_mapped(found.vectors)
+    assert not is_mapped(expected.vectors)
+    for one, other in ((found, expected), (found_few, expected_few)):
+        assert (one.words, one.provenance, one.transforms) == (other.words, other.provenance, other.transforms)
+        assert one.vectors.tobytes() == other.vectors.tobytes()
+
+
+def test_looking_up_gives_the_same_by_passes_and_by_an_index(saved, few_in_memory):
+    words = ["ccc", "Abc", "nowhere", "ttt", "ABA"]
+    expected = table().lookup(words, DEFAULT_POLICY)
+    assert expected.provenance == ("exact", "folded", MISSING, MISSING, "folded")
+    for number in range(30):  # more often than words are gone through for them
+        found = saved.lookup(words, DEFAULT_POLICY)
+        assert (found.words, found.provenance) == (expected.words, expected.provenance), number
+        assert found.vectors.tobytes() == expected.vectors.tobytes()
+    assert "rows" in vars(saved.words)
+
+
+def test_an_index_is_made_at_once_for_many_words_and_shared_by_tables_of_the_same_words():
+    made = table()
+    made.lookup(WORDS[:10])
+    assert "rows" not in vars(made.words)
+    made.lookup(WORDS[::2])
+    assert made.scaled(2).words.rows is made.words.rows
+    assert made.words.rows["aac"] == 2
+
+
+def test_what_is_saved_is_given_back_from_the_file(tmp_path, saved):
+    assert saved.vectors.tobytes() == table().vectors.tobytes()
+    assert not saved.vectors.flags.writeable
+    again = saved.scaled(2).save(tmp_path / "saved.safetensors")  # over the file that is mapped
+    assert (again.vectors == 2 * table().vectors).all()
+    assert saved.vectors.tobytes() == table().vectors.tobytes()
+
+
+def test_a_value_of_a_mapped_file_that_is_not_finite_is_found_when_it_is_looked_up(tmp_path, saved):
+    path = tmp_path / "saved.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-N_WORDS - 4 : -N_WORDS] = np.float32("nan").tobytes()  # the last of the vectors; codes of provenance follow
+    path.write_bytes(raw)
+    broken = EmbeddingTable.load(path)
+    assert len(broken.lookup(WORDS[:-1])) == N_WORDS - 1
+    with pytest.raises(EmbeddingError, match=f"vector of {WORDS[-1]!r} is not finite"):
+        broken.lookup(WORDS[-2:])
+    with pytest.raises(VectorFileError, match=f"vector of {WORDS[-1]!r} is not finite"):
+        load_vectors(path)
+
+
+def test_tensors_are_written_as_the_library_writes_them(tmp_path, saved):
+    numbers = np.arange(24)
+    kinds = ("u8", "i8", "f8", "f4", "u4", "i4", "f2", "u2", "i2", "i1", "u1", "?")
+    tensors = {f"{'b' * (n % 3)}{kind} é\"": numbers.astype(kind).reshape(4, 6) for n, kind in enumerate(kinds)}
+    tensors |= {"turned": numbers.reshape(4, 6).T.astype("f4"), "empty": np.zeros((0, 4), "f4"),
+                "vectors": saved.vectors}
+    write_tensors(tmp_path / "ours", tensors)
+    save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, tmp_path / "theirs")
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell how much memory was taken")
+def test_the_memory_taken_is_a_fraction_of_the_vectors(tmp_path):
+    """48 MB of vectors are read, transformed, joined, written, loaded and looked up, all of them."""
+    n_words = 40_000
+    code = f"""
+import sys, numpy as np
+from pathlib import Path
+from embeddings import EmbeddingTable
+from embeddings.table import memmap
+from embeddings.formats.detect import read_vectors
+from embeddings.formats.writing import write_vectors
+from embeddings.transforms import apply_transforms
+from pipeline.resources import measured, peak_memory_mb
+
+memmap.IN_MEMORY = 2**20
+folder, words = Path(sys.argv[1]), [f"w{{i}}" for i in range({n_words})]
+
+def rows():
+    for seed in range({n_words} // 1000):
+        yield np.random.default_rng(seed).normal(size=(1000, 300)).astype(np.float32)
+
+EmbeddingTable.known(words, memmap.gathered(rows()), "made up").save(folder / "made.safetensors")
+write_vectors(EmbeddingTable.load(folder / "made.safetensors"), folder / "made.txt")
+apply_transforms(EmbeddingTable.known(["a", "b"], np.eye(2, dtype=np.float32), "small"), ["unit"])
+with measured():
+    before = peak_memory_mb()
+with measured() as cost:
+    known = EmbeddingTable.known(words, read_vectors(folder / "made.txt").vectors, "read")
+    scaled = known.scaled(2.0)
+    joined = scaled.lookup(words[-10:]).followed_by(scaled)
+    joined.save(folder / "joined.safetensors")
+    found = EmbeddingTable.load(folder / "joined.safetensors").lookup(words[::-1])
+assert found.vectors[0].tobytes() == (2 * known.vectors[-1]).tobytes()
+print(cost.peak_memory_mb - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 25  # each of five tables has 46 MB of vectors

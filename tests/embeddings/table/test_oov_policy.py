@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rapidfuzz.distance import Indel
+
+from embeddings import EmbeddingTable
+from embeddings.errors import SpecificationError
+from embeddings.table.oov_composers import NgramVectors
+from embeddings.table.oov_policy import LEAST_SIMILARITY, STEPS, NearestSpelling, UnknownPolicy, parse_policy
+
+WORDS = ("cat", "Paris", "NATO", "####", "00-00", "colour", "colors")
+
+
+def table(**more):
+    vectors = np.arange(len(WORDS) * 2, dtype=np.float32).reshape(len(WORDS), 2) + 1
+    return EmbeddingTable(WORDS, vectors, ("exact",) * len(WORDS), "here", **more)
+
+
+def why(words, *steps, of=None):
+    return (of or table()).lookup(words, UnknownPolicy(steps)).provenance
+
+
+def test_each_step_is_applied_and_noted():
+    words = ["cat", "paris", "1999", "12-31", "color", "qqqqqq"]
+    nothing = ("missing",) * 5
+    assert why(words, "zero") == ("exact", *nothing)
+    assert why(words, "case") == ("exact", "folded", "missing", "missing", "missing", "missing")
+    assert why(words, "digits") == ("exact", "missing", "digits", "digits", "missing", "missing")
+    assert why(words, "spelling")[4:] == ("spelling", "missing")
+    assert why(words, "case", "digits", "spelling") == ("exact", "folded", "digits", "digits", "spelling", "missing")
+
+
+def test_the_order_decides():
+    ngrams = NgramVectors(np.full((1, 2), 9, np.float32), min_n=3, max_n=3)
+    made = table(composer=ngrams)
+    assert why(["color"], "subword", "spelling", of=made) == ("subword",)
+    assert why(["color"], "spelling", "subword", of=made) == ("spelling",)
+    assert why(["color"], "case", of=made) == ("missing",)
+
+
+def test_a_misspelt_word_is_the_mean_of_the_likest():
+    found = table().lookup(["colours"], UnknownPolicy(("spelling",)))
+    np.testing.assert_allclose(found.vectors[0], table().vectors[[5, 6]].mean(axis=0))
+
+
+LETTERS = st.text("abcd", min_size=1, max_size=8)
+
+
+@given(st.lists(LETTERS, min_size=1, max_size=20, unique=True), LETTERS)
+def test_the_likest_spellings_equal_a_search_of_all(words, word):
+    found = NearestSpelling(words).rows(word)
+    assert len(found) <= 3
+    scores = sorted((100 * Indel.normalized_similarity(word, other) for other in words
+                     if abs(len(other) - len(word)) <= 2), reverse=True)
+    expected = [score for score in scores[:3] if score >= LEAST_SIMILARITY]
+    assert [100 * Indel.normalized_similarity(word, words[row]) for row in found] == pytest.approx(expected)
+
+
+def test_the_end_of_the_policy_fills_the_rest():
+    gaps = table().lookup(["cat", "x", "y"], UnknownPolicy(("zero",)))
+    zero = gaps.filled(1, UnknownPolicy(("zero",)).last)
+    assert zero.provenance == ("exact", "zero", "zero")
+    assert (zero.vectors[1:] == 0).all()
+    drawn = gaps.filled(1, UnknownPolicy(("case",)).last)
+    assert drawn.provenance == ("exact", "random", "random")
+    assert UnknownPolicy(()).last == "random"
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [(("cases",), "Did you mean 'case'"), (("zero", "case"), "put it last"), (("case", "case"), "stands twice")],
+)
+def test_wrong_policies(steps, message):
+    with pytest.raises(SpecificationError, match=message):
+        UnknownPolicy(steps)
+
+
+@given(st.lists(st.sampled_from(STEPS), max_size=6), st.text(max_size=8))
+def test_any_policy_gives_every_word_one_row_or_one_message(steps, word):
+    try:
+        policy = parse_policy([",".join(steps)])
+    except SpecificationError:
+        assert len(set(steps)) < len(steps) or {"random", "zero"} & set(steps[:-1])
+        return
+    found = table().lookup([word], policy).filled(1, policy.last)
+    assert len(found) == 1
+    assert found.provenance[0] in ("exact", "folded", "digits", "spelling", "random", "zero")

@@ -1,0 +1,124 @@
+import gzip
+import os
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embeddings import WordTokenizer
+from embeddings.errors import CorpusError
+from embeddings.tokenization.corpus import MAX_BYTES_A_LINE, MAX_WORDS_A_LINE, CorpusFiles, _write, tokenized_file
+
+
+def test_plain_gzip_and_folders_in_order(tmp_path):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    (tmp_path / "more" / "b.any").write_bytes(gzip.compress(b"three\n"))
+    corpus = CorpusFiles((tmp_path,))
+    assert [line.strip() for line in corpus] == ["one", "two", "three"]
+    assert [line.strip() for line in corpus] == ["one", "two", "three"]  # read anew
+
+
+def test_lines_are_streamed(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"good\n" * 10 + b"\xff\n")
+    lines = iter(CorpusFiles((tmp_path / "a.txt",)))
+    assert next(lines) == "good\n"  # the bad line far below is not met yet
+    with pytest.raises(CorpusError, match=r"a\.txt:11: not UTF-8"):
+        list(lines)
+
+
+def test_what_is_missing_is_named(tmp_path):
+    with pytest.raises(CorpusError, match="no such file or folder"):
+        CorpusFiles((tmp_path / "none",))
+    with pytest.raises(CorpusError, match="holds no file"):
+        CorpusFiles((tmp_path,))
+
+
+def test_a_cut_gzip_file_is_named(tmp_path):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"word\n" * 1000)[:-12])
+    with pytest.raises(CorpusError, match=r"a\.gz:\d+: broken gzip"):
+        list(CorpusFiles((tmp_path / "a.gz",)))
+
+
+def test_a_file_that_is_one_line_is_read_in_parts(tmp_path):
+    text = "déjà vu " * (MAX_BYTES_A_LINE // 8)
+    (tmp_path / "a.txt").write_text(text + "東京" * MAX_BYTES_A_LINE + "\nlast", encoding="utf-8")
+    lines = list(CorpusFiles((tmp_path / "a.txt",)))
+    assert len(lines) > 2
+    assert " ".join(lines).split() == [*text.split(), "東京" * MAX_BYTES_A_LINE, "last"]
+    assert max(map(len, lines[:-2])) <= MAX_BYTES_A_LINE
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("a\n")
+    corpus = CorpusFiles((tmp_path / "a.txt",))
+    (tmp_path / "a.txt").unlink()
+    (tmp_path / "a.txt").mkdir()
+    monkeypatch.setattr(CorpusFiles, "files", lambda self: list(self.paths))
+    with pytest.raises(CorpusError, match=r"a\.txt: cannot be read"):
+        list(corpus)
+
+
+def test_the_share_of_bytes_read_is_told(tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("some words of text\n" * 20_000)
+    told = []
+    with tokenized_file(CorpusFiles((tmp_path,)), WordTokenizer(), told.append):
+        pass
+    assert len(told) > 10
+    assert told == sorted(told)
+    assert told[0] < 0.1 and told[-1] > 0.9
+    told.clear()
+    with tokenized_file(["a"] * 10_000, WordTokenizer(), told.append):
+        pass
+    assert told[0] == 0
+    assert told[-1] > 0.5
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_the_tokenized_file_holds_every_word_in_order(texts):
+    tokenizer = WordTokenizer()
+    words = [word for text in texts for word in tokenizer.words(text)]
+    if not words:
+        with pytest.raises(CorpusError, match="holds no word"), tokenized_file(texts, tokenizer):
+            pass
+    else:
+        with tokenized_file(texts, tokenizer) as text:
+            lines = text.path.read_text(encoding="utf-8").splitlines(keepends=False)
+            assert " ".join(lines).split() == words
+            assert len(lines) == text.n_lines == sum(bool(tokenizer.words(one)) for one in texts)
+        assert list(text.counts.items()) == list(Counter(words).items())
+        assert not text.path.exists()
+
+
+def test_long_texts_are_cut_where_gensim_would_drop_the_rest():
+    with tokenized_file(["word " * (MAX_WORDS_A_LINE + 1)], WordTokenizer()) as text:
+        assert [len(line.split()) for line in text.path.read_text().splitlines()] == [MAX_WORDS_A_LINE, 1]
+        assert text.n_lines == 2
+
+
+def test_work_that_is_broken_off_leaves_threads_an_empty_file_and_then_none():
+    with pytest.raises(KeyboardInterrupt), tokenized_file(["a word"], WordTokenizer()) as text:
+        reader = text.path.open()
+        raise KeyboardInterrupt
+    with reader:
+        assert os.fstat(reader.fileno()).st_size == 0
+    assert not text.path.exists()
+
+
+def test_a_full_disk_is_named():
+    if not Path("/dev/full").exists():
+        pytest.skip("the system has no device that is always full")
+    with pytest.raises(CorpusError, match=r"cannot be written there .*TMPDIR"):
+        _write(Path("/dev/full"), ["word " * MAX_BYTES_A_LINE], WordTokenizer())
+
+
+@pytest.mark.datasets
+def test_the_quick_way_cuts_a_real_corpus_as_the_library_does(datasets):
+    tokenizer, plain = WordTokenizer(), WordTokenizer()
+    plain._is_ours = False  # so that the library cuts all of it
+    lines = islice(CorpusFiles((datasets / "corpus_en",)), 0, None, 10)
+    assert all(tokenizer.words(line) == plain.words(line) for line in lines)

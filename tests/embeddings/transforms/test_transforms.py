@@ -1,0 +1,199 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.linalg import orthogonal_procrustes
+from scipy.stats import zscore
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import normalize
+
+from embeddings import EmbeddingTable, load_vectors
+from embeddings.errors import EmbeddingError, SpecificationError
+from embeddings.request import VectorRequest
+from embeddings.specification.transforms import TRANSFORMS, parse_transform
+from embeddings.table.oov_composers import NgramVectors
+from embeddings.transforms import apply_transforms
+
+
+def table(n=60, dim=8, seed=0, composer=None):
+    random = np.random.default_rng(seed)
+    mixed = random.normal(0.5, 2, (n, dim)) @ random.normal(0, 1, (dim, dim))
+    return EmbeddingTable(tuple(f"w{i}" for i in range(n)), mixed.astype(np.float32), ("exact",) * n, "here",
+                          composer=composer)
+
+
+def done(*names, of=None, request=None):
+    return apply_transforms(of or table(), names, request).vectors
+
+
+def test_the_transforms_there_are():
+    assert list(TRANSFORMS.available) == [
+        "align", "all-but-the-top", "center", "clip", "pca", "project", "sif", "standardize", "unit", "zipf",
+    ]
+
+
+def test_center_and_unit_equal_scikit_learns():
+    vectors = table().vectors
+    np.testing.assert_allclose(done("center"), vectors - vectors.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(done("unit"), normalize(vectors), atol=1e-6)
+
+
+def test_standardize_equals_scipys():
+    vectors = table().vectors.astype(np.float64)
+    np.testing.assert_allclose(done("standardize:columns"), zscore(vectors, axis=0), atol=1e-4)
+    np.testing.assert_allclose(done("standardize"), zscore(vectors, axis=None), atol=1e-4)
+    assert done("standardize,to=0.25").std() == pytest.approx(0.25, rel=1e-4)
+    assert done("standardize,to=xavier").std() == pytest.approx((2 / (60 + 8)) ** 0.5, rel=1e-4)
+
+
+def test_pca_equals_scikit_learns():
+    theirs = PCA(3, svd_solver="full").fit_transform(table().vectors.astype(np.float64))
+    np.testing.assert_allclose(np.abs(done("pca:3")), np.abs(theirs), atol=1e-3)
+
+
+def test_all_but_the_top_leaves_nothing_along_the_top():
+    vectors = table().vectors.astype(np.float64)
+    top = PCA(2, svd_solver="full").fit(vectors).components_
+    left = done("all-but-the-top:2")
+    np.testing.assert_allclose(left @ top.T, 0, atol=1e-3)
+    centred = vectors - vectors.mean(axis=0)
+    np.testing.assert_allclose(left, centred - centred @ top.T @ top, atol=1e-3)
+    np.testing.assert_allclose(done("all-but-the-top"), done("all-but-the-top:1"))  # a hundredth of 8, but at least one
+
+
+def test_projection_keeps_lengths():
+    wide = table(n=300, dim=64)
+    before = np.linalg.norm(wide.vectors, axis=1)
+    assert np.linalg.norm(done("project:32", of=wide), axis=1).mean() == pytest.approx(before.mean(), rel=0.05)
+    np.testing.assert_allclose(np.linalg.norm(done("project:100", of=wide), axis=1), before, rtol=1e-4)
+    request = VectorRequest(seed=2)
+    assert (done("project:32", of=wide) != done("project:32", of=wide, request=request)).any()
+
+
+def test_clip():
+    assert np.abs(done("clip:0.5")).max() == 0.5
+
+
+def test_frequency_weights():
+    counts = {f"w{i}": 60 - i for i in range(60)}
+    shares = np.array(list(counts.values())) / sum(counts.values())
+    weights = 0.01 / (0.01 + shares)
+    np.testing.assert_allclose(done("sif:0.01", request=VectorRequest(vocabulary=counts)),
+                               table().vectors * weights[:, None], rtol=1e-5)
+    zipf = 1 / np.arange(1, 61)
+    np.testing.assert_allclose(done("sif"), table().vectors * (1e-3 / (1e-3 + zipf / zipf.sum()))[:, None], rtol=1e-5)
+    np.testing.assert_allclose(done("zipf"), table().vectors * np.log(1 + np.arange(1, 61))[:, None], rtol=1e-5)
+
+
+def test_align_is_orthogonal_procrustes(tmp_path):
+    ours, theirs = table(seed=1), table(seed=2)
+    lines = (f"{w} {' '.join(map(repr, v.tolist()))}\n" for w, v in zip(theirs.words, theirs.vectors, strict=True))
+    (tmp_path / "theirs.txt").write_text("".join(list(lines)[:40]))
+    rotation, _ = orthogonal_procrustes(ours.vectors[:40].astype(float), theirs.vectors[:40].astype(float))
+    aligned = done(f"align:glove:{tmp_path / 'theirs.txt'}", of=ours)
+    np.testing.assert_allclose(aligned, ours.vectors @ rotation, atol=1e-3)
+
+
+def test_align_finds_a_rotation_again(tmp_path):
+    ours = table()
+    turned = apply_transforms(ours, ["project:8"])
+    turned.save(tmp_path / "t.safetensors")
+    lines = (f"{w} {' '.join(map(repr, v.tolist()))}\n" for w, v in zip(turned.words, turned.vectors, strict=True))
+    (tmp_path / "turned.txt").write_text("".join(lines))
+    np.testing.assert_allclose(done(f"align:glove:{tmp_path / 'turned.txt'}"), turned.vectors, atol=1e-3)
+
+
+def test_what_counts_is_the_vocabulary():
+    request = VectorRequest(vocabulary={f"w{i}": 1 for i in range(10)})
+    centred = done("center", request=request)
+    np.testing.assert_allclose(centred[:10].mean(axis=0), 0, atol=1e-5)
+    assert np.abs(centred.mean(axis=0)).max() > 1e-3
+
+
+def test_rows_without_a_vector_stay_zero_and_out_of_the_measure():
+    gaps = table().lookup([*table().words, "gap"])
+    centred = apply_transforms(gaps, ["center", "standardize:columns"])
+    assert (centred.vectors[-1] == 0).all()
+    np.testing.assert_allclose(centred.vectors[:-1].mean(axis=0), 0, atol=1e-5)
+
+
+SOME = ("center", "standardize", "standardize:columns", "unit", "all-but-the-top:2", "pca:5", "project:6", "clip:1",
+        "zipf", "sif")
+
+
+@given(names=st.lists(st.sampled_from(SOME), max_size=4))
+def test_words_composed_later_go_the_same_way(names, tmp_path_factory):
+    """A word of the table and a word composed of the very same vector end in the same place."""
+    ngrams = NgramVectors(table(1, 8, seed=5).vectors, min_n=2, max_n=3)  # one bucket: any word gets its vector
+    twin = table(composer=ngrams)
+    row = ngrams.vectors[0]
+    twin = EmbeddingTable((*twin.words, "twin"), np.vstack([twin.vectors, row]), (*twin.provenance, "exact"), "here",
+                          composer=ngrams)
+    made = apply_transforms(twin, names)
+    path = tmp_path_factory.mktemp("made") / "t.safetensors"
+    made.save(path)
+    for one in (made, EmbeddingTable.load(path)):
+        found = one.lookup(["twin", "other"])
+        assert found.provenance == ("exact", "subword")
+        if not {"zipf", "sif"} & set(names):
+            np.testing.assert_allclose(found.vectors[0], found.vectors[1], atol=1e-4)
+    assert made.transforms == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("centre", "no transform is called 'centre'. Did you mean 'center'"),
+        ("pca", "transform 'pca' needs a dim"),
+        ("pca:many", "transform 'pca': option dim=many"),
+        ("pca:0", "option dim=0"),
+        ("unit:3", "takes no value"),
+        ("standardize,too=1", "no option 'too'. Did you mean 'to'"),
+        ("standardize:rows", "option by=rows"),
+        ("align:glvoe", "no source is called 'glvoe'"),
+        ("", "no transform is called ''"),
+    ],
+)
+def test_wrong_names(wrong, message):
+    with pytest.raises(SpecificationError) as caught:
+        parse_transform(wrong)
+    assert message in str(caught.value)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_transform_or_one_message(text):
+    try:
+        assert hasattr(parse_transform(text), "apply")
+    except SpecificationError as error:
+        assert str(error)
+
+
+def test_what_cannot_be_done_says_why(tmp_path):
+    with pytest.raises(EmbeddingError, match=r"pca: 9 directions asked for, but there are 60 known words of width 8"):
+        done("pca:9")
+    with pytest.raises(EmbeddingError, match="all the same"):
+        done("standardize", of=EmbeddingTable.known(["a", "b"], np.ones((2, 3), np.float32), "flat"))
+    with pytest.raises(EmbeddingError, match="is 8 wide and glove 50"):
+        done("align:glove")
+    (tmp_path / "other.txt").write_text("x " + "1 " * 8 + "\n")
+    with pytest.raises(EmbeddingError, match="share 0 words"):
+        done(f"align:glove:{tmp_path / 'other.txt'}")
+
+
+@given(arrays(np.float32, (12, 4), elements=st.floats(-1e3, 1e3, width=32)))
+def test_no_table_becomes_infinite(vectors):
+    made = EmbeddingTable.known([f"w{i}" for i in range(12)], vectors, "any")
+    try:
+        apply_transforms(made, ["center", "standardize:columns", "unit", "pca:2"])
+    except EmbeddingError as error:
+        assert "all the same" in str(error)
+
+
+def test_real_vectors_by_name():
+    loaded = load_vectors("glove", ["king", "queen", "cabbage", "carrot"])
+    shorter = apply_transforms(loaded, ["center", "pca:2", "unit"])
+    assert shorter.dim == 2
+    assert shorter.transforms == ("center", "pca:2", "unit")
+    near = shorter.vectors
+    assert near[0] @ near[1] > near[0] @ near[2]
