@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= runs/bbc
-CODE   := $(wildcard */native/*.cpp */native/*.h)
+CODE   := setup.py $(wildcard */*/native/*.cpp */*/native/*.h)
 PEERS  := $(VENV)-peers
 DATASETS ?= $(VECFORMER_DATASETS)
 
@@ -66,7 +66,7 @@ lint: $(VENV)/.dev            ## ruff and mypy
 	$(BIN)/mypy
 
 clean:                        ## remove the environment and what tools left behind
-	rm -rf $(VENV) $(PEERS) build dist *.egg-info */native/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info */*/native/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -36,10 +36,10 @@ from pipeline.resources import measured
 from pipeline.stage_one import prepare_vectors
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Tokenizers
-from transformer.distributed import World
-from transformer.peak import matrix_product_peak, training_operations
-from transformer.precision import choose_precision
-from transformer.training import Trainer
+from transformer.kernels.precision import choose_precision
+from transformer.training.distributed import World
+from transformer.training.flops import matrix_product_peak, training_operations
+from transformer.training.trainer import Trainer
 
 DEFAULTS: tuple[tuple[str, Any], ...] = (
     ("task", "classification"), ("source", "random"), ("data.max_length", 256), ("training.epochs", 1),

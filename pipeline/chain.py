@@ -34,11 +34,11 @@ from pipeline.stage_one import StageOne, measure_texts, prepare_vectors
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Measures, Prediction, Task, Tokenizers
 from pipeline.trained_run import TrainedRun, load_stage_one, save_stage_one
-from transformer import distributed
 from transformer.checkpoint import save_tensors, save_weights
-from transformer.distributed import World
-from transformer.embedding import WordEmbedding
-from transformer.training import Evaluation, Trainer, TrainingResult, choose_device
+from transformer.layers.embedding import WordEmbedding
+from transformer.training import distributed
+from transformer.training.distributed import World
+from transformer.training.trainer import Evaluation, Trainer, TrainingResult, choose_device
 
 log = logging.getLogger("vecformer")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.config import RunConfig
 from pipeline.data.batching import Batch, Feature, shuffled, within_budget
 from pipeline.tasks.registry import Task
-from transformer.distributed import World
+from transformer.training.distributed import World
 
 
 class Epochs:

@@ -24,8 +24,8 @@ from pipeline.stage_one import unseen_words
 from pipeline.trained_run import TrainedRun, load_run
 from transformer.config import LIKE
 from transformer.export.huggingface import bert_config, bert_state, gpt2_config, gpt2_state, save_weights
-from transformer.generation import NEVER_WRITTEN
-from transformer.model import LanguageModel, MaskedLanguageModel, TransformerModel
+from transformer.models.decoding import NEVER_WRITTEN
+from transformer.models.models import LanguageModel, MaskedLanguageModel, TransformerModel
 
 MORE_WORDS = 50_000
 LIKE_OTHERS = ("learned", "sinusoidal")  # positions that are rows, or can be written as such

@@ -15,7 +15,7 @@ from pipeline.data.batching import Feature
 from pipeline.errors import ExportError
 from pipeline.tasks.registry import Tokenizers
 from pipeline.trained_run import TrainedRun
-from transformer.model import LanguageModel, MaskedLanguageModel
+from transformer.models.models import LanguageModel, MaskedLanguageModel
 
 N_TEXTS, LONGEST = 6, 20
 TOLERANCE = 1e-4

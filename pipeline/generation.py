@@ -13,8 +13,8 @@ from pipeline.errors import ConfigError
 from pipeline.measures.detokenization import detokenize
 from pipeline.trained_run import TrainedRun
 from transformer.config import GenerationConfig
-from transformer.generation import Writer, sample
-from transformer.model import LanguageModel
+from transformer.models.decoding import Writer, sample
+from transformer.models.models import LanguageModel
 
 
 class Continued(NamedTuple):

@@ -19,14 +19,14 @@ from pipeline.data.batching import pad
 from pipeline.errors import DataError, PipelineError, RunFolderError
 from pipeline.run_folder import RunFolder
 from pipeline.trained_run import TrainedRun, load_run
-from transformer.attention import MultiHeadAttention
 from transformer.checkpoint import read_weights
-from transformer.embedding import WordEmbedding
-from transformer.generation import Writer, greedy
-from transformer.inspection import AttentionAtWork, Entry, Movement, blocks, census, movement, watched
-from transformer.model import EncoderDecoder
-from transformer.stack import Stack
-from transformer.weights import Attentions, effective_rank, product_spectrum
+from transformer.inspect.census import AttentionAtWork, Entry, Movement, blocks, census, movement, watched
+from transformer.layers.attention import MultiHeadAttention
+from transformer.layers.embedding import WordEmbedding
+from transformer.models.decoding import Writer, greedy
+from transformer.models.head_weights import Attentions, effective_rank, product_spectrum
+from transformer.models.models import EncoderDecoder
+from transformer.models.stack import Stack
 
 N_MOVED = 10
 SIDES = ("words", "target words")

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
 from pipeline.data.batching import Batch, Feature, by_length
-from transformer.embedding import projected_once
-from transformer.precision import low_dtype
+from transformer.kernels.precision import low_dtype
+from transformer.layers.embedding import projected_once
 
 PREDICT_PLACES = 4096  # of a batch, padding included: what fits a processor's caches, and fills a GPU well enough
 IN_INT8 = 16_384       # where each text goes through the layers by itself, and only as long as there are others

@@ -20,10 +20,10 @@ from pipeline.errors import ConfigError
 from pipeline.stage_one import StageOne
 from pipeline.tasks.masked_language_model import MaskedWords
 from pipeline.tasks.registry import Tokenizers
-from transformer.distributed import World
-from transformer.model import MaskedLanguageModel
-from transformer.stack import Encoder
-from transformer.training import Trainer
+from transformer.models.models import MaskedLanguageModel
+from transformer.models.stack import Encoder
+from transformer.training.distributed import World
+from transformer.training.trainer import Trainer
 
 log = logging.getLogger("vecformer")
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transformer.precision import choose_precision
+from transformer.kernels.precision import choose_precision
 
 PARTS = ("starting", "reading", "tokenising", "vectors", "pretraining", "batches", "forward", "backward", "optimizer",
          "evaluation", "baselines", "writing")
@@ -144,7 +144,10 @@ def take_profile(clock: Clock, precision: str) -> Profile:
         clock: of a run that has ended.
         precision: ``training.precision`` of its configuration.
     """
-    from transformer.peak import matrix_product_peak, training_operations  # and torch's counter, which few runs need
+    from transformer.training.flops import (  # and torch's counter, which few runs need
+        matrix_product_peak,
+        training_operations,
+    )
 
     clock.tick()
     seconds = {part: spent for part, spent in clock.seconds.items() if spent or part == REST}

@@ -23,8 +23,8 @@ from pipeline.stage_one import StageOne, unseen_words
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers
 from transformer.checkpoint import load_weights, read_weights
-from transformer.embedding import WordEmbedding
-from transformer.precision import autocast
+from transformer.kernels.precision import autocast
+from transformer.layers.embedding import WordEmbedding
 
 
 @dataclass(frozen=True)

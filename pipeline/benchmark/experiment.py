@@ -23,8 +23,8 @@ from pipeline.stage_one import StageOne, measure_texts
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Measures, Prediction, Task
 from pipeline.trained_run import TrainedRun
-from transformer.distributed import World
-from transformer.training import choose_device
+from transformer.training.distributed import World
+from transformer.training.trainer import choose_device
 
 MAX_SHOWN = 200  # characters of a text that are kept with its outcome
 

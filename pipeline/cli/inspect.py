@@ -13,7 +13,7 @@ from pipeline.cli.common import reports_errors, table
 
 if TYPE_CHECKING:
     from pipeline.inspection import Inspection, Matrix
-    from transformer.inspection import Entry
+    from transformer.inspect.census import Entry
 
 
 @click.command("inspect")
@@ -75,7 +75,7 @@ def inspect_command(
 
 
 def _census(opened: Inspection) -> str:
-    from transformer.inspection import by_kind, together
+    from transformer.inspect.census import by_kind, together
 
     rows = []
     for kind in by_kind(opened.census):

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from pipeline.inspection import Block, Inspection, OpenedText, matrices_of
 from pipeline.report.page import render, write_whole
-from transformer.inspection import blocks, by_kind, together
-from transformer.weights import Attentions
+from transformer.inspect.census import blocks, by_kind, together
+from transformer.models.head_weights import Attentions
 
 MAX_WORDS = 64     # that the page shows of a text
 MAX_COLUMNS = 256  # of a weight matrix; of a wider one every second is left out, or more

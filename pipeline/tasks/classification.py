@@ -27,10 +27,10 @@ from pipeline.prediction import outputs
 from pipeline.report.plots import confusion_matrix_svg, reliability_svg
 from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
-from transformer.embedding import WordEmbedding
-from transformer.heads import ClassificationHead, FirstWordHead, PairHead
-from transformer.model import TransformerModel
-from transformer.stack import Encoder
+from transformer.layers.embedding import WordEmbedding
+from transformer.models.heads import ClassificationHead, FirstWordHead, PairHead
+from transformer.models.models import TransformerModel
+from transformer.models.stack import Encoder
 
 
 @task("classification")

@@ -24,9 +24,9 @@ from pipeline.measures.language_model import bits_per, perplexity
 from pipeline.prediction import outputs
 from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
-from transformer.embedding import WordEmbedding
-from transformer.model import LanguageModel
-from transformer.stack import Decoder
+from transformer.layers.embedding import WordEmbedding
+from transformer.models.models import LanguageModel
+from transformer.models.stack import Decoder
 
 UNKNOWN_SHARE = 0.5
 """Of the words that stand once in the training text, the share that the model is to say ``<unk>`` for: how likely it is

@@ -27,9 +27,9 @@ from pipeline.errors import DataError
 from pipeline.prediction import outputs
 from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
-from transformer.embedding import WordEmbedding
-from transformer.model import MaskedLanguageModel
-from transformer.stack import Encoder
+from transformer.layers.embedding import WordEmbedding
+from transformer.models.models import MaskedLanguageModel
+from transformer.models.stack import Encoder
 
 N_GUESSES = 5
 

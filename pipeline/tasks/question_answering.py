@@ -27,10 +27,10 @@ from pipeline.measures.question_answering import answer_measures, best_threshold
 from pipeline.prediction import outputs
 from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
-from transformer.embedding import WordEmbedding
-from transformer.heads import SpanHead, WordHead
-from transformer.model import TransformerModel
-from transformer.stack import Encoder
+from transformer.layers.embedding import WordEmbedding
+from transformer.models.heads import SpanHead, WordHead
+from transformer.models.models import TransformerModel
+from transformer.models.stack import Encoder
 
 N_CANDIDATES = 5
 NO_ANSWER = "no answer"

@@ -18,7 +18,7 @@ from pipeline.data.batching import Batch, Feature
 from pipeline.data.examples import E, Splits
 from pipeline.errors import ConfigError
 from pipeline.stage_one import StageOne
-from transformer.embedding import WordEmbedding
+from transformer.layers.embedding import WordEmbedding
 
 Measures = dict[str, Any]
 Prediction = dict[str, Any]

@@ -29,10 +29,10 @@ from pipeline.prediction import outputs
 from pipeline.report.plots import bars_svg
 from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
-from transformer.embedding import WordEmbedding
-from transformer.heads import WordHead
-from transformer.model import TransformerModel
-from transformer.stack import Encoder
+from transformer.layers.embedding import WordEmbedding
+from transformer.models.heads import WordHead
+from transformer.models.models import TransformerModel
+from transformer.models.stack import Encoder
 
 SHAPES = LOWER, CAPITALISED, UPPER, MIXED, DIGITS, OTHER = range(6)
 BRACKETED = re.compile(r"</?([^<>]+)>")

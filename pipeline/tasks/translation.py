@@ -24,10 +24,10 @@ from pipeline.measures.translation import sentence_chrf, translation_measures
 from pipeline.prediction import mean_loss
 from pipeline.stage_one import StageOne
 from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
-from transformer.embedding import WordEmbedding
-from transformer.generation import Writer, beam_search, greedy
-from transformer.model import EncoderDecoder
-from transformer.stack import Decoder, Encoder
+from transformer.layers.embedding import WordEmbedding
+from transformer.models.decoding import Writer, beam_search, greedy
+from transformer.models.models import EncoderDecoder
+from transformer.models.stack import Decoder, Encoder
 
 SMOOTHING = 0.1
 N_BASELINE = 50_000  # training examples that the baselines learn from: as many as they take in in seconds

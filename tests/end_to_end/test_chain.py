@@ -15,7 +15,7 @@ from pipeline import RunConfig, load_run, run
 from pipeline.cli.main import cli
 from pipeline.data.examples import Example
 from pipeline.errors import DataError, RunFolderError
-from transformer import native
+from transformer.kernels import native
 
 FILES = {"config.toml", "tokenizer.json", "embeddings.safetensors", "embeddings.json", "model.safetensors",
          "start.safetensors", "history.jsonl", "predictions.jsonl", "metrics.json", "sampling_error.json",

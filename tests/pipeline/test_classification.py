@@ -18,8 +18,8 @@ from pipeline.tasks import registry
 from pipeline.tasks.classification import kinds_of
 from pipeline.tasks.registry import Prepared, Tokenizers
 from transformer.config import EmbeddingConfig
-from transformer.embedding import WordEmbedding
-from transformer.heads import ClassificationHead, FirstWordHead, PairHead
+from transformer.layers.embedding import WordEmbedding
+from transformer.models.heads import ClassificationHead, FirstWordHead, PairHead
 
 TASK = registry.find("classification")
 CONFIG = RunConfig.from_mapping({"data": {"labels": ["a", "b", "c"]}})

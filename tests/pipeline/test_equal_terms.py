@@ -13,7 +13,7 @@ from pipeline.epochs import Epochs
 from pipeline.run_folder import RunFolder
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Tokenizers
-from transformer.distributed import World
+from transformer.training.distributed import World
 
 SOURCES = ("random", "file:data/support/vectors.txt", "word2vec,dim=8,epochs=1", "random,dim=12,init=normal")
 

@@ -25,7 +25,7 @@ from pipeline.stage_one import prepare_vectors
 from pipeline.tasks import registry
 from pipeline.trained_run import load_run, save_stage_one
 from transformer.checkpoint import save_weights
-from transformer.generation import Writer, greedy
+from transformer.models.decoding import Writer, greedy
 
 DATA = Path(__file__).parents[2] / "data"
 BERT = {"like": "bert", "d_model": 16, "n_heads": 2, "d_ff": 24}

@@ -25,8 +25,8 @@ from pipeline.tasks import registry
 from pipeline.tasks.language_model import stream_of
 from pipeline.tasks.registry import Prepared, Tokenizers
 from transformer.config import EmbeddingConfig, GenerationConfig, TrainingConfig
-from transformer.embedding import WordEmbedding
-from transformer.training import Trainer
+from transformer.layers.embedding import WordEmbedding
+from transformer.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 TASK = registry.find("language-model")

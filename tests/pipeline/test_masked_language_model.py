@@ -23,8 +23,8 @@ from pipeline.stage_one import StageOne
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Prepared, Tokenizers
 from transformer.config import EmbeddingConfig, TrainingConfig
-from transformer.embedding import WordEmbedding
-from transformer.training import Trainer
+from transformer.layers.embedding import WordEmbedding
+from transformer.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 TASK = registry.find("masked-language-model")

@@ -16,7 +16,7 @@ from pipeline.errors import ConfigError
 from pipeline.pretraining import pretrain
 from pipeline.stage_one import StageOne
 from pipeline.tasks import registry
-from transformer.distributed import World
+from transformer.training.distributed import World
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "dog", "ran"]
 TEXTS = ["the cat sat on a mat", "a dog ran", ("the", "dog", "sat"), "on the mat sat a cat"] * 4

@@ -22,8 +22,8 @@ from pipeline.stage_one import StageOne
 from pipeline.tasks import registry
 from pipeline.tasks.registry import Prepared, Tokenizers
 from tests.conftest import ROOT
-from transformer.embedding import WordEmbedding
-from transformer.heads import SpanHead, WordHead
+from transformer.layers.embedding import WordEmbedding
+from transformer.models.heads import SpanHead, WordHead
 
 TASK = registry.find("question-answering")
 TEXT = "The Tower, built in 1889, is in Paris. It is tall."

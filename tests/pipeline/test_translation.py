@@ -19,7 +19,7 @@ from pipeline.tasks import registry
 from pipeline.tasks.registry import Prepared, Tokenizers
 from pipeline.tasks.translation import SMOOTHING
 from transformer.config import ModelConfig
-from transformer.embedding import WordEmbedding
+from transformer.layers.embedding import WordEmbedding
 
 TASK = registry.find("translation")
 PAIRS = (

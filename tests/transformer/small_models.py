@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from transformer import ClassificationHead, Encoder, ModelConfig, TransformerModel, WordEmbedding, native
-from transformer.heads import FirstWordHead, PairHead, WordHead
-from transformer.model import EncoderDecoder, LanguageModel, MaskedLanguageModel
-from transformer.stack import Decoder
+from transformer import ClassificationHead, Encoder, ModelConfig, TransformerModel, WordEmbedding
+from transformer.kernels import native
+from transformer.models.heads import FirstWordHead, PairHead, WordHead
+from transformer.models.models import EncoderDecoder, LanguageModel, MaskedLanguageModel
+from transformer.models.stack import Decoder
 
 needs_code = pytest.mark.skipif(not native.available(), reason="not built here, or not for this processor")
 

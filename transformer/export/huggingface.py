@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from embeddings.special_tokens import N_SPECIAL
 from transformer.checkpoint import load_state, read_weights, state_of
 from transformer.config import LIKE, ModelConfig
-from transformer.embedding import WordEmbedding
 from transformer.errors import CheckpointError, TransformerError
 from transformer.export.names import (
     BERT,
@@ -32,9 +31,10 @@ from transformer.export.names import (
     to_bert,
     to_gpt2,
 )
-from transformer.model import LanguageModel, MaskedLanguageModel, TransformerModel
-from transformer.positions import LearnedPositions, SinusoidalPositions
-from transformer.stack import Decoder, Encoder, Stack
+from transformer.layers.embedding import WordEmbedding
+from transformer.layers.positions import LearnedPositions, SinusoidalPositions
+from transformer.models.models import LanguageModel, MaskedLanguageModel, TransformerModel
+from transformer.models.stack import Decoder, Encoder, Stack
 
 
 def stack_state(stack: Stack, *, n_positions: int, n_segments: int = 0) -> dict[str, Tensor]:

@@ -1,0 +1,286 @@
+"""Weights by head, the census of every form, words that moved, and attention as the model computes it."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from embeddings import EmbeddingTable
+from transformer import EmbeddingConfig, Encoder, ModelConfig, TransformerModel, WordEmbedding
+from transformer.errors import CheckpointError, TransformerError
+from transformer.inspect.census import ORDER, blocks, by_kind, census, kind_of, movement, together, watched
+from transformer.layers.attention import MultiHeadAttention
+from transformer.models.head_weights import Attentions, effective_rank, product_spectrum
+from transformer.models.heads import ClassificationHead, FirstWordHead, PairHead, SpanHead, WordHead
+from transformer.models.models import EncoderDecoder, LanguageModel, MaskedLanguageModel
+from transformer.models.outputs import Encoded
+from transformer.models.stack import Cache, Decoder
+
+WORDS = [f"w{i}" for i in range(7)]
+IDS = torch.tensor([[2, 5, 6, 7, 3], [2, 8, 9, 3, 0]])
+FORMS = ("classification", "first word", "pair", "words", "span", "masked words", "language model", "translation")
+
+
+def table_of(dim):
+    return EmbeddingTable.known(WORDS, np.random.default_rng(0).normal(size=(len(WORDS), dim)).astype("f"), "made")
+
+
+def made(form, *, freeze=False, dim=6, **options):
+    """A model whose every weight is drawn, so that no branch is silent."""
+    torch.manual_seed(0)
+    config = ModelConfig(**{"d_model": 12, "n_heads": 3, "d_ff": 16, "dropout": 0.0, **options})
+
+    def embedding():
+        return WordEmbedding.from_table(table_of(dim), d_model=12, config=EmbeddingConfig(freeze=freeze))
+
+    def encoder():
+        return Encoder(config=config, embedding=embedding())
+
+    if form == "language model":
+        model = LanguageModel(decoder=Decoder(config=config, embedding=embedding()), config=config)
+    elif form == "translation":
+        decoder = Decoder(config=config, embedding=embedding(), cross=True)
+        model = EncoderDecoder(encoder=encoder(), decoder=decoder, config=config)
+    elif form == "masked words":
+        model = MaskedLanguageModel(encoder=encoder(), config=config)
+    else:
+        head = {"classification": lambda: ClassificationHead(d_model=12, n_classes=3),
+                "first word": lambda: FirstWordHead(d_model=12, n_classes=3),
+                "pair": lambda: PairHead(d_model=12, n_classes=3), "span": lambda: SpanHead(d_model=12),
+                "words": lambda: WordHead(d_model=12, n_outputs=2)}[form]()
+        model = TransformerModel(encoder=encoder(), head=head)
+    for weight in model.parameters():
+        if weight.requires_grad:
+            nn.init.normal_(weight, std=0.4)
+    return model.eval()
+
+
+def run(model, ids=IDS):
+    if isinstance(model, EncoderDecoder):
+        return model(ids, ids)
+    return model.encoder(ids) if hasattr(model, "encoder") else model(ids)
+
+
+@given(st.integers(1, 3), st.sampled_from([1, 2, 4]), st.integers(1, 5), st.integers(0, 99))
+def test_a_weight_by_head_gives_the_heads_own_projection(n_layers, n_heads, d_head, seed):
+    torch.manual_seed(seed)
+    d_model = n_heads * d_head
+    layers = [MultiHeadAttention(d_model=d_model, n_heads=n_heads) for _ in range(n_layers)]
+    weights, x = Attentions(layers), torch.randn(2, 4, d_model)
+    assert weights.W_Q.shape == weights.W_K.shape == weights.W_V.shape == (n_layers, n_heads, d_model, d_head)
+    assert weights.W_O.shape == (n_layers, n_heads, d_head, d_model)
+    for number, layer in enumerate(layers):
+        projected = layer.project(x)
+        for matrix, bias, expected in zip((weights.W_Q, weights.W_K, weights.W_V),
+                                          (weights.b_Q, weights.b_K, weights.b_V), projected, strict=True):
+            for head in range(n_heads):
+                torch.testing.assert_close(x @ matrix[number, head] + bias[number, head], expected[:, head],
+                                           atol=1e-5, rtol=0)
+        mixed = torch.randn(2, 4, n_heads, d_head)
+        parts = sum(mixed[:, :, head] @ weights.W_O[number, head] for head in range(n_heads))
+        torch.testing.assert_close(parts + weights.b_O[number], layer.output(mixed.flatten(2)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("form", FORMS[:-1])
+def test_a_model_gives_the_weights_of_its_stack(form):
+    model = made(form)
+    stack = model.decoder if form == "language model" else model.encoder
+    assert model.W_Q.shape == (2, 3, 12, 4)
+    assert model.W_O.shape == (2, 3, 4, 12)
+    for name in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O", "QK", "OV"):
+        torch.testing.assert_close(getattr(model, name), getattr(stack, name), atol=0, rtol=0)
+    with pytest.raises(TransformerError, match="no layer attends to another text"):
+        _ = stack.cross.W_Q
+
+
+def test_a_translator_gives_three_kinds_of_heads():
+    model = made("translation")
+    assert list(blocks(model)) == ["encoder", "decoder", "cross"]
+    torch.testing.assert_close(model.decoder.cross.W_Q[1, 0],
+                               model.decoder.layers[1].cross_attention.query.weight[:4].T, atol=0, rtol=0)
+    assert not torch.equal(model.decoder.W_Q, model.decoder.cross.W_Q)
+
+
+def test_weights_by_head_are_part_of_the_graph():
+    model = made("classification")
+    model.W_Q[0, 1].sum().backward()
+    gradient = model.encoder.layers[0].attention.query.weight.grad
+    assert gradient[4:8].eq(1).all()
+    assert gradient[:4].eq(0).all()
+
+
+@given(st.integers(1, 4), st.integers(0, 8), st.integers(0, 99))
+def test_the_spectrum_of_a_circuit_is_that_of_the_product(d_head, more, seed):
+    random = torch.Generator().manual_seed(seed)
+    left = torch.randn(2, d_head + more, d_head, generator=random, dtype=torch.float64)
+    right = torch.randn(2, d_head, d_head + more, generator=random, dtype=torch.float64)
+    expected = torch.linalg.svdvals(left @ right)[:, :d_head]
+    torch.testing.assert_close(product_spectrum(left, right), expected, atol=1e-10, rtol=0)
+
+
+def test_effective_rank_counts_directions():
+    assert effective_rank(torch.tensor([3.0, 3.0, 3.0, 0.0])) == pytest.approx(3)
+    assert effective_rank(torch.tensor([2.0, 0.0])) == pytest.approx(1)
+    assert effective_rank(torch.zeros(4)) == 0
+
+
+def test_circuits_are_the_products():
+    model = made("language model")
+    torch.testing.assert_close(model.QK[1, 2], model.W_Q[1, 2] @ model.W_K[1, 2].T)
+    torch.testing.assert_close(model.OV[1, 2], model.W_V[1, 2] @ model.W_O[1, 2])
+
+
+OPTIONS = [
+    {"positions": positions, "norm": norm, "activation": activation, "embedding_norm": embedding_norm,
+     "segments": segments, "convolutions": convolutions, "tied": tied}
+    for (positions, activation), norm, (embedding_norm, segments, convolutions), tied in itertools.product(
+        [("sinusoidal", "gelu"), ("learned", "relu"), ("rotary", "swiglu"), ("none", "gelu-tanh")], ["pre", "post"],
+        [(False, 0, ()), (True, 2, (1, 3))], [True, False])
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_census_knows_every_parameter_of_every_form(form):
+    for options, dim in itertools.product(OPTIONS, (6, 12)):
+        model = made(form, dim=dim, **options)
+        entries = census(model, dict(model.named_parameters()))
+        weights = {entry.name: entry for entry in entries if entry.count}
+        assert set(weights) == {name for name, _ in model.named_parameters()}
+        assert {entry.kind for entry in entries} <= set(ORDER)
+        assert sum(entry.count for entry in entries) == sum(weight.numel() for weight in model.parameters())
+        assert sum(entry.share for entry in entries) == pytest.approx(1)
+        kinds = {entry.kind for entry in weights.values()}
+        always = {"embedding", "query", "key", "value", "attention output", "feed-forward", "layer norm"}
+        assert always <= kinds
+        assert ("projection" in kinds) == (dim == 6)
+        assert ("positions" in kinds) == (options["positions"] == "learned")
+        assert ("segments" in kinds) == (options["segments"] > 0)
+        assert ("convolution" in kinds) == (bool(options["convolutions"]) and form != "language model")
+        states = {entry.state for entry in entries if not entry.count}
+        assert ("fixed: sinusoidal" in states) == (options["positions"] == "sinusoidal")
+        assert ("fixed: rotary" in states) == (options["positions"] == "rotary")
+        tied = options["tied"] and form in ("masked words", "language model", "translation")
+        assert ("tied to the embedding" in states) == tied
+
+
+def test_kinds_are_told_by_the_module_not_by_the_last_word_of_a_name():
+    model = made("masked words", activation="swiglu", convolutions=(3,))
+    kinds = {name: kind_of(model, name) for name, _ in model.named_parameters()}
+    assert kinds["encoder.layers.0.attention.output.weight"] == "attention output"
+    assert kinds["encoder.layers.0.feedforward.output.weight"] == "feed-forward"
+    assert kinds["encoder.layers.0.feedforward.gate.bias"] == "feed-forward"
+    assert kinds["encoder.convolutions.filters.0.bias"] == kinds["encoder.convolutions.output.weight"] == "convolution"
+    assert kinds["encoder.convolutions.norm.weight"] == kinds["encoder.layers.1.attention_norm.bias"] == "layer norm"
+    assert kinds["head.norm.weight"] == "layer norm"
+    assert kinds["head.transform.weight"] == kinds["head.bias"] == "output"
+
+
+def test_a_parameter_that_no_module_explains_is_not_passed_over():
+    model = made("classification")
+    model.encoder.layers[0].extra = nn.Linear(2, 2)
+    with pytest.raises(LookupError, match=r"encoder\.layers\.0\.extra\.weight"):
+        census(model, dict(model.named_parameters()))
+
+
+def test_the_census_measures_how_far_weights_moved():
+    model = made("classification", freeze=True)
+    start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    query = model.encoder.layers[0].attention.query.weight
+    start["head.output.bias"].zero_()
+    with torch.no_grad():
+        query[0, 0] += 3
+        query[1, 1] -= 4
+    entries = {entry.name: entry for entry in census(model, start)}
+    moved = entries["encoder.layers.0.attention.query.weight"]
+    assert moved.moved == pytest.approx(5, abs=1e-5)
+    assert moved.norm == pytest.approx(query.norm().item())
+    assert moved.moved_share == pytest.approx(5 / moved.norm_start, abs=1e-5)
+    assert entries["head.output.bias"].moved_share is None
+    assert entries["encoder.embedding.weight"].state == "frozen"
+    assert entries["encoder.embedding.weight"].moved == 0
+    kinds = {entry.kind: entry for entry in by_kind(list(entries.values()))}
+    assert kinds["query"].moved == pytest.approx(5, abs=1e-5)
+    assert kinds["query"].count == 2 * (12 * 12 + 12)
+    whole = torch.cat([weight.detach().flatten() for weight in model.parameters()])
+    assert together(list(entries.values()), kind="all").norm == pytest.approx(float(whole.norm()), rel=1e-5)
+
+
+@pytest.mark.parametrize(("spoil", "told"), [
+    (lambda start: start.pop("head.output.bias"), "missing"),
+    (lambda start: start.update({"head.output.bias": torch.zeros(9)}), "shape"),
+])
+def test_another_models_start_is_refused(spoil, told):
+    model = made("classification")
+    start = dict(model.named_parameters())
+    spoil(start)
+    with pytest.raises(CheckpointError, match=rf"head\.output\.bias is .*{told}"):
+        census(model, start)
+
+
+def test_words_that_never_moved_are_left_out():
+    start = torch.tensor([[0.0, 0], [1, 0], [0, 1], [2, 0], [0, 0]])
+    now = torch.tensor([[0.0, 0], [1, 0], [1, 0], [5, 0], [0, 0]])
+    found = movement(start, now, ["<pad>", "a", "b", "c", "d"], 10)
+    assert (found.n_words, found.n_moved) == (4, 2)
+    assert [word.word for word in found.most] == ["c", "b"]
+    assert [word.distance for word in found.most] == pytest.approx([3, 2**0.5])
+    assert [word.cosine for word in found.most] == pytest.approx([1, 0])
+    assert found.distance == pytest.approx((3 + 2**0.5) / 2)
+    assert len(movement(start, now, "pabcd", 1).most) == 1
+    still = movement(start, start, "pabcd", 5)
+    assert (still.n_moved, still.cosine, still.distance, still.most) == (0, 1, 0, ())
+
+
+@pytest.mark.parametrize("form", ["classification", "language model", "translation"])
+@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary"])
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_attention_is_what_the_model_computes(form, positions, norm):
+    model = made(form, positions=positions, norm=norm)
+    with torch.inference_mode():
+        plain = run(model)
+        with watched(model) as seen:
+            run(model)
+        again = run(model)
+    one, other = (said.hidden if isinstance(said, Encoded) else said for said in (again, plain))
+    torch.testing.assert_close(one, other, atol=0, rtol=0)
+    expected = {"classification": ["encoder"], "language model": ["decoder"],
+                "translation": ["encoder", "decoder", "cross"]}[form]
+    assert {(one.block, one.layer) for one in seen} == set(itertools.product(expected, (0, 1)))
+    assert len(seen) == 2 * len(expected)
+    attentions = {block: heads.attentions() for block, heads in blocks(model).items()}
+    for one in seen:
+        output = attentions[one.block][one.layer].output
+        mixed = (one.pattern @ one.value).transpose(1, 2).flatten(2)
+        torch.testing.assert_close(output(mixed)[IDS != 0], one.output[IDS != 0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(one.pattern.sum(dim=-1), torch.ones(2, 3, 5), atol=1e-6, rtol=0)
+        assert one.pattern[1, :, :4, 4].eq(0).all()  # nobody looks at padding
+        if one.block == "decoder":
+            assert one.pattern.triu(diagonal=1).eq(0).all()
+        else:
+            assert one.pattern[0].gt(0).all()
+
+
+def test_attention_of_words_that_are_read_one_by_one_with_a_cache():
+    model = made("language model", positions="rotary")
+    with torch.inference_mode():
+        with watched(model) as whole:
+            model(IDS[:1])
+        cache = Cache()
+        model(IDS[:1, :4], cache=cache)
+        with watched(model) as last:
+            model(IDS[:1, 4:], cache=cache)
+    for one, of_whole in zip(last, whole, strict=True):
+        torch.testing.assert_close(one.pattern, of_whole.pattern[:, :, 4:], atol=1e-5, rtol=0)
+        torch.testing.assert_close(one.key, of_whole.key, atol=1e-5, rtol=0)
+
+
+def test_nothing_stays_behind_when_watching_ends_badly():
+    model = made("classification")
+    with pytest.raises(IndexError), watched(model) as seen:
+        model.encoder(torch.tensor([[99]]))
+    model.encoder(IDS)
+    assert seen == []

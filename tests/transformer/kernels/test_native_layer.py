@@ -1,0 +1,326 @@
+"""Compiled code computes what torch does: whole layers, pooled texts, updates of a table."""
+
+import copy
+import shutil
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_models import classifier, encoder, language_model, stirred
+
+from transformer.config import ModelConfig
+from transformer.kernels import engine, native, native_layer
+from transformer.kernels.packing import Packing
+from transformer.kernels.precision import autocast
+from transformer.layers import dropout
+from transformer.layers.embedding import WordEmbedding
+from transformer.layers.transformer_layer import TransformerLayer
+from transformer.models.heads import FirstWordHead, views
+from transformer.models.models import TransformerModel
+from transformer.models.outputs import Encoded
+from transformer.models.stack import Encoder, Stack, visibility
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _no_matrix_units(monkeypatch):
+    """Where a processor has such, torch is preferred; the code runs there all the same."""
+    monkeypatch.setattr(engine, "_has_matrix_units", lambda: False)
+
+
+def test_it_is_built_where_it_can_be():
+    """A build that fails is passed over by the installation, and must not be by the tests."""
+    found = torch.cpu.get_capabilities()
+    if shutil.which("g++"):
+        assert native.available(torch.float32) or not found.get("avx2")
+        assert native.available(torch.bfloat16) or not (found.get("avx512_bf16") and found.get("avx512_vnni"))
+
+
+needs_code = pytest.mark.parametrize("dtype", [
+    pytest.param(dtype, id=str(dtype).removeprefix("torch."),
+                 marks=pytest.mark.skipif(not native.available(dtype), reason="not built here, or not for it"))
+    for dtype in (torch.float32, torch.bfloat16)])
+
+
+NORMS = pytest.mark.parametrize("norm", ["pre", "post"])
+
+
+def layer(d, f, heads, dropout=0.0, norm="pre"):
+    torch.manual_seed(d + f)
+    made = TransformerLayer(ModelConfig(d_model=d, n_heads=heads, d_ff=f, dropout=dropout, norm=norm))
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.add_(torch.randn(weight.shape) / d**0.5)
+    return made
+
+
+def batch(lengths, d):
+    mask = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
+    return torch.randn(*mask.shape, d), mask
+
+
+def outcome(made, x, mask, causal, dtype, *, by_torch=False):
+    """Output and gradients, of the input and of every weight."""
+    x = x.clone().requires_grad_()
+    with autocast(CPU, str(dtype).removeprefix("torch.")):
+        if by_torch:
+            with mock.patch.object(native, "available", lambda *_: False):
+                out = made(x, visible=visibility(mask, n_past=0, causal=causal))
+        else:
+            assert made.compilable
+            packing = Packing.for_compiled(mask, causal=causal)
+            out = packing.unpack(made(packing.pack(x), visible=None, packing=packing))
+    out = out * mask[..., None]
+    (out * torch.linspace(-1, 1, out.numel()).view(out.shape)).sum().backward()
+    return {"out": out.detach(), "x": x.grad * mask[..., None],
+            **{name: weight.grad for name, weight in made.named_parameters()}}
+
+
+def same_but_for_rounding(made, x, mask, causal, dtype, most):
+    """What compiled code says is near torch's float32, or as near as what torch says in bfloat16; and it says so again.
+
+    ``most`` is for bfloat16, whose roundings are 65,536 times as large.
+    """
+    exact, usual = (outcome(copy.deepcopy(made), x, mask, causal, other, by_torch=True)
+                    for other in (torch.float32, torch.bfloat16))
+    ours, again = (outcome(copy.deepcopy(made), x, mask, causal, dtype) for _ in "ab")
+    for name, expected in exact.items():
+        assert torch.equal(ours[name], again[name])
+        if not name.endswith("key.bias"):  # moves no attention: its gradient is nothing but rounding
+            away, others = ((one[name] - expected).norm() / max(1.0, expected.norm()) for one in (ours, usual))
+            allowed = 5e-5 if dtype == torch.float32 else max(most, 1.2 * others)
+            assert away < allowed, (name, away, others)
+
+
+@needs_code
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=5), st.sampled_from([16, 32, 48, 64, 80]),
+       st.sampled_from([16, 48, 96]), st.booleans(), st.sampled_from(["pre", "post"]), st.integers(0, 2**31))
+def test_a_layer_of_any_size_is_that_of_torch(dtype, lengths, d, f, causal, norm, seed):
+    heads = d // 16 if d != 64 else 2
+    made = layer(d, f, heads, norm=norm)
+    torch.manual_seed(seed)
+    x, mask = batch(lengths, d)
+    same_but_for_rounding(made, x, mask, causal, dtype, most=0.03)  # of two words, one rounding is felt
+
+
+@needs_code
+@NORMS
+@pytest.mark.parametrize(("lengths", "d", "f", "heads"), [
+    ([256, 256, 200], 128, 256, 4), ([600, 1], 64, 64, 4), ([300], 256, 512, 8), ([5], 512, 1024, 4)])
+def test_a_layer_of_the_usual_sizes_is_that_of_torch(dtype, lengths, d, f, heads, norm):
+    made = layer(d, f, heads, norm=norm)
+    x, mask = batch(lengths, d)
+    same_but_for_rounding(made, x, mask, False, dtype, most=0.012)
+
+
+@needs_code
+@NORMS
+def test_threads_change_nothing_but_the_order_of_sums(dtype, norm):
+    made = layer(64, 128, 4, dropout=0.3, norm=norm).train()
+    x, mask = batch([50, 20, 3], 64)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            torch.manual_seed(1)
+            found.append(outcome(copy.deepcopy(made), x, mask, False, dtype))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert torch.equal(other["out"], found[0]["out"])
+        assert torch.equal(other["x"], found[0]["x"])
+        for name, expected in found[0].items():
+            torch.testing.assert_close(other[name], expected, atol=1e-4, rtol=1e-4)
+
+
+@needs_code
+@NORMS
+def test_dropout_is_that_of_torch_with_the_same_factors(dtype, norm, monkeypatch):
+    """The bits that the code drew, as factors for the layer by torch: the same but for rounding."""
+    made, p = layer(64, 96, 2, dropout=0.4, norm=norm).train(), 0.4
+    x, mask = batch([40, 40], 64)
+    packing = Packing.for_compiled(mask, causal=False)
+    rows, n = packing.pack(x), 80
+    torch.manual_seed(5)
+    how = native_layer.Given(made.form, p, dtype)
+    _, kept = native_layer.forward(rows, packing, how, made.weights, saving=True)
+    bits = [one for one in kept if one.dtype == torch.int64][-1]
+    drawn = torch.from_numpy(np.unpackbits(bits.numpy().view(np.uint8), bitorder="little").astype(np.float32))
+    assert drawn[: n * 224].mean() == pytest.approx(1 - p, abs=0.02)
+    factors = iter((drawn[: n * 224] * (256 / (256 - round(256 * p)))).split([n * 64, n * 96, n * 64]))
+    torch.manual_seed(5)
+    ours = outcome(copy.deepcopy(made), x, mask, False, dtype)
+    monkeypatch.setattr(dropout, "dropout_factors", lambda *_: next(factors))
+    theirs = outcome(made, x, mask, False, torch.float32, by_torch=True)
+    assert next(factors, None) is None
+    for name, expected in theirs.items():
+        if not name.endswith("key.bias"):
+            away = (ours[name] - expected).norm() / expected.norm()
+            assert away < (5e-5 if dtype == torch.float32 else 0.015), name
+
+
+def first_words(model, ids, grad):
+    """Scores of texts, and the gradients of all weights."""
+    weights = [weight for name, weight in model.named_parameters() if not name.endswith("key.bias")]
+    scores = model(ids)
+    return [scores.detach(), *torch.autograd.grad(scores, weights, grad)]
+
+
+@needs_code
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=9), st.sampled_from([(16, 1), (64, 2), (80, 5)]),
+       st.sampled_from([{}, {"norm": "post", "embedding_norm": True}, {"n_layers": 1}]), st.integers(0, 2**31))
+def test_a_first_word_alone_is_as_among_all_words(dtype, lengths, widths, options, seed):
+    d, heads = widths
+    torch.manual_seed(seed)
+    config = ModelConfig(**{"d_model": d, "n_heads": heads, "d_ff": 32, "dropout": 0.0, **options})
+    model = stirred(TransformerModel(
+        encoder=Encoder(config=config, embedding=WordEmbedding(n_words=25, dim=d, d_model=d)),
+        head=FirstWordHead(d_model=d, n_classes=3)))
+    torch.nn.init.normal_(model.encoder.embedding.weight)
+    ids = torch.randint(5, 30, (len(lengths), max(lengths)))
+    ids[torch.arange(max(lengths)) >= torch.tensor(lengths)[:, None]] = 0
+    ids = torch.nn.functional.pad(ids, (seed % 3, 0))  # padding on the left as well
+    grad = torch.randn(len(lengths), 3)
+    with autocast(CPU, str(dtype).removeprefix("torch.")):
+        ours, again = (first_words(model, ids, grad) for _ in "ab")
+        with torch.no_grad():
+            assert torch.equal(model(ids), ours[0])
+        with mock.patch.object(Stack, "_ends_alone", lambda _: False):
+            usual = first_words(model, ids, grad)
+    with engine.compiled_layers(False), mock.patch.object(Stack, "_ends_alone", lambda _: False):
+        exact = first_words(model, ids, grad)
+    for one, other, more, expected in zip(ours, usual, again, exact, strict=True):
+        assert torch.equal(one, more)
+        away, others = ((each - expected).norm() / max(1.0, expected.norm()) for each in (one, other))
+        assert away < (1e-4 if dtype == torch.float32 else max(0.03, 1.3 * others))
+
+
+@needs_code
+@NORMS
+def test_dropout_of_first_words_is_that_of_torch_with_the_same_factors(dtype, norm, monkeypatch):
+    made, p = layer(64, 96, 2, dropout=0.4, norm=norm).train(), 0.4
+    x, mask = batch([40, 25, 33], 64)
+    packing = Packing.for_compiled(mask, causal=False)
+    torch.manual_seed(5)
+    given = native_layer.Given(made.form, p, dtype)
+    _, kept = native_layer.forward_first(packing.pack(x), packing, given, made.weights, saving=True)
+    bits = next(one for one in kept if one.dtype == torch.int64 and len(one) == 11)
+    drawn = torch.from_numpy(np.unpackbits(bits.numpy().view(np.uint8), bitorder="little").astype(np.float32))
+    factors = iter((drawn[: 3 * 224] * (256 / (256 - round(256 * p)))).split([3 * 64, 3 * 96, 3 * 64]))
+    torch.manual_seed(5)
+    with autocast(CPU, str(dtype).removeprefix("torch.")):
+        ours = made.first_word(packing.pack(x), None, packing)
+    monkeypatch.setattr(dropout, "dropout_factors", lambda *_: next(factors))
+    theirs = made.first_word(x, mask[:, None, None, :])
+    grad = torch.randn(3, 64)
+    weights = [weight for name, weight in made.named_parameters() if not name.endswith("key.bias")]
+    for one, other in zip([ours, *torch.autograd.grad(ours, weights, grad)],
+                          [theirs, *torch.autograd.grad(theirs, weights, grad)], strict=True):
+        assert (one - other).norm() / other.norm() < (5e-5 if dtype == torch.float32 else 0.02)
+
+
+@needs_code
+@pytest.mark.parametrize("threads", [1, 3])
+def test_first_words_are_the_same_by_any_number_of_threads(dtype, threads):
+    made = layer(64, 96, 2)
+    x, mask = batch([40, 1, 33, 7], 64)
+    packing, before, found = Packing.for_compiled(mask, causal=False), torch.get_num_threads(), []
+    try:
+        for n in (2, threads):
+            torch.set_num_threads(n)
+            given = packing.pack(x).requires_grad_()
+            with autocast(CPU, str(dtype).removeprefix("torch.")):
+                out = made.first_word(given, None, packing)
+            torch.set_num_threads(before)  # another number on the way back
+            found.append([out.detach(), *torch.autograd.grad(out.square().sum(), [given, *made.parameters()])])
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+@needs_code
+def test_the_seed_decides_what_is_dropped(dtype):
+    made = layer(32, 32, 2, dropout=0.5).train()
+    x, mask = batch([30], 32)
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        drawn.append(outcome(copy.deepcopy(made), x, mask, False, dtype)["out"])
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    made.eval()
+    assert torch.equal(*(outcome(copy.deepcopy(made), x, mask, False, dtype)["out"] for _ in "ab"))
+
+
+@pytest.mark.skipif(not native.available(), reason="not built here")
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.sampled_from([16, 48]))
+def test_pooled_texts_are_those_of_torch(lengths, d):
+    (hidden, mask), (embedded, _) = batch(lengths, d), batch(lengths, d)
+    packing = Packing.for_compiled(mask, causal=False)
+    grad, found = torch.randn(len(lengths), 3 * d), []
+    for packed in (True, False):
+        given = [packing.pack(x).detach().requires_grad_() for x in (hidden, embedded)]
+        rows = given if packed else [packing.unpack(x) for x in given]
+        pooled = views(Encoded(*rows, mask, packing=packing if packed else None))
+        found.append([pooled.detach(), *torch.autograd.grad(pooled, given, grad)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+
+
+@needs_code
+@pytest.mark.parametrize("make", [encoder, language_model, classifier])
+def test_models_with_it_say_what_they_say_without(make, dtype, monkeypatch):
+    model = stirred(make(n_heads=1)).eval()
+    ids = torch.randint(5, 30, (3, 11), generator=torch.Generator().manual_seed(1))
+    ids[1, 4:], ids[2] = 0, 0  # a text of padding alone too
+    calls = []
+    monkeypatch.setattr(native, "run", lambda name, *args, real=native.run, **more: calls.append(name) or real(
+        name, *args, **more))
+    with autocast(CPU, str(dtype).removeprefix("torch.")):
+        ours = model(ids)
+        assert calls.count("layer") == 2
+        monkeypatch.setattr(native, "available", lambda *_: False)
+        without = model(ids)
+    exact = model(ids)
+    assert calls.count("layer") == 2
+    exact, ours, without = (one if torch.is_tensor(one) else one.hidden for one in (exact, ours, without))
+    real = ids != 0 if ours.ndim == 3 else torch.tensor([True, True, True])
+    near = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 0.15, "rtol": 0.05}
+    for other in (ours, without):
+        assert other.shape == exact.shape
+        torch.testing.assert_close(other[real].float(), exact[real].float(), **near)
+
+
+@needs_code
+def test_training_can_do_without_it(dtype):
+    made = layer(32, 32, 2)
+    with autocast(CPU, str(dtype).removeprefix("torch.")):
+        assert made.compilable
+        with engine.compiled_layers(False):
+            assert not made.compilable
+
+
+@needs_code
+def test_what_is_no_number_stays_none(dtype):
+    made = layer(16, 16, 1)
+    x, mask = batch([5, 4], 16)
+    x[0, 2, 3] = torch.nan
+    out = outcome(made, x, mask, False, dtype)["out"]
+    assert out[0].isnan().any()
+    assert not out[1].isnan().any()
+
+
+@pytest.mark.parametrize("options", [{"d_model": 24, "n_heads": 2}, {"n_heads": 4}, {"activation": "relu"}])
+def test_other_layers_are_left_to_torch(options):
+    made = TransformerLayer(ModelConfig(**{"d_model": 32, "n_heads": 2, "d_ff": 32, **options}))
+    for precision in ("float32", "bfloat16"):
+        with autocast(CPU, precision):
+            assert not made.compilable

@@ -1,0 +1,182 @@
+"""Attention, positions, layers and head, against torch's own and against hand computations."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from transformer import ModelConfig
+from transformer.errors import TransformerError
+from transformer.layers.attention import KeyValueCache, Memory, MultiHeadAttention
+from transformer.layers.positions import (
+    LearnedPositions,
+    RotaryPositions,
+    SinusoidalPositions,
+    make_positions,
+    sinusoids,
+)
+from transformer.layers.transformer_layer import TransformerLayer
+from transformer.models.heads import masked_mean
+
+MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()
+CAUSAL = torch.ones(5, 5).tril().bool()
+
+
+def copy_attention(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> None:
+    parts = (ours.query, ours.key, ours.value)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat([part.weight for part in parts]))
+        theirs.in_proj_bias.copy_(torch.cat([part.bias for part in parts]))
+        theirs.out_proj.weight.copy_(ours.output.weight)
+        theirs.out_proj.bias.copy_(ours.output.bias)
+
+
+@pytest.mark.parametrize("cross", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_equals_torch(cross, padded, causal):
+    torch.manual_seed(0)
+    ours, theirs = MultiHeadAttention(d_model=12, n_heads=3), nn.MultiheadAttention(12, 3, batch_first=True)
+    copy_attention(ours, theirs)
+    x, memory = torch.randn(2, 5, 12), torch.randn(2, 5, 12) if cross else None
+    mine, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+    visible = (MASK if padded else torch.ones_like(MASK))[:, None, None, :]
+    mixed = ours(mine, visible=visible & CAUSAL if causal else visible, memory=memory)
+    read = other if memory is None else memory
+    expected, _ = theirs(other, read, read, key_padding_mask=~MASK if padded else None,
+                         attn_mask=~CAUSAL if causal else None)
+    torch.testing.assert_close(mixed, expected, atol=1e-5, rtol=0)
+    mixed.pow(2).sum().backward()
+    expected.pow(2).sum().backward()
+    torch.testing.assert_close(mine.grad, other.grad, atol=1e-4, rtol=0)
+    parts = zip((ours.query, ours.key, ours.value), theirs.in_proj_weight.grad.chunk(3),
+                theirs.in_proj_bias.grad.chunk(3), strict=True)
+    for part, weight, bias in parts:
+        torch.testing.assert_close(part.weight.grad, weight, atol=1e-4, rtol=0)
+        torch.testing.assert_close(part.bias.grad, bias, atol=1e-4, rtol=0)
+
+
+def test_without_a_mask_every_query_sees_every_key():
+    attention, x = MultiHeadAttention(d_model=12, n_heads=3), torch.randn(2, 5, 12)
+    torch.testing.assert_close(attention(x, visible=None), attention(x, visible=torch.ones(2, 1, 1, 5).bool()))
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ValueError, match="d_model=10 is not a multiple of n_heads=3"):
+        MultiHeadAttention(d_model=10, n_heads=3)
+
+
+def test_a_cache_grows_and_is_reordered():
+    attention, cache, x = MultiHeadAttention(d_model=12, n_heads=3), KeyValueCache(), torch.randn(2, 5, 12)
+    whole = attention(x, visible=CAUSAL)
+    parts = [attention(x[:, i : i + 1], visible=None, cache=cache) for i in range(5)]
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-6, rtol=0)
+    keys = cache.keys.clone()
+    cache.select(torch.tensor([1, 1, 0]))
+    assert torch.equal(cache.keys, keys[[1, 1, 0]])
+    assert cache.values.shape == (3, 3, 5, 4)
+
+
+def test_a_memorys_keys_are_computed_once():
+    attention, cache = MultiHeadAttention(d_model=12, n_heads=3), KeyValueCache()
+    x, memory = torch.randn(2, 1, 12), torch.randn(2, 4, 12)
+    first = attention(x, visible=None, memory=memory, cache=cache)
+    again = attention(x, visible=None, memory=torch.full_like(memory, float("nan")), cache=cache)
+    assert torch.equal(first, again)
+
+
+def copy_layer(ours: TransformerLayer, theirs: nn.Module, cross: bool) -> None:
+    copy_attention(ours.attention, theirs.self_attn)
+    pairs = [(ours.attention_norm, theirs.norm1), (ours.feedforward.inner, theirs.linear1),
+             (ours.feedforward.output, theirs.linear2),
+             (ours.feedforward_norm, theirs.norm3 if cross else theirs.norm2)]
+    if cross:
+        copy_attention(ours.cross_attention, theirs.multihead_attn)
+        pairs.append((ours.cross_norm, theirs.norm2))
+    for mine, other in pairs:
+        other.load_state_dict(mine.state_dict())
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+@pytest.mark.parametrize("cross", [False, True])
+def test_layer_equals_torch(norm, activation, cross):
+    torch.manual_seed(0)
+    config = ModelConfig(d_model=12, n_heads=3, d_ff=20, dropout=0.0, norm=norm, activation=activation)
+    ours = TransformerLayer(config, cross=cross)
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    make = nn.TransformerDecoderLayer if cross else nn.TransformerEncoderLayer
+    theirs = make(12, 3, 20, 0.0, activation=activation, batch_first=True, norm_first=norm == "pre")
+    copy_layer(ours, theirs, cross)
+    x, memory = torch.randn(2, 5, 12), torch.randn(2, 5, 12)
+    if cross:
+        expected = theirs(x, memory, tgt_mask=~CAUSAL, memory_key_padding_mask=~MASK)
+        out = ours(x, visible=CAUSAL, memory=Memory(memory, MASK[:, None, None, :]))
+    else:
+        expected = theirs(x, src_key_padding_mask=~MASK)[MASK]
+        out = ours(x, visible=MASK[:, None, None, :])[MASK]
+    torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_an_untrained_layer_hands_on_what_came():
+    x = torch.randn(2, 5, 12)
+    layer = TransformerLayer(ModelConfig(d_model=12, n_heads=3, d_ff=20, dropout=0.5))
+    assert torch.equal(layer(x, visible=None), x)
+
+
+def test_an_untrained_layer_looks_at_another_text():
+    x = torch.randn(2, 5, 12)
+    layer = TransformerLayer(ModelConfig(d_model=12, n_heads=3, d_ff=20, dropout=0.0), cross=True)
+    one, other = (layer(x, visible=None, memory=Memory(y, MASK[:, None, None, :])) for y in (x, -x))
+    assert (one - other).abs().max() > 0.1
+
+
+@given(st.integers(1, 60), st.integers(1, 12))
+def test_sinusoids_number_by_number(length, half):
+    table = sinusoids(length, 2 * half)
+    assert table.shape == (length, 2 * half)
+    for position in {0, length // 2, length - 1}:
+        for i in range(half):
+            angle = position / 10_000 ** (2 * i / (2 * half))
+            assert table[position, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-6)
+            assert table[position, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-6)
+
+
+def test_fixed_positions_are_no_weights():
+    positions = SinusoidalPositions(d_model=8, scale=0.5)
+    places = torch.tensor([[0, 1, 2], [2, 0, 1]])
+    torch.testing.assert_close(positions(torch.ones(2, 3, 8), places), 1 + 0.5 * sinusoids(3, 8)[places])
+    later = torch.tensor([[8]])
+    torch.testing.assert_close(positions(torch.zeros(1, 1, 8), later)[0, 0], 0.5 * sinusoids(9, 8)[8])
+    for name in ("sinusoidal", "rotary", "none"):
+        made = make_positions(ModelConfig(d_model=8, positions=name))
+        assert list(made.parameters()) == []
+        assert made.state_dict() == {}
+
+
+def test_learned_positions_end():
+    positions = LearnedPositions(d_model=8, max_positions=3)
+    x = torch.zeros(1, 3, 8)
+    assert torch.equal(positions(x, torch.tensor([[2, 0, 1]]))[0], positions.weight[[2, 0, 1]])
+    with pytest.raises(TransformerError, match=r"a text of 4 words, but positions were learned for 3: .*max_length"):
+        positions(torch.zeros(1, 4, 8), torch.arange(4)[None])
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 40))
+def test_rotated_scores_depend_on_the_distance_alone(shift):
+    torch.manual_seed(shift)
+    q, k = torch.randn(2, 1, 1, 6, 8)
+    rotary, places = RotaryPositions(d_head=8), torch.arange(6)[None]
+    here, there = rotary(places), rotary(places + shift)
+    torch.testing.assert_close(here.turn(q) @ here.turn(k).mT, there.turn(q) @ there.turn(k).mT, atol=1e-5, rtol=0)
+
+
+def test_masked_mean_by_hand():
+    x = torch.tensor([[[1.0], [3.0], [99.0]], [[5.0], [7.0], [9.0]]])
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    assert masked_mean(x, mask).flatten().tolist() == [2.0, 7.0]

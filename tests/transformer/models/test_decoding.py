@@ -1,0 +1,285 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from embeddings import EmbeddingTable
+from embeddings.special_tokens import END_ID, START_ID
+from transformer import EmbeddingConfig, Encoder, ModelConfig, WordEmbedding
+from transformer.config import GenerationConfig
+from transformer.models.decoding import NEVER_WRITTEN, Writer, beam_search, greedy, likeliest, nucleus, sample
+from transformer.models.models import EncoderDecoder, LanguageModel
+from transformer.models.stack import Decoder
+
+N_WORDS = 12
+FORMS = [{"positions": positions, "norm": norm} for positions in ("sinusoidal", "learned", "rotary", "none")
+         for norm in ("pre", "post")]
+
+
+def embedding(seed, n_words, d_model):
+    vectors = np.random.default_rng(seed).normal(0, 1, (n_words, d_model)).astype(np.float32)
+    table = EmbeddingTable.known([f"w{i}" for i in range(n_words)], vectors, "here")
+    return WordEmbedding.from_table(table, d_model=d_model, config=EmbeddingConfig())
+
+
+def made(kind, n_words=N_WORDS, seed=0, **form):
+    """A small model whose every weight is random."""
+    config = ModelConfig(**{"d_model": 16, "n_heads": 2, "d_ff": 32, **form})
+    torch.manual_seed(seed)
+    if kind == "language":
+        model = LanguageModel(decoder=Decoder(config=config, embedding=embedding(seed, n_words, 16)), config=config)
+    else:
+        model = EncoderDecoder(
+            encoder=Encoder(config=config, embedding=embedding(seed + 1, 9, 16)),
+            decoder=Decoder(config=config, embedding=embedding(seed, n_words, 16), cross=True), config=config)
+    for weight in model.parameters():
+        if weight.ndim > 1 and len(weight) not in (5 + n_words, 5 + 9):
+            nn.init.normal_(weight, std=0.4)
+    return model.eval()
+
+
+def prompts(*texts):
+    """Padded on the left."""
+    longest = max(map(len, texts))
+    return torch.tensor([[0] * (longest - len(text)) + list(text) for text in texts])
+
+
+def writer(model, start=((START_ID,), (5, 6, 7), (9, 6)), **options):
+    if isinstance(model, LanguageModel):
+        return Writer.continuing(model, prompts(*start), **options)
+    return Writer.translating(model, torch.tensor([[5, 6, 7], [8, 3, 0], [9, 9, 12]]), **options)
+
+
+def ways(model, end=END_ID, **options):
+    """The words written in every way that there is."""
+    config = GenerationConfig(max_words=9, temperature=1.3, top_k=8, top_p=0.95)
+    written = (greedy(writer(model, **options), max_words=9, end=end),
+               sample(writer(model, **options), config=config, seed=3, end=end),
+               beam_search(writer(model, **options), beam=3, length_penalty=0.6, max_words=9, end=end))
+    return [[text.ids for text in texts] for texts in written]
+
+
+@pytest.mark.parametrize("kind", ["language", "translation"])
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(form.values()))
+def test_the_cache_changes_no_word(kind, form):
+    for seed in range(3):
+        model = made(kind, seed=seed, **form)
+        assert ways(model) == ways(model, use_cache=False)
+        assert ways(model, end=None) == ways(model, end=None, use_cache=False)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(form.values()))
+def test_a_batch_of_prompts_is_each_by_itself(form):
+    model = made("language", **form)
+    starts = [(START_ID,), (5, 6, 7, 8, 5), (9, 6), (16,), (10, 11, 12)]
+    together = greedy(writer(model, starts), max_words=8, end=None)
+    assert together == [
+        (pytest.approx(text.ids), pytest.approx(text.log_probability, abs=1e-4), text.ended)
+        for start in starts for text in greedy(writer(model, [start]), max_words=8, end=None)
+    ]
+    searched = beam_search(writer(model, starts), beam=3, length_penalty=1.0, max_words=8)
+    alone = [beam_search(writer(model, [start]), beam=3, length_penalty=1.0, max_words=8)[0] for start in starts]
+    assert [text.ids for text in searched] == [text.ids for text in alone]
+
+
+def test_a_batch_of_sources_is_each_by_itself():
+    model = made("translation")
+    sources = torch.tensor([[5, 6, 7, 3], [8, 3, 0, 0], [9, 9, 12, 3]])
+    together = beam_search(Writer.translating(model, sources), beam=3, length_penalty=1.0, max_words=8)
+    alone = [beam_search(Writer.translating(model, row[row > 0][None]), beam=3, length_penalty=1.0, max_words=8)[0]
+             for row in sources]
+    assert [text.ids for text in together] == [text.ids for text in alone]
+
+
+@pytest.mark.parametrize("kind", ["language", "translation"])
+def test_greedy_takes_the_likeliest_word_each_time(kind):
+    model = made(kind)
+    start = prompts((5, 6, 7)) if kind == "language" else torch.tensor([[START_ID]])
+    ids, total = start, 0.0
+    for _ in range(7):
+        source = torch.tensor([[5, 6, 7]])
+        scores = (model(ids) if kind == "language" else model(source, ids))[0, -1].clone()
+        scores[list(NEVER_WRITTEN)] = -torch.inf
+        total += scores.log_softmax(-1).max().item()
+        ids = torch.cat([ids, scores.argmax()[None, None]], dim=1)
+    first = Writer.continuing(model, start) if kind == "language" else Writer.translating(model, source)
+    (text,) = greedy(first, max_words=7, end=None)
+    assert text.ids == ids[0, start.shape[1]:].tolist()
+    assert text.log_probability == pytest.approx(total, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["language", "translation"])
+def test_a_beam_of_one_is_greedy(kind):
+    for seed in range(5):
+        model = made(kind, seed=seed)
+        for penalty in (0.0, 1.0):
+            found = beam_search(writer(model), beam=1, length_penalty=penalty, max_words=9)
+            expected = greedy(writer(model), max_words=9)
+            assert [(text.ids, text.ended) for text in found] == [(text.ids, text.ended) for text in expected]
+            assert [text.log_probability for text in found] == pytest.approx(
+                [text.log_probability for text in expected], abs=1e-4)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.7, 1.0, 2.0])
+@pytest.mark.parametrize("kind", ["language", "translation"])
+def test_a_wide_beam_finds_the_best_of_all_texts(kind, penalty):
+    n_words, max_words = 3, 4
+    for seed in range(3):
+        model = made(kind, n_words=n_words, seed=seed)
+        words = range(5, 5 + n_words)
+        texts = [text for n in range(max_words) for text in itertools.product(words, repeat=n)]
+        log = log_probability(model)
+        totals = {text: log([*text, END_ID]) for text in texts}
+        best = max(texts, key=lambda text: totals[text] / (len(text) + 1) ** penalty)
+        start = writer(model, [(5, 6)]) if kind == "language" else Writer.translating(model, torch.tensor([[5, 6]]))
+        (found,) = beam_search(start, beam=300, length_penalty=penalty, max_words=max_words)
+        assert tuple(found.ids) == best
+        assert found.ended
+        assert found.log_probability == pytest.approx(totals[best], abs=1e-4)
+
+
+def log_probability(model):
+    def of(text):
+        before = [5, 6] if isinstance(model, LanguageModel) else [START_ID]
+        ids = torch.tensor([[*before, *text[:-1]]])
+        scores = model(ids) if isinstance(model, LanguageModel) else model(torch.tensor([[5, 6]]), ids)
+        scores = scores[0, -len(text):].detach().clone()
+        scores[:, list(NEVER_WRITTEN)] = -torch.inf
+        return scores.log_softmax(-1)[range(len(text)), text].sum().item()
+
+    return of
+
+
+def test_special_words_are_never_written():
+    model = made("language", n_words=2)
+    start, config = [(START_ID,), (5, 6)], GenerationConfig(max_words=200, temperature=5.0)
+    texts = sample(writer(model, start), config=config, seed=0, end=None)
+    assert {word for text in texts for word in text.ids} == {END_ID, 5, 6}
+    unknown = sample(writer(model, start, forbidden=(0, START_ID, 4)), config=config, seed=0, end=None)
+    assert {word for text in unknown for word in text.ids} == {1, END_ID, 5, 6}
+
+
+def test_a_text_ends_at_its_end_or_is_cut_off():
+    def always(word):
+        def read(ids, memory, cache):
+            return torch.nn.functional.one_hot(torch.full_like(ids, word), 8).float() * 50
+
+        return Writer(read, prompts((START_ID,), (5, 6)), use_cache=False)
+
+    assert [(text.ids, text.ended) for text in greedy(always(END_ID), max_words=4)] == [([], True)] * 2
+    assert [(text.ids, text.ended) for text in greedy(always(6), max_words=4)] == [([6] * 4, False)] * 2
+    for word, expected in ((END_ID, ([], True)), (6, ([6] * 4, False))):
+        found = beam_search(always(word), beam=1, length_penalty=1.0, max_words=4)
+        assert [(text.ids, text.ended) for text in found] == [expected] * 2
+
+
+def test_a_seed_decides_what_is_drawn():
+    model, config = made("language"), GenerationConfig(max_words=20)
+    first, again, other = (sample(writer(model), config=config, seed=seed, end=None) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_without_temperature_the_likeliest_is_drawn():
+    model = made("language")
+    cold = sample(writer(model), config=GenerationConfig(max_words=9, temperature=0.0), seed=1)
+    single = sample(writer(model), config=GenerationConfig(max_words=9, top_k=1), seed=1)
+    assert cold == single == greedy(writer(model), max_words=9)
+
+
+def test_words_are_drawn_by_their_probability():
+    logs = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
+
+    def read(ids, memory, cache):
+        return logs.expand(*ids.shape, 4)
+
+    def shares(**config):
+        (text,) = sample(Writer(read, prompts((1,)), use_cache=False, window=1, forbidden=()), seed=0, end=None,
+                         config=GenerationConfig(max_words=4000, **config))
+        return np.bincount(text.ids, minlength=4) / 4000
+
+    np.testing.assert_allclose(shares(), [0.5, 0.3, 0.15, 0.05], atol=0.03)
+    np.testing.assert_allclose(shares(top_k=2), [0.625, 0.375, 0, 0], atol=0.03)
+    np.testing.assert_allclose(shares(top_p=0.9), np.array([0.5, 0.3, 0.15, 0]) / 0.95, atol=0.03)
+    squared = np.array([0.25, 0.09, 0.0225, 0.0025])
+    np.testing.assert_allclose(shares(temperature=0.5), squared / squared.sum(), atol=0.03)
+
+
+SCORES = st.lists(st.integers(-40, 40), min_size=2, max_size=12, unique=True).map(
+    lambda row: torch.tensor([row]) / 10)
+
+
+@given(SCORES, st.integers(1, 14), st.floats(0.01, 0.999))
+def test_top_k_and_top_p_keep_what_transformers_keeps(scores, k, p):
+    from transformers.generation.logits_process import TopKLogitsWarper, TopPLogitsWarper
+
+    assert torch.equal(likeliest(scores, k), TopKLogitsWarper(k)(None, scores))
+    shares = scores.softmax(-1).sort(descending=True).values.cumsum(-1)
+    if (shares - p).abs().min() > 1e-5:  # at the very border the two sums round differently
+        assert torch.equal(nucleus(scores, p), TopPLogitsWarper(p)(None, scores))
+        both = TopPLogitsWarper(p)(None, TopKLogitsWarper(k)(None, scores))
+        kept = likeliest(scores, k).softmax(-1).sort(descending=True).values.cumsum(-1)
+        if (kept - p).abs().min() > 1e-5:
+            assert torch.equal(nucleus(likeliest(scores, k), p), both)
+
+
+@settings(max_examples=20)
+@given(st.integers(2, 9), st.integers(1, 12), st.sampled_from(["sinusoidal", "learned", "rotary"]))
+def test_a_full_window_goes_on_from_its_last_half(window, n_prompt, positions):
+    model = made("language", positions=positions, max_positions=window)
+    start = [tuple(5 + i % N_WORDS for i in range(n_prompt))]
+    (cached,) = greedy(writer(model, start, window=window), max_words=25, end=None)
+    (plain,) = greedy(writer(model, start, window=window, use_cache=False), max_words=25, end=None)
+    assert len(cached.ids) == 25
+    assert cached.ids == plain.ids
+
+
+def test_every_word_is_read_once_with_a_cache():
+    model, lengths = made("language"), []
+
+    def read(ids, memory, cache):
+        lengths.append(ids.shape[1])
+        return model(ids, cache=cache)
+
+    greedy(Writer(read, prompts((5, 6, 7))), max_words=5, end=None)
+    assert lengths == [3, 1, 1, 1, 1]
+
+
+def test_equal_to_gpt2_of_transformers():
+    """The same words as GPT2LMHeadModel.generate, greedily and by beam, from the same weights."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    model = made("language", like="gpt2", positions="learned", activation="gelu-tanh", max_positions=32)
+    theirs = GPT2LMHeadModel(GPT2Config(
+        vocab_size=5 + N_WORDS, n_positions=32, n_embd=16, n_layer=2, n_head=2, n_inner=32, bos_token_id=START_ID,
+        eos_token_id=END_ID, pad_token_id=0, attn_implementation="eager")).eval()
+    theirs.load_state_dict(gpt2_state(model.decoder), strict=False)
+    start = prompts((5, 6, 7), (9, 6), (16, 12, 11))
+    options = {"attention_mask": (start != 0).long(), "max_new_tokens": 10, "do_sample": False,
+               "bad_words_ids": [[word] for word in NEVER_WRITTEN]}
+    for beam, penalty in ((1, 1.0), (3, 0.0), (3, 0.2)):
+        expected = theirs.generate(start, num_beams=beam, length_penalty=penalty, **options)[:, start.shape[1]:]
+        expected = [list(itertools.takewhile(lambda word: word not in (0, END_ID), row)) for row in expected.tolist()]
+        texts = Writer.continuing(model, start)
+        found = greedy(texts, max_words=10) if beam == 1 else beam_search(
+            texts, beam=beam, length_penalty=penalty, max_words=10)
+        assert [text.ids for text in found] == expected
+
+
+def gpt2_state(decoder):
+    state = {"transformer.wte.weight": decoder.embedding.weight, "lm_head.weight": decoder.embedding.weight,
+             "transformer.wpe.weight": decoder.positions.weight}
+    linear = {"transformer.ln_f": decoder.norm}
+    for i, layer in enumerate(decoder.layers):
+        at, to = layer.attention, f"transformer.h.{i}"
+        linear |= {f"{to}.ln_1": layer.attention_norm, f"{to}.ln_2": layer.feedforward_norm}
+        for part in ("weight", "bias"):
+            joined = torch.cat([getattr(one, part) for one in (at.query, at.key, at.value)])
+            state[f"{to}.attn.c_attn.{part}"] = joined.T if part == "weight" else joined
+        for name, one in (("attn.c_proj", at.output), ("mlp.c_fc", layer.feedforward.inner),
+                          ("mlp.c_proj", layer.feedforward.output)):
+            state |= {f"{to}.{name}.weight": one.weight.T, f"{to}.{name}.bias": one.bias}
+    return state | {f"{name}.{part}": getattr(one, part) for name, one in linear.items() for part in ("weight", "bias")}

@@ -1,0 +1,91 @@
+import pytest
+import torch
+from small_training import model
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from transformer.training.weight_average import WeightAverage
+
+
+def steps(network, n=25):
+    """Change the weights at random, a step at a time."""
+    torch.manual_seed(2)
+    for _ in range(n):
+        with torch.no_grad():
+            for weight in network.parameters():
+                if weight.requires_grad:
+                    weight.add_(torch.randn_like(weight))
+        yield
+
+
+def test_it_equals_torchs():
+    network = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    ours = WeightAverage(network, 0.6)
+
+    def mix(average, weight, n_averaged):
+        kept = min(0.6, (n_averaged + 1) / (n_averaged + 10))
+        return kept * average + (1 - kept) * weight
+
+    theirs = AveragedModel(network, avg_fn=mix)
+    for number, _ in enumerate(steps(network)):
+        theirs.n_averaged.fill_(number)
+        if not number:  # torch copies at 0, so its first step is made by hand
+            with torch.no_grad():
+                for average, weight in zip(theirs.module.parameters(), network.parameters(), strict=True):
+                    average.copy_(mix(average, weight, 0))
+        else:
+            theirs.update_parameters(network)
+        ours.update()
+    ours.apply()
+    for weight, expected in zip(network.parameters(), theirs.module.parameters(), strict=True):
+        torch.testing.assert_close(weight, expected)
+
+
+def test_no_decay_is_the_last_weights():
+    network = model(dropout=0.0)
+    average = WeightAverage(network, 0.0)
+    for _ in steps(network):
+        average.update()
+    last = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    average.apply()
+    assert all(torch.equal(tensor, last[name]) for name, tensor in network.state_dict().items())
+
+
+def test_in_use_and_back_again():
+    network = model(dropout=0.0)
+    average = WeightAverage(network, 0.9)
+    for _ in steps(network):
+        average.update()
+    weight = network.head.output.weight
+    own = weight.clone()
+    with pytest.raises(KeyError), average.in_use():
+        assert not torch.equal(weight, own)
+        raise KeyError
+    assert torch.equal(weight, own)
+
+
+def test_frozen_weights_and_padding_keep_their_bytes():
+    network = model(dropout=0.0)
+    network.encoder.embedding.weight.requires_grad_(False)
+    before = network.encoder.embedding.weight.clone()
+    average = WeightAverage(network, 0.9)
+    for _ in steps(network):
+        average.update()
+    average.apply()
+    assert torch.equal(network.encoder.embedding.weight, before)
+
+
+def test_weights_frozen_after_the_average_was_made_keep_even_the_sign_of_their_zeros():
+    network = nn.Linear(3, 3)
+    nn.init.constant_(network.weight, -0.0)
+    average = WeightAverage(network, 0.9)
+    network.weight.requires_grad_(False)
+    for _ in steps(network):
+        average.update()
+    average.apply()
+    assert network.weight.signbit().all()
+    network.weight.requires_grad_(True)
+    for _ in steps(network, 1):
+        average.update()
+    average.apply()
+    assert network.weight.all()

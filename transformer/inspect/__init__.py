@@ -1,0 +1,1 @@
+"""Inspection of a model: its parameters, and the attention of a text."""

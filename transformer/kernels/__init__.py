@@ -1,0 +1,1 @@
+"""Faster implementations of what :mod:`transformer.layers` and :mod:`transformer.models` define."""

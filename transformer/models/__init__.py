@@ -1,0 +1,1 @@
+"""Models put together from layers: stacks, heads, the architectures, and decoding."""

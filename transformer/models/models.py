@@ -1,0 +1,149 @@
+"""The architecture's three forms, put together from their bricks: encoder, decoder, and both."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from transformer.config import ModelConfig
+from transformer.kernels.precision import in_float32
+from transformer.layers.attention import Memory, MultiHeadAttention
+from transformer.layers.embedding import WordEmbedding
+from transformer.models.head_weights import HeadWeights
+from transformer.models.heads import MaskedWordHead, WordScores
+from transformer.models.stack import Cache, Decoder, Encoder
+
+
+class TransformerModel(HeadWeights, nn.Module):
+    """An encoder and a task's head.
+
+    Args:
+        encoder: ids to what it says of each word.
+        head: that to logits.
+    """
+
+    def __init__(self, *, encoder: Encoder, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, ids: Tensor, segments: Tensor | None = None) -> Tensor:
+        """Score texts. *Shape:* ``(batch, length)`` int64 to the head's, such as ``(batch, n_classes)``."""
+        encoded = self.encoder(ids, segments, reads=getattr(self.head, "reads", "words"))
+        with in_float32(ids.device):  # a score of eight bits is too coarse for its gradient
+            logits: Tensor = self.head(encoded)
+        return logits
+
+    def attentions(self) -> list[MultiHeadAttention]:
+        """Those of the encoder."""
+        return self.encoder.attentions()
+
+
+class MaskedLanguageModel(HeadWeights, nn.Module):
+    """An encoder that says which word stands behind a mask (Devlin et al. 2019).
+
+    Args:
+        encoder: the encoder; its table is also the output layer.
+        config: its shape.
+    """
+
+    def __init__(self, *, encoder: Encoder, config: ModelConfig) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = MaskedWordHead(config=config, n_rows=len(encoder.embedding.weight))
+
+    def forward(self, ids: Tensor, chosen: Tensor, segments: Tensor | None = None) -> Tensor:
+        """Score every word of the vocabulary at the chosen places only.
+
+        Args:
+            ids: *Shape:* ``(batch, length)``, int64.
+            chosen: True at those places. *Shape:* ``(batch, length)``, bool.
+            segments: as :meth:`Stack.read`.
+
+        Returns:
+            *Shape:* ``(n_chosen, 5 + n_words)``.
+        """
+        scores: Tensor = self.head(self.encoder(ids, segments).hidden[chosen], self.encoder.embedding)
+        return scores
+
+    @property
+    def output_table(self) -> WordEmbedding | None:
+        """The table that is the output layer, too."""
+        return self.encoder.embedding if self.head.scores.output is None else None
+
+    def attentions(self) -> list[MultiHeadAttention]:
+        """Those of the encoder."""
+        return self.encoder.attentions()
+
+
+class LanguageModel(HeadWeights, nn.Module):
+    """A decoder that says which word comes next (Radford et al. 2018).
+
+    Args:
+        decoder: the decoder.
+        config: its shape; ``tied`` makes its table the output layer.
+    """
+
+    def __init__(self, *, decoder: Decoder, config: ModelConfig) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.output = WordScores(config=config, n_rows=len(decoder.embedding.weight))
+
+    def forward(self, ids: Tensor, *, cache: Cache | None = None) -> Tensor:
+        """Score every word as the one after each place.
+
+        Args:
+            ids: *Shape:* ``(batch, length)``, int64.
+            cache: of the words before these; it takes these in.
+
+        Returns:
+            *Shape:* ``(batch, length, 5 + n_words)``.
+        """
+        scores: Tensor = self.output(self.decoder(ids, cache=cache).hidden, self.decoder.embedding)
+        return scores
+
+    @property
+    def output_table(self) -> WordEmbedding | None:
+        """The table that is the output layer, too."""
+        return self.decoder.embedding if self.output.output is None else None
+
+    def attentions(self) -> list[MultiHeadAttention]:
+        """Those of the decoder."""
+        return self.decoder.attentions()
+
+
+class EncoderDecoder(nn.Module):
+    """An encoder of one text and a decoder of another that looks at it (Vaswani et al. 2017, figure 1).
+
+    Args:
+        encoder: of the source text.
+        decoder: of the target text, with cross-attention.
+        config: their shape; ``tied`` makes the target's table the output layer.
+    """
+
+    def __init__(self, *, encoder: Encoder, decoder: Decoder, config: ModelConfig) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.output = WordScores(config=config, n_rows=len(decoder.embedding.weight))
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Score every word as the one after each place of the target.
+
+        Args:
+            source: *Shape:* ``(batch, source length)``, int64.
+            target: *Shape:* ``(batch, target length)``, int64.
+
+        Returns:
+            *Shape:* ``(batch, target length, 5 + n_words)``.
+        """
+        return self.decode(target, memory=self.encoder(source).memory)
+
+    def decode(self, target: Tensor, *, memory: Memory, cache: Cache | None = None) -> Tensor:
+        """As :meth:`forward`, with the source encoded already (``encoder(source).memory``)."""
+        scores: Tensor = self.output(self.decoder(target, memory=memory, cache=cache).hidden, self.decoder.embedding)
+        return scores
+
+    @property
+    def output_table(self) -> WordEmbedding | None:
+        """The table that is the output layer, too."""
+        return self.decoder.embedding if self.output.output is None else None
