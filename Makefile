@@ -40,25 +40,25 @@ tasks: $(VENV)/.dev           ## each task on real data, an hour and more; DATAS
 	  --set training.batch_size=64 --set training.lr=2e-3
 
 findings: $(VENV)/.dev        ## the grids behind docs/findings, an hour on two cores; DATASETS as for tasks
-	$(BIN)/vecformer benchmark benchmarks/grids/initialisation_classification.toml --data $(DATASETS)/trec6 \
+	$(BIN)/vecformer benchmark speed/grids/initialisation_classification.toml --data $(DATASETS)/trec6 \
 	  --out runs/initialisation-classification
-	$(BIN)/vecformer benchmark benchmarks/grids/initialisation_translation.toml --data $(DATASETS)/multi30k_en_de \
+	$(BIN)/vecformer benchmark speed/grids/initialisation_translation.toml --data $(DATASETS)/multi30k_en_de \
 	  --out runs/initialisation-translation
 
 null: $(VENV)/.dev            ## how often the verdict claims what is not there, simulated and on 300 real runs
 	$(BIN)/vecformer benchmark --data $(DATASETS)/trec6 --source random --seeds 300 --limit-train 50 --out runs/null
-	$(BIN)/python benchmarks/null_and_power.py --runs runs/null
+	$(BIN)/python speed/null_and_power.py --runs runs/null
 
-bench: $(VENV)/.dev $(PEERS)/.made  ## everything beside its peers, an hour, into benchmarks/RESULTS.md
-	$(BIN)/python benchmarks/run.py --datasets $(DATASETS) --peer-python $(PEERS)/bin/python
+bench: $(VENV)/.dev $(PEERS)/.made  ## everything beside its peers, an hour, into speed/RESULTS.md
+	$(BIN)/python speed/run.py --datasets $(DATASETS) --peer-python $(PEERS)/bin/python
 
 bench-accuracy: BERT = --set model.like=bert --set model.positions=learned
 bench-accuracy: $(VENV)/.dev  ## whether speed costs accuracy: the fast path against float32, ten seeds, two data sets and forms
-	$(BIN)/vecformer benchmark benchmarks/grids/precision.toml --data bbc --limit-train 250 --out runs/precision-bbc
-	$(BIN)/vecformer benchmark benchmarks/grids/precision.toml --data $(DATASETS)/trec6 --out runs/precision-trec6
-	$(BIN)/vecformer benchmark benchmarks/grids/precision.toml --data bbc --limit-train 250 $(BERT) \
+	$(BIN)/vecformer benchmark speed/grids/precision.toml --data bbc --limit-train 250 --out runs/precision-bbc
+	$(BIN)/vecformer benchmark speed/grids/precision.toml --data $(DATASETS)/trec6 --out runs/precision-trec6
+	$(BIN)/vecformer benchmark speed/grids/precision.toml --data bbc --limit-train 250 $(BERT) \
 	  --out runs/precision-bert-bbc
-	$(BIN)/vecformer benchmark benchmarks/grids/precision.toml --data $(DATASETS)/trec6 $(BERT) \
+	$(BIN)/vecformer benchmark speed/grids/precision.toml --data $(DATASETS)/trec6 $(BERT) \
 	  --out runs/precision-bert-trec6
 
 lint: $(VENV)/.dev            ## ruff and mypy
@@ -79,7 +79,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt $(CODE) | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
 	touch $@ $(VENV)/.demo
 
-$(PEERS)/.made: benchmarks/peers/requirements.txt constraints.txt
+$(PEERS)/.made: speed/peers/requirements.txt constraints.txt
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/peers/requirements.txt
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -r speed/peers/requirements.txt
 	touch $@

@@ -7,8 +7,8 @@ from typing import Any
 # Looked up when asked for: `vecformer --help` imports this package and must not import torch.
 _HOMES = {
     "RunConfig": "pipeline.config",
-    "load_run": "pipeline.trained_run",
-    "run": "pipeline.chain",
+    "load_run": "pipeline.runs.trained",
+    "run": "pipeline.runs.chain",
 }
 
 __all__ = ["RunConfig", "load_run", "run"]

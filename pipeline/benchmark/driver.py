@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.specification.suggest import did_you_mean
-from pipeline.benchmark.flips import flips
+from pipeline.benchmark.analysis.disagreements import flips
+from pipeline.benchmark.analysis.selection import chosen_keys, is_done, number
+from pipeline.benchmark.analysis.summary import costs, summarize
+from pipeline.benchmark.execution.jobs import Event, Executor, Job, Outcome
+from pipeline.benchmark.execution.live_view import watch
 from pipeline.benchmark.grid import Grid
-from pipeline.benchmark.jobs import Event, Executor, Job, Outcome
 from pipeline.benchmark.plan import Plan, PlannedRun, make_plan
-from pipeline.benchmark.selection import chosen_keys, is_done, number
+from pipeline.benchmark.report.page import write_benchmark
 from pipeline.benchmark.store import DONE, FAILED, BenchmarkFolder
-from pipeline.benchmark.summary import costs, summarize
-from pipeline.benchmark.watching import watch
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError, RunFolderError
-from pipeline.progress import bars
-from pipeline.report.benchmark import write_benchmark
-from pipeline.run_folder import write_json
+from pipeline.runs.folder import write_json
+from pipeline.telemetry.progress import bars
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def benchmark(
         PipelineError, EmbeddingError: if the grid, its data or the folder are not in order.
         KeyboardInterrupt: if it is stopped; what was done is kept.
     """
-    from pipeline.benchmark.local import LocalExecutor
+    from pipeline.benchmark.execution.local import LocalExecutor
 
     folder = BenchmarkFolder(Path(out))
     with _held(folder):

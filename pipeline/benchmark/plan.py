@@ -17,11 +17,11 @@ from embeddings.progress import Progress, silent
 from embeddings.specification.fingerprint import content_hashes
 from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.benchmark.grid import Condition, Grid, Start
-from pipeline.chain import data_hash
 from pipeline.config import RunConfig, with_values
 from pipeline.errors import ConfigError
-from pipeline.tasks import registry
-from pipeline.tasks.registry import Task
+from pipeline.runs.chain import data_hash
+from pipeline.tasks import base
+from pipeline.tasks.base import Task
 
 log = logging.getLogger("vecformer")
 
@@ -121,7 +121,7 @@ def make_plan(grid: Grid, *, command: str, progress: Progress = silent) -> Plan:
         PipelineError, EmbeddingError: if the data or a source's files are not in order.
     """
     shared = RunConfig.from_mapping(grid.run, where="the grid's [run]")
-    task = registry.find(shared.task)
+    task = base.find(shared.task)
     read = _Reader(task)
     runs, warned = [], set[str]()
     combinations = list(product(range(1, grid.seeds + 1), grid.conditions, grid.starts, grid.trials))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RunFolderError
-from pipeline.run_folder import write_lines
+from pipeline.runs.folder import write_lines
 
 DONE, FAILED = "done", "failed"
 

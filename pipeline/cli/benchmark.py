@@ -14,7 +14,7 @@ from pipeline.cli.run import KEYS
 
 if TYPE_CHECKING:
     from pipeline.benchmark.driver import Benchmarked
-    from pipeline.benchmark.jobs import Executor
+    from pipeline.benchmark.execution.jobs import Executor
 
 OF_EACH_RUN = {"data": KEYS["data"], "task": KEYS["task"], "epochs": KEYS["epochs"]}
 SHORT = {**KEYS, "lr": "training.lr"}  # pretraining has a rate too, but this one is meant
@@ -109,7 +109,7 @@ def _command() -> str:
 def _executor(name: str, address: str) -> Executor | None:
     if name != "ray":
         return None
-    from pipeline.benchmark.cluster import RayExecutor
+    from pipeline.benchmark.execution.ray import RayExecutor
 
     return RayExecutor(address)
 
@@ -162,8 +162,8 @@ def _size(word: str) -> int | str:
 
 def verdicts(done: Benchmarked) -> str:
     """The table of what was found, and where to read on."""
-    from pipeline.benchmark.statistics import TOO_FEW
-    from pipeline.report.notation import Notation
+    from pipeline.benchmark.analysis.statistics import TOO_FEW
+    from pipeline.drawing.notation import Notation
 
     summary, notation = done.summary, Notation.of(done.summary)
     compared = {(one["start"], one["condition"]): one for one in summary["comparisons"] if one["role"] == "baseline"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import rich_click as click
 
 if TYPE_CHECKING:
-    from pipeline.report.notation import Notation
+    from pipeline.drawing.notation import Notation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -87,7 +87,7 @@ def verbosity(command: F) -> F:
 
 def against(comparison: Mapping[str, Any] | None, notation: Notation) -> list[str]:
     """The cells of a comparison: the difference with its interval, the p-value, the verdict; empty without one."""
-    from pipeline.report.notation import p_value
+    from pipeline.benchmark.analysis.statistics import p_value
 
     if comparison is None:
         return ["", "", ""]

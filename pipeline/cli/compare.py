@@ -29,7 +29,7 @@ def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool) -> None
     vecformer compare runs/random-seed* runs/glove-seed*
     vecformer compare runs/random-seed* runs/glove-seed* --measure macro_f1
     """
-    from pipeline.benchmark.compare import compare
+    from pipeline.benchmark.compare_runs import compare
 
     found = compare(runs, measure)
     click.echo(json.dumps(found, ensure_ascii=False) if as_json else told(found))
@@ -37,7 +37,7 @@ def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool) -> None
 
 def told(found: Mapping[str, Any]) -> str:
     """A comparison as tables: what each group measured, and which test examples tell it from the reference."""
-    from pipeline.report.notation import Notation
+    from pipeline.drawing.notation import Notation
 
     notation = Notation.of(found)
     compared = {one["group"]: one for one in found["comparisons"]}
@@ -61,7 +61,7 @@ def told(found: Mapping[str, Any]) -> str:
 
 def _advice(found: Mapping[str, Any]) -> list[str]:
     """How many seeds would do, if some comparison has too few."""
-    from pipeline.benchmark.statistics import TOO_FEW
+    from pipeline.benchmark.analysis.statistics import TOO_FEW
 
     if not any(one["verdict"] == TOO_FEW for one in found["comparisons"]):
         return []

@@ -27,8 +27,8 @@ def demo_command(out: Path, overwrite: bool, labels: int, seed: int, quiet: bool
     vecformer demo
     vecformer demo --labels 100 --out runs/bbc-100
     """
-    from pipeline.demo import demo
-    from pipeline.progress import bars
+    from pipeline.commands.demo import demo
+    from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
         result = demo(out, labels=labels, seed=seed, overwrite=overwrite, progress=progress)

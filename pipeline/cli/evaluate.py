@@ -25,8 +25,8 @@ def evaluate_command(run: Path, data: Path, text_column: str, label_column: str,
     \b
     vecformer evaluate runs/news --data reviews/test.tsv
     """
-    from pipeline.evaluation import evaluate
-    from pipeline.progress import bars
+    from pipeline.commands.evaluate import evaluate
+    from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
         measures = evaluate(run, data, text_column=text_column, label_column=label_column, progress=progress)

@@ -27,8 +27,8 @@ def export_command(run: Path, to: str, out: Path, words: int, quiet: bool) -> No
     vecformer run --task question-answering --data data/questions --set model.like=bert --out runs/questions
     vecformer export runs/questions --to hf --out exported
     """
-    from pipeline.export import export
-    from pipeline.progress import bars
+    from pipeline.commands.export import export
+    from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
         made = export(run, out, words=words, progress=progress)

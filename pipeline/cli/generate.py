@@ -38,10 +38,10 @@ def generate_command(run: Path, prompt: str, seed: int, n: int, as_json: bool, q
     """
     from dataclasses import replace
 
-    from pipeline.data.readers import well_formed
+    from pipeline.commands.generate import generate
+    from pipeline.data.readers.tables import well_formed
     from pipeline.errors import ConfigError
-    from pipeline.generation import generate
-    from pipeline.trained_run import load_run
+    from pipeline.runs.trained import load_run
 
     trained = load_run(run)
     given = {name: value for name, value in options.items() if value is not None}

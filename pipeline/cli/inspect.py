@@ -12,7 +12,7 @@ import rich_click as click
 from pipeline.cli.common import reports_errors, table
 
 if TYPE_CHECKING:
-    from pipeline.inspection import Inspection, Matrix
+    from pipeline.commands.inspect import Inspection, Matrix
     from transformer.inspect.census import Entry
 
 
@@ -42,11 +42,11 @@ def inspect_command(
     vecformer inspect runs/news --head 0.3
     vecformer inspect runs/news --text "Shares rose after the cut." --html attention.html
     """
-    from pipeline.data.readers import well_formed
+    from pipeline.commands.inspect import head_matrices, open_run, open_text
+    from pipeline.commands.pages.attention import write_attention
+    from pipeline.commands.vectors import check_free_file
+    from pipeline.data.readers.tables import well_formed
     from pipeline.errors import PipelineError
-    from pipeline.inspection import head_matrices, open_run, open_text
-    from pipeline.report.attention import write_attention
-    from pipeline.vectors import check_free_file
 
     if html and text is None:
         raise PipelineError("--html draws what the heads do with a text; give one with --text")

@@ -43,10 +43,10 @@ def predict_command(
 
     gc.freeze()  # what torch brought along stays: going through it for garbage would take a tenth of a second
 
-    from pipeline.data.readers import decode_text, lines_of, read_text, well_formed
+    from pipeline.data.readers.tables import decode_text, lines_of, read_text, well_formed
     from pipeline.errors import DataError
-    from pipeline.progress import bars
-    from pipeline.trained_run import load_run
+    from pipeline.runs.trained import load_run
+    from pipeline.telemetry.progress import bars
 
     if file and texts:
         raise DataError("give texts or --file, not both")

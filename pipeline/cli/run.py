@@ -12,9 +12,9 @@ import rich_click as click
 from pipeline.cli.common import reports_errors, table, verbosity
 
 if TYPE_CHECKING:
-    from pipeline.chain import Finished
     from pipeline.config import RunConfig
-    from pipeline.profiling import Profile
+    from pipeline.runs.chain import Finished
+    from pipeline.telemetry.profiling import Profile
 
 # Options that stand for a key of the configuration.
 KEYS = {
@@ -88,11 +88,11 @@ def run_command(
     vecformer run --resume runs/reviews
     """
     began = time.perf_counter()
-    from pipeline.chain import run
     from pipeline.config import parse_assignment, resolve
-    from pipeline.profiling import STOPPED, Clock, take_profile
-    from pipeline.progress import bars
-    from pipeline.run_folder import configuration_of_unfinished
+    from pipeline.runs.chain import run
+    from pipeline.runs.folder import configuration_of_unfinished
+    from pipeline.telemetry.profiling import STOPPED, Clock, take_profile
+    from pipeline.telemetry.progress import bars
 
     lists = {"corpus": list, "transform": list, "unknown": lambda steps: steps.split(",")}
     given = [(KEYS[name], lists.get(name, lambda same: same)(value))
@@ -113,7 +113,7 @@ def run_command(
 
 def default_folder(config: RunConfig) -> Path:
     """A free name under ``runs/`` that tells data, source and seed."""
-    from pipeline.run_folder import free_name
+    from pipeline.runs.folder import free_name
 
     source = re.sub(r"[^\w.=+-]+", "-", config.source)
     return free_name(Path("runs") / f"{Path(config.data.path).stem or 'run'}-{source}-seed{config.seed}")
@@ -121,7 +121,7 @@ def default_folder(config: RunConfig) -> Path:
 
 def summary(finished: Finished) -> str:
     """The measures beside the baselines', and where to look further."""
-    from pipeline.tasks.registry import find
+    from pipeline.tasks.base import find
 
     metrics = finished.metrics
     names = [name for name, value in metrics["test"].items() if name != "n" and not isinstance(value, str)

@@ -17,16 +17,16 @@ from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.tokenizer import Text
 from pipeline import baselines
 from pipeline.config import DataConfig, RunConfig
-from pipeline.data.batching import Batch, Feature, collate
-from pipeline.data.datasets import read_examples, read_splits
 from pipeline.data.examples import Example, Splits
-from pipeline.data.framing import N_KINDS, framed, kinds_of, shortened
+from pipeline.data.features.batching import Batch, Feature, collate
+from pipeline.data.features.special_tokens import N_KINDS, framed, kinds_of, shortened
+from pipeline.data.readers.labelled import read_examples, read_splits
+from pipeline.drawing.plots import confusion_matrix_svg, reliability_svg
 from pipeline.errors import DataError
 from pipeline.measures.classification import expected_calibration_error, label_measures, reliability_curve
-from pipeline.prediction import outputs
-from pipeline.report.plots import confusion_matrix_svg, reliability_svg
-from pipeline.stage_one import StageOne
-from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.inference import outputs
+from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import WordEmbedding
 from transformer.models.heads import ClassificationHead, FirstWordHead, PairHead
 from transformer.models.models import TransformerModel

@@ -17,13 +17,13 @@ from embeddings.special_tokens import END_ID, SPECIAL_TOKENS, UNK_ID
 from embeddings.tokenization.tokenizer import Text
 from pipeline.baselines.ngram import KneserNey
 from pipeline.config import DataConfig, RunConfig
-from pipeline.data.batching import IGNORED, Batch, Feature, collate
 from pipeline.data.examples import Example, Splits
-from pipeline.data.lines import read_lines, read_lines_file
+from pipeline.data.features.batching import IGNORED, Batch, Feature, collate
+from pipeline.data.readers.lines import read_lines, read_lines_file
 from pipeline.measures.language_model import bits_per, perplexity
-from pipeline.prediction import outputs
-from pipeline.stage_one import StageOne
-from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.inference import outputs
+from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import WordEmbedding
 from transformer.models.models import LanguageModel
 from transformer.models.stack import Decoder

@@ -1,4 +1,4 @@
-"""Words behind masks: a task of its own, and the first step of any other (:mod:`pipeline.pretraining`)."""
+"""Words behind masks: a task of its own, and the first step of any other (:mod:`pipeline.runs.pretraining`)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from embeddings.progress import Progress, silent
 from embeddings.special_tokens import MASK, MASK_ID, N_SPECIAL
 from embeddings.tokenization.tokenizer import Text
 from pipeline.config import DataConfig, RunConfig
-from pipeline.data.batching import IGNORED, Batch, Feature, collate
 from pipeline.data.examples import Example, Splits
-from pipeline.data.framing import framed
-from pipeline.data.lines import read_lines, read_lines_file
+from pipeline.data.features.batching import IGNORED, Batch, Feature, collate
+from pipeline.data.features.special_tokens import framed
+from pipeline.data.readers.lines import read_lines, read_lines_file
 from pipeline.errors import DataError
-from pipeline.prediction import outputs
-from pipeline.stage_one import StageOne
-from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.inference import outputs
+from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import WordEmbedding
 from transformer.models.models import MaskedLanguageModel
 from transformer.models.stack import Encoder

@@ -14,19 +14,19 @@ from torch import Tensor, nn
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import PAD_ID
 from embeddings.tokenization.tokenizer import Text
-from pipeline.answers import SpanScores
 from pipeline.baselines.question_answering import first_sentence, most_overlap
 from pipeline.config import DataConfig, RunConfig
-from pipeline.data.batching import Batch, Feature, collate
 from pipeline.data.examples import QuestionExample, Splits
-from pipeline.data.framing import N_KINDS, framed, kinds_of
-from pipeline.data.squad import read_question_file, read_questions
-from pipeline.data.windows import windows
+from pipeline.data.features.batching import Batch, Feature, collate
+from pipeline.data.features.special_tokens import N_KINDS, framed, kinds_of
+from pipeline.data.features.windows import windows
+from pipeline.data.readers.questions import read_question_file, read_questions
 from pipeline.errors import DataError
 from pipeline.measures.question_answering import answer_measures, best_threshold, f1
-from pipeline.prediction import outputs
-from pipeline.stage_one import StageOne
-from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.inference import outputs
+from pipeline.tasks.span_scores import SpanScores
+from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import WordEmbedding
 from transformer.models.heads import SpanHead, WordHead
 from transformer.models.models import TransformerModel

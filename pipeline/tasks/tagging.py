@@ -18,17 +18,17 @@ from embeddings.progress import Progress, silent
 from embeddings.tokenization.tokenizer import Span, Text, WordTokenizer
 from pipeline.baselines.tagging import commonest_tag, logistic_regression
 from pipeline.config import DataConfig, RunConfig
-from pipeline.data.batching import IGNORED, Batch, Feature, collate
-from pipeline.data.conll import read_tagged, read_tagged_file
 from pipeline.data.examples import Splits, TaggedExample
-from pipeline.data.framing import framed
-from pipeline.data.windows import starts
+from pipeline.data.features.batching import IGNORED, Batch, Feature, collate
+from pipeline.data.features.special_tokens import framed
+from pipeline.data.features.windows import starts
+from pipeline.data.readers.tagged import read_tagged, read_tagged_file
+from pipeline.drawing.plots import bars_svg
 from pipeline.errors import ConfigError, DataError
 from pipeline.measures.tagging import entity_measures, repair
-from pipeline.prediction import outputs
-from pipeline.report.plots import bars_svg
-from pipeline.stage_one import StageOne
-from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.inference import outputs
+from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import WordEmbedding
 from transformer.models.heads import WordHead
 from transformer.models.models import TransformerModel

@@ -16,14 +16,14 @@ from embeddings.special_tokens import END_ID, PAD_ID, START_ID
 from embeddings.tokenization.tokenizer import Text
 from pipeline.baselines.translation import WordForWord, nearest
 from pipeline.config import DataConfig, RunConfig
-from pipeline.data.batching import IGNORED, Batch, Feature, by_length, collate
 from pipeline.data.examples import Splits, TranslationExample
-from pipeline.data.parallel import find_languages, read_parallel, read_parallel_file
+from pipeline.data.features.batching import IGNORED, Batch, Feature, by_length, collate
+from pipeline.data.readers.parallel import find_languages, read_parallel, read_parallel_file
 from pipeline.measures.detokenization import detokenize
 from pipeline.measures.translation import sentence_chrf, translation_measures
-from pipeline.prediction import mean_loss
-from pipeline.stage_one import StageOne
-from pipeline.tasks.registry import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.inference import mean_loss
+from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import WordEmbedding
 from transformer.models.decoding import Writer, beam_search, greedy
 from transformer.models.models import EncoderDecoder

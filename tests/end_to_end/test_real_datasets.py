@@ -8,11 +8,11 @@ from embeddings import WordTokenizer, load_vectors
 from embeddings.tokenization.corpus import CorpusFiles
 from pipeline import RunConfig, run
 from pipeline.config import DataConfig
-from pipeline.data.conll import read_tagged
-from pipeline.data.datasets import read_splits
-from pipeline.data.lines import read_lines
-from pipeline.data.parallel import read_parallel
-from pipeline.data.squad import read_questions
+from pipeline.data.readers.labelled import read_splits
+from pipeline.data.readers.lines import read_lines
+from pipeline.data.readers.parallel import read_parallel
+from pipeline.data.readers.questions import read_questions
+from pipeline.data.readers.tagged import read_tagged
 from pipeline.errors import DataError
 from pipeline.measures.tagging import repair
 

@@ -24,7 +24,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
     """``softmax(q k^T / sqrt(d_head)) v`` (Vaswani et al. 2017, equation 1).
 
     torch's fused kernel, but for bfloat16 on a CPU, where that takes three times as long as the same written out
-    (``benchmarks/LOG.md``).
+    (``speed/LOG.md``).
 
     Args:
         q: *Shape:* ``(batch, heads, length, d_head)``.

@@ -67,7 +67,7 @@ def n_epochs(config: TrainingConfig, steps_per_epoch: int) -> int:
     """Passes over the training examples: by the configuration, or as many as make about 1,000 steps, from 10 to 20.
 
     Few examples need the passes. With many, dev stops to improve when half of 20 passes are over: early stopping then
-    ends training while the rate is still high, which costs accuracy (``benchmarks/LOG.md``).
+    ends training while the rate is still high, which costs accuracy (``speed/LOG.md``).
     """
     return config.epochs or min(max(round(1000 / max(1, steps_per_epoch)), 10), 20)
 

@@ -13,7 +13,7 @@ from pipeline.cli.embed.neighbors import shown
 from pipeline.cli.embed.options import json_option, opening, unknown_option, vectors_argument
 
 if TYPE_CHECKING:
-    from pipeline.vectors import Opening
+    from pipeline.commands.vectors import Opening
 
 
 @click.command("analogy")
@@ -39,8 +39,8 @@ def analogy_command(
     vecformer embed analogy glove france paris italy --json
     """
     from embeddings.analysis.neighbors import Neighborhood
-    from pipeline.progress import bars
-    from pipeline.vectors import open_vectors
+    from pipeline.commands.vectors import open_vectors
+    from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
         table = open_vectors(vectors, how, progress=progress)

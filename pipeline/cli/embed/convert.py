@@ -11,7 +11,7 @@ from pipeline.cli.common import reports_errors, verbosity
 from pipeline.cli.embed.options import opening, overwrite_option, vectors_argument
 
 if TYPE_CHECKING:
-    from pipeline.vectors import Opening
+    from pipeline.commands.vectors import Opening
 
 
 @click.command("convert")
@@ -34,8 +34,8 @@ def convert_command(
     vecformer embed convert runs/reviews --to tuned.txt
     vecformer embed convert glove --to small.txt --limit 20000 --transform center --transform pca:25
     """
-    from pipeline.progress import bars
-    from pipeline.vectors import convert
+    from pipeline.commands.vectors import convert
+    from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
         table = convert(vectors, to, how, limit=limit, overwrite=overwrite, progress=progress)

@@ -13,7 +13,7 @@ from pipeline.cli.common import reports_errors, table, verbosity
 from pipeline.cli.embed.options import json_option, opening, unknown_option, vectors_argument
 
 if TYPE_CHECKING:
-    from pipeline.vectors import Opening
+    from pipeline.commands.vectors import Opening
 
 
 @click.command("coverage")
@@ -37,8 +37,8 @@ def coverage_command(
     vecformer embed coverage vectors.bin --text articles/ --unknown case,spelling
     """
     from embeddings.tokenization.tokenizer import WordTokenizer
-    from pipeline.progress import bars
-    from pipeline.vectors import text_coverage
+    from pipeline.commands.vectors import text_coverage
+    from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
         coverage = text_coverage(vectors, files, how, tokenizer=WordTokenizer(lowercase=not no_lowercase),

@@ -13,7 +13,7 @@ from pipeline.cli.embed.options import json_option, opening, vectors_argument
 
 if TYPE_CHECKING:
     from embeddings.analysis.intrinsic import AnalogyScore, IntrinsicScores
-    from pipeline.vectors import Opening
+    from pipeline.commands.vectors import Opening
 
 
 @click.command("evaluate")
@@ -42,8 +42,8 @@ def evaluate_command(
     vecformer embed evaluate runs/reviews --similarity sets/ --analogies questions-words.txt --sections
     """
     from embeddings.analysis.intrinsic import evaluate_files
-    from pipeline.progress import bars
-    from pipeline.vectors import open_vectors
+    from pipeline.commands.vectors import open_vectors
+    from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
         opened_table = open_vectors(vectors, how, progress=progress)

@@ -11,7 +11,7 @@ from pipeline.cli.common import reports_errors, verbosity
 from pipeline.cli.embed.options import json_option, opening, vectors_argument
 
 if TYPE_CHECKING:
-    from pipeline.vectors import Opening
+    from pipeline.commands.vectors import Opening
 
 
 @click.command("info")
@@ -27,8 +27,8 @@ def info_command(vectors: str, as_json: bool, how: Opening, quiet: bool) -> None
     vecformer embed info vectors.txt.gz
     vecformer embed info runs/reviews --json
     """
-    from pipeline.progress import bars
-    from pipeline.vectors import describe_vectors
+    from pipeline.commands.vectors import describe_vectors
+    from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
         described = describe_vectors(vectors, how, progress=progress)

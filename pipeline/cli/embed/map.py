@@ -12,7 +12,7 @@ from pipeline.cli.embed.options import opening, overwrite_option, unknown_option
 
 if TYPE_CHECKING:
     from embeddings.analysis.projection import Method
-    from pipeline.vectors import Opening
+    from pipeline.commands.vectors import Opening
 
 
 @click.command("map")
@@ -41,9 +41,9 @@ def map_command(
     vecformer embed map glove --out map.html --top 1000
     vecformer embed map runs/reviews --out figures/words --words "good bad great awful fine dull" --method pca
     """
+    from pipeline.commands.word_map import draw_map
     from pipeline.errors import DataError
-    from pipeline.progress import bars
-    from pipeline.word_map import draw_map
+    from pipeline.telemetry.progress import bars
 
     if words and words_file:
         raise DataError("give --words or --words-file, not both")

@@ -13,7 +13,7 @@ from pipeline.cli.embed.options import json_option, opening, unknown_option, vec
 
 if TYPE_CHECKING:
     from embeddings.analysis.neighbors import Nearest
-    from pipeline.vectors import Opening
+    from pipeline.commands.vectors import Opening
 
 
 @click.command("neighbors")
@@ -37,8 +37,8 @@ def neighbors_command(
     vecformer embed neighbors glove:vectors.txt "new york" -n 5
     """
     from embeddings.analysis.neighbors import Neighborhood
-    from pipeline.progress import bars
-    from pipeline.vectors import open_vectors
+    from pipeline.commands.vectors import open_vectors
+    from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
         neighborhood = Neighborhood(open_vectors(vectors, how, progress=progress), how.unknown)

@@ -38,7 +38,7 @@ def opening(command: F) -> F:
         unknown: str = "", **kwargs: Any,
     ) -> Any:
         from embeddings.table.oov_policy import parse_policy
-        from pipeline.vectors import Opening
+        from pipeline.commands.vectors import Opening
 
         how = Opening(transforms, corpus, parse_policy([unknown]), seed, trust_pickle)
         return command(*args, how=how, **kwargs)

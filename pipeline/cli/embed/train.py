@@ -49,7 +49,7 @@ def train_command(
     from embeddings.gensim_training.to_file import train_vectors
     from embeddings.tokenization.corpus import CorpusFiles
     from embeddings.tokenization.tokenizer import WordTokenizer
-    from pipeline.progress import bars
+    from pipeline.telemetry.progress import bars
 
     tokenizer = WordTokenizer(lowercase=not no_lowercase, strip_accents=strip_accents, fold_digits=fold_digits, han=han)
     start = time.perf_counter()

@@ -159,7 +159,7 @@ from embeddings.table import memmap
 from embeddings.formats.detect import read_vectors
 from embeddings.formats.writing import write_vectors
 from embeddings.transforms import apply_transforms
-from pipeline.resources import measured, peak_memory_mb
+from pipeline.telemetry.resources import measured, peak_memory_mb
 
 memmap.IN_MEMORY = 2**20
 folder, words = Path(sys.argv[1]), [f"w{{i}}" for i in range({n_words})]

@@ -126,8 +126,9 @@ def test_under_torchrun(tmp_path):
     """This file is the program that it starts."""
     root = Path(__file__).parents[3]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    path = os.pathsep.join([str(root), str(root / "tests" / "transformer")])
     subprocess.run([*torchrun, __file__, str(tmp_path)], check=True, cwd=root, timeout=120,
-                   env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests" / "transformer")]), "OMP_NUM_THREADS": "1"})
+                   env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"})
     check_against_one_process(what_they_left(tmp_path))
 
 

@@ -1,0 +1,1 @@
+"""Running the jobs of a benchmark: in this process, in worker processes, on a Ray cluster."""

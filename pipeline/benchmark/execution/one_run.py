@@ -1,0 +1,128 @@
+"""One run of a benchmark: both stages, and what is measured of it; nothing of it is kept but the record."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from embeddings.progress import Progress, silent
+from embeddings.table.oov_policy import parse_policy
+from pipeline.benchmark.execution.jobs import Job, Outcome
+from pipeline.config import RunConfig
+from pipeline.data.examples import Splits
+from pipeline.runs.chain import data_hash, part_sizes, run_stage_one, run_stage_two
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.sampling_error import sampling_error
+from pipeline.runs.trained import TrainedRun
+from pipeline.tasks import base
+from pipeline.tasks.base import Measures, Prediction, Task
+from pipeline.telemetry.resources import measured
+from pipeline.word_vectors import StageOne, measure_texts
+from transformer.training.distributed import World
+from transformer.training.trainer import choose_device
+
+MAX_SHOWN = 200  # characters of a text that are kept with its outcome
+
+
+def conduct(job: Job, progress: Progress = silent) -> Outcome:
+    """Make a run, going on from where it was stopped if its work folder still tells.
+
+    Raises:
+        PipelineError, EmbeddingError, TransformerError: if it cannot be made.
+    """
+    import torch
+    from filelock import FileLock
+
+    torch.set_num_threads(job.n_threads)
+    job.work.mkdir(parents=True, exist_ok=True)
+    folder = RunFolder(job.work / job.key)
+    with FileLock(f"{folder.path}.lock"):  # a process that was left over may still be at it for a moment
+        folder.path.mkdir(exist_ok=True)
+        outcome = _conduct(job, folder, progress)
+        shutil.rmtree(folder.path)
+    return outcome
+
+
+def _conduct(job: Job, folder: RunFolder, progress: Progress) -> Outcome:
+    task = base.find(job.config.task)
+    splits = task.read(job.config)
+    config = task.resolve(job.config, splits)
+    config.save(folder.config)
+    with measured() as vectors:
+        stage_one = run_stage_one(config, task, splits, folder, progress, shared=job.work / "vectors")
+    probe = () if splits.dev else _sample(splits.test, job.n_probe, config.seed)
+    with measured() as training:
+        trained, result, _ = run_stage_two(config, task, splits, stage_one, folder,
+                                           World(device=choose_device(config.training.device)), progress, probe=probe)
+    with measured() as prediction:
+        predictions = trained.predict_for(splits.test, progress=progress)
+    progress("measuring", 0.0)
+    points, curve_seconds = _curve(task, result.history, len(splits.train), "dev" if splits.dev else "probe")
+    record = {
+        "config": asdict(trained.config),
+        "data": {"name": splits.name, "sha256": data_hash(splits), "sizes": part_sizes(splits)},
+        "versions": {package: version(package) for package in ("vecformer", "torch", "gensim", "numpy")},
+        "test": _measures(trained, splits.test, predictions),
+        "dev": _measures(trained, splits.dev, trained.predict_for(splits.dev)) if splits.dev else {},
+        "sampling_error": sampling_error(task, splits.test, predictions, trained.config),
+        "baselines": task.baselines(splits, config, stage_one) if job.baselines else {},
+        "coverage": _coverage(task, splits, stage_one, config),
+        "table": {"n_words": len(stage_one.start), "dim": stage_one.table.dim,
+                  "spread": float(stage_one.start.vectors.std(dtype=np.float64))},
+        "training": {"steps": result.steps, "epochs": len(result.history), "best_epoch": result.best_epoch,
+                     "tokens": result.tokens},
+        "curve": points,
+        "costs": {"vectors": asdict(vectors),
+                  "training": {**asdict(training), "tokens_per_second": result.tokens / result.seconds},
+                  "prediction": asdict(prediction), "curve_seconds": curve_seconds},
+    }
+    return Outcome(record, _lines(task, splits.test, predictions))
+
+
+def _sample(examples: Sequence[Any], n: int, seed: int) -> list[Any]:
+    rows = np.random.default_rng(seed).permutation(len(examples))[:n]
+    return [examples[row] for row in np.sort(rows)]
+
+
+def _measures(trained: TrainedRun, examples: Sequence[Any], predictions: Sequence[Prediction]) -> Measures:
+    """The task's measures, and those it otherwise takes during training only (a translation's loss)."""
+    task = trained.task
+    measures = task.measure(examples, predictions, trained.config)
+    if type(task).develop is Task.develop:
+        return measures
+    with trained.computing():
+        return task.develop(trained.model, trained.prepare(examples), trained.config) | measures
+
+
+def _curve(
+    task: Task[Any], history: Sequence[Mapping[str, float]], n_train: int, on: str
+) -> tuple[dict[str, Any], list[float]]:
+    """How the measure (or, where the task takes that of the test only, the loss) went, and the seconds of training."""
+    measure = task.measure_name if any(f"{on}_{task.measure_name}" in line for line in history) else "loss"
+    lines = [line for line in history if f"{on}_{measure}" in line]
+    points = [{"epoch": line["epoch"], "step": line["step"], "examples": int(line["epoch"]) * n_train,
+               "value": line[f"{on}_{measure}"]} for line in lines]
+    return {"measure": measure, "on": on, "points": points}, [line["seconds"] for line in lines]
+
+
+def _coverage(task: Task[Any], splits: Splits[Any], stage_one: StageOne, config: RunConfig) -> dict[str, float]:
+    policy = parse_policy(config.unknown)
+    train, test = (measure_texts(stage_one, task.texts(part), policy) for part in (splits.train, splits.test))
+    return {"types": train.types, "tokens": train.tokens, "test_types": test.types, "test_tokens": test.tokens}
+
+
+def _lines(
+    task: Task[Any], examples: Sequence[Any], predictions: Sequence[Prediction]
+) -> list[dict[str, Any]]:
+    return [{"where": example.where, "text": " / ".join(map(_running, task.texts([example])))[:MAX_SHOWN],
+             "gold": example.gold, "prediction": prediction, "outcome": task.outcome(example.gold, prediction)}
+            for example, prediction in zip(examples, predictions, strict=True)]
+
+
+def _running(text: str | Sequence[str]) -> str:
+    return text if isinstance(text, str) else " ".join(text)

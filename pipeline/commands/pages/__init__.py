@@ -1,0 +1,1 @@
+"""Interactive HTML pages that commands write."""

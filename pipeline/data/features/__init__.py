@@ -1,0 +1,1 @@
+"""From examples to model input: special tokens, windows over long texts, batches."""

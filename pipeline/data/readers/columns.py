@@ -1,0 +1,85 @@
+"""Which columns of a table are meant: those asked for, or those with a usual name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from embeddings.tokenization.corpus import CorpusFiles
+from pipeline.config import DataConfig
+from pipeline.data.readers.tables import Row, known_suffixes, read_rows
+from pipeline.errors import DataError
+
+TEXT_COLUMNS = ("text", "sentence", "review", "content", "body", "question", "document", "article", "tweet", "title")
+PAIR_COLUMNS = {
+    "text_a": "text_b",
+    "sentence1": "sentence2",
+    "premise": "hypothesis",
+    "question1": "question2",
+    "sentence_a": "sentence_b",
+}
+LABEL_COLUMNS = ("label", "labels", "class", "category", "topic", "target", "sentiment", "tag")
+
+
+def find_column(rows: Sequence[Row], path: Path, wanted: str, guesses: Sequence[str], key: str) -> str:
+    """Choose a column: the one asked for, or the first of the guesses that is there (case does not matter).
+
+    Args:
+        rows: of one file.
+        path: that file, for the message.
+        wanted: the column asked for; "" to guess.
+        guesses: usual names, the likeliest first.
+        key: the configuration's key, for the message.
+
+    Raises:
+        DataError: if there is no such column.
+    """
+    columns = list(rows[0].cells)
+    if wanted:
+        if wanted in columns:
+            return wanted
+        raise DataError(f"{path}: no column {wanted!r}; the columns are {', '.join(map(repr, columns))}")
+    found = usual_column(columns, guesses)
+    if found:
+        return found
+    option = "--" + key.replace("_", "-")
+    raise DataError(
+        f"{path}: none of the columns {', '.join(map(repr, columns))} has a usual name ({', '.join(guesses)}); "
+        f"say which with {option} NAME (the first line must hold the column names)"
+    )
+
+
+def find_texts(rows: Sequence[Row], path: Path, config: DataConfig) -> tuple[str, str]:
+    """Choose the column of the text, and that of the second one; the latter is "" where texts come singly.
+
+    Two columns with the usual names of a pair are one if no column has the usual name of a single text.
+
+    Raises:
+        DataError: if there are no such columns.
+    """
+    columns = list(rows[0].cells)
+    if config.text_b_column:
+        second = find_column(rows, path, config.text_b_column, (), "text_b_column")
+        guesses = [name for name in (*TEXT_COLUMNS, *PAIR_COLUMNS) if name != second.lower()]
+        return find_column(rows, path, config.text_column, guesses, "text_column"), second
+    if not config.text_column and not usual_column(columns, TEXT_COLUMNS):
+        for name_a, name_b in PAIR_COLUMNS.items():
+            first, second = usual_column(columns, (name_a,)), usual_column(columns, (name_b,))
+            if first and second:
+                return first, second
+    return find_column(rows, path, config.text_column, TEXT_COLUMNS, "text_column"), ""
+
+
+def read_unlabelled(path: Path, config: DataConfig) -> tuple[str, ...]:
+    """The texts of a table, or the lines of a text file that are not blank (gzip or not)."""
+    if path.suffix in known_suffixes():
+        rows = read_rows(path)
+        columns = [column for column in find_texts(rows, path, config) if column]
+        return tuple(row.cells.get(column, "") for row in rows for column in columns)
+    return tuple(line.strip() for line in CorpusFiles((path,)) if line.strip())
+
+
+def usual_column(columns: Sequence[str], guesses: Sequence[str]) -> str:
+    """The first of the guesses that is a column (case does not matter), as it is written there; "" if none is."""
+    by_name = {column.lower(): column for column in reversed(columns)}
+    return next((by_name[guess] for guess in guesses if guess in by_name), "")

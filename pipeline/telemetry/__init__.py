@@ -1,0 +1,1 @@
+"""Progress, profiling, and the resources that a run used."""

@@ -1,0 +1,152 @@
+"""What vectors cost that are never trained on: a run from a table of 400,000 words beside one from its first 20,000.
+
+usage: python speed/table_size.py DATA [--runs N] [--turns N] [--dim N] [--set KEY=VALUE ...]
+
+Makes two text files of vectors in a temporary folder. The small one holds the words of the data and made-up ones up to
+20,000; the large one begins with the same rows. `vecformer run` trains on DATA from either, each in a process of its
+own. Peak memory is that of the whole process with an empty cache, from its start to its end. For the time of a step
+both train at once, on the same texts, and take turns of 20 steps (`train_in_turns.py`): a run's figure is the median of
+its turns, and its ratio that of the ratios turn by turn. Of runs one after another the steps differ by a third for no
+reason of theirs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
+from pathlib import Path
+
+from measuring import Figure, assigned, in_turn, ratio, spread
+
+SMALL, LARGE = 20_000, 400_000
+ROWS_A_BLOCK = 20_000
+STEPS_A_TURN = 20
+PEAK, STEP = "peak memory, MB", "a step, ms"
+LETTERS = "bcdfghjklmnpqrstvwxz"  # no vowels, so that hardly any real word is among the made-up ones
+RUN = ["from pipeline.cli.main import main; main()"]
+A_MB = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes on macOS, KiB on Linux
+
+
+def words_of(data: Path) -> Iterator[str]:
+    """The words of a data set, then made-up ones, each once."""
+    from embeddings.tokenization.tokenizer import WordTokenizer
+    from pipeline.config import DataConfig
+    from pipeline.data.readers.labelled import read_splits
+
+    splits = read_splits(DataConfig(path=str(data)), seed=1)
+    texts = [example.text for example in (*splits.train, *splits.dev, *splits.test)]
+    known = WordTokenizer().count(texts)
+    yield from known
+    yield from (word for word in map("".join, product(LETTERS, repeat=5)) if word not in known)
+
+
+def make_files(data: Path, folder: Path, dim: int) -> dict[int, Path]:
+    """Write both files, five places a number, and give them by their number of words."""
+    import numpy as np
+
+    from embeddings.formats.writing import write_vectors
+    from embeddings.table import EmbeddingTable
+
+    words, random = words_of(data), np.random.default_rng(0)
+    files = {n_words: folder / f"vectors{n_words}.txt" for n_words in (SMALL, LARGE)}
+    block = folder / "block.txt"
+    for start in range(0, LARGE, ROWS_A_BLOCK):
+        rows = np.round(random.normal(0, 0.4, (ROWS_A_BLOCK, dim)), 5).astype(np.float32)
+        write_vectors(EmbeddingTable.known(list(islice(words, ROWS_A_BLOCK)), rows, "made up"), block)
+        for n_words, path in files.items():
+            if start < n_words:
+                with path.open("ab") as file:
+                    file.write(block.read_bytes())
+    return files
+
+
+def measure_memory(data: Path, vectors: Path, folder: Path, settings: Sequence[str]) -> float:
+    """Peak memory in MB of one `vecformer run` in a process of its own, with an empty cache."""
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        given = assigned(*settings_of(data, vectors, settings), "training.epochs=2")
+        command = ["run", *given, "--out", f"{own}/run", "-q"]
+        done = subprocess.run([sys.executable, __file__, "--measure", *command], check=True, stdout=subprocess.PIPE,
+                              env={**os.environ, "VECFORMER_CACHE": f"{own}/cache"}, text=True)
+    peak: float = json.loads(done.stdout)
+    return peak
+
+
+def settings_of(data: Path, vectors: Path, settings: Sequence[str]) -> list[str]:
+    """Keys of a run's configuration, as ``key=value``."""
+    return [f"data.path={data}", f"source=glove:{vectors}", *settings]
+
+
+def peak_of_child(command: Sequence[str]) -> float:
+    """Run `vecformer` with these arguments and give its peak memory in MB.
+
+    To be called in a small process: a child begins with its parent's peak, since it is its copy.
+    """
+    subprocess.run([sys.executable, "-c", *RUN, *command], check=True, stdout=subprocess.DEVNULL)
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / A_MB
+
+
+def measure(
+    data: Path, *, runs: int = 3, turns: int = 60, dim: int = 300, settings: Sequence[str] = ()
+) -> list[Figure]:
+    """Measure runs from both tables.
+
+    Args:
+        data: a data set.
+        runs: from each table, for memory and again for time.
+        turns: of a run.
+        dim: width of the vectors.
+        settings: further keys of the configuration, as ``key=value``.
+
+    Returns:
+        Peak memory in MB and milliseconds of a step from each table (with ``n_words``), and their ratios, large to
+        small.
+    """
+    memory: dict[int, list[float]] = {SMALL: [], LARGE: []}
+    time: dict[int, list[float]] = {SMALL: [], LARGE: []}
+    ratios: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="vecformer-") as temporary:
+        folder = Path(temporary)
+        files = make_files(data, folder, dim)
+        trainings = [settings_of(data, path, settings) for path in files.values()]
+        for _ in range(runs):
+            for n_words, path in files.items():
+                memory[n_words].append(measure_memory(data, path, folder, settings))
+            small, large = in_turn(trainings, turns=turns, steps=STEPS_A_TURN,
+                                   environment={**os.environ, "VECFORMER_CACHE": f"{folder}/cache"})
+            for n_words, seconds in ((SMALL, small), (LARGE, large)):
+                time[n_words].append(1000 * statistics.median(seconds))
+            ratios.append(statistics.median(one / other for one, other in zip(large, small, strict=True)))
+    return [
+        *(spread(PEAK, values, n_words=n_words) for n_words, values in memory.items()),
+        *(spread(STEP, values, n_words=n_words) for n_words, values in time.items()),
+        ratio(PEAK, memory[LARGE], memory[SMALL]),
+        {"figure": STEP, "ratio": statistics.median(ratios), "least": min(ratios), "most": max(ratios)},
+    ]
+
+
+def main() -> None:
+    """Print a JSON line a figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="a data set, such as DATASETS/trec6")
+    parser.add_argument("--runs", type=int, default=3, help="from each table, for memory and again for time")
+    parser.add_argument("--turns", type=int, default=60, help="of a run, each of 20 steps")
+    parser.add_argument("--dim", type=int, default=300, help="width of the vectors")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for `vecformer run`")
+    given = parser.parse_args()
+    for figure in measure(given.data, runs=given.runs, turns=given.turns, dim=given.dim, settings=given.set):
+        print(json.dumps(figure), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--measure"]:
+        print(json.dumps(peak_of_child(sys.argv[2:])))
+    else:
+        main()

@@ -1,0 +1,238 @@
+"""The command line: help, exit codes, one message for each mistake, nothing half-written."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import rich_click as click
+from click.testing import CliRunner
+
+from pipeline.cli.main import COMMANDS, cli
+
+VECFORMER = [sys.executable, "-c", "from pipeline.cli.main import main; main()"]
+
+
+def call(*args, **more):
+    return CliRunner().invoke(cli, [str(arg) for arg in args], **more)
+
+
+def commands():
+    context = click.Context(cli)
+    return [(name, cli.get_command(context, name)) for name in COMMANDS]
+
+
+def test_help_is_quick_and_light():
+    code = "import sys; from pipeline.cli.main import cli; cli(['--help'], standalone_mode=False); print(*sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = set(printed.splitlines()[-1].split())
+    assert not {"torch", "gensim", "numpy", "sklearn", "pydantic"} & loaded
+    seconds = []
+    for _ in range(5):  # processor time, which on an idle machine is the time one waits, whatever else runs now
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([*VECFORMER, "--help"], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    assert min(seconds) < 0.3
+
+
+def test_one_answer_brings_along_only_what_it_needs(tmp_path, support):
+    assert call("run", "--data", support, "--source", "glove", "--epochs", 1, "--out", tmp_path / "run").exit_code == 0
+    code = ("import sys; from pipeline.cli.main import cli\n"
+            "cli(['predict', sys.argv[1], 'My xylophone came broken.'], standalone_mode=False); print(*sys.modules)")
+    printed = subprocess.run([sys.executable, "-c", code, tmp_path / "run"], capture_output=True, text=True, check=True)
+    answer, loaded = printed.stdout.splitlines()
+    assert answer.endswith("My xylophone came broken.")
+    loaded = set(loaded.split())
+    assert "torch" in loaded
+    assert not {"scipy", "sklearn", "matplotlib", "pyarrow", "gensim", "seqeval", "sacrebleu", "jinja2",
+                "rich", "pandas", "rapidfuzz", "huggingface_hub", "transformers", "pipeline.runs.chain",
+                "pipeline.tasks.translation", "embeddings.loading", "embeddings.sources.glove"} & loaded
+
+
+@pytest.mark.parametrize(("name", "command"), commands(), ids=COMMANDS)
+def test_every_command_and_option_has_help(name, command):
+    assert command.help, name
+    assert f"vecformer {name}" in command.help or "vecformer run" in command.help, f"{name} has no example"
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{name} {parameter.opts}"
+    assert call(name, "--help").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["run", "predict", "demo"])
+def test_examples_stand_on_lines_of_their_own(name):
+    lines = [line.strip() for line in call(name, "--help").output.splitlines()]
+    assert sum(line.startswith((f"vecformer {name}", "cat headlines.txt |")) for line in lines) >= 2
+    assert not any("\\b" in line or "\b" in line for line in lines)
+
+
+def test_transforms_and_policy_by_option(tmp_path, support):
+    out = tmp_path / "run"
+    done = call("run", "--data", support, "--source", "glove", "--transform", "center", "--transform", "unit",
+                "--unknown", "case,zero", "--epochs", 1, "--out", out)
+    assert done.exit_code == 0, done.output
+    text = (out / "config.toml").read_text()
+    assert json.loads((out / "metrics.json").read_text())["transforms"] == ["center", "unit"]
+    assert "trust_pickle = false" in text
+    for wrong, told in (("--transform", "no transform is called 'cat'"), ("--unknown", "is called 'cat'")):
+        refused = call("run", "--data", support, wrong, "cat", "--out", tmp_path / "none")
+        assert refused.exit_code == 2
+        assert told in refused.output
+
+
+def test_sources_and_transforms_are_listed():
+    listed = call("sources").output
+    for name in ("average(A,B)", "glove:PATH", "pca:DIM", "all-but-the-top:DIRECTIONS"):
+        assert name in listed
+
+
+def test_a_wrong_command_is_told_the_right_one():
+    result = call("predcit")
+    assert result.exit_code == 2
+    assert "Did you mean 'predict'?" in result.output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_readme(name):
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    assert f"vecformer {name}" in readme
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Write a data file and give its path."""
+
+    def write(content, name="data.tsv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+GOOD = "text\tlabel\n" + "".join(f"word{i} and more\t{'ab'[i % 2]}\n" for i in range(12))
+
+MISTAKES = {
+    "no data": ([], "no data: give --data FILE", 1),
+    "no such file": (["--data", "none.tsv"], "none.tsv: no such file or folder", 1),
+    "unknown key": (["--set", "model.dmodel=4"], "Did you mean 'model.d_model'?", 2),
+    "not an assignment": (["--set", "model"], "write it as key.path=value", 2),
+    "wrong value": (["--epochs", "-1"], "training.epochs must be 1 or more, or 0 to go by the steps, not -1", 2),
+    "wrong heads": (["--set", "model.n_heads=3"], "model.d_model=128 is not a multiple of model.n_heads=3", 2),
+    "unknown source": (["--source", "glvoe"], "Did you mean 'glove'?", 2),
+    "unknown task": (["--task", "clasification"], "Did you mean 'classification'?", 2),
+}
+BAD_FILES = {
+    "empty": ("", "the file holds no rows"),
+    "header only": ("text\tlabel\n", "the file holds no rows"),
+    "one label": ("text\tlabel\n" + "a\tx\nb\tx\nc\tx\nd\tx\n", "two labels or more"),
+    "bad UTF-8": (b"text\tlabel\nfine\ta\nbr\xffken\tb\n", "data.tsv:3: not UTF-8"),
+    "missing column": ("words\tlabel\nx\ta\n", "--text-column"),
+    "ragged": ("text\tlabel\nx\ta\ny\n", "data.tsv:3: 1 cells where the header has 2"),
+}
+
+
+def leftovers(folder):
+    return [path.name for path in folder.iterdir() if path.name.startswith((".", "out"))]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_in_options(mistake, labelled, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options, message, code = MISTAKES[mistake]
+    data = [] if mistake == "no data" or "--data" in options else ["--data", labelled(GOOD)]
+    result = call("run", *data, *options, "--out", tmp_path / "out")
+    assert (result.exit_code, leftovers(tmp_path)) == (code, [])
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_mistakes_in_data(kind, labelled, tmp_path):
+    content, message = BAD_FILES[kind]
+    args = ["run", "--source", "random", "--data", labelled(content), "--out", tmp_path / "out"]
+    done = subprocess.run([*VECFORMER, *args], capture_output=True, text=True)
+    assert (done.returncode, leftovers(tmp_path)) == (1, [])
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_vector_file_names_its_line(labelled, tmp_path):
+    vectors = labelled("word1 1 2\nand 3\n", "vectors.txt")
+    result = call("run", "--data", labelled(GOOD), "--source", f"glove:{vectors}", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "vectors.txt:2" in result.output
+    assert leftovers(tmp_path) == []
+
+
+def test_a_folder_that_exists_is_kept_and_overwrite_replaces_it(labelled, tmp_path):
+    args = ["run", "--data", labelled(GOOD), "--source", "random", "--epochs", 1, "--out", tmp_path / "out"]
+    assert call(*args).exit_code == 0
+    before = (tmp_path / "out" / "manifest.json").read_text()
+    refused = call(*args, "--seed", 2)
+    assert refused.exit_code == 1
+    assert "--overwrite" in refused.output
+    assert (tmp_path / "out" / "manifest.json").read_text() == before
+    assert call(*args, "--seed", 2, "--overwrite").exit_code == 0
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["seed"] == 2
+    assert leftovers(tmp_path) == ["out"]
+
+
+def test_an_interrupt_leaves_what_it_takes_to_go_on(tmp_path, support):
+    import signal
+
+    args = ["run", "--data", support, "--source", "random", "--epochs", "10000", "-v", "--out", tmp_path / "out"]
+    process = subprocess.Popen([*VECFORMER, *args], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if line.startswith("epoch 1 "):
+            process.send_signal(signal.SIGINT)
+            break
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"interrupted; go on with: vecformer run --resume {tmp_path / 'out'}" in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]
+    again = call("run", "--data", support, "--source", "random", "--out", tmp_path / "out")
+    assert (again.exit_code, f"--resume {tmp_path / 'out'}" in again.output) == (1, True)
+    assert f"--resume {tmp_path / 'out'}" in call("predict", tmp_path / "out", "text").output
+
+
+def test_no_space_is_one_message_and_leaves_nothing(labelled, tmp_path, monkeypatch):
+    import errno
+
+    import pipeline.runs.chain
+
+    def full(*_args, **_more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pipeline.runs.chain, "save_weights", full)
+    result = call("run", "--data", labelled(GOOD), "--source", "random", "--epochs", 1, "--out", tmp_path / "out")
+    assert (result.exit_code, leftovers(tmp_path)) == (1, ["out.unfinished"])
+    assert "no space left" in result.output
+    monkeypatch.undo()
+    assert call("run", "--resume", tmp_path / "out").exit_code == 0
+    assert leftovers(tmp_path) == ["out"]
+
+
+def test_config_writes_a_file_that_runs(labelled, tmp_path):
+    assert call("config", tmp_path / "config.toml").exit_code == 0
+    assert call("config", tmp_path / "config.toml").exit_code == 2  # it is there already
+    options = ["--data", labelled(GOOD), "--source", "random", "--epochs", 1, "--out", tmp_path / "out"]
+    assert call("run", tmp_path / "config.toml", *options).exit_code == 0
+    assert 'source = "random"' in (tmp_path / "out" / "config.toml").read_text()
+
+
+def test_sources_lists_each_with_its_options():
+    printed = call("sources").output
+    for part in ("random", "word2vec", "fasttext", "glove:PATH", "dim=100", "A+B"):
+        assert part in printed
+
+
+def test_a_bug_keeps_its_traceback(labelled, tmp_path, monkeypatch):
+    import pipeline.runs.chain
+
+    monkeypatch.setattr(pipeline.runs.chain, "run_stage_one", lambda *_: 1 / 0)
+    result = call("run", "--data", labelled(GOOD), "--source", "random", "--out", tmp_path / "out")
+    assert isinstance(result.exception, ZeroDivisionError)

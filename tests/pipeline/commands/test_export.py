@@ -1,0 +1,307 @@
+"""Runs of random weights, exported: what transformers makes of them is what the run itself says."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embeddings import WordTokenizer
+from embeddings.special_tokens import END_ID, SPECIAL_TOKENS
+from pipeline import RunConfig
+from pipeline.cli.main import cli
+from pipeline.commands import export as module
+from pipeline.commands.export import export, form_of
+from pipeline.data.features.special_tokens import framed, segments_of
+from pipeline.errors import ExportError, RunFolderError
+from pipeline.runs.chain import build_model
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.trained import load_run, save_stage_one
+from pipeline.tasks import base
+from pipeline.word_vectors import prepare_vectors
+from transformer.checkpoint import save_weights
+from transformer.models.decoding import Writer, greedy
+
+DATA = Path(__file__).parents[3] / "data"
+BERT = {"like": "bert", "d_model": 16, "n_heads": 2, "d_ff": 24}
+GPT2 = {**BERT, "like": "gpt2"}
+OTHERS = ["zebra", "New-York", "quokka", "<mask>", "ZEBRA", "Über"]
+"""Words of the vectors that no text of the samples has; two of them are never cut from a text, and two are one."""
+
+RUNS = {
+    "classification": {"task": "classification", "data": "support", "model": BERT},
+    "pairs": {"task": "classification", "data": "pairs", "model": {**BERT, "positions": "learned"}},
+    "tagging": {"task": "tagging", "data": "entities", "model": BERT},
+    "question-answering": {"task": "question-answering", "data": "questions", "model": BERT},
+    "masked-language-model": {"task": "masked-language-model", "data": "stories", "model": BERT},
+    "language-model": {"task": "language-model", "data": "stories", "model": {**GPT2, "positions": "learned"}},
+}
+
+
+def random_run(folder, *, task, data, model, **folding):
+    """A finished run whose every weight is random; its vectors are narrower than the model."""
+    config = RunConfig.from_mapping({
+        "task": task, "source": f"file:{folder}.txt", "model": model,
+        "data": {"path": str(DATA / data), "min_count": 2, "max_length": 60, **folding},
+    })
+    made = base.find(task)
+    splits = made.read(config)
+    config = made.resolve(config, splits)
+    texts = {part: made.texts(getattr(splits, part)) for part in ("train", "dev", "test")}
+    random = np.random.default_rng(0)
+    words = [*list(WordTokenizer().count([*texts["train"], *texts["test"]]))[::2], *OTHERS]
+    Path(f"{folder}.txt").write_text("".join(
+        f"{word} {' '.join(f'{x:.4f}' for x in random.normal(0, 0.5, 12))}\n" for word in words))
+    folder.mkdir()
+    stage_one = prepare_vectors(config, train=texts["train"], held_out=[*texts["dev"], *texts["test"]], unlabelled=(),
+                                progress=lambda *_: None)
+    torch.manual_seed(0)
+    network = build_model(config, made, stage_one)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.3 * torch.randn_like(weight))
+    run = RunFolder(folder)
+    config.save(run.config)
+    save_stage_one(stage_one, run)
+    save_weights(network, run.model)
+    run.write_manifest({})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A function that gives a run and its export by name, made once."""
+    root, made = tmp_path_factory.mktemp("runs"), {}
+
+    def get(name):
+        if name not in made:
+            run = random_run(root / name, **RUNS[name])
+            made[name] = run, export(run, root / f"{name}-hf")
+        return made[name]
+
+    return get
+
+
+def loaded(made, auto):
+    model, info = auto.from_pretrained(made.path, output_loading_info=True)
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    assert type(model).__name__ == made.architecture
+    return transformers.AutoTokenizer.from_pretrained(made.path), model.eval()
+
+
+def test_every_run_is_compared_with_what_was_made_of_it(exported):
+    for name in RUNS:
+        assert exported(name)[1].difference < 1e-4, name
+
+
+@pytest.mark.parametrize("name", ["classification", "pairs"])
+def test_labels_have_the_same_probabilities(exported, name):
+    run, made = exported(name)
+    trained = load_run(run)
+    examples = trained.task.read(trained.config).test
+    tokenizer, model = loaded(made, transformers.AutoModelForSequenceClassification)
+    pairs = [example.text_b for example in examples] if name == "pairs" else None
+    batch = tokenizer([example.text for example in examples], pairs, padding=True, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        probabilities = model(**batch).logits.softmax(dim=-1)
+    for row, prediction in zip(probabilities, trained.predict_for(examples), strict=True):
+        said = {model.config.id2label[i]: p for i, p in enumerate(row.tolist())}
+        assert said == pytest.approx(prediction["probabilities"], abs=1e-4)
+
+
+def test_long_texts_are_cut_alike(exported):
+    run, made = exported("pairs")
+    trained = load_run(run)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(made.path)
+    one, other = "the dog ran " * 30, "a man sat on it " * 4
+    for pair in ((one, other), (other, one), (one, one), (other, " ")):
+        feature = trained.prepare([trained.task.example(*pair)]).features[0]
+        read = tokenizer(*pair, truncation=True)
+        assert len(read["input_ids"]) == len(feature.ids)
+        assert read["token_type_ids"] == feature.segments.tolist()
+
+
+def test_starts_and_ends_have_the_same_scores(exported):
+    run, made = exported("question-answering")
+    trained = load_run(run)
+    examples = trained.task.read(trained.config).test
+    tokenizer, model = loaded(made, transformers.AutoModelForQuestionAnswering)
+    batch = tokenizer([example.question for example in examples], [example.context for example in examples],
+                      padding=True, return_tensors="pt", return_offsets_mapping=True)
+    offsets = batch.pop("offset_mapping")
+    with torch.no_grad():
+        output = model(**batch)
+    for i, feature in enumerate(trained.prepare(examples).features):
+        with torch.no_grad():
+            ours = trained.model(torch.tensor(feature.ids[None].astype(int)), torch.tensor(feature.segments[None]))[0]
+        n = len(feature)
+        torch.testing.assert_close(torch.stack([output.start_logits[i], output.end_logits[i]], dim=-1)[:n], ours,
+                                   atol=1e-4, rtol=0)
+        places = feature.origin.places
+        assert offsets[i, feature.origin.offset : n - 1].tolist() == [[place.start, place.end] for place in places]
+
+
+def test_next_words_have_the_same_scores_and_greedy_writes_the_same(exported):
+    run, made = exported("language-model")
+    trained = load_run(run)
+    tokenizer, model = loaded(made, transformers.AutoModelForCausalLM)
+    line = trained.task.read(trained.config).test[0].text
+    read = tokenizer(line, return_tensors="pt")
+    assert read["input_ids"][0, 0] == END_ID
+    with torch.no_grad():
+        torch.testing.assert_close(model(**read).logits, trained.model(read["input_ids"]), atol=1e-4, rtol=0)
+    written = model.generate(**read, max_new_tokens=12, do_sample=False)[0, read["input_ids"].shape[1] :].tolist()
+    ours = greedy(Writer.continuing(trained.model, read["input_ids"]), max_words=12)[0]
+    assert [i for i in written if i != END_ID] == ours.ids
+
+
+def test_masks_are_filled_alike(exported):
+    run, made = exported("masked-language-model")
+    trained = load_run(run)
+    tokenizer, model = loaded(made, transformers.AutoModelForMaskedLM)
+    text = "the <mask> was in the garden"
+    read = tokenizer(text, return_tensors="pt")
+    with torch.no_grad():
+        logits = model(**read).logits[read["input_ids"] == tokenizer.mask_token_id]
+    logits[:, tokenizer.all_special_ids] = -torch.inf  # ours are never guessed
+    guesses = trained.predict([text])[0]["guesses"][0]
+    best = logits[0].softmax(dim=-1).topk(len(guesses))
+    assert dict(zip(tokenizer.convert_ids_to_tokens(best.indices), best.values.tolist(), strict=True)) == (
+        pytest.approx(guesses, abs=1e-5))
+
+
+TEXTS = st.text(max_size=40) | st.lists(st.sampled_from(
+    ["Don't", "<s>", "</s>", "<mask>", "zebra", "ÜBER", "12,5", "quokka", "Žižek's", "你好", "สวัสดี", "👍🏽",
+     "’s", "\u200b"]),
+    max_size=8).map(" ".join)
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory):
+    """The tokenizers of runs that fold text in different ways, and what was made of them."""
+    root, made = tmp_path_factory.mktemp("tokenizers"), []
+    for i, folding in enumerate(({}, {"lowercase": False}, {"strip_accents": True, "fold_digits": True})):
+        run = random_run(root / f"{i}", **RUNS["classification"], **folding)
+        export(run, root / f"{i}-hf")
+        ours, theirs = load_run(run).tokenizer, transformers.AutoTokenizer.from_pretrained(root / f"{i}-hf")
+        words = theirs.convert_ids_to_tokens(range(len(SPECIAL_TOKENS), len(theirs)))
+        made.append((ours.with_vocabulary(words), theirs))
+    return made
+
+
+@settings(max_examples=200)
+@given(text=TEXTS, other=TEXTS.filter(bool))  # transformers takes an empty second text for none
+def test_text_is_cut_and_numbered_alike(tokenizers, text, other):
+    for ours, theirs in tokenizers:
+        first, second = ours.encode([text, other])
+        read = theirs(text, other)
+        assert read["input_ids"] == framed(first, second).tolist()
+        assert read["token_type_ids"] == segments_of(first, second).tolist()
+        assert theirs(text)["input_ids"] == framed(first).tolist()
+
+
+def test_words_that_training_did_not_meet_come_along(tmp_path, exported):
+    run, made = exported("classification")
+    known = transformers.AutoTokenizer.from_pretrained(made.path).get_vocab()
+    assert {"zebra", "quokka", "über"} <= known.keys()
+    assert not {"New-York", "new-york", "ZEBRA"} & known.keys()
+    assert made.n_words == len(known) - len(SPECIAL_TOKENS)
+    few = export(run, tmp_path / "few", words=1)
+    assert (few.n_more, few.n_words) == (1, made.n_words - made.n_more + 1)
+    none = export(run, tmp_path / "none", words=0)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(none.path)
+    assert none.n_more == 0
+    assert tokenizer("zebra")["input_ids"][1] == tokenizer.unk_token_id
+
+
+def test_models_that_write_words_have_only_those_that_they_can_write(exported):
+    for name in ("language-model", "masked-language-model"):
+        run, made = exported(name)
+        assert (made.n_more, made.n_words) == (0, len(load_run(run).tokenizer) - len(SPECIAL_TOKENS))
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({}, "model.norm=pre, model.embedding_norm=False, model.pooling=views: have no BERT form; train with --set "
+         "model.like=bert"),
+    ({"model": {"norm": "post", "embedding_norm": True, "pooling": "first", "positions": "rotary"}},
+     "model.positions=rotary: has no BERT form"),
+    ({"model": {"norm": "post", "embedding_norm": True, "pooling": "first"}}, "model.like='': has no BERT form"),
+    ({"model": GPT2}, "model.norm=pre, model.activation=gelu-tanh"),
+    ({"task": "language-model"}, "model.activation=gelu: has no GPT-2 form; train with --set model.like=gpt2"),
+    ({"task": "language-model", "model": BERT}, "model.norm=post"),
+    ({"task": "translation"}, "the task 'translation' has no form in BERT or GPT-2, which have one stack"),
+    ({"model": BERT, "data": {"han": "words"}}, "data.han=words: Chinese is cut into words by a package"),
+])
+def test_what_has_no_form_there_is_named(values, message):
+    with pytest.raises(ExportError) as told:
+        form_of(RunConfig.from_mapping(values), origin="runs/mine")
+    assert str(told.value).startswith(f"runs/mine: {message}")
+
+
+def test_nothing_is_written_over_and_only_runs_are_exported(tmp_path, exported):
+    run, made = exported("classification")
+    with pytest.raises(ExportError, match="exists already; choose another --out"):
+        export(run, made.path)
+    with pytest.raises(RunFolderError, match="no such run"):
+        export(tmp_path / "none", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda state: {name: weight * 1.01 for name, weight in state.items()}, "scores differ by"),
+    (lambda state: {name: weight * float("nan") for name, weight in state.items()}, "scores differ by nan"),
+])
+def test_a_model_that_does_not_say_the_same_is_not_written(tmp_path, exported, monkeypatch, change, message):
+    save = module.save_weights
+    monkeypatch.setattr(module, "save_weights", lambda state, path: save(change(state), path))
+    with pytest.raises(ExportError, match=rf"does not read the exported model as this run does: .*{message}.*nothing"):
+        export(exported("pairs")[0], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tokenizer_that_numbers_otherwise_is_not_written(tmp_path, exported, monkeypatch):
+    write = module._write_tokenizer
+    monkeypatch.setattr(module, "_write_tokenizer", lambda tokenizer, *rest: write(
+        tokenizer.with_vocabulary(tokenizer.vocabulary()[: len(SPECIAL_TOKENS) - 1 : -1]), *rest))
+    with pytest.raises(ExportError, match="the words are not numbered alike; nothing was written"):
+        export(exported("pairs")[0], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_writes_the_same_and_says_what(tmp_path, exported):
+    run, made = exported("question-answering")
+    told = CliRunner().invoke(cli, ["export", str(run), "--to", "hf", "--out", str(tmp_path / "out"), "-q"])
+    assert told.exit_code == 0, told.output
+    assert f"BertForQuestionAnswering, {made.n_words:,} words, {made.n_more:,} of them not met" in told.output
+    assert "scores differ by" in told.output
+    for file in made.path.iterdir():
+        assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes(), file.name
+    again = CliRunner().invoke(cli, ["export", str(run), "--to", "hf", "--out", str(tmp_path / "out")])
+    assert again.exit_code == 1
+    assert "exists already" in again.output
+    assert "Traceback" not in again.output
+
+
+def test_without_transformers_the_same_is_written_and_nothing_compared(tmp_path, exported, monkeypatch):
+    run, made = exported("pairs")
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    told = CliRunner().invoke(cli, ["export", str(run), "--to", "hf", "--out", str(tmp_path / "out"), "-q"])
+    assert "not compared with the run, since transformers is not installed" in told.output
+    for file in made.path.iterdir():
+        assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def test_the_folder_is_whole_and_readable_by_all(exported):
+    always = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}
+    for name in RUNS:
+        path = exported(name)[1].path
+        more = {"generation_config.json"} if name == "language-model" else set()
+        assert {file.name for file in path.iterdir()} == always | more
+        assert all(file.stat().st_mode & 0o044 for file in path.iterdir())
+    assert json.loads((exported("pairs")[1].path / "config.json").read_text())["model_type"] == "bert"

@@ -1,0 +1,101 @@
+"""Texts and their translations: two files, or two columns; which language is which; and what does not fit together."""
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config import DataConfig
+from pipeline.data.readers.parallel import find_languages, read_parallel, read_parallel_file
+from pipeline.errors import DataError
+
+LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\ufeff"), min_size=1).filter(str.strip)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return tmp_path_factory.mktemp("parallel")
+
+
+def write(folder, **files):
+    for name, content in files.items():
+        (folder / name.replace("_", ".")).write_text(content, encoding="utf-8", newline="")
+    return folder
+
+
+def read(path, seed=1, **config):
+    return read_parallel(DataConfig(path=str(path), **config), seed=seed)
+
+
+def sides(examples):
+    return [(example.source, example.target) for example in examples]
+
+
+@given(pairs=st.lists(st.tuples(LINE, LINE), min_size=1, max_size=6), newline=st.sampled_from(["\n", "\r\n"]),
+       last=st.booleans())
+def test_line_by_line(shared, pairs, newline, last):
+    english, german = (newline.join(side) + newline * last for side in zip(*pairs, strict=True))
+    write(shared, a_en=english, a_de=german)
+    examples = read_parallel_file(shared / "a.en", DataConfig(languages=("en", "de")))
+    assert sides(examples) == pairs
+    assert [example.where for example in examples] == [f"{shared / 'a.en'}:{i + 1}" for i in range(len(pairs))]
+    swapped = read_parallel_file(shared / "a.en", DataConfig(languages=("de", "en")))
+    assert sides(swapped) == [(target, source) for source, target in pairs]
+
+
+def test_a_folder_in_the_order_of_the_alphabet_or_as_told(tmp_path):
+    write(tmp_path, train_en="dog\ncat\n", train_de="Hund\nKatze\n", test_en="cow\n", test_de="Kuh\n")
+    assert sides(read(tmp_path).train) == [("Hund", "dog"), ("Katze", "cat")]
+    told = read(tmp_path, languages=["en", "de"])
+    assert (sides(told.train), sides(told.test)) == ([("dog", "Hund"), ("cat", "Katze")], [("cow", "Kuh")])
+    assert told.train[0].gold == "Hund"
+    assert find_languages(DataConfig(path=str(tmp_path))) == ("de", "en")
+
+
+def test_tables(tmp_path):
+    write(tmp_path, train_tsv="Target\tsource\nHund\tdog\nKatze\tcat\n", test_csv="source,target\ncow,Kuh\n")
+    splits = read(tmp_path)
+    assert (sides(splits.train), sides(splits.test)) == ([("dog", "Hund"), ("cat", "Katze")], [("cow", "Kuh")])
+    assert find_languages(DataConfig(path=str(tmp_path))) == ()
+    write(tmp_path, named_jsonl='{"de": "Hund", "en": "dog"}\n')
+    assert sides(read_parallel_file(tmp_path / "named.jsonl", DataConfig(languages=("en", "de")))) == [("dog", "Hund")]
+
+
+def test_one_pair_of_files_is_cut(tmp_path):
+    write(tmp_path, all_en="".join(f"{i}\n" for i in range(40)), all_de="".join(f"{-i}\n" for i in range(40)))
+    splits = read(tmp_path / "all.en", limit_train=20)
+    assert [len(part) for part in (splits.train, splits.dev, splits.test, splits.unlabelled)] == [20, 0, 10, 10]
+    assert all(example.source == str(-int(example.target)) for example in splits.train)
+
+
+def test_lines_that_are_blank_on_a_side_are_counted(tmp_path, caplog):
+    write(tmp_path, a_en="dog\n\ncat\n \n", a_de="Hund\nx\n\n\n")
+    assert sides(read_parallel_file(tmp_path / "a.en", DataConfig(languages=("en", "de")))) == [("dog", "Hund")]
+    assert [(name, level) for name, level, _ in caplog.record_tuples] == [("vecformer", logging.WARNING)]
+    assert "a.en: 3 of 4 lines are left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("files", "config", "message"),
+    [
+        ({"train_en": "a\nb\n", "train_de": "x\n"}, {}, r"train\.de has 1 lines and .*train\.en has 2"),
+        ({"train_en": "a\n"}, {}, r"expected two files train\.\*, one a language, and found 1 \.en; say which"),
+        ({"train_en": "a\n", "train_de": "x\n", "train_fr": "y\n"}, {}, r"found 3 \.de \.en \.fr; say which"),
+        ({"train_en": "a\n"}, {"languages": ["en", "de"]}, r"train\.de: no such file"),
+        ({"train_en": "a\n"}, {"languages": ["de", "en"]}, r"no file train\.\* \(\.de "),
+        ({"train_en": "\n", "train_de": "x\n"}, {}, r"train\.de: the file holds no text with its translation"),
+        ({"train_tsv": "a\tb\nx\ty\n"}, {}, r"train\.tsv: the columns are 'a', 'b'; call two of them source"),
+        ({"train_tsv": "source\tde\nx\ty\n"}, {"languages": ["en", "de"]}, r"the columns are 'source', 'de'"),
+        ({"train_jsonl": '{"source": "x", "target": "y"}\n{"source": "x"}\n'}, {}, r"train\.jsonl:2: no 'target'"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path, files, config, message):
+    with pytest.raises(DataError, match=message):
+        read(write(tmp_path, **files), **config)
+
+
+def test_a_file_in_neither_language(tmp_path):
+    write(tmp_path, a_en="a\n", a_de="x\n", a_fr="y\n")
+    with pytest.raises(DataError, match=r"a\.fr: expected a table .* or a file whose name ends in one of the"):
+        read_parallel_file(tmp_path / "a.fr", DataConfig(languages=("en", "de")))

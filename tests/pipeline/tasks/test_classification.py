@@ -1,0 +1,279 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+from torch import nn
+
+from embeddings import EmbeddingTable, WordTokenizer
+from pipeline import RunConfig, load_run, run
+from pipeline.data.examples import Example, Splits
+from pipeline.data.features.special_tokens import framed
+from pipeline.errors import ConfigError, DataError
+from pipeline.tasks import base
+from pipeline.tasks.base import Prepared, Tokenizers
+from pipeline.tasks.classification import kinds_of
+from pipeline.word_vectors import StageOne
+from transformer.config import EmbeddingConfig
+from transformer.layers.embedding import WordEmbedding
+from transformer.models.heads import ClassificationHead, FirstWordHead, PairHead
+
+TASK = base.find("classification")
+CONFIG = RunConfig.from_mapping({"data": {"labels": ["a", "b", "c"]}})
+WORDS = ["text", *map(str, range(60)), "the", "cat", "sat", "dog"]
+TOKENIZERS = Tokenizers(WordTokenizer().with_vocabulary(WORDS), 5 + len(WORDS))
+PAIRS = Path(__file__).parents[3] / "data" / "pairs"
+IDS = st.lists(st.integers(0, 12), max_size=8).map(lambda ids: np.array(ids, np.int32))
+
+
+class Parrot(nn.Module):
+    """Says of each text the logits of its number, which is the text's second word."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = nn.Parameter(logits)
+
+    def forward(self, ids, segments):
+        return self.logits[ids[:, 1] - TOKENIZERS.source.encode(["0"])[0].item()]
+
+
+def examples(labels):
+    return tuple(Example(f"text {i}", label, f"file:{i + 2}") for i, label in enumerate(labels))
+
+
+def splits(train, test="ab", dev=""):
+    return Splits("made", examples(train), examples(dev), examples(test), ())
+
+
+def predict(logits):
+    rows = examples("a" * len(logits))
+    return TASK.predict(Parrot(logits), Prepared(rows, TASK.encode(rows, TOKENIZERS, CONFIG), TOKENIZERS), CONFIG)
+
+
+def predicted(n=60):
+    logits = torch.randn(n, 3, generator=torch.Generator().manual_seed(0))
+    return logits, predict(logits)
+
+
+def pair(first, second, label="a"):
+    return Example(first, label, "file:2", second)
+
+
+def with_segments(n, **model):
+    return RunConfig.from_mapping({"data": {"labels": ["a", "b", "c"]}, "model": {"segments": n, **model}})
+
+
+def encode(example, config):
+    [feature] = TASK.encode([example], TOKENIZERS, config)
+    words = TOKENIZERS.source.vocabulary()
+    return [words[i] for i in feature.ids], None if feature.segments is None else feature.segments.tolist()
+
+
+def test_a_prediction_is_the_likeliest_label_and_every_labels_probability():
+    logits, predictions = predicted()
+    for row, prediction in zip(logits, predictions, strict=True):
+        assert prediction["label"] == "abc"[row.argmax()]
+        assert list(prediction["probabilities"]) == ["a", "b", "c"]
+        assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-12)
+        np.testing.assert_allclose(list(prediction["probabilities"].values()), row.softmax(0), rtol=1e-5)
+
+
+def test_measures_equal_scikit_learns():
+    logits, predictions = predicted()
+    gold = ["aaabbc"[i % 6] for i in range(60)]
+    guessed = ["abc"[i] for i in logits.argmax(dim=1)]
+    measures = TASK.measure(examples(gold), predictions, CONFIG)
+    assert set(measures) == {"accuracy", "macro_f1", "loss", "calibration_error", "n"}
+    assert measures["n"] == 60
+    assert measures["accuracy"] == pytest.approx(accuracy_score(gold, guessed))
+    assert measures["macro_f1"] == pytest.approx(f1_score(gold, guessed, average="macro"))
+    assert measures["loss"] == pytest.approx(log_loss(gold, logits.double().softmax(dim=1)), abs=1e-5)
+
+
+def test_the_calibration_error_is_how_far_off_the_predicted_labels_probability_is():
+    sure = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.8, 0.1, 0.1]]).log()
+    predictions = predict(sure)
+    assert TASK.measure(examples("abca"), predictions, CONFIG)["calibration_error"] == pytest.approx(0.2, abs=1e-6)
+    assert TASK.measure(examples("abcb"), predictions, CONFIG)["calibration_error"] == pytest.approx(0.05, abs=1e-6)
+    assert TASK.measure(examples("baab"), predictions, CONFIG)["calibration_error"] == pytest.approx(0.8, abs=1e-6)
+
+
+def test_a_sure_mistake_has_a_finite_loss():
+    predictions = predict(torch.tensor([[1000.0, 0.0, 0.0]]))
+    assert TASK.measure(examples("b"), predictions, CONFIG)["loss"] == pytest.approx(-np.log(1e-12))
+
+
+def test_the_report_shows_confusions_and_reliability():
+    plots = TASK.plots(examples("abc" * 20), predicted()[1], CONFIG)
+    assert set(plots) == {"Confusion matrix", "Reliability"}
+    assert all(picture.startswith("<svg") for picture in plots.values())
+    assert "share that is right" in plots["Reliability"]
+
+
+def test_labels_come_from_training_or_the_configuration():
+    assert TASK.resolve(RunConfig(), splits("bab")).data.labels == ("a", "b")
+    given = RunConfig.from_mapping({"data": {"labels": ["b", "a"]}})
+    assert TASK.resolve(given, splits("ab")).data.labels == ("b", "a")
+
+
+@pytest.mark.parametrize(("train", "message"), [("aaa", "only 'a'"), ("", "none")])
+def test_one_label_is_nothing_to_learn(train, message):
+    with pytest.raises(DataError, match=f"two labels or more, but the training examples have {message}"):
+        TASK.resolve(RunConfig(), splits(train))
+
+
+def test_unknown_labels_are_named_with_the_first_place():
+    named = r"file:3: .*: 'y' \(2\), 'x' \(1\); it knows 'a', 'b'"
+    with pytest.raises(DataError, match=named):
+        TASK.resolve(RunConfig(), splits("ab", test="ayxy"))
+    with pytest.raises(DataError, match=named):
+        TASK.resolve(RunConfig(), splits("ab", dev="ayxy"))
+    with pytest.raises(DataError, match=named.replace("'b'", "'b', 'c'")):
+        TASK.measure(examples("ayxy"), predicted(4)[1], CONFIG)
+
+
+def test_training_labels_must_be_among_those_given():
+    given = RunConfig.from_mapping({"data": {"labels": ["a", "b"]}})
+    with pytest.raises(DataError, match=r"file:4: .*'c' \(1\); it knows 'a', 'b'"):
+        TASK.resolve(given, splits("abc"))
+
+
+def test_a_batch_holds_padded_ids_and_the_labels_numbers():
+    made = TASK.encode([Example("the cat", "c", "here:1"), Example("dog", "a", "here:2")], TOKENIZERS, CONFIG)
+    batch = TASK.batch(made, CONFIG, np.random.default_rng(0))
+    the, cat, dog = TOKENIZERS.source.encode(["the cat dog"])[0].tolist()
+    assert batch.ids.tolist() == [[the, cat], [dog, 0]]
+    assert batch.targets.tolist() == [2, 0]
+    assert (batch.targets.dtype, batch.n_tokens, batch.n_targets) == (torch.int64, 3, 2)
+    assert batch.where == ("here:1", "here:2")
+    assert batch.segments is None
+
+
+def test_the_loss_is_cross_entropy():
+    logits = predicted(2)[0]
+    batch = TASK.batch(TASK.encode(examples("ca"), TOKENIZERS, CONFIG), CONFIG, np.random.default_rng(0))
+    by_hand = -logits.log_softmax(dim=1)[[0, 1], [2, 0]].mean()
+    assert TASK.loss(Parrot(logits), batch).item() == pytest.approx(by_hand.item())
+
+
+def test_the_score_is_accuracy_then_loss():
+    assert TASK.score({"accuracy": 0.5, "loss": 1.0}) > TASK.score({"accuracy": 0.5, "loss": 2.0})
+    assert TASK.score({"accuracy": 0.6, "loss": 9.0}) > TASK.score({"accuracy": 0.5, "loss": 1.0})
+
+
+def test_baselines_are_measured_on_the_test_set():
+    train = tuple(Example(text, label, "") for text, label in [("good", "a"), ("bad", "b"), ("fine", "a")] * 4)
+    test = tuple(Example(text, label, "") for text, label in [("good", "a"), ("bad", "b"), ("fine", "a"), ("bad", "b")])
+    table = EmbeddingTable.known(["good", "fine", "bad"], np.array([[1, 0], [1, 0.1], [0, 1]], np.float32), "here")
+    measures = TASK.baselines(Splits("made", train, (), test, ()), CONFIG, StageOne(WordTokenizer(), table))
+    assert measures["majority"] == {"accuracy": 0.5, "macro_f1": pytest.approx(1 / 3), "n": 4}
+    for name in ("tfidf+logreg", "mean-vectors+logreg", "nearest-centroid"):
+        assert measures[name] == {"accuracy": 1.0, "macro_f1": 1.0, "n": 4}, name
+
+
+def test_tasks_are_found_by_name():
+    with pytest.raises(ConfigError, match=r"no task is called 'clasification'\. Did you mean 'classification'"):
+        base.find("clasification")
+
+
+@pytest.mark.parametrize(("second", "like", "segments"), [("", "", 0), ("dog", "", 4), ("dog", "bert", 2)])
+def test_pairs_have_kinds_of_words(second, like, segments):
+    data = Splits("made", (pair("cat", second, "a"), pair("dog", second, "b")), (), (), ())
+    assert TASK.resolve(with_segments(3, like=like, positions="learned"), data).model.segments == segments
+
+
+def test_a_text_is_read_bare_or_framed():
+    assert encode(Example("the cat", "a", ""), CONFIG) == (["the", "cat"], None)
+    framed_words = ["<s>", "the", "cat", "</s>"]
+    assert encode(Example("the cat", "a", ""), with_segments(0, pooling="first")) == (framed_words, None)
+
+
+def test_a_pair_says_which_words_both_texts_have():
+    words = ["<s>", "the", "cat", "</s>", "the", "dog", "</s>"]
+    assert encode(pair("the cat", "the dog"), with_segments(4)) == (words, [0, 2, 0, 0, 3, 1, 1])
+    assert encode(pair("the cat", "the dog"), with_segments(2)) == (words, [0, 0, 0, 0, 1, 1, 1])
+    assert encode(pair("cat", ""), with_segments(4)) == (["<s>", "cat", "</s>", "</s>"], [0, 0, 0, 1])
+
+
+@given(IDS, IDS)
+def test_kinds_of_words_by_their_definition(one, other):
+    words, kinds = framed(one, other).tolist(), kinds_of(one, other).tolist()
+    second = len(one) + 2
+    assert len(kinds) == len(words)
+    for place, (word, kind) in enumerate(zip(words, kinds, strict=True)):
+        in_both = word >= 5 and word in one and word in other
+        assert kind == int(place >= second) + 2 * in_both
+
+
+@pytest.mark.parametrize("limit", [5, 7])
+def test_long_pairs_are_cut_to_what_the_model_reads(limit):
+    config = RunConfig.from_mapping({"data": {"labels": ["a"], "max_length": limit}, "model": {"segments": 4}})
+    words, segments = encode(pair("the cat sat text 1 2 3", "dog sat 4"), config)
+    assert len(words) == len(segments) == limit
+    assert (words[0], words[-1], words.count("</s>")) == ("<s>", "</s>", 2)
+
+
+@pytest.mark.parametrize(("segments", "pooling", "head"), [
+    (0, "views", ClassificationHead), (4, "views", PairHead), (4, "first", FirstWordHead), (0, "first", FirstWordHead)])
+def test_the_head_is_that_of_the_pooling_and_of_pairs(segments, pooling, head):
+    table = EmbeddingTable.known(WORDS, np.ones((len(WORDS), 128), np.float32), "here")
+    words = WordEmbedding.from_table(table, d_model=128, config=EmbeddingConfig())
+    assert type(TASK.model(with_segments(segments, pooling=pooling), [words]).head) is head
+
+
+def learn(columns, rows, folder, **model):
+    """A run on the same few rows for training and test."""
+    (folder / "data").mkdir()
+    for part in ("train", "test"):
+        (folder / "data" / f"{part}.tsv").write_text("".join("\t".join(row) + "\n" for row in (columns, *rows)))
+    return run(RunConfig.from_mapping({
+        "data": {"path": str(folder / "data")}, "source": "random,dim=16",
+        "model": {"d_model": 32, "n_heads": 2, "d_ff": 32, "dropout": 0.0, **model},
+        "training": {"epochs": 40, "batch_size": 8, "lr": 1e-2, "ema": 0.0},
+    }), folder / "run").metrics["test"]
+
+
+ORDERS = [(f"the {a} {verb} the {b}", a) for a, b in (("cat", "dog"), ("dog", "cat"))
+          for verb in ("bit", "saw", "met", "fed")]
+
+
+@pytest.mark.parametrize("model", [{}, {"convolutions": [3, 5]}, {"pooling": "first"}],
+                         ids=["plain", "convolutions", "first word"])
+def test_eight_texts_are_learned_by_heart(tmp_path, model):
+    measures = learn(("text", "label"), ORDERS, tmp_path, **model)
+    assert measures["accuracy"] == measures["macro_f1"] == 1.0
+    assert measures["n"] == 8
+
+
+@pytest.mark.parametrize("model", [{}, {"like": "bert", "positions": "learned", "max_positions": 512}],
+                         ids=["plain", "bert"])
+def test_eight_pairs_are_learned_by_heart(tmp_path, model):
+    animals = ("cat", "dog", "cow", "hen")
+    rows = [(f"a {one} sat", f"the {other} sat", "same" if one == other else "other")
+            for i, one in enumerate(animals) for other in (one, animals[i - 1])]
+    assert learn(("text_a", "text_b", "label"), rows, tmp_path, **model)["accuracy"] == 1.0
+
+
+def test_the_sample_of_pairs_is_learned_and_both_texts_count(tmp_path):
+    config = RunConfig.from_mapping({"data": {"path": str(PAIRS)}, "training": {"epochs": 12}})
+    made = run(config, tmp_path / "run")
+    assert made.metrics["test"]["n"] == 60
+    assert made.metrics["test"]["accuracy"] >= 0.6  # chance is a third
+    trained = load_run(made.path)
+    assert trained.config.model.segments == 4
+    texts = [pair("A man is sleeping.", other) for other in ("A man is sleeping.", "A man is not sleeping.")]
+    same, opposite = (prediction["probabilities"] for prediction in trained.predict_for(texts))
+    assert same["entailment"] > opposite["entailment"]
+    assert same["contradiction"] < opposite["contradiction"]
+
+
+@pytest.mark.datasets
+def test_real_pairs_are_learned(datasets, tmp_path):
+    config = RunConfig.from_mapping({"data": {"path": str(datasets / "sick"), "limit_train": 800},
+                                     "training": {"epochs": 5}})
+    made = run(config, tmp_path / "run").metrics
+    assert (made["dev"]["n"], made["test"]["n"]) == (500, 4927)
+    assert made["test"]["accuracy"] > made["baselines"]["majority"]["accuracy"] + 0.1
