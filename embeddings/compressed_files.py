@@ -62,7 +62,7 @@ class Stream:
         return b"".join(pieces)
 
 
-def unpacked(file: BufferedReader) -> IO[bytes]:
+def decompressed(file: BufferedReader) -> IO[bytes]:
     """Read a file's bytes, unpacked if its content (not its name) says gzip."""
     zipped = file.peek(2)[:2] == GZIP_MAGIC
     return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if zipped else file
@@ -82,7 +82,7 @@ def split_location(location: str | Path) -> tuple[Path, str | None]:
     return Path(text), None
 
 
-def names_a_file(location: str) -> bool:
+def is_file_location(location: str) -> bool:
     """Whether a text is the location of a file that is there; a specification may be longer than a name can be."""
     try:
         return split_location(location)[0].is_file()

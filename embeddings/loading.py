@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from embeddings.compressed_files import names_a_file
+from embeddings.compressed_files import is_file_location
 from embeddings.progress import Progress, silent
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
-from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, ZERO, UnknownPolicy
+from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, ZERO, OOVPolicy
 from embeddings.transforms import apply_transforms
 
 
@@ -19,7 +19,7 @@ def load_vectors(
     vocabulary: Iterable[str] | None = None,
     *,
     transforms: Iterable[str] = (),
-    unknown: UnknownPolicy = DEFAULT_POLICY,
+    unknown: OOVPolicy = DEFAULT_POLICY,
     texts: Iterable[str] | None = None,
     seed: int = 1,
     trust_pickle: bool = False,
@@ -50,7 +50,7 @@ def load_vectors(
         >>> table.vectors.shape
         (2, 50)
     """
-    is_path = isinstance(path_or_specification, Path) or names_a_file(path_or_specification)
+    is_path = isinstance(path_or_specification, Path) or is_file_location(path_or_specification)
     specification = f"file:{path_or_specification}" if is_path else str(path_or_specification)
     words = None if vocabulary is None else dict.fromkeys(vocabulary, 1)
     request = VectorRequest(vocabulary=words, texts=texts, seed=seed, unknown=unknown, trust_pickle=trust_pickle,

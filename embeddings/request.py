@@ -9,7 +9,7 @@ from typing import Protocol
 
 from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
-from embeddings.table.oov_policy import DEFAULT_POLICY, UnknownPolicy
+from embeddings.table.oov_policy import DEFAULT_POLICY, OOVPolicy
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 
 
@@ -21,7 +21,7 @@ class VectorRequest:
         vocabulary: the words to give vectors to, with how often each stands in the text; ``None`` asks for all that the
             source knows.
         also: further words to keep if the source knows them, such as those of the test set.
-        n_others: how many more words to keep, the source's most frequent first: words that may be met after training.
+        n_frequent: how many more words to keep, the source's most frequent first: words that may be met after training.
         texts: what a source that learns learns from; iterated more than once.
         tokenizer: cuts those texts into words.
         seed: decides everything random.
@@ -34,28 +34,28 @@ class VectorRequest:
 
     vocabulary: Mapping[str, int] | None = None
     also: Collection[str] = frozenset()
-    n_others: int = 0
+    n_frequent: int = 0
     texts: Iterable[Text] | None = None
     tokenizer: WordTokenizer = field(default_factory=WordTokenizer)
     seed: int = 1
     dim: int = 128
-    unknown: UnknownPolicy = DEFAULT_POLICY
+    unknown: OOVPolicy = DEFAULT_POLICY
     trust_pickle: bool = False
     shared: Path | None = None
     progress: Progress = silent
 
-    def chooser(self) -> Callable[[str, int], bool]:
+    def row_filter(self) -> Callable[[str, int], bool]:
         """Make the rule by which a reader keeps rows: given a word and its row's number, whether it is wanted.
 
         A wanted word may stand in the file in another spelling; further words are kept if text can produce them.
         """
         if self.reads_all:
             return lambda _word, _row: True
-        wanted = self.wanted()
-        n_others, tokenizer = self.n_others, self.tokenizer
+        wanted = self.listed_forms()
+        n_frequent, tokenizer = self.n_frequent, self.tokenizer
 
         def keep(word: str, row: int) -> bool:
-            return word in wanted or (row < n_others and tokenizer.can_produce(tokenizer.fold(word)))
+            return word in wanted or (row < n_frequent and tokenizer.can_produce(tokenizer.fold(word)))
 
         return keep
 
@@ -64,9 +64,9 @@ class VectorRequest:
         """Whether every word of a source is to be read: none are named, or any may be needed for those that are."""
         return self.vocabulary is None or self.unknown.reads_all
 
-    def wanted(self) -> set[str]:
+    def listed_forms(self) -> set[str]:
         """Every form in which a source may list one of the words that matter."""
-        words = {*(self.vocabulary or ()), *self.also}
+        words = {*(self.vocabulary or ()), *self.extra_words}
         return words | {variant for word in words for variant, _ in self.unknown.variants(word)}
 
 

@@ -26,6 +26,18 @@ from transformer.config import (
     require,
 )
 
+RENAMED = {
+    "model.segments": "model.token_types",
+    "training.compiled": "training.engine",
+    "generation.max_words": "generation.max_tokens",
+}
+"""Keys of earlier versions and what they are called now."""
+RENAMED_VALUES: dict[str, dict[Any, Any]] = {
+    "model.pooling": {"first": "cls", "views": "mean-max"},
+    "training.engine": {True: "auto", False: "torch"},
+}
+"""Values of earlier versions and what they are called now, by the current key."""
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -120,6 +132,7 @@ class RunConfig:
         Raises:
             ConfigError: for a wrong key, with the nearest right one, or a wrong value.
         """
+        values = _renamed(values)
         right = dict(keys())
         for key in _dotted(values):
             if key not in right:
@@ -186,7 +199,8 @@ def with_values(values: Mapping[str, Any], assignments: Iterable[tuple[str, Any]
     """
     right = dict(keys())
     made: dict[str, Any] = copy.deepcopy(dict(values))
-    for key, value in assignments:
+    for written, assigned in assignments:
+        key, value = current(written, assigned)
         if key not in right:
             raise ConfigError(f"there is no key {key!r}.{_nearest(key, right)}")
         *sections, name = key.split(".")
@@ -194,6 +208,25 @@ def with_values(values: Mapping[str, Any], assignments: Iterable[tuple[str, Any]
         for section in sections:
             inner = inner.setdefault(section, {})
         inner[name] = value
+    return made
+
+
+def current(key: str, value: Any) -> tuple[str, Any]:
+    """Translate a dotted key and its value from the names of earlier versions to today's."""
+    key = RENAMED.get(key, key)
+    values = RENAMED_VALUES.get(key, {})
+    return key, values.get(value, value) if values and isinstance(value, str | bool) else value
+
+
+def _renamed(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Translate nested values from the names of earlier versions to today's."""
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            made[name] = _renamed(value, f"{prefix}{name}.")
+        else:
+            key, value = current(f"{prefix}{name}", value)
+            made[key.removeprefix(prefix)] = value
     return made
 
 

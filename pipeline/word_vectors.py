@@ -13,10 +13,10 @@ from embeddings.request import VectorRequest
 from embeddings.special_tokens import SPECIAL_TOKENS
 from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
-from embeddings.table.oov_policy import MISSING, UnknownPolicy, is_known, parse_policy
+from embeddings.table.oov_policy import MISSING, OOVPolicy, is_known, parse_policy
 from embeddings.tokenization.corpus import CorpusFiles
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
-from embeddings.tokenization.vocabulary import vocabulary_of
+from embeddings.tokenization.vocabulary import build_vocabulary
 from embeddings.transforms import apply_transforms
 from pipeline.config import RunConfig
 from pipeline.errors import DataError
@@ -85,14 +85,14 @@ def prepare_vectors(
     with clock("tokenising"):
         counts = cutter.count(texts if config.pretraining.epochs else train)
         also = cutter.count(held_out).keys()
-    vocabulary = vocabulary_of(counts, min_count=data.min_count, max_words=data.max_words or None)
+    vocabulary = build_vocabulary(counts, min_count=data.min_count, max_words=data.max_words or None)
     if not vocabulary:
         raise DataError(f"{data.path}: no word stands {data.min_count} times in the training texts")
     policy = parse_policy(config.unknown)
     request = VectorRequest(
         vocabulary=vocabulary,
-        also=also,
-        n_others=data.unseen_words,
+        extra_words=also,
+        n_frequent=data.unseen_words,
         texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else sorted(texts, key=_as_written),
         tokenizer=cutter,
         seed=config.seed,
@@ -114,7 +114,7 @@ def _as_written(text: Text) -> str:
     return text if isinstance(text, str) else " ".join(text)
 
 
-def measure_texts(stage_one: StageOne, texts: Sequence[Text], policy: UnknownPolicy) -> Coverage:
+def measure_texts(stage_one: StageOne, texts: Sequence[Text], policy: OOVPolicy) -> Coverage:
     """How much of the texts the source knows."""
     counts = stage_one.tokenizer.count(texts)
     found = stage_one.table.lookup(counts, policy)
@@ -122,7 +122,7 @@ def measure_texts(stage_one: StageOne, texts: Sequence[Text], policy: UnknownPol
     return measure_coverage(counts, reasons.__getitem__, is_known)
 
 
-def unseen_words(table: EmbeddingTable, words: Iterable[str], policy: UnknownPolicy) -> EmbeddingTable:
+def unseen_words(table: EmbeddingTable, words: Iterable[str], policy: OOVPolicy) -> EmbeddingTable:
     """Those of the words, which were not trained on, that the policy finds a vector for."""
     found = table.lookup(words, policy)
     return found.where(why != MISSING for why in found.provenance)

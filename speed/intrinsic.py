@@ -18,7 +18,7 @@ from gensim.models import KeyedVectors
 
 from embeddings import EmbeddingTable, load_vectors
 from embeddings.analysis.gold_standards import files_of, read_pairs, read_questions
-from embeddings.analysis.intrinsic import Intrinsic, total
+from embeddings.analysis.intrinsic import IntrinsicEvaluation, total
 from embeddings.tokenization.corpus import CorpusFiles
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 
 def compare(table: EmbeddingTable, datasets: Path) -> None:
     """Print a row a set: our score, gensim's, and how many times as long gensim took."""
-    judge, peer = Intrinsic(table), KeyedVectors(table.dim)
+    judge, peer = IntrinsicEvaluation(table), KeyedVectors(table.dim)
     peer.add_vectors(list(table.words), table.vectors)
     peer.fill_norms()
     print(f"\n{len(table):,} words of {table.source}\n{'set':24} {'found':>7} {'ours':>10} {'gensim':>10} {'time':>8}")

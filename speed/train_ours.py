@@ -31,7 +31,7 @@ from pipeline.config import parse_assignment, resolve
 from pipeline.data.examples import Splits
 from pipeline.data.features.batching import Batch
 from pipeline.runs.chain import build_model
-from pipeline.runs.training_batches import Epochs
+from pipeline.runs.training_batches import TrainingBatches
 from pipeline.tasks import base
 from pipeline.tasks.base import Tokenizers
 from pipeline.telemetry.resources import measured
@@ -76,7 +76,7 @@ def train(
         pass
     with measured() as cost:
         trainer, n_words = prepared(file, settings, more_words)
-        assert isinstance(trainer.batches, Epochs)
+        assert isinstance(trainer.batches, TrainingBatches)
         around = sum(int(np.isin(feature.ids, AROUND).sum()) for feature in trainer.batches.features)
         if any_order:
             trainer = replace(trainer, batches=_in_any_order(trainer.batches))
@@ -110,12 +110,12 @@ def prepared(file: Path, settings: Sequence[tuple[str, Any]], more_words: int) -
                                 progress=silent)
     model = build_model(config, task, stage_one)
     features = task.encode_training(examples, Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer), None), config)
-    batches = Epochs(task, features, config, World())
+    batches = TrainingBatches(task, features, config, World())
     trainer = Trainer(model=model, batches=batches, loss=task.loss, evaluate=None, config=config.training)
     return trainer, len(stage_one.tokenizer)
 
 
-def _in_any_order(epochs: Epochs) -> Callable[[int], list[Batch | None]]:
+def _in_any_order(epochs: TrainingBatches) -> Callable[[int], list[Batch | None]]:
     """Batches of the same size, of texts as a shuffle brings them."""
     def batches(epoch: int) -> list[Batch | None]:
         order = np.random.default_rng(epoch).permutation(len(epochs.features))

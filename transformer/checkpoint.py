@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from transformer.errors import CheckpointError
 
+RENAMED = ((re.compile(r"(^|\.)segments\.weight$"), r"\1token_types.weight"),)
+"""Patterns of weight names of earlier versions, and what they are called now."""
 FACTS, SEAL = "facts", "seal"  # keys of safetensors' metadata: the JSON, and a hash
 
 
@@ -38,7 +41,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         weights: dict[str, Tensor] = load_file(path)
     except Exception as error:  # the library has an exception of its own beside OSError
         raise CheckpointError(f"{path}: cannot read the weights ({error})") from error
-    return weights
+    return {current_name(name): weight for name, weight in weights.items()}
+
+
+def current_name(name: str) -> str:
+    """Translate the name of a weight, or of an optimizer's tensor of it, from earlier versions to today's."""
+    for pattern, new in RENAMED:
+        name = pattern.sub(new, name)
+    return name
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path) -> None:

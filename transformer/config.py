@@ -22,7 +22,7 @@ def require(condition: bool, message: str) -> None:
 
 
 LIKE: dict[str, dict[str, Any]] = {
-    "bert": {"norm": "post", "activation": "gelu", "embedding_norm": True, "norm_eps": 1e-12, "pooling": "first",
+    "bert": {"norm": "post", "activation": "gelu", "embedding_norm": True, "norm_eps": 1e-12, "pooling": "cls",
              "convolutions": ()},
     "gpt2": {"norm": "pre", "activation": "gelu-tanh", "embedding_norm": False, "norm_eps": 1e-5, "tied": True,
              "convolutions": ()},
@@ -47,11 +47,11 @@ class ModelConfig:
     max_positions: int = option(512, "places that learned positions have a row for")
     embedding_norm: bool = option(False, "a layer norm behind the sum of words and positions, as BERT has")
     norm_eps: float = option(1e-5, "added to the variance in layer norms")
-    pooling: str = option("views", "what a text's label is read from: views (mean, maximum, mean of the word vectors) "
-                                   "or first (the first word through a tanh layer, as BERT)")
+    pooling: str = option("mean-max", "pooling of a text for its label: mean-max (mean and maximum of the encoder's "
+                                      "output, mean of the embeddings) or cls (first token and a tanh layer, as BERT)")
     convolutions: tuple[int, ...] = option((), "widths of convolutions over neighbouring words before the first layer "
                                                "of an encoder, as [3, 5]; [] for none")
-    segments: int = option(0, "kinds of words that get a vector of their own beside their place's; tasks set it")
+    token_types: int = option(0, "number of token types (segments) with a trained embedding; set by the task")
     tied: bool = option(True, "the output layer over words is the table itself")
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class ModelConfig:
         require(self.d_model % self.n_heads == 0,
                 f"model.d_model={self.d_model} is not a multiple of model.n_heads={self.n_heads}")
         choices = {"like": ("", *LIKE), "norm": ("pre", "post"), "activation": ("gelu", "gelu-tanh", "relu", "swiglu"),
-                   "positions": ("sinusoidal", "learned", "rotary", "none"), "pooling": ("views", "first")}
+                   "positions": ("sinusoidal", "learned", "rotary", "none"), "pooling": ("mean-max", "cls")}
         for name, known in choices.items():
             require(getattr(self, name) in known,
                     f"model.{name} must be {' or '.join(map(repr, known))}, not {getattr(self, name)!r}")
@@ -72,7 +72,7 @@ class ModelConfig:
         require(self.norm_eps > 0, f"model.norm_eps must be above 0, not {self.norm_eps}")
         require(all(width >= 1 and width % 2 for width in self.convolutions),
                 f"model.convolutions must be odd numbers of words, not {list(self.convolutions)}")
-        require(self.segments >= 0, f"model.segments must be 0 or more, not {self.segments}")
+        require(self.token_types >= 0, f"model.token_types must be 0 or more, not {self.token_types}")
         for name, value in LIKE.get(self.like, {}).items():
             require(getattr(self, name) == value, f"model.like={self.like} needs model.{name}={value}, "
                                                   f"not {getattr(self, name)}")
@@ -124,8 +124,8 @@ class TrainingConfig:
     device: str = option("auto", "auto (a GPU if there is one), cpu or cuda")
     precision: str = option("auto", "auto (bfloat16 on a GPU or processor that multiplies it faster, else float32), "
                                       "float32 or bfloat16")
-    compiled: bool = option(True, "compiled layers where there is code for the processor; false: torch's alone, to "
-                                  "compare with")
+    engine: str = option("auto", "implementation of the layers: auto (the fastest that applies) or torch (plain "
+                                 "PyTorch)")
     checkpoint_seconds: float = option(30.0, "time between checkpoints that a stopped run goes on from; 0: every step")
 
     def __post_init__(self) -> None:
@@ -150,6 +150,7 @@ class TrainingConfig:
                 f"training.device must be auto, cpu or cuda, not {self.device!r}")
         require(self.precision in ("auto", "float32", "bfloat16"),
                 f"training.precision must be auto, float32 or bfloat16, not {self.precision!r}")
+        require(self.engine in ("auto", "torch"), f"training.engine must be auto or torch, not {self.engine!r}")
         require(self.checkpoint_seconds >= 0,
                 f"training.checkpoint_seconds must be 0 or more, not {self.checkpoint_seconds}")
 
@@ -160,7 +161,7 @@ class GenerationConfig:
 
     beam: int = option(4, "translations that are followed side by side; 1 takes the likeliest word each time")
     length_penalty: float = option(1.0, "finished translations are compared by log-probability / length ** this")
-    max_words: int = option(60, "stop a text after this many words")
+    max_tokens: int = option(60, "maximum number of generated tokens")
     temperature: float = option(1.0, "language models: above 1 wilder, below 1 tamer, 0 always the likeliest word")
     top_k: int = option(0, "language models: draw from the likeliest k words only; 0 for all")
     top_p: float = option(1.0, "language models: draw from the likeliest words that make up this probability")
@@ -168,7 +169,7 @@ class GenerationConfig:
     def __post_init__(self) -> None:
         require(self.beam >= 1, f"generation.beam must be 1 or more, not {self.beam}")
         require(self.length_penalty >= 0, f"generation.length_penalty must be 0 or more, not {self.length_penalty}")
-        require(self.max_words >= 1, f"generation.max_words must be 1 or more, not {self.max_words}")
+        require(self.max_tokens >= 1, f"generation.max_tokens must be 1 or more, not {self.max_tokens}")
         require(self.temperature >= 0, f"generation.temperature must be 0 or more, not {self.temperature}")
         require(self.top_k >= 0, f"generation.top_k must be 0 (all) or more, not {self.top_k}")
         require(0 < self.top_p <= 1, f"generation.top_p must be above 0 and up to 1, not {self.top_p}")

@@ -17,7 +17,7 @@ NEARLY_ALL = 0.95
 
 
 @dataclass(frozen=True)
-class Habits:
+class Conventions:
     """What the words of a file have in common.
 
     Attributes:
@@ -36,11 +36,11 @@ class Habits:
         return f"{case}, {digits}, {'phrases joined by _' if self.phrases else 'no phrases'}"
 
 
-def habits(words: Iterable[str]) -> Habits:
+def conventions_of(words: Iterable[str]) -> Conventions:
     """See what the words have in common.
 
     Example:
-        >>> str(habits(["New_York", "the", "##", "##.#", "Paris"]))
+        >>> str(conventions_of(["New_York", "the", "##", "##.#", "Paris"]))
         'in upper and lower case, digits as #, phrases joined by _'
     """
     n_words = n_cased = n_numbers = n_zeros = n_hashes = n_phrases = 0
@@ -53,7 +53,7 @@ def habits(words: Iterable[str]) -> Habits:
         elif MANY_DIGITS.search(word):
             n_numbers += 1
             n_zeros += ONLY_ZEROS.fullmatch(word) is not None
-    return Habits(
+    return Conventions(
         lowercase=n_cased <= FEW * n_words,
         digits=_digits(n_numbers, n_zeros, n_hashes),
         phrases=n_phrases > LEAST_PHRASES * n_words,

@@ -88,7 +88,7 @@ def total(scores: Iterable[AnalogyScore]) -> AnalogyScore:
     return AnalogyScore(*map(sum, zip(*counted, strict=True)))
 
 
-class Intrinsic:
+class IntrinsicEvaluation:
     """Scores a table.
 
     Args:
@@ -191,7 +191,7 @@ def evaluate_files(
         similarity, analogies = shipped(SHIPPED_PAIRS), shipped(SHIPPED_QUESTIONS)
     pairs = {path: read_pairs(path) for path in files_of(similarity)}
     questions = {path: read_questions(path) for path in files_of(analogies)}
-    judge = Intrinsic(table, n_words=n_words)
+    judge = IntrinsicEvaluation(table, n_words=n_words)
     names = _names([*pairs, *questions])
     scored = {names[path]: judge.similarity(of_file) for path, of_file in pairs.items()}
     answered = {

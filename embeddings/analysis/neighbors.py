@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from embeddings.errors import EmbeddingError
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
-from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, UnknownPolicy
+from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, OOVPolicy
 from embeddings.table.row_maps import UnitLength, Vectors
 
 Rows = NDArray[np.intp]
@@ -110,7 +110,7 @@ class Neighborhood:
         policy: what is tried for a word that the table does not list.
     """
 
-    def __init__(self, table: EmbeddingTable, policy: UnknownPolicy = DEFAULT_POLICY) -> None:
+    def __init__(self, table: EmbeddingTable, policy: OOVPolicy = DEFAULT_POLICY) -> None:
         self.table = table
         self.policy = policy
 

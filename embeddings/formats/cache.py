@@ -25,7 +25,7 @@ from embeddings.table import EmbeddingTable
 from embeddings.table.persistence import read_saved
 
 VERSION = 1            # of what an entry holds; another one answers for nothing
-WORTH_KEEPING = 2**25  # smaller files are read faster than the cache is asked
+MIN_FILE_BYTES = 2**25  # smaller files are read faster than the cache is asked
 MAX_BYTES = 10 * 2**30
 TABLE, ORIGIN = "table.safetensors", "origin.json"
 OFF = ("", "off")
@@ -60,7 +60,7 @@ def cached(path: Path, key: str, make: Callable[[], EmbeddingTable]) -> Embeddin
         make: reads the table.
     """
     folder = cache_folder()
-    if folder is None or path.stat().st_size < WORTH_KEEPING:
+    if folder is None or path.stat().st_size < MIN_FILE_BYTES:
         return make()
     entries = _Entries(folder, path, key)
     found = entries.find()
@@ -74,7 +74,7 @@ def cached(path: Path, key: str, make: Callable[[], EmbeddingTable]) -> Embeddin
     return table
 
 
-def settle() -> None:
+def flush() -> None:
     """Wait until everything that is to be kept is written."""
     _writer().submit(lambda: None).result()
 

@@ -12,12 +12,12 @@ from embeddings.errors import VectorFileError
 from embeddings.formats.fasttext_binary import MAGIC as FASTTEXT_MAGIC
 from embeddings.formats.fasttext_binary import read_fasttext_binary
 from embeddings.formats.gensim import read_pickle
-from embeddings.formats.interface import VectorRows, Wanted
+from embeddings.formats.interface import RowSelection, VectorRows
 from embeddings.formats.npy import read_matrix_tensor, read_npy
 from embeddings.formats.own_table import is_native, read_native
 from embeddings.formats.text import DIGITS_AND_SIGNS, MAX_DIGITS, read_text
 from embeddings.formats.word2vec_binary import read_word2vec_binary
-from embeddings.table.memmap import blocks
+from embeddings.table.memmap import row_blocks
 
 TEXT = "text"
 WORD2VEC = "word2vec binary"
@@ -27,10 +27,10 @@ SAFETENSORS = "safetensors"
 NUMPY = "numpy array"
 PICKLE = "pickle"
 
-STREAMED: dict[str, Callable[[Stream, Wanted], VectorRows]] = {
+STREAMED: dict[str, Callable[[Stream, RowSelection], VectorRows]] = {
     TEXT: read_text, WORD2VEC: read_word2vec_binary, FASTTEXT: read_fasttext_binary,
 }
-MAPPED: dict[str, Callable[[Path, Wanted], VectorRows]] = {
+MAPPED: dict[str, Callable[[Path, RowSelection], VectorRows]] = {
     TABLE: read_native, SAFETENSORS: read_matrix_tensor, NUMPY: read_npy, PICKLE: read_pickle,
 }
 CACHED = (TEXT, WORD2VEC)  # the rest is mapped into memory, or needs files beside it
@@ -39,12 +39,12 @@ SAMPLE = 2**16
 NEVER_IN_TEXT = bytes(set(range(32)) - set(b"\t\n\r\f\v"))
 
 
-def read_vectors(location: str | Path, wanted: Wanted = Wanted()) -> VectorRows:  # noqa: B008 (a frozen value)
-    """Read the wanted rows of any file of word vectors.
+def read_vectors(location: str | Path, selection: RowSelection = RowSelection()) -> VectorRows:  # noqa: B008 (a frozen value)
+    """Read the selection rows of any file of word vectors.
 
     Args:
         location: a file, ``archive.zip!member``, or the folder of a run, whose table is read.
-        wanted: which rows.
+        selection: which rows.
 
     Raises:
         VectorFileError: if the location is missing, of no known kind, broken, or holds a vector that is not finite.
@@ -53,14 +53,14 @@ def read_vectors(location: str | Path, wanted: Wanted = Wanted()) -> VectorRows:
     with open_location(path) as stream:
         kind = _kind(stream)
         if kind in STREAMED:
-            rows = STREAMED[kind](stream, wanted)
+            rows = STREAMED[kind](stream, selection)
         elif stream.path is None:
             raise VectorFileError(f"{stream.name}: {kind}, which cannot be read out of an archive; unpack it first")
         else:
-            rows = MAPPED[kind](stream.path, wanted)
+            rows = MAPPED[kind](stream.path, selection)
     if not rows.vectors.shape[1]:
         raise VectorFileError(f"{location}: vectors of width 0")
-    for place, (block,) in blocks(rows.vectors):
+    for place, (block,) in row_blocks(rows.vectors):
         finite = np.isfinite(block).all(axis=1)
         if not finite.all():
             word = rows.words[place][int(finite.argmin())]
@@ -68,7 +68,7 @@ def read_vectors(location: str | Path, wanted: Wanted = Wanted()) -> VectorRows:
     return rows
 
 
-def kind_of(location: str | Path) -> str:
+def detect_format(location: str | Path) -> str:
     """Name the format of a file of word vectors.
 
     Raises:

@@ -16,7 +16,7 @@ import numpy as np
 
 from embeddings.compressed_files import Stream
 from embeddings.errors import VectorFileError
-from embeddings.formats.interface import VectorRows, Wanted, select
+from embeddings.formats.interface import RowSelection, VectorRows, select
 from embeddings.table.oov_composers import NgramVectors
 from embeddings.table.row_maps import Vectors
 
@@ -46,8 +46,8 @@ class Header:
     n_words: int
 
 
-def read_fasttext_binary(stream: Stream, wanted: Wanted) -> VectorRows:
-    """Read the wanted words' vectors: the mean of a word's own row and its n-grams', as fastText composes them.
+def read_fasttext_binary(stream: Stream, selection: RowSelection) -> VectorRows:
+    """Read the selection words' vectors: the mean of a word's own row and its n-grams', as fastText composes them.
 
     They equal gensim's to the last bit, down to ``</s>``, which gensim composes like any word. The n-gram rows of a
     plain file stay in it, mapped into memory.
@@ -57,8 +57,8 @@ def read_fasttext_binary(stream: Stream, wanted: Wanted) -> VectorRows:
     """
     reader = _Reader(stream)
     header = _read_header(reader)
-    words = _words(reader, header, wanted)
-    chosen = select(words, wanted)
+    words = _words(reader, header, selection)
+    chosen = select(words, selection)
     for _ in words:  # those beyond the limit: the matrix comes after them
         pass
     quantised, n_rows, dim = MATRIX.unpack(reader.take(MATRIX.size, "the header of the matrix"))
@@ -72,7 +72,7 @@ def read_fasttext_binary(stream: Stream, wanted: Wanted) -> VectorRows:
     if not header.n_buckets:
         return VectorRows(list(chosen), own)
     composer = NgramVectors(ngrams, min_n=header.min_n, max_n=header.max_n)
-    return VectorRows(list(chosen), composed(list(chosen), own, composer), composer)
+    return VectorRows(list(chosen), compose_words(list(chosen), own, composer), composer)
 
 
 class _Reader:
@@ -134,12 +134,12 @@ def _read_header(reader: _Reader) -> Header:
     return Header(dim, n_buckets, min_n, max_n, n_entries, n_words)
 
 
-def _words(reader: _Reader, header: Header, wanted: Wanted) -> Iterator[str]:
+def _words(reader: _Reader, header: Header, selection: RowSelection) -> Iterator[str]:
     """The words of the dictionary, without the labels of a classifier."""
     n_words = 0
     for number in range(header.n_entries):
         if not number % WORDS_A_BATCH:
-            wanted.tell(reader.stream.share())
+            selection.tell(reader.stream.share())
         entry = reader.entry()
         _count, is_label = ENTRY.unpack(entry[-ENTRY.size :])
         if not is_label:
@@ -169,7 +169,7 @@ def _matrix(reader: _Reader, header: Header, chosen: Mapping[str, int]) -> tuple
     return matrix[list(chosen.values())], matrix[header.n_words :]
 
 
-def composed(words: Sequence[str], own: Vectors, ngrams: NgramVectors) -> Vectors:
+def compose_words(words: Sequence[str], own: Vectors, ngrams: NgramVectors) -> Vectors:
     """The mean of each word's own row and its n-grams' rows, added up in gensim's order.
 
     Args:
@@ -182,7 +182,7 @@ def composed(words: Sequence[str], own: Vectors, ngrams: NgramVectors) -> Vector
     )])
 
 
-def taken_apart(words: Sequence[str], vectors: Vectors, ngrams: NgramVectors) -> Vectors:
+def own_rows(words: Sequence[str], vectors: Vectors, ngrams: NgramVectors) -> Vectors:
     """The words' own rows, from which :func:`composed` makes their vectors: to the last bit where such rows are found.
 
     Rounding keeps the obvious own row from giving quite the vector, so it is corrected by what is still wrong, by

@@ -15,50 +15,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import VectorFileError
-from embeddings.formats.fasttext_binary import MAX_N, composed
-from embeddings.formats.interface import VectorRows, Wanted, gather, select
+from embeddings.formats.fasttext_binary import MAX_N, compose_words
+from embeddings.formats.interface import RowSelection, VectorRows, gather, select
 from embeddings.formats.npy import open_npy
-from embeddings.formats.pickles import Made, Named, UnreadablePickleError, as_array, interpret
+from embeddings.formats.pickles import CallRecord, GlobalName, UnreadablePickleError, as_array, parse_pickle
 from embeddings.table.oov_composers import NgramVectors
 
 
-def read_pickle(path: Path, wanted: Wanted) -> VectorRows:
-    """Read the wanted rows out of what gensim saved, or, if the pickle is trusted, out of a dict of vectors.
+def read_pickle(path: Path, selection: RowSelection) -> VectorRows:
+    """Read the selection rows out of what gensim saved, or, if the pickle is trusted, out of a dict of vectors.
 
     Raises:
         VectorFileError: if it is anything else, broken, or an array that belongs to it is missing.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            root = interpret(mapped)
+            root = parse_pickle(mapped)
     except UnreadablePickleError as error:
-        if wanted.trust_pickle:
-            return _unpickled(path, wanted)
+        if selection.trust_pickle:
+            return _unpickled(path, selection)
         raise VectorFileError(f"{path}: {error}; if it is a pickle whose origin you trust, unpickle it with "
                               "--trust-pickle") from error
     if _is_gensims(root):
-        return _of_gensim(path, root, wanted)
-    if wanted.trust_pickle:
-        return _unpickled(path, wanted)
+        return _of_gensim(path, root, selection)
+    if selection.trust_pickle:
+        return _unpickled(path, selection)
     raise VectorFileError(f"{path}: a pickle of {_kind(root)}, not of gensim's vectors. Unpickling can run any code: "
                           "if you trust where it comes from, say --trust-pickle")
 
 
 def _is_gensims(root: Any) -> bool:
-    return (isinstance(root, Made) and isinstance(root.what, Named) and root.what.module.startswith("gensim.")
+    return (isinstance(root, CallRecord) and isinstance(root.what, GlobalName) and root.what.module.startswith("gensim.")
             and isinstance(root.state, dict))
 
 
 def _kind(root: Any) -> str:
-    if isinstance(root, Made) and isinstance(root.what, Named):
+    if isinstance(root, CallRecord) and isinstance(root.what, GlobalName):
         return ".".join(root.what)
     return f"a {type(root).__name__}"
 
 
-def _of_gensim(path: Path, root: Made, wanted: Wanted) -> VectorRows:
+def _of_gensim(path: Path, root: CallRecord, selection: RowSelection) -> VectorRows:
     state, prefix = root.state, ""
     inner = state.get("wv")
-    if isinstance(inner, Made) and isinstance(inner.state, dict):
+    if isinstance(inner, CallRecord) and isinstance(inner.state, dict):
         state, prefix = inner.state, ".wv"
     ngrams = _ngrams(path, state, prefix)
     vectors = _array(path, state, prefix, "vectors", "syn0")
@@ -71,10 +71,10 @@ def _of_gensim(path: Path, root: Made, wanted: Wanted) -> VectorRows:
         raise VectorFileError(f"{path}: {len(listed)} words, but {len(matrix)} rows of vectors")
     if ngrams is not None and ngrams.vectors.shape[1] != matrix.shape[1]:
         raise VectorFileError(f"{path}: n-grams of width {ngrams.vectors.shape[1]}, but words of {matrix.shape[1]}")
-    chosen = select(listed, wanted)
+    chosen = select(listed, selection)
     rows = gather(matrix, chosen)
     if vectors is None and ngrams is not None:  # FastText's own vectors are left out of what is saved
-        rows = composed(list(chosen), rows, ngrams)
+        rows = compose_words(list(chosen), rows, ngrams)
     return VectorRows(list(chosen), rows, ngrams)
 
 
@@ -119,7 +119,7 @@ def _ngrams(path: Path, state: Mapping[str, Any], prefix: str) -> NgramVectors |
     return NgramVectors(vectors.astype(np.float32, copy=False), min_n=min_n, max_n=max_n)
 
 
-def _unpickled(path: Path, wanted: Wanted) -> VectorRows:
+def _unpickled(path: Path, selection: RowSelection) -> VectorRows:
     """Unpickle, which runs whatever the file says, and take vectors from a dict or from gensim's objects."""
     try:
         with path.open("rb") as file:
@@ -132,7 +132,7 @@ def _unpickled(path: Path, wanted: Wanted) -> VectorRows:
     if not (isinstance(loaded, Mapping) and loaded and all(isinstance(word, str) for word in loaded)):
         raise VectorFileError(f"{path}: a pickle of a {type(loaded).__name__}; expected a dict from words to vectors, "
                               "or gensim's vectors")
-    chosen = select(loaded, wanted)
+    chosen = select(loaded, selection)
     try:
         vectors = np.array([loaded[word] for word in chosen], dtype=np.float32)
     except (TypeError, ValueError) as error:

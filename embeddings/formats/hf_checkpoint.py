@@ -26,7 +26,7 @@ TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 FETCHED = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt")
-"""What is wanted of a checkpoint on Hugging Face: no pickled weights, no copies for other frameworks."""
+"""What is selection of a checkpoint on Hugging Face: no pickled weights, no copies for other frameworks."""
 
 INPUT_EMBEDDINGS = (
     "word_embeddings.weight",  # BERT, RoBERTa, DistilBERT, ALBERT, ELECTRA, DeBERTa, BLOOM

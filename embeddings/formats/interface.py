@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.table.memmap import taken
+from embeddings.table.memmap import take_rows
 from embeddings.table.oov_composers import Composer
 from embeddings.table.row_maps import Vectors
 
@@ -19,30 +19,30 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RowSelection:
     """Which rows of a file to read.
 
     Attributes:
-        words: the words that are wanted, in every form in which a file may list them; None for all.
-        n_others: the first this many rows are wanted too, since files list frequent words first.
+        words: the words that are selection, in every form in which a file may list them; None for all.
+        n_frequent: the first this many rows are selection too, since files list frequent words first.
         limit: read no more than this many rows.
         tell: told now and then the share of the file that was read, 0 to 1.
         trust_pickle: whether a pickle, which can run code, may be unpickled.
     """
 
     words: frozenset[str] | None = None
-    n_others: int = 0
+    n_frequent: int = 0
     limit: int | None = None
     tell: Callable[[float], None] = lambda _share: None
     trust_pickle: bool = False
 
     def keep(self, word: str, row: int) -> bool:
-        """Whether a row is wanted, given its word and how many rows were read before it."""
-        return self.words is None or row < self.n_others or word in self.words
+        """Whether a row is selection, given its word and how many rows were read before it."""
+        return self.words is None or row < self.n_frequent or word in self.words
 
     @cached_property
     def encoded(self) -> frozenset[bytes] | None:
-        """The bytes of the wanted words, so that other rows can be passed over undecoded; None if they cannot be.
+        """The bytes of the selection words, so that other rows can be passed over undecoded; None if they cannot be.
 
         The replacement character stands for any bytes that are not UTF-8.
         """
@@ -52,7 +52,7 @@ class Wanted:
 
 
 class VectorRows(NamedTuple):
-    """The rows that were wanted.
+    """The rows that were selection.
 
     Attributes:
         words: distinct, in the file's order; of a word that stands twice the first.
@@ -69,11 +69,11 @@ class VectorRows(NamedTuple):
     transforms: tuple[str, ...] = ()
 
 
-def select(listed: Iterable[str], wanted: Wanted) -> dict[str, int]:
-    """The rows that are wanted of a list of words, by word; of a word that stands twice the first."""
+def select(listed: Iterable[str], selection: RowSelection) -> dict[str, int]:
+    """The rows that are selection of a list of words, by word; of a word that stands twice the first."""
     chosen: dict[str, int] = {}
-    for row, word in enumerate(islice(listed, wanted.limit)):
-        if word not in chosen and wanted.keep(word, row):
+    for row, word in enumerate(islice(listed, selection.limit)):
+        if word not in chosen and selection.keep(word, row):
             chosen[word] = row
     return chosen
 
@@ -82,4 +82,4 @@ def gather(matrix: NDArray[Any], chosen: dict[str, int]) -> Vectors:
     """The chosen rows as float32; a view where that is all of them, so that a mapped file stays unread."""
     if len(chosen) == len(matrix) and matrix.dtype == np.float32:
         return matrix
-    return taken(matrix, np.fromiter(chosen.values(), np.intp, len(chosen)))
+    return take_rows(matrix, np.fromiter(chosen.values(), np.intp, len(chosen)))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import VectorFileError
-from embeddings.formats.interface import VectorRows, Wanted, gather, select
+from embeddings.formats.interface import RowSelection, VectorRows, gather, select
 from embeddings.table.safetensors import open_tensors
 
 
@@ -31,17 +31,17 @@ def open_npy(path: Path) -> NDArray[Any]:
     return np.asarray(matrix)
 
 
-def read_npy(path: Path, wanted: Wanted) -> VectorRows:
-    """Read the wanted rows of a ``.npy`` file.
+def read_npy(path: Path, selection: RowSelection) -> VectorRows:
+    """Read the selection rows of a ``.npy`` file.
 
     Raises:
         VectorFileError: if the array is not in order, or no list of as many words stands beside it.
     """
-    return _with_words(path, open_npy(path), wanted)
+    return _with_words(path, open_npy(path), selection)
 
 
-def read_matrix_tensor(path: Path, wanted: Wanted) -> VectorRows:
-    """Read the wanted rows of the only tensor of two axes in a safetensors file.
+def read_matrix_tensor(path: Path, selection: RowSelection) -> VectorRows:
+    """Read the selection rows of the only tensor of two axes in a safetensors file.
 
     Raises:
         VectorFileError: if there is none or several, or no list of as many words stands beside it.
@@ -51,14 +51,14 @@ def read_matrix_tensor(path: Path, wanted: Wanted) -> VectorRows:
     if len(matrices) != 1:
         raise VectorFileError(f"{path}: {len(matrices)} tensors of two axes, where a file of vectors has one; the "
                               "embeddings of a checkpoint are read with hf:FOLDER")
-    return _with_words(path, tensors[matrices[0]], wanted)
+    return _with_words(path, tensors[matrices[0]], selection)
 
 
-def _with_words(path: Path, matrix: NDArray[Any], wanted: Wanted) -> VectorRows:
+def _with_words(path: Path, matrix: NDArray[Any], selection: RowSelection) -> VectorRows:
     listed, where = _words_beside(path)
     if len(listed) != len(matrix):
         raise VectorFileError(f"{where}: {len(listed)} words, but {path.name} has {len(matrix)} rows")
-    chosen = select(listed, wanted)
+    chosen = select(listed, selection)
     return VectorRows(list(chosen), gather(matrix, chosen))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from embeddings.errors import VectorFileError
-from embeddings.formats.interface import VectorRows, Wanted, gather, select
+from embeddings.formats.interface import RowSelection, VectorRows, gather, select
 from embeddings.table.persistence import read_saved
 
 
@@ -18,8 +18,8 @@ def is_native(path: Path) -> bool:
         return file.read(10).startswith(b'{"source"')
 
 
-def read_native(path: Path, wanted: Wanted) -> VectorRows:
-    """Read the wanted rows of a table.
+def read_native(path: Path, selection: RowSelection) -> VectorRows:
+    """Read the selection rows of a table.
 
     Raises:
         VectorFileError: as :func:`read_saved`, and if words, rows and provenance are not equally many.
@@ -28,7 +28,7 @@ def read_native(path: Path, wanted: Wanted) -> VectorRows:
     if not len(saved.words) == len(saved.vectors) == len(saved.provenance) or saved.vectors.ndim != 2:
         raise VectorFileError(f"{path}: {len(saved.words)} words, {len(saved.vectors)} rows of vectors, "
                               f"{len(saved.provenance)} notes of provenance: not a table saved by vecformer")
-    chosen = select(saved.words, wanted)
+    chosen = select(saved.words, selection)
     return VectorRows(
         words=list(chosen),
         vectors=gather(saved.vectors, chosen),

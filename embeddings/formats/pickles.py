@@ -19,7 +19,7 @@ NUMPY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.
 FLOAT_TYPES = ("f2", "f4", "f8")
 
 
-class Named(NamedTuple):
+class GlobalName(NamedTuple):
     """A class or function that a pickle names."""
 
     module: str
@@ -27,11 +27,11 @@ class Named(NamedTuple):
 
 
 @dataclass(eq=False)
-class Made:
+class CallRecord:
     """What a pickle would make by calling something.
 
     Attributes:
-        what: what would be called, mostly a :class:`Named`.
+        what: what would be called, mostly a :class:`GlobalName`.
         arguments: what it would be called with.
         state: what its attributes would be set from.
     """
@@ -46,8 +46,8 @@ class UnreadablePickleError(ValueError):
     """A pickle that is broken, or uses what data do not need."""
 
 
-def interpret(content: bytes | Any) -> Any:
-    """Read a pickle as dicts, lists, tuples, strings, numbers, :class:`Named` and :class:`Made`; sets become lists.
+def parse_pickle(content: bytes | Any) -> Any:
+    """Read a pickle as dicts, lists, tuples, strings, numbers, :class:`GlobalName` and :class:`CallRecord`; sets become lists.
 
     Args:
         content: bytes, or a file opened for reading in binary.
@@ -89,7 +89,7 @@ class _Machine:
         elif name in _STEPS:
             _STEPS[name](self)
         elif name == "GLOBAL":
-            self.stack.append(Named(*argument.split(" ", 1)))
+            self.stack.append(GlobalName(*argument.split(" ", 1)))
         elif name not in ("PROTO", "FRAME"):
             raise UnreadablePickleError(f"the pickle uses {name}, which plain data do not need")
 
@@ -109,12 +109,12 @@ class _Machine:
     def extend(self, values: list[Any]) -> None:
         """Add to the list, or the thing like one, on top."""
         target = self.stack[-1]
-        (target.items if isinstance(target, Made) else target).extend(values)
+        (target.items if isinstance(target, CallRecord) else target).extend(values)
 
     def set_items(self, flat: list[Any]) -> None:
         """Add keys and values to the dict, or the thing like one, on top."""
         target, pairs = self.stack[-1], zip(flat[::2], flat[1::2], strict=True)
-        if isinstance(target, Made):
+        if isinstance(target, CallRecord):
             target.items.extend(pairs)
         else:
             target.update(pairs)
@@ -122,12 +122,12 @@ class _Machine:
     def call(self) -> None:
         """Note a call: of what, and with what."""
         arguments, what = self.stack.pop(), self.stack.pop()
-        self.stack.append(Made(what, arguments))
+        self.stack.append(CallRecord(what, arguments))
 
     def call_with_keywords(self) -> None:
         """Note a call with keywords."""
         keywords, arguments, what = self.stack.pop(), self.stack.pop(), self.stack.pop()
-        self.stack.append(Made(what, (arguments, keywords)))
+        self.stack.append(CallRecord(what, (arguments, keywords)))
 
     def build(self) -> None:
         """Note a state for what is on top."""
@@ -137,7 +137,7 @@ class _Machine:
     def name(self) -> None:
         """Note a class or function."""
         name, module = self.stack.pop(), self.stack.pop()
-        self.stack.append(Named(str(module), str(name)))
+        self.stack.append(GlobalName(str(module), str(name)))
 
     def pop_last(self) -> list[Any]:
         """Take off one, as a list."""
@@ -184,7 +184,7 @@ _STEPS: dict[str, Callable[[_Machine], Any]] = {
 
 def as_array(value: Any) -> NDArray[Any] | None:
     """The numpy array of floats that a record stands for; None if it stands for anything else."""
-    if not (isinstance(value, Made) and isinstance(value.what, Named) and value.what.module in NUMPY_MODULES):
+    if not (isinstance(value, CallRecord) and isinstance(value.what, GlobalName) and value.what.module in NUMPY_MODULES):
         return None
     try:
         if value.what.name == "_reconstruct":
@@ -203,7 +203,7 @@ def as_array(value: Any) -> NDArray[Any] | None:
 
 
 def _as_bytes(value: Any) -> bytes | bytearray | None:
-    if isinstance(value, Made) and value.what == Named("_codecs", "encode"):  # bytes in protocol 2
+    if isinstance(value, CallRecord) and value.what == GlobalName("_codecs", "encode"):  # bytes in protocol 2
         text, codec = value.arguments
         return str(text).encode("latin-1") if codec == "latin1" else None
     if isinstance(value, str):  # bytes of Python 2
@@ -212,7 +212,7 @@ def _as_bytes(value: Any) -> bytes | bytearray | None:
 
 
 def _as_dtype(value: Any) -> np.dtype[Any] | None:
-    if not (isinstance(value, Made) and value.what == Named("numpy", "dtype") and value.arguments[0] in FLOAT_TYPES):
+    if not (isinstance(value, CallRecord) and value.what == GlobalName("numpy", "dtype") and value.arguments[0] in FLOAT_TYPES):
         return None
     order = value.state[1] if value.state else "="
     dtype: np.dtype[Any] = np.dtype(value.arguments[0]).newbyteorder(order)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from embeddings.compressed_files import Stream
 from embeddings.errors import VectorFileError
-from embeddings.formats.interface import VectorRows, Wanted
-from embeddings.table.memmap import Rows
+from embeddings.formats.interface import RowSelection, VectorRows
+from embeddings.table.memmap import RowBuffer
 from embeddings.table.row_maps import Vectors
 
 LINES_TO_GUESS_FROM = 50
@@ -47,11 +47,11 @@ class _Layout:
         return int(self.n_promised is not None)
 
 
-def read_text(stream: Stream, wanted: Wanted) -> VectorRows:
-    """Read the wanted rows of a text vector file.
+def read_text(stream: Stream, selection: RowSelection) -> VectorRows:
+    """Read the selection rows of a text vector file.
 
     A word may hold spaces: the numbers are counted from the right. Of a word that stands twice the first is taken. A
-    row that is passed over, since its first field begins no wanted word, is not looked at any further.
+    row that is passed over, since its first field begins no selection word, is not looked at any further.
 
     Raises:
         VectorFileError: if the file is empty, or has a line with too few numbers or something that is no finite
@@ -61,28 +61,28 @@ def read_text(stream: Stream, wanted: Wanted) -> VectorRows:
     head = list(islice(lines, LINES_TO_GUESS_FROM))
     layout = _layout(head, stream.name)
     rows = _Rows(layout, stream.name)
-    first_fields = _first_fields(wanted)
-    n_looked_at = sys.maxsize if wanted.encoded is None else wanted.n_others
+    first_fields = _first_fields(selection)
+    n_looked_at = sys.maxsize if selection.encoded is None else selection.n_frequent
     shortest = 2 * layout.dim  # every number takes a digit and a separator
     row = -1
-    for row, line in enumerate(islice(chain(head[layout.n_before :], lines), wanted.limit)):
+    for row, line in enumerate(islice(chain(head[layout.n_before :], lines), selection.limit)):
         if not row % LINES_A_TELLING:
-            wanted.tell(stream.share())
+            selection.tell(stream.share())
         if row >= n_looked_at:
             place = line.find(b" ")
             field = line[:place]
             if field not in first_fields and place > 0 and shortest < len(line) < MAX_LINE and b"\t" not in field:
                 continue
-        rows.offer(line, row, wanted)
-    if layout.n_promised is not None and row + 1 < min(layout.n_promised, wanted.limit or layout.n_promised):
+        rows.offer(line, row, selection)
+    if layout.n_promised is not None and row + 1 < min(layout.n_promised, selection.limit or layout.n_promised):
         log.warning("%s: the first line promises %d rows, but there are %d: shortened, or cut off",
                     stream.name, layout.n_promised, row + 1)
     return VectorRows(list(rows.words), rows.vectors())
 
 
-def _first_fields(wanted: Wanted) -> frozenset[bytes]:
-    """What the line of a wanted word can begin with."""
-    return frozenset(word.partition(b" ")[0] for word in wanted.encoded or ())
+def _first_fields(selection: RowSelection) -> frozenset[bytes]:
+    """What the line of a selection word can begin with."""
+    return frozenset(word.partition(b" ")[0] for word in selection.encoded or ())
 
 
 def _layout(head: Sequence[bytes], name: str) -> _Layout:
@@ -117,15 +117,15 @@ class _Rows:
     def __init__(self, layout: _Layout, name: str) -> None:
         self._layout, self._name = layout, name
         self.words: dict[str, None] = {}
-        self._parsed = Rows()
+        self._parsed = RowBuffer()
         self._pending: list[tuple[int, bytes]] = []
         self._n_pending = 0
 
-    def offer(self, line: bytes, row: int, wanted: Wanted) -> None:
-        """Cut a line into word and numbers, and keep it if it is wanted."""
+    def offer(self, line: bytes, row: int, selection: RowSelection) -> None:
+        """Cut a line into word and numbers, and keep it if it is selection."""
         number = row + 1 + self._layout.n_before
         word, numbers = self._cut(line, number)
-        if word in self.words or not wanted.keep(word, row):
+        if word in self.words or not selection.keep(word, row):
             return
         self.words[word] = None
         self._pending.append((number, numbers))

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from embeddings.analysis.conventions import habits
+from embeddings.analysis.conventions import conventions_of
 from embeddings.compressed_files import split_location
 from embeddings.formats.cache import cached
-from embeddings.formats.detect import CACHED, kind_of, read_vectors
-from embeddings.formats.interface import Wanted
+from embeddings.formats.detect import CACHED, detect_format, read_vectors
+from embeddings.formats.interface import RowSelection
 from embeddings.request import VectorRequest
 from embeddings.table import EmbeddingTable
 
@@ -36,12 +36,12 @@ def read_file(location: str | Path, limit: int | None, request: VectorRequest, n
 
     tell(0.0)
     path, member = split_location(location)
-    if kind_of(location) in CACHED:
+    if detect_format(location) in CACHED:
         table = cached(path, _key(member, limit, request), lambda: _read(location, limit, request, name, tell))
     else:
         table = _read(location, limit, request, name, tell)
     if log.isEnabledFor(logging.INFO):
-        log.info("%s: %d words read, %s", name, len(table), habits(table.words))
+        log.info("%s: %d words read, %s", name, len(table), conventions_of(table.words))
     tell(1.0)
     return _producible(replace(table, source=name), request)
 
@@ -49,9 +49,9 @@ def read_file(location: str | Path, limit: int | None, request: VectorRequest, n
 def _read(
     location: str | Path, limit: int | None, request: VectorRequest, name: str, tell: Callable[[float], None]
 ) -> EmbeddingTable:
-    words = None if request.reads_all else frozenset(request.wanted())
-    wanted = Wanted(words, request.n_others, limit, tell, request.trust_pickle)
-    rows = read_vectors(location, wanted)
+    words = None if request.reads_all else frozenset(request.listed_forms())
+    selection = RowSelection(words, request.n_frequent, limit, tell, request.trust_pickle)
+    rows = read_vectors(location, selection)
     known = EmbeddingTable.known(rows.words, rows.vectors, name)
     return replace(known, composer=rows.composer, provenance=rows.provenance or known.provenance,
                    transforms=rows.transforms)
@@ -61,14 +61,14 @@ def _key(member: str | None, limit: int | None, request: VectorRequest) -> str:
     """All that decides which rows are read, the file aside."""
     if request.reads_all:
         return f"{member}\n{limit}"
-    words = "\0".join(sorted({*(request.vocabulary or ()), *request.also}))
+    words = "\0".join(sorted({*(request.vocabulary or ()), *request.extra_words}))
     hashed = hashlib.blake2b(words.encode("utf-8", errors="surrogatepass")).hexdigest()
-    return f"{member}\n{limit}\n{hashed}\n{request.unknown.steps}\n{request.n_others}"
+    return f"{member}\n{limit}\n{hashed}\n{request.unknown.steps}\n{request.n_frequent}"
 
 
 def _producible(table: EmbeddingTable, request: VectorRequest) -> EmbeddingTable:
     """Of the further words, which nobody named, keep those that text can produce."""
-    if request.reads_all or not request.n_others:
+    if request.reads_all or not request.n_frequent:
         return table
-    named, tokenizer = request.wanted(), request.tokenizer
+    named, tokenizer = request.listed_forms(), request.tokenizer
     return table.where(tokenizer.can_produce(tokenizer.fold(word)) or word in named for word in table.words)

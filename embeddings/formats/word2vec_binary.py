@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from embeddings.compressed_files import Stream
 from embeddings.errors import VectorFileError
-from embeddings.formats.interface import VectorRows, Wanted
-from embeddings.table.memmap import Rows
+from embeddings.formats.interface import RowSelection, VectorRows
+from embeddings.table.memmap import RowBuffer
 
 MAX_HEADER = 64
 MAX_WORD = 2**16
@@ -33,31 +33,31 @@ def read_header(stream: Stream) -> tuple[int, int]:
     return n_rows, dim
 
 
-def read_word2vec_binary(stream: Stream, wanted: Wanted) -> VectorRows:
-    """Read the wanted rows; of a word that stands twice the first is taken.
+def read_word2vec_binary(stream: Stream, selection: RowSelection) -> VectorRows:
+    """Read the selection rows; of a word that stands twice the first is taken.
 
     Raises:
         VectorFileError: if the header is broken or the file ends before the last row; the message gives the row.
     """
     n_rows, dim = read_header(stream)
     width = 4 * dim
-    encoded = wanted.encoded
+    encoded = selection.encoded
     kept: dict[str, None] = {}
-    rows = Rows()
+    rows = RowBuffer()
     buffer, start = b"", 0
-    for row in range(n_rows if wanted.limit is None else min(n_rows, wanted.limit)):
+    for row in range(n_rows if selection.limit is None else min(n_rows, selection.limit)):
         if not row % ROWS_A_TELLING:
-            wanted.tell(stream.share())
+            selection.tell(stream.share())
         space = buffer.find(b" ", start)
         if space < 0 or len(buffer) < space + 1 + width:
             buffer, start = _refilled(stream, buffer[start:], row, n_rows, width), 0
             space = buffer.find(b" ")
         raw = buffer[start:space].lstrip(b"\n")
         start = space + 1 + width
-        if encoded is not None and row >= wanted.n_others and raw not in encoded:
+        if encoded is not None and row >= selection.n_frequent and raw not in encoded:
             continue
         word = raw.decode("utf-8", errors="replace")
-        if word not in kept and wanted.keep(word, row):
+        if word not in kept and selection.keep(word, row):
             kept[word] = None
             rows.add(buffer[space + 1 : start])
     return VectorRows(list(kept), rows.vectors(dim))

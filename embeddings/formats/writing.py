@@ -138,7 +138,7 @@ def _write_fasttext(table: EmbeddingTable, path: Path) -> None:
         for rank, word in enumerate(table.words):
             file.write(word.encode() + b"\0" + fasttext_binary.ENTRY.pack(len(table) - rank, 0))
         file.write(fasttext_binary.MATRIX.pack(False, len(table) + n_buckets, table.dim))
-        file.write(fasttext_binary.taken_apart(table.words, table.vectors, composer).astype("<f4").tobytes())
+        file.write(fasttext_binary.own_rows(table.words, table.vectors, composer).astype("<f4").tobytes())
         file.write(composer.vectors.astype("<f4").tobytes())
         file.write(fasttext_binary.MATRIX.pack(False, len(table), table.dim))
         file.write(np.zeros(table.vectors.size, "<f4").tobytes())

@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from embeddings.errors import EmbeddingError, VectorFileError
-from embeddings.formats.fasttext_binary import taken_apart
+from embeddings.formats.fasttext_binary import own_rows
 from embeddings.formats.to_table import read_file
 from embeddings.request import VectorRequest
 from embeddings.table import EmbeddingTable
@@ -68,7 +68,7 @@ def save_state(model: Any, table: Path) -> Path:
     return path
 
 
-def start_from(model: Any, path: Path, request: VectorRequest, name: str) -> None:
+def initialize_from(model: Any, path: Path, request: VectorRequest, name: str) -> None:
     """Give a new gensim model the words and vectors of a file, and the state beside it if there is one.
 
     What follows equals gensim's own way of going on, ``build_vocab(…, update=True)`` and ``train``, to the last bit
@@ -100,7 +100,7 @@ def start_from(model: Any, path: Path, request: VectorRequest, name: str) -> Non
         wv.vectors_vocab = tensors.get("vectors_vocab")
         wv.recalc_char_ngram_buckets()
         if wv.vectors_vocab is None:
-            wv.vectors_vocab = taken_apart(table.words, table.vectors, ngrams)
+            wv.vectors_vocab = own_rows(table.words, table.vectors, ngrams)
         wv.adjust_vectors()
     else:
         wv.vectors = table.vectors.copy()

@@ -19,7 +19,7 @@ from embeddings.tokenization.corpus import CorpusFiles
 TABLE = "table.safetensors"
 
 
-def learned_once(
+def train_once(
     settings: Mapping[str, Any], request: VectorRequest, learn: Callable[[], EmbeddingTable]
 ) -> EmbeddingTable:
     """Take vectors from the request's folder of shared ones, or learn them and put them there.

@@ -13,7 +13,7 @@ import numpy as np
 from embeddings.errors import EmbeddingError, SpecificationError
 from embeddings.formats.writing import READABLE, write_vectors
 from embeddings.gensim_training.resume import save_state, state_path
-from embeddings.gensim_training.trainer import Trained, TrainingOptions
+from embeddings.gensim_training.trainer import TrainedVectors, TrainingOptions
 from embeddings.progress import Progress, silent
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
@@ -35,7 +35,7 @@ def train_vectors(
     trust_pickle: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
-) -> Trained:
+) -> TrainedVectors:
     """Train word vectors on a corpus and write them, in the format that the file's ending names.
 
     Beside a ``.safetensors`` the state of the training is written as well, for a later ``start=`` to go on from.

@@ -13,8 +13,8 @@ from annotated_types import Ge, Gt, Le
 from embeddings.errors import CorpusError, EmbeddingError
 from embeddings.formats.cache import content_hash
 from embeddings.formats.to_table import read_file
-from embeddings.gensim_training.resume import start_from
-from embeddings.gensim_training.shared_cache import learned_once
+from embeddings.gensim_training.resume import initialize_from
+from embeddings.gensim_training.shared_cache import train_once
 from embeddings.request import VectorRequest
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization.corpus import tokenized_file
@@ -24,7 +24,7 @@ RENAMED = {"dim": "vector_size", "max_vocab": "max_final_vocab", "buckets": "buc
 """What gensim calls by another name."""
 
 
-class Trained(NamedTuple):
+class TrainedVectors(NamedTuple):
     """What training gives.
 
     Attributes:
@@ -109,10 +109,10 @@ class TrainingOptions(ABC):
             return self.train(request).table
         start = None if self.start is None else content_hash(self.start)
         settings = {"name": self.name, "start_content": start, **asdict(self)}
-        return learned_once(settings, request, lambda: self.train(request).table)
+        return train_once(settings, request, lambda: self.train(request).table)
 
     @abstractmethod
-    def train(self, request: VectorRequest) -> Trained:
+    def train(self, request: VectorRequest) -> TrainedVectors:
         """Train on the request's texts.
 
         Raises:
@@ -137,7 +137,7 @@ def train(options: TrainingOptions, request: VectorRequest, model_class: Callabl
         raise EmbeddingError(f"the source {name!r} learns from text: give some with --corpus FILES, or texts=[…]")
     model = model_class(**options.settings(), seed=request.seed)
     if options.start is not None:
-        start_from(model, options.start, request, name)
+        initialize_from(model, options.start, request, name)
     reading = f"reading text for {name}"
     request.progress(reading, 0.0)
     with tokenized_file(request.texts, request.tokenizer, lambda share: request.progress(reading, share)) as text:

@@ -12,7 +12,7 @@ from embeddings.request import VectorRequest
 from embeddings.sources.concat import to_one_scale
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
-from embeddings.table.memmap import blocks, gathered
+from embeddings.table.memmap import concatenate_rows, row_blocks
 from embeddings.table.oov_composers import Averaged
 from embeddings.table.oov_policy import MISSING
 from embeddings.table.row_maps import Affine
@@ -55,8 +55,8 @@ def average(tables: list[EmbeddingTable], request: VectorRequest) -> EmbeddingTa
     composers = tuple(table.composer for table in scaled if table.composer is not None)
     return EmbeddingTable(
         words=words,
-        vectors=gathered(np.sum(rows, axis=0, dtype=np.float32) / counts[place]
-                         for place, rows in blocks(*(table.vectors for table in found))),
+        vectors=concatenate_rows(np.sum(rows, axis=0, dtype=np.float32) / counts[place]
+                         for place, rows in row_blocks(*(table.vectors for table in found))),
         provenance=tuple("+".join(reasons) for reasons in zip(*(table.provenance for table in found), strict=True)),
         source=f"average({','.join(table.source for table in tables)})",
         transforms=tuple(f"{table.source}: {done}" for table in scaled for done in table.transforms),
@@ -69,4 +69,4 @@ def _narrowed(table: EmbeddingTable, dim: int, seed: int) -> EmbeddingTable:
         raise EmbeddingError(f"{table.source}: it knows none of the words, so there is nothing to average")
     if table.dim == dim:
         return table
-    return table.mapped(Affine(np.zeros(table.dim, np.float32), orthogonal(table.dim, dim, seed)), f"project:{dim}")
+    return table.transformed(Affine(np.zeros(table.dim, np.float32), orthogonal(table.dim, dim, seed)), f"project:{dim}")

@@ -14,7 +14,7 @@ import numpy as np
 from embeddings.errors import EmbeddingError
 from embeddings.request import Source, VectorRequest
 from embeddings.table import EmbeddingTable
-from embeddings.table.memmap import blocks, gathered, taken
+from embeddings.table.memmap import concatenate_rows, row_blocks, take_rows
 from embeddings.table.oov_composers import Concatenated
 
 
@@ -58,7 +58,7 @@ def concatenate(
     composers = tuple((table.composer, table.dim) for table in scaled)
     return EmbeddingTable(
         words=words,
-        vectors=gathered(np.concatenate(rows, axis=1) for _, rows in blocks(*(table.vectors for table in found))),
+        vectors=concatenate_rows(np.concatenate(rows, axis=1) for _, rows in row_blocks(*(table.vectors for table in found))),
         provenance=tuple("+".join(reasons) for reasons in zip(*(table.provenance for table in found), strict=True)),
         source=specification,
         transforms=tuple(f"{table.source}: {done}" for table in scaled for done in table.transforms),
@@ -74,7 +74,7 @@ def to_one_scale(tables: Sequence[EmbeddingTable], vocabulary: Iterable[str] | N
 
 def _spread(table: EmbeddingTable, common: set[str] | None) -> float:
     rows = [row for word, row in table.index.items() if common is None or word in common]
-    vectors = taken(table.vectors, np.array(rows)) if rows else table.vectors
+    vectors = take_rows(table.vectors, np.array(rows)) if rows else table.vectors
     spread = float(vectors.std()) if len(table) else 0.0
     if not spread:
         raise EmbeddingError(f"{table.source}: no scale to bring it to, since its vectors are none or all the same")

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from embeddings.gensim_training.trainer import Trained, TrainingOptions, train
+from embeddings.gensim_training.trainer import TrainedVectors, TrainingOptions, train
 from embeddings.request import VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
@@ -38,11 +38,11 @@ class FastText(TrainingOptions):
         if self.max_n < self.min_n:
             raise ValueError(f"max_n={self.max_n} is less than min_n={self.min_n}")
 
-    def train(self, request: VectorRequest) -> Trained:
+    def train(self, request: VectorRequest) -> TrainedVectors:
         """Train on the request's texts; the n-gram vectors come along in the table."""
         from gensim.models import FastText as Gensim  # a second to import
 
         model = train(self, request, Gensim)
         table = EmbeddingTable.known(model.wv.index_to_key, model.wv.vectors, self.name)
         ngrams = NgramVectors(model.wv.vectors_ngrams, min_n=self.min_n, max_n=self.max_n)
-        return Trained(model, replace(table, composer=ngrams))
+        return TrainedVectors(model, replace(table, composer=ngrams))

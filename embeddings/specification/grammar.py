@@ -18,7 +18,7 @@ COMMA = re.compile(r",(?!\s*[A-Za-z_]\w*\s*=)")
 """A comma between two sources."""
 
 
-def cut(text: str, separator: re.Pattern[str]) -> list[str]:
+def split_top_level(text: str, separator: re.Pattern[str]) -> list[str]:
     """Cut at each separator that stands outside parentheses."""
     start, pieces = 0, []
     outside = _outside(text)
@@ -29,7 +29,7 @@ def cut(text: str, separator: re.Pattern[str]) -> list[str]:
     return [piece.strip() for piece in (*pieces, text[start:])]
 
 
-def unwrapped(text: str) -> str:
+def strip_parentheses(text: str) -> str:
     """Take off parentheses that go around the whole text."""
     while text.startswith("(") and text.endswith(")") and not any(_outside(text)[:-1]):
         text = text[1:-1].strip()
@@ -44,7 +44,7 @@ def options(cls: type) -> dict[str, Any]:
 def split_options(pairs: list[str]) -> dict[str, str]:
     """Read ``key=value`` pairs."""
     cut_pairs = (pair.partition("=") for pair in pairs)
-    return {key.strip(): unwrapped(value.strip()) for key, _, value in cut_pairs}
+    return {key.strip(): strip_parentheses(value.strip()) for key, _, value in cut_pairs}
 
 
 def build(what: str, cls: type, given: Mapping[str, Any], *, positional: str) -> Any:

@@ -16,7 +16,15 @@ from typing import Any
 
 from embeddings.errors import SpecificationError
 from embeddings.request import Source, VectorRequest
-from embeddings.specification.grammar import COMMA, OPTION, build, cut, options, split_options, unwrapped
+from embeddings.specification.grammar import (
+    COMMA,
+    OPTION,
+    build,
+    options,
+    split_options,
+    split_top_level,
+    strip_parentheses,
+)
 from embeddings.specification.plugins import Registry
 from embeddings.table import EmbeddingTable
 
@@ -32,8 +40,8 @@ def parse(specification: str) -> Source:
     Raises:
         SpecificationError: if a name, an option or a value is wrong; the message gives the nearest right one.
     """
-    specification = unwrapped(specification.strip())
-    parts = cut(specification, _joint())
+    specification = strip_parentheses(specification.strip())
+    parts = split_top_level(specification, _joint())
     if len(parts) > 1:
         from embeddings.sources.concat import Combined
 
@@ -56,10 +64,10 @@ def _joint() -> re.Pattern[str]:
 def _parse_one(text: str) -> Source:
     name: str
     given: dict[str, Any]
-    head, *pairs = cut(text, OPTION)
+    head, *pairs = split_top_level(text, OPTION)
     call = CALL.fullmatch(head)
     if call and _is_made_of_parts(call[1]):
-        name, given = call[1], {"parts": tuple(map(parse, cut(call[2], COMMA)))}
+        name, given = call[1], {"parts": tuple(map(parse, split_top_level(call[2], COMMA)))}
     else:
         name, colon, path = head.partition(":")
         name, given = name.strip(), {"path": path.strip()} if colon else {}

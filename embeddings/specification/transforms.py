@@ -1,7 +1,7 @@
 """From names such as ``standardize`` or ``pca:50`` to transforms, applied to a table in order and recorded in it.
 
 A transform is a frozen dataclass under ``@transform("name")`` in a file of this folder. Its fields are its options; the
-first may be written behind a colon: ``pca:50`` is ``pca,dim=50``. Most are :class:`Fitted`: one map for all rows.
+first may be written behind a colon: ``pca:50`` is ``pca,dim=50``. Most are :class:`FittedTransform`: one map for all rows.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 
 from embeddings.errors import EmbeddingError, SpecificationError
 from embeddings.request import VectorRequest
-from embeddings.specification.grammar import OPTION, build, cut, options, split_options, unwrapped
+from embeddings.specification.grammar import OPTION, build, options, split_options, split_top_level, strip_parentheses
 from embeddings.specification.plugins import Registry
 from embeddings.table import EmbeddingTable
-from embeddings.table.memmap import taken
+from embeddings.table.memmap import take_rows
 from embeddings.table.oov_policy import is_known
 from embeddings.table.row_maps import RowMap, Vectors
 
@@ -38,7 +38,7 @@ class Transform(Protocol):
         ...
 
 
-class Fitted:
+class FittedTransform:
     """A transform that is one map for all rows, found by looking at those that matter."""
 
     def fit(self, rows: Vectors, request: VectorRequest) -> RowMap:
@@ -47,7 +47,7 @@ class Fitted:
 
     def apply(self, table: EmbeddingTable, request: VectorRequest, note: str) -> EmbeddingTable:
         """Fit to the rows that matter, and put every row through the map."""
-        return table.mapped(self.fit(rows_that_matter(table, request), request), note)
+        return table.transformed(self.fit(fitting_rows(table, request), request), note)
 
 
 TRANSFORMS = Registry("embeddings.transforms", "transform", SpecificationError)
@@ -60,14 +60,14 @@ def parse_transform(text: str) -> Transform:
     Raises:
         SpecificationError: if the name, an option or a value is wrong; the message gives the nearest right one.
     """
-    head, *pairs = cut(text, OPTION)
+    head, *pairs = split_top_level(text, OPTION)
     name, colon, value = head.partition(":")
     name = name.strip()
     cls = TRANSFORMS.find(name)
     first = next(iter(options(cls)), "")
     if colon and not first:
         raise SpecificationError(f"transform {name!r} takes no value, but was given {value.strip()!r}")
-    given = ({first: unwrapped(value.strip())} if colon else {}) | split_options(pairs)
+    given = ({first: strip_parentheses(value.strip())} if colon else {}) | split_options(pairs)
     made: Transform = build(f"transform {name!r}", cls, given, positional=first)
     return made
 
@@ -101,7 +101,7 @@ def apply_transforms(
     return table
 
 
-def rows_that_matter(table: EmbeddingTable, request: VectorRequest) -> Vectors:
+def fitting_rows(table: EmbeddingTable, request: VectorRequest) -> Vectors:
     """Rows of the vocabulary's words that the source knows; all that it knows, if there are none of those."""
     known = np.array([is_known(why) for why in table.provenance], dtype=bool)
     if not known.any():  # a random table has no word that it knows, and may be transformed all the same
@@ -109,4 +109,4 @@ def rows_that_matter(table: EmbeddingTable, request: VectorRequest) -> Vectors:
     if request.vocabulary is not None:
         common = known & np.array([word in request.vocabulary for word in table.words], dtype=bool)
         known = common if common.any() else known
-    return taken(table.vectors, np.flatnonzero(known))
+    return take_rows(table.vectors, np.flatnonzero(known))

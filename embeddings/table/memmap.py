@@ -23,7 +23,7 @@ ROWS_A_LOT = 512     # looked up at a time, anywhere: the system reads 64 KiB ar
 Matrix = NDArray[Any]
 
 
-class Rows:
+class RowBuffer:
     """Rows that are added one after another: kept in memory while they are few, else in a file without a name."""
 
     def __init__(self) -> None:
@@ -49,24 +49,24 @@ class Rows:
         return np.memmap(self._file, np.float32, "r").reshape(-1, dim)
 
 
-def gathered(parts: Iterable[Vectors]) -> Vectors:
+def concatenate_rows(parts: Iterable[Vectors]) -> Vectors:
     """Put rows one after another, in memory or in a file as :class:`Rows`. *Shapes:* ``(n, dim)`` to ``(sum, dim)``."""
-    rows, dim = Rows(), 0
+    rows, dim = RowBuffer(), 0
     for part in parts:
         rows.add(part.tobytes())
         dim = part.shape[1]
     return rows.vectors(dim)
 
 
-def is_mapped(matrix: Matrix) -> bool:
+def is_memmap(matrix: Matrix) -> bool:
     """Whether an array is a view of a mapped file, not a copy of one."""
     return getattr(matrix, "_mmap", None) is not None  # a copy is an np.memmap as well, but one without this
 
 
-def blocks(*matrices: Matrix) -> Iterator[tuple[slice, list[Matrix]]]:
+def row_blocks(*matrices: Matrix) -> Iterator[tuple[slice, list[Matrix]]]:
     """Go through matrices of as many rows, with the place of each block: at once, or if one is mapped bit by bit."""
     n_rows = len(matrices[0])
-    step = ROWS_A_BLOCK if any(map(is_mapped, matrices)) else max(1, n_rows)
+    step = ROWS_A_BLOCK if any(map(is_memmap, matrices)) else max(1, n_rows)
     for start in range(0, max(1, n_rows), step):
         place = slice(start, start + step)
         yield place, [np.asarray(matrix[place]) for matrix in matrices]
@@ -74,23 +74,23 @@ def blocks(*matrices: Matrix) -> Iterator[tuple[slice, list[Matrix]]]:
             _give_back(matrix)
 
 
-def changed(vectors: Vectors, change: Callable[[slice, Vectors], Vectors]) -> Vectors:
+def map_rows(vectors: Vectors, change: Callable[[slice, Vectors], Vectors]) -> Vectors:
     """Put each block of :func:`blocks` and its place through a function; what becomes of a mapped file is one too."""
-    if is_mapped(vectors):
-        return gathered(change(place, rows) for place, (rows,) in blocks(vectors))
+    if is_memmap(vectors):
+        return concatenate_rows(change(place, rows) for place, (rows,) in row_blocks(vectors))
     return change(slice(None), np.asarray(vectors))
 
 
-def lots(matrix: Matrix, rows: NDArray[np.intp]) -> Iterator[Vectors]:
+def row_batches(matrix: Matrix, rows: NDArray[np.intp]) -> Iterator[Vectors]:
     """Copies of rows, in the order given, as float32: all at once, or if the matrix is mapped some at a time."""
-    step = ROWS_A_LOT if is_mapped(matrix) else max(1, len(rows))
+    step = ROWS_A_LOT if is_memmap(matrix) else max(1, len(rows))
     for start in range(0, max(1, len(rows)), step):
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite; the table refuses it by its word
             yield np.asarray(matrix[rows[start : start + step]]).astype(np.float32, copy=False)
         _give_back(matrix)
 
 
-def taken(matrix: Matrix, rows: NDArray[np.intp]) -> Vectors:
+def take_rows(matrix: Matrix, rows: NDArray[np.intp]) -> Vectors:
     """Copy rows, in the order given, as float32; the copy of many rows of a mapped file is one too.
 
     Args:
@@ -100,10 +100,10 @@ def taken(matrix: Matrix, rows: NDArray[np.intp]) -> Vectors:
     Returns:
         *Shape:* ``(n_taken, dim)``.
     """
-    return gathered(lots(matrix, rows)) if is_mapped(matrix) else next(lots(matrix, rows))
+    return concatenate_rows(row_batches(matrix, rows)) if is_memmap(matrix) else next(row_batches(matrix, rows))
 
 
 def _give_back(matrix: Matrix) -> None:
     """Take what was read of a mapped file out of this process's memory; the system still has it at hand."""
-    if is_mapped(matrix) and hasattr(mmap, "MADV_DONTNEED"):
+    if is_memmap(matrix) and hasattr(mmap, "MADV_DONTNEED"):
         matrix._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.table.row_maps import RowMap, Vectors, row_map
+from embeddings.table.row_maps import RowMap, Vectors, make_row_map
 from embeddings.table.subword_composer import SubwordVectors
 
 
@@ -123,7 +123,7 @@ class Averaged:
 
 
 @dataclass(frozen=True, eq=False)
-class Mapped:
+class Transformed:
     """What another composer gives, put through the maps that its table went through."""
 
     inner: Composer
@@ -151,13 +151,13 @@ class Mapped:
         return {f"inner.{name}": array for name, array in self.inner.tensors().items()} | of_maps
 
 
-def mapped(composer: Composer | None, one: RowMap) -> Composer | None:
+def transformed(composer: Composer | None, one: RowMap) -> Composer | None:
     """Put one more map behind a composer, if there is one."""
     if composer is None:
         return None
-    if isinstance(composer, Mapped):
-        return Mapped(composer.inner, (*composer.maps, one))
-    return Mapped(composer, (one,))
+    if isinstance(composer, Transformed):
+        return Transformed(composer.inner, (*composer.maps, one))
+    return Transformed(composer, (one,))
 
 
 def read_composer(described: Mapping[str, Any] | None, tensors: Mapping[str, NDArray[Any]]) -> Composer | None:
@@ -176,9 +176,9 @@ def read_composer(described: Mapping[str, Any] | None, tensors: Mapping[str, NDA
     if kind == "mapped":
         inner = read_composer(described["inner"], _below(tensors, "inner."))
         assert inner is not None
-        maps = [row_map(one["kind"], {key: value for key, value in one.items() if key != "kind"}
+        maps = [make_row_map(one["kind"], {key: value for key, value in one.items() if key != "kind"}
                         | _below(tensors, f"map{i}.")) for i, one in enumerate(described["maps"])]
-        return Mapped(inner, tuple(maps))
+        return Transformed(inner, tuple(maps))
     parts = [read_composer(part, _below(tensors, f"part{i}.")) for i, part in enumerate(described["parts"])]
     if kind == "averaged":
         return Averaged(tuple(part for part in parts if part is not None))

@@ -48,7 +48,7 @@ def folded_digits(word: str) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class UnknownPolicy:
+class OOVPolicy:
     """What is tried for a word that the source does not list, in order.
 
     Attributes:
@@ -93,7 +93,7 @@ class UnknownPolicy:
         return "spelling" in self.steps
 
 
-DEFAULT_POLICY = UnknownPolicy()
+DEFAULT_POLICY = OOVPolicy()
 
 
 class NearestSpelling:
@@ -125,9 +125,9 @@ class NearestSpelling:
         return [row for _, _, row in found]
 
 
-def parse_policy(steps: Iterable[str]) -> UnknownPolicy:
+def parse_policy(steps: Iterable[str]) -> OOVPolicy:
     """Make a policy of names, given one by one or with commas between them."""
-    return UnknownPolicy(tuple(step.strip() for given in steps for step in given.split(",") if step.strip()))
+    return OOVPolicy(tuple(step.strip() for given in steps for step in given.split(",") if step.strip()))
 
 
 def draw_like(known: NDArray[np.float32], n: int, random: np.random.Generator) -> NDArray[np.float32]:

@@ -109,7 +109,7 @@ class Clip:
 _KINDS = {cls.kind: cls for cls in (Affine, UnitLength, Clip)}
 
 
-def row_map(kind: str, numbers: Mapping[str, Any]) -> RowMap:
+def make_row_map(kind: str, numbers: Mapping[str, Any]) -> RowMap:
     """Make a map again from its name, its plain numbers and its arrays.
 
     Raises:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import VectorFileError
-from embeddings.table.memmap import blocks
+from embeddings.table.memmap import row_blocks
 
 LENGTH_BYTES = 8
 MAX_HEADER = 100_000_000  # the library's own bound
@@ -116,7 +116,7 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
     with path.open("wb") as file:
         file.write(len(header).to_bytes(LENGTH_BYTES, "little") + header)
         for name in order:
-            file.writelines(block.tobytes() for _, (block,) in blocks(tensors[name]))
+            file.writelines(block.tobytes() for _, (block,) in row_blocks(tensors[name]))
 
 
 def _place(entry: Mapping[str, Any]) -> _Place:

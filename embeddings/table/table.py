@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
-from embeddings.table.memmap import blocks, changed, gathered, is_mapped, lots, taken
-from embeddings.table.oov_composers import Composer, mapped
+from embeddings.table.memmap import concatenate_rows, is_memmap, map_rows, row_batches, row_blocks, take_rows
+from embeddings.table.oov_composers import Composer, transformed
 from embeddings.table.oov_policy import (
     DEFAULT_POLICY,
     EXACT,
@@ -23,7 +23,7 @@ from embeddings.table.oov_policy import (
     SPELLING,
     SUBWORD,
     NearestSpelling,
-    UnknownPolicy,
+    OOVPolicy,
     draw_like,
     is_known,
 )
@@ -95,7 +95,7 @@ class EmbeddingTable:
             if n_words != len(self.words):
                 raise EmbeddingError(f"{len(self.words) - n_words} words stand twice, from {self.source}")
             object.__setattr__(self, "words", Words(self.words))
-        if not is_mapped(self.vectors) and not np.isfinite(self.vectors).all():
+        if not is_memmap(self.vectors) and not np.isfinite(self.vectors).all():
             row = int(np.flatnonzero(~np.isfinite(self.vectors).all(axis=1))[0])
             raise EmbeddingError(f"the vector of {self.words[row]!r} is not finite, from {self.source}")
         vectors = self.vectors.astype(np.float32, copy=False).view()
@@ -124,7 +124,7 @@ class EmbeddingTable:
     def __contains__(self, word: str) -> bool:
         return word in self.index
 
-    def lookup(self, words: Iterable[str], policy: UnknownPolicy = DEFAULT_POLICY) -> EmbeddingTable:
+    def lookup(self, words: Iterable[str], policy: OOVPolicy = DEFAULT_POLICY) -> EmbeddingTable:
         """Give each of the words the best vector that this table has for it.
 
         The word itself is tried, then what the policy says, in its order. What is left gets a row of zeros with
@@ -149,7 +149,7 @@ class EmbeddingTable:
                 if row is not None:
                     composed[place] = row
             provenance.append(why)
-        vectors = gathered(self._laid_out(listed, composed))
+        vectors = concatenate_rows(self._laid_out(listed, composed))
         return replace(self, words=words, vectors=vectors, provenance=tuple(provenance))
 
     def _laid_out(self, listed: NDArray[np.intp], composed: Mapping[int, Vectors]) -> Iterator[Vectors]:
@@ -158,13 +158,13 @@ class EmbeddingTable:
             yield np.zeros((len(listed), self.dim), dtype=np.float32)
             return
         start = 0
-        for rows in lots(self.vectors, listed.clip(min=0)):
+        for rows in row_batches(self.vectors, listed.clip(min=0)):
             for place in np.flatnonzero(listed[start : start + len(rows)] < 0).tolist():
                 rows[place] = composed.get(start + place, 0)
             start += len(rows)
             yield rows
 
-    def _listed(self, word: str, policy: UnknownPolicy, index: Mapping[str, int]) -> tuple[int, str]:
+    def _listed(self, word: str, policy: OOVPolicy, index: Mapping[str, int]) -> tuple[int, str]:
         """The row that lists the word or a variant of it, and why; -1 if none does."""
         row = index.get(word)
         if row is not None and self.provenance[row] != MISSING:
@@ -175,7 +175,7 @@ class EmbeddingTable:
                 return row, why
         return -1, MISSING
 
-    def _composed(self, word: str, policy: UnknownPolicy) -> tuple[Vectors | None, str]:
+    def _composed(self, word: str, policy: OOVPolicy) -> tuple[Vectors | None, str]:
         """What is made of other rows, and how; None if nothing is."""
         for step in policy.steps:
             if step == "subword" and self.composer is not None:
@@ -185,7 +185,7 @@ class EmbeddingTable:
             elif step == "spelling":
                 rows = self._spellings.rows(word)
                 if rows:
-                    return taken(self.vectors, np.array(rows)).mean(axis=0), SPELLING
+                    return take_rows(self.vectors, np.array(rows)).mean(axis=0), SPELLING
         return None, MISSING
 
     @cached_property
@@ -201,7 +201,7 @@ class EmbeddingTable:
         return replace(
             self,
             words=tuple(self.words[row] for row in rows),
-            vectors=taken(self.vectors, rows),
+            vectors=take_rows(self.vectors, rows),
             provenance=tuple(self.provenance[row] for row in rows),
         )
 
@@ -225,11 +225,11 @@ class EmbeddingTable:
         return replace(
             self,
             words=(*self.words, *(other.words[row] for row in rest)),
-            vectors=gathered(chain((rows for _, (rows,) in blocks(self.vectors)), lots(other.vectors, rest))),
+            vectors=concatenate_rows(chain((rows for _, (rows,) in row_blocks(self.vectors)), row_batches(other.vectors, rest))),
             provenance=(*self.provenance, *(other.provenance[row] for row in rest)),
         )
 
-    def mapped(self, one: RowMap, note: str) -> EmbeddingTable:
+    def transformed(self, one: RowMap, note: str) -> EmbeddingTable:
         """Put every vector through a map, those composed later too; ``missing`` rows stay zero.
 
         Args:
@@ -243,8 +243,8 @@ class EmbeddingTable:
             there[missing[place]] = 0
             return there
 
-        return replace(self, vectors=changed(self.vectors, change), transforms=(*self.transforms, note),
-                       composer=mapped(self.composer, one))
+        return replace(self, vectors=map_rows(self.vectors, change), transforms=(*self.transforms, note),
+                       composer=transformed(self.composer, one))
 
     def weighted(self, weights: NDArray[np.floating[Any]], of_others: float, note: str) -> EmbeddingTable:
         """Multiply each word's vector by a weight of its own.
@@ -256,14 +256,14 @@ class EmbeddingTable:
         """
         return replace(
             self,
-            vectors=changed(self.vectors, lambda place, rows: (rows * weights[place, None]).astype(np.float32)),
+            vectors=map_rows(self.vectors, lambda place, rows: (rows * weights[place, None]).astype(np.float32)),
             transforms=(*self.transforms, note),
-            composer=mapped(self.composer, Affine.scale(of_others, self.dim)),
+            composer=transformed(self.composer, Affine.scale(of_others, self.dim)),
         )
 
     def scaled(self, factor: float) -> EmbeddingTable:
         """Multiply every vector, those composed later too; recorded in ``transforms``."""
-        return self.mapped(Affine.scale(factor, self.dim), f"scale={factor:.6g}")
+        return self.transformed(Affine.scale(factor, self.dim), f"scale={factor:.6g}")
 
     def save(self, path: Path) -> EmbeddingTable:
         """Write the vectors to ``path`` (safetensors) and everything else, readable, to the ``.json`` beside it.

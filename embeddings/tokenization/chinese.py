@@ -10,11 +10,11 @@ from typing import cast
 
 from embeddings.errors import EmbeddingError
 
-Cutter = Callable[[str], list[str]]
+Segmenter = Callable[[str], list[str]]
 
 
 @cache
-def han_cutter() -> Cutter:
+def chinese_segmenter() -> Segmenter:
     """A function that cuts a run of Han characters into words; their concatenation is the run again.
 
     jieba's dictionary is read anew in each process (about a second). The cache that jieba would keep for that is a file
@@ -34,4 +34,4 @@ def han_cutter() -> Cutter:
     cutter = jieba.Tokenizer()
     cutter.FREQ, cutter.total = cutter.gen_pfdict(cutter.get_dict_file())
     cutter.initialized = True
-    return cast(Cutter, cutter.lcut)
+    return cast(Segmenter, cutter.lcut)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from embeddings.compressed_files import unpacked
+from embeddings.compressed_files import decompressed
 from embeddings.errors import CorpusError
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 
@@ -74,7 +74,7 @@ class CorpusFiles:
 def _lines(path: Path, before: float, n_bytes: int, tell: Tell) -> Iterator[str]:
     number = 0
     try:
-        with path.open("rb") as packed, unpacked(packed) as file:
+        with path.open("rb") as packed, decompressed(packed) as file:
             for line in _parts(file):
                 if not number % TEXTS_A_TELLING:
                     tell(before + packed.tell() / n_bytes)

@@ -12,7 +12,7 @@ from embeddings.tokenization import native
 from embeddings.tokenization.word_pattern import PLAIN
 
 
-class Numbering(Protocol):
+class TokenInterner(Protocol):
     """A vocabulary that takes in the words it is asked for; the number of a new one is the next."""
 
     def __len__(self) -> int:
@@ -23,23 +23,23 @@ class Numbering(Protocol):
         """The word of a number."""
         ...
 
-    def number(self, words: Sequence[str]) -> NDArray[np.int32]:
+    def intern(self, words: Sequence[str]) -> NDArray[np.int32]:
         """Number whole words. *Shape:* ``(n_words,)``, int32."""
         ...
 
-    def cut(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+    def tokenize(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """Cut ASCII texts, folded already, by the rule ``PLAIN``. *Shape:* for each ``(n_words,)``, int32."""
         ...
 
 
-def numbering(words: Iterable[str]) -> Numbering:
+def token_interner(words: Iterable[str]) -> TokenInterner:
     """A vocabulary of distinct words, numbered from 0 in this order."""
-    made: Numbering = native.Vocabulary() if native.available() else InPython()
-    made.number(list(words))
+    made: TokenInterner = native.NativeInterner() if native.available() else PythonInterner()
+    made.intern(list(words))
     return made
 
 
-class InPython:
+class PythonInterner:
     """The same without compiled code."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class InPython:
     def __getitem__(self, number: int) -> str:
         return self._words[number]
 
-    def number(self, words: Sequence[str]) -> NDArray[np.int32]:
+    def intern(self, words: Sequence[str]) -> NDArray[np.int32]:
         """Number whole words. *Shape:* ``(n_words,)``, int32."""
         for word in dict.fromkeys(words):
             if word not in self._numbers:
@@ -60,6 +60,6 @@ class InPython:
                 self._words.append(word)
         return np.array([self._numbers[word] for word in words], dtype=np.int32)
 
-    def cut(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+    def tokenize(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """Cut ASCII texts. *Shape:* for each ``(n_words,)``, int32."""
-        return [self.number(PLAIN.findall(text)) for text in texts]
+        return [self.intern(PLAIN.findall(text)) for text in texts]

@@ -17,8 +17,8 @@ from tokenizers import PreTokenizedString, Tokenizer, models
 
 from embeddings.errors import EmbeddingError
 from embeddings.special_tokens import SPECIAL_TOKENS, UNK, UNK_ID
-from embeddings.tokenization.chinese import han_cutter
-from embeddings.tokenization.interning import Numbering
+from embeddings.tokenization.chinese import chinese_segmenter
+from embeddings.tokenization.interning import TokenInterner
 from embeddings.tokenization.word_pattern import BELONGING, FOREIGN, HAN, PLAIN, WordRule, word_pattern
 
 OURS = "vecformer"  # what we add to the file's "model", where the library reads past it
@@ -76,7 +76,7 @@ class WordTokenizer:
         self._tokenizer, self._rule, self.counts = tokenizer, rule, counts
         self._remembered: Mapping[str | tuple[str, ...], NDArray[np.int32]] = {}
         self._normalizer, self._pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
-        self._cut_han = han_cutter() if rule.han == "words" else None
+        self._cut_han = chinese_segmenter() if rule.han == "words" else None
         # A file from before this rule brings one of its own, which PLAIN need not agree with.
         self._is_ours = word_pattern(rule.han) in _pattern(tokenizer)
 
@@ -114,16 +114,16 @@ class WordTokenizer:
             yield self._cut(text[start:end])
         yield self._rule.fold_plain(text[end:])
 
-    def number(self, texts: Sequence[Text], numbers: Numbering) -> list[NDArray[np.int32]]:
+    def intern(self, texts: Sequence[Text], numbers: TokenInterner) -> list[NDArray[np.int32]]:
         """Cut texts, as :meth:`words` does, and number their words; words that have no number get one.
 
         Returns:
             For each text its ids, int32. *Shape:* ``(n_words,)``.
         """
         cut = [list(self._pieces(text)) if isinstance(text, str) else [[*map(self.fold, text)]] for text in texts]
-        plain = iter(numbers.cut([piece for pieces in cut for piece in pieces if isinstance(piece, str)]))
+        plain = iter(numbers.tokenize([piece for pieces in cut for piece in pieces if isinstance(piece, str)]))
         foreign = [piece for pieces in cut for piece in pieces if not isinstance(piece, str)]
-        numbered = numbers.number([word for piece in foreign for word in piece])
+        numbered = numbers.intern([word for piece in foreign for word in piece])
         others = iter(np.split(numbered, np.cumsum([len(piece) for piece in foreign])))
         ids = [[next(plain if isinstance(piece, str) else others) for piece in pieces] for pieces in cut]
         return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in ids]
@@ -191,7 +191,7 @@ class WordTokenizer:
             if ids is None else ids[:max_length] for text, ids in zip(texts, found, strict=True)
         ]
 
-    def remember(self, numbered: Mapping[str | tuple[str, ...], NDArray[np.int32]]) -> None:
+    def cache_encodings(self, numbered: Mapping[str | tuple[str, ...], NDArray[np.int32]]) -> None:
         """Take over how texts were cut and numbered, for :meth:`encode` to find. *Shape:* ``(n_words,)`` each."""
         self._remembered = numbered
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def vocabulary_of(counts: Mapping[str, int], *, min_count: int = 1, max_words: int | None = None) -> dict[str, int]:
+def build_vocabulary(counts: Mapping[str, int], *, min_count: int = 1, max_words: int | None = None) -> dict[str, int]:
     """The words that are frequent enough, the most frequent first; equally frequent ones by their spelling.
 
     Args:

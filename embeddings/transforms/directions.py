@@ -14,7 +14,7 @@ from embeddings.errors import EmbeddingError
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
 from embeddings.specification.fingerprint import files_behind
-from embeddings.specification.transforms import Fitted, transform
+from embeddings.specification.transforms import FittedTransform, transform
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import is_known
 from embeddings.table.row_maps import Affine, RowMap, Vectors
@@ -24,7 +24,7 @@ MIN_SHARED = 2  # words that two tables must share to be aligned; fewer leave th
 
 @transform("all-but-the-top")
 @dataclass(frozen=True)
-class AllButTheTop(Fitted):
+class AllButTheTop(FittedTransform):
     """Takes away the mean and the top principal directions (Mu & Viswanath 2018, arXiv 1702.01417).
 
     Attributes:
@@ -43,7 +43,7 @@ class AllButTheTop(Fitted):
 
 @transform("pca")
 @dataclass(frozen=True)
-class Pca(Fitted):
+class Pca(FittedTransform):
     """Keeps the principal components: the directions in which the vectors vary most, centred, not whitened.
 
     Attributes:
@@ -60,7 +60,7 @@ class Pca(Fitted):
 
 @transform("project")
 @dataclass(frozen=True)
-class Project(Fitted):
+class Project(FittedTransform):
     """Changes the width by a random orthogonal projection, which keeps lengths (on average, when it narrows).
 
     Attributes:
@@ -99,7 +99,7 @@ class Align:
         from scipy.linalg import orthogonal_procrustes
 
         ours = table.where(map(is_known, table.provenance))
-        asked = replace(request, vocabulary=dict.fromkeys(ours.words, 1), also=frozenset(), n_others=0)
+        asked = replace(request, vocabulary=dict.fromkeys(ours.words, 1), extra_words=frozenset(), n_frequent=0)
         theirs = sources.load(self.source, asked)
         if theirs.dim != table.dim:
             narrow = min(table.dim, theirs.dim)
@@ -111,7 +111,7 @@ class Align:
                                  f"{MIN_SHARED} are needed")
         rotation, _ = orthogonal_procrustes(ours.lookup(shared).vectors.astype(np.float64),
                                             theirs.lookup(shared).vectors.astype(np.float64))
-        return table.mapped(Affine(np.zeros(table.dim, np.float32), rotation.astype(np.float32)), note)
+        return table.transformed(Affine(np.zeros(table.dim, np.float32), rotation.astype(np.float32)), note)
 
 
 def principal_directions(rows: Vectors, n: int, what: str) -> tuple[Vectors, Vectors]:

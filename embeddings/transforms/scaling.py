@@ -10,13 +10,13 @@ from annotated_types import Gt
 
 from embeddings.errors import EmbeddingError
 from embeddings.request import VectorRequest
-from embeddings.specification.transforms import Fitted, transform
+from embeddings.specification.transforms import FittedTransform, transform
 from embeddings.table.row_maps import Affine, Clip, RowMap, UnitLength, Vectors
 
 
 @transform("center")
 @dataclass(frozen=True)
-class Center(Fitted):
+class Center(FittedTransform):
     """Takes the mean vector away from every row."""
 
     def fit(self, rows: Vectors, request: VectorRequest) -> RowMap:
@@ -26,7 +26,7 @@ class Center(Fitted):
 
 @transform("standardize")
 @dataclass(frozen=True)
-class Standardize(Fitted):
+class Standardize(FittedTransform):
     """Brings the entries to mean 0 and a spread (standard deviation), all together or column by column.
 
     Attributes:
@@ -57,7 +57,7 @@ class Standardize(Fitted):
 
 @transform("unit")
 @dataclass(frozen=True)
-class Unit(Fitted):
+class Unit(FittedTransform):
     """Divides each row by its Euclidean length."""
 
     def fit(self, rows: Vectors, request: VectorRequest) -> RowMap:
@@ -67,7 +67,7 @@ class Unit(Fitted):
 
 @transform("clip")
 @dataclass(frozen=True)
-class ClipEntries(Fitted):
+class ClipEntries(FittedTransform):
     """Brings entries beyond ``limit`` either way back to it.
 
     Attributes:

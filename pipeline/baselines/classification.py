@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.table import EmbeddingTable
-from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, UnknownPolicy
+from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, OOVPolicy
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.baselines.linear import logistic_regression
 
@@ -37,7 +37,7 @@ class MeanVectors:
     """
 
     def __init__(
-        self, table: EmbeddingTable, tokenizer: WordTokenizer, policy: UnknownPolicy = DEFAULT_POLICY
+        self, table: EmbeddingTable, tokenizer: WordTokenizer, policy: OOVPolicy = DEFAULT_POLICY
     ) -> None:
         self.table, self.tokenizer, self.policy = table, tokenizer, policy
 

@@ -13,8 +13,8 @@ import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
 from embeddings.specification import sources
-from embeddings.specification.grammar import cut
-from embeddings.specification.grammar import unwrapped as without_parentheses
+from embeddings.specification.grammar import split_top_level as cut
+from embeddings.specification.grammar import strip_parentheses as without_parentheses
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import parse_transform
 from pipeline.config import RunConfig, keys, parse_assignment, read_toml, with_values

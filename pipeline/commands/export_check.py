@@ -79,7 +79,7 @@ def _texts(trained: TrainedRun, tokenizer: WordTokenizer) -> list[tuple[str, str
     firsts, seconds = drawn[:N_TEXTS], drawn[N_TEXTS:]
     if isinstance(trained.model, MaskedLanguageModel):
         return [(f"{MASK} {text}", "") for text in firsts]
-    two = trained.config.model.segments > 0
+    two = trained.config.model.token_types > 0
     return list(zip(firsts, seconds if two else [""] * N_TEXTS, strict=True))
 
 
@@ -90,13 +90,13 @@ def _feature(trained: TrainedRun, tokenizer: WordTokenizer, text: str, context: 
 
 def _ours(model: torch.nn.Module, feature: Feature) -> Tensor:
     ids = torch.from_numpy(feature.ids.astype(np.int64))[None]
-    segments = None if feature.segments is None else torch.from_numpy(feature.segments.astype(np.int64))[None]
+    token_types = None if feature.token_types is None else torch.from_numpy(feature.token_types.astype(np.int64))[None]
     if isinstance(model, LanguageModel):
         scores: Tensor = model(ids)
     elif isinstance(model, MaskedLanguageModel):
         scores = model(ids, torch.ones_like(ids, dtype=torch.bool))[None]
     else:
-        scores = model(ids, segments)
+        scores = model(ids, token_types)
     return scores
 
 

@@ -39,7 +39,7 @@ def generate(
         prompt: how the text begins; "" begins a new line. Its words are read by their own vectors, even those that
             training did not meet.
         n: how many texts are written.
-        config: ``max_words`` (ends of lines counted), ``temperature``, ``top_k`` and ``top_p`` are looked at; by
+        config: ``max_tokens`` (ends of lines counted), ``temperature``, ``top_k`` and ``top_p`` are looked at; by
             default those of the run.
         seed: decides what is drawn.
 

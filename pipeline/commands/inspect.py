@@ -22,7 +22,7 @@ from pipeline.runs.trained import TrainedRun, load_run
 from transformer.checkpoint import read_weights
 from transformer.inspect.census import AttentionAtWork, Entry, Movement, blocks, census, movement, watched
 from transformer.layers.attention import MultiHeadAttention
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.models.decoding import Writer, greedy
 from transformer.models.head_weights import Attentions, effective_rank, product_spectrum
 from transformer.models.models import EncoderDecoder
@@ -147,14 +147,14 @@ def open_run(path: Path, *, unseen: bool = False) -> Inspection:
     start = read_weights(folder.start)
     config = trained.config
     for (name, _), side in zip(tables(trained.model).items(), trained.stage_one.sides, strict=True):
-        layer = WordEmbedding.from_table(side.start, d_model=config.model.d_model, config=config.embedding)
+        layer = TokenEmbedding.from_table(side.start, d_model=config.model.d_model, config=config.embedding)
         start[name] = layer.weight.detach()
     return Inspection(trained, start)
 
 
-def tables(model: nn.Module) -> dict[str, WordEmbedding]:
+def tables(model: nn.Module) -> dict[str, TokenEmbedding]:
     """The embedding layers, that of the text that is read first, by the name of their weights."""
-    return {f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, WordEmbedding)}
+    return {f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, TokenEmbedding)}
 
 
 def head_matrices(model: nn.Module, head: str) -> dict[str, Matrix]:
@@ -206,14 +206,15 @@ def open_text(trained: TrainedRun, text: str, context: str = "") -> OpenedText:
     said = trained.task.predict(trained.model, prepared, trained.config)[0]
     first, model, tokenizers = prepared.features[0], trained.model, prepared.tokenizers
     ids = pad([first.ids]).to(trained.embedding.weight.device)
-    segments = None if first.segments is None else pad([first.segments]).to(ids.device)
+    token_types = None if first.token_types is None else pad([first.token_types]).to(ids.device)
     with torch.inference_mode():
         own = _own_translation(model, ids, trained.config) if isinstance(model, EncoderDecoder) else ids
         with watched(model) as seen:
             if isinstance(model, EncoderDecoder):
                 model(ids, own)
             else:
-                next(module for module in model.modules() if isinstance(module, Stack)).read(ids, segments=segments)
+                stack = next(module for module in model.modules() if isinstance(module, Stack))
+                stack.read(ids, token_types=token_types)
     source = _named(ids, tokenizers.source)
     target = _named(own, tokenizers.target or tokenizers.source)
     of = {"encoder": (source, source), "decoder": (target, target), "cross": (target, source)}
@@ -224,7 +225,7 @@ def open_text(trained: TrainedRun, text: str, context: str = "") -> OpenedText:
 
 def _own_translation(model: EncoderDecoder, ids: Tensor, config: RunConfig) -> Tensor:
     """The start word and the likeliest words behind it. *Shape:* ``(1, 1 + n_words)``, int64."""
-    written = greedy(Writer.translating(model, ids), max_words=config.generation.max_words)[0]
+    written = greedy(Writer.translating(model, ids), max_tokens=config.generation.max_tokens)[0]
     return ids.new_tensor([[START_ID, *written.ids]])
 
 

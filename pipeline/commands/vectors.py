@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embeddings.analysis.conventions import habits
+from embeddings.analysis.conventions import conventions_of
 from embeddings.analysis.coverage import Coverage, measure_coverage
-from embeddings.compressed_files import names_a_file
-from embeddings.formats.detect import kind_of
+from embeddings.compressed_files import is_file_location
+from embeddings.formats.detect import detect_format
 from embeddings.formats.to_table import read_file
 from embeddings.formats.writing import write_vectors
 from embeddings.progress import Progress, silent
@@ -24,7 +24,7 @@ from embeddings.specification import sources
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import apply_transforms
 from embeddings.table import EmbeddingTable
-from embeddings.table.oov_policy import DEFAULT_POLICY, UnknownPolicy, is_known
+from embeddings.table.oov_policy import DEFAULT_POLICY, OOVPolicy, is_known
 from embeddings.tokenization.corpus import CorpusFiles
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.errors import PipelineError, RunFolderError
@@ -38,7 +38,7 @@ N_FREQUENT = 20  # words shown by a summary
 
 
 @dataclass(frozen=True)
-class Opening:
+class LoadOptions:
     """How vectors are to be loaded.
 
     Attributes:
@@ -51,14 +51,14 @@ class Opening:
 
     transforms: tuple[str, ...] = ()
     corpus: tuple[Path, ...] = ()
-    unknown: UnknownPolicy = DEFAULT_POLICY
+    unknown: OOVPolicy = DEFAULT_POLICY
     seed: int = 1
     trust_pickle: bool = False
 
 
 def open_vectors(
     vectors: str,
-    how: Opening | None = None,
+    options: LoadOptions | None = None,
     *,
     vocabulary: Counter[str] | None = None,
     limit: int | None = None,
@@ -69,7 +69,7 @@ def open_vectors(
     Args:
         vectors: a file of vectors, also one inside an archive (``archive.zip!member``); a run's folder; or a source,
             such as ``glove`` or ``glove+word2vec,dim=50``.
-        how: transforms, seed and the like.
+        options: transforms, seed and the like.
         vocabulary: words and their counts, if only those matter.
         limit: keep no more than this many words, the first.
         progress: told how far long work has come.
@@ -78,22 +78,22 @@ def open_vectors(
         PipelineError: if there is nothing of that name.
         EmbeddingError, TransformerError: if what is there is not in order.
     """
-    how = how or Opening()
+    options = options or LoadOptions()
     request = VectorRequest(
-        vocabulary=vocabulary, texts=CorpusFiles(how.corpus) if how.corpus else None, seed=how.seed,
-        unknown=how.unknown, trust_pickle=how.trust_pickle, progress=progress,
+        vocabulary=vocabulary, texts=CorpusFiles(options.corpus) if options.corpus else None, seed=options.seed,
+        unknown=options.unknown, trust_pickle=options.trust_pickle, progress=progress,
     )
     table = _open(vectors, limit, request)
     if limit is not None and len(table) > limit:
         table = table.where(row < limit for row in range(len(table)))
-    return apply_transforms(table, how.transforms, request)
+    return apply_transforms(table, options.transforms, request)
 
 
 def _open(vectors: str, limit: int | None, request: VectorRequest) -> EmbeddingTable:
     path = Path(vectors)
     if vectors and path.is_dir():
         return tuned_vectors(_run(path))
-    if names_a_file(vectors):
+    if is_file_location(vectors):
         return read_file(vectors, limit, request, f"file:{vectors}")
     named = SOURCE_NAME.match(vectors)
     if named and named[1] in sources.SOURCES.available:
@@ -168,14 +168,14 @@ def summarize(table: EmbeddingTable) -> dict[str, Any]:
 
 
 def text_coverage(
-    vectors: str, files: Sequence[Path], how: Opening, *, tokenizer: WordTokenizer, progress: Progress = silent
+    vectors: str, files: Sequence[Path], options: LoadOptions, *, tokenizer: WordTokenizer, progress: Progress = silent
 ) -> Coverage:
     """Measure how much of the words of text files has a vector, and why.
 
     Args:
         vectors: as for :func:`open_vectors`.
         files: plain text, gzip files or folders of them.
-        how: what is tried for unknown words, transforms and the like.
+        options: what is tried for unknown words, transforms and the like.
         tokenizer: cuts the text into words.
         progress: told how far long work has come.
 
@@ -185,34 +185,34 @@ def text_coverage(
     counts = tokenizer.count(CorpusFiles(tuple(files)))
     if not counts:
         raise PipelineError(f"{files[0]}: holds no word to look up")
-    found = open_vectors(vectors, how, vocabulary=counts, progress=progress).lookup(counts, how.unknown)
+    found = open_vectors(vectors, options, vocabulary=counts, progress=progress).lookup(counts, options.unknown)
     reasons = dict(zip(found.words, found.provenance, strict=True))
     return measure_coverage(counts, reasons.__getitem__, is_known)
 
 
 def describe_vectors(
-    vectors: str, how: Opening | None = None, *, progress: Progress = silent
+    vectors: str, options: LoadOptions | None = None, *, progress: Progress = silent
 ) -> dict[str, Any]:
     """What :func:`summarize` says, with the ``format`` of the file and the ``habits`` of its words.
 
     Args:
         vectors: as for :func:`open_vectors`.
-        how: transforms, seed and the like.
+        options: transforms, seed and the like.
         progress: told how far long work has come.
 
     Raises:
         PipelineError, EmbeddingError: if the vectors are not in order.
     """
-    table = open_vectors(vectors, how, progress=progress)
+    table = open_vectors(vectors, options, progress=progress)
     path = Path(vectors)
-    kind = "tuned vectors of a run" if path.is_dir() else kind_of(vectors) if names_a_file(vectors) else "source"
-    return {"format": kind, **summarize(table), "habits": str(habits(table.words))}
+    kind = "tuned vectors of a run" if path.is_dir() else detect_format(vectors) if is_file_location(vectors) else "source"
+    return {"format": kind, **summarize(table), "habits": str(conventions_of(table.words))}
 
 
 def convert(
     vectors: str,
     to: Path,
-    how: Opening | None = None,
+    options: LoadOptions | None = None,
     *,
     limit: int | None = None,
     overwrite: bool = False,
@@ -223,7 +223,7 @@ def convert(
     Args:
         vectors: as for :func:`open_vectors`.
         to: the file; it is whole, or it is not there.
-        how: transforms, seed and the like.
+        options: transforms, seed and the like.
         limit: keep no more than this many words, the first.
         overwrite: replace the file if it is there.
         progress: told how far long work has come.
@@ -236,7 +236,7 @@ def convert(
         EmbeddingError: if the vectors are not in order, or the format cannot hold them.
     """
     check_free_file(to, overwrite=overwrite)
-    table = open_vectors(vectors, how, limit=limit, progress=progress)
+    table = open_vectors(vectors, options, limit=limit, progress=progress)
     write_vectors(table, to)
     return table
 

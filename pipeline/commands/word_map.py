@@ -14,7 +14,7 @@ from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import MISSING
 from pipeline.commands.pages.map import WordMap, write_html, write_png
-from pipeline.commands.vectors import Opening, check_free_file, open_vectors
+from pipeline.commands.vectors import LoadOptions, check_free_file, open_vectors
 from pipeline.data.readers.tables import lines_of, read_text
 from pipeline.errors import PipelineError
 
@@ -38,7 +38,7 @@ class Drawn:
 def draw_map(
     vectors: str,
     out: Path,
-    how: Opening | None = None,
+    options: LoadOptions | None = None,
     *,
     words: Sequence[str] | Path | None = None,
     top: int = 500,
@@ -51,7 +51,7 @@ def draw_map(
     Args:
         vectors: as for :func:`pipeline.commands.vectors.open_vectors`.
         out: the file; one of each kind if its name has no ending.
-        how: what is tried for unknown words, transforms, seed and the like.
+        options: what is tried for unknown words, transforms, seed and the like.
         words: what to draw, or a file of it, a word a line; by default the most frequent words.
         top: how many of those.
         method: ``tsne`` or ``pca``.
@@ -66,11 +66,11 @@ def draw_map(
     for file in files:
         check_free_file(file, overwrite=overwrite)
     chosen = lines_of(read_text(words)) if isinstance(words, Path) else words
-    how = how or Opening()
-    table = open_vectors(vectors, how, progress=progress)
-    found = table.lookup(dict.fromkeys(chosen or frequent_words(table, top)), how.unknown)
+    options = options or LoadOptions()
+    table = open_vectors(vectors, options, progress=progress)
+    found = table.lookup(dict.fromkeys(chosen or frequent_words(table, top)), options.unknown)
     missing = tuple(word for word, why in zip(found.words, found.provenance, strict=True) if why == MISSING)
-    drawn = make_map(table, found.where(why != MISSING for why in found.provenance), method, how.seed, progress)
+    drawn = make_map(table, found.where(why != MISSING for why in found.provenance), method, options.seed, progress)
     for file in files:
         WRITERS[file.suffix](file, drawn)
     return Drawn(files, missing)

@@ -28,14 +28,14 @@ from pipeline.runs.pretraining import pretrain
 from pipeline.runs.report import write_report
 from pipeline.runs.sampling_error import sampling_error
 from pipeline.runs.trained import TrainedRun, load_stage_one, save_stage_one
-from pipeline.runs.training_batches import Epochs
+from pipeline.runs.training_batches import TrainingBatches
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Task, Tokenizers
 from pipeline.telemetry.profiling import STOPPED, Clock
 from pipeline.telemetry.resources import peak_memory_mb
 from pipeline.word_vectors import StageOne, measure_texts, prepare_vectors
 from transformer.checkpoint import save_tensors, save_weights
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.training import distributed
 from transformer.training.distributed import World
 from transformer.training.trainer import Evaluation, Trainer, TrainingResult, choose_device
@@ -191,7 +191,7 @@ def run_stage_two(
             evaluate = _measuring(trained, splits.dev) if splits.dev else None
         trainer = Trainer(
             model=model,
-            batches=Epochs(task, features, config, world),
+            batches=TrainingBatches(task, features, config, world),
             loss=clock.watching(task.loss),
             evaluate=evaluate,
             watch=_now_and_then(_measuring(trained, probe)) if probe else None,
@@ -219,7 +219,7 @@ def tuned(trained: TrainedRun, dev: Sequence[Any]) -> TrainedRun:
 def build_model(config: RunConfig, task: Task[Any], stage_one: StageOne) -> nn.Module:
     """An untrained model around the vectors of stage one; sets torch's seed to the run's on the way."""
     embeddings = [
-        WordEmbedding.from_table(side.start, d_model=config.model.d_model, config=config.embedding)
+        TokenEmbedding.from_table(side.start, d_model=config.model.d_model, config=config.embedding)
         for side in stage_one.sides
     ]
     torch.manual_seed(config.seed)  # the same weights behind the table, whatever was drawn for the projection
@@ -227,7 +227,7 @@ def build_model(config: RunConfig, task: Task[Any], stage_one: StageOne) -> nn.M
 
 
 def _but_tables(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    tables = {id(module.weight) for module in model.modules() if isinstance(module, WordEmbedding)}
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, TokenEmbedding)}
     return ((name, weight) for name, weight in model.named_parameters() if id(weight) not in tables)
 
 

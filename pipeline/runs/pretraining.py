@@ -16,7 +16,7 @@ from embeddings.progress import Progress
 from embeddings.tokenization.tokenizer import Text
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
-from pipeline.runs.training_batches import Epochs
+from pipeline.runs.training_batches import TrainingBatches
 from pipeline.tasks.base import Tokenizers
 from pipeline.tasks.masked_language_model import MaskedWords
 from pipeline.word_vectors import StageOne
@@ -56,7 +56,7 @@ def pretrain(
     training = replace(config.training, epochs=config.pretraining.epochs, lr=config.pretraining.lr, freeze_epochs=0)
     Trainer(
         model=masked,
-        batches=Epochs(task, features, replace(config, training=training), world),
+        batches=TrainingBatches(task, features, replace(config, training=training), world),
         loss=task.loss,
         evaluate=None,
         config=training,

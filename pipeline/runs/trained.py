@@ -15,7 +15,7 @@ from embeddings.progress import Progress, silent
 from embeddings.special_tokens import N_SPECIAL, UNK_ID
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import parse_policy
-from embeddings.tokenization.interning import numbering
+from embeddings.tokenization.interning import token_interner
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.config import RunConfig
 from pipeline.runs.folder import RunFolder
@@ -24,7 +24,7 @@ from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers
 from pipeline.word_vectors import StageOne, unseen_words
 from transformer.checkpoint import load_weights, read_weights
 from transformer.kernels.precision import autocast
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class TrainedRun:
         return self.stage_one.table
 
     @property
-    def embedding(self) -> WordEmbedding:
+    def embedding(self) -> TokenEmbedding:
         """The embedding layer of the text that is read."""
-        return next(module for module in self.model.modules() if isinstance(module, WordEmbedding))
+        return next(module for module in self.model.modules() if isinstance(module, TokenEmbedding))
 
     @property
     def task(self) -> Task[Any]:
@@ -116,8 +116,8 @@ class TrainedRun:
     def _extended_for(self, texts: Sequence[Text]) -> WordTokenizer:
         distinct = list(dict.fromkeys(text if isinstance(text, str) else tuple(text) for text in texts))
         trained = self.tokenizer.vocabulary()
-        numbers = numbering(trained)
-        numbered = self.tokenizer.number(distinct, numbers)
+        numbers = token_interner(trained)
+        numbered = self.tokenizer.intern(distinct, numbers)
         new = [numbers[i] for i in range(len(trained), len(numbers))]
         unseen = unseen_words(self.table, new, parse_policy(self.config.unknown))
         self.embedding.extend(unseen)
@@ -125,7 +125,7 @@ class TrainedRun:
         of_unseen = {word: len(trained) + i for i, word in enumerate(unseen.words)}
         ids = np.array([*range(len(trained)), *(of_unseen.get(word, UNK_ID) for word in new)], dtype=np.int32)
         cut = zip([*distinct, ""], [*numbered, ids[:0]], strict=True)
-        extended.remember({text: ids[found] for text, found in cut})  # cut once only
+        extended.cache_encodings({text: ids[found] for text, found in cut})  # cut once only
         return extended
 
 
@@ -151,7 +151,7 @@ def load_run(path: str | Path, *, unseen: bool = True, precision: str = "float32
     config = RunConfig.load(folder.config)
     stage_one = load_stage_one(folder, unseen=unseen)
     embeddings = [
-        WordEmbedding(n_words=len(side.tokenizer) - N_SPECIAL, dim=side.table.dim, d_model=config.model.d_model,
+        TokenEmbedding(n_words=len(side.tokenizer) - N_SPECIAL, dim=side.table.dim, d_model=config.model.d_model,
                       freeze=config.embedding.freeze)
         for side in stage_one.sides
     ]

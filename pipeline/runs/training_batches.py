@@ -14,7 +14,7 @@ from pipeline.tasks.base import Task
 from transformer.training.distributed import World
 
 
-class Epochs:
+class TrainingBatches:
     """Gives the batches of an epoch by its number, the same ones whenever it is asked.
 
     Args:

@@ -18,7 +18,7 @@ from pipeline.data.examples import E, Splits
 from pipeline.data.features.batching import Batch, Feature
 from pipeline.errors import ConfigError
 from pipeline.word_vectors import StageOne
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 
 Measures = dict[str, Any]
 Prediction = dict[str, Any]
@@ -101,7 +101,7 @@ class Task(Protocol[E]):
         """What is written, if it has words of its own; [] if not."""
         return []
 
-    def model(self, config: RunConfig, embeddings: Sequence[WordEmbedding]) -> nn.Module:
+    def model(self, config: RunConfig, embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """The model around its embedding layers: that of the text, and that of the target if there is one."""
         ...
 

@@ -19,7 +19,7 @@ from pipeline import baselines
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.examples import Example, Splits
 from pipeline.data.features.batching import Batch, Feature, collate
-from pipeline.data.features.special_tokens import N_KINDS, framed, kinds_of, shortened
+from pipeline.data.features.special_tokens import N_TOKEN_TYPES, framed, shortened, token_types_of
 from pipeline.data.readers.labelled import read_examples, read_splits
 from pipeline.drawing.plots import confusion_matrix_svg, reliability_svg
 from pipeline.errors import DataError
@@ -27,8 +27,8 @@ from pipeline.measures.classification import expected_calibration_error, label_m
 from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
 from pipeline.tasks.inference import outputs
 from pipeline.word_vectors import StageOne
-from transformer.layers.embedding import WordEmbedding
-from transformer.models.heads import ClassificationHead, FirstWordHead, PairHead
+from transformer.layers.embedding import TokenEmbedding
+from transformer.models.heads import ClassificationHead, ClsHead, PairHead
 from transformer.models.models import TransformerModel
 from transformer.models.stack import Encoder
 
@@ -65,36 +65,37 @@ class Classification(Task[Example]):
         for examples in (splits.train, splits.dev, splits.test):
             require_known_labels(examples, labels)
         pairs = any(example.text_b for example in splits.train)
-        segments = (2 if config.model.like else N_KINDS) if pairs else 0
-        return replace(config, data=replace(config.data, labels=labels), model=replace(config.model, segments=segments))
+        token_types = (2 if config.model.like else N_TOKEN_TYPES) if pairs else 0
+        model = replace(config.model, token_types=token_types)
+        return replace(config, data=replace(config.data, labels=labels), model=model)
 
     def texts(self, examples: Sequence[Example]) -> list[Text]:
         """The texts of examples."""
         return [text for example in examples for text in (example.text, example.text_b) if text]
 
-    def model(self, config: RunConfig, embeddings: Sequence[WordEmbedding]) -> nn.Module:
+    def model(self, config: RunConfig, embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """An encoder, pooling and an output layer."""
         shape = config.model
-        kind = FirstWordHead if shape.pooling == "first" else PairHead if shape.segments else ClassificationHead
+        kind = ClsHead if shape.pooling == "cls" else PairHead if shape.token_types else ClassificationHead
         head = kind(d_model=shape.d_model, n_classes=len(config.data.labels), dropout=shape.dropout)
         return TransformerModel(encoder=Encoder(config=shape, embedding=embeddings[0]), head=head)
 
     def encode(self, examples: Sequence[Example], tokenizers: Tokenizers, config: RunConfig) -> list[Feature]:
         """The words of each text; of a pair both, framed. The target is the label's number, -1 if it has none."""
         number = {label: i for i, label in enumerate(config.data.labels)}
-        limit, kinds = config.data.max_length, config.model.segments
+        limit, kinds = config.data.max_length, config.model.token_types
         first = tokenizers.source.encode([example.text for example in examples], max_length=limit)
         second = tokenizers.source.encode([example.text_b for example in examples], max_length=limit)
         features = []
         for i, example in enumerate(examples):
-            ids, segments = first[i], None
+            ids, token_types = first[i], None
             if kinds:
                 one, other = shortened(first[i], second[i], max(2, limit - 3))
-                ids, segments = framed(one, other), kinds_of(one, other) % kinds
-            elif config.model.pooling == "first":
+                ids, token_types = framed(one, other), token_types_of(one, other) % kinds
+            elif config.model.pooling == "cls":
                 ids = framed(first[i][: max(1, limit - 2)])
             target = np.array(number.get(example.label, -1))
-            features.append(Feature(ids, target, i, example.where, segments))
+            features.append(Feature(ids, target, i, example.where, token_types))
         return features
 
     def batch(self, features: Sequence[Feature], config: RunConfig, random: np.random.Generator) -> Batch:
@@ -103,13 +104,13 @@ class Classification(Task[Example]):
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Cross-entropy, the mean over the batch."""
-        return F.cross_entropy(model(batch.ids, batch.segments), batch.targets)
+        return F.cross_entropy(model(batch.ids, batch.token_types), batch.targets)
 
     def predict(
         self, model: nn.Module, prepared: Prepared[Example], config: RunConfig, progress: Progress = silent
     ) -> list[Prediction]:
         """The likeliest label, and every label's probability."""
-        logits = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.segments),
+        logits = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
                          progress=progress)
         return label_predictions(torch.stack(logits), config.data.labels)
 

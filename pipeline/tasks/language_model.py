@@ -24,7 +24,7 @@ from pipeline.measures.language_model import bits_per, perplexity
 from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
 from pipeline.tasks.inference import outputs
 from pipeline.word_vectors import StageOne
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.models.models import LanguageModel
 from transformer.models.stack import Decoder
 
@@ -95,7 +95,7 @@ class NextWords(Task[Example]):
         """The lines."""
         return [example.text for example in examples]
 
-    def model(self, config: RunConfig, embeddings: Sequence[WordEmbedding]) -> nn.Module:
+    def model(self, config: RunConfig, embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """A decoder, and an output layer over the words."""
         return LanguageModel(decoder=Decoder(config=config.model, embedding=embeddings[0]), config=config.model)
 

@@ -27,7 +27,7 @@ from pipeline.errors import DataError
 from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
 from pipeline.tasks.inference import outputs
 from pipeline.word_vectors import StageOne
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.models.models import MaskedLanguageModel
 from transformer.models.stack import Encoder
 
@@ -67,7 +67,7 @@ class MaskedWords(Task[Example]):
         """The texts of examples."""
         return [example.text.replace(MASK, " ") for example in examples]
 
-    def model(self, config: RunConfig, embeddings: Sequence[WordEmbedding]) -> nn.Module:
+    def model(self, config: RunConfig, embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """An encoder whose table is also the output layer."""
         return MaskedLanguageModel(encoder=Encoder(config=config.model, embedding=embeddings[0]), config=config.model)
 
@@ -88,7 +88,7 @@ class MaskedWords(Task[Example]):
 
     def encode_texts(self, texts: Sequence[Text], tokenizers: Tokenizers, config: RunConfig) -> list[Feature]:
         """The words of each text, in pieces; a feature's ``origin`` is the words themselves, unmasked."""
-        is_framed = config.model.pooling == "first"
+        is_framed = config.model.pooling == "cls"
         size = max(1, config.data.max_length - 2 * is_framed)
         features = []
         for number, ids in enumerate(_with_masks(texts, tokenizers)):

@@ -18,7 +18,7 @@ from pipeline.baselines.question_answering import first_sentence, most_overlap
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.examples import QuestionExample, Splits
 from pipeline.data.features.batching import Batch, Feature, collate
-from pipeline.data.features.special_tokens import N_KINDS, framed, kinds_of
+from pipeline.data.features.special_tokens import N_TOKEN_TYPES, framed, token_types_of
 from pipeline.data.features.windows import windows
 from pipeline.data.readers.questions import read_question_file, read_questions
 from pipeline.errors import DataError
@@ -27,8 +27,8 @@ from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers
 from pipeline.tasks.inference import outputs
 from pipeline.tasks.span_scores import SpanScores
 from pipeline.word_vectors import StageOne
-from transformer.layers.embedding import WordEmbedding
-from transformer.models.heads import SpanHead, WordHead
+from transformer.layers.embedding import TokenEmbedding
+from transformer.models.heads import SpanHead, TokenHead
 from transformer.models.models import TransformerModel
 from transformer.models.stack import Encoder
 
@@ -73,7 +73,7 @@ class QuestionAnswering(Task[QuestionExample]):
         """
         if not any(example.answers for example in splits.train):
             raise DataError(f"{config.data.path}: no training question has an answer, so there is nothing to learn")
-        kinds = replace(config.model, segments=2 if config.model.like else N_KINDS)
+        kinds = replace(config.model, token_types=2 if config.model.like else N_TOKEN_TYPES)
         threshold = config.data.no_answer_threshold
         if threshold == "dev" and all(example.answers for example in splits.train):
             threshold = math.inf
@@ -85,10 +85,10 @@ class QuestionAnswering(Task[QuestionExample]):
         """The questions, and each context once."""
         return [*dict.fromkeys(example.context for example in examples), *(example.question for example in examples)]
 
-    def model(self, config: RunConfig, embeddings: Sequence[WordEmbedding]) -> nn.Module:
+    def model(self, config: RunConfig, embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """An encoder, and an output layer for starts and ends."""
         width, dropout = config.model.d_model, config.model.dropout
-        head = (WordHead(d_model=width, n_outputs=2, dropout=dropout) if config.model.like else
+        head = (TokenHead(d_model=width, n_outputs=2, dropout=dropout) if config.model.like else
                 SpanHead(d_model=width, dropout=dropout))
         return TransformerModel(encoder=Encoder(config=config.model, embedding=embeddings[0]), head=head)
 
@@ -113,7 +113,7 @@ class QuestionAnswering(Task[QuestionExample]):
                     target=np.array(targets or [(0, 0)]),
                     example=i,
                     where=example.where,
-                    segments=kinds_of(question_words[i], context_words[text][part]) % config.model.segments,
+                    token_types=token_types_of(question_words[i], context_words[text][part]) % config.model.token_types,
                     origin=window,
                 ))
         return features
@@ -124,7 +124,7 @@ class QuestionAnswering(Task[QuestionExample]):
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Cross-entropy over the words of the question and the window: the mean of that of starts and of ends."""
-        scores = model(batch.ids, batch.segments).float()                                   # (B, L, 2)
+        scores = model(batch.ids, batch.token_types).float()                                   # (B, L, 2)
         words_only = scores.masked_fill((batch.ids == PAD_ID)[..., None], float("-inf"))
         return F.cross_entropy(words_only, batch.targets)
 
@@ -136,7 +136,7 @@ class QuestionAnswering(Task[QuestionExample]):
         Each has its text, its place in the context in characters and its probability among all that could be answered.
         An answer of "" is that there is none; how much speaks for that is ``no_answer``, where the model may say so.
         """
-        scores = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.segments),
+        scores = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
                          progress=progress)
         found = [SpanScores(example.context, config.data.max_answer_words) for example in prepared.examples]
         for feature, rows in zip(prepared.features, scores, strict=True):

@@ -29,8 +29,8 @@ from pipeline.measures.tagging import entity_measures, repair
 from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
 from pipeline.tasks.inference import outputs
 from pipeline.word_vectors import StageOne
-from transformer.layers.embedding import WordEmbedding
-from transformer.models.heads import WordHead
+from transformer.layers.embedding import TokenEmbedding
+from transformer.models.heads import TokenHead
 from transformer.models.models import TransformerModel
 from transformer.models.stack import Encoder
 
@@ -100,17 +100,17 @@ class Tagging(Task[TaggedExample]):
                               f"--set 'data.labels={json.dumps(_labels(types))}', or leave it out")
         for examples in (splits.train, splits.dev, splits.test):
             require_known_tags(examples, labels)
-        kinds = replace(config.model, segments=0 if config.model.like else len(SHAPES))
+        kinds = replace(config.model, token_types=0 if config.model.like else len(SHAPES))
         return replace(config, data=replace(config.data, labels=labels), model=kinds)
 
     def texts(self, examples: Sequence[TaggedExample]) -> list[Text]:
         """The words of each sentence; a running text as it is."""
         return [example.text if isinstance(example, RunningText) else bare(example.words) for example in examples]
 
-    def model(self, config: RunConfig, embeddings: Sequence[WordEmbedding]) -> nn.Module:
+    def model(self, config: RunConfig, embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """An encoder, and an output layer for tags."""
         shape = config.model
-        head = WordHead(d_model=shape.d_model, n_outputs=len(config.data.labels), dropout=shape.dropout)
+        head = TokenHead(d_model=shape.d_model, n_outputs=len(config.data.labels), dropout=shape.dropout)
         return TransformerModel(encoder=Encoder(config=shape, embedding=embeddings[0]), head=head)
 
     def encode(self, examples: Sequence[TaggedExample], tokenizers: Tokenizers, config: RunConfig) -> list[Feature]:
@@ -119,7 +119,7 @@ class Tagging(Task[TaggedExample]):
         Words that another part tags, special words and those without a known tag have the target -100.
         """
         number = {tag: i for i, tag in enumerate(config.data.labels)}
-        around = int(config.model.pooling == "first")
+        around = int(config.model.pooling == "cls")
         room = max(1, config.data.max_length - 2 * around)
         sentences = [[place.word for place in places_of(example, tokenizers.source)] for example in examples]
         numbers = tokenizers.source.encode([bare(words) for words in sentences])
@@ -133,7 +133,7 @@ class Tagging(Task[TaggedExample]):
                 target[tagged] = tags[first:last]
                 features.append(Feature(
                     framed(ids[start:end]) if around else ids[start:end], target, i, example.where,
-                    np.pad(shapes[start:end], around, constant_values=OTHER) if config.model.segments else None,
+                    np.pad(shapes[start:end], around, constant_values=OTHER) if config.model.token_types else None,
                     n_targets=int((target != IGNORED).sum()), origin=tagged,
                 ))
         return features
@@ -144,7 +144,7 @@ class Tagging(Task[TaggedExample]):
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Cross-entropy, the mean over the tagged words."""
-        logits = model(batch.ids, batch.segments)                                           # (B, L, n_tags)
+        logits = model(batch.ids, batch.token_types)                                           # (B, L, n_tags)
         return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
 
     def predict(
@@ -155,7 +155,7 @@ class Tagging(Task[TaggedExample]):
         An entity has its ``type``, ``text``, ``start`` and ``end``, in characters of the text as it was given; words of
         a file count as a text with blanks between them.
         """
-        logits = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.segments),
+        logits = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
                          progress=progress)
         found: list[list[str]] = [[] for _ in prepared.examples]
         for feature, rows in zip(prepared.features, logits, strict=True):

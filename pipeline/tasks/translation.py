@@ -24,7 +24,7 @@ from pipeline.measures.translation import sentence_chrf, translation_measures
 from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
 from pipeline.tasks.inference import mean_loss
 from pipeline.word_vectors import StageOne
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.models.decoding import Writer, beam_search, greedy
 from transformer.models.models import EncoderDecoder
 from transformer.models.stack import Decoder, Encoder
@@ -70,7 +70,7 @@ class Translation(Task[TranslationExample]):
         """Their translations."""
         return [example.target for example in examples]
 
-    def model(self, config: RunConfig, embeddings: Sequence[WordEmbedding]) -> nn.Module:
+    def model(self, config: RunConfig, embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """An encoder and a decoder, each from the vectors of its own language."""
         source, target = embeddings
         encoder = Encoder(config=config.model, embedding=source)
@@ -120,15 +120,15 @@ class Translation(Task[TranslationExample]):
         words = prepared.tokenizers.target.vocabulary()
         device = model.decoder.embedding.weight.device
         options, features = config.generation, prepared.features
-        max_words = min(options.max_words, config.data.max_length)
+        max_tokens = min(options.max_tokens, config.data.max_length)
         predictions: list[Prediction] = [{"translation": "", "log_probability": 0.0} for _ in features]
         some = [i for i, feature in enumerate(features) if len(feature) > 1]  # there is more than the end
         batches = by_length([len(features[i]) for i in some], N_READ)
         for number, batch in enumerate(batches, start=1):
             rows = [some[i] for i in batch]
             writer = Writer.translating(model, collate([features[i] for i in rows]).ids.to(device))
-            found = greedy(writer, max_words=max_words) if options.beam == 1 else beam_search(
-                writer, beam=options.beam, length_penalty=options.length_penalty, max_words=max_words)
+            found = greedy(writer, max_tokens=max_tokens) if options.beam == 1 else beam_search(
+                writer, beam=options.beam, length_penalty=options.length_penalty, max_tokens=max_tokens)
             for i, text in zip(rows, found, strict=True):
                 predictions[i] = {"translation": detokenize([words[word] for word in text.ids]),
                                   "log_probability": text.log_probability}

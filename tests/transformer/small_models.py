@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from transformer import ClassificationHead, Encoder, ModelConfig, TransformerModel, WordEmbedding
+from transformer import ClassificationHead, Encoder, ModelConfig, TokenEmbedding, TransformerModel
 from transformer.kernels import native
-from transformer.models.heads import FirstWordHead, PairHead, WordHead
+from transformer.models.heads import ClsHead, PairHead, TokenHead
 from transformer.models.models import EncoderDecoder, LanguageModel, MaskedLanguageModel
 from transformer.models.stack import Decoder
 
@@ -26,7 +26,7 @@ def shape(**options):
 
 
 def words(dim=16, freeze=False):
-    layer = WordEmbedding(n_words=N_WORDS, dim=dim, d_model=16, freeze=freeze)
+    layer = TokenEmbedding(n_words=N_WORDS, dim=dim, d_model=16, freeze=freeze)
     nn.init.normal_(layer.weight, std=0.5)
     with torch.no_grad():
         layer.weight[0] = 0
@@ -42,8 +42,8 @@ def stirred(model):
     return model
 
 
-def encoder(*, dim=16, freeze=False, segments=0, **options):
-    return Encoder(config=shape(segments=segments, **options), embedding=words(dim, freeze))
+def encoder(*, dim=16, freeze=False, token_types=0, **options):
+    return Encoder(config=shape(token_types=token_types, **options), embedding=words(dim, freeze))
 
 
 def classifier(*, head=ClassificationHead, dim=16, freeze=False, **options):
@@ -51,7 +51,7 @@ def classifier(*, head=ClassificationHead, dim=16, freeze=False, **options):
 
 
 def tagger(**options):
-    return TransformerModel(encoder=encoder(**options), head=WordHead(d_model=16, n_outputs=3))
+    return TransformerModel(encoder=encoder(**options), head=TokenHead(d_model=16, n_outputs=3))
 
 
 def language_model(*, dim=16, freeze=False, **options):
@@ -76,9 +76,9 @@ def ids(length=6, batch=3, seed=0, low=1):
 
 FORMS = {
     "classifier": (classifier, lambda model: model(ids())),
-    "first word": (lambda **more: classifier(head=FirstWordHead, **more), lambda model: model(ids())),
-    "pairs": (lambda **more: classifier(segments=2, **more), lambda model: model(ids(), ids() % 2)),
-    "compared pairs": (lambda **more: classifier(head=PairHead, segments=4, **more),
+    "first word": (lambda **more: classifier(head=ClsHead, **more), lambda model: model(ids())),
+    "pairs": (lambda **more: classifier(token_types=2, **more), lambda model: model(ids(), ids() % 2)),
+    "compared pairs": (lambda **more: classifier(head=PairHead, token_types=4, **more),
                        lambda model: model(ids(), ids() % 4)),
     "convolutions": (lambda **more: classifier(convolutions=(3, 5), **more), lambda model: model(ids())),
     "tagger": (tagger, lambda model: model(ids())),

@@ -13,10 +13,10 @@ from transformer import (
     EmbeddingConfig,
     Encoder,
     ModelConfig,
+    TokenEmbedding,
     Trainer,
     TrainingConfig,
     TransformerModel,
-    WordEmbedding,
 )
 
 
@@ -25,7 +25,7 @@ def model(dim=16, dropout=0.0, n_words=30, **embedding):
     vectors = np.random.default_rng(0).normal(0, 0.5, (n_words, dim)).astype(np.float32)
     table = EmbeddingTable.known([f"w{i}" for i in range(n_words)], vectors, "here")
     shape = ModelConfig(d_model=16, n_heads=4, n_layers=2, d_ff=32, dropout=dropout)
-    layer = WordEmbedding.from_table(table, d_model=16, config=EmbeddingConfig(**embedding))
+    layer = TokenEmbedding.from_table(table, d_model=16, config=EmbeddingConfig(**embedding))
     made = TransformerModel(
         encoder=Encoder(config=shape, embedding=layer), head=ClassificationHead(d_model=16, n_classes=3)
     )

@@ -31,13 +31,13 @@ from transformer.export.names import (
     to_bert,
     to_gpt2,
 )
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.layers.positions import LearnedPositions, SinusoidalPositions
 from transformer.models.models import LanguageModel, MaskedLanguageModel, TransformerModel
 from transformer.models.stack import Decoder, Encoder, Stack
 
 
-def stack_state(stack: Stack, *, n_positions: int, n_segments: int = 0) -> dict[str, Tensor]:
+def stack_state(stack: Stack, *, n_positions: int, n_token_types: int = 0) -> dict[str, Tensor]:
     """The weights of a stack in terms that others have, too.
 
     A projection is folded into the table, whose extension is included; fixed positions are written out.
@@ -45,23 +45,23 @@ def stack_state(stack: Stack, *, n_positions: int, n_segments: int = 0) -> dict[
     Args:
         stack: an encoder or decoder.
         n_positions: rows of fixed positions; of learned ones there are as many as were learned.
-        n_segments: rows of segments, at least; those that the stack lacks are zero.
+        n_token_types: minimum number of token types; rows that the stack lacks are zero.
 
     Raises:
         TransformerError: for positions that are not added to the words.
     """
     state = {name: tensor for name, tensor in state_of(stack).items()
-             if not name.startswith(("embedding.", "positions.", "segments."))}
+             if not name.startswith(("embedding.", "positions.", "token_types."))}
     with torch.no_grad():
         state["embedding.weight"] = table_of(stack.embedding)
         state["positions.weight"] = _position_rows(stack.positions, n_positions)
-    if n_segments:
-        rows = state["positions.weight"][:0] if stack.segments is None else stack.segments.weight.detach()
-        state["segments.weight"] = F.pad(rows, (0, 0, 0, max(0, n_segments - len(rows))))
+    if n_token_types:
+        rows = state["positions.weight"][:0] if stack.token_types is None else stack.token_types.weight.detach()
+        state["token_types.weight"] = F.pad(rows, (0, 0, 0, max(0, n_token_types - len(rows))))
     return state
 
 
-def table_of(embedding: WordEmbedding) -> Tensor:
+def table_of(embedding: TokenEmbedding) -> Tensor:
     """The rows of an embedding layer as the model sees them. *Shape:* ``(n_rows + n_extension, d_model)``."""
     with torch.no_grad():
         rows: Tensor = embedding.projection(torch.cat([embedding.weight, embedding.extension]))
@@ -69,7 +69,7 @@ def table_of(embedding: WordEmbedding) -> Tensor:
 
 
 def bert_state(
-    model: TransformerModel | MaskedLanguageModel, *, output: str, n_positions: int, n_segments: int = 2
+    model: TransformerModel | MaskedLanguageModel, *, output: str, n_positions: int, n_token_types: int = 2
 ) -> dict[str, Tensor]:
     """The weights of an encoder with its head, as one of the ``BertFor…`` classes has them.
 
@@ -77,9 +77,9 @@ def bert_state(
         model: its encoder's options are those of ``model.like=bert``.
         output: what that class calls the output layer, such as ``classifier``.
         n_positions: as for :func:`stack_state`.
-        n_segments: likewise.
+        n_token_types: likewise.
     """
-    encoder = to_bert(stack_state(model.encoder, n_positions=n_positions, n_segments=n_segments))
+    encoder = to_bert(stack_state(model.encoder, n_positions=n_positions, n_token_types=n_token_types))
     head = renamed(state_of(model.head), {**BERT_HEADS, "output": output})
     return {f"bert.{name}": tensor for name, tensor in encoder.items()} | head
 
@@ -151,7 +151,7 @@ def bert_encoder(config: Mapping[str, Any], weights: Named, origin: str = "BERT"
     shape = _shape("bert", {
         "d_model": "hidden_size", "n_layers": "num_hidden_layers", "n_heads": "num_attention_heads",
         "d_ff": "intermediate_size", "dropout": "hidden_dropout_prob", "norm_eps": "layer_norm_eps",
-        "max_positions": "max_position_embeddings", "segments": "type_vocab_size",
+        "max_positions": "max_position_embeddings", "token_types": "type_vocab_size",
     }, config, origin)
     encoder = Encoder(config=shape, embedding=_embedding(config, shape))
     _fill(encoder, from_bert(_known(weights, "bert.", BERT)), origin)
@@ -215,8 +215,8 @@ def _shape(like: str, names: Mapping[str, str], config: Mapping[str, Any], origi
         raise CheckpointError(f"{origin}: not a {like} that has a form here ({error})") from error
 
 
-def _embedding(config: Mapping[str, Any], shape: ModelConfig) -> WordEmbedding:
-    return WordEmbedding(n_words=config["vocab_size"] - N_SPECIAL, dim=shape.d_model, d_model=shape.d_model)
+def _embedding(config: Mapping[str, Any], shape: ModelConfig) -> TokenEmbedding:
+    return TokenEmbedding(n_words=config["vocab_size"] - N_SPECIAL, dim=shape.d_model, d_model=shape.d_model)
 
 
 def _known(weights: Named, prefix: str, names: Mapping[str, str]) -> dict[str, Tensor]:

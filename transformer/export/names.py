@@ -13,7 +13,7 @@ Named = Mapping[str, Tensor]
 BERT = {
     "embedding": "embeddings.word_embeddings",
     "positions": "embeddings.position_embeddings",
-    "segments": "embeddings.token_type_embeddings",
+    "token_types": "embeddings.token_type_embeddings",
     "embedding_norm": "embeddings.LayerNorm",
     "layers.*.attention.query": "encoder.layer.*.attention.self.query",
     "layers.*.attention.key": "encoder.layer.*.attention.self.key",

@@ -14,19 +14,19 @@ from torch import Tensor, nn
 from transformer.errors import CheckpointError
 from transformer.layers.attention import MultiHeadAttention
 from transformer.layers.convolution import Convolutions
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.layers.feedforward import FeedForward
 from transformer.layers.positions import LearnedPositions, RotaryPositions, SinusoidalPositions
 from transformer.models.head_weights import HeadWeights
-from transformer.models.heads import WordScores
+from transformer.models.heads import LMHead
 from transformer.models.stack import Stack
 
 EVERY = ""  # stands for each attribute of a module
 
 KINDS: tuple[tuple[type[nn.Module], dict[str, str]], ...] = (
-    (WordEmbedding, {"weight": "embedding", "projection": "projection"}),
+    (TokenEmbedding, {"weight": "embedding", "projection": "projection"}),
     (LearnedPositions, {EVERY: "positions"}),
-    (Stack, {"segments": "segments"}),
+    (Stack, {"token_types": "token types"}),
     (MultiHeadAttention, {"query": "query", "key": "key", "value": "value", "output": "attention output"}),
     (FeedForward, {EVERY: "feed-forward"}),
     (nn.LayerNorm, {EVERY: "layer norm"}),
@@ -167,7 +167,7 @@ def census(model: nn.Module, start: Mapping[str, Tensor]) -> list[Entry]:
     for name, module in model.named_modules():
         if type(module) in FIXED:
             entries.append(Entry("positions", name, (), 0, 0.0, FIXED[type(module)]))
-        elif isinstance(module, WordScores) and module.output is None:
+        elif isinstance(module, LMHead) and module.output is None:
             entries.append(Entry("output", name, (), 0, 0.0, "tied to the embedding"))
     return sorted(entries, key=lambda entry: ORDER.index(entry.kind))
 
@@ -244,14 +244,14 @@ def watched(model: nn.Module) -> Iterator[list[AttentionAtWork]]:
 def _note(seen: list[AttentionAtWork], block: str, layer: int) -> Callable[..., None]:
     @torch.no_grad()
     def note(attention: MultiHeadAttention, args: tuple[Tensor], given: dict[str, Any], output: Tensor) -> None:
-        cache, visible = given.get("cache"), given["visible"]
-        rest = {name: value for name, value in given.items() if name not in ("cache", "visible")}
+        cache, mask = given.get("cache"), given["mask"]
+        rest = {name: value for name, value in given.items() if name not in ("cache", "mask")}
         q, k, v = attention.project(*args, **rest)
         if cache is not None:  # which holds those of earlier words too
             k, v = cache.keys, cache.values
         scores = q @ k.mT / q.shape[-1] ** 0.5                                              # (B, H, L, n_keys)
-        if visible is not None:
-            scores = scores.masked_fill(~visible, float("-inf"))
+        if mask is not None:
+            scores = scores.masked_fill(~mask, float("-inf"))
         packing = given.get("packing")
         output = packing.unpack(output) if packing else output                              # (B, L, d_model)
         seen.append(AttentionAtWork(block, layer, q, k, v, scores.float().softmax(dim=-1), output))

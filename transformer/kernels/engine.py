@@ -20,7 +20,7 @@ LONGEST_WRITTEN_OUT = 1024  # keys; beyond, the scores of all pairs would take m
 ROW = 16  # of bfloat16, half of what AVX-512 takes at once
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """``softmax(q k^T / sqrt(d_head)) v`` (Vaswani et al. 2017, equation 1).
 
     torch's fused kernel, but for bfloat16 on a CPU, where that takes three times as long as the same written out
@@ -30,29 +30,29 @@ def attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
         q: *Shape:* ``(batch, heads, length, d_head)``.
         k: *Shape:* ``(batch, heads, n_keys, d_head)``.
         v: likewise.
-        visible: True where a key may be attended to; ``None`` if each query sees every key.
+        mask: True where a key may be attended to; ``None`` if each query sees every key.
             *Shape:* broadcasts to ``(batch, heads, length, n_keys)``, bool.
 
     Returns:
         *Shape:* ``(batch, heads, length, d_head)``.
     """
     if q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[2] <= LONGEST_WRITTEN_OUT:
-        mixed: Tensor = WrittenOut.apply(q, k, v, visible)  # type: ignore[no-untyped-call]
+        mixed: Tensor = WrittenOut.apply(q, k, v, mask)  # type: ignore[no-untyped-call]
         return mixed
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=visible)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 class WrittenOut(torch.autograd.Function):
     """Attention as plain matrix products, forward and backward, with no copy of the scores that is not needed."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         """Mix the values; as :func:`attend`."""
         q, k, v = q * q.shape[-1] ** -0.5, k.contiguous(), v.contiguous()
         flat = [x.reshape(-1, *x.shape[2:]) for x in (q, k, v)]                             # (B H, L or n_keys, d_head)
         scores = (flat[0] @ flat[1].mT).view(*q.shape[:3], -1)                              # (B, H, L, n_keys)
-        if visible is not None:  # adding is quicker than filling: the mask is small, the scores are not
-            scores += additive(visible, q.dtype)
+        if mask is not None:  # adding is quicker than filling: the mask is small, the scores are not
+            scores += additive(mask, q.dtype)
         pattern = scores.softmax(dim=-1).flatten(0, 1)                                      # (B H, L, n_keys)
         ctx.save_for_backward(*flat, pattern)
         return (pattern @ flat[2]).view_as(q)
@@ -111,11 +111,11 @@ def _has_matrix_units() -> bool:
     return bool(found.get("amx_bf16"))
 
 
-def comfortable(length: int, device: torch.device) -> int:
+def padded_length(length: int, device: torch.device) -> int:
     """The length to fill texts up to for torch: where rows of 16 are quick and others are not, a multiple of 16."""
     return -(-length // ROW) * ROW if in_bfloat16_on_cpu(device) else length
 
 
-def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
+def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """What to add to scores: 0 where a key is visible, else minus infinity. *Shape:* that of ``visible``."""
-    return torch.zeros_like(visible, dtype=dtype).masked_fill_(~visible, float("-inf"))
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, float("-inf"))

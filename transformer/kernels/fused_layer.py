@@ -24,7 +24,7 @@ INNER = 12  # the place of the feed-forward's first weight
 
 
 def fused(
-    x: Tensor, weights: Sequence[Tensor], *, n_heads: int, eps: float, dropout: float, visible: Tensor | None,
+    x: Tensor, weights: Sequence[Tensor], *, n_heads: int, eps: float, dropout: float, mask: Tensor | None,
     packing: Packing | None,
 ) -> Tensor:
     """Go through a layer that looks at its own text only, has its norms before the branches, and bends by GELU.
@@ -35,7 +35,7 @@ def fused(
         n_heads: likewise.
         eps: likewise.
         dropout: likewise.
-        visible: as :meth:`transformer.layers.transformer_layer.TransformerLayer.forward`.
+        mask: as :meth:`transformer.layers.transformer_layer.TransformerLayer.forward`.
         packing: of ``x``, if its padding is left out.
 
     Returns:
@@ -44,7 +44,7 @@ def fused(
     rows = x.reshape(-1, x.shape[-1])                                                       # (N, d_model)
     factors = [dropout_factors(len(rows) * width, dropout, LOW).view(-1, width) if dropout else None
                for width in (x.shape[-1], len(weights[INNER]), x.shape[-1])]
-    mask = None if visible is None else additive(visible, LOW)
+    mask = None if mask is None else additive(mask, LOW)
     shape = (packing.batch, packing.length) if packing else x.shape[:2]
     out: Tensor = Layer.apply(  # type: ignore[no-untyped-call]
         rows, mask, packing, shape, n_heads, eps, factors, *weights)

@@ -73,7 +73,7 @@ def layer_in_int8(x: Tensor, packing: Packing, form: Form, weights: Sequence[Ten
 
 def encoder_in_int8(
     start: Start, packing: Packing, form: Form, layers: Sequence[Sequence[Tensor]], norm: Sequence[Tensor], *,
-    reads: str,
+    needs: str,
 ) -> End:
     """A whole encoder.
 
@@ -83,18 +83,18 @@ def encoder_in_int8(
         form: of the layers.
         layers: weights of each layer, as :func:`transformer.kernels.native_layer.compiled` takes them.
         norm: weight and bias of the norm behind them, or nothing.
-        reads: ``words``, ``views`` or ``first``: what of it somebody looks at.
+        needs: ``words``, ``views`` or ``first``: what of it somebody looks at.
     """
     d = start.table.shape[1]
-    n_rows = packing.n_rows if reads == "words" else 0
+    n_rows = packing.n_rows if needs == "tokens" else 0
     end = End(torch.empty(n_rows, d), torch.empty(n_rows, d), torch.empty(packing.batch, 3 * d),
-              torch.empty(packing.batch if reads == "first" else 0, d))
+              torch.empty(packing.batch if needs == "cls" else 0, d))
     given = {"table": start.table, "ids": start.ids}
     if start.positions is not None:
         given["positions"] = start.positions
-    if reads == "words":
+    if needs == "tokens":
         given |= {"out": end.rows, "embedded": end.embedded}
-    given |= {"first": end.first} if reads == "first" else {"pooled": end.pooled}
+    given |= {"first": end.first} if needs == "cls" else {"pooled": end.pooled}
     _read(d, layers, packing, form, start.norm, norm, **given)
     return end
 

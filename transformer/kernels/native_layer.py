@@ -77,9 +77,9 @@ class Layer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, packing: Packing, given: Given, alone: bool, *weights: Tensor) -> Tensor:
         """*Shape:* ``(n_rows, d_model)`` to the same, or to ``(batch, d_model)``."""
-        ctx.call, (out, *kept) = (forward_first if alone else forward)(x, packing, given, weights, saving=True)
+        ctx.call, (out, *dropout_mask) = (forward_first if alone else forward)(x, packing, given, weights, saving=True)
         ctx.low, ctx.alone = given.low, alone
-        ctx.save_for_backward(x, *weights, *kept)
+        ctx.save_for_backward(x, *weights, *dropout_mask)
         return out
 
     @staticmethod

@@ -45,11 +45,11 @@ class Memory:
 
     Attributes:
         hidden: *Shape:* ``(batch, memory length, d_model)``.
-        visible: True where there is a word. *Shape:* ``(batch, 1, 1, memory length)``, bool.
+        mask: True where there is a word. *Shape:* ``(batch, 1, 1, memory length)``, bool.
     """
 
     hidden: Tensor
-    visible: Tensor
+    mask: Tensor
 
 
 class MultiHeadAttention(nn.Module):
@@ -74,14 +74,14 @@ class MultiHeadAttention(nn.Module):
         self.output = nn.Linear(d_model, d_model)
 
     def forward(
-        self, x: Tensor, *, visible: Tensor | None, rotation: Rotation | None = None, memory: Tensor | None = None,
+        self, x: Tensor, *, mask: Tensor | None, rotation: Rotation | None = None, memory: Tensor | None = None,
         cache: KeyValueCache | None = None, packing: Packing | None = None,
     ) -> Tensor:
         """Mix every position with those it may see: ``softmax(q k^T / sqrt(d_head)) v``, head by head.
 
         Args:
             x: *Shape:* ``(batch, length, d_model)``, or ``(n_rows, d_model)`` with a packing.
-            visible: True where a key may be attended to; ``None`` if each query sees every key.
+            mask: True where a key may be attended to; ``None`` if each query sees every key.
                 *Shape:* broadcasts to ``(batch, heads, length, n_keys)``, bool.
             rotation: turns queries and keys to their places.
             memory: keys and values are taken from here instead of ``x`` (cross-attention). *Shape:*
@@ -94,11 +94,11 @@ class MultiHeadAttention(nn.Module):
             *Shape:* that of ``x``.
         """
         q, k, v = self.project(x, rotation=rotation, memory=memory, cache=cache, packing=packing)
-        mixed = attend(q, k, v, visible).transpose(1, 2).flatten(2)                            # (B, L, d_model)
+        mixed = attend(q, k, v, mask).transpose(1, 2).flatten(2)                            # (B, L, d_model)
         output: Tensor = self.output(packing.pack(mixed) if packing else mixed)                # (B, L, d_model)
         return output
 
-    def first_word(self, x: Tensor, visible: Tensor | None) -> Tensor:
+    def first_word(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """What :meth:`forward` makes of each text's first word, without the keys and values of any word.
 
         With one query to a text, ``q . (W_K x_j)`` is ``(q W_K) . x_j``, and the sum of ``p_j W_V x_j`` is ``W_V`` of
@@ -106,7 +106,7 @@ class MultiHeadAttention(nn.Module):
 
         Args:
             x: *Shape:* ``(batch, length, d_model)``.
-            visible: True where a key may be attended to; None for all. *Shape:* ``(batch, 1, 1, length)``, bool.
+            mask: True where a key may be attended to; None for all. *Shape:* ``(batch, 1, 1, length)``, bool.
 
         Returns:
             *Shape:* ``(batch, d_model)``.
@@ -115,8 +115,8 @@ class MultiHeadAttention(nn.Module):
         q = self.query(x[:, 0]).view(-1, *heads) * heads[1] ** -0.5                            # (B, H, d_head)
         looking = torch.einsum("bhe,hed->bhd", q, self.key.weight.view(*heads, -1))            # (B, H, d_model)
         scores = looking @ x.mT + (q * self.key.bias.view(heads)).sum(dim=-1, keepdim=True)    # (B, H, L)
-        if visible is not None:
-            scores = scores.masked_fill(~visible[:, 0], torch.finfo(scores.dtype).min)
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, 0], torch.finfo(scores.dtype).min)
         seen = scores.softmax(dim=-1) @ x                                                      # (B, H, d_model)
         mixed = torch.einsum("bhd,hed->bhe", seen, self.value.weight.view(*heads, -1)).flatten(1)
         output: Tensor = self.output(mixed + self.value.bias)                                  # (B, d_model)

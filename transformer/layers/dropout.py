@@ -28,12 +28,12 @@ class Dropout(nn.Dropout):
 
 
 def dropout_factors(n: int, p: float, dtype: torch.dtype) -> Tensor:
-    """As :func:`kept`, from what is drawn for the pass, if there is such (:func:`one_draw`). *Shape:* ``(n,)``."""
-    drawn = _DRAWN.get()
-    return kept(n, p, dtype) if drawn is None else drawn.window(n, p, dtype)
+    """As :func:`dropout_mask`, or a window of a :func:`shared_masks` block's mask. *Shape:* ``(n,)``."""
+    drawn = _SHARED.get()
+    return dropout_mask(n, p, dtype) if drawn is None else drawn.window(n, p, dtype)
 
 
-def kept(n: int, p: float, dtype: torch.dtype) -> Tensor:
+def dropout_mask(n: int, p: float, dtype: torch.dtype) -> Tensor:
     """Factors for activations: 0 for a share ``p`` of them, in 256ths, else 1 / (1 - p). *Shape:* ``(n,)``."""
     dropped = n_dropped(p)
     words = torch.empty(-(-n // 8), dtype=torch.int64).random_(-2**63, None)                # 8 bytes in each
@@ -45,8 +45,8 @@ def n_dropped(p: float) -> int:
     return min(max(1, round(p * BYTE)), BYTE - 1)
 
 
-class Drawn:
-    """Factors of :func:`kept` that all dropout layers of one pass share: each has a window at a random place.
+class SharedMasks:
+    """Factors of :func:`dropout_mask` that all dropout layers of one pass share: each has a window at a random place.
 
     Two layers may so drop the same pattern, but shifted by a random number of activations, which have nothing to do
     with each other. Drawing for each layer anew costs several times as much.
@@ -60,19 +60,19 @@ class Drawn:
         factors = self._factors.get((p, dtype))
         needed = n + n // 4 + 64
         if factors is None or len(factors) < needed:
-            factors = self._factors[p, dtype] = kept(needed, p, dtype)
+            factors = self._factors[p, dtype] = dropout_mask(needed, p, dtype)
         start = int(torch.randint(len(factors) - n + 1, ()))
         return factors[start : start + n]
 
 
-_DRAWN: ContextVar[Drawn | None] = ContextVar("drawn", default=None)
+_SHARED: ContextVar[SharedMasks | None] = ContextVar("drawn", default=None)
 
 
 @contextmanager
-def one_draw() -> Iterator[None]:
+def shared_masks() -> Iterator[None]:
     """Let the dropout layers share what is drawn for them within the block, which should be one pass."""
-    token = _DRAWN.set(Drawn())
+    token = _SHARED.set(SharedMasks())
     try:
         yield
     finally:
-        _DRAWN.reset(token)
+        _SHARED.reset(token)

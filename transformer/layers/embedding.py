@@ -16,7 +16,7 @@ from transformer.config import EmbeddingConfig
 from transformer.errors import TransformerError
 
 
-class WordEmbedding(nn.Module):
+class TokenEmbedding(nn.Module):
     """Looks each word's vector up and brings it to the model's width.
 
     Row 0 is padding: zero, and without a gradient, so that it stays zero. Row 1 is the unknown word, at first the mean
@@ -51,7 +51,7 @@ class WordEmbedding(nn.Module):
         self.register_buffer("table_scale", torch.ones(()))
 
     @classmethod
-    def from_table(cls, table: EmbeddingTable, *, d_model: int, config: EmbeddingConfig) -> WordEmbedding:
+    def from_table(cls, table: EmbeddingTable, *, d_model: int, config: EmbeddingConfig) -> TokenEmbedding:
         """Make the layer that starts from a table.
 
         Raises:
@@ -136,7 +136,7 @@ def projected_once(model: nn.Module, n_ids: int) -> Iterator[None]:
         model: its weights must not change within the block.
         n_ids: how many words will be looked up.
     """
-    embeddings = [module for module in model.modules() if isinstance(module, WordEmbedding)]
+    embeddings = [module for module in model.modules() if isinstance(module, TokenEmbedding)]
     for embedding in embeddings:
         if len(embedding.weight) + len(embedding.extension) <= n_ids:
             rows = torch.cat([embedding.weight, embedding.extension])

@@ -66,14 +66,14 @@ class TransformerLayer(nn.Module):
                 nn.init.zeros_(branch.output.bias)
 
     def forward(
-        self, x: Tensor, *, visible: Tensor | None, rotation: Rotation | None = None, memory: Memory | None = None,
+        self, x: Tensor, *, mask: Tensor | None, rotation: Rotation | None = None, memory: Memory | None = None,
         cache: LayerCache | None = None, packing: Packing | None = None,
     ) -> Tensor:
         """Let each word look at the others, then think by itself.
 
         Args:
             x: *Shape:* ``(batch, length, d_model)``, or ``(n_rows, d_model)`` with a packing.
-            visible: which words each word sees, as :meth:`MultiHeadAttention.forward` takes it.
+            mask: which words each word sees, as :meth:`MultiHeadAttention.forward` takes it.
             rotation: of queries and keys to their places, if positions are rotary.
             memory: the other text, if there is one.
             cache: of the words before these.
@@ -86,21 +86,21 @@ class TransformerLayer(nn.Module):
             return compiled(x, self.weights, self._given(x), packing)
         if rotation is None and memory is None and cache is None and self.pre and self.whole and fusible(x, packing):
             return fused(x, self.weights, n_heads=self.form.n_heads, eps=self.form.eps,
-                         dropout=self._given(x).dropout, visible=visible, packing=packing)
+                         dropout=self._given(x).dropout, mask=mask, packing=packing)
         x = self._around(self.attention_norm, x, lambda y: self.attention(
-            y, visible=visible, rotation=rotation, cache=cache and cache.own, packing=packing))
+            y, mask=mask, rotation=rotation, cache=cache and cache.own, packing=packing))
         if self.cross_attention is not None and self.cross_norm is not None and memory is not None:
             cross = self.cross_attention
             x = self._around(self.cross_norm, x, lambda y: cross(
-                y, visible=memory.visible, memory=memory.hidden, cache=cache and cache.memory, packing=packing))
+                y, mask=memory.mask, memory=memory.hidden, cache=cache and cache.memory, packing=packing))
         return self._around(self.feedforward_norm, x, self.feedforward)
 
-    def first_word(self, x: Tensor, visible: Tensor | None, packing: Packing | None = None) -> Tensor:
+    def first_word(self, x: Tensor, mask: Tensor | None, packing: Packing | None = None) -> Tensor:
         """What :meth:`forward` makes of each text's first word, for little more than that word's work.
 
         Args:
             x: *Shape:* ``(batch, length, d_model)``, or ``(n_rows, d_model)`` with a packing.
-            visible: as :meth:`MultiHeadAttention.first_word` takes it.
+            mask: as :meth:`MultiHeadAttention.first_word` takes it.
             packing: of ``x``, if its padding is left out.
 
         Returns:
@@ -110,7 +110,7 @@ class TransformerLayer(nn.Module):
             return compiled_first_word(x, self.weights, self._given(x), packing)
         x = (packing.unpack(x) if packing else x).to(self.attention_norm.weight)               # (B, L, d_model)
         asked = self.attention_norm(x) if self.pre else x                                      # (B, L, d_model)
-        first = x[:, 0] + self.dropout(self.attention.first_word(asked, visible))              # (B, d_model)
+        first = x[:, 0] + self.dropout(self.attention.first_word(asked, mask))              # (B, d_model)
         return self._around(self.feedforward_norm, first if self.pre else self.attention_norm(first), self.feedforward)
 
     @property

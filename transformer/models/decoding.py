@@ -101,21 +101,21 @@ class Writer:
         self.ids = self.ids[rows]
         self.cache.select(rows)
         if self.memory is not None:
-            self.memory = Memory(self.memory.hidden[rows], self.memory.visible[rows])
+            self.memory = Memory(self.memory.hidden[rows], self.memory.mask[rows])
 
 
-def greedy(writer: Writer, *, max_words: int, end: int | None = END_ID) -> list[Written]:
+def greedy(writer: Writer, *, max_tokens: int, end: int | None = END_ID) -> list[Written]:
     """Write the likeliest word each time.
 
     Args:
         writer: with the prompts.
-        max_words: texts are cut off here.
+        max_tokens: texts are cut off here.
         end: the word that a text ends with; None if texts run on.
 
     Returns:
         An entry a prompt.
     """
-    return _write(writer, lambda logs: logs.argmax(dim=-1), max_words=max_words, end=end)
+    return _write(writer, lambda logs: logs.argmax(dim=-1), max_tokens=max_tokens, end=end)
 
 
 def sample(writer: Writer, *, config: GenerationConfig, seed: int, end: int | None = END_ID) -> list[Written]:
@@ -123,12 +123,12 @@ def sample(writer: Writer, *, config: GenerationConfig, seed: int, end: int | No
 
     Args:
         writer: with the prompts.
-        config: ``temperature`` (0 is :func:`greedy`), ``top_k``, ``top_p`` and ``max_words`` are looked at.
+        config: ``temperature`` (0 is :func:`greedy`), ``top_k``, ``top_p`` and ``max_tokens`` are looked at.
         seed: decides the draws.
         end: as in :func:`greedy`.
     """
     if not config.temperature:
-        return greedy(writer, max_words=config.max_words, end=end)
+        return greedy(writer, max_tokens=config.max_tokens, end=end)
     random = torch.Generator().manual_seed(seed)
 
     def draw(logs: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ def sample(writer: Writer, *, config: GenerationConfig, seed: int, end: int | No
         drawn = torch.multinomial(kept.softmax(dim=-1).cpu(), 1, generator=random)        # (B, 1)
         return drawn[:, 0].to(logs.device)
 
-    return _write(writer, draw, max_words=config.max_words, end=end)
+    return _write(writer, draw, max_tokens=config.max_tokens, end=end)
 
 
 def likeliest(logs: Tensor, k: int) -> Tensor:
@@ -160,13 +160,13 @@ def nucleus(logs: Tensor, p: float) -> Tensor:
 
 
 def _write(
-    writer: Writer, choose: Callable[[Tensor], Tensor], *, max_words: int, end: int | None
+    writer: Writer, choose: Callable[[Tensor], Tensor], *, max_tokens: int, end: int | None
 ) -> list[Written]:
     """Write words that are chosen one by one; texts that have ended are left out of the batch."""
     texts: list[list[int]] = [[] for _ in writer.ids]
     totals, alive, ended = [0.0] * len(texts), list(range(len(texts))), set[int]()
     with torch.inference_mode():
-        for _ in range(max_words):
+        for _ in range(max_tokens):
             logs = writer.log_probabilities()                                             # (alive, n_rows)
             words = choose(logs)                                                          # (alive,)
             writer.write(words)
@@ -187,7 +187,7 @@ def _write(
 
 
 def beam_search(
-    writer: Writer, *, beam: int, length_penalty: float, max_words: int, end: int | None = END_ID
+    writer: Writer, *, beam: int, length_penalty: float, max_tokens: int, end: int | None = END_ID
 ) -> list[Written]:
     """Follow the likeliest texts side by side, and keep those that end.
 
@@ -199,7 +199,7 @@ def beam_search(
         writer: with the prompts.
         beam: texts that are followed for each prompt.
         length_penalty: 0 compares log-probabilities, 1 means a word.
-        max_words: texts are cut off here.
+        max_tokens: texts are cut off here.
         end: the word that a text ends with; None if texts run on.
 
     Returns:
@@ -210,7 +210,7 @@ def beam_search(
     active = list(searches)
     with torch.inference_mode():
         totals = torch.zeros(len(active), 1, device=writer.ids.device)                    # (active, width)
-        for length in range(1, max_words + 1):
+        for length in range(1, max_tokens + 1):
             width = totals.shape[1]
             logs = writer.log_probabilities()                                             # (active * width, n_rows)
             n_rows = logs.shape[-1]
@@ -235,7 +235,7 @@ def beam_search(
             writer.write(words.flatten())
         else:
             for search, text, total in zip(active, writer.ids[:: totals.shape[1]], totals[:, 0].tolist(), strict=True):
-                search.add(text[n_prompt:], total, max_words, ended=False)
+                search.add(text[n_prompt:], total, max_tokens, ended=False)
     return [search.best() for search in searches]
 
 

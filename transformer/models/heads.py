@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from transformer.config import ModelConfig
 from transformer.kernels.native_layer import PooledViews
 from transformer.layers.dropout import Dropout
-from transformer.layers.embedding import WordEmbedding
-from transformer.models.outputs import Encoded, Reads
+from transformer.layers.embedding import TokenEmbedding
+from transformer.models.outputs import Encoded, Needs
 
 
 class ClassificationHead(nn.Module):
@@ -27,7 +27,7 @@ class ClassificationHead(nn.Module):
         dropout: share of the pooled values dropped in training.
     """
 
-    reads: ClassVar[Reads] = "views"
+    needs: ClassVar[Needs] = "features"
 
     def __init__(self, *, d_model: int, n_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class ClassificationHead(nn.Module):
 
     def forward(self, encoded: Encoded) -> Tensor:
         """Give each text a score a label. *Shape:* ``(batch, n_classes)``."""
-        pooled = self.dropout(views(encoded))                                               # (B, 3 d_model)
+        pooled = self.dropout(pooled_features(encoded))                                               # (B, 3 d_model)
         logits: Tensor = self.output(pooled)                                                # (B, n_classes)
         return logits
 
@@ -45,7 +45,7 @@ class PairHead(nn.Module):
     """The output layer for one label a pair of texts, over the views of each and how they differ.
 
     What goes in is ``[a, b, |a - b|, a * b]`` (Conneau et al. 2017), where ``a`` and ``b`` are the three views of
-    :class:`ClassificationHead`, of the words of even and of odd segments; then a layer of the model's width.
+    :class:`ClassificationHead`, over the tokens of even and of odd token types; then a layer of the model's width.
 
     Args:
         d_model: width of the encoder.
@@ -61,16 +61,17 @@ class PairHead(nn.Module):
 
     def forward(self, encoded: Encoded) -> Tensor:
         """Give each pair a score a label. *Shape:* ``(batch, n_classes)``."""
-        mask, kinds = encoded.padding_mask, encoded.segments
+        mask, kinds = encoded.padding_mask, encoded.token_types
         second = torch.zeros_like(mask) if kinds is None else kinds % 2 == 1                # (B, L)
-        a, b = views(encoded, mask & ~second), views(encoded, mask & second)                # (B, 3 d_model)
+        a = pooled_features(encoded, mask & ~second)                                        # (B, 3 d_model)
+        b = pooled_features(encoded, mask & second)                                         # (B, 3 d_model)
         pooled = self.dropout(torch.cat([a, b, (a - b).abs(), a * b], dim=-1))              # (B, 12 d_model)
         compared = self.dropout(F.gelu(self.compare(pooled)))                               # (B, d_model)
         logits: Tensor = self.output(compared)                                              # (B, n_classes)
         return logits
 
 
-class FirstWordHead(nn.Module):
+class ClsHead(nn.Module):
     """The output layer for one label a text, read from its first word through a tanh layer (Devlin et al. 2019).
 
     Args:
@@ -79,7 +80,7 @@ class FirstWordHead(nn.Module):
         dropout: share of the values dropped in training.
     """
 
-    reads: ClassVar[Reads] = "first"
+    needs: ClassVar[Needs] = "cls"
 
     def __init__(self, *, d_model: int, n_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class FirstWordHead(nn.Module):
         return logits
 
 
-class WordHead(nn.Module):
+class TokenHead(nn.Module):
     """The output layer for something said of each word: a tag, or whether an answer starts and ends there.
 
     Args:
@@ -134,11 +135,11 @@ class SpanHead(nn.Module):
         self.match = nn.Linear(d_model, 2 * d_model)
 
     def forward(self, encoded: Encoded) -> Tensor:
-        """Give each word its scores as start and as end; even segments are the question's. *Shape:* ``(B, L, 2)``."""
+        """Compute start and end scores; even token types mark the question. *Shape:* ``(B, L, 2)``."""
         hidden = self.dropout(encoded.hidden)                                               # (B, L, d_model)
         question = encoded.padding_mask                                                     # (B, L)
-        if encoded.segments is not None:
-            question = question & (encoded.segments % 2 == 0)
+        if encoded.token_types is not None:
+            question = question & (encoded.token_types % 2 == 0)
         weights = self.weight(hidden)[..., 0].masked_fill(~question, float("-inf")).softmax(dim=-1)
         asked = (weights[:, None, :] @ hidden)[:, 0]                                        # (B, d_model)
         wanted = self.match(asked).unflatten(-1, (2, -1))                                   # (B, 2, d_model)
@@ -147,7 +148,7 @@ class SpanHead(nn.Module):
         return scores
 
 
-class WordScores(nn.Module):
+class LMHead(nn.Module):
     """The output layer over the words of a vocabulary: the table itself, or weights of its own.
 
     Before a tied table stands a linear map: a layer that hands on the word it read would else say that word again, and
@@ -167,7 +168,7 @@ class WordScores(nn.Module):
         self.map = nn.Linear(d_model, d_model) if mapped and config.tied and not config.like else nn.Identity()
         self.output = None if config.tied else nn.Linear(d_model, n_rows, bias=False)
 
-    def forward(self, hidden: Tensor, embedding: WordEmbedding) -> Tensor:
+    def forward(self, hidden: Tensor, embedding: TokenEmbedding) -> Tensor:
         """Score every row of the table. *Shape:* ``(..., d_model)`` to ``(..., n_rows)``."""
         if self.output is None:
             return embedding.scores(self.map(hidden) * self.scale)
@@ -175,11 +176,11 @@ class WordScores(nn.Module):
         return scores
 
 
-class MaskedWordHead(nn.Module):
+class MaskedLMHead(nn.Module):
     """A layer of its own before the tied output, and a bias a word (Devlin et al. 2019, as released).
 
     Args:
-        config: widths, and as :class:`WordScores`.
+        config: widths, and as :class:`LMHead`.
         n_rows: rows of the table.
     """
 
@@ -187,17 +188,17 @@ class MaskedWordHead(nn.Module):
         super().__init__()
         self.transform = nn.Linear(config.d_model, config.d_model)
         self.norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
-        self.scores = WordScores(config=config, n_rows=n_rows, mapped=False)
+        self.scores = LMHead(config=config, n_rows=n_rows, mapped=False)
         self.bias = nn.Parameter(torch.zeros(n_rows))
 
-    def forward(self, hidden: Tensor, embedding: WordEmbedding) -> Tensor:
+    def forward(self, hidden: Tensor, embedding: TokenEmbedding) -> Tensor:
         """Score every row of the table. *Shape:* ``(n, d_model)`` to ``(n, n_rows)``."""
         transformed = self.norm(F.gelu(self.transform(hidden)))
         scores: Tensor = self.scores(transformed, embedding) + self.bias
         return scores
 
 
-def views(encoded: Encoded, mask: Tensor | None = None) -> Tensor:
+def pooled_features(encoded: Encoded, mask: Tensor | None = None) -> Tensor:
     """Mean and maximum of the encoder's output, and mean of the word vectors, over all or some of the words.
 
     Args:

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from transformer.config import ModelConfig
 from transformer.kernels.precision import in_float32
 from transformer.layers.attention import Memory, MultiHeadAttention
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.models.head_weights import HeadWeights
-from transformer.models.heads import MaskedWordHead, WordScores
+from transformer.models.heads import LMHead, MaskedLMHead
 from transformer.models.stack import Cache, Decoder, Encoder
 
 
@@ -26,9 +26,9 @@ class TransformerModel(HeadWeights, nn.Module):
         self.encoder = encoder
         self.head = head
 
-    def forward(self, ids: Tensor, segments: Tensor | None = None) -> Tensor:
+    def forward(self, ids: Tensor, token_types: Tensor | None = None) -> Tensor:
         """Score texts. *Shape:* ``(batch, length)`` int64 to the head's, such as ``(batch, n_classes)``."""
-        encoded = self.encoder(ids, segments, reads=getattr(self.head, "reads", "words"))
+        encoded = self.encoder(ids, token_types, needs=getattr(self.head, "needs", "tokens"))
         with in_float32(ids.device):  # a score of eight bits is too coarse for its gradient
             logits: Tensor = self.head(encoded)
         return logits
@@ -49,24 +49,24 @@ class MaskedLanguageModel(HeadWeights, nn.Module):
     def __init__(self, *, encoder: Encoder, config: ModelConfig) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = MaskedWordHead(config=config, n_rows=len(encoder.embedding.weight))
+        self.head = MaskedLMHead(config=config, n_rows=len(encoder.embedding.weight))
 
-    def forward(self, ids: Tensor, chosen: Tensor, segments: Tensor | None = None) -> Tensor:
+    def forward(self, ids: Tensor, chosen: Tensor, token_types: Tensor | None = None) -> Tensor:
         """Score every word of the vocabulary at the chosen places only.
 
         Args:
             ids: *Shape:* ``(batch, length)``, int64.
             chosen: True at those places. *Shape:* ``(batch, length)``, bool.
-            segments: as :meth:`Stack.read`.
+            token_types: as :meth:`Stack.read`.
 
         Returns:
             *Shape:* ``(n_chosen, 5 + n_words)``.
         """
-        scores: Tensor = self.head(self.encoder(ids, segments).hidden[chosen], self.encoder.embedding)
+        scores: Tensor = self.head(self.encoder(ids, token_types).hidden[chosen], self.encoder.embedding)
         return scores
 
     @property
-    def output_table(self) -> WordEmbedding | None:
+    def output_table(self) -> TokenEmbedding | None:
         """The table that is the output layer, too."""
         return self.encoder.embedding if self.head.scores.output is None else None
 
@@ -86,7 +86,7 @@ class LanguageModel(HeadWeights, nn.Module):
     def __init__(self, *, decoder: Decoder, config: ModelConfig) -> None:
         super().__init__()
         self.decoder = decoder
-        self.output = WordScores(config=config, n_rows=len(decoder.embedding.weight))
+        self.output = LMHead(config=config, n_rows=len(decoder.embedding.weight))
 
     def forward(self, ids: Tensor, *, cache: Cache | None = None) -> Tensor:
         """Score every word as the one after each place.
@@ -102,7 +102,7 @@ class LanguageModel(HeadWeights, nn.Module):
         return scores
 
     @property
-    def output_table(self) -> WordEmbedding | None:
+    def output_table(self) -> TokenEmbedding | None:
         """The table that is the output layer, too."""
         return self.decoder.embedding if self.output.output is None else None
 
@@ -124,7 +124,7 @@ class EncoderDecoder(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.output = WordScores(config=config, n_rows=len(decoder.embedding.weight))
+        self.output = LMHead(config=config, n_rows=len(decoder.embedding.weight))
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """Score every word as the one after each place of the target.
@@ -144,6 +144,6 @@ class EncoderDecoder(nn.Module):
         return scores
 
     @property
-    def output_table(self) -> WordEmbedding | None:
+    def output_table(self) -> TokenEmbedding | None:
         """The table that is the output layer, too."""
         return self.decoder.embedding if self.output.output is None else None

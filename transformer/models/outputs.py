@@ -12,8 +12,8 @@ from torch import Tensor
 from transformer.kernels.packing import Packing
 from transformer.layers.attention import Memory
 
-Reads = Literal["words", "views", "first"]
-"""What a head reads of a text: every word, :func:`transformer.models.heads.views` of all of them, or its first word."""
+Needs = Literal["tokens", "features", "cls"]
+"""What a head needs of a text: all tokens, their pooled features, or the first token."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class Encoded:
             a packing.
         embedded_rows: the word vectors that it started from. *Shape:* as ``rows``.
         padding_mask: True where there is a word. *Shape:* ``(batch, length)``, bool.
-        segments: the kind of each word, if it was said. *Shape:* ``(batch, length)``, int64.
+        token_types: token type of each token, if any. *Shape:* ``(batch, length)``, int64.
         packing: of the rows, if their padding is left out.
-        pooled: :func:`transformer.models.heads.views` of all words, if they came along. *Shape:* ``(batch, 3
+        pooled: :func:`transformer.models.heads.pooled_features` of all words, if they came along. *Shape:* ``(batch, 3
             d_model)``.
     """
 
     rows: Tensor
     embedded_rows: Tensor
     padding_mask: Tensor
-    segments: Tensor | None = None
+    token_types: Tensor | None = None
     packing: Packing | None = None
     pooled: Tensor | None = None
 

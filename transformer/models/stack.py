@@ -10,18 +10,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transformer.config import ModelConfig
-from transformer.kernels.engine import comfortable
+from transformer.kernels.engine import padded_length
 from transformer.kernels.int8_encoder import Start, encoder_in_int8
 from transformer.kernels.packing import Packing
 from transformer.kernels.precision import in_float32, low_dtype
 from transformer.layers.attention import Memory, MultiHeadAttention
 from transformer.layers.convolution import Convolutions
 from transformer.layers.dropout import Dropout
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.layers.positions import RotaryPositions, make_positions
 from transformer.layers.transformer_layer import LayerCache, TransformerLayer, watched
 from transformer.models.head_weights import Attentions, HeadWeights
-from transformer.models.outputs import Encoded, Reads
+from transformer.models.outputs import Encoded, Needs
 
 SEGMENT_SPREAD = 0.5  # near that of word vectors, so that kinds are heard from the first step; BERT's 0.02 is not
 
@@ -57,16 +57,16 @@ class Stack(HeadWeights, nn.Module):
     """
 
     def __init__(
-        self, *, config: ModelConfig, embedding: WordEmbedding, causal: bool = False, cross: bool = False
+        self, *, config: ModelConfig, embedding: TokenEmbedding, causal: bool = False, cross: bool = False
     ) -> None:
         super().__init__()
         self.causal = causal
         self.embedding = embedding
         self.positions = make_positions(config)
         self.rotary = RotaryPositions(d_head=config.d_head) if config.positions == "rotary" else None
-        self.segments = nn.Embedding(config.segments, config.d_model) if config.segments else None
-        if self.segments is not None:
-            nn.init.normal_(self.segments.weight, std=0.02 if config.like else SEGMENT_SPREAD)
+        self.token_types = nn.Embedding(config.token_types, config.d_model) if config.token_types else None
+        if self.token_types is not None:
+            nn.init.normal_(self.token_types.weight, std=0.02 if config.like else SEGMENT_SPREAD)
         eps = config.norm_eps
         self.embedding_norm = nn.LayerNorm(config.d_model, eps=eps) if config.embedding_norm else nn.Identity()
         self.dropout = Dropout(config.dropout)
@@ -76,69 +76,69 @@ class Stack(HeadWeights, nn.Module):
         self.norm = nn.LayerNorm(config.d_model, eps=eps) if config.norm == "pre" else nn.Identity()
 
     def read(
-        self, ids: Tensor, *, segments: Tensor | None = None, memory: Memory | None = None, cache: Cache | None = None,
-        reads: Reads = "words",
+        self, ids: Tensor, *, token_types: Tensor | None = None, memory: Memory | None = None,
+        cache: Cache | None = None, needs: Needs = "tokens",
     ) -> Encoded:
         """Run texts through the layers.
 
         Args:
             ids: 0 is padding, on either side. *Shape:* ``(batch, length)``, int64.
-            segments: the kind of each word; None is kind 0 throughout. *Shape:* ``(batch, length)``, int64.
+            token_types: the kind of each word; None is kind 0 throughout. *Shape:* ``(batch, length)``, int64.
             memory: the other text.
             cache: of the words before these; it takes these in.
-            reads: what of it is looked at; the rest may be left out.
+            needs: what of it is looked at; the rest may be left out.
         """
-        alone = reads == "first" and cache is None and memory is None and self._ends_alone()
+        alone = needs == "cls" and cache is None and memory is None and self._ends_alone()
         if cache is None and memory is None and self.rotary is None and all(map(_compilable, self.layers)):
-            return self._read_rows(ids, segments, reads=reads, alone=alone)
+            return self._read_rows(ids, token_types, needs=needs, alone=alone)
         length = ids.shape[1]
-        if cache is None and (room := comfortable(length, ids.device) - length):
+        if cache is None and (room := padded_length(length, ids.device) - length):
             ids = F.pad(ids, (0, room))
-            segments = None if segments is None else F.pad(segments, (0, room))
-        padding_mask = where_words_are(ids)                               # (B, L)
-        alone = alone and bool(padding_mask[:, 0].all())
+            token_types = None if token_types is None else F.pad(token_types, (0, room))
+        tokens_mask = padding_mask(ids)                               # (B, L)
+        alone = alone and bool(tokens_mask[:, 0].all())
         earlier = cache.padding_mask if cache is not None else None
-        known = padding_mask if earlier is None else torch.cat([earlier, padding_mask], dim=1)
+        known = tokens_mask if earlier is None else torch.cat([earlier, tokens_mask], dim=1)
         n_past = known.shape[1] - ids.shape[1]
-        places = word_places(known, n_past + length)[:, n_past:]                  # (B or 1, L)
+        places = token_positions(known, n_past + length)[:, n_past:]                  # (B or 1, L)
         if cache is not None:
             cache.padding_mask = known
             cache.layers = cache.layers or [LayerCache() for _ in self.layers]
 
-        embedded, x = self._embed(ids, places, segments)                  # (B, L, d_model)
+        embedded, x = self._embed(ids, places, token_types)                  # (B, L, d_model)
         if self.convolutions is not None:
-            x = self.convolutions(x, padding_mask=padding_mask)           # (B, L, d_model)
-        visible = visibility(known, n_past=n_past, causal=self.causal)
+            x = self.convolutions(x, padding_mask=tokens_mask)           # (B, L, d_model)
+        mask = attention_mask(known, n_past=n_past, causal=self.causal)
         rotation = self.rotary(places) if self.rotary is not None else None
-        packing = Packing.of(padding_mask) if cache is None else None
+        packing = Packing.of(tokens_mask) if cache is None else None
         x = packing.pack(x) if packing else x                             # (n_rows, d_model)
         for i, layer in enumerate(self.layers[:-1] if alone else self.layers):
-            x = layer(x, visible=visible, rotation=rotation, memory=memory, packing=packing,
+            x = layer(x, mask=mask, rotation=rotation, memory=memory, packing=packing,
                       cache=cache.layers[i] if cache else None)
         if alone:
-            return self._ended_alone(x, embedded[:, 0], padding_mask, packing)
+            return self._ended_alone(x, embedded[:, 0], tokens_mask, packing)
         x = self.norm(x)
         x = packing.unpack(x) if packing else x                           # (B, L, d_model)
         if length == ids.shape[1]:
-            return Encoded(x, embedded, padding_mask, segments)
-        return Encoded(x[:, :length], embedded[:, :length], padding_mask[:, :length],
-                       None if segments is None else segments[:, :length])
+            return Encoded(x, embedded, tokens_mask, token_types)
+        return Encoded(x[:, :length], embedded[:, :length], tokens_mask[:, :length],
+                       None if token_types is None else token_types[:, :length])
 
-    def _read_rows(self, ids: Tensor, segments: Tensor | None, *, reads: Reads, alone: bool) -> Encoded:
+    def _read_rows(self, ids: Tensor, token_types: Tensor | None, *, needs: Needs, alone: bool) -> Encoded:
         """As :meth:`read`, of words alone from the lookup on, through compiled layers."""
-        padding_mask = where_words_are(ids)                               # (B, L)
-        packing = Packing.for_compiled(padding_mask, causal=self.causal)
+        tokens_mask = padding_mask(ids)                               # (B, L)
+        packing = Packing.for_compiled(tokens_mask, causal=self.causal)
         if self._in_int8():
-            return self._read_in_int8(ids, packing, reads=reads)
-        kinds = None if segments is None else packing.pack(segments)      # (n_rows,)
+            return self._read_in_int8(ids, packing, needs=needs)
+        kinds = None if token_types is None else packing.pack(token_types)      # (n_rows,)
         embedded, x = self._embed(packing.pack(ids), packing.places, kinds)
         if self.convolutions is not None:
-            x = packing.pack(self.convolutions(packing.unpack(x), padding_mask=padding_mask))
+            x = packing.pack(self.convolutions(packing.unpack(x), padding_mask=tokens_mask))
         for layer in self.layers[:-1] if alone else self.layers:
-            x = layer(x, visible=None, packing=packing)                   # (n_rows, d_model)
+            x = layer(x, mask=None, packing=packing)                   # (n_rows, d_model)
         if alone:
-            return self._ended_alone(x, embedded[packing.starts[:-1]], padding_mask, packing)
-        return Encoded(self.norm(x), embedded, padding_mask, segments, packing)
+            return self._ended_alone(x, embedded[packing.starts[:-1]], tokens_mask, packing)
+        return Encoded(self.norm(x), embedded, tokens_mask, token_types, packing)
 
     def _ends_alone(self) -> bool:
         """Whether the last layer can do for the first words alone what it does for all."""
@@ -154,26 +154,26 @@ class Stack(HeadWeights, nn.Module):
 
     def _in_int8(self) -> bool:
         """Whether compiled code takes texts all the way: int8 for predictions, and nothing special at the start."""
-        plain = self.segments is None and self.convolutions is None
+        plain = self.token_types is None and self.convolutions is None
         return plain and not self.causal and not torch.is_grad_enabled() and (
             low_dtype(self.embedding.weight.device) == torch.int8)
 
-    def _read_in_int8(self, ids: Tensor, packing: Packing, *, reads: Reads) -> Encoded:
+    def _read_in_int8(self, ids: Tensor, packing: Packing, *, needs: Needs) -> Encoded:
         table, rows = self.embedding.rows(packing.pack(ids))
         start = Start(table, rows, self.positions.rows(packing.length), list(self.embedding_norm.parameters()))
         layers = self._own_layers()
         end = encoder_in_int8(start, packing, layers[0].form, [layer.weights for layer in layers],
-                              list(self.norm.parameters()), reads=reads)
-        if reads == "first":
+                              list(self.norm.parameters()), needs=needs)
+        if needs == "cls":
             return Encoded.of_first_words(end.first, table[rows[packing.starts[:-1]]])
         return Encoded(end.rows, end.embedded, packing.padding_mask, packing=packing, pooled=end.pooled)
 
-    def _embed(self, ids: Tensor, places: Tensor, segments: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _embed(self, ids: Tensor, places: Tensor, token_types: Tensor | None) -> tuple[Tensor, Tensor]:
         """Word vectors, and what goes into the layers. *Shape:* any of ids to ``(..., d_model)`` each."""
         embedded = self.embedding(ids)
         x = self.positions(embedded, places)
-        if self.segments is not None:
-            x = x + self.segments(torch.zeros_like(ids) if segments is None else segments)
+        if self.token_types is not None:
+            x = x + self.token_types(torch.zeros_like(ids) if token_types is None else token_types)
         return embedded, self.dropout(self.embedding_norm(x))
 
     def attentions(self) -> list[MultiHeadAttention]:
@@ -192,24 +192,24 @@ class Stack(HeadWeights, nn.Module):
 class Encoder(Stack):
     """Every word sees every word (left half of Vaswani et al. 2017, figure 1; BERT's form)."""
 
-    def __init__(self, *, config: ModelConfig, embedding: WordEmbedding) -> None:
+    def __init__(self, *, config: ModelConfig, embedding: TokenEmbedding) -> None:
         super().__init__(config=config, embedding=embedding)
 
-    def forward(self, ids: Tensor, segments: Tensor | None = None, *, reads: Reads = "words") -> Encoded:
+    def forward(self, ids: Tensor, token_types: Tensor | None = None, *, needs: Needs = "tokens") -> Encoded:
         """Encode texts.
 
         Args:
             ids: 0 is padding. *Shape:* ``(batch, length)``, int64.
-            segments: as :meth:`Stack.read`.
-            reads: likewise.
+            token_types: as :meth:`Stack.read`.
+            needs: likewise.
         """
-        return self.read(ids, segments=segments, reads=reads)
+        return self.read(ids, token_types=token_types, needs=needs)
 
 
 class Decoder(Stack):
     """Every word sees itself and the words before it (GPT's form), and another text if ``cross``."""
 
-    def __init__(self, *, config: ModelConfig, embedding: WordEmbedding, cross: bool = False) -> None:
+    def __init__(self, *, config: ModelConfig, embedding: TokenEmbedding, cross: bool = False) -> None:
         super().__init__(config=config, embedding=embedding, causal=True, cross=cross)
 
     def forward(self, ids: Tensor, *, memory: Memory | None = None, cache: Cache | None = None) -> Encoded:
@@ -221,14 +221,14 @@ def _compilable(layer: nn.Module) -> bool:
     return isinstance(layer, TransformerLayer) and layer.compilable
 
 
-def where_words_are(ids: Tensor) -> Tensor:
-    """True where there is a word; a text without words still has one place. *Shape:* that of ``ids``, bool."""
-    padding_mask = ids != 0
-    padding_mask[:, 0] |= ~padding_mask.any(dim=1)
-    return padding_mask
+def padding_mask(ids: Tensor) -> Tensor:
+    """Mark real tokens with True; an empty text keeps one position. *Shape:* that of ``ids``, bool."""
+    mask = ids != 0
+    mask[:, 0] |= ~mask.any(dim=1)
+    return mask
 
 
-def word_places(padding_mask: Tensor, length: int) -> Tensor:
+def token_positions(padding_mask: Tensor, length: int) -> Tensor:
     """Where each word stands in its text: words are counted, padding is not.
 
     Args:
@@ -243,7 +243,7 @@ def word_places(padding_mask: Tensor, length: int) -> Tensor:
     return (padding_mask.cumsum(dim=1) - 1).clamp(min=0)
 
 
-def visibility(padding_mask: Tensor, *, n_past: int, causal: bool) -> Tensor:
+def attention_mask(padding_mask: Tensor, *, n_past: int, causal: bool) -> Tensor:
     """Which words each word may attend to.
 
     Args:
@@ -254,10 +254,10 @@ def visibility(padding_mask: Tensor, *, n_past: int, causal: bool) -> Tensor:
     Returns:
         bool. *Shape:* ``(batch, 1, 1 or length, n_past + length)``; padding that could see nothing sees itself.
     """
-    visible = padding_mask[:, None, None, :]                              # (B, 1, 1, K)
+    keys_mask = padding_mask[:, None, None, :]                            # (B, 1, 1, K)
     if not causal:
-        return visible
+        return keys_mask
     n_keys = padding_mask.shape[1]
     keys = torch.arange(n_keys, device=padding_mask.device)
     queries = keys[n_past:, None]                                         # (L, 1)
-    return (visible & (keys <= queries)) | (keys == queries)              # (B, 1, L, K)
+    return (keys_mask & (keys <= queries)) | (keys == queries)              # (B, 1, L, K)

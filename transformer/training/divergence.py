@@ -19,7 +19,7 @@ GPU_STEPS = 50  # looking at a number makes the host wait for the GPU, so there 
 
 
 @dataclass
-class FiniteWatch:
+class NonFiniteGuard:
     """Looks at the loss and the gradient of every step: at once on a CPU, every 50 steps on a GPU.
 
     Attributes:

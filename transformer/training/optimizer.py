@@ -12,13 +12,13 @@ from torch.nn.utils import get_total_norm
 from torch.optim.adamw import adamw
 
 from transformer.config import TrainingConfig
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.training.schedule import parameter_groups
-from transformer.training.sparse_adamw import BETA1, BETA2, EPS, RowUpdates
+from transformer.training.sparse_adamw import BETA1, BETA2, EPS, SparseAdamW
 from transformer.training.weight_average import WeightAverage
 
 
-class Updates:
+class Optimizer:
     """AdamW (Loshchilov & Hutter 2019), by torch's fused function, and the average of what it makes.
 
     Not by torch's class: making one imports torch's compiler, which takes longer than many a training.
@@ -26,7 +26,7 @@ class Updates:
     On a CPU, tables that are looked up and nothing else are updated row by row
     (:mod:`transformer.training.sparse_adamw`), if no other process trains them too; a table that is also the output
     layer has a gradient in every row. Until :meth:`close`, such a table's values are those of dense updates only
-    behind :meth:`settle`, and while it is looked up.
+    behind :meth:`flush`, and while it is looked up.
 
     Args:
         model: whose weights are trained.
@@ -46,7 +46,7 @@ class Updates:
         self._readers = [reader for weight in self._weights.values() for reader in readers.get(weight, ())]
         groups = parameter_groups(model, config)
         rates = {weight: group["lr"] for group in groups for weight in group["params"]}
-        self._rows = {name: RowUpdates(weight, self.average.averages[name], lr=rates[weight], ema=config.ema)
+        self._rows = {name: SparseAdamW(weight, self.average.averages[name], lr=rates[weight], ema=config.ema)
                       for name, weight in self._weights.items() if weight in readers}
         self.groups = [{**group, "params": [weight for weight in group["params"] if weight not in readers]}
                        for group in groups]
@@ -102,14 +102,14 @@ class Updates:
                   [one["step"] for one in moments], fused=True, amsgrad=False, beta1=BETA1, beta2=BETA2,
                   lr=group["lr"], weight_decay=group["weight_decay"], eps=EPS, maximize=False)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Bring every row of the tables up to date."""
         for rows in self._rows.values():
-            rows.settle()
+            rows.flush()
 
     def close(self) -> None:
         """Leave the tables to others, up to date."""
-        self.settle()
+        self.flush()
         for hook in self._hooks:
             hook.remove()
         for reader in self._readers:
@@ -130,7 +130,7 @@ class Updates:
                 self._moments[weight] = {part: tensor.to(weight.device) for part, tensor in tensors.items()}
 
 
-def looked_up_only(model: nn.Module) -> dict[nn.Parameter, list[WordEmbedding]]:
+def looked_up_only(model: nn.Module) -> dict[nn.Parameter, list[TokenEmbedding]]:
     """The tables that nothing but word embeddings uses, and those embeddings."""
     users = defaultdict(list)
     for module in model.modules():
@@ -139,15 +139,15 @@ def looked_up_only(model: nn.Module) -> dict[nn.Parameter, list[WordEmbedding]]:
     output = getattr(model, "output_table", None)
     tables = {}
     for weight, modules in users.items():
-        embeddings = [module for module in modules if isinstance(module, WordEmbedding) and module is not output]
+        embeddings = [module for module in modules if isinstance(module, TokenEmbedding) and module is not output]
         if len(embeddings) == len(modules):
             tables[weight] = embeddings
     return tables
 
 
-def _catching_up(rows: RowUpdates) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+def _catching_up(rows: SparseAdamW) -> Callable[[nn.Module, tuple[Any, ...]], None]:
     def before_lookup(embedding: nn.Module, arguments: tuple[Any, ...]) -> None:
         if embedding.training:
-            rows.catch_up(arguments[0])
+            rows.flush_rows(arguments[0])
 
     return before_lookup

@@ -12,7 +12,7 @@ MIB = 2**20
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
 
 
-def keep_freed_memory() -> None:
+def retain_heap() -> None:
     """Let this process keep memory that is freed, where the C library is glibc; elsewhere nothing happens.
 
     A training step frees what the next one needs again. glibc would hand it to the system and ask for it anew, and the
@@ -25,7 +25,7 @@ def keep_freed_memory() -> None:
 
 
 @contextmanager
-def passing_over_the_old() -> Iterator[None]:
+def frozen_gc() -> Iterator[None]:
     """Let the garbage collector pass over what there is already within the block.
 
     It would go through every word of a large vocabulary again and again.

@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 from transformer.config import TrainingConfig
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 
-INPUT = re.compile(r"(^|[._])(embedding|positions|segments|convolutions)([._]|$)")
+INPUT = re.compile(r"(^|[._])(embedding|positions|token_types|convolutions)([._]|$)")
 LAYER = re.compile(r"(?P<stack>.*?)\blayers\.(?P<number>\d+)\.")
 
 
@@ -43,7 +43,7 @@ def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str,
 
 def trained_tables(model: nn.Module) -> list[nn.Parameter]:
     """The word vectors that are trained, each table once, whether or not it is tied to another or to an output."""
-    tables = {id(module.weight): module.weight for module in model.modules() if isinstance(module, WordEmbedding)}
+    tables = {id(module.weight): module.weight for module in model.modules() if isinstance(module, TokenEmbedding)}
     return [table for table in tables.values() if table.requires_grad]
 
 

@@ -113,11 +113,11 @@ class History:
             setattr(self, f"_{name}", np.concatenate([numbers, more]))
 
 
-class RowUpdates:
+class SparseAdamW:
     """Updates one table, and its average, row by row; to be used like an optimizer.
 
-    Before a row is read it must be brought up to date (:meth:`catch_up`); before the whole table is, all of them
-    (:meth:`settle`).
+    Before a row is read it must be brought up to date (:meth:`flush_rows`); before the whole table is, all of them
+    (:meth:`flush`).
 
     Args:
         weight: the table, whose gradient is sparse. *Shape:* ``(n_rows, dim)``, float32, on the CPU.
@@ -161,7 +161,7 @@ class RowUpdates:
         self._put(rows, first, second, moved, self.average[rows].lerp_(moved, 1 - kept))
 
     @torch.no_grad()
-    def catch_up(self, ids: Tensor) -> None:
+    def flush_rows(self, ids: Tensor) -> None:
         """Bring rows to where dense updates would have them by now. *Shape:* any, integers; ids may repeat."""
         if native.available():
             past = self._history.arrays()
@@ -179,10 +179,10 @@ class RowUpdates:
         average = weight.lerp(self.average[rows], old).addcmul_(push, mean_way, value=-1)
         self._put(rows, first.mul_(shrink1), second.mul_(shrink2), weight.addcmul_(push, way, value=-1), average)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Bring all rows up to date."""
         for rows in torch.split(torch.arange(len(self.weight)), BLOCK):
-            self.catch_up(rows)
+            self.flush_rows(rows)
 
     def state(self) -> dict[str, Tensor]:
         """What a stopped training needs of it beside weight and average; not brought up to date, so as to be equal."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformer.checkpoint import load_state, read_checkpoint, state_of, write_checkpoint
 from transformer.config import TrainingConfig
 from transformer.errors import CheckpointError
-from transformer.training.optimizer import Updates
+from transformer.training.optimizer import Optimizer
 
 COUNTS = ("epoch", "done", "steps_per_epoch", "tokens", "seconds", "history")
 
@@ -51,7 +51,7 @@ class TrainingState:
     """
 
     model: nn.Module
-    updates: Updates
+    updates: Optimizer
     epoch: int = 1
     done: int = 0
     steps_per_epoch: int = 0

@@ -18,11 +18,11 @@ from transformer.config import TrainingConfig
 from transformer.errors import CheckpointError, TransformerError
 from transformer.kernels.engine import compiled_layers
 from transformer.kernels.precision import autocast
-from transformer.layers.dropout import one_draw
+from transformer.layers.dropout import shared_masks
 from transformer.training.distributed import World
-from transformer.training.divergence import FiniteWatch
-from transformer.training.optimizer import Updates
-from transformer.training.process_memory import keep_freed_memory, passing_over_the_old
+from transformer.training.divergence import NonFiniteGuard
+from transformer.training.optimizer import Optimizer
+from transformer.training.process_memory import frozen_gc, retain_heap
 from transformer.training.schedule import n_epochs, share_of_rate, trained_tables
 from transformer.training.state import Best, TrainingState, random_state, settings_of
 
@@ -136,7 +136,7 @@ class Trainer(Generic[B]):
             CheckpointError: if the checkpoint is of another training, or cannot be read or written.
             TransformerError: if no batch of an epoch has a target.
         """
-        with passing_over_the_old():
+        with frozen_gc():
             return _Training(self).run()
 
 
@@ -151,13 +151,13 @@ class _Training(Generic[B]):
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.tables = trained_tables(self.model)
         self.settings = settings_of(self.model, self.config, n_processes=self.world.size)
-        self.updates = Updates(self.model, self.config, alone=self.world.size == 1)
+        self.updates = Optimizer(self.model, self.config, alone=self.world.size == 1)
         self.state = TrainingState(self.model, self.updates)
-        self.watch = FiniteWatch(self.config, self.device, self.world)
+        self.watch = NonFiniteGuard(self.config, self.device, self.world)
         self.written = time.monotonic()
 
     def run(self) -> TrainingResult:
-        keep_freed_memory()
+        retain_heap()
         self._begin()
         state = self.state
         try:
@@ -217,7 +217,7 @@ class _Training(Generic[B]):
         line = {"epoch": state.epoch, "step": state.step, "train_loss": train_loss,
                 "lr": self.config.lr * self._share_of_rate(), "tokens": state.tokens,
                 "seconds": round(state.seconds, 3)}
-        self.updates.settle()
+        self.updates.flush()
         average = self.updates.average
         if trainer.evaluate is not None:
             with average.in_use(), trainer.clock("evaluation"):
@@ -244,7 +244,7 @@ class _Training(Generic[B]):
         loss = torch.zeros((), device=self.device)
         for batch in batches:
             if batch.n_targets:
-                with clock("forward"), one_draw(), compiled_layers(self.config.compiled), autocast(
+                with clock("forward"), shared_masks(), compiled_layers(self.config.engine != "torch"), autocast(
                         self.device, self.config.precision):
                     part = self.trainer.loss(self.model, batch.to(self.device)) * (batch.n_targets / n_targets)
                 with clock("backward"):

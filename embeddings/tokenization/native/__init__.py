@@ -26,7 +26,7 @@ def available() -> bool:
     return _library() is not None
 
 
-class Vocabulary:
+class NativeInterner:
     """Words by their numbers, which grows by those that it is asked for."""
 
     def __init__(self) -> None:
@@ -44,14 +44,14 @@ class Vocabulary:
         size = self._library.vecformer_vocabulary_word(self._address, number, ctypes.byref(letters))
         return ctypes.string_at(letters, size).decode() if size else ""
 
-    def number(self, words: Sequence[str]) -> NDArray[np.int32]:
+    def intern(self, words: Sequence[str]) -> NDArray[np.int32]:
         """Number whole words. *Shape:* ``(n_words,)``, int32."""
         letters, ends = _joined(words)
         ids = np.empty(len(words), dtype=np.int32)
         self._library.vecformer_number(self._address, letters, ends.ctypes.data, len(words), ids.ctypes.data)
         return ids
 
-    def cut(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+    def tokenize(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """Cut ASCII texts, folded already, and number their words.
 
         Returns:

@@ -10,10 +10,10 @@ import rich_click as click
 
 from pipeline.cli.common import reports_errors, verbosity
 from pipeline.cli.embed.neighbors import shown
-from pipeline.cli.embed.options import json_option, opening, unknown_option, vectors_argument
+from pipeline.cli.embed.options import json_option, load_options, unknown_option, vectors_argument
 
 if TYPE_CHECKING:
-    from pipeline.commands.vectors import Opening
+    from pipeline.commands.vectors import LoadOptions
 
 
 @click.command("analogy")
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 @unknown_option
 @verbosity
 @reports_errors
-@opening
+@load_options
 def analogy_command(
-    vectors: str, a: str, b: str, c: str, n: int, as_json: bool, how: Opening, quiet: bool
+    vectors: str, a: str, b: str, c: str, n: int, as_json: bool, options: LoadOptions, quiet: bool
 ) -> None:
     """Complete an analogy: A is to B as C is to what? Shows the words nearest to B - A + C.
 
@@ -43,8 +43,8 @@ def analogy_command(
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        table = open_vectors(vectors, how, progress=progress)
-    answer = Neighborhood(table, how.unknown).analogy(a, b, c, n)
+        table = open_vectors(vectors, options, progress=progress)
+    answer = Neighborhood(table, options.unknown).analogy(a, b, c, n)
     if as_json:
         click.echo(json.dumps(asdict(answer), ensure_ascii=False))
     else:

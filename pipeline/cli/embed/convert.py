@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from pipeline.cli.common import reports_errors, verbosity
-from pipeline.cli.embed.options import opening, overwrite_option, vectors_argument
+from pipeline.cli.embed.options import load_options, overwrite_option, vectors_argument
 
 if TYPE_CHECKING:
-    from pipeline.commands.vectors import Opening
+    from pipeline.commands.vectors import LoadOptions
 
 
 @click.command("convert")
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 @overwrite_option
 @verbosity
 @reports_errors
-@opening
+@load_options
 def convert_command(
-    vectors: str, to: Path, limit: int | None, overwrite: bool, how: Opening, quiet: bool
+    vectors: str, to: Path, limit: int | None, overwrite: bool, options: LoadOptions, quiet: bool
 ) -> None:
     """Write VECTORS to a file of another format, or the tuned vectors of a run to a file.
 
@@ -38,5 +38,5 @@ def convert_command(
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        table = convert(vectors, to, how, limit=limit, overwrite=overwrite, progress=progress)
+        table = convert(vectors, to, options, limit=limit, overwrite=overwrite, progress=progress)
     click.echo(f"wrote {to}: {len(table):,} words of width {table.dim}; look into it with: vecformer embed info {to}")

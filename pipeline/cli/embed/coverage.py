@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from pipeline.cli.common import reports_errors, table, verbosity
-from pipeline.cli.embed.options import json_option, opening, unknown_option, vectors_argument
+from pipeline.cli.embed.options import json_option, load_options, unknown_option, vectors_argument
 
 if TYPE_CHECKING:
-    from pipeline.commands.vectors import Opening
+    from pipeline.commands.vectors import LoadOptions
 
 
 @click.command("coverage")
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 @unknown_option
 @verbosity
 @reports_errors
-@opening
+@load_options
 def coverage_command(
-    vectors: str, files: tuple[Path, ...], no_lowercase: bool, as_json: bool, how: Opening,
+    vectors: str, files: tuple[Path, ...], no_lowercase: bool, as_json: bool, options: LoadOptions,
     quiet: bool,
 ) -> None:
     """Show how many words of a text have a vector, why, and which unknown words weigh most.
@@ -41,7 +41,7 @@ def coverage_command(
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        coverage = text_coverage(vectors, files, how, tokenizer=WordTokenizer(lowercase=not no_lowercase),
+        coverage = text_coverage(vectors, files, options, tokenizer=WordTokenizer(lowercase=not no_lowercase),
                                  progress=progress)
     if as_json:
         click.echo(json.dumps(asdict(coverage), ensure_ascii=False))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from pipeline.cli.common import reports_errors, table, verbosity
-from pipeline.cli.embed.options import json_option, opening, vectors_argument
+from pipeline.cli.embed.options import json_option, load_options, vectors_argument
 
 if TYPE_CHECKING:
     from embeddings.analysis.intrinsic import AnalogyScore, IntrinsicScores
-    from pipeline.commands.vectors import Opening
+    from pipeline.commands.vectors import LoadOptions
 
 
 @click.command("evaluate")
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 @json_option
 @verbosity
 @reports_errors
-@opening
+@load_options
 def evaluate_command(
     vectors: str, similarity: tuple[Path, ...], analogies: tuple[Path, ...], n_words: int, sections: bool,
-    as_json: bool, how: Opening, quiet: bool,
+    as_json: bool, options: LoadOptions, quiet: bool,
 ) -> None:
     """Score VECTORS on word similarity (Spearman) and analogies (3CosAdd).
 
@@ -46,7 +46,7 @@ def evaluate_command(
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        opened_table = open_vectors(vectors, how, progress=progress)
+        opened_table = open_vectors(vectors, options, progress=progress)
         scores = evaluate_files(opened_table, similarity, analogies, n_words=n_words, progress=progress)
     click.echo(json.dumps(as_values(scores), ensure_ascii=False) if as_json else as_text(scores, sections=sections))
 

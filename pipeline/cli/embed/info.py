@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from pipeline.cli.common import reports_errors, verbosity
-from pipeline.cli.embed.options import json_option, opening, vectors_argument
+from pipeline.cli.embed.options import json_option, load_options, vectors_argument
 
 if TYPE_CHECKING:
-    from pipeline.commands.vectors import Opening
+    from pipeline.commands.vectors import LoadOptions
 
 
 @click.command("info")
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @json_option
 @verbosity
 @reports_errors
-@opening
-def info_command(vectors: str, as_json: bool, how: Opening, quiet: bool) -> None:
+@load_options
+def info_command(vectors: str, as_json: bool, options: LoadOptions, quiet: bool) -> None:
     """Show what VECTORS are like: format, size, spread, lengths, habits of the words, where they come from.
 
     \b
@@ -31,7 +31,7 @@ def info_command(vectors: str, as_json: bool, how: Opening, quiet: bool) -> None
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        described = describe_vectors(vectors, how, progress=progress)
+        described = describe_vectors(vectors, options, progress=progress)
     if as_json:
         click.echo(json.dumps(described, ensure_ascii=False))
         return

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from pipeline.cli.common import reports_errors, verbosity
-from pipeline.cli.embed.options import opening, overwrite_option, unknown_option, vectors_argument
+from pipeline.cli.embed.options import load_options, overwrite_option, unknown_option, vectors_argument
 
 if TYPE_CHECKING:
     from embeddings.analysis.projection import Method
-    from pipeline.commands.vectors import Opening
+    from pipeline.commands.vectors import LoadOptions
 
 
 @click.command("map")
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 @unknown_option
 @verbosity
 @reports_errors
-@opening
+@load_options
 def map_command(
     vectors: str, out: Path, words: str | None, words_file: Path | None, top: int, method: Method, overwrite: bool,
-    how: Opening, quiet: bool,
+    options: LoadOptions, quiet: bool,
 ) -> None:
     """Draw words as points of a plane, near to each other if their vectors are.
 
@@ -49,7 +49,7 @@ def map_command(
         raise DataError("give --words or --words-file, not both")
     chosen = words.replace(",", " ").split() if words else None
     with bars(quiet=quiet) as progress:
-        drawn = draw_map(vectors, out, how, words=words_file or chosen, top=top, method=method, overwrite=overwrite,
+        drawn = draw_map(vectors, out, options, words=words_file or chosen, top=top, method=method, overwrite=overwrite,
                          progress=progress)
     if drawn.without_vector:
         click.echo(f"no vector for: {', '.join(drawn.without_vector)}", err=True)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from pipeline.cli.common import reports_errors, table, verbosity
-from pipeline.cli.embed.options import json_option, opening, unknown_option, vectors_argument
+from pipeline.cli.embed.options import json_option, load_options, unknown_option, vectors_argument
 
 if TYPE_CHECKING:
     from embeddings.analysis.neighbors import Nearest
-    from pipeline.commands.vectors import Opening
+    from pipeline.commands.vectors import LoadOptions
 
 
 @click.command("neighbors")
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 @unknown_option
 @verbosity
 @reports_errors
-@opening
+@load_options
 def neighbors_command(
-    vectors: str, words: tuple[str, ...], n: int, as_json: bool, how: Opening, quiet: bool
+    vectors: str, words: tuple[str, ...], n: int, as_json: bool, options: LoadOptions, quiet: bool
 ) -> None:
     """Show the words nearest to each WORD, by cosine.
 
@@ -41,7 +41,7 @@ def neighbors_command(
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        neighborhood = Neighborhood(open_vectors(vectors, how, progress=progress), how.unknown)
+        neighborhood = Neighborhood(open_vectors(vectors, options, progress=progress), options.unknown)
     answers = [neighborhood.of_phrase(word, n) for word in words]
     if as_json:
         click.echo(json.dumps([asdict(answer) for answer in answers], ensure_ascii=False))

@@ -20,7 +20,7 @@ unknown_option = click.option(
 )
 
 
-def opening(command: F) -> F:
+def load_options(command: F) -> F:
     """Add what decides how VECTORS are loaded; the command gets it as ``how``, with ``--unknown`` if it has that."""
 
     @click.option("--transform", "transforms", multiple=True, metavar="T",
@@ -38,9 +38,9 @@ def opening(command: F) -> F:
         unknown: str = "", **kwargs: Any,
     ) -> Any:
         from embeddings.table.oov_policy import parse_policy
-        from pipeline.commands.vectors import Opening
+        from pipeline.commands.vectors import LoadOptions
 
-        how = Opening(transforms, corpus, parse_policy([unknown]), seed, trust_pickle)
-        return command(*args, how=how, **kwargs)
+        options = LoadOptions(transforms, corpus, parse_policy([unknown]), seed, trust_pickle)
+        return command(*args, options=options, **kwargs)
 
     return wrapped  # type: ignore[return-value]

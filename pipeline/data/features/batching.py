@@ -25,7 +25,7 @@ class Feature:
         target: what is to be predicted, in the task's own form: a number, a row of them.
         example: the number of the example among those that were encoded together.
         where: the example's place, for messages.
-        segments: the kind of each word, if the model tells kinds apart. *Shape:* ``(length,)``, int32.
+        token_types: token type of each token, if the model has token types. *Shape:* ``(length,)``, int32.
         n_targets: how many of the loss's items it holds.
         origin: what the task needs to get from a prediction back to the text.
     """
@@ -34,7 +34,7 @@ class Feature:
     target: NDArray[np.int64]
     example: int
     where: str
-    segments: NDArray[np.int32] | None = None
+    token_types: NDArray[np.int32] | None = None
     n_targets: int = 1
     origin: Any = None
 
@@ -52,7 +52,7 @@ class Batch:
         n_tokens: real tokens, padding not counted.
         n_targets: items that the loss is a mean over.
         where: the places of the examples, for messages.
-        segments: the kind of each word; None for a model that does not tell them apart. *Shape:* as ``ids``.
+        token_types: token type of each token; None for a model without token types. *Shape:* as ``ids``.
     """
 
     ids: Tensor
@@ -60,16 +60,16 @@ class Batch:
     n_tokens: int
     n_targets: int
     where: tuple[str, ...]
-    segments: Tensor | None = None
+    token_types: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        segments = None if self.segments is None else self.segments.to(device)
-        return replace(self, ids=self.ids.to(device), targets=self.targets.to(device), segments=segments)
+        token_types = None if self.token_types is None else self.token_types.to(device)
+        return replace(self, ids=self.ids.to(device), targets=self.targets.to(device), token_types=token_types)
 
 
 def collate(features: Sequence[Feature]) -> Batch:
-    """Stack features, the shorter ones filled up: ids and segments with 0, targets with -100."""
+    """Stack features, the shorter ones filled up: ids and token types with 0, targets with -100."""
     ids = pad([feature.ids for feature in features])
     targets = [torch.from_numpy(np.asarray(feature.target)) for feature in features]
     return Batch(
@@ -79,8 +79,8 @@ def collate(features: Sequence[Feature]) -> Batch:
         n_tokens=sum(map(len, features)),
         n_targets=sum(feature.n_targets for feature in features),
         where=tuple(feature.where for feature in features),
-        segments=pad([s for feature in features if (s := feature.segments) is not None])
-        if features[0].segments is not None else None,
+        token_types=pad([s for feature in features if (s := feature.token_types) is not None])
+        if features[0].token_types is not None else None,
     )
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from embeddings.special_tokens import END_ID, SPECIAL_TOKENS, START_ID
 
-N_KINDS = 4  # of words in a pair: of either text, and in the other one, too, or not
+N_TOKEN_TYPES = 4  # of words in a pair: of either text, and in the other one, too, or not
 
 
 def framed(first: NDArray[np.int32], second: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
@@ -16,12 +16,12 @@ def framed(first: NDArray[np.int32], second: NDArray[np.int32] | None = None) ->
     return np.concatenate([np.asarray(part, dtype=np.int32) for part in parts])
 
 
-def segments_of(first: NDArray[np.int32], second: NDArray[np.int32]) -> NDArray[np.int32]:
+def text_numbers(first: NDArray[np.int32], second: NDArray[np.int32]) -> NDArray[np.int32]:
     """Which of two framed texts each word is of: 0, then 1. *Shape:* as :func:`framed`'s, int32."""
     return np.repeat(np.array([0, 1], dtype=np.int32), [len(first) + 2, len(second) + 1])
 
 
-def kinds_of(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int32]:
+def token_types_of(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int32]:
     """The kind of each word of a framed pair: 0 or 1 for its text, and 2 more if the other text has the word, too.
 
     Without that a small model has to learn from few pairs which words are the same.
@@ -35,7 +35,7 @@ def kinds_of(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int
     """
     shared = np.intersect1d(one, other)
     twice = np.isin(framed(one, other), shared[shared >= len(SPECIAL_TOKENS)])
-    return segments_of(one, other) + 2 * twice.astype(np.int32)
+    return text_numbers(one, other) + 2 * twice.astype(np.int32)
 
 
 def shortened(

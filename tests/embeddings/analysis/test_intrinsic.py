@@ -21,7 +21,7 @@ from embeddings.analysis.gold_standards import (
     read_questions,
     shipped,
 )
-from embeddings.analysis.intrinsic import AnalogyScore, Intrinsic, evaluate_files, total
+from embeddings.analysis.intrinsic import AnalogyScore, IntrinsicEvaluation, evaluate_files, total
 from embeddings.errors import EmbeddingError
 from embeddings.tokenization.corpus import CorpusFiles
 
@@ -69,7 +69,7 @@ def every(step, path, target):
 
 
 def test_what_gensim_ships_equals_gensim_on_glove(glove, tmp_path):
-    judge, peer = Intrinsic(glove), keyed(glove)
+    judge, peer = IntrinsicEvaluation(glove), keyed(glove)
     for path in shipped(SHIPPED_PAIRS):
         assert_same_similarity(judge, peer, path)
     assert_same_analogies(judge, peer, every(60, *shipped(SHIPPED_QUESTIONS), tmp_path / "some.txt"))
@@ -77,7 +77,7 @@ def test_what_gensim_ships_equals_gensim_on_glove(glove, tmp_path):
 
 @pytest.mark.datasets
 def test_every_set_equals_gensim_on_glove(glove, datasets, tmp_path):
-    judge, peer = Intrinsic(glove), keyed(glove)
+    judge, peer = IntrinsicEvaluation(glove), keyed(glove)
     pairs, questions = files_of([datasets / "word_similarity"]), files_of([datasets / "word_analogies"])
     assert (len(pairs), len(questions)) == (12, 2)
     for path in pairs:
@@ -92,7 +92,7 @@ def test_every_set_equals_gensim_on_glove(glove, datasets, tmp_path):
 def test_every_question_equals_gensim(source, datasets):
     corpus = CorpusFiles((datasets / "corpus_en" / "wikipedia_en_00.txt.gz",))
     table = load_vectors(source, texts=corpus)
-    judge, peer = Intrinsic(table), keyed(table)
+    judge, peer = IntrinsicEvaluation(table), keyed(table)
     for path in files_of([datasets / "word_similarity"]):
         assert_same_similarity(judge, peer, path)
     for path in files_of([datasets / "word_analogies"]):
@@ -123,7 +123,7 @@ def test_case_gaps_and_restriction_equal_gensim(tmp_path_factory, drawn):
                      "none\tnone\t1\n", encoding="utf-8")
     # A question whose answer is among its own words counts as wrong here, and by chance in gensim.
     fair = [row for row in rows if row[3].upper() not in {word.upper() for word in row[:3]}]
-    judge, peer = Intrinsic(table, n_words=restrict), keyed(table)
+    judge, peer = IntrinsicEvaluation(table, n_words=restrict), keyed(table)
     ours = judge.similarity(read_pairs(pairs))
     if ours.spearman is not None:
         assert_same_similarity(judge, peer, pairs, restrict)
@@ -134,13 +134,13 @@ def test_case_gaps_and_restriction_equal_gensim(tmp_path_factory, drawn):
 
 def test_words_asked_with_are_no_answers_in_any_case():
     table = EmbeddingTable.known(["a", "A", "b", "B", "c", "C", "d"], np.eye(7, 3, dtype=np.float32) + 0.1, "drawn")
-    score = Intrinsic(table).analogies({"one": [Question("a", "b", "c", "D"), Question("A", "b", "C", "a")]})["one"]
+    score = IntrinsicEvaluation(table).analogies({"one": [Question("a", "b", "c", "D"), Question("A", "b", "C", "a")]})["one"]
     assert score == AnalogyScore(n_questions=2, n_found=2, n_correct=1)  # d is all that is left
 
 
 def test_scores_that_cannot_be_computed_are_none():
     table = EmbeddingTable.known(["a", "b"], np.eye(2, dtype=np.float32), "drawn")
-    judge = Intrinsic(table)
+    judge = IntrinsicEvaluation(table)
     assert judge.similarity([Pair("a", "b", 1.0)]).spearman is None                        # a single pair
     assert judge.similarity([Pair("a", "b", 1.0), Pair("b", "a", 2.0)]).spearman is None   # cosines all the same
     assert judge.similarity([Pair("a", "x", 1.0)] * 2).n_found == 0

@@ -11,7 +11,7 @@ from embeddings import EmbeddingTable, load_vectors
 from embeddings.analysis.neighbors import Neighborhood, nearest_rows
 from embeddings.errors import EmbeddingError
 from embeddings.table.oov_composers import NgramVectors
-from embeddings.table.oov_policy import UnknownPolicy
+from embeddings.table.oov_policy import OOVPolicy
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_word_outside_is_composed_or_spelt():
     answer = Neighborhood(table).of_words(["jumping"])
     assert answer.asked == {"jumping": "subword"}
     assert len(answer.neighbors) == 3
-    spelt = Neighborhood(table, UnknownPolicy(("spelling",))).of_words(["runing"])
+    spelt = Neighborhood(table, OOVPolicy(("spelling",))).of_words(["runing"])
     assert spelt.asked == {"runing": "spelling"}
 
 

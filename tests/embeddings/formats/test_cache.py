@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embeddings import load_vectors
-from embeddings.analysis.conventions import habits
+from embeddings.analysis.conventions import conventions_of
 from embeddings.formats import cache
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
@@ -17,7 +17,7 @@ WORDS = [first + second for first in "abcdefgh" for second in "abcdefghijklmnopq
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("VECFORMER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "WORTH_KEEPING", 100)
+    monkeypatch.setattr(cache, "MIN_FILE_BYTES", 100)
     return tmp_path / "cache"
 
 
@@ -33,7 +33,7 @@ def write(path, start):
 
 def load(path, words=("ad", "af"), **options):
     table = sources.load(f"file:{path}", VectorRequest(vocabulary=dict.fromkeys(words, 1), **options))
-    cache.settle()
+    cache.flush()
     return table
 
 
@@ -61,11 +61,11 @@ def test_the_same_rows_are_read_once(folder, path, monkeypatch):
 def test_another_question_is_another_entry(folder, path):
     load(path)
     assert load(path, words=("ah",)).words == ("ah",)
-    assert load(path, n_others=2).words == ("aa", "ab", "ad", "af")
+    assert load(path, n_frequent=2).words == ("aa", "ab", "ad", "af")
     assert load(f"{path},limit=4").words == ("ad",)
-    assert load(path, also={"aj"}).words == ("ad", "af", "aj")
+    assert load(path, extra_words={"aj"}).words == ("ad", "af", "aj")
     assert len(load_vectors(path)) == 208
-    cache.settle()
+    cache.flush()
     assert len(entries(folder)) == 6
 
 
@@ -113,7 +113,7 @@ def test_it_can_be_switched_off(folder, path, monkeypatch, off):
 
 
 def test_small_files_are_not_kept(folder, path, monkeypatch):
-    monkeypatch.setattr(cache, "WORTH_KEEPING", 2**25)
+    monkeypatch.setattr(cache, "MIN_FILE_BYTES", 2**25)
     load(path)
     assert not folder.exists()
 
@@ -155,7 +155,7 @@ def test_what_is_not_written_yet_is_given_from_memory(folder, path, monkeypatch)
     first = sources.load(f"file:{path}", request)
     refuse_to_read(monkeypatch)
     assert sources.load(f"file:{path}", request).vectors.tobytes() == first.vectors.tobytes()
-    cache.settle()
+    cache.flush()
     shutil.rmtree(folder)
 
 
@@ -177,7 +177,7 @@ def test_the_platforms_own_folder(monkeypatch):
     ],
 )
 def test_the_habits_of_a_file(words, expected):
-    assert str(habits(words)) == expected
+    assert str(conventions_of(words)) == expected
 
 
 def test_the_habits_are_said(tmp_path, caplog):

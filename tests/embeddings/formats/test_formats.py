@@ -10,11 +10,11 @@ from hypothesis.extra.numpy import arrays
 
 from embeddings import compressed_files
 from embeddings.errors import VectorFileError
-from embeddings.formats.detect import kind_of, read_vectors
-from embeddings.formats.interface import Wanted
+from embeddings.formats.detect import detect_format, read_vectors
+from embeddings.formats.interface import RowSelection
 
 
-def read_text_vectors(path, wanted=Wanted()):  # noqa: B008
+def read_text_vectors(path, wanted=RowSelection()):  # noqa: B008
     rows = read_vectors(path, wanted)
     return rows.words, rows.vectors
 
@@ -77,7 +77,7 @@ def test_passing_over_rows_changes_nothing(tmp_path_factory, data):
     all_words, all_vectors = read_text_vectors(path)
     wanted = data.draw(st.sets(st.sampled_from([*all_words, "absent", "a b", "\N{REPLACEMENT CHARACTER}"])))
     kept = [row for row, word in enumerate(all_words) if word in wanted]
-    some_words, some_vectors = read_text_vectors(path, Wanted(frozenset(wanted)))
+    some_words, some_vectors = read_text_vectors(path, RowSelection(frozenset(wanted)))
     assert some_words == [all_words[row] for row in kept]
     assert some_vectors.tobytes() == all_vectors[kept].tobytes()
 
@@ -119,8 +119,8 @@ def test_of_a_repeated_word_the_first_is_taken(tmp_path):
 
 def test_only_wanted_rows_and_no_more_than_the_limit(tmp_path):
     path = write(tmp_path, "a 1\nb 2\nc 3\nd 4\n")
-    assert read_text_vectors(path, Wanted(frozenset({"d", "b"})))[0] == ["b", "d"]
-    assert read_text_vectors(path, Wanted(limit=2))[0] == ["a", "b"]
+    assert read_text_vectors(path, RowSelection(frozenset({"d", "b"})))[0] == ["b", "d"]
+    assert read_text_vectors(path, RowSelection(limit=2))[0] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_shortened_file_is_read_and_said(tmp_path, caplog):
 
 def test_the_first_rows_are_kept_beside_the_words(tmp_path):
     path = write(tmp_path, "a 1\nb 2\nc 3\nd 4\n")
-    assert read_text_vectors(path, Wanted(frozenset({"d"}), n_others=2))[0] == ["a", "b", "d"]
+    assert read_text_vectors(path, RowSelection(frozenset({"d"}), n_frequent=2))[0] == ["a", "b", "d"]
 
 
 def zipped(folder, members, name="v.zip"):
@@ -229,13 +229,13 @@ def test_a_location_that_is_none(location):
 
 
 def test_the_kind_is_told_by_content(tmp_path):
-    assert kind_of(write(tmp_path, "a 1 2\nb 3 4\n", "v.bin")) == "text"
-    assert kind_of(write(tmp_path, "2 2\na 1 2\nb 3 4\n", "v.npy")) == "text"
-    assert kind_of(write(tmp_path, "2 2\nnew york 1 2\nb 3 4\n")) == "text"
-    assert kind_of(write(tmp_path, b"2 2\na " + np.array([0.1, 0.2], "<f4").tobytes() + b"\n", "v.txt")) == (
+    assert detect_format(write(tmp_path, "a 1 2\nb 3 4\n", "v.bin")) == "text"
+    assert detect_format(write(tmp_path, "2 2\na 1 2\nb 3 4\n", "v.npy")) == "text"
+    assert detect_format(write(tmp_path, "2 2\nnew york 1 2\nb 3 4\n")) == "text"
+    assert detect_format(write(tmp_path, b"2 2\na " + np.array([0.1, 0.2], "<f4").tobytes() + b"\n", "v.txt")) == (
         "word2vec binary")
     with pytest.raises(VectorFileError, match="the file is empty"):
-        kind_of(write(tmp_path, ""))
+        detect_format(write(tmp_path, ""))
 
 
 def test_a_line_of_100000_numbers(tmp_path):

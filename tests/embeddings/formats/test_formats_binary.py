@@ -13,9 +13,9 @@ from hypothesis.extra.numpy import arrays
 from safetensors.numpy import save_file
 
 from embeddings.errors import VectorFileError
-from embeddings.formats.detect import kind_of, read_vectors
-from embeddings.formats.interface import Wanted
-from embeddings.formats.pickles import Made, Named, UnreadablePickleError, interpret
+from embeddings.formats.detect import detect_format, read_vectors
+from embeddings.formats.interface import RowSelection
+from embeddings.formats.pickles import CallRecord, GlobalName, UnreadablePickleError, parse_pickle
 from embeddings.table import EmbeddingTable
 from embeddings.table.safetensors import open_tensors
 
@@ -47,10 +47,10 @@ def test_word2vec_binary_is_gensims_to_the_last_bit(tmp_path, word2vec):
     without_line_ends.write_bytes(b"10 9\n" + b"".join(word.encode() + b" " + row.tobytes() for word, row in rows))
     for one in (path, packed(path), without_line_ends):
         ours = read_vectors(one)
-        assert kind_of(one) == "word2vec binary"
+        assert detect_format(one) == "word2vec binary"
         assert ours.words == theirs.index_to_key
         assert ours.vectors.tobytes() == theirs.vectors.tobytes()
-    some = read_vectors(path, Wanted(frozenset({"naïve", "cat"}), n_others=1, limit=9))
+    some = read_vectors(path, RowSelection(frozenset({"naïve", "cat"}), n_frequent=1, limit=9))
     assert set(some.words) == {theirs.index_to_key[0], *({"naïve", "cat"} & set(theirs.index_to_key[:9]))}
     assert some.vectors.tobytes() == theirs[some.words].tobytes()
 
@@ -63,7 +63,7 @@ def test_word2vec_binary_with_any_bits_in_it(tmp_path_factory, bits, cut):
     content = b"5 3\n" + b"".join(b"w%d " % row + numbers.tobytes() + b"\n" for row, numbers in enumerate(vectors))
     path = tmp_path_factory.mktemp("v") / "v.bin"
     path.write_bytes(content)
-    if kind_of(path) == "word2vec binary":  # a few such files are text as well
+    if detect_format(path) == "word2vec binary":  # a few such files are text as well
         assert read_vectors(path).vectors.tobytes() == vectors.tobytes()
     path.write_bytes(content[:cut])
     try:
@@ -78,12 +78,12 @@ def test_fasttext_binary_is_gensims_to_the_last_bit(tmp_path, fasttext):
     theirs = load_facebook_vectors(str(path))
     for one in (path, packed(path)):
         ours = read_vectors(one)
-        assert kind_of(one) == "fastText model"
+        assert detect_format(one) == "fastText model"
         assert ours.words == theirs.index_to_key
         assert ours.vectors.tobytes() == theirs.vectors.tobytes()
         for word in ("catdog", "sätt", "qq", "日本"):
             np.testing.assert_allclose(ours.composer.compose(word), theirs[word], atol=1e-6)
-        some = read_vectors(one, Wanted(frozenset({"dog", "x"}), limit=9))
+        some = read_vectors(one, RowSelection(frozenset({"dog", "x"}), limit=9))
         assert some.vectors.tobytes() == theirs[some.words].tobytes()
         assert len(some.words) >= 1
 
@@ -161,7 +161,7 @@ def test_a_pickle_runs_nothing_unless_it_is_trusted(tmp_path, protocol):
         read_vectors(path)
     assert not made.exists()
     with pytest.raises(VectorFileError, match="a pickle of a NoneType; expected a dict"):
-        read_vectors(path, Wanted(trust_pickle=True))
+        read_vectors(path, RowSelection(trust_pickle=True))
     assert made.exists()
 
 
@@ -170,11 +170,11 @@ def test_a_pickled_dict_is_read_if_it_is_trusted(tmp_path):
     path.write_bytes(pickle.dumps({"a": [1, 2], "b": np.array([3, 4])}))
     with pytest.raises(VectorFileError, match=r"a pickle of a dict.*--trust-pickle"):
         read_vectors(path)
-    assert read_vectors(path, Wanted(trust_pickle=True)).vectors.tolist() == [[1, 2], [3, 4]]
+    assert read_vectors(path, RowSelection(trust_pickle=True)).vectors.tolist() == [[1, 2], [3, 4]]
     for wrong in ({"a": [1, 2], "b": [3]}, {"a": "x"}, {1: [2]}, {}, [1]):
         path.write_bytes(pickle.dumps(wrong))
         with pytest.raises(VectorFileError):
-            read_vectors(path, Wanted(trust_pickle=True))
+            read_vectors(path, RowSelection(trust_pickle=True))
 
 
 DATA = st.recursive(
@@ -186,14 +186,14 @@ DATA = st.recursive(
 @given(DATA, st.integers(2, 5))
 def test_plain_data_in_a_pickle_are_what_they_were(value, protocol):
     def plain(read):
-        if isinstance(read, Made):
-            assert isinstance(read.what, Named)
+        if isinstance(read, CallRecord):
+            assert isinstance(read.what, GlobalName)
             return read.arguments[0].encode("latin-1") if read.arguments else b""  # bytes in protocol 2
         if isinstance(read, dict):
             return {key: plain(one) for key, one in read.items()}
         return type(read)(map(plain, read)) if isinstance(read, list | tuple) else read
 
-    assert plain(interpret(pickle.dumps(value, protocol))) == value
+    assert plain(parse_pickle(pickle.dumps(value, protocol))) == value
 
 
 @given(DATA, st.integers(2, 5), st.integers(0, 200), st.integers(0, 255))
@@ -201,7 +201,7 @@ def test_a_spoilt_pickle_is_data_or_one_error(value, protocol, place, byte):
     content = bytearray(pickle.dumps(value, protocol))
     content[place % len(content)] = byte
     try:
-        interpret(bytes(content))
+        parse_pickle(bytes(content))
     except UnreadablePickleError as error:
         assert "pickle" in str(error)
 
@@ -211,7 +211,7 @@ def test_numpy_and_safetensors_with_words_beside(tmp_path):
     for kind in ("f2", "f4", "f8"):
         np.save(tmp_path / "v.npy", vectors.astype(kind))
         (tmp_path / "v.words.txt").write_bytes("a\r\nnew york\né".encode())
-        ours = read_vectors(tmp_path / "v.npy", Wanted(frozenset({"é", "new york"})))
+        ours = read_vectors(tmp_path / "v.npy", RowSelection(frozenset({"é", "new york"})))
         assert ours.words == ["new york", "é"]
         assert (ours.vectors.dtype, ours.vectors.tolist()) == (np.float32, [[2, 3], [4, 5]])
         save_file({"embeddings": vectors.astype(kind), "mean": np.ones(2)}, tmp_path / "v.safetensors")
@@ -234,8 +234,8 @@ def test_a_table_and_the_folder_of_a_run(tmp_path):
     table = EmbeddingTable(("a", "b"), np.eye(2, dtype=np.float32), ("exact", "random"), "x", ("unit",))
     table.save(tmp_path / "embeddings.safetensors")
     for location in (tmp_path, tmp_path / "embeddings.safetensors"):
-        ours = read_vectors(location, Wanted(frozenset({"b"})))
-        assert kind_of(location) == "vecformer table"
+        ours = read_vectors(location, RowSelection(frozenset({"b"})))
+        assert detect_format(location) == "vecformer table"
         assert (ours.words, ours.provenance, ours.transforms) == (["b"], ("random",), ("unit",))
     (tmp_path / "embeddings.json").write_text('{"source": "x"}')
     with pytest.raises(VectorFileError, match="not a table of word vectors saved by vecformer"):

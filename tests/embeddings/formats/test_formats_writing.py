@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from embeddings.errors import EmbeddingError
-from embeddings.formats.detect import kind_of, read_vectors
+from embeddings.formats.detect import detect_format, read_vectors
 from embeddings.formats.writing import write_vectors
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_composers import NgramVectors
@@ -31,7 +31,7 @@ def test_what_is_written_is_read(tmp_path_factory, table, ending):
     path = tmp_path_factory.mktemp("v") / f"v.{ending}"
     write_vectors(table, path)
     read = read_vectors(path)
-    assert kind_of(path) == ENDINGS[ending]
+    assert detect_format(path) == ENDINGS[ending]
     assert tuple(read.words) == table.words
     assert read.vectors.tobytes() == table.vectors.tobytes()
 
@@ -74,7 +74,7 @@ def test_gensim_reads_a_fasttext_model_as_it_was(tmp_path):
     table = EmbeddingTable(words, wv.vectors, ("exact",) * len(words), "test", composer=composer)
     write_vectors(table, tmp_path / "m.bin")
     theirs = load_facebook_vectors(str(tmp_path / "m.bin"))
-    assert kind_of(tmp_path / "m.bin") == "fastText model"
+    assert detect_format(tmp_path / "m.bin") == "fastText model"
     assert tuple(theirs.index_to_key) == words
     assert theirs.vectors.tobytes() == wv.vectors.tobytes()
     assert theirs["wordier"].tobytes() == wv["wordier"].tobytes()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from embeddings.errors import EmbeddingError
-from embeddings.formats.detect import kind_of, read_vectors
-from embeddings.formats.interface import Wanted
+from embeddings.formats.detect import detect_format, read_vectors
+from embeddings.formats.interface import RowSelection
 from embeddings.table import EmbeddingTable
 
 CHANGES = ("cut", "spoil", "repeat", "shuffle", "mix", "flip")
@@ -72,7 +72,7 @@ def read_or_refuse(content, folder, wanted):
     path = folder / "vectors"
     path.write_bytes(content)
     (folder / "vectors.words.txt").write_text("a\nb\nc\n")
-    for action in (lambda: read_vectors(path, wanted), lambda: kind_of(path)):
+    for action in (lambda: read_vectors(path, wanted), lambda: detect_format(path)):
         try:
             found = action()
         except EmbeddingError as error:
@@ -84,7 +84,7 @@ def read_or_refuse(content, folder, wanted):
             )
 
 
-WANTED = st.builds(Wanted, st.none() | st.just(frozenset({"the", "cat", "new york"})), st.integers(0, 3),
+WANTED = st.builds(RowSelection, st.none() | st.just(frozenset({"the", "cat", "new york"})), st.integers(0, 3),
                    st.none() | st.integers(1, 5))
 
 
@@ -109,5 +109,5 @@ def test_foreign_bytes_behind_any_beginning(tmp_path_factory, content, wanted, b
 
 def test_nothing_beside_the_file_is_written(samples, tmp_path):
     for content in samples:
-        read_or_refuse(content, tmp_path, Wanted())
+        read_or_refuse(content, tmp_path, RowSelection())
     assert sorted(file.name for file in tmp_path.iterdir()) == ["vectors", "vectors.words.txt"]

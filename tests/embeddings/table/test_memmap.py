@@ -11,7 +11,7 @@ from embeddings import EmbeddingTable, load_vectors
 from embeddings.errors import EmbeddingError, VectorFileError
 from embeddings.formats.writing import write_vectors
 from embeddings.table import memmap
-from embeddings.table.memmap import blocks, changed, gathered, is_mapped, lots, taken
+from embeddings.table.memmap import concatenate_rows, is_memmap, row_batches, row_blocks, take_rows
 from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING
 from embeddings.table.safetensors import write_tensors
 
@@ -39,32 +39,32 @@ def saved(tmp_path):
 @pytest.mark.parametrize("n_at_once", [1, 37, N_WORDS])
 def test_few_rows_are_kept_in_memory_and_many_in_a_file(few_in_memory, n_rows, n_at_once, in_a_file):
     rows = table().vectors[:n_rows]
-    made = gathered(rows[start : start + n_at_once] for start in range(0, max(1, n_rows), n_at_once))
-    assert is_mapped(made) == in_a_file
+    made = concatenate_rows(rows[start : start + n_at_once] for start in range(0, max(1, n_rows), n_at_once))
+    assert is_memmap(made) == in_a_file
     assert made.shape == (n_rows, DIM)
     assert made.tobytes() == rows.tobytes()
 
 
 def test_a_copy_of_a_mapped_file_is_not_one(saved):
-    assert is_mapped(saved.vectors)
-    assert is_mapped(saved.vectors[5:])
+    assert is_memmap(saved.vectors)
+    assert is_memmap(saved.vectors[5:])
     for copy in (saved.vectors.copy(), saved.vectors[[1, 2]], saved.vectors * 2, np.array(saved.vectors)):
-        assert not is_mapped(copy)
+        assert not is_memmap(copy)
 
 
 def test_blocks_and_lots_are_the_rows(saved, few_in_memory):
     rows = table().vectors
-    assert len(list(blocks(rows))) == 1
-    assert len(list(blocks(saved.vectors))) > 1
-    for place, (left, right) in blocks(saved.vectors, rows):
+    assert len(list(row_blocks(rows))) == 1
+    assert len(list(row_blocks(saved.vectors))) > 1
+    for place, (left, right) in row_blocks(saved.vectors, rows):
         assert (left == rows[place]).all()
         assert (right == rows[place]).all()
     some = np.random.default_rng(1).integers(0, N_WORDS, 500)
     for matrix in (rows, saved.vectors, saved.vectors[3:], rows.astype(np.float64)):
-        assert (taken(matrix[-5990:], some % 5990) == matrix[-5990:][some % 5990]).all()
-        assert np.concatenate(list(lots(matrix, some[:0]))).shape == (0, DIM)
-    assert is_mapped(taken(saved.vectors, some))
-    assert not is_mapped(taken(saved.vectors, some[:FEW]))
+        assert (take_rows(matrix[-5990:], some % 5990) == matrix[-5990:][some % 5990]).all()
+        assert np.concatenate(list(row_batches(matrix, some[:0]))).shape == (0, DIM)
+    assert is_memmap(take_rows(saved.vectors, some))
+    assert not is_memmap(take_rows(saved.vectors, some[:FEW]))
 
 
 def test_a_product_has_the_same_last_bit_by_blocks(saved):
@@ -88,8 +88,8 @@ def test_values_are_those_of_a_table_in_memory(tmp_path, monkeypatch, source, tr
     expected, expected_few = load(), load(wanted)
     monkeypatch.setattr(memmap, "IN_MEMORY", 4 * DIM * FEW)
     found, found_few = load(), load(wanted)
-    assert is_mapped(found.vectors)
-    assert not is_mapped(expected.vectors)
+    assert is_memmap(found.vectors)
+    assert not is_memmap(expected.vectors)
     for one, other in ((found, expected), (found_few, expected_few)):
         assert (one.words, one.provenance, one.transforms) == (other.words, other.provenance, other.transforms)
         assert one.vectors.tobytes() == other.vectors.tobytes()
@@ -168,7 +168,7 @@ def rows():
     for seed in range({n_words} // 1000):
         yield np.random.default_rng(seed).normal(size=(1000, 300)).astype(np.float32)
 
-EmbeddingTable.known(words, memmap.gathered(rows()), "made up").save(folder / "made.safetensors")
+EmbeddingTable.known(words, memmap.concatenate_rows(rows()), "made up").save(folder / "made.safetensors")
 write_vectors(EmbeddingTable.load(folder / "made.safetensors"), folder / "made.txt")
 apply_transforms(EmbeddingTable.known(["a", "b"], np.eye(2, dtype=np.float32), "small"), ["unit"])
 with measured():

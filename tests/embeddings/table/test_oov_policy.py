@@ -7,7 +7,7 @@ from rapidfuzz.distance import Indel
 from embeddings import EmbeddingTable
 from embeddings.errors import SpecificationError
 from embeddings.table.oov_composers import NgramVectors
-from embeddings.table.oov_policy import LEAST_SIMILARITY, STEPS, NearestSpelling, UnknownPolicy, parse_policy
+from embeddings.table.oov_policy import LEAST_SIMILARITY, STEPS, NearestSpelling, OOVPolicy, parse_policy
 
 WORDS = ("cat", "Paris", "NATO", "####", "00-00", "colour", "colors")
 
@@ -18,7 +18,7 @@ def table(**more):
 
 
 def why(words, *steps, of=None):
-    return (of or table()).lookup(words, UnknownPolicy(steps)).provenance
+    return (of or table()).lookup(words, OOVPolicy(steps)).provenance
 
 
 def test_each_step_is_applied_and_noted():
@@ -40,7 +40,7 @@ def test_the_order_decides():
 
 
 def test_a_misspelt_word_is_the_mean_of_the_likest():
-    found = table().lookup(["colours"], UnknownPolicy(("spelling",)))
+    found = table().lookup(["colours"], OOVPolicy(("spelling",)))
     np.testing.assert_allclose(found.vectors[0], table().vectors[[5, 6]].mean(axis=0))
 
 
@@ -58,13 +58,13 @@ def test_the_likest_spellings_equal_a_search_of_all(words, word):
 
 
 def test_the_end_of_the_policy_fills_the_rest():
-    gaps = table().lookup(["cat", "x", "y"], UnknownPolicy(("zero",)))
-    zero = gaps.filled(1, UnknownPolicy(("zero",)).last)
+    gaps = table().lookup(["cat", "x", "y"], OOVPolicy(("zero",)))
+    zero = gaps.filled(1, OOVPolicy(("zero",)).last)
     assert zero.provenance == ("exact", "zero", "zero")
     assert (zero.vectors[1:] == 0).all()
-    drawn = gaps.filled(1, UnknownPolicy(("case",)).last)
+    drawn = gaps.filled(1, OOVPolicy(("case",)).last)
     assert drawn.provenance == ("exact", "random", "random")
-    assert UnknownPolicy(()).last == "random"
+    assert OOVPolicy(()).last == "random"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_the_end_of_the_policy_fills_the_rest():
 )
 def test_wrong_policies(steps, message):
     with pytest.raises(SpecificationError, match=message):
-        UnknownPolicy(steps)
+        OOVPolicy(steps)
 
 
 @given(st.lists(st.sampled_from(STEPS), max_size=6), st.text(max_size=8))

@@ -11,8 +11,8 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from embeddings import WordTokenizer
 from embeddings.errors import EmbeddingError
 from embeddings.special_tokens import SPECIAL_TOKENS
-from embeddings.tokenization.chinese import han_cutter
-from embeddings.tokenization.vocabulary import vocabulary_of
+from embeddings.tokenization.chinese import chinese_segmenter
+from embeddings.tokenization.vocabulary import build_vocabulary
 
 REMOVED = "\xad\u061c\u200e\u200f\u202a\u202c\u2060\u2066\u2069\ufeff"
 AWKWARD = (
@@ -79,7 +79,7 @@ def test_chinese_by_words():
 
 
 def test_chinese_by_words_needs_jieba(monkeypatch):
-    han_cutter.cache_clear()
+    chinese_segmenter.cache_clear()
     monkeypatch.setitem(sys.modules, "jieba", None)
     with pytest.raises(EmbeddingError, match=r"pip install 'vecformer\[zh\]'"):
         WordTokenizer(han="words")
@@ -241,7 +241,7 @@ def test_folding_twice_is_folding_once(text, options):
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 5)), st.integers(1, 6), st.none() | st.integers(0, 5))
 def test_a_vocabulary_is_the_most_frequent_words(counts, min_count, max_words):
-    kept = vocabulary_of(counts, min_count=min_count, max_words=max_words)
+    kept = build_vocabulary(counts, min_count=min_count, max_words=max_words)
     left_out = {word: count for word, count in counts.items() if word not in kept}
     assert kept.items() <= counts.items()
     assert list(kept.values()) == sorted(kept.values(), reverse=True)

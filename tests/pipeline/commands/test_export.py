@@ -17,7 +17,7 @@ from pipeline import RunConfig
 from pipeline.cli.main import cli
 from pipeline.commands import export as module
 from pipeline.commands.export import export, form_of
-from pipeline.data.features.special_tokens import framed, segments_of
+from pipeline.data.features.special_tokens import framed, text_numbers
 from pipeline.errors import ExportError, RunFolderError
 from pipeline.runs.chain import build_model
 from pipeline.runs.folder import RunFolder
@@ -124,7 +124,7 @@ def test_long_texts_are_cut_alike(exported):
         feature = trained.prepare([trained.task.example(*pair)]).features[0]
         read = tokenizer(*pair, truncation=True)
         assert len(read["input_ids"]) == len(feature.ids)
-        assert read["token_type_ids"] == feature.segments.tolist()
+        assert read["token_type_ids"] == feature.token_types.tolist()
 
 
 def test_starts_and_ends_have_the_same_scores(exported):
@@ -139,7 +139,8 @@ def test_starts_and_ends_have_the_same_scores(exported):
         output = model(**batch)
     for i, feature in enumerate(trained.prepare(examples).features):
         with torch.no_grad():
-            ours = trained.model(torch.tensor(feature.ids[None].astype(int)), torch.tensor(feature.segments[None]))[0]
+            ids, token_types = torch.tensor(feature.ids[None].astype(int)), torch.tensor(feature.token_types[None])
+            ours = trained.model(ids, token_types)[0]
         n = len(feature)
         torch.testing.assert_close(torch.stack([output.start_logits[i], output.end_logits[i]], dim=-1)[:n], ours,
                                    atol=1e-4, rtol=0)
@@ -202,7 +203,7 @@ def test_text_is_cut_and_numbered_alike(tokenizers, text, other):
         first, second = ours.encode([text, other])
         read = theirs(text, other)
         assert read["input_ids"] == framed(first, second).tolist()
-        assert read["token_type_ids"] == segments_of(first, second).tolist()
+        assert read["token_type_ids"] == text_numbers(first, second).tolist()
         assert theirs(text)["input_ids"] == framed(first).tolist()
 
 
@@ -227,11 +228,11 @@ def test_models_that_write_words_have_only_those_that_they_can_write(exported):
 
 
 @pytest.mark.parametrize(("values", "message"), [
-    ({}, "model.norm=pre, model.embedding_norm=False, model.pooling=views: have no BERT form; train with --set "
+    ({}, "model.norm=pre, model.embedding_norm=False, model.pooling=mean-max: have no BERT form; train with --set "
          "model.like=bert"),
-    ({"model": {"norm": "post", "embedding_norm": True, "pooling": "first", "positions": "rotary"}},
+    ({"model": {"norm": "post", "embedding_norm": True, "pooling": "cls", "positions": "rotary"}},
      "model.positions=rotary: has no BERT form"),
-    ({"model": {"norm": "post", "embedding_norm": True, "pooling": "first"}}, "model.like='': has no BERT form"),
+    ({"model": {"norm": "post", "embedding_norm": True, "pooling": "cls"}}, "model.like='': has no BERT form"),
     ({"model": GPT2}, "model.norm=pre, model.activation=gelu-tanh"),
     ({"task": "language-model"}, "model.activation=gelu: has no GPT-2 form; train with --set model.like=gpt2"),
     ({"task": "language-model", "model": BERT}, "model.norm=post"),

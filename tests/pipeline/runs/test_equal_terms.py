@@ -10,7 +10,7 @@ from embeddings.progress import silent
 from pipeline.config import RunConfig
 from pipeline.runs.chain import run_stage_one, run_stage_two
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.training_batches import Epochs
+from pipeline.runs.training_batches import TrainingBatches
 from pipeline.tasks import base
 from pipeline.tasks.base import Tokenizers
 from transformer.training.distributed import World
@@ -48,7 +48,7 @@ def test_batches_are_the_same_whatever_the_source(tmp_path):
     for number, source in enumerate(SOURCES[:2]):
         config, task, splits, stage_one = begun(source, tmp_path / str(number))
         tokenizers = Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer), None)
-        epochs = Epochs(task, task.encode_training(splits.train, tokenizers, config), config, World())
+        epochs = TrainingBatches(task, task.encode_training(splits.train, tokenizers, config), config, World())
         orders.append([batch.where for epoch in (1, 2) for batch in epochs(epoch)])
     assert orders[0] == orders[1]
 

@@ -15,11 +15,11 @@ from pipeline.data.features.special_tokens import framed
 from pipeline.errors import ConfigError, DataError
 from pipeline.tasks import base
 from pipeline.tasks.base import Prepared, Tokenizers
-from pipeline.tasks.classification import kinds_of
+from pipeline.tasks.classification import token_types_of
 from pipeline.word_vectors import StageOne
 from transformer.config import EmbeddingConfig
-from transformer.layers.embedding import WordEmbedding
-from transformer.models.heads import ClassificationHead, FirstWordHead, PairHead
+from transformer.layers.embedding import TokenEmbedding
+from transformer.models.heads import ClassificationHead, ClsHead, PairHead
 
 TASK = base.find("classification")
 CONFIG = RunConfig.from_mapping({"data": {"labels": ["a", "b", "c"]}})
@@ -36,7 +36,7 @@ class Parrot(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(logits)
 
-    def forward(self, ids, segments):
+    def forward(self, ids, token_types):
         return self.logits[ids[:, 1] - TOKENIZERS.source.encode(["0"])[0].item()]
 
 
@@ -62,14 +62,14 @@ def pair(first, second, label="a"):
     return Example(first, label, "file:2", second)
 
 
-def with_segments(n, **model):
-    return RunConfig.from_mapping({"data": {"labels": ["a", "b", "c"]}, "model": {"segments": n, **model}})
+def with_token_types(n, **model):
+    return RunConfig.from_mapping({"data": {"labels": ["a", "b", "c"]}, "model": {"token_types": n, **model}})
 
 
 def encode(example, config):
     [feature] = TASK.encode([example], TOKENIZERS, config)
     words = TOKENIZERS.source.vocabulary()
-    return [words[i] for i in feature.ids], None if feature.segments is None else feature.segments.tolist()
+    return [words[i] for i in feature.ids], None if feature.token_types is None else feature.token_types.tolist()
 
 
 def test_a_prediction_is_the_likeliest_label_and_every_labels_probability():
@@ -149,7 +149,7 @@ def test_a_batch_holds_padded_ids_and_the_labels_numbers():
     assert batch.targets.tolist() == [2, 0]
     assert (batch.targets.dtype, batch.n_tokens, batch.n_targets) == (torch.int64, 3, 2)
     assert batch.where == ("here:1", "here:2")
-    assert batch.segments is None
+    assert batch.token_types is None
 
 
 def test_the_loss_is_cross_entropy():
@@ -179,28 +179,28 @@ def test_tasks_are_found_by_name():
         base.find("clasification")
 
 
-@pytest.mark.parametrize(("second", "like", "segments"), [("", "", 0), ("dog", "", 4), ("dog", "bert", 2)])
-def test_pairs_have_kinds_of_words(second, like, segments):
+@pytest.mark.parametrize(("second", "like", "token_types"), [("", "", 0), ("dog", "", 4), ("dog", "bert", 2)])
+def test_pairs_have_kinds_of_words(second, like, token_types):
     data = Splits("made", (pair("cat", second, "a"), pair("dog", second, "b")), (), (), ())
-    assert TASK.resolve(with_segments(3, like=like, positions="learned"), data).model.segments == segments
+    assert TASK.resolve(with_token_types(3, like=like, positions="learned"), data).model.token_types == token_types
 
 
 def test_a_text_is_read_bare_or_framed():
     assert encode(Example("the cat", "a", ""), CONFIG) == (["the", "cat"], None)
     framed_words = ["<s>", "the", "cat", "</s>"]
-    assert encode(Example("the cat", "a", ""), with_segments(0, pooling="first")) == (framed_words, None)
+    assert encode(Example("the cat", "a", ""), with_token_types(0, pooling="cls")) == (framed_words, None)
 
 
 def test_a_pair_says_which_words_both_texts_have():
     words = ["<s>", "the", "cat", "</s>", "the", "dog", "</s>"]
-    assert encode(pair("the cat", "the dog"), with_segments(4)) == (words, [0, 2, 0, 0, 3, 1, 1])
-    assert encode(pair("the cat", "the dog"), with_segments(2)) == (words, [0, 0, 0, 0, 1, 1, 1])
-    assert encode(pair("cat", ""), with_segments(4)) == (["<s>", "cat", "</s>", "</s>"], [0, 0, 0, 1])
+    assert encode(pair("the cat", "the dog"), with_token_types(4)) == (words, [0, 2, 0, 0, 3, 1, 1])
+    assert encode(pair("the cat", "the dog"), with_token_types(2)) == (words, [0, 0, 0, 0, 1, 1, 1])
+    assert encode(pair("cat", ""), with_token_types(4)) == (["<s>", "cat", "</s>", "</s>"], [0, 0, 0, 1])
 
 
 @given(IDS, IDS)
 def test_kinds_of_words_by_their_definition(one, other):
-    words, kinds = framed(one, other).tolist(), kinds_of(one, other).tolist()
+    words, kinds = framed(one, other).tolist(), token_types_of(one, other).tolist()
     second = len(one) + 2
     assert len(kinds) == len(words)
     for place, (word, kind) in enumerate(zip(words, kinds, strict=True)):
@@ -210,18 +210,18 @@ def test_kinds_of_words_by_their_definition(one, other):
 
 @pytest.mark.parametrize("limit", [5, 7])
 def test_long_pairs_are_cut_to_what_the_model_reads(limit):
-    config = RunConfig.from_mapping({"data": {"labels": ["a"], "max_length": limit}, "model": {"segments": 4}})
-    words, segments = encode(pair("the cat sat text 1 2 3", "dog sat 4"), config)
-    assert len(words) == len(segments) == limit
+    config = RunConfig.from_mapping({"data": {"labels": ["a"], "max_length": limit}, "model": {"token_types": 4}})
+    words, token_types = encode(pair("the cat sat text 1 2 3", "dog sat 4"), config)
+    assert len(words) == len(token_types) == limit
     assert (words[0], words[-1], words.count("</s>")) == ("<s>", "</s>", 2)
 
 
-@pytest.mark.parametrize(("segments", "pooling", "head"), [
-    (0, "views", ClassificationHead), (4, "views", PairHead), (4, "first", FirstWordHead), (0, "first", FirstWordHead)])
-def test_the_head_is_that_of_the_pooling_and_of_pairs(segments, pooling, head):
+@pytest.mark.parametrize(("token_types", "pooling", "head"), [
+    (0, "mean-max", ClassificationHead), (4, "mean-max", PairHead), (4, "cls", ClsHead), (0, "cls", ClsHead)])
+def test_the_head_is_that_of_the_pooling_and_of_pairs(token_types, pooling, head):
     table = EmbeddingTable.known(WORDS, np.ones((len(WORDS), 128), np.float32), "here")
-    words = WordEmbedding.from_table(table, d_model=128, config=EmbeddingConfig())
-    assert type(TASK.model(with_segments(segments, pooling=pooling), [words]).head) is head
+    words = TokenEmbedding.from_table(table, d_model=128, config=EmbeddingConfig())
+    assert type(TASK.model(with_token_types(token_types, pooling=pooling), [words]).head) is head
 
 
 def learn(columns, rows, folder, **model):
@@ -240,7 +240,7 @@ ORDERS = [(f"the {a} {verb} the {b}", a) for a, b in (("cat", "dog"), ("dog", "c
           for verb in ("bit", "saw", "met", "fed")]
 
 
-@pytest.mark.parametrize("model", [{}, {"convolutions": [3, 5]}, {"pooling": "first"}],
+@pytest.mark.parametrize("model", [{}, {"convolutions": [3, 5]}, {"pooling": "cls"}],
                          ids=["plain", "convolutions", "first word"])
 def test_eight_texts_are_learned_by_heart(tmp_path, model):
     measures = learn(("text", "label"), ORDERS, tmp_path, **model)
@@ -263,7 +263,7 @@ def test_the_sample_of_pairs_is_learned_and_both_texts_count(tmp_path):
     assert made.metrics["test"]["n"] == 60
     assert made.metrics["test"]["accuracy"] >= 0.6  # chance is a third
     trained = load_run(made.path)
-    assert trained.config.model.segments == 4
+    assert trained.config.model.token_types == 4
     texts = [pair("A man is sleeping.", other) for other in ("A man is sleeping.", "A man is not sleeping.")]
     same, opposite = (prediction["probabilities"] for prediction in trained.predict_for(texts))
     assert same["entailment"] > opposite["entailment"]

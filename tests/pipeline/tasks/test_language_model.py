@@ -25,7 +25,7 @@ from pipeline.tasks.base import Prepared, Tokenizers
 from pipeline.tasks.language_model import stream_of
 from pipeline.word_vectors import StageOne
 from transformer.config import EmbeddingConfig, GenerationConfig, TrainingConfig
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[3]
@@ -48,7 +48,7 @@ def model(settings, seed=1):
     vectors = np.random.default_rng(0).normal(size=(len(WORDS), 16)).astype(np.float32)
     table = EmbeddingTable.known(WORDS, vectors, "here")
     torch.manual_seed(seed)
-    layer = WordEmbedding.from_table(table, d_model=16, config=EmbeddingConfig())
+    layer = TokenEmbedding.from_table(table, d_model=16, config=EmbeddingConfig())
     layer.extend(EmbeddingTable.known(["wug"], np.ones((1, 16), np.float32), "here"))
     made = TASK.model(settings, [layer])
     for weight in made.parameters():

@@ -23,7 +23,7 @@ from pipeline.tasks import base
 from pipeline.tasks.base import Prepared, Tokenizers
 from pipeline.word_vectors import StageOne
 from transformer.config import EmbeddingConfig, TrainingConfig
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[3]
@@ -50,7 +50,8 @@ def ids(text):
 def model(settings):
     vectors = np.random.default_rng(0).normal(size=(len(WORDS), 16)).astype(np.float32)
     torch.manual_seed(0)
-    layer = WordEmbedding.from_table(EmbeddingTable.known(WORDS, vectors, "here"), d_model=16, config=EmbeddingConfig())
+    table = EmbeddingTable.known(WORDS, vectors, "here")
+    layer = TokenEmbedding.from_table(table, d_model=16, config=EmbeddingConfig())
     layer.extend(EmbeddingTable.known(["wug"], np.ones((1, 16), np.float32), "here"))
     made = TASK.model(settings, [layer])
     for weight in made.parameters():
@@ -62,14 +63,14 @@ def model(settings):
 SMALL = {"model": {"d_model": 16, "n_heads": 2, "d_ff": 32, "dropout": 0.0}}
 
 
-@pytest.mark.parametrize("pooling", ["views", "first"])
+@pytest.mark.parametrize("pooling", ["mean-max", "cls"])
 @settings(max_examples=40)
 @given(LINES, st.integers(4, 12), st.floats(0.05, 0.95), st.integers(0, 9))
 def test_a_share_of_the_words_that_can_be_said_is_hidden(pooling, lines, max_length, share, seed):
     settings = config(max_length=max_length, model={"pooling": pooling}, pretraining={"masked_share": share})
     features = TASK.encode_texts(lines, TOKENIZERS, settings)
     batch = TASK.batch(features, settings, np.random.default_rng(seed))
-    room = max_length - 2 * (pooling == "first")
+    room = max_length - 2 * (pooling == "cls")
     assert len(features) == sum(math.ceil(len(ids(line)) / room) for line in lines)
     for read, target, feature in zip(batch.ids.numpy(), batch.targets.numpy(), features, strict=True):
         whole, chosen = feature.origin[0], target[: len(feature)] != IGNORED
@@ -80,7 +81,7 @@ def test_a_share_of_the_words_that_can_be_said_is_hidden(pooling, lines, max_len
         assert (target[: len(feature)][chosen] == whole[chosen]).all()
         assert (read[: len(feature)][~chosen] == whole[~chosen]).all()
         assert ((read[: len(feature)][chosen] == MASK_ID) | (read[: len(feature)][chosen] >= N_SPECIAL)).all()
-        if pooling == "first":
+        if pooling == "cls":
             assert (whole[0], whole[-1]) == (START_ID, END_ID)
     assert batch.n_targets == (batch.targets != IGNORED).sum()
 

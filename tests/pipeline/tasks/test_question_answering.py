@@ -22,8 +22,8 @@ from pipeline.tasks.base import Prepared, Tokenizers
 from pipeline.tasks.span_scores import SpanScores
 from pipeline.word_vectors import StageOne
 from tests.conftest import ROOT
-from transformer.layers.embedding import WordEmbedding
-from transformer.models.heads import SpanHead, WordHead
+from transformer.layers.embedding import TokenEmbedding
+from transformer.models.heads import SpanHead, TokenHead
 
 TASK = base.find("question-answering")
 TEXT = "The Tower, built in 1889, is in Paris. It is tall."
@@ -52,7 +52,7 @@ class Pointer(nn.Module):
         super().__init__()
         self.places, self.scale = (start, end), nn.Parameter(torch.tensor(sure))
 
-    def forward(self, ids, segments):
+    def forward(self, ids, token_types):
         scores = torch.zeros(*ids.shape, 2)
         for side, place in enumerate(self.places):
             scores[:, place, side] = self.scale
@@ -69,7 +69,7 @@ def test_question_and_context_are_framed_with_their_kinds():
     names = TOKENIZERS.source.vocabulary()
     assert " ".join(names[i] for i in feature.ids) == (
         "<s> where is the tower ? </s> the tower , built in 1889 , is in paris . it is tall . </s>")
-    assert feature.segments.tolist() == [0, 0, 2, 2, 2, 0, 0, 3, 3, 1, 1, 1, 1, 1, 3, 1, 1, 1, 1, 3, 1, 1, 1]
+    assert feature.token_types.tolist() == [0, 0, 2, 2, 2, 0, 0, 3, 3, 1, 1, 1, 1, 1, 3, 1, 1, 1, 1, 3, 1, 1, 1]
     assert feature.target.tolist() == [[16, 16]]
     assert (feature.where, feature.example, feature.n_targets) == ("file:q", 0, 1)
 
@@ -78,16 +78,16 @@ def test_words_that_nobody_knows_are_matched_too():
     (feature,) = encode(asked("Where is Zyx?", "Paris", "Zyx is in Paris, not Qlm."))
     start = feature.origin.offset
     assert feature.ids[start] == feature.ids[start + 6] == 1
-    assert (feature.segments[start], feature.segments[start + 6]) == (3, 1)
+    assert (feature.token_types[start], feature.token_types[start + 6]) == (3, 1)
 
 
 def test_a_bert_has_two_kinds_and_its_own_output_layer():
     made = TASK.resolve(RunConfig.from_mapping({"model": {"like": "bert"}}), Splits("made", (asked(),), (), (), ()))
-    assert made.model.segments == 2
+    assert made.model.token_types == 2
     (feature,) = TASK.encode([asked()], TOKENIZERS, made)
-    assert feature.segments.tolist() == [0] * 7 + [1] * 16
-    for resolved, kind in ((made, WordHead), (config(), SpanHead)):
-        embedding = WordEmbedding(n_words=len(WORDS), dim=8, d_model=128)
+    assert feature.token_types.tolist() == [0] * 7 + [1] * 16
+    for resolved, kind in ((made, TokenHead), (config(), SpanHead)):
+        embedding = TokenEmbedding(n_words=len(WORDS), dim=8, d_model=128)
         assert isinstance(TASK.model(resolved, [embedding]).head, kind)
 
 

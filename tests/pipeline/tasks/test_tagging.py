@@ -56,7 +56,7 @@ class Dictionary(nn.Module):
         known = [LABELS.index(TAG_OF[word]) for word in WORDS]
         self.weight = nn.Parameter(4.0 * torch.eye(len(LABELS))[[1, 0, 1, 1, 1, *known]])
 
-    def forward(self, ids, segments):
+    def forward(self, ids, token_types):
         return self.weight[ids]
 
 
@@ -152,10 +152,10 @@ def test_tags_come_from_training_or_the_configuration():
     assert TASK.resolve(given, splits([sentence(["O", "B-a"])])).data.labels == ("B-a", "O")
 
 
-@pytest.mark.parametrize(("model", "segments"), [({}, 6), (BERT, 0)])
-def test_shapes_are_kinds_of_words_unless_the_architecture_has_none(model, segments):
-    narrow = RunConfig.from_mapping({"model": {"segments": 2, **model}})
-    assert TASK.resolve(narrow, splits([GOOD])).model.segments == segments
+@pytest.mark.parametrize(("model", "token_types"), [({}, 6), (BERT, 0)])
+def test_shapes_are_kinds_of_words_unless_the_architecture_has_none(model, token_types):
+    narrow = RunConfig.from_mapping({"model": {"token_types": 2, **model}})
+    assert TASK.resolve(narrow, splits([GOOD])).model.token_types == token_types
 
 
 def test_labels_must_be_tags():
@@ -203,9 +203,9 @@ def test_no_word_of_a_file_is_a_special_word(name, more):
 
 
 def test_a_feature_has_words_shapes_and_tags():
-    [feature] = encode(GOOD, config(model={"segments": 6}))
+    [feature] = encode(GOOD, config(model={"token_types": 6}))
     assert [TOKENIZERS.source.vocabulary()[i] for i in feature.ids] == ["anna", "smith", "lives", "in", "new", "york"]
-    assert feature.segments.tolist() == [CAPITALISED, CAPITALISED, LOWER, LOWER, CAPITALISED, CAPITALISED]
+    assert feature.token_types.tolist() == [CAPITALISED, CAPITALISED, LOWER, LOWER, CAPITALISED, CAPITALISED]
     assert [LABELS[i] for i in feature.target] == list(GOOD.tags)
     assert (feature.n_targets, feature.where, feature.target.dtype) == (6, "file:1", np.int64)
 
@@ -214,7 +214,7 @@ def test_bert_reads_special_words_that_have_no_tag():
     [feature] = encode(GOOD, config(model=BERT))
     assert feature.ids[[0, -1]].tolist() == [2, 3]
     assert feature.target[[0, -1]].tolist() == [IGNORED, IGNORED]
-    assert (feature.n_targets, feature.segments) == (6, None)
+    assert (feature.n_targets, feature.token_types) == (6, None)
     assert predict([GOOD], config(model=BERT))[0]["tags"] == list(GOOD.tags)
 
 
@@ -233,9 +233,9 @@ def test_long_sentences_get_a_tag_for_every_word(model, words, longest, overlap)
 
 def test_a_batch_is_padded_and_counts_its_words():
     features = TASK.encode([GOOD, TaggedExample(("Zoë",), ("B-person",), "file:9")], TOKENIZERS,
-                           config(model={"segments": 6}))
+                           config(model={"token_types": 6}))
     batch = TASK.batch(features, config(), np.random.default_rng(0))
-    assert batch.ids.shape == batch.segments.shape == batch.targets.shape == (2, 6)
+    assert batch.ids.shape == batch.token_types.shape == batch.targets.shape == (2, 6)
     assert batch.targets[1].tolist() == [1, *[IGNORED] * 5]
     assert (batch.n_tokens, batch.n_targets, batch.where) == (7, 7, ("file:1", "file:9"))
 

@@ -19,7 +19,7 @@ from pipeline.tasks.base import Prepared, Tokenizers
 from pipeline.tasks.translation import SMOOTHING
 from pipeline.word_vectors import StageOne
 from transformer.config import ModelConfig
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 
 TASK = base.find("translation")
 PAIRS = (
@@ -45,7 +45,7 @@ def config(**sections):
 
 def small_model(config=CONFIG):
     torch.manual_seed(1)
-    embeddings = [WordEmbedding(n_words=len(tokenizer) - 5, dim=32, d_model=32) for tokenizer in (SOURCE, TARGET)]
+    embeddings = [TokenEmbedding(n_words=len(tokenizer) - 5, dim=32, d_model=32) for tokenizer in (SOURCE, TARGET)]
     for embedding in embeddings:
         nn.init.normal_(embedding.weight[1:])
     return TASK.model(config, embeddings)

@@ -72,9 +72,9 @@ def test_encoder_equals_bert_and_so_do_its_gradients(shape):
     theirs = bert(shape)
     shake(theirs)
     ours = bert_encoder(theirs.config.to_dict(), theirs.state_dict())
-    ids, segments, mask = texts(shape)
-    hidden = ours(ids, segments).hidden[mask]
-    expected = theirs(ids, token_type_ids=segments, attention_mask=mask.long()).last_hidden_state[mask]
+    ids, token_types, mask = texts(shape)
+    hidden = ours(ids, token_types).hidden[mask]
+    expected = theirs(ids, token_type_ids=token_types, attention_mask=mask.long()).last_hidden_state[mask]
     torch.testing.assert_close(hidden, expected, atol=1e-5, rtol=1e-5)
     weights = torch.randn_like(hidden)
     (hidden * weights).sum().backward()

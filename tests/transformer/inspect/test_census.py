@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from embeddings import EmbeddingTable
-from transformer import EmbeddingConfig, Encoder, ModelConfig, TransformerModel, WordEmbedding
+from transformer import EmbeddingConfig, Encoder, ModelConfig, TokenEmbedding, TransformerModel
 from transformer.errors import CheckpointError, TransformerError
 from transformer.inspect.census import ORDER, blocks, by_kind, census, kind_of, movement, together, watched
 from transformer.layers.attention import MultiHeadAttention
 from transformer.models.head_weights import Attentions, effective_rank, product_spectrum
-from transformer.models.heads import ClassificationHead, FirstWordHead, PairHead, SpanHead, WordHead
+from transformer.models.heads import ClassificationHead, ClsHead, PairHead, SpanHead, TokenHead
 from transformer.models.models import EncoderDecoder, LanguageModel, MaskedLanguageModel
 from transformer.models.outputs import Encoded
 from transformer.models.stack import Cache, Decoder
@@ -35,7 +35,7 @@ def made(form, *, freeze=False, dim=6, **options):
     config = ModelConfig(**{"d_model": 12, "n_heads": 3, "d_ff": 16, "dropout": 0.0, **options})
 
     def embedding():
-        return WordEmbedding.from_table(table_of(dim), d_model=12, config=EmbeddingConfig(freeze=freeze))
+        return TokenEmbedding.from_table(table_of(dim), d_model=12, config=EmbeddingConfig(freeze=freeze))
 
     def encoder():
         return Encoder(config=config, embedding=embedding())
@@ -49,9 +49,9 @@ def made(form, *, freeze=False, dim=6, **options):
         model = MaskedLanguageModel(encoder=encoder(), config=config)
     else:
         head = {"classification": lambda: ClassificationHead(d_model=12, n_classes=3),
-                "first word": lambda: FirstWordHead(d_model=12, n_classes=3),
+                "first word": lambda: ClsHead(d_model=12, n_classes=3),
                 "pair": lambda: PairHead(d_model=12, n_classes=3), "span": lambda: SpanHead(d_model=12),
-                "words": lambda: WordHead(d_model=12, n_outputs=2)}[form]()
+                "words": lambda: TokenHead(d_model=12, n_outputs=2)}[form]()
         model = TransformerModel(encoder=encoder(), head=head)
     for weight in model.parameters():
         if weight.requires_grad:
@@ -136,8 +136,8 @@ def test_circuits_are_the_products():
 
 OPTIONS = [
     {"positions": positions, "norm": norm, "activation": activation, "embedding_norm": embedding_norm,
-     "segments": segments, "convolutions": convolutions, "tied": tied}
-    for (positions, activation), norm, (embedding_norm, segments, convolutions), tied in itertools.product(
+     "segments": token_types, "convolutions": convolutions, "tied": tied}
+    for (positions, activation), norm, (embedding_norm, token_types, convolutions), tied in itertools.product(
         [("sinusoidal", "gelu"), ("learned", "relu"), ("rotary", "swiglu"), ("none", "gelu-tanh")], ["pre", "post"],
         [(False, 0, ()), (True, 2, (1, 3))], [True, False])
 ]

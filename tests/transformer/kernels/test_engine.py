@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from transformer.kernels.engine import LONGEST_WRITTEN_OUT, attend
 from transformer.kernels.packing import WORTH, Packing, rounded_up
-from transformer.layers.dropout import Drawn, Dropout, kept, one_draw
+from transformer.layers.dropout import Drawn, Dropout, kept, shared_masks
 
 
 def qkv(length, n_keys, dtype, seed=0):
@@ -19,13 +19,13 @@ def qkv(length, n_keys, dtype, seed=0):
 @pytest.mark.parametrize(("length", "n_keys"), [(7, 7), (1, 9), (64, 64), (3, LONGEST_WRITTEN_OUT + 1)])
 def test_attention_written_out_is_the_fused_one(length, n_keys, masked):
     """In bfloat16 as near to float32 as torch's own bfloat16 is; gradients, too."""
-    visible = None
+    mask = None
     if masked:
-        visible = torch.rand(2, 1, length, n_keys, generator=torch.Generator().manual_seed(1)) > 0.4
-        visible[..., 0] = True
+        mask = torch.rand(2, 1, length, n_keys, generator=torch.Generator().manual_seed(1)) > 0.4
+        mask[..., 0] = True
     exact = qkv(length, n_keys, torch.bfloat16)
     wide = [x.detach().float().requires_grad_() for x in exact]
-    ours, reference = attend(*exact, visible), F.scaled_dot_product_attention(*wide, attn_mask=visible)
+    ours, reference = attend(*exact, mask), F.scaled_dot_product_attention(*wide, attn_mask=mask)
     torch.testing.assert_close(ours.float(), reference, atol=3e-2, rtol=3e-2)
     ours.float().square().sum().backward()
     reference.square().sum().backward()
@@ -82,7 +82,7 @@ def test_packed_sizes_are_few():
 def test_layers_of_one_pass_share_what_is_drawn_but_not_its_place(dtype):
     layers, x = [Dropout(0.4) for _ in range(6)], torch.ones(100, 64, dtype=dtype)
     torch.manual_seed(1)
-    with one_draw():
+    with shared_masks():
         made = [layer(x) for layer in layers]
     for i in range(6):
         assert made[i].ne(0).float().mean() == pytest.approx(0.6, abs=0.03)
@@ -90,7 +90,7 @@ def test_layers_of_one_pass_share_what_is_drawn_but_not_its_place(dtype):
             same = (made[i].ne(0) == made[j].ne(0)).float().mean()
             assert same == pytest.approx(0.6**2 + 0.4**2, abs=0.03)  # as if they were independent
     torch.manual_seed(1)
-    with one_draw():
+    with shared_masks():
         again = [layer(x) for layer in layers]
     assert all(torch.equal(a, b) for a, b in zip(made, again, strict=True))
 

@@ -8,12 +8,12 @@ from small_models import encoder, language_model, stirred
 
 from transformer.config import ModelConfig
 from transformer.kernels import fused_layer as module
-from transformer.kernels.engine import comfortable
+from transformer.kernels.engine import padded_length
 from transformer.kernels.packing import Packing
 from transformer.kernels.precision import autocast
-from transformer.layers.dropout import one_draw
+from transformer.layers.dropout import shared_masks
 from transformer.layers.transformer_layer import TransformerLayer
-from transformer.models.stack import visibility
+from transformer.models.stack import attention_mask
 
 CPU = torch.device("cpu")
 
@@ -31,14 +31,14 @@ def batch(padded, causal):
     lengths = torch.tensor([16, 9, 3] if padded else [16, 16, 16])
     mask = torch.arange(16)[None] < lengths[:, None]
     x = torch.randn(3, 16, 32, generator=torch.Generator().manual_seed(2))
-    return x, visibility(mask, n_past=0, causal=causal), Packing.of(mask)
+    return x, attention_mask(mask, n_past=0, causal=causal), Packing.of(mask)
 
 
-def outcome(made, x, visible, packing, precision):
+def outcome(made, x, mask, packing, precision):
     """Output and gradients, of input and weights."""
     x = (packing.pack(x) if packing else x).detach().requires_grad_()
     with autocast(CPU, precision):
-        out = made(x, visible=visible, packing=packing)
+        out = made(x, mask=mask, packing=packing)
     (out * torch.linspace(-1, 1, out.numel()).view(out.shape)).sum().backward()
     return {"out": out.detach(), "x": x.grad, **{name: weight.grad for name, weight in made.named_parameters()}}
 
@@ -64,23 +64,23 @@ def test_it_is_the_layer_written_out(padded, causal, monkeypatch):
 
 def test_dropout_drops_where_it_does_in_the_parts():
     """As many activations, at the ends of both branches and inside the feed-forward, and none in evaluation."""
-    made, (x, visible, _) = layer(dropout=0.5), batch(False, False)
+    made, (x, mask, _) = layer(dropout=0.5), batch(False, False)
     with torch.no_grad(), autocast(CPU, "bfloat16"):
         made.eval()
-        still = made(x, visible=visible)
-        assert torch.equal(made(x, visible=visible), still)
+        still = made(x, mask=mask)
+        assert torch.equal(made(x, mask=mask), still)
         made.train()
         torch.manual_seed(4)
-        with one_draw():
-            moved = made(x, visible=visible)
+        with shared_masks():
+            moved = made(x, mask=mask)
         torch.manual_seed(4)
-        with one_draw():
-            assert torch.equal(made(x, visible=visible), moved)
+        with shared_masks():
+            assert torch.equal(made(x, mask=mask), moved)
         made.feedforward.output.weight.zero_()
         made.feedforward.output.bias.zero_()
         made.attention.output.weight.zero_()
         made.attention.output.bias.fill_(1.0)
-        unchanged = (made(x, visible=visible) - x).abs() < 1e-6
+        unchanged = (made(x, mask=mask) - x).abs() < 1e-6
     assert unchanged.float().mean() == pytest.approx(0.5, abs=0.05)
     assert not torch.equal(moved, still)
 
@@ -100,9 +100,9 @@ def test_texts_are_filled_up_and_cut_again(make):
     ids[1, 4:] = 0
     exact = model(ids)
     with autocast(CPU, "bfloat16"):
-        assert comfortable(11, CPU) == 16
+        assert padded_length(11, CPU) == 16
         low = model(ids)
-    assert comfortable(11, CPU) == 11
+    assert padded_length(11, CPU) == 11
     for one, other in ((exact, low),) if torch.is_tensor(exact) else (
             (exact.hidden, low.hidden), (exact.embedded, low.embedded)):
         assert one.shape == other.shape

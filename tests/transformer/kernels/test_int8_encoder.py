@@ -12,9 +12,9 @@ from transformer.errors import TransformerError
 from transformer.kernels import native
 from transformer.kernels.packing import Packing
 from transformer.kernels.precision import autocast
-from transformer.layers.embedding import WordEmbedding, projected_once
+from transformer.layers.embedding import TokenEmbedding, projected_once
 from transformer.layers.transformer_layer import TransformerLayer
-from transformer.models.heads import views
+from transformer.models.heads import pooled_features
 from transformer.models.outputs import Encoded
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ def packed(lengths):
 @torch.no_grad()
 def through(made, x, packing, precision="int8"):
     with autocast(CPU, precision):
-        return made(x, visible=None, packing=packing)
+        return made(x, mask=None, packing=packing)
 
 
 def away(made, x, packing):
@@ -139,13 +139,13 @@ def test_a_whole_encoder_is_its_layers_one_after_another(options, dim):
         packing = whole.packing
         embedded, x = model._embed(packing.pack(ids), packing.places, None)
         for each in model.layers:
-            x = each(x, visible=None, packing=packing)
+            x = each(x, mask=None, packing=packing)
         with projected_once(model, ids.numel()):
             assert torch.equal(model(ids).rows, whole.rows)
     assert torch.equal(whole.embedded_rows, embedded)
     torch.testing.assert_close(whole.rows, model.norm(x), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(whole.pooled, views(Encoded(whole.rows, embedded, whole.padding_mask, packing=packing)),
-                               atol=1e-5, rtol=1e-5)
+    pooled = pooled_features(Encoded(whole.rows, embedded, whole.padding_mask, packing=packing))
+    torch.testing.assert_close(whole.pooled, pooled, atol=1e-5, rtol=1e-5)
 
 
 @needs_code
@@ -156,13 +156,13 @@ def test_a_first_word_is_read_as_among_all_words(lengths, widths, options, seed)
     d, heads = widths
     torch.manual_seed(seed)
     config = ModelConfig(**{"d_model": d, "n_heads": heads, "d_ff": 32, "dropout": 0.0, **options})
-    model = stirred(Encoder(config=config, embedding=WordEmbedding(n_words=25, dim=d, d_model=d))).eval()
+    model = stirred(Encoder(config=config, embedding=TokenEmbedding(n_words=25, dim=d, d_model=d))).eval()
     ids = torch.randint(5, 30, (len(lengths), max(lengths))) * packed(lengths).padding_mask
     ids = torch.nn.functional.pad(ids, (seed % 3, 0))  # padding on the left as well
     with torch.no_grad():
         exact = model(ids).first_word
         with autocast(CPU, "int8"):
-            alone, among_all = model(ids, reads="first"), model(ids)
+            alone, among_all = model(ids, needs="cls"), model(ids)
     assert alone.hidden.shape == (len(lengths), 1, d)
     assert torch.equal(alone.embedded[:, 0], among_all.embedded[:, seed % 3])
     for read in (alone, among_all):

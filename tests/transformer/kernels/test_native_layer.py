@@ -16,12 +16,12 @@ from transformer.kernels import engine, native, native_layer
 from transformer.kernels.packing import Packing
 from transformer.kernels.precision import autocast
 from transformer.layers import dropout
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.layers.transformer_layer import TransformerLayer
-from transformer.models.heads import FirstWordHead, views
+from transformer.models.heads import ClsHead, pooled_features
 from transformer.models.models import TransformerModel
 from transformer.models.outputs import Encoded
-from transformer.models.stack import Encoder, Stack, visibility
+from transformer.models.stack import Encoder, Stack, attention_mask
 
 CPU = torch.device("cpu")
 
@@ -69,11 +69,11 @@ def outcome(made, x, mask, causal, dtype, *, by_torch=False):
     with autocast(CPU, str(dtype).removeprefix("torch.")):
         if by_torch:
             with mock.patch.object(native, "available", lambda *_: False):
-                out = made(x, visible=visibility(mask, n_past=0, causal=causal))
+                out = made(x, mask=attention_mask(mask, n_past=0, causal=causal))
         else:
             assert made.compilable
             packing = Packing.for_compiled(mask, causal=causal)
-            out = packing.unpack(made(packing.pack(x), visible=None, packing=packing))
+            out = packing.unpack(made(packing.pack(x), mask=None, packing=packing))
     out = out * mask[..., None]
     (out * torch.linspace(-1, 1, out.numel()).view(out.shape)).sum().backward()
     return {"out": out.detach(), "x": x.grad * mask[..., None],
@@ -180,8 +180,8 @@ def test_a_first_word_alone_is_as_among_all_words(dtype, lengths, widths, option
     torch.manual_seed(seed)
     config = ModelConfig(**{"d_model": d, "n_heads": heads, "d_ff": 32, "dropout": 0.0, **options})
     model = stirred(TransformerModel(
-        encoder=Encoder(config=config, embedding=WordEmbedding(n_words=25, dim=d, d_model=d)),
-        head=FirstWordHead(d_model=d, n_classes=3)))
+        encoder=Encoder(config=config, embedding=TokenEmbedding(n_words=25, dim=d, d_model=d)),
+        head=ClsHead(d_model=d, n_classes=3)))
     torch.nn.init.normal_(model.encoder.embedding.weight)
     ids = torch.randint(5, 30, (len(lengths), max(lengths)))
     ids[torch.arange(max(lengths)) >= torch.tensor(lengths)[:, None]] = 0
@@ -269,7 +269,7 @@ def test_pooled_texts_are_those_of_torch(lengths, d):
     for packed in (True, False):
         given = [packing.pack(x).detach().requires_grad_() for x in (hidden, embedded)]
         rows = given if packed else [packing.unpack(x) for x in given]
-        pooled = views(Encoded(*rows, mask, packing=packing if packed else None))
+        pooled = pooled_features(Encoded(*rows, mask, packing=packing if packed else None))
         found.append([pooled.detach(), *torch.autograd.grad(pooled, given, grad)])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)

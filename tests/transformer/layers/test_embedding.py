@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from embeddings import EmbeddingTable
-from transformer import EmbeddingConfig, WordEmbedding
+from transformer import EmbeddingConfig, TokenEmbedding
 from transformer.errors import TransformerError
 
 
@@ -14,7 +14,7 @@ def table(n_words=200, dim=6, spread=0.4):
 
 def layer(made=None, d_model=6, **config):
     chosen = table() if made is None else made
-    return WordEmbedding.from_table(chosen, d_model=d_model, config=EmbeddingConfig(**config))
+    return TokenEmbedding.from_table(chosen, d_model=d_model, config=EmbeddingConfig(**config))
 
 
 def test_rows_are_the_table_behind_padding_and_the_unknown_word():
@@ -64,7 +64,7 @@ def test_words_met_later_are_looked_up_at_the_same_scale():
 
 def test_the_scale_is_kept_with_the_weights():
     saved = layer(scale="unit").state_dict()
-    fresh = WordEmbedding(n_words=200, dim=6, d_model=6)
+    fresh = TokenEmbedding(n_words=200, dim=6, d_model=6)
     fresh.load_state_dict(saved)
     assert fresh.table_scale.item() == pytest.approx(1 / table().vectors.std(), rel=1e-5)
 

@@ -43,8 +43,8 @@ def test_attention_equals_torch(cross, padded, causal):
     copy_attention(ours, theirs)
     x, memory = torch.randn(2, 5, 12), torch.randn(2, 5, 12) if cross else None
     mine, other = x.clone().requires_grad_(), x.clone().requires_grad_()
-    visible = (MASK if padded else torch.ones_like(MASK))[:, None, None, :]
-    mixed = ours(mine, visible=visible & CAUSAL if causal else visible, memory=memory)
+    mask = (MASK if padded else torch.ones_like(MASK))[:, None, None, :]
+    mixed = ours(mine, mask=mask & CAUSAL if causal else mask, memory=memory)
     read = other if memory is None else memory
     expected, _ = theirs(other, read, read, key_padding_mask=~MASK if padded else None,
                          attn_mask=~CAUSAL if causal else None)
@@ -61,7 +61,7 @@ def test_attention_equals_torch(cross, padded, causal):
 
 def test_without_a_mask_every_query_sees_every_key():
     attention, x = MultiHeadAttention(d_model=12, n_heads=3), torch.randn(2, 5, 12)
-    torch.testing.assert_close(attention(x, visible=None), attention(x, visible=torch.ones(2, 1, 1, 5).bool()))
+    torch.testing.assert_close(attention(x, mask=None), attention(x, mask=torch.ones(2, 1, 1, 5).bool()))
 
 
 def test_heads_must_divide_the_width():
@@ -71,8 +71,8 @@ def test_heads_must_divide_the_width():
 
 def test_a_cache_grows_and_is_reordered():
     attention, cache, x = MultiHeadAttention(d_model=12, n_heads=3), KeyValueCache(), torch.randn(2, 5, 12)
-    whole = attention(x, visible=CAUSAL)
-    parts = [attention(x[:, i : i + 1], visible=None, cache=cache) for i in range(5)]
+    whole = attention(x, mask=CAUSAL)
+    parts = [attention(x[:, i : i + 1], mask=None, cache=cache) for i in range(5)]
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-6, rtol=0)
     keys = cache.keys.clone()
     cache.select(torch.tensor([1, 1, 0]))
@@ -83,8 +83,8 @@ def test_a_cache_grows_and_is_reordered():
 def test_a_memorys_keys_are_computed_once():
     attention, cache = MultiHeadAttention(d_model=12, n_heads=3), KeyValueCache()
     x, memory = torch.randn(2, 1, 12), torch.randn(2, 4, 12)
-    first = attention(x, visible=None, memory=memory, cache=cache)
-    again = attention(x, visible=None, memory=torch.full_like(memory, float("nan")), cache=cache)
+    first = attention(x, mask=None, memory=memory, cache=cache)
+    again = attention(x, mask=None, memory=torch.full_like(memory, float("nan")), cache=cache)
     assert torch.equal(first, again)
 
 
@@ -115,23 +115,23 @@ def test_layer_equals_torch(norm, activation, cross):
     x, memory = torch.randn(2, 5, 12), torch.randn(2, 5, 12)
     if cross:
         expected = theirs(x, memory, tgt_mask=~CAUSAL, memory_key_padding_mask=~MASK)
-        out = ours(x, visible=CAUSAL, memory=Memory(memory, MASK[:, None, None, :]))
+        out = ours(x, mask=CAUSAL, memory=Memory(memory, MASK[:, None, None, :]))
     else:
         expected = theirs(x, src_key_padding_mask=~MASK)[MASK]
-        out = ours(x, visible=MASK[:, None, None, :])[MASK]
+        out = ours(x, mask=MASK[:, None, None, :])[MASK]
     torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_an_untrained_layer_hands_on_what_came():
     x = torch.randn(2, 5, 12)
     layer = TransformerLayer(ModelConfig(d_model=12, n_heads=3, d_ff=20, dropout=0.5))
-    assert torch.equal(layer(x, visible=None), x)
+    assert torch.equal(layer(x, mask=None), x)
 
 
 def test_an_untrained_layer_looks_at_another_text():
     x = torch.randn(2, 5, 12)
     layer = TransformerLayer(ModelConfig(d_model=12, n_heads=3, d_ff=20, dropout=0.0), cross=True)
-    one, other = (layer(x, visible=None, memory=Memory(y, MASK[:, None, None, :])) for y in (x, -x))
+    one, other = (layer(x, mask=None, memory=Memory(y, MASK[:, None, None, :])) for y in (x, -x))
     assert (one - other).abs().max() > 0.1
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from transformer import Trainer, TrainingConfig
 from transformer.config import ModelConfig
-from transformer.layers.embedding import WordEmbedding
+from transformer.layers.embedding import TokenEmbedding
 from transformer.models.models import EncoderDecoder
 from transformer.models.stack import Cache, Decoder, Encoder
 
@@ -128,7 +128,7 @@ def written(model, source):
 def test_sequences_are_learned_to_the_last_symbol(how):
     torch.manual_seed(0)
     config = ModelConfig(d_model=32, n_heads=4, n_layers=1, d_ff=64, dropout=0.0)
-    embeddings = [WordEmbedding(n_words=SYMBOLS, dim=32, d_model=32) for _ in range(2)]
+    embeddings = [TokenEmbedding(n_words=SYMBOLS, dim=32, d_model=32) for _ in range(2)]
     for layer in embeddings:
         torch.nn.init.normal_(layer.weight[1:])
     model = EncoderDecoder(encoder=Encoder(config=config, embedding=embeddings[0]),

@@ -9,7 +9,7 @@ from torch import nn
 
 from embeddings import EmbeddingTable
 from embeddings.special_tokens import END_ID, START_ID
-from transformer import EmbeddingConfig, Encoder, ModelConfig, WordEmbedding
+from transformer import EmbeddingConfig, Encoder, ModelConfig, TokenEmbedding
 from transformer.config import GenerationConfig
 from transformer.models.decoding import NEVER_WRITTEN, Writer, beam_search, greedy, likeliest, nucleus, sample
 from transformer.models.models import EncoderDecoder, LanguageModel
@@ -23,7 +23,7 @@ FORMS = [{"positions": positions, "norm": norm} for positions in ("sinusoidal", 
 def embedding(seed, n_words, d_model):
     vectors = np.random.default_rng(seed).normal(0, 1, (n_words, d_model)).astype(np.float32)
     table = EmbeddingTable.known([f"w{i}" for i in range(n_words)], vectors, "here")
-    return WordEmbedding.from_table(table, d_model=d_model, config=EmbeddingConfig())
+    return TokenEmbedding.from_table(table, d_model=d_model, config=EmbeddingConfig())
 
 
 def made(kind, n_words=N_WORDS, seed=0, **form):
@@ -56,10 +56,10 @@ def writer(model, start=((START_ID,), (5, 6, 7), (9, 6)), **options):
 
 def ways(model, end=END_ID, **options):
     """The words written in every way that there is."""
-    config = GenerationConfig(max_words=9, temperature=1.3, top_k=8, top_p=0.95)
-    written = (greedy(writer(model, **options), max_words=9, end=end),
+    config = GenerationConfig(max_tokens=9, temperature=1.3, top_k=8, top_p=0.95)
+    written = (greedy(writer(model, **options), max_tokens=9, end=end),
                sample(writer(model, **options), config=config, seed=3, end=end),
-               beam_search(writer(model, **options), beam=3, length_penalty=0.6, max_words=9, end=end))
+               beam_search(writer(model, **options), beam=3, length_penalty=0.6, max_tokens=9, end=end))
     return [[text.ids for text in texts] for texts in written]
 
 
@@ -76,21 +76,21 @@ def test_the_cache_changes_no_word(kind, form):
 def test_a_batch_of_prompts_is_each_by_itself(form):
     model = made("language", **form)
     starts = [(START_ID,), (5, 6, 7, 8, 5), (9, 6), (16,), (10, 11, 12)]
-    together = greedy(writer(model, starts), max_words=8, end=None)
+    together = greedy(writer(model, starts), max_tokens=8, end=None)
     assert together == [
         (pytest.approx(text.ids), pytest.approx(text.log_probability, abs=1e-4), text.ended)
-        for start in starts for text in greedy(writer(model, [start]), max_words=8, end=None)
+        for start in starts for text in greedy(writer(model, [start]), max_tokens=8, end=None)
     ]
-    searched = beam_search(writer(model, starts), beam=3, length_penalty=1.0, max_words=8)
-    alone = [beam_search(writer(model, [start]), beam=3, length_penalty=1.0, max_words=8)[0] for start in starts]
+    searched = beam_search(writer(model, starts), beam=3, length_penalty=1.0, max_tokens=8)
+    alone = [beam_search(writer(model, [start]), beam=3, length_penalty=1.0, max_tokens=8)[0] for start in starts]
     assert [text.ids for text in searched] == [text.ids for text in alone]
 
 
 def test_a_batch_of_sources_is_each_by_itself():
     model = made("translation")
     sources = torch.tensor([[5, 6, 7, 3], [8, 3, 0, 0], [9, 9, 12, 3]])
-    together = beam_search(Writer.translating(model, sources), beam=3, length_penalty=1.0, max_words=8)
-    alone = [beam_search(Writer.translating(model, row[row > 0][None]), beam=3, length_penalty=1.0, max_words=8)[0]
+    together = beam_search(Writer.translating(model, sources), beam=3, length_penalty=1.0, max_tokens=8)
+    alone = [beam_search(Writer.translating(model, row[row > 0][None]), beam=3, length_penalty=1.0, max_tokens=8)[0]
              for row in sources]
     assert [text.ids for text in together] == [text.ids for text in alone]
 
@@ -107,7 +107,7 @@ def test_greedy_takes_the_likeliest_word_each_time(kind):
         total += scores.log_softmax(-1).max().item()
         ids = torch.cat([ids, scores.argmax()[None, None]], dim=1)
     first = Writer.continuing(model, start) if kind == "language" else Writer.translating(model, source)
-    (text,) = greedy(first, max_words=7, end=None)
+    (text,) = greedy(first, max_tokens=7, end=None)
     assert text.ids == ids[0, start.shape[1]:].tolist()
     assert text.log_probability == pytest.approx(total, abs=1e-4)
 
@@ -117,8 +117,8 @@ def test_a_beam_of_one_is_greedy(kind):
     for seed in range(5):
         model = made(kind, seed=seed)
         for penalty in (0.0, 1.0):
-            found = beam_search(writer(model), beam=1, length_penalty=penalty, max_words=9)
-            expected = greedy(writer(model), max_words=9)
+            found = beam_search(writer(model), beam=1, length_penalty=penalty, max_tokens=9)
+            expected = greedy(writer(model), max_tokens=9)
             assert [(text.ids, text.ended) for text in found] == [(text.ids, text.ended) for text in expected]
             assert [text.log_probability for text in found] == pytest.approx(
                 [text.log_probability for text in expected], abs=1e-4)
@@ -127,16 +127,16 @@ def test_a_beam_of_one_is_greedy(kind):
 @pytest.mark.parametrize("penalty", [0.0, 0.7, 1.0, 2.0])
 @pytest.mark.parametrize("kind", ["language", "translation"])
 def test_a_wide_beam_finds_the_best_of_all_texts(kind, penalty):
-    n_words, max_words = 3, 4
+    n_words, max_tokens = 3, 4
     for seed in range(3):
         model = made(kind, n_words=n_words, seed=seed)
         words = range(5, 5 + n_words)
-        texts = [text for n in range(max_words) for text in itertools.product(words, repeat=n)]
+        texts = [text for n in range(max_tokens) for text in itertools.product(words, repeat=n)]
         log = log_probability(model)
         totals = {text: log([*text, END_ID]) for text in texts}
         best = max(texts, key=lambda text: totals[text] / (len(text) + 1) ** penalty)
         start = writer(model, [(5, 6)]) if kind == "language" else Writer.translating(model, torch.tensor([[5, 6]]))
-        (found,) = beam_search(start, beam=300, length_penalty=penalty, max_words=max_words)
+        (found,) = beam_search(start, beam=300, length_penalty=penalty, max_tokens=max_tokens)
         assert tuple(found.ids) == best
         assert found.ended
         assert found.log_probability == pytest.approx(totals[best], abs=1e-4)
@@ -156,7 +156,7 @@ def log_probability(model):
 
 def test_special_words_are_never_written():
     model = made("language", n_words=2)
-    start, config = [(START_ID,), (5, 6)], GenerationConfig(max_words=200, temperature=5.0)
+    start, config = [(START_ID,), (5, 6)], GenerationConfig(max_tokens=200, temperature=5.0)
     texts = sample(writer(model, start), config=config, seed=0, end=None)
     assert {word for text in texts for word in text.ids} == {END_ID, 5, 6}
     unknown = sample(writer(model, start, forbidden=(0, START_ID, 4)), config=config, seed=0, end=None)
@@ -170,24 +170,24 @@ def test_a_text_ends_at_its_end_or_is_cut_off():
 
         return Writer(read, prompts((START_ID,), (5, 6)), use_cache=False)
 
-    assert [(text.ids, text.ended) for text in greedy(always(END_ID), max_words=4)] == [([], True)] * 2
-    assert [(text.ids, text.ended) for text in greedy(always(6), max_words=4)] == [([6] * 4, False)] * 2
+    assert [(text.ids, text.ended) for text in greedy(always(END_ID), max_tokens=4)] == [([], True)] * 2
+    assert [(text.ids, text.ended) for text in greedy(always(6), max_tokens=4)] == [([6] * 4, False)] * 2
     for word, expected in ((END_ID, ([], True)), (6, ([6] * 4, False))):
-        found = beam_search(always(word), beam=1, length_penalty=1.0, max_words=4)
+        found = beam_search(always(word), beam=1, length_penalty=1.0, max_tokens=4)
         assert [(text.ids, text.ended) for text in found] == [expected] * 2
 
 
 def test_a_seed_decides_what_is_drawn():
-    model, config = made("language"), GenerationConfig(max_words=20)
+    model, config = made("language"), GenerationConfig(max_tokens=20)
     first, again, other = (sample(writer(model), config=config, seed=seed, end=None) for seed in (1, 1, 2))
     assert first == again != other
 
 
 def test_without_temperature_the_likeliest_is_drawn():
     model = made("language")
-    cold = sample(writer(model), config=GenerationConfig(max_words=9, temperature=0.0), seed=1)
-    single = sample(writer(model), config=GenerationConfig(max_words=9, top_k=1), seed=1)
-    assert cold == single == greedy(writer(model), max_words=9)
+    cold = sample(writer(model), config=GenerationConfig(max_tokens=9, temperature=0.0), seed=1)
+    single = sample(writer(model), config=GenerationConfig(max_tokens=9, top_k=1), seed=1)
+    assert cold == single == greedy(writer(model), max_tokens=9)
 
 
 def test_words_are_drawn_by_their_probability():
@@ -198,7 +198,7 @@ def test_words_are_drawn_by_their_probability():
 
     def shares(**config):
         (text,) = sample(Writer(read, prompts((1,)), use_cache=False, window=1, forbidden=()), seed=0, end=None,
-                         config=GenerationConfig(max_words=4000, **config))
+                         config=GenerationConfig(max_tokens=4000, **config))
         return np.bincount(text.ids, minlength=4) / 4000
 
     np.testing.assert_allclose(shares(), [0.5, 0.3, 0.15, 0.05], atol=0.03)
@@ -231,8 +231,8 @@ def test_top_k_and_top_p_keep_what_transformers_keeps(scores, k, p):
 def test_a_full_window_goes_on_from_its_last_half(window, n_prompt, positions):
     model = made("language", positions=positions, max_positions=window)
     start = [tuple(5 + i % N_WORDS for i in range(n_prompt))]
-    (cached,) = greedy(writer(model, start, window=window), max_words=25, end=None)
-    (plain,) = greedy(writer(model, start, window=window, use_cache=False), max_words=25, end=None)
+    (cached,) = greedy(writer(model, start, window=window), max_tokens=25, end=None)
+    (plain,) = greedy(writer(model, start, window=window, use_cache=False), max_tokens=25, end=None)
     assert len(cached.ids) == 25
     assert cached.ids == plain.ids
 
@@ -244,7 +244,7 @@ def test_every_word_is_read_once_with_a_cache():
         lengths.append(ids.shape[1])
         return model(ids, cache=cache)
 
-    greedy(Writer(read, prompts((5, 6, 7))), max_words=5, end=None)
+    greedy(Writer(read, prompts((5, 6, 7))), max_tokens=5, end=None)
     assert lengths == [3, 1, 1, 1, 1]
 
 
@@ -264,8 +264,8 @@ def test_equal_to_gpt2_of_transformers():
         expected = theirs.generate(start, num_beams=beam, length_penalty=penalty, **options)[:, start.shape[1]:]
         expected = [list(itertools.takewhile(lambda word: word not in (0, END_ID), row)) for row in expected.tolist()]
         texts = Writer.continuing(model, start)
-        found = greedy(texts, max_words=10) if beam == 1 else beam_search(
-            texts, beam=beam, length_penalty=penalty, max_words=10)
+        found = greedy(texts, max_tokens=10) if beam == 1 else beam_search(
+            texts, beam=beam, length_penalty=penalty, max_tokens=10)
         assert [text.ids for text in found] == expected
 
 

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformer.inspect.census import kind_of
 from transformer.kernels.precision import autocast
 from transformer.layers.convolution import Convolutions
-from transformer.models.heads import ClassificationHead, FirstWordHead, PairHead, views
+from transformer.models.heads import ClassificationHead, ClsHead, PairHead, pooled_features
 from transformer.models.models import TransformerModel
 from transformer.models.outputs import Encoded
 from transformer.models.stack import Cache, Decoder, Encoder
@@ -22,10 +22,10 @@ from transformer.training.schedule import depths_below_top
 TEXTS = st.lists(st.lists(st.integers(1, N_ROWS - 1), min_size=1, max_size=9), min_size=1, max_size=4)
 
 
-def encoded(mask, segments=None, width=4, seed=0):
+def encoded(mask, token_types=None, width=4, seed=0):
     random = torch.Generator().manual_seed(seed)
     hidden, embedded = torch.randn(2, *mask.shape, width, generator=random)
-    return Encoded(hidden, embedded, mask, segments)
+    return Encoded(hidden, embedded, mask, token_types)
 
 
 def blind(model):
@@ -60,14 +60,14 @@ def test_a_text_is_mean_maximum_and_mean_of_its_word_vectors():
 def test_views_of_no_words_are_zero_and_have_a_gradient():
     read = encoded(torch.ones(1, 3).bool())
     hidden = read.hidden.clone().requires_grad_()
-    pooled = views(replace(read, rows=hidden), torch.zeros(1, 3).bool())
+    pooled = pooled_features(replace(read, rows=hidden), torch.zeros(1, 3).bool())
     assert not pooled.any()
     pooled.sum().backward()
     assert not hidden.grad.any()
 
 
 def test_the_first_word_goes_through_a_tanh_layer():
-    read, head = encoded(torch.ones(2, 3).bool()), blind(FirstWordHead(d_model=4, n_classes=3))
+    read, head = encoded(torch.ones(2, 3).bool()), blind(ClsHead(d_model=4, n_classes=3))
     by_hand = torch.tanh(read.hidden[:, 0] @ head.pooler.weight.T + head.pooler.bias)
     torch.testing.assert_close(head(read), by_hand)
 
@@ -83,16 +83,16 @@ def test_a_pair_is_both_texts_their_difference_and_their_product():
 
 
 @pytest.mark.parametrize("segments", [None, torch.tensor([[0, 0, 0]])])
-def test_a_pair_of_one_text_has_scores(segments):
-    assert PairHead(d_model=4, n_classes=3)(encoded(torch.ones(1, 3).bool(), segments)).isfinite().all()
+def test_a_pair_of_one_text_has_scores(token_types):
+    assert PairHead(d_model=4, n_classes=3)(encoded(torch.ones(1, 3).bool(), token_types)).isfinite().all()
 
 
 @settings(max_examples=25)
 @given(texts=TEXTS, left=st.integers(0, 4), right=st.integers(0, 4))
 def test_padding_reaches_no_score_of_a_pair_or_text(texts, left, right):
     plain, wider = padded(texts), padded(texts, left, right)
-    for head in (ClassificationHead, PairHead, FirstWordHead):
-        model = TransformerModel(encoder=convolved(segments=4), head=head(d_model=16, n_classes=3)).double().eval()
+    for head in (ClassificationHead, PairHead, ClsHead):
+        model = TransformerModel(encoder=convolved(token_types=4), head=head(d_model=16, n_classes=3)).double().eval()
         with torch.no_grad():
             scores = model(plain, plain % 4)
             torch.testing.assert_close(model(wider, wider % 4), scores, atol=1e-9, rtol=0)
@@ -165,7 +165,7 @@ def test_convolutions_have_a_word_in_the_middle(widths):
 
 
 @pytest.mark.parametrize("like", [
-    {"like": "bert", "norm": "post", "embedding_norm": True, "norm_eps": 1e-12, "pooling": "first"},
+    {"like": "bert", "norm": "post", "embedding_norm": True, "norm_eps": 1e-12, "pooling": "cls"},
     {"like": "gpt2", "activation": "gelu-tanh"},
 ], ids=["bert", "gpt2"])
 def test_architectures_of_others_have_no_convolutions(like):
@@ -179,11 +179,11 @@ def test_architectures_of_others_have_no_convolutions(like):
 @settings(max_examples=10)
 @given(texts=TEXTS, kinds=st.booleans())
 def test_a_first_word_is_the_same_without_the_others(options, texts, kinds):
-    model = TransformerModel(encoder=encoder(segments=2 * kinds, **options),
-                             head=FirstWordHead(d_model=16, n_classes=3)).double().eval()
+    model = TransformerModel(encoder=encoder(token_types=2 * kinds, **options),
+                             head=ClsHead(d_model=16, n_classes=3)).double().eval()
     model, ids = stirred(model), padded(texts)
-    segments = ids % 2 if kinds else None
-    scores = model(ids, segments), model.head(model.encoder(ids, segments))
+    token_types = ids % 2 if kinds else None
+    scores = model(ids, token_types), model.head(model.encoder(ids, token_types))
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     alone, among_all = (torch.autograd.grad(each.square().sum(), weights) for each in scores)
     for one, other in zip([scores[0], *alone], [scores[1], *among_all], strict=True):
@@ -192,14 +192,14 @@ def test_a_first_word_is_the_same_without_the_others(options, texts, kinds):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_first_word_alone_in_every_precision(dtype):
-    model = stirred(classifier(head=FirstWordHead, n_heads=1)).eval()
+    model = stirred(classifier(head=ClsHead, n_heads=1)).eval()
     ids = torch.tensor([[5, 6, 7, 8], [9, 3, 0, 0]])
     with autocast(torch.device("cpu"), dtype):
         torch.testing.assert_close(model(ids), model.head(model.encoder(ids)).float(), atol=0.1, rtol=0.05)
 
 
 def test_who_looks_on_sees_all_words_of_the_last_layer():
-    model, seen = stirred(classifier(head=FirstWordHead)), []
+    model, seen = stirred(classifier(head=ClsHead)), []
     expected = model.eval()(ids := torch.tensor([[5, 6, 7, 8]]))
     model.encoder.layers[-1].attention.query.register_forward_hook(lambda *given: seen.append(given[2].shape))
     model.encoder.layers[-1].register_forward_hook(lambda *given: seen.append(given[2].shape))

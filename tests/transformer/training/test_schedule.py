@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from small_training import examples, loss, model, train
 from torch import nn
 
-from transformer import TrainingConfig, WordEmbedding
+from transformer import TokenEmbedding, TrainingConfig
 from transformer.layers.positions import LearnedPositions
-from transformer.training.optimizer import Updates
+from transformer.training.optimizer import Optimizer
 from transformer.training.schedule import depths_below_top, n_epochs, parameter_groups, share_of_rate, trained_tables
 
 
@@ -56,11 +56,11 @@ class Tied(nn.Module):
     def __init__(self):
         super().__init__()
         self.output = nn.Linear(4, 9, bias=True)
-        self.source_embedding = WordEmbedding(n_words=4, dim=4, d_model=4)
+        self.source_embedding = TokenEmbedding(n_words=4, dim=4, d_model=4)
         self.target_embedding = self.source_embedding
         self.output.weight = self.source_embedding.weight
         self.positions = LearnedPositions(d_model=4, max_positions=3)
-        self.segments = nn.Embedding(2, 4)
+        self.token_types = nn.Embedding(2, 4)
         self.encoder = nn.ModuleDict({"layers": nn.ModuleList(nn.Linear(4, 4) for _ in range(3))})
         self.decoder = nn.ModuleDict({"layers": nn.ModuleList(nn.Linear(4, 4) for _ in range(1))})
 
@@ -99,7 +99,7 @@ def test_each_weight_moves_at_its_own_rate():
     """AdamW's first step is its rate long, whatever the gradient."""
     network = model()
     before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    updates = Updates(network, TrainingConfig(lr=1e-3, layer_decay=0.5, table_lr=1e-5, weight_decay=0.0, clip=1e9))
+    updates = Optimizer(network, TrainingConfig(lr=1e-3, layer_decay=0.5, table_lr=1e-5, weight_decay=0.0, clip=1e9))
     updates.set_rates(0.5)
     loss(network, examples()).backward()
     updates.clip()

@@ -11,10 +11,10 @@ from small_models import classifier, encoder_decoder, language_model, masked_lan
 from torch import nn
 from torch.optim import AdamW, SparseAdam
 
-from transformer import TrainingConfig, WordEmbedding
+from transformer import TokenEmbedding, TrainingConfig
 from transformer.kernels import native
-from transformer.training.optimizer import Updates, looked_up_only
-from transformer.training.sparse_adamw import RowUpdates
+from transformer.training.optimizer import Optimizer, looked_up_only
+from transformer.training.sparse_adamw import SparseAdamW
 
 N_ROWS, DIM = 12, 3
 
@@ -32,11 +32,11 @@ def gradient(rows, seed, size=1.0):
 
 def by_row(steps, rates, kept, size=1.0):
     weight, average = nn.Parameter(table()), table()
-    updates = RowUpdates(weight, average, lr=0.0, ema=max(kept))
+    updates = SparseAdamW(weight, average, lr=0.0, ema=max(kept))
     for number, (rows, rate, share) in enumerate(zip(steps, rates, kept, strict=True)):
         weight.grad = None
         if rows:
-            updates.catch_up(torch.tensor(rows))
+            updates.flush_rows(torch.tensor(rows))
             weight.grad = gradient(rows, number, size)
             updates.gradient()
         updates.lr = rate
@@ -68,7 +68,7 @@ def test_every_row_and_its_average_end_where_dense_updates_take_them(compiled, s
     kept = [min(ema, (i + 1) / (i + 10)) for i in range(len(steps))]
     with mock.patch.object(native, "available", lambda *_: compiled):
         weight, average, updates = by_row(steps, rates, kept, size)
-        updates.settle()
+        updates.flush()
     dense_weight, dense_average = densely(steps, rates, kept, size)
     torch.testing.assert_close(weight, dense_weight, atol=tolerance, rtol=1e-5)
     torch.testing.assert_close(average, dense_average, atol=tolerance, rtol=1e-5)
@@ -78,7 +78,7 @@ def test_a_word_that_is_met_after_thousands_of_steps():
     steps = [[1, 2]] + [[3]] * 4000 + [[1]]
     rates, kept = [1e-3] * len(steps), [0.99] * len(steps)
     weight, average, updates = by_row(steps, rates, kept)
-    updates.settle()
+    updates.flush()
     for one, other in zip((weight, average), densely(steps, rates, kept), strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
@@ -94,15 +94,15 @@ def test_compiled_code_and_torch_update_alike(dim, monkeypatch):
         random = np.random.default_rng(1)
         weight = nn.Parameter(torch.from_numpy(random.normal(size=(40, dim)).astype(np.float32)))
         average = weight.detach().clone()
-        updates = RowUpdates(weight, average, lr=1e-2, ema=0.9)
+        updates = SparseAdamW(weight, average, lr=1e-2, ema=0.9)
         for _ in range(12):
             ids = torch.from_numpy(random.integers(0, 40, (3, 5)))
-            updates.catch_up(ids)
+            updates.flush_rows(ids)
             values = torch.from_numpy(random.normal(size=(15, dim)).astype(np.float32))
             weight.grad = torch.sparse_coo_tensor(ids.view(1, -1), values, weight.shape, check_invariants=True)
             updates.gradient()
             updates.step(0.8)
-        updates.settle()
+        updates.flush()
         found.append((weight.detach(), average, updates.state()["exp_avg_sq"]))
     torch.set_num_threads(before)
     for other in found[1:]:
@@ -125,7 +125,7 @@ def test_rows_touched_in_every_step_are_those_of_sparse_adam():
 def test_rows_that_no_batch_has_are_not_visited():
     weight, average, updates = by_row([[2, 5], [5]], [0.1, 0.1], [0.9, 0.9])
     others = [i for i in range(N_ROWS) if i not in (2, 5)]
-    updates.settle()
+    updates.flush()
     assert torch.equal(weight[others], table()[others])
     assert torch.equal(average[others], table()[others])
     assert not updates.state()["exp_avg"][others].any()
@@ -140,10 +140,10 @@ def test_what_goes_on_from_its_state_ends_in_the_same_bits(compiled, stop, monke
     rates, kept = [1e-2] * 20, [0.9] * 20
     weight, average, _ = by_row(steps, rates, kept)
     one, its_average, first = by_row(steps[:stop], rates[:stop], kept[:stop])
-    second = RowUpdates(one, its_average, lr=1e-2, ema=0.9)
+    second = SparseAdamW(one, its_average, lr=1e-2, ema=0.9)
     second.load(first.state())
     for number in range(stop, 20):
-        second.catch_up(torch.tensor(steps[number]))
+        second.flush_rows(torch.tensor(steps[number]))
         one.grad = gradient(steps[number], number)
         second.gradient()
         second.step(0.9)
@@ -157,10 +157,10 @@ def test_what_goes_on_from_its_state_ends_in_the_same_bits(compiled, stop, monke
 ])
 def test_a_table_that_is_the_output_too_is_updated_densely(make, expected):
     model = make()
-    names = {name for name, module in model.named_modules() if isinstance(module, WordEmbedding)
+    names = {name for name, module in model.named_modules() if isinstance(module, TokenEmbedding)
              and module.weight in looked_up_only(model)}
     assert names == expected
-    updates = Updates(model, TrainingConfig())
+    updates = Optimizer(model, TrainingConfig())
     assert {name for name, module in model.named_modules() if getattr(module, "sparse", False)} == expected
     updates.close()
     assert not any(getattr(module, "sparse", False) for module in model.modules())
@@ -168,6 +168,6 @@ def test_a_table_that_is_the_output_too_is_updated_densely(make, expected):
 
 def test_with_other_processes_all_is_dense():
     model = classifier()
-    updates = Updates(model, TrainingConfig(), alone=False)
+    updates = Optimizer(model, TrainingConfig(), alone=False)
     assert not model.encoder.embedding.sparse
     assert sum(len(group["params"]) for group in updates.groups) == len(list(model.parameters()))

@@ -9,10 +9,10 @@ from transformer.checkpoint import load_weights, read_weights, save_weights
 from transformer.config import EmbeddingConfig
 from transformer.errors import CheckpointError, DivergedError, TransformerError
 from transformer.kernels.precision import autocast, choose_precision
-from transformer.layers.dropout import one_draw
+from transformer.layers.dropout import shared_masks
 from transformer.training.distributed import World
-from transformer.training.divergence import GPU_STEPS, FiniteWatch
-from transformer.training.optimizer import Updates
+from transformer.training.divergence import GPU_STEPS, NonFiniteGuard
+from transformer.training.optimizer import Optimizer
 from transformer.training.trainer import choose_device
 
 
@@ -56,7 +56,7 @@ def plain_training(network, batches, epochs, lr=3e-3):
         losses = []
         for batch in batches:
             optimizer.zero_grad()
-            with one_draw():
+            with shared_masks():
                 value = loss(network, batch)
             losses.append(value.item())
             value.backward()
@@ -153,7 +153,7 @@ def test_a_gradient_that_is_not_finite_stops_likewise():
 
 
 def test_on_a_gpu_losses_are_looked_at_together_and_the_first_bad_one_is_named():
-    watch = FiniteWatch(TrainingConfig(), torch.device("cuda"), World())
+    watch = NonFiniteGuard(TrainingConfig(), torch.device("cuda"), World())
     good, bad = torch.tensor(1.0), torch.tensor(float("inf"))
     for step in range(GPU_STEPS + 9):
         watch.add(f"step {step}", good, good, ["a"])
@@ -172,13 +172,13 @@ def test_an_epoch_without_targets_is_refused():
 def test_accumulated_batches_are_one_big_batch(cuts, monkeypatch):
     """Of unequal sizes, so that the mean over all targets is not the mean of the batches' means."""
     gradients = []
-    step = Updates.step
+    step = Optimizer.step
 
     def record(self):
         gradients.append(torch.cat([weight.grad.to_dense().flatten() for weight in self._weights.values()]))
         return step(self)
 
-    monkeypatch.setattr(Updates, "step", record)
+    monkeypatch.setattr(Optimizer, "step", record)
     size = max(len(cut) for cut in cuts)
     whole = [examples(seed) for seed in range(len(cuts))]
     parts = []
@@ -274,14 +274,14 @@ def test_precision_chosen_for_a_device(monkeypatch):
 
 def test_long_gradients_are_shortened(monkeypatch):
     lengths = []
-    step = Updates.step
+    step = Optimizer.step
 
     def record(self):
         grads = [weight.grad.to_dense() for weight in self._weights.values()]
         lengths.append(torch.stack([grad.norm() for grad in grads]).norm().item())
         return step(self)
 
-    monkeypatch.setattr(Updates, "step", record)
+    monkeypatch.setattr(Optimizer, "step", record)
     train(clip=0.01)
     assert max(lengths) == pytest.approx(0.01, rel=1e-3)
 
