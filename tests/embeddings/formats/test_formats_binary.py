@@ -230,7 +230,7 @@ def test_numpy_and_safetensors_with_words_beside(tmp_path):
     with pytest.raises(VectorFileError, match="not a readable numpy array of numbers"):
         read_vectors(tmp_path / "v.npy")
     save_file({"a": vectors, "b": vectors}, tmp_path / "v.safetensors")
-    with pytest.raises(VectorFileError, match=r"2 tensors of two axes.*hf:FOLDER"):
+    with pytest.raises(VectorFileError, match=r"2 two-dimensional tensors.*hf:FOLDER"):
         read_vectors(tmp_path / "v.safetensors")
 
 
