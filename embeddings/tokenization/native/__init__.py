@@ -1,6 +1,6 @@
-"""Cutting and numbering ASCII text as compiled code (``words.cpp``).
+"""Tokenization and interning of ASCII text by compiled code (``words.cpp``).
 
-It is built where the package is installed, if there is a compiler; where it is missing, Python does the same
+The library is built during installation if there is a compiler; otherwise a Python implementation is used
 (:mod:`embeddings.tokenization.interning`).
 """
 
@@ -22,16 +22,16 @@ _ADDRESS, _INT = ctypes.c_void_p, ctypes.c_int64
 
 
 def available() -> bool:
-    """Whether the code is there."""
+    """Return whether the library was built."""
     return _library() is not None
 
 
 class NativeInterner:
-    """Words by their numbers, which grows by those that it is asked for."""
+    """A token interner: words and their ids, which grows by new words."""
 
     def __init__(self) -> None:
         library = _library()
-        assert library is not None, "whoever makes this has asked whether it is available"
+        assert library is not None, "the library is not available; check available() first"
         self._library = library
         self._address = library.vecformer_vocabulary()
         weakref.finalize(self, library.vecformer_vocabulary_free, self._address)
@@ -39,23 +39,23 @@ class NativeInterner:
     def __len__(self) -> int:
         return int(self._library.vecformer_vocabulary_size(self._address))
 
-    def __getitem__(self, number: int) -> str:
+    def __getitem__(self, index: int) -> str:
         letters = _ADDRESS()
-        size = self._library.vecformer_vocabulary_word(self._address, number, ctypes.byref(letters))
+        size = self._library.vecformer_vocabulary_word(self._address, index, ctypes.byref(letters))
         return ctypes.string_at(letters, size).decode() if size else ""
 
     def intern(self, words: Sequence[str]) -> NDArray[np.int32]:
-        """Number whole words. *Shape:* ``(n_words,)``, int32."""
+        """Return the ids of words. *Shape:* ``(n_words,)``, int32."""
         letters, ends = _joined(words)
         ids = np.empty(len(words), dtype=np.int32)
         self._library.vecformer_number(self._address, letters, ends.ctypes.data, len(words), ids.ctypes.data)
         return ids
 
     def tokenize(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """Cut ASCII texts, folded already, and number their words.
+        """Tokenize normalised ASCII texts.
 
         Returns:
-            For each text its ids, int32. *Shape:* ``(n_words,)``.
+            For each text the ids of its words, int32. *Shape:* ``(n_words,)``.
         """
         letters, ends = _joined(texts)
         ids, n_words = np.empty(len(letters), dtype=np.int32), np.empty(len(texts), dtype=np.int64)

@@ -213,7 +213,7 @@ def test_a_file_of_an_earlier_version_cuts_as_it_did(tmp_path):
 ])
 def test_a_broken_file_is_named(tmp_path, wrong):
     (tmp_path / "tokenizer.json").write_text(wrong)
-    with pytest.raises(EmbeddingError, match=r"tokenizer\.json: not a tokenizer"):
+    with pytest.raises(EmbeddingError, match=r"tokenizer\.json: not the tokenizer"):
         WordTokenizer.load(tmp_path / "tokenizer.json")
 
 

@@ -18,7 +18,7 @@ from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline import RunConfig, run
 from pipeline.cli.embed import COMMANDS, embed_command
 from pipeline.cli.main import cli
-from pipeline.commands.vectors import open_vectors, summarize, tuned_vectors
+from pipeline.commands.vectors import fine_tuned_vectors, open_vectors, summarize
 from pipeline.data.examples import Example
 from pipeline.errors import RunFolderError
 from pipeline.runs.trained import load_run
@@ -194,7 +194,7 @@ def test_tuned_vectors_compose_at_the_scale_of_the_run(finished):
     trained = load_run(finished)
     ngrams = NgramVectors(np.random.default_rng(1).standard_normal((30, trained.table.dim)).astype(np.float32), 3, 4)
     table = EmbeddingTable(trained.table.words, trained.table.vectors, trained.table.provenance, "x", composer=ngrams)
-    tuned = tuned_vectors(replace(trained, stage_one=replace(trained.stage_one, table=table)))
+    tuned = fine_tuned_vectors(replace(trained, stage_one=replace(trained.stage_one, table=table)))
     scale = float(trained.model.encoder.embedding.table_scale)
     assert np.allclose(tuned.composer.compose("unheard"), scale * ngrams.compose("unheard"), rtol=1e-5)
     assert tuned.transforms[-1] == "tuned"
@@ -205,7 +205,7 @@ def test_a_run_of_mixed_up_files_is_one_message(finished):
     alone = trained.tokenizer.with_vocabulary(["alone"])
     mixed = replace(trained, stage_one=replace(trained.stage_one, tokenizer=alone))
     with pytest.raises(RunFolderError, match="do not belong together"):
-        tuned_vectors(mixed)
+        fine_tuned_vectors(mixed)
 
 
 def test_every_command_takes_a_run(finished, tmp_path):
