@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from transformer.kernels import native
-from transformer.kernels.fused_layer import INNER
-from transformer.kernels.int8_encoder import Form, layer_in_int8
+from transformer.kernels.int8_encoder import int8_layer
+from transformer.kernels.layer_spec import FEEDFORWARD_INNER, LayerSpec
 from transformer.kernels.packing import Packing
 from transformer.layers.dropout import n_dropped
 
 
-class Given(NamedTuple):
+class LayerCall(NamedTuple):
     """How layers are gone through.
 
     Attributes:
@@ -30,12 +30,12 @@ class Given(NamedTuple):
         low: what activations are kept in: float32, bfloat16, or int8 for predictions.
     """
 
-    form: Form
+    spec: LayerSpec
     dropout: float
     low: torch.dtype
 
 
-def compiled(x: Tensor, weights: Sequence[Tensor], given: Given, packing: Packing) -> Tensor:
+def compiled(x: Tensor, weights: Sequence[Tensor], given: LayerCall, packing: Packing) -> Tensor:
     """Go through a layer that looks at its own text only and bends by GELU.
 
     Args:
@@ -50,7 +50,7 @@ def compiled(x: Tensor, weights: Sequence[Tensor], given: Given, packing: Packin
     """
     x = x.float().contiguous()
     if given.low == torch.int8 and not torch.is_grad_enabled() and not packing.causal:
-        return layer_in_int8(x, packing, given.form, weights)
+        return int8_layer(x, packing, given.spec, weights)
     given = _without_int8(given)
     if torch.is_grad_enabled():
         out: Tensor = Layer.apply(x, packing, given, False, *weights)  # type: ignore[no-untyped-call]
@@ -58,16 +58,16 @@ def compiled(x: Tensor, weights: Sequence[Tensor], given: Given, packing: Packin
     return forward(x, packing, given, weights, saving=False)[1][0]
 
 
-def compiled_first_word(x: Tensor, weights: Sequence[Tensor], given: Given, packing: Packing) -> Tensor:
+def compiled_cls(x: Tensor, weights: Sequence[Tensor], given: LayerCall, packing: Packing) -> Tensor:
     """As :func:`compiled`, for the first word of each text, which sees all of them. *Shape:* ``(batch, d_model)``."""
     x, given = x.float().contiguous(), _without_int8(given)
     if torch.is_grad_enabled():
         out: Tensor = Layer.apply(x, packing, given, True, *weights)  # type: ignore[no-untyped-call]
         return out
-    return forward_first(x, packing, given, weights, saving=False)[1][0]
+    return forward_cls(x, packing, given, weights, saving=False)[1][0]
 
 
-def _without_int8(given: Given) -> Given:
+def _without_int8(given: LayerCall) -> LayerCall:
     return given._replace(low=torch.float32) if given.low == torch.int8 else given
 
 
@@ -75,9 +75,9 @@ class Layer(torch.autograd.Function):
     """The layer as a function of its input and its weights; ``alone``: for the first word of each text."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, packing: Packing, given: Given, alone: bool, *weights: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, packing: Packing, given: LayerCall, alone: bool, *weights: Tensor) -> Tensor:
         """*Shape:* ``(n_rows, d_model)`` to the same, or to ``(batch, d_model)``."""
-        ctx.call, (out, *dropout_mask) = (forward_first if alone else forward)(x, packing, given, weights, saving=True)
+        ctx.call, (out, *dropout_mask) = (forward_cls if alone else forward)(x, packing, given, weights, saving=True)
         ctx.low, ctx.alone = given.low, alone
         ctx.save_for_backward(x, *weights, *dropout_mask)
         return out
@@ -104,28 +104,28 @@ class Layer(torch.autograd.Function):
 
 
 def forward(
-    x: Tensor, packing: Packing, given: Given, weights: Sequence[Tensor], *, saving: bool
+    x: Tensor, packing: Packing, given: LayerCall, weights: Sequence[Tensor], *, saving: bool
 ) -> tuple[native.Layer, list[Tensor]]:
     """Call the code: what it was called with, and the layer's output with all that the way back reads."""
     n, d = x.shape
     call, tensors = _prepared(x, packing, given, weights, saving=saving)
-    more = {"looking": x if given.form.post and given.low == x.dtype else x.new_empty(n, d, dtype=given.low),
+    more = {"looking": x if given.spec.post and given.low == x.dtype else x.new_empty(n, d, dtype=given.low),
             "asked": x.new_empty(n, 3 * d, dtype=given.low)}
     if saving:
-        more["log_sums"] = torch.empty(given.form.n_heads, n)
+        more["log_sums"] = torch.empty(given.spec.n_heads, n)
     native.run("layer", call, given.low, **more)
     return call, [*tensors, *more.values()]
 
 
-def forward_first(
-    x: Tensor, packing: Packing, given: Given, weights: Sequence[Tensor], *, saving: bool
+def forward_cls(
+    x: Tensor, packing: Packing, given: LayerCall, weights: Sequence[Tensor], *, saving: bool
 ) -> tuple[native.FirstWord, list[Tensor]]:
     """As :func:`forward`, for first words."""
     (n, d), batch = x.shape, packing.batch
-    begin, heads = torch.empty(batch, d), given.form.n_heads
+    begin, heads = torch.empty(batch, d), given.spec.n_heads
     layer, tensors = _prepared(begin, packing, given, weights, saving=saving)
     call = native.FirstWord(layer=layer, n_rows=n)
-    more = {"begin": begin, "looked": x if given.form.post else torch.empty(n, d), "moments": torch.empty(n, 2),
+    more = {"begin": begin, "looked": x if given.spec.post else torch.empty(n, d), "moments": torch.empty(n, 2),
             "query": torch.empty(batch, d), "asked": torch.empty(batch, heads, d),
             "pattern": torch.empty(heads, n), "seen": torch.empty(batch, heads, d)}
     native.run("first_word", call, given.low, x=x, **more)
@@ -133,11 +133,11 @@ def forward_first(
 
 
 def _prepared(
-    x: Tensor, packing: Packing, given: Given, weights: Sequence[Tensor], *, saving: bool
+    x: Tensor, packing: Packing, given: LayerCall, weights: Sequence[Tensor], *, saving: bool
 ) -> tuple[native.Layer, list[Tensor]]:
     """A call, all but what the attention needs, for these rows; and the tensors that it points to, the output first."""
-    (n, d), f, low, starts = x.shape, len(weights[INNER]), given.low, packing.starts
-    call = native.Layer(n_rows=n, n_texts=len(starts) - 1, d=d, f=f, causal=packing.causal, **given.form._asdict())
+    (n, d), f, low, starts = x.shape, len(weights[FEEDFORWARD_INNER]), given.low, packing.starts
+    call = native.Layer(n_rows=n, n_texts=len(starts) - 1, d=d, f=f, causal=packing.causal, **given.spec._asdict())
     for part, weight, bias in zip(call.parts, weights[::2], weights[1::2], strict=True):
         part.weight, part.bias = weight.data_ptr(), bias.data_ptr()
 
@@ -147,10 +147,10 @@ def _prepared(
     out, middle = torch.empty(n, d), torch.empty(n, d)
     tensors = {"out": out, "middle": middle, "moments": torch.empty(2, n, 2), "starts": starts, "mixed": kept(n, d),
                "bent": kept(n, f), "panels": kept(4 * d * d + 2 * d * f)}
-    if given.form.post:
+    if given.spec.post:
         tensors |= {"path": torch.empty(n, d), "sum": torch.empty(n, d)}
     # Where both are float32, what is summed goes into the products as it is.
-    tensors["thinking"] = tensors["path"] if given.form.post and low == torch.float32 else kept(n, d)
+    tensors["thinking"] = tensors["path"] if given.spec.post and low == torch.float32 else kept(n, d)
     if saving:
         tensors["slope"] = kept(n, f)
     if given.dropout:
@@ -159,28 +159,3 @@ def _prepared(
         call.seed = int(torch.randint(2**63 - 1, ()))
     native.point(call, **{"x": x, "path": middle, "sum": out, **tensors})
     return call, list(tensors.values())
-
-
-class PooledViews(torch.autograd.Function):
-    """Mean and maximum of each text's rows, and mean of its word vectors: :func:`transformer.models.heads.views`."""
-
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor, embedded: Tensor, starts: Tensor) -> Tensor:
-        """*Shape:* ``(n_rows, d_model)`` twice and ``(batch + 1,)`` int64 to ``(batch, 3 d_model)``."""
-        batch, width = len(starts) - 1, hidden.shape[1]
-        ctx.call = native.Views(n_texts=batch, width=width)
-        pooled, highest = torch.empty(batch, 3 * width), torch.empty(batch, width, dtype=torch.int32)
-        native.run("views", ctx.call, starts=starts, hidden=hidden, embedded=embedded, pooled=pooled, highest=highest)
-        ctx.save_for_backward(starts, highest)
-        ctx.shape = hidden.shape
-        return pooled
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of both kinds of rows."""
-        starts, highest = ctx.saved_tensors
-        grad, of_hidden, of_embedded = gradients[0].contiguous(), torch.empty(ctx.shape), torch.empty(ctx.shape)
-        native.run("views_backward", ctx.call, starts=starts, highest=highest, grad=grad, of_hidden=of_hidden,
-                   of_embedded=of_embedded)
-        return of_hidden, of_embedded, None

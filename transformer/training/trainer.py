@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformer.checkpoint import sweep
 from transformer.config import TrainingConfig
 from transformer.errors import CheckpointError, TransformerError
-from transformer.kernels.engine import compiled_layers
+from transformer.kernels.engine import use
 from transformer.kernels.precision import autocast
 from transformer.layers.dropout import shared_masks
 from transformer.training.distributed import World
@@ -244,7 +244,7 @@ class _Training(Generic[B]):
         loss = torch.zeros((), device=self.device)
         for batch in batches:
             if batch.n_targets:
-                with clock("forward"), shared_masks(), compiled_layers(self.config.engine != "torch"), autocast(
+                with clock("forward"), shared_masks(), use(self.config.engine), autocast(
                         self.device, self.config.precision):
                     part = self.trainer.loss(self.model, batch.to(self.device)) * (batch.n_targets / n_targets)
                 with clock("backward"):
