@@ -89,12 +89,12 @@ def encoder_in_int8(
     n_rows = packing.n_rows if reads == "words" else 0
     end = End(torch.empty(n_rows, d), torch.empty(n_rows, d), torch.empty(packing.batch, 3 * d),
               torch.empty(packing.batch if reads == "first" else 0, d))
-    given = {"table": start.table, "ids": start.ids}
+    given = {"embedding": start.table, "token_ids": start.ids}
     if start.positions is not None:
-        given["positions"] = start.positions
+        given["position_embedding"] = start.positions
     if reads == "words":
         given |= {"out": end.rows, "embedded": end.embedded}
-    given |= {"first": end.first} if reads == "first" else {"pooled": end.pooled}
+    given |= {"first_token": end.first} if reads == "first" else {"pooled": end.pooled}
     _read(d, layers, packing, form, start.norm, norm, **given)
     return end
 
@@ -104,13 +104,15 @@ def _read(
     norm: Sequence[Tensor], **arrays: Tensor,
 ) -> None:
     f, n_layers = len(layers[0][INNER]), len(layers)
-    parts = (native.Part * (8 * n_layers))()
-    call = native.Reading(n_texts=packing.batch, d=d, f=f, n_layers=n_layers, **form._asdict(),
-                          layers=ctypes.addressof(parts))
-    around = [(part, given) for part, given in ((call.start, start), (call.norm, norm)) if given]
-    within = zip(parts, (pair for weights in layers for pair in zip(weights[::2], weights[1::2], strict=True)),
-                 strict=True)
-    for part, (weight, bias) in (*around, *within):
-        part.weight, part.bias = weight.data_ptr(), bias.data_ptr()
-    native.run("read", call, torch.int8, starts=packing.starts, scales=torch.empty(n_layers, 2, 5 * d + f),
-               panels=torch.empty(n_layers, 4 * d * d + 2 * d * f, dtype=torch.int8), **arrays)
+    layer_weights = (native.LayerWeights * n_layers)()
+    for pointers, weights in zip(layer_weights, layers, strict=True):
+        pointers.point_to(weights)
+    call = native.Int8Call(n_seqs=packing.batch, d_model=d, d_ff=f, n_layers=n_layers, **form._asdict(),
+                           layers=ctypes.addressof(layer_weights))
+    if start:
+        call.embedding_norm.point_to(*start)
+    if norm:
+        call.final_norm.point_to(*norm)
+    native.run("int8_encoder", call, torch.int8, cu_seqlens=packing.starts,
+               weight_scales=torch.empty(n_layers, 2, 5 * d + f),
+               packed_weights=torch.empty(n_layers, 4 * d * d + 2 * d * f, dtype=torch.int8), **arrays)

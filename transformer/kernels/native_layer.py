@@ -87,20 +87,20 @@ class Layer(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of the input and of every weight."""
         x, *weights = ctx.saved_tensors[:17]
-        layer, grad, of_x = ctx.call.layer if ctx.alone else ctx.call, gradients[0].contiguous(), torch.empty_like(x)
+        layer, dout, dx = ctx.call.layer if ctx.alone else ctx.call, gradients[0].contiguous(), torch.empty_like(x)
         sizes = [weight.numel() for weight in weights]
-        grads = torch.empty(torch.get_num_threads(), sum(sizes))
-        of_rows = torch.empty_like(grad) if ctx.alone else of_x                             # of what `layer` took
-        of_mixed = torch.empty_like(grad, dtype=ctx.low)
-        layer.n_threads = len(grads)
-        native.point(layer, grad=grad, of_x=of_rows, of_mixed=of_mixed, grads=grads)
+        d_weights = torch.empty(torch.get_num_threads(), sum(sizes))                        # one partial sum per thread
+        layer_dx = torch.empty_like(dout) if ctx.alone else dx                              # that of first tokens only
+        d_attn_out = torch.empty_like(dout, dtype=ctx.low)
+        layer.n_threads = len(d_weights)
+        native.set_pointers(layer, dout=dout, dx=layer_dx, d_attn_out=d_attn_out, d_weights=d_weights)
         if ctx.alone:
-            native.run("first_word_backward", ctx.call, ctx.low, of_x=of_x)
+            native.run("first_token_backward", ctx.call, ctx.low, dx=dx)
         else:
-            of_asked = x.new_empty(len(x), 3 * x.shape[1], dtype=ctx.low)
-            native.run("layer_backward", ctx.call, ctx.low, of_asked=of_asked)
-        parts = (part.view(weight.shape) for part, weight in zip(torch.split(grads[0], sizes), weights, strict=True))
-        return of_x, None, None, None, *parts
+            d_qkv = x.new_empty(len(x), 3 * x.shape[1], dtype=ctx.low)
+            native.run("layer_backward", ctx.call, ctx.low, d_qkv=d_qkv)
+        grads = torch.split(d_weights[0], sizes)
+        return dx, None, None, None, *(grad.view(weight.shape) for grad, weight in zip(grads, weights, strict=True))
 
 
 def forward(
@@ -109,26 +109,26 @@ def forward(
     """Call the code: what it was called with, and the layer's output with all that the way back reads."""
     n, d = x.shape
     call, tensors = _prepared(x, packing, given, weights, saving=saving)
-    more = {"looking": x if given.form.post and given.low == x.dtype else x.new_empty(n, d, dtype=given.low),
-            "asked": x.new_empty(n, 3 * d, dtype=given.low)}
+    more = {"ln1_out": x if given.form.post and given.low == x.dtype else x.new_empty(n, d, dtype=given.low),
+            "qkv": x.new_empty(n, 3 * d, dtype=given.low)}
     if saving:
-        more["log_sums"] = torch.empty(given.form.n_heads, n)
+        more["lse"] = torch.empty(given.form.n_heads, n)
     native.run("layer", call, given.low, **more)
     return call, [*tensors, *more.values()]
 
 
 def forward_first(
     x: Tensor, packing: Packing, given: Given, weights: Sequence[Tensor], *, saving: bool
-) -> tuple[native.FirstWord, list[Tensor]]:
+) -> tuple[native.FirstToken, list[Tensor]]:
     """As :func:`forward`, for first words."""
     (n, d), batch = x.shape, packing.batch
-    begin, heads = torch.empty(batch, d), given.form.n_heads
-    layer, tensors = _prepared(begin, packing, given, weights, saving=saving)
-    call = native.FirstWord(layer=layer, n_rows=n)
-    more = {"begin": begin, "looked": x if given.form.post else torch.empty(n, d), "moments": torch.empty(n, 2),
-            "query": torch.empty(batch, d), "asked": torch.empty(batch, heads, d),
-            "pattern": torch.empty(heads, n), "seen": torch.empty(batch, heads, d)}
-    native.run("first_word", call, given.low, x=x, **more)
+    first_rows, heads = torch.empty(batch, d), given.form.n_heads
+    layer, tensors = _prepared(first_rows, packing, given, weights, saving=saving)
+    call = native.FirstToken(layer=layer, n_rows=n)
+    more = {"first_rows": first_rows, "ln1_out": x if given.form.post else torch.empty(n, d),
+            "norm_stats": torch.empty(n, 2), "q": torch.empty(batch, d), "q_wk": torch.empty(batch, heads, d),
+            "pattern": torch.empty(heads, n), "context": torch.empty(batch, heads, d)}
+    native.run("first_token", call, given.low, x=x, **more)
     return call, [*tensors, *more.values()]
 
 
@@ -137,27 +137,28 @@ def _prepared(
 ) -> tuple[native.Layer, list[Tensor]]:
     """A call, all but what the attention needs, for these rows; and the tensors that it points to, the output first."""
     (n, d), f, low, starts = x.shape, len(weights[INNER]), given.low, packing.starts
-    call = native.Layer(n_rows=n, n_texts=len(starts) - 1, d=d, f=f, causal=packing.causal, **given.form._asdict())
-    for part, weight, bias in zip(call.parts, weights[::2], weights[1::2], strict=True):
-        part.weight, part.bias = weight.data_ptr(), bias.data_ptr()
+    call = native.Layer(n_rows=n, n_seqs=len(starts) - 1, d_model=d, d_ff=f, causal=packing.causal,
+                        **given.form._asdict())
+    call.weights.point_to(weights)
 
-    def kept(*shape: int) -> Tensor:
+    def activation(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=low)
 
-    out, middle = torch.empty(n, d), torch.empty(n, d)
-    tensors = {"out": out, "middle": middle, "moments": torch.empty(2, n, 2), "starts": starts, "mixed": kept(n, d),
-               "bent": kept(n, f), "panels": kept(4 * d * d + 2 * d * f)}
+    out, resid_mid = torch.empty(n, d), torch.empty(n, d)
+    tensors = {"out": out, "resid_mid": resid_mid, "norm_stats": torch.empty(2, n, 2), "cu_seqlens": starts,
+               "attn_out": activation(n, d), "activated": activation(n, f),
+               "packed_weights": activation(4 * d * d + 2 * d * f)}
     if given.form.post:
-        tensors |= {"path": torch.empty(n, d), "sum": torch.empty(n, d)}
-    # Where both are float32, what is summed goes into the products as it is.
-    tensors["thinking"] = tensors["path"] if given.form.post and low == torch.float32 else kept(n, d)
+        tensors |= {"ffn_resid": torch.empty(n, d), "resid_out": torch.empty(n, d)}
+    # In float32 post-norm layers the residual stream is the input of the feed-forward block; no copy is needed.
+    tensors["ln2_out"] = tensors["ffn_resid"] if given.form.post and low == torch.float32 else activation(n, d)
     if saving:
-        tensors["slope"] = kept(n, f)
+        tensors["activation_grad"] = activation(n, f)
     if given.dropout:
-        tensors["bits"] = torch.empty(-(-n * (2 * d + f) // 64), dtype=torch.int64)
-        call.dropped = n_dropped(given.dropout)
+        tensors["dropout_mask"] = torch.empty(-(-n * (2 * d + f) // 64), dtype=torch.int64)
+        call.dropout_threshold = n_dropped(given.dropout)
         call.seed = int(torch.randint(2**63 - 1, ()))
-    native.point(call, **{"x": x, "path": middle, "sum": out, **tensors})
+    native.set_pointers(call, **{"x": x, "ffn_resid": resid_mid, "resid_out": out, **tensors})
     return call, list(tensors.values())
 
 
@@ -168,10 +169,11 @@ class PooledViews(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, embedded: Tensor, starts: Tensor) -> Tensor:
         """*Shape:* ``(n_rows, d_model)`` twice and ``(batch + 1,)`` int64 to ``(batch, 3 d_model)``."""
         batch, width = len(starts) - 1, hidden.shape[1]
-        ctx.call = native.Views(n_texts=batch, width=width)
-        pooled, highest = torch.empty(batch, 3 * width), torch.empty(batch, width, dtype=torch.int32)
-        native.run("views", ctx.call, starts=starts, hidden=hidden, embedded=embedded, pooled=pooled, highest=highest)
-        ctx.save_for_backward(starts, highest)
+        ctx.call = native.Pooling(n_seqs=batch, width=width)
+        pooled, argmax = torch.empty(batch, 3 * width), torch.empty(batch, width, dtype=torch.int32)
+        native.run("pooling", ctx.call, cu_seqlens=starts, hidden=hidden, embedded=embedded, pooled=pooled,
+                   argmax=argmax)
+        ctx.save_for_backward(starts, argmax)
         ctx.shape = hidden.shape
         return pooled
 
@@ -179,8 +181,8 @@ class PooledViews(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of both kinds of rows."""
-        starts, highest = ctx.saved_tensors
-        grad, of_hidden, of_embedded = gradients[0].contiguous(), torch.empty(ctx.shape), torch.empty(ctx.shape)
-        native.run("views_backward", ctx.call, starts=starts, highest=highest, grad=grad, of_hidden=of_hidden,
-                   of_embedded=of_embedded)
-        return of_hidden, of_embedded, None
+        starts, argmax = ctx.saved_tensors
+        d_pooled, d_hidden, d_embedded = gradients[0].contiguous(), torch.empty(ctx.shape), torch.empty(ctx.shape)
+        native.run("pooling_backward", ctx.call, cu_seqlens=starts, argmax=argmax, d_pooled=d_pooled,
+                   d_hidden=d_hidden, d_embedded=d_embedded)
+        return d_hidden, d_embedded, None
