@@ -1,15 +1,17 @@
 """Compiled kernels: layers in float32 (AVX2), bfloat16 (AVX-512) and int8, pooling, and sparse AdamW.
 
 The libraries are built from the same C++ sources when the package is installed and a compiler is available. Where a
-library is missing, or the processor lacks its instructions, PyTorch computes the same.
+library is missing or was built from other sources, or the processor lacks its instructions, PyTorch computes the same.
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import sysconfig
 from collections.abc import Sequence
 from functools import cache
+from itertools import count, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+log = logging.getLogger("vecformer")
+
 LANES = 16  # d_model, d_ff and d_head must be multiples of it
 FILES = {dtype: Path(__file__).with_name(f"_{name}{sysconfig.get_config_var('EXT_SUFFIX')}")
          for dtype, name in ((torch.float32, "float32"), (torch.bfloat16, "bfloat16"))}
+
+ABI_VERSION = 1  # that of calls.h
 
 _POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
@@ -121,6 +127,7 @@ class SparseAdamW(ctypes.Structure):
     ]
 
 
+STRUCTURES = (Affine, LayerWeights, Layer, FirstToken, Int8Call, Pooling, SparseAdamW)  # in the order of calls.h
 FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "first_token": FirstToken, "first_token_backward": FirstToken,
              "int8_encoder": Int8Call, "pooling": Pooling, "pooling_backward": Pooling,
              "sparse_adamw_step": SparseAdamW, "sparse_adamw_flush_rows": SparseAdamW}
@@ -163,6 +170,9 @@ def _library(dtype: torch.dtype | None) -> ctypes.CDLL | None:
     if not FILES[dtype].exists():
         return None
     library = ctypes.CDLL(str(FILES[dtype]))
+    if _abi(library) != [ABI_VERSION, *map(ctypes.sizeof, STRUCTURES)]:
+        log.warning("%s was built from other sources and is not used: run `pip install -e .` again", FILES[dtype])
+        return None
     if not library.vecformer_supported():
         return None
     for name, structure in FUNCTIONS.items():
@@ -172,6 +182,17 @@ def _library(dtype: torch.dtype | None) -> ctypes.CDLL | None:
         library.vecformer_set_omp_parallel.argtypes = [_POINTER]
         library.vecformer_set_omp_parallel(address)
     return library
+
+
+def _abi(library: ctypes.CDLL) -> list[int]:
+    """Return the ABI version and the structure sizes that a library was compiled with; [] if it does not have any."""
+    try:
+        function = library.vecformer_abi
+    except AttributeError:
+        return []
+    function.restype = ctypes.POINTER(_INT)
+    numbers = function()
+    return list(takewhile(bool, (numbers[i] for i in count())))
 
 
 def _omp_parallel() -> int | None:
