@@ -65,10 +65,11 @@ class PooledFeatures(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, embedded: Tensor, starts: Tensor) -> Tensor:
         """Pool ``(n_rows, d_model)`` twice, with ``(batch + 1,)`` int64 starts, to ``(batch, 3 d_model)``."""
         batch, width = len(starts) - 1, hidden.shape[1]
-        ctx.call = native.Views(n_texts=batch, width=width)
-        pooled, highest = torch.empty(batch, 3 * width), torch.empty(batch, width, dtype=torch.int32)
-        native.run("views", ctx.call, starts=starts, hidden=hidden, embedded=embedded, pooled=pooled, highest=highest)
-        ctx.save_for_backward(starts, highest)
+        ctx.call = native.Pooling(n_seqs=batch, width=width)
+        pooled, argmax = torch.empty(batch, 3 * width), torch.empty(batch, width, dtype=torch.int32)
+        native.run("pooling", ctx.call, cu_seqlens=starts, hidden=hidden, embedded=embedded, pooled=pooled,
+                   argmax=argmax)
+        ctx.save_for_backward(starts, argmax)
         ctx.shape = hidden.shape
         return pooled
 
@@ -76,8 +77,8 @@ class PooledFeatures(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Compute the gradients of both inputs."""
-        starts, highest = ctx.saved_tensors
-        grad, d_hidden, d_embedded = gradients[0].contiguous(), torch.empty(ctx.shape), torch.empty(ctx.shape)
-        native.run("views_backward", ctx.call, starts=starts, highest=highest, grad=grad, of_hidden=d_hidden,
-                   of_embedded=d_embedded)
+        starts, argmax = ctx.saved_tensors
+        d_pooled, d_hidden, d_embedded = gradients[0].contiguous(), torch.empty(ctx.shape), torch.empty(ctx.shape)
+        native.run("pooling_backward", ctx.call, cu_seqlens=starts, argmax=argmax, d_pooled=d_pooled,
+                   d_hidden=d_hidden, d_embedded=d_embedded)
         return d_hidden, d_embedded, None

@@ -138,7 +138,7 @@ def test_circuits_are_the_products():
 
 OPTIONS = [
     {"positions": positions, "norm": norm, "activation": activation, "embedding_norm": embedding_norm,
-     "segments": token_types, "convolutions": convolutions, "tied": tied}
+     "token_types": token_types, "convolutions": convolutions, "tied": tied}
     for (positions, activation), norm, (embedding_norm, token_types, convolutions), tied in itertools.product(
         [("sinusoidal", "gelu"), ("learned", "relu"), ("rotary", "swiglu"), ("none", "gelu-tanh")], ["pre", "post"],
         [(False, 0, ()), (True, 2, (1, 3))], [True, False])
@@ -160,7 +160,7 @@ def test_the_census_knows_every_parameter_of_every_form(form):
         assert always <= kinds
         assert ("projection" in kinds) == (dim == 6)
         assert ("positions" in kinds) == (options["positions"] == "learned")
-        assert ("segments" in kinds) == (options["segments"] > 0)
+        assert ("token_types" in kinds) == (options["token_types"] > 0)
         assert ("convolution" in kinds) == (bool(options["convolutions"]) and form != "language model")
         states = {entry.state for entry in entries if not entry.count}
         assert ("fixed: sinusoidal" in states) == (options["positions"] == "sinusoidal")

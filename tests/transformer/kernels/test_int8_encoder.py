@@ -10,12 +10,14 @@ from transformer import Encoder
 from transformer.config import ModelConfig
 from transformer.errors import TransformerError
 from transformer.kernels import native
+from transformer.kernels.layer_spec import weights_of
+from transformer.kernels.native_engine import call_of
+from transformer.kernels.native_layer import compiled
+from transformer.kernels.packed_output import PackedEncoded
 from transformer.kernels.packing import Packing
 from transformer.kernels.precision import autocast
 from transformer.layers.embedding import TokenEmbedding, projected_once
-from transformer.layers.transformer_layer import TransformerLayer
-from transformer.models.heads import pooled_features
-from transformer.models.outputs import Encoded
+from transformer.layers.transformer_layer import PostNormLayer, make_layer
 
 CPU = torch.device("cpu")
 needs_code = pytest.mark.skipif(not native.available(torch.int8), reason="not built here, or not for this processor")
@@ -26,7 +28,7 @@ NORMS = pytest.mark.parametrize("norm", ["pre", "post"])
 
 def layer(d, f, heads, norm="pre"):
     torch.manual_seed(d + f)
-    made = TransformerLayer(ModelConfig(d_model=d, n_heads=heads, d_ff=f, dropout=0.0, norm=norm)).eval()
+    made = make_layer(ModelConfig(d_model=d, n_heads=heads, d_ff=f, dropout=0.0, norm=norm)).eval()
     with torch.no_grad():
         for weight in made.parameters():
             weight.add_(torch.randn(weight.shape) / d**0.5)
@@ -34,19 +36,20 @@ def layer(d, f, heads, norm="pre"):
 
 
 def packed(lengths):
-    return Packing.for_compiled(torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None], causal=False)
+    return Packing(torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None])
 
 
 @torch.no_grad()
 def through(made, x, packing, precision="int8"):
     with autocast(CPU, precision):
-        return made(x, mask=None, packing=packing)
+        return compiled(x, weights_of(made), call_of(made), packing)
 
 
 def away(made, x, packing):
     """How far int8 is from float32, as a share of what the layer adds to its input, or of all if its norm is last."""
     exact = through(made, x, packing, "float32")
-    return float((through(made, x, packing) - exact).norm() / (exact - x if made.pre else exact).norm())
+    added = exact if isinstance(made, PostNormLayer) else exact - x
+    return float((through(made, x, packing) - exact).norm() / added.norm())
 
 
 @needs_code
@@ -137,15 +140,16 @@ def test_a_whole_encoder_is_its_layers_one_after_another(options, dim):
     with torch.no_grad(), autocast(CPU, "int8"):
         whole = model(ids)
         packing = whole.packing
-        embedded, x = model._embed(packing.pack(ids), packing.places, None)
+        embedded = model.embedding(packing.pack(ids))
+        x = model.embed(embedded, packing.positions, None)
         for each in model.layers:
-            x = each(x, mask=None, packing=packing)
+            x = compiled(x, weights_of(each), call_of(each), packing)
         with projected_once(model, ids.numel()):
             assert torch.equal(model(ids).rows, whole.rows)
     assert torch.equal(whole.embedded_rows, embedded)
     torch.testing.assert_close(whole.rows, model.norm(x), atol=1e-5, rtol=1e-5)
-    pooled = pooled_features(Encoded(whole.rows, embedded, whole.padding_mask, packing=packing))
-    torch.testing.assert_close(whole.pooled, pooled, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(whole.features, PackedEncoded(whole.rows, embedded, packing).features, atol=1e-5,
+                               rtol=1e-5)
 
 
 @needs_code
@@ -160,13 +164,13 @@ def test_a_first_word_is_read_as_among_all_words(lengths, widths, options, seed)
     ids = torch.randint(5, 30, (len(lengths), max(lengths))) * packed(lengths).padding_mask
     ids = torch.nn.functional.pad(ids, (seed % 3, 0))  # padding on the left as well
     with torch.no_grad():
-        exact = model(ids).first_word
+        exact = model(ids).cls
         with autocast(CPU, "int8"):
             alone, among_all = model(ids, needs="cls"), model(ids)
     assert alone.hidden.shape == (len(lengths), 1, d)
     assert torch.equal(alone.embedded[:, 0], among_all.embedded[:, seed % 3])
     for read in (alone, among_all):
-        assert (read.first_word - exact).norm() / exact.norm() < 0.1
+        assert (read.cls - exact).norm() / exact.norm() < 0.1
 
 
 @needs_code
@@ -196,7 +200,7 @@ def test_gradients_are_those_of_float32():
 @needs_code
 def test_learned_positions_that_are_too_few_say_so():
     model = Encoder(config=shape(positions="learned", max_positions=8, n_heads=1), embedding=words()).eval()
-    with torch.no_grad(), autocast(CPU, "int8"), pytest.raises(TransformerError, match="a text of 9 words"):
+    with torch.no_grad(), autocast(CPU, "int8"), pytest.raises(TransformerError, match="a text has 9 tokens"):
         model(torch.full((1, 9), 7))
 
 

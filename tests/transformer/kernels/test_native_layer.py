@@ -9,19 +9,24 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import classifier, encoder, language_model, stirred
+from small_models import stirred
 
+from transformer import kernels
 from transformer.config import ModelConfig
-from transformer.kernels import engine, native, native_layer
+from transformer.kernels import native, native_engine, native_layer
+from transformer.kernels.layer_spec import spec_of, weights_of
+from transformer.kernels.native_engine import call_of
+from transformer.kernels.native_layer import LayerCall, compiled, compiled_cls
+from transformer.kernels.packed_output import PackedEncoded
 from transformer.kernels.packing import Packing
 from transformer.kernels.precision import autocast
 from transformer.layers import dropout
 from transformer.layers.embedding import TokenEmbedding
-from transformer.layers.transformer_layer import TransformerLayer
-from transformer.models.heads import ClsHead, pooled_features
+from transformer.layers.transformer_layer import TransformerLayer, make_layer
+from transformer.models.heads import ClsHead
 from transformer.models.models import TransformerModel
-from transformer.models.outputs import Encoded
-from transformer.models.stack import Encoder, Stack, attention_mask
+from transformer.models.outputs import pooled_features
+from transformer.models.stack import Encoder, attention_mask
 
 CPU = torch.device("cpu")
 
@@ -29,7 +34,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def _no_matrix_units(monkeypatch):
     """Where a processor has such, torch is preferred; the code runs there all the same."""
-    monkeypatch.setattr(engine, "_has_matrix_units", lambda: False)
+    monkeypatch.setattr(native_engine, "has_matrix_units", lambda: False)
 
 
 def test_it_is_built_where_it_can_be():
@@ -51,7 +56,7 @@ NORMS = pytest.mark.parametrize("norm", ["pre", "post"])
 
 def layer(d, f, heads, dropout=0.0, norm="pre"):
     torch.manual_seed(d + f)
-    made = TransformerLayer(ModelConfig(d_model=d, n_heads=heads, d_ff=f, dropout=dropout, norm=norm))
+    made = make_layer(ModelConfig(d_model=d, n_heads=heads, d_ff=f, dropout=dropout, norm=norm))
     with torch.no_grad():
         for weight in made.parameters():
             weight.add_(torch.randn(weight.shape) / d**0.5)
@@ -68,12 +73,10 @@ def outcome(made, x, mask, causal, dtype, *, by_torch=False):
     x = x.clone().requires_grad_()
     with autocast(CPU, str(dtype).removeprefix("torch.")):
         if by_torch:
-            with mock.patch.object(native, "available", lambda *_: False):
-                out = made(x, mask=attention_mask(mask, n_past=0, causal=causal))
+            out = made(x, mask=attention_mask(mask, n_queries=mask.shape[1], causal=causal))
         else:
-            assert made.compilable
-            packing = Packing.for_compiled(mask, causal=causal)
-            out = packing.unpack(made(packing.pack(x), mask=None, packing=packing))
+            packing = Packing(mask, causal=causal)
+            out = packing.unpack(compiled(packing.pack(x), weights_of(made), call_of(made), packing))
     out = out * mask[..., None]
     (out * torch.linspace(-1, 1, out.numel()).view(out.shape)).sum().backward()
     return {"out": out.detach(), "x": x.grad * mask[..., None],
@@ -144,11 +147,11 @@ def test_dropout_is_that_of_torch_with_the_same_factors(dtype, norm, monkeypatch
     """The bits that the code drew, as factors for the layer by torch: the same but for rounding."""
     made, p = layer(64, 96, 2, dropout=0.4, norm=norm).train(), 0.4
     x, mask = batch([40, 40], 64)
-    packing = Packing.for_compiled(mask, causal=False)
+    packing = Packing(mask)
     rows, n = packing.pack(x), 80
     torch.manual_seed(5)
-    how = native_layer.Given(made.form, p, dtype)
-    _, kept = native_layer.forward(rows, packing, how, made.weights, saving=True)
+    how = LayerCall(spec_of(made), p, dtype)
+    _, kept = native_layer.forward(rows, packing, how, weights_of(made), saving=True)
     bits = [one for one in kept if one.dtype == torch.int64][-1]
     drawn = torch.from_numpy(np.unpackbits(bits.numpy().view(np.uint8), bitorder="little").astype(np.float32))
     assert drawn[: n * 224].mean() == pytest.approx(1 - p, abs=0.02)
@@ -164,7 +167,24 @@ def test_dropout_is_that_of_torch_with_the_same_factors(dtype, norm, monkeypatch
             assert away < (5e-5 if dtype == torch.float32 else 0.015), name
 
 
-def first_words(model, ids, grad):
+def plain_cls(layer, x, mask):
+    """The first token of each text after a layer, by the formula that needs no keys and values."""
+    y = layer.attention_norm(x) if type(layer) is TransformerLayer else x
+    attention = layer.attention
+    heads = (attention.n_heads, x.shape[2] // attention.n_heads)
+    q = attention.query(y[:, 0]).view(-1, *heads) * heads[1] ** -0.5
+    keys, values = (linear.weight.view(*heads, -1) for linear in (attention.key, attention.value))
+    scores = torch.einsum("bhe,hed->bhd", q, keys) @ y.mT
+    context = scores.masked_fill(~mask[:, None], float("-inf")).softmax(dim=-1) @ y
+    attended = torch.einsum("bhd,hed->bhe", context, values).flatten(1) + attention.value.bias
+    first = x[:, 0] + layer.dropout(attention.output(attended))
+    if type(layer) is TransformerLayer:
+        return first + layer.dropout(layer.feedforward(layer.feedforward_norm(first)))
+    first = layer.attention_norm(first)
+    return layer.feedforward_norm(first + layer.dropout(layer.feedforward(first)))
+
+
+def first_tokens(model, ids, grad):
     """Scores of texts, and the gradients of all weights."""
     weights = [weight for name, weight in model.named_parameters() if not name.endswith("key.bias")]
     scores = model(ids)
@@ -175,7 +195,7 @@ def first_words(model, ids, grad):
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=9), st.sampled_from([(16, 1), (64, 2), (80, 5)]),
        st.sampled_from([{}, {"norm": "post", "embedding_norm": True}, {"n_layers": 1}]), st.integers(0, 2**31))
-def test_a_first_word_alone_is_as_among_all_words(dtype, lengths, widths, options, seed):
+def test_a_first_token_alone_is_as_among_all_words(dtype, lengths, widths, options, seed):
     d, heads = widths
     torch.manual_seed(seed)
     config = ModelConfig(**{"d_model": d, "n_heads": heads, "d_ff": 32, "dropout": 0.0, **options})
@@ -188,13 +208,13 @@ def test_a_first_word_alone_is_as_among_all_words(dtype, lengths, widths, option
     ids = torch.nn.functional.pad(ids, (seed % 3, 0))  # padding on the left as well
     grad = torch.randn(len(lengths), 3)
     with autocast(CPU, str(dtype).removeprefix("torch.")):
-        ours, again = (first_words(model, ids, grad) for _ in "ab")
+        ours, again = (first_tokens(model, ids, grad) for _ in "ab")
         with torch.no_grad():
             assert torch.equal(model(ids), ours[0])
-        with mock.patch.object(Stack, "_ends_alone", lambda _: False):
-            usual = first_words(model, ids, grad)
-    with engine.compiled_layers(False), mock.patch.object(Stack, "_ends_alone", lambda _: False):
-        exact = first_words(model, ids, grad)
+        with mock.patch.object(ClsHead, "needs", "tokens"):
+            usual = first_tokens(model, ids, grad)
+    with kernels.use("torch"):
+        exact = first_tokens(model, ids, grad)
     for one, other, more, expected in zip(ours, usual, again, exact, strict=True):
         assert torch.equal(one, more)
         away, others = ((each - expected).norm() / max(1.0, expected.norm()) for each in (one, other))
@@ -203,21 +223,21 @@ def test_a_first_word_alone_is_as_among_all_words(dtype, lengths, widths, option
 
 @needs_code
 @NORMS
-def test_dropout_of_first_words_is_that_of_torch_with_the_same_factors(dtype, norm, monkeypatch):
+def test_dropout_of_first_tokens_is_that_of_torch_with_the_same_factors(dtype, norm, monkeypatch):
     made, p = layer(64, 96, 2, dropout=0.4, norm=norm).train(), 0.4
     x, mask = batch([40, 25, 33], 64)
-    packing = Packing.for_compiled(mask, causal=False)
+    packing = Packing(mask)
     torch.manual_seed(5)
-    given = native_layer.Given(made.form, p, dtype)
-    _, kept = native_layer.forward_first(packing.pack(x), packing, given, made.weights, saving=True)
+    given = LayerCall(spec_of(made), p, dtype)
+    _, kept = native_layer.forward_cls(packing.pack(x), packing, given, weights_of(made), saving=True)
     bits = next(one for one in kept if one.dtype == torch.int64 and len(one) == 11)
     drawn = torch.from_numpy(np.unpackbits(bits.numpy().view(np.uint8), bitorder="little").astype(np.float32))
     factors = iter((drawn[: 3 * 224] * (256 / (256 - round(256 * p)))).split([3 * 64, 3 * 96, 3 * 64]))
     torch.manual_seed(5)
     with autocast(CPU, str(dtype).removeprefix("torch.")):
-        ours = made.first_word(packing.pack(x), None, packing)
+        ours = compiled_cls(packing.pack(x), weights_of(made), call_of(made), packing)
     monkeypatch.setattr(dropout, "dropout_factors", lambda *_: next(factors))
-    theirs = made.first_word(x, mask[:, None, None, :])
+    theirs = plain_cls(made, x, mask)
     grad = torch.randn(3, 64)
     weights = [weight for name, weight in made.named_parameters() if not name.endswith("key.bias")]
     for one, other in zip([ours, *torch.autograd.grad(ours, weights, grad)],
@@ -227,16 +247,16 @@ def test_dropout_of_first_words_is_that_of_torch_with_the_same_factors(dtype, no
 
 @needs_code
 @pytest.mark.parametrize("threads", [1, 3])
-def test_first_words_are_the_same_by_any_number_of_threads(dtype, threads):
+def test_first_tokens_are_the_same_by_any_number_of_threads(dtype, threads):
     made = layer(64, 96, 2)
     x, mask = batch([40, 1, 33, 7], 64)
-    packing, before, found = Packing.for_compiled(mask, causal=False), torch.get_num_threads(), []
+    packing, before, found = Packing(mask), torch.get_num_threads(), []
     try:
         for n in (2, threads):
             torch.set_num_threads(n)
             given = packing.pack(x).requires_grad_()
             with autocast(CPU, str(dtype).removeprefix("torch.")):
-                out = made.first_word(given, None, packing)
+                out = compiled_cls(given, weights_of(made), call_of(made), packing)
             torch.set_num_threads(before)  # another number on the way back
             found.append([out.detach(), *torch.autograd.grad(out.square().sum(), [given, *made.parameters()])])
     finally:
@@ -264,48 +284,15 @@ def test_the_seed_decides_what_is_dropped(dtype):
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.sampled_from([16, 48]))
 def test_pooled_texts_are_those_of_torch(lengths, d):
     (hidden, mask), (embedded, _) = batch(lengths, d), batch(lengths, d)
-    packing = Packing.for_compiled(mask, causal=False)
+    packing = Packing(mask)
     grad, found = torch.randn(len(lengths), 3 * d), []
     for packed in (True, False):
         given = [packing.pack(x).detach().requires_grad_() for x in (hidden, embedded)]
         rows = given if packed else [packing.unpack(x) for x in given]
-        pooled = pooled_features(Encoded(*rows, mask, packing=packing if packed else None))
+        pooled = PackedEncoded(*rows, packing).features if packed else pooled_features(*rows, mask)
         found.append([pooled.detach(), *torch.autograd.grad(pooled, given, grad)])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
-
-
-@needs_code
-@pytest.mark.parametrize("make", [encoder, language_model, classifier])
-def test_models_with_it_say_what_they_say_without(make, dtype, monkeypatch):
-    model = stirred(make(n_heads=1)).eval()
-    ids = torch.randint(5, 30, (3, 11), generator=torch.Generator().manual_seed(1))
-    ids[1, 4:], ids[2] = 0, 0  # a text of padding alone too
-    calls = []
-    monkeypatch.setattr(native, "run", lambda name, *args, real=native.run, **more: calls.append(name) or real(
-        name, *args, **more))
-    with autocast(CPU, str(dtype).removeprefix("torch.")):
-        ours = model(ids)
-        assert calls.count("layer") == 2
-        monkeypatch.setattr(native, "available", lambda *_: False)
-        without = model(ids)
-    exact = model(ids)
-    assert calls.count("layer") == 2
-    exact, ours, without = (one if torch.is_tensor(one) else one.hidden for one in (exact, ours, without))
-    real = ids != 0 if ours.ndim == 3 else torch.tensor([True, True, True])
-    near = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 0.15, "rtol": 0.05}
-    for other in (ours, without):
-        assert other.shape == exact.shape
-        torch.testing.assert_close(other[real].float(), exact[real].float(), **near)
-
-
-@needs_code
-def test_training_can_do_without_it(dtype):
-    made = layer(32, 32, 2)
-    with autocast(CPU, str(dtype).removeprefix("torch.")):
-        assert made.compilable
-        with engine.compiled_layers(False):
-            assert not made.compilable
 
 
 @needs_code
@@ -316,11 +303,3 @@ def test_what_is_no_number_stays_none(dtype):
     out = outcome(made, x, mask, False, dtype)["out"]
     assert out[0].isnan().any()
     assert not out[1].isnan().any()
-
-
-@pytest.mark.parametrize("options", [{"d_model": 24, "n_heads": 2}, {"n_heads": 4}, {"activation": "relu"}])
-def test_other_layers_are_left_to_torch(options):
-    made = TransformerLayer(ModelConfig(**{"d_model": 32, "n_heads": 2, "d_ff": 32, **options}))
-    for precision in ("float32", "bfloat16"):
-        with autocast(CPU, precision):
-            assert not made.compilable
