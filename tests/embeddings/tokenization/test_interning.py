@@ -1,4 +1,4 @@
-"""Numbers for words met while reading: compiled code and Python cut and number alike."""
+"""Vocabularies that grow while texts are tokenised: compiled code and Python give the same ids."""
 
 import shutil
 import subprocess
@@ -12,13 +12,13 @@ from embeddings import WordTokenizer
 from embeddings.tokenization import native
 from embeddings.tokenization.interning import InPython, numbering
 
-needs_it = pytest.mark.skipif(not native.available(), reason="not built here")
+needs_code = pytest.mark.skipif(not native.available(), reason="not built")
 plain = st.text(st.characters(max_codepoint=127)) | st.text(st.sampled_from("n't'sdlrevm_ .,09aZ\t-"))
 mixed = st.text(st.sampled_from("n't £é 中9.,a") | st.characters(max_codepoint=127))
 
 
-def test_it_is_built_where_it_can_be():
-    """A build that fails is passed over by the installation, and must not be by the tests."""
+def test_library_is_built_if_there_is_a_compiler():
+    """The installation ignores a failed build; the tests do not."""
     if shutil.which("g++"):
         assert native.available()
 
@@ -46,11 +46,11 @@ def words_of(numbers, ids):
     return [numbers[i] for i in ids]
 
 
-@needs_it
+@needs_code
 @settings(max_examples=400)
 @given(st.lists(plain, max_size=4))
 @example(["don't n't xn'ts can't've", "'s 'save 'll'd", "1,000.5. 3rd 4.x 5,", "a_1n't n'tn't nn't", "\x00a\x7fb\x1c"])
-def test_compiled_code_cuts_as_the_pattern_does(texts):
+def test_compiled_code_tokenises_like_the_pattern(texts):
     compiled, python = native.Vocabulary(), InPython()
     for ids, expected in zip(compiled.cut(texts), python.cut(texts), strict=True):
         assert ids.tolist() == expected.tolist()
@@ -58,17 +58,17 @@ def test_compiled_code_cuts_as_the_pattern_does(texts):
     assert words_of(compiled, range(len(compiled))) == words_of(python, range(len(python)))
 
 
-@pytest.mark.parametrize("make", [pytest.param(native.Vocabulary, marks=needs_it), InPython])
+@pytest.mark.parametrize("make", [pytest.param(native.Vocabulary, marks=needs_code), InPython])
 @given(st.lists(st.text()))
-def test_a_word_has_one_number_and_a_new_one_the_next(make, words):
+def test_a_word_has_one_id_and_a_new_word_the_next_id(make, words):
     numbers, distinct = make(), list(dict.fromkeys(words))
     assert words_of(numbers, numbers.number(words)) == words
     assert words_of(numbers, range(len(numbers))) == distinct
     assert numbers.number(distinct).tolist() == list(range(len(distinct)))
 
 
-@needs_it
-def test_many_words():
+@needs_code
+def test_large_vocabulary():
     words = [f"w{i}" for i in range(50_000)]
     numbers = numbering(words)
     assert isinstance(numbers, native.Vocabulary)
@@ -77,14 +77,14 @@ def test_many_words():
 
 
 @given(st.lists(mixed | st.lists(st.text(max_size=3), max_size=4), max_size=4), st.booleans())
-def test_a_tokenizer_numbers_the_words_that_it_cuts(texts, compiled):
+def test_tokenizer_ids_are_those_of_its_words(texts, compiled):
     tokenizer = WordTokenizer(["known"])
     numbers = numbering(["known"]) if compiled else InPython()
     for text, ids in zip(texts, tokenizer.number(texts, numbers), strict=True):
         assert words_of(numbers, ids) == tokenizer.words(text)
 
 
-def test_what_is_remembered_is_not_cut_again():
+def test_remembered_texts_are_not_tokenised_again():
     tokenizer = WordTokenizer(["cat"])
     tokenizer.remember({"cat dog": np.array([7, 8], dtype=np.int32), ("the", "cat"): np.array([9], dtype=np.int32)})
     assert [ids.tolist() for ids in tokenizer.encode(["cat dog", "cat"], max_length=1)] == [[7], [5]]
