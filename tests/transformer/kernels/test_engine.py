@@ -24,7 +24,7 @@ from transformer.models.heads import ClsHead
 from transformer.models.stack import Cache, Stack
 
 CPU = torch.device("cpu")
-PRECISIONS = {"native": ["float32", "bfloat16"], "int8": ["int8"]}
+PRECISIONS = {"native": ["float32", "bfloat16"], "int8": ["int8"], "fused": ["bfloat16"]}
 
 
 @pytest.fixture(autouse=True)
@@ -63,16 +63,16 @@ CASES = [(engine.name, precision) for engine in engines() for precision in PRECI
                                   lambda **more: classifier(convolutions=(3, 5), **more)],
                          ids=["encoder", "language model", "classifier", "cls", "convolutions"])
 def test_an_engine_computes_what_plain_pytorch_does(name, precision, norm, make):
-    if not native.available(getattr(torch, precision)):
+    if name != "fused" and not native.available(getattr(torch, precision)):
         pytest.skip("not built here, or not for this processor")
     torch.manual_seed(0)
     model, ids = stirred(make(n_heads=1, norm=norm)).eval(), texts()
     stack = next(module for module in model.modules() if isinstance(module, Stack))
     train = precision != "int8"
     with autocast(CPU, precision), nullcontext() if train else torch.no_grad():
-        chosen = engine_for(stack, ids)
-    if chosen is None or chosen.name != name:
-        assert name == "int8"  # decoders and convolutions have no int8 form
+        reasons = next(one for one in engines() if one.name == name).reasons_against(stack, Call(ids))
+    if reasons:
+        assert name in ("int8", "fused")  # only encoders have an int8 form, only pre-norm layers a fused one
         return
     exact = run(copy.deepcopy(model), TORCH, "float32", ids, train=train)
     ours = run(copy.deepcopy(model), name, precision, ids, train=train)
@@ -103,6 +103,9 @@ REASONS = [
     ("native", {"n_heads": 4}, {}, "the width of a head, 4"),
     ("native", {}, {"cache": Cache()}, "tokens are generated one by one"),
     ("int8", {}, {}, "only for predictions, with --precision int8"),
+    ("fused", {}, {}, "only for bfloat16"),
+    ("fused", {}, {"cache": Cache()}, "tokens are generated one by one"),
+    ("fused", {"positions": "rotary"}, {}, "positions act inside attention"),
 ]
 
 
@@ -114,7 +117,7 @@ def stack_of(options):
 def test_each_reason_against_an_engine(name, options, given, reason):
     engine = next(one for one in engines() if one.name == name)
     found = engine.reasons_against(stack_of(options), Call(texts(), **given))
-    if name == "int8" or native.available(torch.float32):
+    if name != "native" or native.available(torch.float32):
         assert any(reason in one for one in found), found
 
 
@@ -167,6 +170,27 @@ def test_reasons_against_int8():
             assert int8.reasons_against(encoder(n_heads=1), Call(texts(), cache=Cache())) == ["only for encoders"]
 
 
+def test_reasons_against_fused_layers():
+    fused = next(one for one in engines() if one.name == "fused")
+    with autocast(CPU, "bfloat16"):
+        assert fused.reasons_against(encoder(), Call(texts())) == []
+        hooked = encoder()
+        hooked.layers[0].register_forward_hook(lambda *_: None)
+        for stack, reason in ((encoder(norm="post"), "the norms follow the residual sums (model.norm=post)"),
+                              (encoder(activation="relu"), "the activation is not gelu (model.activation)"),
+                              (hooked, "a layer has a forward hook"),
+                              (encoder_decoder().decoder, "the decoder has cross-attention")):
+            assert fused.reasons_against(stack, Call(texts())) == [reason]
+        replaced = encoder()
+        replaced.layers[0] = torch.nn.Identity()
+        assert fused.reasons_against(replaced, Call(texts())) == ["a layer is a Identity"]
+        long = torch.ones(1, 1025, dtype=torch.long)
+        assert fused.reasons_against(encoder(), Call(long)) == ["texts have more than 1024 tokens"]
+        assert fused.reasons_against(encoder_decoder().decoder, Call(texts(), encoder()(texts()).memory)) == [
+            "the decoder has cross-attention"]
+    assert "only for float32 weights on a CPU" in fused.reasons_against(encoder().double(), Call(texts()))
+
+
 def test_a_forced_engine_is_used_or_says_why_not():
     stack, ids = encoder(n_heads=1, positions="rotary"), texts()
     with kernels.use(TORCH):
@@ -174,7 +198,7 @@ def test_a_forced_engine_is_used_or_says_why_not():
     refused = r"training\.engine=native cannot be used: .*rotary"
     with kernels.use("native"), pytest.raises(TransformerError, match=refused):
         stack(ids)
-    with pytest.raises(TransformerError, match=r"no such engine. Choose one of: auto, torch, int8, native"), \
+    with pytest.raises(TransformerError, match=r"no such engine. Choose one of: auto, torch, int8, native, fused"), \
             kernels.use("fastest"):
         pass
     require(AUTO)
@@ -189,7 +213,8 @@ def test_the_choice_is_explained():
         assert kernels.describe_engines(encoder_decoder(n_heads=1)) == [
             "encoder: native float32 (AVX2)", "  not int8: only for predictions, with --precision int8",
             "decoder: plain PyTorch", "  not int8: only for predictions, with --precision int8",
-            "  not native: the decoder has cross-attention"]
+            "  not native: the decoder has cross-attention",
+            "  not fused: only for bfloat16 (training.precision); the decoder has cross-attention"]
     with kernels.use(TORCH):
         assert explain(encoder(n_heads=1), call)[0] == "plain PyTorch"
     plain, *against = explain(encoder(n_heads=1, activation="relu"), call)
