@@ -123,14 +123,15 @@ def test_every_source_and_transform_is_documented():
 
 
 def test_options_and_keys_that_are_named_exist():
-    known_options = {option for _, command in commands() for parameter in command.params for option in parameter.opts}
+    parameters = [parameter for _, command in commands() for parameter in command.get_params(click.Context(command))]
+    known_options = {option for parameter in parameters for option in parameter.opts}
     known_keys = {key for key, _ in keys()} | RENAMED_KEYS
     sections = {key.partition(".")[0] for key in known_keys if "." in key}
     for page in PAGES:
         code = re.findall(r"`([^`\n]+)`", BLOCK.sub("", page.read_text(encoding="utf-8")))
         for option in re.findall(r"(?<!\S)(--[a-z-]+)", "\n".join(code)):
             assert option in known_options, f"{identifier(page)}: {option}"
-        for key in re.findall(r"(?:^|\s)([a-z]+\.[a-z_]+)(?=[\s=]|$)", "\n".join(code), re.MULTILINE):
+        for key in re.findall(r"(?:^|\s)([a-z]+\.(?!safetensors|toml)[a-z_]+)(?=[\s=]|$)", "\n".join(code), re.MULTILINE):
             assert key in known_keys or key.partition(".")[0] not in sections, f"{identifier(page)}: {key}"
 
 
