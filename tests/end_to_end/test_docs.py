@@ -23,6 +23,7 @@ PROSE = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "
 MAX_README_WORDS = 1200
 MAX_BLOCKS_NOT_RUN = 6
 BLOCK = re.compile(r"^```(bash|python)( notest)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+KEY = r"(?:^|\s)([a-z]+\.(?!safetensors|toml)[a-z_]+)(?=[\s=]|$)"
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 RENAMED_KEYS = {"training.engine"}  # its old name is training.compiled
@@ -34,7 +35,8 @@ def identifier(path):
 
 def blocks(page):
     """The blocks of a page that are run: ``(language, text)``."""
-    return [(language, text) for language, notest, text in BLOCK.findall(page.read_text(encoding="utf-8")) if not notest]
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [(language, text) for language, notest, text in found if not notest]
 
 
 def run_command(line):
@@ -131,7 +133,7 @@ def test_options_and_keys_that_are_named_exist():
         code = re.findall(r"`([^`\n]+)`", BLOCK.sub("", page.read_text(encoding="utf-8")))
         for option in re.findall(r"(?<!\S)(--[a-z-]+)", "\n".join(code)):
             assert option in known_options, f"{identifier(page)}: {option}"
-        for key in re.findall(r"(?:^|\s)([a-z]+\.(?!safetensors|toml)[a-z_]+)(?=[\s=]|$)", "\n".join(code), re.MULTILINE):
+        for key in re.findall(KEY, "\n".join(code), re.MULTILINE):
             assert key in known_keys or key.partition(".")[0] not in sections, f"{identifier(page)}: {key}"
 
 
