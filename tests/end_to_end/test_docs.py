@@ -24,6 +24,7 @@ MAX_README_WORDS = 1200
 MAX_BLOCKS_NOT_RUN = 6
 BLOCK = re.compile(r"^```(bash|python)( notest)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KEY = r"(?:^|\s)([a-z]+\.(?!safetensors|toml)[a-z_]+)(?=[\s=]|$)"
+PRINTED = r"^print\(.*\) +# (.+)$"
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 RENAMED_KEYS = {"training.engine"}  # its old name is training.compiled
@@ -53,13 +54,16 @@ def run_command(line):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=identifier)
-def test_examples_run_as_printed(page, tmp_path, monkeypatch):
+def test_examples_run_as_printed(page, tmp_path, monkeypatch, capsys):
+    """Commands succeed; Python prints what the comments after ``print(...)`` state."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").symlink_to(ROOT / "data")
     names = {"__name__": "__main__"}
     for language, text in blocks(page):
         if language == "python":
             exec(compile(text, identifier(page), "exec"), names)
+            printed = capsys.readouterr().out.splitlines()
+            assert [expected for expected in re.findall(PRINTED, text, re.MULTILINE) if expected not in printed] == []
             continue
         for line in text.splitlines():
             printed = run_command(line)
