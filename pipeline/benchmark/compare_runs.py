@@ -88,7 +88,7 @@ Group = Mapping[int, FinishedRun]
 """Runs that differ in nothing but their seed, by it."""
 
 
-def compare(paths: Sequence[Path], measure: str = "") -> dict[str, Any]:
+def compare(paths: Sequence[str | Path], measure: str = "") -> dict[str, Any]:
     """Put finished runs side by side.
 
     Runs that differ only in their seed are a group. Each group is compared with that of the first run, paired by seed.
@@ -110,7 +110,7 @@ def compare(paths: Sequence[Path], measure: str = "") -> dict[str, Any]:
         RunFolderError: if one of them is no finished run, or they are not of one task and the same data.
         ConfigError: if they have no such measure.
     """
-    runs = [FinishedRun.open(path) for path in paths]
+    runs = [FinishedRun.open(Path(path)) for path in paths]
     _require_same_data(runs)
     task = base.find(runs[0].config.task)
     measure = measure or task.measure_name
