@@ -1,4 +1,6 @@
-"""Files as streams of bytes: plain, gzip, or a member of a zip archive, told apart by content, never unpacked to disk.
+"""Byte streams of uncompressed files, gzip files and members of zip archives, detected by content.
+
+Nothing is decompressed to disk.
 
 A location is a path, or ``archive.zip!member``, such as ``glove.6B.zip!glove.6B.300d.txt``.
 """
@@ -22,11 +24,11 @@ from embeddings.errors import VectorFileError
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
-BLOCK = 2**20          # with less, a line of 300 numbers falls between two blocks too often: half the speed
+BLOCK = 2**20          # smaller blocks split lines of 300 numbers more often and halve the speed
 FREE_EXPANSION = 2**30
-MAX_EXPANSION = 200    # text of numbers shrinks to a half or a third; only what was made to fill a memory does more
+MAX_EXPANSION = 200    # compressed numbers take a third to a half; more is a decompression bomb
 SHOWN_MEMBERS = 12
-BROKEN = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, struct.error, ValueError,
+BROKEN_ARCHIVE = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, struct.error, ValueError,
           OverflowError, NotImplementedError)
 
 
@@ -35,14 +37,14 @@ class Stream:
     """An open location.
 
     Attributes:
-        file: its bytes, unpacked.
-        share: how much of it was read so far, 0 to 1.
-        name: what it is called in messages.
-        path: the file, if its bytes lie in it as they are, so that it can be mapped; None if they are packed.
+        file: the decompressed bytes.
+        progress: returns the fraction that was read so far, 0 to 1.
+        name: name for error messages.
+        path: path of an uncompressed file, which can be memory-mapped; None for a compressed one.
     """
 
     file: BufferedReader[Any]
-    share: Callable[[], float]
+    progress: Callable[[], float]
     name: str
     path: Path | None
 
@@ -54,25 +56,25 @@ class Stream:
         """
         pieces, left = [], n
         while left:
-            piece = self.file.read(min(left, BLOCK))  # a broken header may ask for more than there is memory
+            piece = self.file.read(min(left, BLOCK))  # a broken header may request more than fits in memory
             if not piece:
-                raise VectorFileError(f"{self.name}: cut off in {what}; fetch or write it again")
+                raise VectorFileError(f"{self.name}: truncated in {what}; download or write it again")
             pieces.append(piece)
             left -= len(piece)
         return b"".join(pieces)
 
 
 def decompressed(file: BufferedReader) -> IO[bytes]:
-    """Read a file's bytes, unpacked if its content (not its name) says gzip."""
+    """Return the bytes of a file, decompressed if its content (not its name) is gzip."""
     zipped = file.peek(2)[:2] == GZIP_MAGIC
     return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if zipped else file
 
 
 def split_location(location: str | Path) -> tuple[Path, str | None]:
-    """Cut a location into the file and, for ``archive!member``, the member; the longest part that exists is it."""
+    """Split ``archive!member`` into file and member; the file is the longest existing path."""
     text = str(location)
     if "\0" in text:
-        raise VectorFileError(f"{text!r}: no name of a file: it holds a character of number 0")
+        raise VectorFileError(f"{text!r}: not a file name, because it contains a null character")
     place = len(text)
     while place > 0:
         path = _existing(text[:place])
@@ -83,7 +85,7 @@ def split_location(location: str | Path) -> tuple[Path, str | None]:
 
 
 def is_file_location(location: str) -> bool:
-    """Whether a text is the location of a file that is there; a specification may be longer than a name can be."""
+    """Return whether a text is the location of an existing file; it may be too long for a file name."""
     try:
         return split_location(location)[0].is_file()
     except (OSError, VectorFileError):
@@ -104,18 +106,18 @@ def open_location(location: str | Path) -> Iterator[Stream]:
     """Open a location for reading.
 
     Raises:
-        VectorFileError: if it is missing, a folder, or a broken archive; if a zip has several members and none is
-            named, or the one named is missing or encrypted; while reading, if a packed file is broken or unpacks to
-            more than ``MAX_EXPANSION`` times its size (and more than ``FREE_EXPANSION`` bytes).
+        VectorFileError: if it is missing, a folder, or a broken archive; if a zip archive has several members and none
+            is named, or the named one is missing or encrypted; while reading, if a compressed file is broken or
+            expands to more than ``MAX_EXPANSION`` times its size (and more than ``FREE_EXPANSION`` bytes).
     """
     try:
         path, member = split_location(location)
         with ExitStack() as stack:
             yield _opened(path, member, stack)
     except FileNotFoundError as error:
-        raise VectorFileError(f"{location}: no such file of vectors") from error
+        raise VectorFileError(f"{location}: no such vector file; check the path") from error
     except IsADirectoryError as error:
-        raise VectorFileError(f"{location}: a folder, not a file of vectors") from error
+        raise VectorFileError(f"{location}: a folder, not a vector file; name a file in it") from error
     except OSError as error:
         raise VectorFileError(f"{location}: cannot be read ({error.strerror or error})") from error
 
@@ -125,16 +127,16 @@ def _opened(path: Path, member: str | None, stack: ExitStack) -> Stream:
     size = path.stat().st_size
     start = raw.peek(4)[:4]
     if start in ZIP_MAGICS:
-        with _unbroken(path, "zip"):
+        with _reports_broken(path, "zip"):
             archive = stack.enter_context(zipfile.ZipFile(raw))
         info = _member(archive, path, member)
         name = f"{path}!{info.filename}"
-        with _unbroken(name, "zip"):
+        with _reports_broken(name, "zip"):
             packed = stack.enter_context(archive.open(info))
         file: BufferedReader[Any] = BufferedReader(_Bounded(packed, info.compress_size, name, "zip"), BLOCK)
         return Stream(file, lambda: file.tell() / max(info.file_size, 1), name, None)
     if member is not None:
-        raise VectorFileError(f"{path}: not a zip file, so it has no member {member!r}; leave out the !")
+        raise VectorFileError(f"{path}: not a zip archive, so it has no member {member!r}; leave out the !")
     if start[:2] == GZIP_MAGIC:
         unzipped = stack.enter_context(gzip.GzipFile(fileobj=raw))
         file = BufferedReader(_Bounded(cast(IO[bytes], unzipped), size, str(path), "gzip"), BLOCK)
@@ -143,30 +145,30 @@ def _opened(path: Path, member: str | None, stack: ExitStack) -> Stream:
 
 
 def _member(archive: zipfile.ZipFile, path: Path, member: str | None) -> zipfile.ZipInfo:
-    """The member that is named, or the only one that can be meant."""
-    infos = [info for info in archive.infolist() if not info.is_dir() and not _is_litter(info.filename)]
+    """Return the named member, or the only one."""
+    infos = [info for info in archive.infolist() if not info.is_dir() and not _is_metadata(info.filename)]
     names = [info.filename for info in infos]
     shown = ", ".join(names[:SHOWN_MEMBERS]) + (", …" if len(names) > SHOWN_MEMBERS else "")
     if member is not None:
         if member not in names:
-            raise VectorFileError(f"{path}: no member is called {member!r}; there are: {shown or 'none'}")
+            raise VectorFileError(f"{path}: no member is called {member!r}; members: {shown or 'none'}")
         chosen = infos[names.index(member)]
     elif len(names) == 1:
         chosen = infos[0]
     else:
-        say = f"say which one: {path}!{names[0]}; there are: {shown}" if names else "nothing to read"
-        raise VectorFileError(f"{path}: the zip file has {len(names)} members: {say}")
+        hint = f"choose one, such as {path}!{names[0]}; members: {shown}" if names else "nothing to read"
+        raise VectorFileError(f"{path}: the zip archive has {len(names)} members: {hint}")
     if chosen.flag_bits & 1:
-        raise VectorFileError(f"{path}!{chosen.filename}: encrypted; unpack it with its password first")
+        raise VectorFileError(f"{path}!{chosen.filename}: encrypted; decrypt it first")
     return chosen
 
 
-def _is_litter(name: str) -> bool:
+def _is_metadata(name: str) -> bool:
     return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith(".")
 
 
 class _Bounded(io.RawIOBase):
-    """An unpacked stream that stops before it fills the memory."""
+    """A decompressed stream with a limit on its expansion."""
 
     def __init__(self, file: IO[bytes], packed: int, name: str, kind: str) -> None:
         self._file, self._packed, self._name, self._kind, self._n_read = file, packed, name, kind, 0
@@ -175,13 +177,13 @@ class _Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with _unbroken(self._name, self._kind):
+        with _reports_broken(self._name, self._kind):
             block = self._file.read(len(buffer))
         buffer[: len(block)] = block
         self._n_read += len(block)
         if self._n_read > max(FREE_EXPANSION, MAX_EXPANSION * self._packed):
-            raise VectorFileError(f"{self._name}: unpacks to more than {MAX_EXPANSION} times its size, as no vectors "
-                                  "do")
+            raise VectorFileError(f"{self._name}: expands to more than {MAX_EXPANSION} times its size; not "
+                                  "a vector file")
         return len(block)
 
     def tell(self) -> int:
@@ -189,9 +191,9 @@ class _Bounded(io.RawIOBase):
 
 
 @contextmanager
-def _unbroken(name: str | Path, kind: str) -> Iterator[None]:
-    """Turn whatever a broken archive brings about into one message."""
+def _reports_broken(name: str | Path, kind: str) -> Iterator[None]:
+    """Turn the exceptions of a broken archive into one message."""
     try:
         yield
-    except BROKEN as error:
-        raise VectorFileError(f"{name}: broken {kind} file ({error}); fetch it again") from error
+    except BROKEN_ARCHIVE as error:
+        raise VectorFileError(f"{name}: broken {kind} file ({error}); download it again") from error

@@ -1,12 +1,19 @@
-"""How long work tells how far it has come: a function that is called, so that nothing here knows of terminals."""
+"""Progress callbacks: long operations call a function, so that this package needs no terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[str, float], None]
-"""Called with what is being done and the share of it that is done, 0 to 1."""
+"""Called with a description of the operation and its completed fraction, 0 to 1."""
+
+FractionCallback = Callable[[float], None]
+"""Called with the completed fraction of one operation, 0 to 1."""
 
 
-def silent(_what: str, _share: float) -> None:
-    """Report no progress."""
+def silent(_what: str, _fraction: float) -> None:
+    """Ignore progress."""
+
+
+def ignore_fraction(_fraction: float) -> None:
+    """Ignore the progress of one operation."""

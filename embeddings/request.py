@@ -1,35 +1,36 @@
-"""What a source is asked for, and what a source is."""
+"""What a source receives (:class:`VectorRequest`) and what it implements (:class:`Source`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import DEFAULT_POLICY, OOVPolicy
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 
+T = TypeVar("T", bound=type)
+
 
 @dataclass(frozen=True)
 class VectorRequest:
-    """What a source may draw on, and which words matter.
+    """The words that need vectors, and what a source may use to make them.
 
     Attributes:
-        vocabulary: the words to give vectors to, with how often each stands in the text; ``None`` asks for all that the
-            source knows.
-        extra_words: further words to keep if the source knows them, such as those of the test set.
-        n_frequent: how many more words to keep, the source's most frequent first: words that may be met after training.
-        texts: what a source that learns learns from; iterated more than once.
-        tokenizer: cuts those texts into words.
-        seed: decides everything random.
-        dim: width for a source that has none of its own (``random``).
-        unknown: what will be tried for words that the source does not list.
-        trust_pickle: whether files that can run code when they are read (pickles) may be.
-        shared: folder where vectors that a source learns are kept, so that equal requests learn them once.
-        progress: told how far long work has come.
+        vocabulary: the words that need vectors, with their counts in the text; None for all words of the source.
+        extra_words: further words to keep if the source has them, such as those of the test set.
+        n_frequent: number of additional words to keep, the source's most frequent first, for texts seen later.
+        texts: training texts of sources that are trained; iterated more than once.
+        tokenizer: splits those texts into words.
+        seed: seed of all random numbers.
+        dim: dimension of the vectors of a source without a dimension (``random``).
+        unknown: out-of-vocabulary policy: how words that the source does not list are looked up.
+        trust_pickle: allow pickle files, which can execute arbitrary code.
+        shared: folder in which trained vectors are kept, so that equal requests are trained once.
+        progress: progress callback.
     """
 
     vocabulary: Mapping[str, int] | None = None
@@ -45,27 +46,28 @@ class VectorRequest:
     progress: Progress = silent
 
     def row_filter(self) -> Callable[[str, int], bool]:
-        """Make the rule by which a reader keeps rows: given a word and its row's number, whether it is wanted.
+        """Return the predicate that decides which rows a reader keeps, given a word and its row number.
 
-        A wanted word may stand in the file in another spelling; further words are kept if text can produce them.
+        A requested word may be listed in another spelling; additional frequent words are kept if the tokenizer can
+        produce them.
         """
         if self.reads_all:
             return lambda _word, _row: True
-        wanted = self.listed_forms()
+        requested = self.listed_forms()
         n_frequent, tokenizer = self.n_frequent, self.tokenizer
 
         def keep(word: str, row: int) -> bool:
-            return word in wanted or (row < n_frequent and tokenizer.can_produce(tokenizer.fold(word)))
+            return word in requested or (row < n_frequent and tokenizer.can_produce(tokenizer.fold(word)))
 
         return keep
 
     @property
     def reads_all(self) -> bool:
-        """Whether every word of a source is to be read: none are named, or any may be needed for those that are."""
+        """Whether every row is needed: no vocabulary is given, or the policy may use any row."""
         return self.vocabulary is None or self.unknown.reads_all
 
     def listed_forms(self) -> set[str]:
-        """Every form in which a source may list one of the words that matter."""
+        """Return every form in which a source may list one of the requested words."""
         words = {*(self.vocabulary or ()), *self.extra_words}
         return words | {variant for word in words for variant, _ in self.unknown.variants(word)}
 
@@ -74,9 +76,25 @@ class Source(Protocol):
     """A source of word vectors."""
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
-        """Give the vectors of the words that the source knows, of those asked for.
+        """Return the vectors of the requested words that the source has.
 
         Raises:
-            EmbeddingError: if there is something that the user must mend.
+            EmbeddingError: if the user has to correct something.
         """
         ...
+
+    def files(self) -> Iterable[Path]:
+        """Return the files and folders that decide the result; by default the paths among the options."""
+        ...
+
+
+def with_files(cls: T) -> T:
+    """Give a dataclass without a method ``files`` the default one: the paths among its options."""
+    if not hasattr(cls, "files"):
+        cls.files = _option_files  # type: ignore[attr-defined]
+    return cls
+
+
+def _option_files(options: Any) -> list[Path]:
+    values = (getattr(options, item.name) for item in fields(options))
+    return [value for value in values if isinstance(value, Path)]

@@ -1,1 +1,1 @@
-"""Readers and writers of vector files, one file a format; :mod:`embeddings.formats.detect` tells which is which."""
+"""Vector file formats, one file each; :mod:`embeddings.formats.detect` detects them by content."""

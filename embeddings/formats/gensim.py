@@ -1,6 +1,6 @@
-"""What gensim's ``save`` writes: a pickle of KeyedVectors or of a model that has some, big arrays in ``.npy`` beside.
+"""Files written by gensim's ``save``: a pickle of KeyedVectors or of a model, with large arrays in ``.npy`` files.
 
-Read without unpickling: :mod:`embeddings.formats.pickles`. Any other pickle is unpickled on demand only.
+They are read without unpickling (:mod:`embeddings.formats.pickles`). Other pickles are unpickled on request only.
 """
 
 from __future__ import annotations
@@ -14,34 +14,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings.compressed_files import Stream
 from embeddings.errors import VectorFileError
 from embeddings.formats.fasttext_binary import MAX_N, compose_words
-from embeddings.formats.interface import RowSelection, VectorRows, gather, select
+from embeddings.formats.interface import (
+    MemoryMappedFormat,
+    RowSelection,
+    VectorRows,
+    gather,
+    select,
+    vector_format,
+)
 from embeddings.formats.npy import open_npy
 from embeddings.formats.pickles import CallRecord, GlobalName, UnreadablePickleError, as_array, parse_pickle
 from embeddings.table.oov_composers import NgramVectors
 
 
-def read_pickle(path: Path, selection: RowSelection) -> VectorRows:
-    """Read the selection rows out of what gensim saved, or, if the pickle is trusted, out of a dict of vectors.
+@vector_format("pickle")
+class PickleFormat(MemoryMappedFormat):
+    """Pickles of gensim's vectors and models; with ``trust_pickle`` also of a dict from words to vectors."""
 
-    Raises:
-        VectorFileError: if it is anything else, broken, or an array that belongs to it is missing.
-    """
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            root = parse_pickle(mapped)
-    except UnreadablePickleError as error:
+    def matches(self, stream: Stream, start: bytes) -> bool:
+        """Check the opcode and number of the protocol, 2 to 5."""
+        return start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+
+    def read_path(self, path: Path, selection: RowSelection) -> VectorRows:
+        """Read the selected rows without unpickling; other pickles are unpickled if they are trusted."""
+        try:
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                root = parse_pickle(mapped)
+        except UnreadablePickleError as error:
+            if selection.trust_pickle:
+                return _unpickled(path, selection)
+            raise VectorFileError(f"{path}: {error}; if you trust the origin of the file, unpickle it with "
+                                  "--trust-pickle") from error
+        if _is_gensims(root):
+            return _of_gensim(path, root, selection)
         if selection.trust_pickle:
             return _unpickled(path, selection)
-        raise VectorFileError(f"{path}: {error}; if it is a pickle whose origin you trust, unpickle it with "
-                              "--trust-pickle") from error
-    if _is_gensims(root):
-        return _of_gensim(path, root, selection)
-    if selection.trust_pickle:
-        return _unpickled(path, selection)
-    raise VectorFileError(f"{path}: a pickle of {_kind(root)}, not of gensim's vectors. Unpickling can run any code: "
-                          "if you trust where it comes from, say --trust-pickle")
+        raise VectorFileError(f"{path}: a pickle of {_kind(root)}, not of gensim's vectors. Unpickling can execute "
+                              "arbitrary code: if you trust the origin of the file, add --trust-pickle")
 
 
 def _is_gensims(root: Any) -> bool:
@@ -70,30 +82,31 @@ def _of_gensim(path: Path, root: CallRecord, selection: RowSelection) -> VectorR
     if len(listed) != len(matrix):
         raise VectorFileError(f"{path}: {len(listed)} words, but {len(matrix)} rows of vectors")
     if ngrams is not None and ngrams.vectors.shape[1] != matrix.shape[1]:
-        raise VectorFileError(f"{path}: n-grams of width {ngrams.vectors.shape[1]}, but words of {matrix.shape[1]}")
+        raise VectorFileError(f"{path}: n-grams of dimension {ngrams.vectors.shape[1]}, but words of "
+                              f"{matrix.shape[1]}")
     chosen = select(listed, selection)
     rows = gather(matrix, chosen)
-    if vectors is None and ngrams is not None:  # FastText's own vectors are left out of what is saved
+    if vectors is None and ngrams is not None:  # gensim does not save the composed vectors of FastText
         rows = compose_words(list(chosen), rows, ngrams)
     return VectorRows(list(chosen), rows, ngrams)
 
 
 def _array(path: Path, state: Mapping[str, Any], prefix: str, *names: str) -> NDArray[Any] | None:
-    """An array by the first of its names that is there: in the pickle, or in the ``.npy`` beside it."""
+    """Return the first array of these names that exists: in the pickle, or in a ``.npy`` file."""
     for name in names:
         array = as_array(state.get(name))
         if array is None:
-            beside = Path(f"{path}{prefix}.{name}.npy")
-            if beside.is_file():
-                array = open_npy(beside)
-            elif name in _stored_beside(state):
-                raise VectorFileError(f"{path}: its array is missing: {beside} must stand beside it")
+            npy = Path(f"{path}{prefix}.{name}.npy")
+            if npy.is_file():
+                array = open_npy(npy)
+            elif name in _stored_separately(state):
+                raise VectorFileError(f"{path}: its array {npy} is missing; copy it to the same folder")
         if array is not None and array.ndim == 2:
             return array
     return None
 
 
-def _stored_beside(state: Mapping[str, Any]) -> list[Any]:
+def _stored_separately(state: Mapping[str, Any]) -> list[Any]:
     stored = state.get("__numpys")
     return stored if isinstance(stored, list) else []
 
@@ -106,7 +119,7 @@ def _words(path: Path, state: Mapping[str, Any]) -> list[str]:
     rows = state.get("key_to_index")
     if isinstance(rows, dict) and all(type(row) is int for row in rows.values()):
         return [str(word) for word in sorted(rows, key=rows.__getitem__)]
-    raise VectorFileError(f"{path}: gensim's vectors without a list of their words")
+    raise VectorFileError(f"{path}: vectors of gensim without a list of words; save them again")
 
 
 def _ngrams(path: Path, state: Mapping[str, Any], prefix: str) -> NgramVectors | None:
@@ -120,11 +133,11 @@ def _ngrams(path: Path, state: Mapping[str, Any], prefix: str) -> NgramVectors |
 
 
 def _unpickled(path: Path, selection: RowSelection) -> VectorRows:
-    """Unpickle, which runs whatever the file says, and take vectors from a dict or from gensim's objects."""
+    """Unpickle, which may execute arbitrary code, and take vectors from a dict or from gensim's objects."""
     try:
         with path.open("rb") as file:
-            loaded = pickle.load(file)  # asked for with --trust-pickle
-    except Exception as error:  # code of the file's own was run
+            loaded = pickle.load(file)  # requested by --trust-pickle
+    except Exception as error:  # code of the file was executed
         raise VectorFileError(f"{path}: cannot be unpickled ({type(error).__name__}: {error})") from error
     loaded = getattr(loaded, "wv", loaded)
     if hasattr(loaded, "index_to_key") and hasattr(loaded, "vectors"):
@@ -136,5 +149,5 @@ def _unpickled(path: Path, selection: RowSelection) -> VectorRows:
     try:
         vectors = np.array([loaded[word] for word in chosen], dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise VectorFileError(f"{path}: the vectors are not all numbers of one width ({error})") from error
+        raise VectorFileError(f"{path}: the vectors are not all numbers of one dimension ({error})") from error
     return VectorRows(list(chosen), vectors if vectors.ndim == 2 else vectors.reshape(len(chosen), -1))

@@ -1,38 +1,50 @@
-"""Vecformer's own tables (:mod:`embeddings.table.persistence`) as a file of word vectors."""
+"""Vecformer's own tables (:mod:`embeddings.table.persistence`): a safetensors file and a JSON file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from embeddings.compressed_files import Stream
 from embeddings.errors import VectorFileError
-from embeddings.formats.interface import RowSelection, VectorRows, gather, select
+from embeddings.formats.interface import MemoryMappedFormat, RowSelection, VectorRows, gather, select, vector_format
+from embeddings.formats.safetensors_matrix import is_safetensors
+from embeddings.table import EmbeddingTable
 from embeddings.table.persistence import read_saved
 
 
-def is_native(path: Path) -> bool:
-    """Whether a safetensors file is a table's: a ``.json`` beside it lists words."""
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
-        return False
-    with beside.open("rb") as file:
-        return file.read(10).startswith(b'{"source"')
+@vector_format("vecformer table")
+class OwnTable(MemoryMappedFormat):
+    """A table with provenance, transforms and n-gram vectors; a ``.json`` file of the same name lists its words."""
 
+    priority = 10  # before any other safetensors file
+    suffixes = (".safetensors",)
+    keeps_composer = True
 
-def read_native(path: Path, selection: RowSelection) -> VectorRows:
-    """Read the selection rows of a table.
+    def matches(self, stream: Stream, start: bytes) -> bool:
+        """Check the start of the header and of the JSON file."""
+        if not is_safetensors(start) or stream.path is None:
+            return False
+        description = stream.path.with_suffix(".json")
+        if not description.is_file():
+            return False
+        with description.open("rb") as file:
+            return file.read(10).startswith(b'{"source"')
 
-    Raises:
-        VectorFileError: as :func:`read_saved`, and if words, rows and provenance are not equally many.
-    """
-    saved = read_saved(path)
-    if not len(saved.words) == len(saved.vectors) == len(saved.provenance) or saved.vectors.ndim != 2:
-        raise VectorFileError(f"{path}: {len(saved.words)} words, {len(saved.vectors)} rows of vectors, "
-                              f"{len(saved.provenance)} notes of provenance: not a table saved by vecformer")
-    chosen = select(saved.words, selection)
-    return VectorRows(
-        words=list(chosen),
-        vectors=gather(saved.vectors, chosen),
-        composer=saved.composer,
-        provenance=tuple(saved.provenance[row] for row in chosen.values()),
-        transforms=saved.transforms,
-    )
+    def read_path(self, path: Path, selection: RowSelection) -> VectorRows:
+        """Read the selected rows."""
+        saved = read_saved(path)
+        if not len(saved.words) == len(saved.vectors) == len(saved.provenance) or saved.vectors.ndim != 2:
+            raise VectorFileError(f"{path}: {len(saved.words)} words, {len(saved.vectors)} rows of vectors and "
+                                  f"{len(saved.provenance)} provenance entries: not a table saved by vecformer")
+        chosen = select(saved.words, selection)
+        return VectorRows(
+            words=list(chosen),
+            vectors=gather(saved.vectors, chosen),
+            composer=saved.composer,
+            provenance=tuple(saved.provenance[row] for row in chosen.values()),
+            transforms=saved.transforms,
+        )
+
+    def write(self, table: EmbeddingTable, path: Path) -> None:
+        """Write the table."""
+        table.save(path)

@@ -1,7 +1,7 @@
-"""Pickles read as data: the opcodes are interpreted, and nothing that they name is imported, made or called.
+"""Parsing of pickles as data: opcodes are interpreted, but nothing is imported, constructed or called.
 
-Format: the module ``pickletools`` of Python's standard library, protocols 2 to 5. A class or function stays a name, a
-call stays a record of what would have been called.
+Format: the module ``pickletools`` of Python's standard library, protocols 2 to 5. A class or function is represented by
+its name, a call by a record of callable and arguments.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FLOAT_TYPES = ("f2", "f4", "f8")
 
 
 class GlobalName(NamedTuple):
-    """A class or function that a pickle names."""
+    """Name of a class or function in a pickle."""
 
     module: str
     name: str
@@ -28,12 +28,13 @@ class GlobalName(NamedTuple):
 
 @dataclass(eq=False)
 class CallRecord:
-    """What a pickle would make by calling something.
+    """A call that a pickle would make.
 
     Attributes:
-        what: what would be called, mostly a :class:`GlobalName`.
-        arguments: what it would be called with.
-        state: what its attributes would be set from.
+        what: the callable, mostly a :class:`GlobalName`.
+        arguments: its arguments.
+        state: the state that would be set on the result.
+        items: list elements or dict items that would be added to the result.
     """
 
     what: Any
@@ -43,7 +44,7 @@ class CallRecord:
 
 
 class UnreadablePickleError(ValueError):
-    """A pickle that is broken, or uses what data do not need."""
+    """A pickle that is broken, or uses opcodes that plain data do not need."""
 
 
 def parse_pickle(content: bytes | Any) -> Any:
@@ -52,10 +53,10 @@ def parse_pickle(content: bytes | Any) -> Any:
     Sets become lists.
 
     Args:
-        content: bytes, or a file opened for reading in binary.
+        content: bytes, or an open binary file.
 
     Raises:
-        UnreadablePickleError: if it is broken, or refers to things outside itself.
+        UnreadablePickleError: if it is broken, or refers to external objects.
     """
     machine = _Machine()
     try:
@@ -71,7 +72,7 @@ def parse_pickle(content: bytes | Any) -> Any:
 
 
 class _Machine:
-    """The stack and the memo that opcodes work on."""
+    """Stack and memo of the pickle machine."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -79,7 +80,7 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def do(self, name: str, argument: Any) -> None:
-        """Carry out one opcode."""
+        """Execute one opcode."""
         if name in _VALUES:
             self.stack.append(argument)
         elif name in _CONSTANTS:
@@ -96,25 +97,25 @@ class _Machine:
             raise UnreadablePickleError(f"the pickle uses {name}, which plain data do not need")
 
     def since_mark(self) -> list[Any]:
-        """Take off what was pushed since the last mark."""
+        """Pop all values since the last mark."""
         place = self.marks.pop()
         taken = self.stack[place:]
         del self.stack[place:]
         return taken
 
     def tuple_of(self, n: int) -> None:
-        """Put the last ``n`` into a tuple."""
+        """Replace the last ``n`` values by a tuple."""
         taken = tuple(self.stack[-n:])
         del self.stack[-n:]
         self.stack.append(taken)
 
     def extend(self, values: list[Any]) -> None:
-        """Add to the list, or the thing like one, on top."""
+        """Append to the list, or the record of one, on top."""
         target = self.stack[-1]
         (target.items if isinstance(target, CallRecord) else target).extend(values)
 
     def set_items(self, flat: list[Any]) -> None:
-        """Add keys and values to the dict, or the thing like one, on top."""
+        """Add items to the dict, or the record of one, on top."""
         target, pairs = self.stack[-1], zip(flat[::2], flat[1::2], strict=True)
         if isinstance(target, CallRecord):
             target.items.extend(pairs)
@@ -122,31 +123,31 @@ class _Machine:
             target.update(pairs)
 
     def call(self) -> None:
-        """Note a call: of what, and with what."""
+        """Record a call."""
         arguments, what = self.stack.pop(), self.stack.pop()
         self.stack.append(CallRecord(what, arguments))
 
     def call_with_keywords(self) -> None:
-        """Note a call with keywords."""
+        """Record a call with keyword arguments."""
         keywords, arguments, what = self.stack.pop(), self.stack.pop(), self.stack.pop()
         self.stack.append(CallRecord(what, (arguments, keywords)))
 
     def build(self) -> None:
-        """Note a state for what is on top."""
+        """Record the state of the value on top."""
         state = self.stack.pop()
         self.stack[-1].state = state
 
     def name(self) -> None:
-        """Note a class or function."""
+        """Record the name of a class or function."""
         name, module = self.stack.pop(), self.stack.pop()
         self.stack.append(GlobalName(str(module), str(name)))
 
     def pop_last(self) -> list[Any]:
-        """Take off one, as a list."""
+        """Pop one value, as a list."""
         return [self.stack.pop()]
 
     def pop_two(self) -> list[Any]:
-        """Take off two, in order."""
+        """Pop two values, in order."""
         value, key = self.stack.pop(), self.stack.pop()
         return [key, value]
 
@@ -185,7 +186,7 @@ _STEPS: dict[str, Callable[[_Machine], Any]] = {
 
 
 def as_array(value: Any) -> NDArray[Any] | None:
-    """The numpy array of floats that a record stands for; None if it stands for anything else."""
+    """Return the numpy array of floats that a record represents, or None for anything else."""
     if not (isinstance(value, CallRecord) and isinstance(value.what, GlobalName)
             and value.what.module in NUMPY_MODULES):
         return None

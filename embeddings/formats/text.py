@@ -1,4 +1,4 @@
-"""Vector files in text: a word and its numbers on each line, as GloVe, word2vec and fastText write them.
+"""Text files: a word and its numbers on each line, as written by GloVe, word2vec and fastText.
 
 Format: https://nlp.stanford.edu/projects/glove/ (no header), word2vec's ``-binary 0`` (first line ``n_words dim``).
 Fields are separated by spaces or tabs.
@@ -6,28 +6,33 @@ Fields are separated by spaces or tabs.
 
 from __future__ import annotations
 
+import gzip
 import logging
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.compressed_files import Stream
 from embeddings.errors import VectorFileError
-from embeddings.formats.interface import RowSelection, VectorRows
+from embeddings.formats.interface import Format, RowSelection, VectorRows, is_encodable, vector_format
+from embeddings.table import EmbeddingTable
 from embeddings.table.memmap import RowBuffer
 from embeddings.table.row_maps import Vectors
 
 LINES_TO_GUESS_FROM = 50
-LINES_A_TELLING = 8192
-BYTES_A_PARSE = 2**20  # of text: what is parsed at once takes several times as much
-MAX_LINE = 2**22  # room for 200,000 numbers; a file without line ends must not fill the memory
+LINES_PER_UPDATE = 8192  # lines between two calls of the progress callback
+ROWS_PER_BLOCK = 4096
+BYTES_PER_PARSE = 2**20  # of text; parsing takes several times as much memory
+MAX_LINE = 2**22  # enough for 200,000 numbers; a file without line breaks must not fill the memory
 MAX_DIGITS = 18
 DIGITS_AND_SIGNS = b"0123456789+-.eE"
 NUMERIC = DIGITS_AND_SIGNS + b" \t\r\n"
@@ -39,49 +44,92 @@ log = logging.getLogger("vecformer")
 @dataclass(frozen=True)
 class _Layout:
     dim: int
-    n_promised: int | None  # rows that the header announces, if there is a header
+    n_announced: int | None  # rows announced by the header line, if there is one
 
     @property
     def n_before(self) -> int:
-        """Lines before the first row."""
-        return int(self.n_promised is not None)
+        """Number of lines before the first row."""
+        return int(self.n_announced is not None)
 
 
-def read_text(stream: Stream, selection: RowSelection) -> VectorRows:
-    """Read the selection rows of a text vector file.
+@vector_format("text")
+class TextFormat(Format):
+    """Text files: ``.txt`` as GloVe's, ``.vec`` with a header line, both also compressed with gzip."""
 
-    A word may hold spaces: the numbers are counted from the right. Of a word that stands twice the first is taken. A
-    row that is passed over, since its first field begins no selection word, is not looked at any further.
+    priority = 100  # last: any file may be text
+    suffixes = (".txt", ".txt.gz", ".vec", ".vec.gz")
+    is_cached = True
 
-    Raises:
-        VectorFileError: if the file is empty, or has a line with too few numbers or something that is no finite
-            number; the message names the line.
-    """
-    lines = iter(partial(stream.file.readline, MAX_LINE), b"")
-    head = list(islice(lines, LINES_TO_GUESS_FROM))
-    layout = _layout(head, stream.name)
-    rows = _Rows(layout, stream.name)
-    first_fields = _first_fields(selection)
-    n_looked_at = sys.maxsize if selection.encoded is None else selection.n_frequent
-    shortest = 2 * layout.dim  # every number takes a digit and a separator
-    row = -1
-    for row, line in enumerate(islice(chain(head[layout.n_before :], lines), selection.limit)):
-        if not row % LINES_A_TELLING:
-            selection.tell(stream.share())
-        if row >= n_looked_at:
-            place = line.find(b" ")
-            field = line[:place]
-            if field not in first_fields and place > 0 and shortest < len(line) < MAX_LINE and b"\t" not in field:
-                continue
-        rows.offer(line, row, selection)
-    if layout.n_promised is not None and row + 1 < min(layout.n_promised, selection.limit or layout.n_promised):
-        log.warning("%s: the first line promises %d rows, but there are %d: shortened, or cut off",
-                    stream.name, layout.n_promised, row + 1)
-    return VectorRows(list(rows.words), rows.vectors())
+    def matches(self, stream: Stream, start: bytes) -> bool:
+        """Accept every file."""
+        return True
+
+    def read(self, stream: Stream, selection: RowSelection) -> VectorRows:
+        """Read the selected rows.
+
+        A word may contain spaces: the numbers are counted from the right. Of a repeated word the first row is read. A
+        row whose first field cannot start a selected word is skipped without parsing.
+        """
+        lines = iter(partial(stream.file.readline, MAX_LINE), b"")
+        head = list(islice(lines, LINES_TO_GUESS_FROM))
+        layout = _layout(head, stream.name)
+        rows = _Rows(layout, stream.name)
+        first_fields = _first_fields(selection)
+        n_parsed = sys.maxsize if selection.encoded is None else selection.n_frequent
+        shortest = 2 * layout.dim  # every number takes a digit and a separator
+        row = -1
+        for row, line in enumerate(islice(chain(head[layout.n_before :], lines), selection.limit)):
+            if not row % LINES_PER_UPDATE:
+                selection.progress(stream.progress())
+            if row >= n_parsed:
+                place = line.find(b" ")
+                field = line[:place]
+                if field not in first_fields and place > 0 and shortest < len(line) < MAX_LINE and b"\t" not in field:
+                    continue
+            rows.offer(line, row, selection)
+        announced = layout.n_announced
+        if announced is not None and row + 1 < min(announced, selection.limit or announced):
+            log.warning("%s: the first line announces %d rows, but the file has %d: shortened, or truncated",
+                        stream.name, announced, row + 1)
+        return VectorRows(list(rows.words), rows.vectors())
+
+    def can_hold(self, word: str, dim: int, suffix: str) -> bool:
+        """Refuse words with tabs, line breaks or outer spaces, and what would be read as a header line."""
+        if "\n" in word or "\t" in word or word != word.strip(" ") or not is_encodable(word):
+            return False
+        return " " not in word if suffix.startswith(".vec") else not (dim == 1 and word.isdigit())
+
+    def write(self, table: EmbeddingTable, path: Path) -> None:
+        """Write the header line of ``.vec`` files, and the rows."""
+        with _create(path) as file:
+            if path.name.lower().removesuffix(".gz").endswith(".vec"):
+                file.write(f"{len(table)} {table.dim}\n".encode())
+            file.writelines(_lines(table))
+
+
+def _create(path: Path) -> gzip.GzipFile | IO[bytes]:
+    if path.suffix.lower() == ".gz":
+        return gzip.GzipFile(path, "wb", mtime=0)  # the same table gives the same bytes
+    return path.open("wb")
+
+
+def _lines(table: EmbeddingTable) -> Iterator[bytes]:
+    """Yield blocks of lines; each number has the fewest digits that identify its float32 value."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    for start in range(0, len(table), ROWS_PER_BLOCK):
+        rows = table.vectors[start : start + ROWS_PER_BLOCK]
+        numbers = pyarrow.array(np.ascontiguousarray(rows).ravel()).cast(pyarrow.string())
+        ends = np.arange(0, rows.size + 1, table.dim, dtype=np.int32)
+        joined = pc.binary_join(pyarrow.ListArray.from_arrays(pyarrow.array(ends), numbers), " ")
+        words = pyarrow.array(table.words[start : start + ROWS_PER_BLOCK], pyarrow.string())
+        lines = pc.binary_join_element_wise(words, joined, " ")
+        yield ("\n".join(lines.to_pylist()) + "\n").encode()
 
 
 def _first_fields(selection: RowSelection) -> frozenset[bytes]:
-    """What the line of a selection word can begin with."""
+    """Return the first fields of lines that may contain a selected word."""
     return frozenset(word.partition(b" ")[0] for word in selection.encoded or ())
 
 
@@ -91,9 +139,9 @@ def _layout(head: Sequence[bytes], name: str) -> _Layout:
         n_rows, announced = map(int, first)
         dim = _commonest_width(head[1:]) if len(head) > 1 else announced
         if 1 < dim < announced:
-            raise VectorFileError(f"{name}:1: the first line announces {announced} numbers a row, but the rows have "
-                                  f"{dim}; mend it or take it away")
-        if 0 < announced <= dim:  # else a file of one number a row, whose words are numbers
+            raise VectorFileError(f"{name}:1: the first line announces {announced} numbers per row, but the rows "
+                                  f"have {dim}; correct or delete it")
+        if 0 < announced <= dim:  # otherwise one number per row, and the words are numbers
             return _Layout(announced, n_rows)
     dim = _commonest_width(head)
     if dim < 1:
@@ -106,13 +154,13 @@ def _commonest_width(lines: Sequence[bytes]) -> int:
 
 
 def _n_numbers(line: bytes) -> int:
-    """How many numbers a line ends with, the word (which may be a number, or end in ``e``) not counted."""
+    """Count the numbers at the end of a line, without the word (which may be a number or end in ``e``)."""
     tail = line[len(line.rstrip(NUMERIC)) :]
     return len(tail.split()) - (tail[:1] in DIGITS_AND_SIGNS) if tail.strip() else 0
 
 
 class _Rows:
-    """The rows kept so far; their numbers are parsed many at once."""
+    """The rows read so far; their numbers are parsed in batches."""
 
     def __init__(self, layout: _Layout, name: str) -> None:
         self._layout, self._name = layout, name
@@ -122,28 +170,29 @@ class _Rows:
         self._n_pending = 0
 
     def offer(self, line: bytes, row: int, selection: RowSelection) -> None:
-        """Cut a line into word and numbers, and keep it if it is selection."""
+        """Split a line into word and numbers, and keep it if it is selected."""
         number = row + 1 + self._layout.n_before
-        word, numbers = self._cut(line, number)
+        word, numbers = self._split(line, number)
         if word in self.words or not selection.keep(word, row):
             return
         self.words[word] = None
         self._pending.append((number, numbers))
         self._n_pending += len(numbers)
-        if self._n_pending > BYTES_A_PARSE:
+        if self._n_pending > BYTES_PER_PARSE:
             self._parse()
 
     def vectors(self) -> Vectors:
-        """All that were kept. *Shape:* ``(n_words, dim)``."""
+        """Return the vectors of all kept rows. *Shape:* ``(n_words, dim)``."""
         self._parse()
         return self._parsed.vectors(self._layout.dim)
 
-    def _cut(self, line: bytes, number: int) -> tuple[str, bytes]:
+    def _split(self, line: bytes, number: int) -> tuple[str, bytes]:
         dim = self._layout.dim
         if len(line) == MAX_LINE:
-            raise VectorFileError(f"{self._name}:{number}: a line of more than {MAX_LINE} bytes, as no vectors have")
+            raise VectorFileError(f"{self._name}:{number}: the line is longer than {MAX_LINE} bytes; not a vector "
+                                  "file, or broken")
         line = line.rstrip(b" \t\r\n").replace(b"\t", b" ")
-        if line.count(b" ") == dim:  # the common case, several times quicker than cutting every number off
+        if line.count(b" ") == dim:  # the common case, several times faster than splitting off every number
             word, _, numbers = line.partition(b" ")
         else:
             fields = line.rsplit(b" ", dim)
@@ -157,7 +206,7 @@ class _Rows:
         return word.decode("utf-8", errors="replace"), numbers
 
     def _parse(self) -> None:
-        """Parse what is pending; if that fails, row by row, to find the one that is to blame."""
+        """Parse the pending rows together; if that fails, one by one, to find the invalid one."""
         if not self._pending:
             return
         parsed = _numbers(b" ".join(numbers for _, numbers in self._pending))
@@ -170,12 +219,13 @@ class _Rows:
     def _parse_row(self, number: int, numbers: bytes) -> Vectors:
         row = _numbers(numbers)
         if row is None or row.size != self._layout.dim:
-            raise VectorFileError(f"{self._name}:{number}: not {self._layout.dim} finite numbers: {_shown(numbers)}")
+            raise VectorFileError(f"{self._name}:{number}: expected {self._layout.dim} finite numbers, found "
+                                  f"{_shown(numbers)}")
         return row
 
 
 def _numbers(text: bytes) -> NDArray[np.float32] | None:
-    """Parse numbers between single spaces as ``np.float32`` would, by way of float64; None if one is not finite."""
+    """Parse numbers separated by single spaces, with the result of ``np.float32``; None if one is not finite."""
     import pyarrow
     import pyarrow.compute as pc
 

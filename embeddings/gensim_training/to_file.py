@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from embeddings.errors import EmbeddingError, SpecificationError
-from embeddings.formats.writing import READABLE, write_vectors
+from embeddings.formats.writing import FILE_MODE, write_vectors
 from embeddings.gensim_training.resume import save_state, state_path
 from embeddings.gensim_training.trainer import TrainedVectors, TrainingOptions
 from embeddings.progress import Progress, silent
@@ -75,7 +75,7 @@ def train_vectors(
     if to.suffix == ".safetensors":
         with tempfile.TemporaryDirectory(dir=to.parent, prefix=".vecformer-") as folder:
             state = save_state(trained.model, Path(folder) / to.name)
-            state.chmod(READABLE)
+            state.chmod(FILE_MODE)
             write_vectors(trained.table, to)
             state.replace(state_path(to))
     else:

@@ -1,15 +1,18 @@
-"""Several sources in one: each word's vectors averaged, after bringing the sources to one scale and width."""
+"""Average of sources: the mean of each word's vectors, after bringing the sources to one scale and dimension."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
 from embeddings.errors import EmbeddingError, SpecificationError
 from embeddings.request import VectorRequest
-from embeddings.sources.concat import to_one_scale
+from embeddings.sources.concat import scaled_alike
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 from embeddings.table.memmap import concatenate_rows, row_blocks
@@ -22,21 +25,27 @@ from embeddings.transforms.directions import orthogonal
 @source("average")
 @dataclass(frozen=True)
 class Average:
-    """Averages sources word by word: ``average(A,B)``, each brought to spread 1 first.
+    """Averages sources word by word, each scaled to standard deviation 1: ``average(A,B)``.
 
-    A wider source is brought to the width of the narrowest by a random orthogonal projection. Averages of unrelated
-    spaces keep neighbourhoods (Coates & Bollegala 2018, "Frustratingly Easy Meta-Embedding"). A word that only one of
-    them knows has that one's vector.
+    Wider sources are reduced to the dimension of the narrowest by a random orthogonal projection. Averages of
+    unrelated spaces preserve neighbourhoods (Coates & Bollegala 2018, "Frustratingly Easy Meta-Embedding"). A word
+    that only some sources have is the average of those.
     """
+
+    example: ClassVar[str] = "average(glove,word2vec,dim=100)"
 
     parts: tuple[Any, ...]
 
     def __post_init__(self) -> None:
         if len(self.parts) < 2:
-            raise SpecificationError("source 'average' needs two sources or more, such as average(glove,word2vec)")
+            raise SpecificationError("source 'average' needs at least two sources, such as average(glove,word2vec)")
+
+    def files(self) -> Iterable[Path]:
+        """Return the files of all parts."""
+        return chain.from_iterable(part.files() for part in self.parts)
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
-        """Load every part, and average over the words that any of them knows."""
+        """Load every part, and average over the union of their words."""
         return average([part.load(request) for part in self.parts], request)
 
 
@@ -44,10 +53,10 @@ def average(tables: list[EmbeddingTable], request: VectorRequest) -> EmbeddingTa
     """Average tables word by word.
 
     Raises:
-        EmbeddingError: if a table is empty or constant, so that it has no scale.
+        EmbeddingError: if a table is empty or constant, so that it cannot be scaled.
     """
     dim = min(table.dim for table in tables)
-    scaled = to_one_scale([_narrowed(table, dim, request.seed) for table in tables], request.vocabulary)
+    scaled = scaled_alike([_narrowed(table, dim, request.seed) for table in tables], request.vocabulary)
     words = tuple(dict.fromkeys(word for table in scaled for word in table.words))
     found = [table.lookup(words) for table in scaled]
     present = np.array([[why != MISSING for why in table.provenance] for table in found], dtype=np.float32)
@@ -56,17 +65,18 @@ def average(tables: list[EmbeddingTable], request: VectorRequest) -> EmbeddingTa
     return EmbeddingTable(
         words=words,
         vectors=concatenate_rows(np.sum(rows, axis=0, dtype=np.float32) / counts[place]
-                         for place, rows in row_blocks(*(table.vectors for table in found))),
+                                 for place, rows in row_blocks(*(table.vectors for table in found))),
         provenance=tuple("+".join(reasons) for reasons in zip(*(table.provenance for table in found), strict=True)),
         source=f"average({','.join(table.source for table in tables)})",
-        transforms=tuple(f"{table.source}: {done}" for table in scaled for done in table.transforms),
+        transforms=tuple(f"{table.source}: {note}" for table in scaled for note in table.transforms),
         composer=Averaged(composers) if composers else None,
     )
 
 
 def _narrowed(table: EmbeddingTable, dim: int, seed: int) -> EmbeddingTable:
     if not len(table):
-        raise EmbeddingError(f"{table.source}: it knows none of the words, so there is nothing to average")
+        raise EmbeddingError(f"{table.source}: has none of the requested words, so there is nothing to average; leave "
+                             "it out")
     if table.dim == dim:
         return table
     projection = Affine(np.zeros(table.dim, np.float32), orthogonal(table.dim, dim, seed))

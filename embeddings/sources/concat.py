@@ -1,58 +1,70 @@
-"""Several sources side by side: each word's vectors one after another, after bringing the sources to one scale.
+"""Concatenation of sources: the vectors of each word one after another, after scaling the sources alike.
 
-Without that the widest source wins: common vectors differ in spread by a factor of four (GloVe-840B 0.49, fastText
-wiki-news 0.11).
+Without scaling the source with the largest entries dominates: published vectors differ in standard deviation by a
+factor of four (GloVe 840B 0.49, fastText wiki-news 0.11).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
-from embeddings.errors import EmbeddingError
-from embeddings.request import Source, VectorRequest
+from embeddings.errors import EmbeddingError, SpecificationError
+from embeddings.request import VectorRequest
+from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 from embeddings.table.memmap import concatenate_rows, row_blocks, take_rows
 from embeddings.table.oov_composers import Concatenated
 
 
+@source("concat")
 @dataclass(frozen=True)
-class Combined:
-    """A concatenation of sources.
+class Concat:
+    """Concatenates sources, each scaled to standard deviation 1: ``concat(A,B)``, or ``A+B`` for short.
 
-    Attributes:
-        parts: the sources, left to right.
-        specification: as the user wrote it.
+    A word that only some of the sources have is zero in the columns of the others.
     """
 
-    parts: tuple[Source, ...]
-    specification: str
+    example: ClassVar[str] = "concat(glove,word2vec,dim=50)"
+
+    parts: tuple[Any, ...]
+    specification: str = "concat"
+
+    def __post_init__(self) -> None:
+        if len(self.parts) < 2:
+            raise SpecificationError("source 'concat' needs at least two sources, such as concat(glove,word2vec)")
+
+    def files(self) -> Iterable[Path]:
+        """Return the files of all parts."""
+        return chain.from_iterable(part.files() for part in self.parts)
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
-        """Load every part and concatenate them over the words that any of them knows."""
+        """Load every part and concatenate them over the union of their words."""
         return concatenate([part.load(request) for part in self.parts], self.specification, request.vocabulary)
 
 
 def concatenate(
     tables: Sequence[EmbeddingTable], specification: str, vocabulary: Iterable[str] | None = None
 ) -> EmbeddingTable:
-    """Put tables side by side, each divided by its own spread first, so that all have spread 1.
+    """Concatenate tables column-wise after scaling each to standard deviation 1.
 
-    The spread of a table is the standard deviation of its entries over the words of the vocabulary that it lists (over
-    all its words when none is given): rare words, of which a file may hold many, have other vectors. Where a part does
-    not know a word, its columns are zero.
+    The standard deviation is that of the entries of the vocabulary's words (of all words if none is given), because
+    the many rare words of a file have a different distribution. Columns of a part that lacks a word are zero.
 
     Args:
-        tables: what to concatenate, left to right.
+        tables: tables to concatenate, left to right.
         specification: recorded as the new table's source.
         vocabulary: the words of the text, if they are known.
 
     Raises:
-        EmbeddingError: if a table is empty or constant, so that it has no scale.
+        EmbeddingError: if a table is empty or constant, so that it cannot be scaled.
     """
-    scaled = to_one_scale(tables, vocabulary)
+    scaled = scaled_alike(tables, vocabulary)
     words = tuple(dict.fromkeys(word for table in scaled for word in table.words))
     found = [table.lookup(words) for table in scaled]
     composers = tuple((table.composer, table.dim) for table in scaled)
@@ -62,21 +74,22 @@ def concatenate(
                                  for _, rows in row_blocks(*(table.vectors for table in found))),
         provenance=tuple("+".join(reasons) for reasons in zip(*(table.provenance for table in found), strict=True)),
         source=specification,
-        transforms=tuple(f"{table.source}: {done}" for table in scaled for done in table.transforms),
+        transforms=tuple(f"{table.source}: {note}" for table in scaled for note in table.transforms),
         composer=Concatenated(composers) if any(composer for composer, _ in composers) else None,
     )
 
 
-def to_one_scale(tables: Sequence[EmbeddingTable], vocabulary: Iterable[str] | None) -> list[EmbeddingTable]:
-    """Divide each table by the spread of its entries over the vocabulary's words, so that all have spread 1."""
+def scaled_alike(tables: Sequence[EmbeddingTable], vocabulary: Iterable[str] | None) -> list[EmbeddingTable]:
+    """Divide each table by the standard deviation of the entries of the vocabulary's words."""
     common = set(vocabulary) if vocabulary is not None else None
-    return [table.scaled(1 / _spread(table, common)) for table in tables]
+    return [table.scaled(1 / _standard_deviation(table, common)) for table in tables]
 
 
-def _spread(table: EmbeddingTable, common: set[str] | None) -> float:
+def _standard_deviation(table: EmbeddingTable, common: set[str] | None) -> float:
     rows = [row for word, row in table.index.items() if common is None or word in common]
     vectors = take_rows(table.vectors, np.array(rows)) if rows else table.vectors
-    spread = float(vectors.std()) if len(table) else 0.0
-    if not spread:
-        raise EmbeddingError(f"{table.source}: no scale to bring it to, since its vectors are none or all the same")
-    return spread
+    deviation = float(vectors.std()) if len(table) else 0.0
+    if not deviation:
+        raise EmbeddingError(f"{table.source}: cannot be scaled, because it has no vectors for these words or all "
+                             "entries are equal; leave it out")
+    return deviation

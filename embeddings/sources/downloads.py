@@ -1,7 +1,7 @@
-"""Vectors by the names that ``gensim.downloader`` knows: out of gensim's own folder, or fetched into it.
+"""Pretrained vectors of the ``gensim.downloader`` collection, from gensim's data folder or downloaded into it.
 
-Names: https://github.com/piskvorky/gensim-data. Of what is fetched only the file of vectors is read; the Python file
-that comes with it is never run.
+Names: https://github.com/piskvorky/gensim-data. Only the vector file of a download is read; the Python file that comes
+with it is never executed.
 """
 
 from __future__ import annotations
@@ -11,53 +11,60 @@ import io
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from annotated_types import Ge
+from pydantic import Field
 
 from embeddings.errors import EmbeddingError, SpecificationError
 from embeddings.formats.hf_checkpoint import first_line
 from embeddings.formats.to_table import read_file
+from embeddings.progress import FractionCallback
 from embeddings.request import VectorRequest
 from embeddings.specification.sources import source
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
 
-TIMEOUT = 10.0  # seconds without an answer
-SHARE = re.compile(r"([\d.]+)% [\d.]+/")
+TIMEOUT = 10.0  # seconds without a response
+PERCENTAGE = re.compile(r"([\d.]+)% [\d.]+/")
 
 
 @source("gensim")
 @dataclass(frozen=True)
 class Downloaded:
-    """Vectors that gensim.downloader knows by name, such as ``gensim:glove-wiki-gigaword-50``; fetched once.
+    """Reads vectors of the gensim.downloader collection; downloads them once."""
 
-    Attributes:
-        path: the name.
-        limit: read no more than this many rows; such files list frequent words first.
-    """
+    example: ClassVar[str] = "gensim:glove-wiki-gigaword-100,limit=100000"
 
-    path: str
-    limit: Annotated[int, Ge(1)] | None = None
+    path: Annotated[str, Field(description="name in the collection, such as glove-wiki-gigaword-50")]
+    limit: Annotated[int | None, Field(ge=1, description=(
+        "maximum number of rows to read, such as 100000; the most frequent words come first"))] = None
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
-        """Read the vectors from gensim's folder, where they are fetched to if they are not there."""
+        """Read the vectors from gensim's data folder, after downloading them if they are not there."""
         name = f"gensim:{self.path}"
-        found = _downloaded(self.path) or _fetched(self.path, lambda share: request.progress(f"fetching {name}", share))
+        found = _downloaded(self.path) or _download(self.path, partial(request.progress, f"downloading {name}"))
         return read_file(found, self.limit, request, name)
 
 
-def _folder() -> Path:
-    from gensim import downloader  # a second to import
+def _downloader() -> Any:
+    try:
+        from gensim import downloader  # takes a second to import
+    except Exception as error:  # a broken installation raises exceptions of any class
+        raise EmbeddingError(f"the source 'gensim' needs the package gensim, which cannot be imported "
+                             f"({first_line(error)}); type: pip install --force-reinstall gensim") from error
+    return downloader
 
-    return Path(downloader.BASE_DIR)
+
+def _folder() -> Path:
+    return Path(_downloader().BASE_DIR)
 
 
 def _downloaded(name: str) -> Path | None:
-    """The file of vectors in gensim's folder, if it was fetched before."""
+    """Return the vector file in gensim's data folder, or None if it was not downloaded yet."""
     folder = _folder() / name
     if Path(name).name != name or not folder.is_dir():
         return None
@@ -65,32 +72,31 @@ def _downloaded(name: str) -> Path | None:
         return folder / f"{name}.gz"
     files = [path for path in folder.iterdir() if path.is_file() and path.suffix != ".py"]
     if len(files) != 1:
-        raise EmbeddingError(f"{folder}: holds {len(files)} files where one of vectors was expected; remove the folder "
-                             "and fetch it again, or give the file itself: file:PATH")
+        raise EmbeddingError(f"{folder}: contains {len(files)} files instead of one vector file; remove the folder to "
+                             "download it again, or name the file: file:PATH")
     return files[0]
 
 
-def _fetched(name: str, tell: Callable[[float], None]) -> Path:
-    """Let gensim fetch the vectors into its folder."""
-    from gensim import downloader
-
-    by_hand = (f"where there is a network, type: python -m gensim.downloader --download {name}, and copy the folder it "
-               f"makes to {_folder()}; or give a file of vectors: file:PATH")
-    with _quiet(tell):
+def _download(name: str, progress: FractionCallback) -> Path:
+    """Download the vectors into gensim's data folder."""
+    downloader = _downloader()
+    by_hand = (f"on a machine with network access, type: python -m gensim.downloader --download {name}, and copy the "
+               f"folder it creates to {_folder()}; or name a vector file: file:PATH")
+    with _quiet(progress):
         try:
             known = downloader.info(show_only_latest=False)
-        except Exception as error:  # ValueError where there is no network, OSError where there is no room
-            raise EmbeddingError(f"gensim:{name}: not in {_folder()}, and the list of what can be fetched cannot be "
-                                 f"had ({first_line(error)}); {by_hand}") from error
+        except Exception as error:  # ValueError without a network, OSError without disk space
+            raise EmbeddingError(f"gensim:{name}: not in {_folder()}, and the list of downloads is not available "
+                                 f"({first_line(error)}); {by_hand}") from error
         if name in known["corpora"]:
-            raise SpecificationError(f"gensim:{name}: that is a corpus, not vectors. There are: {_listed(known)}")
+            raise SpecificationError(f"gensim:{name}: a corpus, not vectors. There are: {_listed(known)}")
         if name not in known["models"]:
-            raise SpecificationError(f"gensim:{name}: gensim knows no vectors of that name."
+            raise SpecificationError(f"gensim:{name}: gensim has no vectors of that name."
                                      f"{did_you_mean(name, known['models'])} There are: {_listed(known)}")
         try:
             return Path(downloader.load(name, return_path=True))
-        except Exception as error:  # a bare Exception where the checksum is wrong, else of urllib or the file system
-            raise EmbeddingError(f"gensim:{name}: could not be fetched from {downloader.DOWNLOAD_BASE_URL} "
+        except Exception as error:  # Exception for a wrong checksum, others of urllib or the file system
+            raise EmbeddingError(f"gensim:{name}: could not be downloaded from {downloader.DOWNLOAD_BASE_URL} "
                                  f"({first_line(error)}); try again, or {by_hand}") from error
 
 
@@ -99,29 +105,29 @@ def _listed(known: dict[str, dict[str, object]]) -> str:
 
 
 @contextlib.contextmanager
-def _quiet(tell: Callable[[float], None]) -> Iterator[None]:
-    """Have gensim give up in time, log no traceback, and tell of progress instead of printing it."""
+def _quiet(progress: FractionCallback) -> Iterator[None]:
+    """Set a timeout, suppress gensim's log, and report progress instead of printing it."""
     logger = logging.getLogger("gensim.downloader")
     timeout, disabled = socket.getdefaulttimeout(), logger.disabled
     socket.setdefaulttimeout(TIMEOUT)
     logger.disabled = True
     try:
-        with contextlib.redirect_stdout(_Shares(tell)):
+        with contextlib.redirect_stdout(_ProgressOutput(progress)):
             yield
     finally:
         socket.setdefaulttimeout(timeout)
         logger.disabled = disabled
 
 
-class _Shares(io.TextIOBase):
-    """Reads the shares out of the progress bar that gensim prints."""
+class _ProgressOutput(io.TextIOBase):
+    """Parses the percentages of the progress bar that gensim prints."""
 
-    def __init__(self, tell: Callable[[float], None]) -> None:
-        self._tell = tell
+    def __init__(self, progress: FractionCallback) -> None:
+        self._progress = progress
 
     def write(self, text: str) -> int:
-        """Tell of a share, if the text has one."""
-        share = SHARE.search(text)
-        if share:
-            self._tell(min(1.0, float(share[1]) / 100))  # it counts whole blocks
+        """Report the percentage in the text, if there is one."""
+        percentage = PERCENTAGE.search(text)
+        if percentage:
+            self._progress(min(1.0, float(percentage[1]) / 100))  # gensim counts whole blocks
         return len(text)

@@ -1,35 +1,30 @@
-"""Word vectors out of any file: text, word2vec, fastText, safetensors, numpy, gensim; plain, gzip or in a zip."""
+"""Word vectors from a file of any format."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from annotated_types import Ge
+from pydantic import Field
 
 from embeddings.formats.to_table import read_file
 from embeddings.request import VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 
-log = logging.getLogger("vecformer")
-
 
 @source("file")
 @dataclass(frozen=True)
 class File:
-    """Reads any file of word vectors; what it is is told by its content.
+    """Reads a file of word vectors in any format, which is detected by content; plain, gzip or in a zip archive."""
 
-    Attributes:
-        path: a file, or ``archive.zip!member``, or the folder of a run.
-        limit: read no more than this many rows; most files list frequent words first.
-    """
+    example: ClassVar[str] = "file:vectors.bin,limit=100000"
 
-    path: Path
-    limit: Annotated[int, Ge(1)] | None = None
+    path: Annotated[Path, Field(description="vector file, archive.zip!member, or the folder of a run")]
+    limit: Annotated[int | None, Field(ge=1, description=(
+        "maximum number of rows to read, such as 100000; most files list frequent words first"))] = None
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
-        """Read the rows of the words asked for, and of the most frequent others."""
+        """Read the rows of the requested words and of the most frequent others."""
         return read_file(self.path, self.limit, request, f"file:{self.path}")

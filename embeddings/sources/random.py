@@ -1,19 +1,18 @@
-"""Random vectors: the baseline that every other source has to beat, and the controls that a claim about one needs."""
+"""Random vectors: the baseline for other sources, and controls that share some statistics with a source."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Ge
+from pydantic import Field
 
 from embeddings.errors import EmbeddingError
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
-from embeddings.specification.fingerprint import files_behind
 from embeddings.specification.grammar import strip_parentheses
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
@@ -27,44 +26,44 @@ Control = Callable[[Vectors, int, np.random.Generator], Vectors]
 @sources.source("random")
 @dataclass(frozen=True)
 class Random:
-    """Draws a vector for each word of the training text; the baseline to compare with.
+    """Draws a random vector for each word of the training text: the baseline, or a control for another source.
 
-    With ``init=matched:SPEC``, ``covariance:SPEC`` or ``shuffled:SPEC`` it is a control for the source SPEC: as wide,
-    and with its spread, with its spread and correlations, or with its very rows but each at another word. What SPEC
-    gains over these is neither scale nor geometry. A SPEC with options or a ``+`` of its own stands in parentheses.
-
-    Attributes:
-        dim: width; by default the model's, or that of SPEC.
-        init: ``xavier`` (uniform, Glorot & Bengio 2010), ``normal`` (spread 1), ``uniform`` (-1 to 1), ``matched:SPEC``
-            (normal with the mean and spread of SPEC's entries), ``covariance:SPEC`` (normal with its mean vector and
-            covariance) or ``shuffled:SPEC``.
+    The controls ``init=matched:SPEC``, ``covariance:SPEC`` and ``shuffled:SPEC`` have the dimension of the source SPEC
+    and its scale, its covariance, or its rows in random order. An advantage of SPEC over them is not due to scale or
+    geometry. Put a SPEC with options or ``+`` in parentheses.
     """
 
-    dim: Annotated[int, Ge(1)] | None = None
-    init: str = "xavier"
+    example: ClassVar[str] = "random,init=shuffled:(glove,limit=100000)"
+
+    dim: Annotated[int | None, Field(ge=1, description=(
+        "dimension of the vectors, such as 100; default: the model's, or SPEC's"))] = None
+    init: Annotated[str, Field(description=(
+        "distribution: xavier (uniform, Glorot & Bengio 2010), normal (standard deviation 1), uniform (-1 to 1), "
+        "matched:SPEC (normal, mean and standard deviation of SPEC's entries), covariance:SPEC (normal, SPEC's mean "
+        "vector and covariance) or shuffled:SPEC (SPEC's rows in random order)"))] = "xavier"
 
     def __post_init__(self) -> None:
         kind, colon, specification = self.init.partition(":")
         if colon and kind in CONTROLS:
             sources.parse(strip_parentheses(specification))
             if self.dim is not None:
-                raise ValueError(f"dim={self.dim} cannot be chosen beside init={self.init}: it has that source's width")
+                raise ValueError(f"dim={self.dim} cannot be combined with init={self.init}, which has that source's "
+                                 "dimension: leave out dim=")
         elif self.init not in DRAWS:
             known = [*DRAWS, *(f"{name}:SPEC" for name in CONTROLS)]
             near = did_you_mean(self.init, known)
-            raise ValueError(f"there is no init={self.init}.{near} There are: {', '.join(known)}")
+            raise ValueError(f"no initialisation is called {self.init!r}.{near} There are: {', '.join(known)}")
 
-    def files(self) -> Iterator[Path]:
-        """Those of the source that it is a control for."""
+    def files(self) -> Iterable[Path]:
+        """Return the files of the source that this is a control for."""
         _, colon, specification = self.init.partition(":")
-        if colon:
-            yield from files_behind(sources.parse(strip_parentheses(specification)))
+        return sources.parse(strip_parentheses(specification)).files() if colon else ()
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
-        """Draw the vectors, decided by the seed."""
+        """Draw the vectors; the seed determines them."""
         if request.vocabulary is None:
-            raise EmbeddingError("the source 'random' knows no words of its own: it needs those of a text, as "
-                                 "`vecformer run` and load_vectors(…, vocabulary=words) give it")
+            raise EmbeddingError("the source 'random' has no words: use it in `vecformer run`, or pass the words to "
+                                 "load_vectors(…, vocabulary=words)")
         words = tuple(request.vocabulary)
         generator = np.random.default_rng(request.seed)
         kind, colon, specification = self.init.partition(":")
@@ -77,7 +76,7 @@ class Random:
 
 
 def known_rows(specification: str, request: VectorRequest) -> Vectors:
-    """The vectors that a source has for the words of the vocabulary.
+    """Return the vectors that a source has for the words of the vocabulary.
 
     Raises:
         EmbeddingError: if it has fewer than two.
@@ -86,7 +85,8 @@ def known_rows(specification: str, request: VectorRequest) -> Vectors:
     found = table.lookup(request.vocabulary or (), request.unknown)
     rows = np.asarray(found.vectors[[is_known(why) for why in found.provenance]])
     if len(rows) < 2:
-        raise EmbeddingError(f"a control for {specification!r} needs a text of which it knows two words or more")
+        raise EmbeddingError(f"a control for {specification!r} needs at least two words of the text that this source "
+                             "has; use more text or another source")
     return rows
 
 
@@ -117,7 +117,7 @@ def _covariance(rows: Vectors, n: int, random: np.random.Generator) -> Vectors:
 
 
 def _shuffled(rows: Vectors, n: int, random: np.random.Generator) -> Vectors:
-    """Every row once, in another order; where words outnumber the rows, rows are taken again."""
+    """Permute the rows; if there are more words than rows, permute them again as often as needed."""
     order = np.concatenate([random.permutation(len(rows)) for _ in range(-(-n // len(rows)))])
     return np.ascontiguousarray(rows[order[:n]])
 

@@ -1,4 +1,4 @@
-"""Word2Vec (Mikolov et al. 2013), trained by gensim on the task's own text or on a corpus, or read from a file."""
+"""Word2Vec (Mikolov et al. 2013), trained by gensim on the task's text or on a corpus, or read from a file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from embeddings.table import EmbeddingTable
 @source("word2vec")
 @dataclass(frozen=True)
 class Word2Vec(TrainingOptions):
-    """Trains Word2Vec on the training text, unlabelled text included, or on ``--corpus``; ``word2vec:FILE`` reads."""
+    """Trains Word2Vec on the training text or on ``--corpus``; ``word2vec:FILE`` reads a file instead.
+
+    The training text includes unlabelled text.
+    """
 
     name: ClassVar[str] = "word2vec"
+    example: ClassVar[str] = "word2vec,dim=200,epochs=5,window=5"
 
     def train(self, request: VectorRequest) -> TrainedVectors:
-        """Train on the request's texts; every word of them that stands ``min_count`` times gets a vector."""
-        from gensim.models import Word2Vec as Gensim  # a second to import
-
-        model = train(self, request, Gensim)
+        """Train on the request's texts; words that occur at least ``min_count`` times get a vector."""
+        model = train(self, request, "Word2Vec")
         return TrainedVectors(model, EmbeddingTable.known(model.wv.index_to_key, model.wv.vectors, self.name))

@@ -1,13 +1,14 @@
-"""The small grammar that sources and transforms are written in: ``name[:value][,key=value…]``, with parentheses."""
+"""The grammar of sources and transforms: ``name[:value][,key=value…]``, with parentheses for grouping."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from embeddings.errors import SpecificationError
 from embeddings.specification.suggest import did_you_mean
@@ -16,10 +17,12 @@ OPTION = re.compile(r",(?=\s*[A-Za-z_]\w*\s*=)")
 """A comma before ``key=``; any other comma may belong to a path."""
 COMMA = re.compile(r",(?!\s*[A-Za-z_]\w*\s*=)")
 """A comma between two sources."""
+PARTS, SPECIFICATION = "parts", "specification"
+"""Fields that the parser sets: the inner sources, and the specification as the user wrote it."""
 
 
 def split_top_level(text: str, separator: re.Pattern[str]) -> list[str]:
-    """Cut at each separator that stands outside parentheses."""
+    """Split at each separator outside parentheses, and strip the pieces."""
     start, pieces = 0, []
     outside = _outside(text)
     for match in separator.finditer(text):
@@ -30,42 +33,58 @@ def split_top_level(text: str, separator: re.Pattern[str]) -> list[str]:
 
 
 def strip_parentheses(text: str) -> str:
-    """Take off parentheses that go around the whole text."""
+    """Remove parentheses that enclose the whole text."""
     while text.startswith("(") and text.endswith(")") and not any(_outside(text)[:-1]):
         text = text[1:-1].strip()
     return text
 
 
 def options(cls: type) -> dict[str, Any]:
-    """The options of a dataclass and their defaults; one that must be given, such as a path, has None."""
-    return {item.name: None if item.default is MISSING else item.default for item in fields(cls)}
+    """Return a dataclass's options and their defaults; a required option, such as a path, has None."""
+    return {item.name: None if item.default is MISSING else item.default
+            for item in fields(cls) if item.name not in (PARTS, SPECIFICATION)}
+
+
+def descriptions(cls: type) -> dict[str, str]:
+    """Return the description of each option: ``Field(description=…)`` in its annotation, or an empty string."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {name: next((item.description for item in getattr(hints[name], "__metadata__", ())
+                        if isinstance(item, FieldInfo) and item.description), "") for name in options(cls)}
+
+
+def takes_parts(cls: type) -> bool:
+    """Return whether a source consists of others, ``name(A,B)``."""
+    return any(item.name == PARTS for item in fields(cls))
 
 
 def split_options(pairs: list[str]) -> dict[str, str]:
-    """Read ``key=value`` pairs."""
-    cut_pairs = (pair.partition("=") for pair in pairs)
-    return {key.strip(): strip_parentheses(value.strip()) for key, _, value in cut_pairs}
+    """Parse ``key=value`` pairs."""
+    split_pairs = (pair.partition("=") for pair in pairs)
+    return {key.strip(): strip_parentheses(value.strip()) for key, _, value in split_pairs}
 
 
-def build(what: str, cls: type, given: Mapping[str, Any], *, positional: str) -> Any:
-    """Make a dataclass of options that were written as text.
+def build(
+    what: str, cls: type, given: Mapping[str, str], *, positional: str, parsed: Mapping[str, Any] | None = None
+) -> Any:
+    """Construct a dataclass from options given as text.
 
     Args:
-        what: such as ``source 'glove'``, for messages.
+        what: what is built, for messages: ``source 'glove'``.
         cls: the dataclass.
-        given: its options.
-        positional: the option that is written behind the colon.
+        given: options as text.
+        positional: the option that is written after the colon.
+        parsed: values of the fields that are no options (``parts``, ``specification``).
 
     Raises:
-        SpecificationError: if an option is unknown, has a wrong value or is missing.
+        SpecificationError: if an option is unknown, invalid or missing.
     """
     known = options(cls)
     for key in given:
         if key not in known:
-            has = ", ".join(option for option in known if option not in (positional, "parts")) or "none"
-            raise SpecificationError(f"{what} has no option {key!r}.{did_you_mean(key, known)} It has: {has}")
+            names = ", ".join(option for option in known if option != positional) or "none"
+            raise SpecificationError(f"{what} has no option {key!r}.{did_you_mean(key, known)} It has: {names}")
     try:
-        return TypeAdapter(cls).validate_python(dict(given))
+        return TypeAdapter(cls).validate_python({**given, **(parsed or {})})
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else ""
@@ -76,7 +95,7 @@ def build(what: str, cls: type, given: Mapping[str, Any], *, positional: str) ->
 
 
 def _outside(text: str) -> list[bool]:
-    """For each character whether it stands outside parentheses; everywhere, if they do not pair (as in a path)."""
+    """Return for each character whether it is outside parentheses; all are if the parentheses do not balance."""
     depths = list(_depths(text))
     if not depths or depths[-1] or min(depths) < 0:
         return [True] * len(text)

@@ -1,52 +1,69 @@
-"""From a specification such as ``glove:vectors.txt,limit=100000+word2vec,dim=100`` to a source of word vectors.
+"""Parsing of source specifications such as ``glove:vectors.txt,limit=100000+word2vec,dim=100``.
 
-A source is one file in this folder: a frozen dataclass under ``@source("name")`` whose fields are its options and whose
-``load`` gives an :class:`~embeddings.table.EmbeddingTable`. Nothing else has to know of it.
+A source is one file of :mod:`embeddings.sources`, or of another package (entry point ``vecformer.sources``): a frozen
+dataclass under ``@source("name")`` whose fields are its options and whose ``load`` returns an
+:class:`~embeddings.table.EmbeddingTable`.
 
-The grammar: ``A+B`` joins; a source is ``name[:path][,key=value…]`` or, if it is made of others (a field ``parts``),
-``name(A,B)[,key=value…]``; parentheses keep together what would otherwise be cut:
+The grammar: a source is ``name[:path][,key=value…]`` or, if it consists of others (a field ``parts``),
+``name(A,B)[,key=value…]``. ``A+B`` is short for ``concat(A,B)``. Parentheses group:
 ``random,init=shuffled:(glove+word2vec,dim=50)``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import fields
 from functools import cache
-from typing import Any
+from typing import TypeVar
 
 from embeddings.errors import SpecificationError
-from embeddings.request import Source, VectorRequest
+from embeddings.request import Source, VectorRequest, with_files
 from embeddings.specification.grammar import (
     COMMA,
     OPTION,
+    PARTS,
+    SPECIFICATION,
     build,
     options,
     split_options,
     split_top_level,
     strip_parentheses,
+    takes_parts,
 )
 from embeddings.specification.plugins import Registry
 from embeddings.table import EmbeddingTable
 
-CALL = re.compile(r"(\w+)\s*\((.*)\)", re.DOTALL)
+T = TypeVar("T", bound=type)
 
-SOURCES = Registry("embeddings.sources", "source", SpecificationError)
-source = SOURCES.register
+CALL = re.compile(r"(\w+)\s*\((.*)\)", re.DOTALL)
+PLUS = "concat"  # the source that A+B is short for
+
+SOURCES = Registry("embeddings.sources", "source", SpecificationError, "vecformer.sources")
+
+
+def source(name: str) -> Callable[[T], T]:
+    """Decorate a dataclass to register it as a source."""
+    return lambda cls: SOURCES.register(name)(with_files(cls))
 
 
 def parse(specification: str) -> Source:
-    """Read a specification ``name[:path][,key=value…]``, several joined by ``+``.
+    """Parse a specification.
 
     Raises:
-        SpecificationError: if a name, an option or a value is wrong; the message gives the nearest right one.
+        SpecificationError: if a name, an option or a value is wrong; the message suggests the most similar one.
     """
     specification = strip_parentheses(specification.strip())
-    parts = split_top_level(specification, _joint())
+    parts = split_top_level(specification, _plus())
     if len(parts) > 1:
-        from embeddings.sources.concat import Combined
-
-        return Combined(tuple(map(parse, parts)), specification)
-    return _parse_one(specification)
+        return _build(PLUS, {}, parts, specification)
+    head, *pairs = split_top_level(specification, OPTION)
+    call = CALL.fullmatch(head)
+    if call and call[1] in SOURCES.available and takes_parts(SOURCES.available[call[1]]):
+        return _build(call[1], split_options(pairs), split_top_level(call[2], COMMA), specification)
+    name, colon, path = head.partition(":")
+    given = {"path": path.strip()} if colon else {}
+    return _build(name.strip(), given | split_options(pairs), None, specification)
 
 
 def load(specification: str, request: VectorRequest) -> EmbeddingTable:
@@ -55,39 +72,24 @@ def load(specification: str, request: VectorRequest) -> EmbeddingTable:
 
 
 @cache
-def _joint() -> re.Pattern[str]:
-    """A ``+`` that is followed by a source's name, so that a path may hold a ``+`` of its own."""
+def _plus() -> re.Pattern[str]:
+    """A ``+`` followed by a source's name, so that a path may contain a ``+``."""
     names = "|".join(map(re.escape, SOURCES.available))
     return re.compile(rf"\+\s*(?=\(|(?:{names})\s*(?:[:,+(]|$))")
 
 
-def _parse_one(text: str) -> Source:
-    name: str
-    given: dict[str, Any]
-    head, *pairs = split_top_level(text, OPTION)
-    call = CALL.fullmatch(head)
-    if call and _is_made_of_parts(call[1]):
-        name, given = call[1], {"parts": tuple(map(parse, split_top_level(call[2], COMMA)))}
-    else:
-        name, colon, path = head.partition(":")
-        name, given = name.strip(), {"path": path.strip()} if colon else {}
+def _build(name: str, given: dict[str, str], parts: list[str] | None, specification: str) -> Source:
     cls = SOURCES.find(name)
-    given |= split_options(pairs)
-    _require_shape(name, given, options(cls))
-    made: Source = build(f"source {name!r}", cls, given, positional="path")
-    return made
-
-
-def _is_made_of_parts(name: str) -> bool:
-    return name in SOURCES.available and "parts" in options(SOURCES.available[name])
-
-
-def _require_shape(name: str, given: dict[str, Any], known: dict[str, Any]) -> None:
-    """Refuse a source without its parts, and a path where none belongs or one that is empty."""
-    if "parts" in known and "parts" not in given:
-        raise SpecificationError(f"source {name!r} is made of others: write it as {name}(A,B), for instance "
+    known = options(cls)
+    if takes_parts(cls) and parts is None:
+        raise SpecificationError(f"source {name!r} consists of other sources: write it as {name}(A,B), for instance "
                                  f"{name}(glove,word2vec)")
     if "path" in given and "path" not in known:
         raise SpecificationError(f"source {name!r} takes no path, but was given {given['path']!r}")
     if "path" in given and not given["path"]:
         raise SpecificationError(f"source {name!r} needs a path after the colon")
+    parsed = {} if parts is None else {PARTS: tuple(map(parse, parts)), SPECIFICATION: specification}
+    names = {item.name for item in fields(cls)}
+    built: Source = build(f"source {name!r}", cls, given, positional="path",
+                          parsed={key: value for key, value in parsed.items() if key in names})
+    return built

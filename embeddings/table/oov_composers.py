@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings.table.ngram_hashes import ngram_buckets
 from embeddings.table.row_maps import RowMap, Vectors, make_row_map
 from embeddings.table.subword_composer import SubwordVectors
 
@@ -49,12 +50,10 @@ class NgramVectors:
 
     def compose(self, word: str) -> Vectors | None:
         """The mean of the word's n-gram vectors; None for a word too short to have any."""
-        from gensim.models.fasttext import ft_ngram_hashes  # a second to import, and few words come here
-
         if self.max_n < 1 or not len(self.vectors):
             return None
-        buckets = ft_ngram_hashes(word, self.min_n, self.max_n, len(self.vectors))
-        if not len(buckets):
+        buckets = ngram_buckets([word], self.min_n, self.max_n, len(self.vectors))[0]
+        if not buckets:
             return None
         mean: Vectors = self.vectors[buckets].mean(axis=0)
         return mean

@@ -1,7 +1,7 @@
-"""Safetensors files, memory-mapped: a JSON header that gives each tensor's type, shape and place, then their bytes.
+"""Memory-mapped safetensors files: a JSON header with type, shape and offsets of each tensor, then their bytes.
 
-Format: https://huggingface.co/docs/safetensors#format. The library of that name copies a tensor before one can take
-rows from it, and gives numpy no bfloat16.
+Format: https://huggingface.co/docs/safetensors#format. The library ``safetensors`` copies a tensor before rows can be
+selected, and does not support bfloat16 with numpy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from embeddings.errors import VectorFileError
 from embeddings.table.memmap import row_blocks
 
 LENGTH_BYTES = 8
-MAX_HEADER = 100_000_000  # the library's own bound
+MAX_HEADER = 100_000_000  # the limit of the library
 DTYPES = {  # in the order in which the library writes tensors
     "U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "U32": "<u4", "I32": "<i4", "BF16": "<u2", "F16": "<f2",
     "U16": "<u2", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?",
@@ -37,10 +37,10 @@ class _Place:
 
 
 class Tensors(Mapping[str, NDArray[Any]]):
-    """The tensors of one file by name: floats as float32, whatever the file holds them in; others as they are.
+    """The tensors of one file by name: floats of any width as float32, others unchanged.
 
-    A float32 tensor is a read-only view of the file; a tensor of another width is converted when it is asked for, by
-    :meth:`rows` only as far as it is needed.
+    A float32 tensor is a read-only view of the file. Other floats are converted on access; :meth:`rows` converts the
+    requested rows only.
     """
 
     def __init__(self, data: NDArray[np.uint8], places: Mapping[str, _Place]) -> None:
@@ -56,11 +56,11 @@ class Tensors(Mapping[str, NDArray[Any]]):
         return len(self._places)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """A tensor's shape, without touching it."""
+        """Return a tensor's shape without reading it."""
         return self._places[name].shape
 
     def rows(self, name: str, rows: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[Any]:
-        """Gather and convert some rows of a tensor, in the order given."""
+        """Gather and convert rows of a tensor, in the given order."""
         return _converted(self._stored(name)[rows], self._places[name].kind)
 
     def _stored(self, name: str) -> NDArray[Any]:
@@ -69,7 +69,7 @@ class Tensors(Mapping[str, NDArray[Any]]):
 
 
 def open_tensors(path: Path) -> Tensors:
-    """Map a safetensors file into memory; nothing but its header is read.
+    """Memory-map a safetensors file; only its header is read.
 
     Raises:
         VectorFileError: if the file is missing, or its header is broken or points outside the file.
@@ -84,7 +84,7 @@ def open_tensors(path: Path) -> Tensors:
     length = int.from_bytes(mapped[:LENGTH_BYTES].tobytes(), "little")
     start = LENGTH_BYTES + length
     if length > MAX_HEADER or start > size:
-        raise VectorFileError(f"{path}: not a safetensors file, or cut off: its header would be {length} bytes long")
+        raise VectorFileError(f"{path}: not a safetensors file, or truncated: its header would have {length} bytes")
     try:
         header = json.loads(mapped[LENGTH_BYTES:start].tobytes())
         places = {name: _place(entry) for name, entry in header.items() if name != "__metadata__"}
@@ -97,11 +97,11 @@ def open_tensors(path: Path) -> Tensors:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays byte by byte as the library does, but those that are mapped a block at a time: it would copy them.
+    """Write arrays with the same bytes as the library, but memory-mapped arrays block by block, without a copy.
 
     Args:
         path: the file.
-        tensors: arrays of any of the types that can be read, by name.
+        tensors: arrays by name, of any dtype that can be read.
     """
     kinds = {np.dtype(dtype): kind for kind, dtype in DTYPES.items() if kind != "BF16"}
     order = sorted(tensors, key=lambda name: (list(DTYPES).index(kinds[tensors[name].dtype]), name))
@@ -122,7 +122,7 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
 def _place(entry: Mapping[str, Any]) -> _Place:
     kind, shape, (begin, end) = str(entry["dtype"]), tuple(entry["shape"]), entry["data_offsets"]
     if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
-        raise ValueError("shapes and offsets must be whole numbers from 0 up")
+        raise ValueError("shapes and offsets must be non-negative integers")
     return _Place(kind, shape, begin, end)
 
 
@@ -130,16 +130,16 @@ def _check(path: Path, name: str, place: _Place, n_bytes: int) -> None:
     if place.kind not in DTYPES:
         raise VectorFileError(f"{path}: tensor {name!r} is of type {place.kind!r}, which cannot be read")
     if place.end > n_bytes:
-        raise VectorFileError(f"{path}: tensor {name!r} ends at byte {place.end}, but the file holds {n_bytes}: "
-                              "cut off; fetch or write it again")
+        raise VectorFileError(f"{path}: tensor {name!r} ends at byte {place.end}, but the file has {n_bytes}: "
+                              "truncated; download or write it again")
     needed = math.prod(place.shape) * np.dtype(DTYPES[place.kind]).itemsize
     if place.end - place.begin != needed:
         raise VectorFileError(f"{path}: tensor {name!r} of shape {list(place.shape)} needs {needed} bytes, "
-                              f"but the header gives it {place.end - place.begin}")
+                              f"but has {place.end - place.begin} in the header")
 
 
 def _converted(stored: NDArray[Any], kind: str) -> NDArray[Any]:
     if kind == "BF16":  # the upper half of a float32
         return (stored.astype("<u4") << 16).view(np.float32)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, which the table refuses by its word
+    with np.errstate(over="ignore"):  # a float64 outside float32 becomes infinite; the table reports it
         return stored.astype(np.float32, copy=False) if kind in FLOATS else stored

@@ -1,4 +1,4 @@
-"""What is done to vectors before they are used, in the order given: one file a family, found through the registry."""
+"""Transforms of word vectors, one file a family; found through the registry."""
 
 from embeddings.specification.transforms import apply_transforms
 

@@ -1,13 +1,13 @@
-"""Transforms that weigh words by how common they are, so that a sum of vectors is not mostly function words."""
+"""Transforms that weight words by frequency, so that function words do not dominate a sum of vectors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Gt
 from numpy.typing import NDArray
+from pydantic import Field
 
 from embeddings.request import VectorRequest
 from embeddings.specification.transforms import transform
@@ -17,40 +17,41 @@ from embeddings.table import EmbeddingTable
 @transform("sif")
 @dataclass(frozen=True)
 class Sif:
-    """Multiplies each word by ``a / (a + p)``, p its share of the running text.
+    """Multiplies each word by ``a / (a + p)``, where p is its relative frequency.
 
     Smooth inverse frequency (Arora et al. 2017, "A Simple but Tough-to-Beat Baseline for Sentence Embeddings"). The
-    shares are those of the training text's words; without a text, Zipf's law by the order of the table, whose first
-    word is taken as the most frequent.
-
-    Attributes:
-        a: words much rarer than this share keep their length.
+    frequencies are those of the training text; without a text they follow Zipf's law in the order of the table.
     """
 
-    a: Annotated[float, Gt(0)] = 1e-3
+    example: ClassVar[str] = "sif:0.0001"
+
+    a: Annotated[float, Field(gt=0, description=(
+        "relative frequency at which the weight is 1/2, such as 0.001; much rarer words keep their norm"))] = 1e-3
 
     def apply(self, table: EmbeddingTable, request: VectorRequest, note: str) -> EmbeddingTable:
-        """Weigh every word; words composed later count as never met."""
-        shares = word_shares(table, request)
-        return table.weighted(self.a / (self.a + shares), 1.0, note)
+        """Weight every word; words composed later have frequency 0."""
+        frequencies = relative_frequencies(table, request)
+        return table.weighted(self.a / (self.a + frequencies), 1.0, note)
 
 
 @transform("zipf")
 @dataclass(frozen=True)
 class Zipf:
-    """Multiplies each word by ``log(1 + rank)``, the first word of the table having rank 1 (model2vec)."""
+    """Multiplies each word by ``log(1 + rank)``; the first word of the table has rank 1 (model2vec)."""
+
+    example: ClassVar[str] = "zipf"
 
     def apply(self, table: EmbeddingTable, request: VectorRequest, note: str) -> EmbeddingTable:
-        """Weigh every word by its place in the table; words composed later count as the last."""
+        """Weight every word by its rank in the table; words composed later have the rank of the last word."""
         ranks = np.arange(1, len(table) + 1)
         return table.weighted(np.log1p(ranks), float(np.log1p(len(table))), note)
 
 
-def word_shares(table: EmbeddingTable, request: VectorRequest) -> NDArray[np.float64]:
-    """Each word's share of the running text. *Shape:* ``(n_words,)``, float64."""
+def relative_frequencies(table: EmbeddingTable, request: VectorRequest) -> NDArray[np.float64]:
+    """Return the relative frequency of each word among the tokens of the text. *Shape:* ``(n_words,)``, float64."""
     if request.vocabulary and sum(request.vocabulary.values()) > len(request.vocabulary):
         counts: NDArray[np.float64] = np.array([request.vocabulary.get(word, 0) for word in table.words], np.float64)
         return counts / sum(request.vocabulary.values())
     by_rank: NDArray[np.float64] = 1 / np.arange(1, len(table) + 1, dtype=np.float64)
-    shares: NDArray[np.float64] = by_rank / by_rank.sum()
-    return shares
+    frequencies: NDArray[np.float64] = by_rank / by_rank.sum()
+    return frequencies

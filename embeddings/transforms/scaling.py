@@ -1,12 +1,12 @@
-"""Transforms that move and stretch: center, standardize, unit length, clip."""
+"""Transforms of location and scale: center, standardize, unit length, clip."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from annotated_types import Gt
+from pydantic import Field
 
 from embeddings.errors import EmbeddingError
 from embeddings.request import VectorRequest
@@ -17,39 +17,42 @@ from embeddings.table.row_maps import Affine, Clip, RowMap, UnitLength, Vectors
 @transform("center")
 @dataclass(frozen=True)
 class Center(FittedTransform):
-    """Takes the mean vector away from every row."""
+    """Subtracts the mean vector from every row."""
+
+    example: ClassVar[str] = "center"
 
     def fit(self, rows: Vectors, request: VectorRequest) -> RowMap:
-        """Measure the mean."""
+        """Compute the mean."""
         return Affine(rows.mean(axis=0), np.ones(rows.shape[1], np.float32))
 
 
 @transform("standardize")
 @dataclass(frozen=True)
 class Standardize(FittedTransform):
-    """Brings the entries to mean 0 and a spread (standard deviation), all together or column by column.
+    """Scales the entries to mean 0 and a given standard deviation, over the whole table or by column."""
 
-    Attributes:
-        by: ``whole`` (one mean and spread for all entries) or ``columns``.
-        to: the spread: ``unit`` (1), ``xavier`` (that of Glorot & Bengio's initialisation of such a table) or a number.
-    """
+    example: ClassVar[str] = "standardize:columns,to=xavier"
 
-    by: Literal["whole", "columns"] = "whole"
-    to: Literal["unit", "xavier"] | Annotated[float, Gt(0)] = "unit"
+    by: Annotated[Literal["whole", "columns"], Field(description=(
+        "whole: one mean and standard deviation for all entries; columns: one for each column"))] = "whole"
+    to: Annotated[Literal["unit", "xavier"] | Annotated[float, Field(gt=0)], Field(description=(
+        "standard deviation: unit (1), xavier (Glorot & Bengio 2010 for a table of this shape) or a number, such as "
+        "0.1"))] = "unit"
 
     def fit(self, rows: Vectors, request: VectorRequest) -> RowMap:
-        """Measure mean and spread; a column that does not vary keeps its (zero) spread."""
+        """Compute mean and standard deviation; constant columns are only centred."""
         axis = 0 if self.by == "columns" else None
         dim = rows.shape[1]
         mean = np.broadcast_to(rows.mean(axis=axis, dtype=np.float64), dim)
-        spread = np.broadcast_to(rows.std(axis=axis, dtype=np.float64), dim)
-        if not spread.any():
-            raise EmbeddingError("standardize: the vectors are all the same and have no spread to bring to another")
-        factor = self.wanted(len(rows), dim) / np.where(spread > 0, spread, 1)
+        deviation = np.broadcast_to(rows.std(axis=axis, dtype=np.float64), dim)
+        if not deviation.any():
+            raise EmbeddingError("standardize: all entries are equal, so the standard deviation is 0; leave this "
+                                 "transform out")
+        factor = self.target(len(rows), dim) / np.where(deviation > 0, deviation, 1)
         return Affine(mean.astype(np.float32), factor.astype(np.float32))
 
-    def wanted(self, n_rows: int, dim: int) -> float:
-        """The spread that is asked for, in numbers."""
+    def target(self, n_rows: int, dim: int) -> float:
+        """Return the requested standard deviation for a table of ``n_rows`` rows and ``dim`` columns."""
         if self.to == "unit":
             return 1.0
         return float((2 / (n_rows + dim)) ** 0.5) if self.to == "xavier" else float(self.to)
@@ -58,24 +61,24 @@ class Standardize(FittedTransform):
 @transform("unit")
 @dataclass(frozen=True)
 class Unit(FittedTransform):
-    """Divides each row by its Euclidean length."""
+    """Divides each row by its Euclidean norm."""
+
+    example: ClassVar[str] = "unit"
 
     def fit(self, rows: Vectors, request: VectorRequest) -> RowMap:
-        """Nothing to measure."""
+        """Return the map, which has no statistics."""
         return UnitLength()
 
 
 @transform("clip")
 @dataclass(frozen=True)
 class ClipEntries(FittedTransform):
-    """Brings entries beyond ``limit`` either way back to it.
+    """Clips every entry to the interval from -limit to limit."""
 
-    Attributes:
-        limit: the largest entry that is left alone.
-    """
+    example: ClassVar[str] = "clip:3"
 
-    limit: Annotated[float, Gt(0)]
+    limit: Annotated[float, Field(gt=0, description="largest absolute value of an entry, such as 3")]
 
     def fit(self, rows: Vectors, request: VectorRequest) -> RowMap:
-        """Nothing to measure."""
+        """Return the map, which has no statistics."""
         return Clip(self.limit)

@@ -1,48 +1,81 @@
-"""``vecformer sources``: which word vectors there are."""
+"""``vecformer sources``: sources of word vectors, transforms and file formats."""
 
 from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
 
 import rich_click as click
 
 from pipeline.cli.common import reports_errors
 
+WIDTH, INDENT = 118, 22  # columns of a line, and of an option before its description
+
 
 @click.command("sources")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @reports_errors
-def sources_command() -> None:
-    """List the sources of word vectors and the transforms, with their options and defaults.
+def sources_command(names: tuple[str, ...]) -> None:
+    """List sources of word vectors, transforms and vector file formats, with their options.
+
+    With NAME only these sources and transforms are listed.
 
     \b
+    vecformer sources
+    vecformer sources word2vec pca
     vecformer run --data reviews.tsv --source glove:vectors.txt,limit=100000
-    vecformer run --data reviews.tsv --source glove+word2vec,dim=200,epochs=20
+    vecformer run --data reviews.tsv --source glove+word2vec,dim=200,epochs=20 --transform unit
     """
+    from embeddings.errors import SpecificationError
+    from embeddings.formats.detect import formats
     from embeddings.specification.grammar import options
     from embeddings.specification.sources import SOURCES
+    from embeddings.specification.suggest import did_you_mean
     from embeddings.specification.transforms import TRANSFORMS
 
-    click.echo("Sources, for --source:\n")
-    for name, cls in SOURCES.available.items():
-        click.echo(described(name, cls, positional="path"))
-    click.echo("  A+B\n    Concatenates sources after bringing them to one scale.\n")
-    click.echo("Transforms, for --transform:\n")
-    for name, cls in TRANSFORMS.available.items():
-        click.echo(described(name, cls, positional=next(iter(options(cls)), "")))
+    known = [*SOURCES.available, *TRANSFORMS.available]
+    for name in names:
+        if name not in known:
+            raise SpecificationError(f"no source or transform is called {name!r}.{did_you_mean(name, known)} "
+                                     f"There are: {', '.join(known)}")
+    for title, option, registry in (("Sources", "--source", SOURCES), ("Transforms", "--transform", TRANSFORMS)):
+        chosen = {name: cls for name, cls in registry.available.items() if not names or name in names}
+        if chosen:
+            click.echo(f"{title}, for {option} (options follow as ,key=value):\n")
+        for name, cls in chosen.items():
+            positional = "path" if registry is SOURCES else next(iter(options(cls)), "")
+            click.echo("\n".join(describe(name, cls, positional=positional, option=option)) + "\n")
+    if not names:
+        click.echo("A+B is short for concat(A,B).\n\nVector file formats, detected by content:\n")
+        for one in formats():
+            written = f"written as {', '.join(one.suffixes)}" if one.suffixes else "read only"
+            click.echo(f"  {one.name:{INDENT - 4}}  {written}")
 
 
-def described(name: str, cls: type, *, positional: str) -> str:
-    """A name, the first line of what it says of itself, and its options with their defaults.
+def describe(name: str, cls: type, *, positional: str, option: str) -> Iterator[str]:
+    """Yield the lines that describe a source or transform.
 
     Args:
-        name: of a source or transform.
+        name: its name.
         cls: its dataclass.
-        positional: the option that is written behind a colon.
+        positional: the option that is written after the colon.
+        option: the command-line option that takes it, for the example.
     """
-    from embeddings.specification.grammar import options
+    from embeddings.specification.grammar import descriptions, options, takes_parts
 
-    summary = (cls.__doc__ or "").strip().splitlines()[0].replace("``", "`")
-    lines = [f"  {name}", f"    {summary}"]
-    for option, default in options(cls).items():
-        value = "" if default is None else f"   (by default {default})" if option == positional else f"={default}"
-        form = {"parts": f"{name}(A,B)", positional: f"{name}:{option.upper()}"}.get(option, option)
-        lines.append(f"      {form}{value or ('' if form != option else '=...')}")
-    return "\n".join(lines)
+    explained = descriptions(cls)
+    forms = {key: f"{name}:{key.upper()}" if key == positional else key for key in options(cls)}
+    yield f"  {name}(A,B)" if takes_parts(cls) else f"  {name}"
+    yield from textwrap.wrap((cls.__doc__ or "").strip().splitlines()[0].replace("``", "`"), WIDTH,
+                             initial_indent=" " * 4, subsequent_indent=" " * 4)
+    for key, default in options(cls).items():
+        value = "" if default is None else f" [default: {default}]"
+        head = f"      {forms[key]:{INDENT - 8}}  "
+        yield from textwrap.wrap(explained[key] + value, WIDTH, initial_indent=head, subsequent_indent=" " * INDENT)
+    if example := getattr(cls, "example", ""):
+        yield f"      example: {option} {_quoted(example)}"
+
+
+def _quoted(specification: str) -> str:
+    """Quote a specification for the shell, if necessary."""
+    return f"'{specification}'" if set("()!; ") & set(specification) else specification

@@ -209,7 +209,7 @@ def describe_vectors(
     if path.is_dir():
         kind = "tuned vectors of a run"
     elif is_file_location(vectors):
-        kind = detect_format(vectors)
+        kind = detect_format(vectors).name
     return {"format": kind, **summarize(table), "habits": str(conventions_of(table.words))}
 
 

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from embeddings.errors import EmbeddingError
 from embeddings.formats.detect import detect_format, read_vectors
-from embeddings.formats.interface import RowSelection
+from embeddings.formats.interface import Format, RowSelection
 from embeddings.table import EmbeddingTable
 
 CHANGES = ("cut", "spoil", "repeat", "shuffle", "mix", "flip")
@@ -78,7 +78,7 @@ def read_or_refuse(content, folder, wanted):
         except EmbeddingError as error:
             assert str(path) in str(error)
         else:
-            assert isinstance(found, str) or (
+            assert isinstance(found, Format) or (
                 len(found.words) == len(set(found.words)) == len(found.vectors)
                 and found.vectors.ndim == 2 and found.vectors.dtype == np.float32 and np.isfinite(found.vectors).all()
             )

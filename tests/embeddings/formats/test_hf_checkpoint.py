@@ -141,6 +141,7 @@ def theirs(folder, words, *, prefix=""):
     return ids, model.get_input_embeddings().weight.detach().numpy(), model
 
 
+@pytest.mark.reference("source", "hf")
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_input_embeddings_equal_those_of_transformers(checkpoints, name):
     ids, matrix, _ = theirs(checkpoints / name, WORDS, prefix=" " if name in ("gpt2", "roberta") else "")
@@ -316,7 +317,7 @@ def spoil_many(folder):
         (lambda folder: (folder / "model.safetensors").unlink(), "not a checkpoint: it holds no model.safetensors"),
         (spoil_pickled, "pickled (pytorch_model.bin), which can run code and is not read; convert them"),
         (spoil_header, "model.safetensors: not a safetensors file"),
-        (spoil_length, "cut off"),
+        (spoil_length, "truncated"),
         (spoil_names, "tensor=NAME. The largest are: odd.table [90, 4]"),
         (spoil_quantised, "holds whole numbers"),
         (spoil_vocabulary, "table of input embeddings has 20 rows: they are of different checkpoints"),
@@ -404,6 +405,7 @@ def hidden_states(folder, words, prefix=""):
         yield hidden[np.array(encoding.special_tokens_mask) == 0], hidden[0]
 
 
+@pytest.mark.reference("source", "distill")
 def test_distilled_vectors_equal_transformers_pca_and_sif():
     counts = {"the": 60, "king": 9, "queen": 7, "transformers": 2, "cabbage": 1, "antidisestablishmentarianism": 1}
     table = sources.load(f"distill:{MINILM},dim=3", VectorRequest(vocabulary=counts))
@@ -428,7 +430,7 @@ def test_every_pooling_of_every_make(checkpoints, name, pool):
 
 
 def test_the_first_token_of_a_decoder_sees_no_word(checkpoints):
-    with pytest.raises(EmbeddingError, match=r"all words come out alike.*pool=last"):
+    with pytest.raises(EmbeddingError, match=r"all vectors are equal.*pool=last"):
         load_vectors(f"distill:{checkpoints / 'llama'},pool=cls", WORDS)
 
 
@@ -440,7 +442,7 @@ def test_how_many_are_run_at_once_changes_nothing(checkpoints):
 
 
 def test_a_width_that_cannot_be_had_is_reduced_and_noted(checkpoints):
-    assert load_vectors(f"distill:{checkpoints / 'bert'}").transforms[0] == "pca:16 (of 256 asked for)"
+    assert load_vectors(f"distill:{checkpoints / 'bert'}").transforms[0] == "pca:16 (256 requested)"
     assert load_vectors(f"distill:{checkpoints / 'bert'}", ["cat", "mat"]).dim == 2
     assert load_vectors(f"distill:{checkpoints / 'bert'}", ["cat"]).dim == 16
 
@@ -461,7 +463,7 @@ def test_distilling_needs_transformers_and_a_model_it_knows(checkpoints, broken,
     (broken / "config.json").write_text('{"model_type": "nonesuch"}')
     with pytest.raises(EmbeddingError, match="transformers cannot load this checkpoint"):
         load_vectors(f"distill:{broken}", ["cat"])
-    with pytest.raises(EmbeddingError, match="can encode none of the words"):
+    with pytest.raises(EmbeddingError, match="can encode none of the requested words"):
         load_vectors(f"distill:{checkpoints / 'bert'}", ["Ωmega"])
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(EmbeddingError, match=r"pip install 'vecformer\[hf\]'"):

@@ -43,6 +43,7 @@ def trained(name, path, **settings):
     return MODELS[name](corpus_file=path, **COMMON | OF_FASTTEXT[name][1] | settings)
 
 
+@pytest.mark.reference("source", "word2vec", "fasttext")
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize(("options", "settings"), [
     ("", {}),
@@ -147,7 +148,7 @@ def test_what_cannot_be_gone_on_from(tmp_path):
     assert "are 16 wide: write dim=16" in message(f"word2vec,dim=20,start={words}")
     assert "was trained by fasttext: write fasttext,start=" in message(f"word2vec,dim=16,start={ngrams}")
     assert "buckets=100, not min_n=2,max_n=6,buckets=9" in message(f"fasttext,dim=16,start={ngrams},min_n=2,buckets=9")
-    assert "no such file" in message("word2vec,start=nowhere.txt")
+    assert "no such vector file" in message("word2vec,start=nowhere.txt")
     state_path(ngrams).unlink()
     (tmp_path / "plain.txt").write_text("a 1 2\nb 3 4\n")
     assert "no vectors of n-grams" in message(f"fasttext,dim=2,start={tmp_path / 'plain.txt'}")
@@ -165,11 +166,11 @@ def test_a_path_reads_a_file(name, tmp_path):
 
 
 @pytest.mark.parametrize(("wrong", "message"), [
-    ("word2vec:v.txt,dim=50,epochs=2", "dim=, epochs= would train, but v.txt is read as it is"),
-    ("fasttext:v.bin,buckets=5", "buckets= would train"),
-    ("word2vec,limit=5", "limit= goes with a file: word2vec:FILE,limit=5"),
-    ("word2vec,negative=0", "negative=0 leaves nothing to learn from: add hs=1"),
-    ("word2vec,alpha=0.01,min_alpha=0.02", "min_alpha=0.02 is more than alpha=0.01"),
+    ("word2vec:v.txt,dim=50,epochs=2", "dim=, epochs= applies to training, but v.txt is read without training"),
+    ("fasttext:v.bin,buckets=5", "buckets= applies to training"),
+    ("word2vec,limit=5", "limit= needs a file: write word2vec:FILE,limit=5"),
+    ("word2vec,negative=0", "negative=0 without hs=1 leaves no training objective: add hs=1"),
+    ("word2vec,alpha=0.01,min_alpha=0.02", "min_alpha=0.02 is greater than alpha=0.01"),
     ("word2vec,sg=2", "option sg=2"),
     ("word2vec,ns_exponent=nan", "option ns_exponent=nan"),
     ("word2vec,shrink_windows=perhaps", "option shrink_windows=perhaps"),
@@ -183,9 +184,9 @@ def test_wrong_options(wrong, message):
 @pytest.mark.parametrize("more", ["", ",hs=1,negative=0", ",max_vocab=1"])
 @pytest.mark.parametrize("name", MODELS)
 def test_text_in_which_no_word_is_frequent_enough(name, more):
-    with pytest.raises(CorpusError, match=r"no word stands \d times"):
+    with pytest.raises(CorpusError, match=r"no word occurs \d times"):
         load_vectors(f"{name},min_count=2,dim=4{more}", texts=["a few words"])
-    with pytest.raises(CorpusError, match=r"no word stands \d times"):
+    with pytest.raises(CorpusError, match=r"no word occurs \d times"):
         load_vectors(f"{name},min_count=2,dim=4,max_vocab=1", texts=["a few a few"])
 
 

@@ -54,18 +54,18 @@ def test_a_control_for_a_joined_source():
 
 
 def test_a_control_needs_words_that_the_source_knows():
-    with pytest.raises(EmbeddingError, match="knows two words or more"):
+    with pytest.raises(EmbeddingError, match="needs at least two words of the text"):
         control("shuffled", ["zzqqzz"])
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("random,init=matchd:glove", "no init=matchd:glove"),
+        ("random,init=matchd:glove", "no initialisation is called 'matchd:glove'"),
         ("random,init=matched:glvoe", "no source is called 'glvoe'"),
-        ("random,dim=3,init=matched:glove", "cannot be chosen"),
+        ("random,dim=3,init=matched:glove", "cannot be combined with init="),
         ("average", "write it as average(A,B)"),
-        ("average(glove)", "two sources or more"),
+        ("average(glove)", "at least two sources"),
         ("average(glove,glvoe)", "no source is called 'glvoe'"),
     ],
 )
@@ -75,6 +75,7 @@ def test_wrong_specifications(wrong, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.reference("source", "average")
 def test_an_average_of_equal_widths(tmp_path):
     (tmp_path / "a.txt").write_text("x 1 0\ny 0 1\n")
     (tmp_path / "b.txt").write_text("y 0 -10\nz 10 0\n")

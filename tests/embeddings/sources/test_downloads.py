@@ -121,11 +121,12 @@ def point_to(monkeypatch, address):
     monkeypatch.setattr(downloader._load_info, "__defaults__", (f"{address}/list.json", "utf-8"))
 
 
+@pytest.mark.reference("source", "gensim")
 def test_a_name_is_fetched_once_and_its_code_never_runs(site, home, capfd):
     told = []
     table = load_vectors(f"gensim:{NAME}", ["cat", "the"], progress=lambda what, share: told.append((what, share)))
     assert (table.words, table.vectors.tolist(), table.source) == (("cat", "the"), [[3, 4], [1, 2]], f"gensim:{NAME}")
-    assert (f"fetching gensim:{NAME}", 1.0) in told
+    assert (f"downloading gensim:{NAME}", 1.0) in told
     assert capfd.readouterr() == ("", "")
     (site / NAME / f"{NAME}.gz").unlink()
     assert load_vectors(f"gensim:{NAME},limit=2").words == ("the", "cat")
@@ -154,7 +155,7 @@ def test_without_a_network_one_message(no_network, capfd):
     [
         ("glove-tiny-3", f"no vectors of that name. Did you mean {NAME!r}? There are: {NAME}"),
         ("../site", "no vectors of that name"),
-        ("text8", "that is a corpus, not vectors"),
+        ("text8", "a corpus, not vectors"),
     ],
 )
 def test_names_that_gensim_does_not_know(site, name, message):
@@ -165,14 +166,14 @@ def test_names_that_gensim_does_not_know(site, name, message):
 
 def test_what_arrives_broken_is_not_kept(site, home):
     (site / NAME / f"{NAME}.gz").write_bytes(PACKED[:-3])
-    with pytest.raises(EmbeddingError, match=r"could not be fetched .*Checksum comparison failed"):
+    with pytest.raises(EmbeddingError, match=r"could not be downloaded .*Checksum comparison failed"):
         load_vectors(f"gensim:{NAME}")
     assert not (home / NAME).exists()
 
 
 def test_a_folder_that_lost_its_file(home, no_network):
     (home / NAME).mkdir(parents=True)
-    with pytest.raises(EmbeddingError, match="holds 0 files where one of vectors was expected; remove the folder"):
+    with pytest.raises(EmbeddingError, match="contains 0 files instead of one vector file; remove the folder"):
         load_vectors(f"gensim:{NAME}")
 
 

