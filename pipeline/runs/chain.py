@@ -192,7 +192,7 @@ def run_stage_two(
         trainer = Trainer(
             model=model,
             batches=TrainingBatches(task, features, config, world),
-            loss=clock.watching(task.loss),
+            loss=clock.observe(task.loss),
             evaluate=evaluate,
             watch=_now_and_then(_measuring(trained, probe)) if probe else None,
             config=config.training,
