@@ -37,13 +37,13 @@ def learning_curves_svg(history: Sequence[Mapping[str, float]], measure: str) ->
     return svg_of(figure)
 
 
-def confusion_matrix_svg(gold: Sequence[str], guessed: Sequence[str], labels: Sequence[str]) -> str:
+def confusion_matrix_svg(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> str:
     """Plot a confusion matrix, true labels by predicted labels, shaded by row share."""
     import numpy as np
 
     from pipeline.measures.classification import confusion_matrix
 
-    counts = confusion_matrix(gold, guessed, labels)
+    counts = confusion_matrix(gold, predicted, labels)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = max(2.8, 0.62 * len(labels) + 1.2)
     figure = new_figure(width=size + 1, height=size)

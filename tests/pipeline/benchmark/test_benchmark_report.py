@@ -93,7 +93,7 @@ def made(starts=None, sizes=(20, 50), n=10, measure="accuracy", share=True, smal
             "start": better, "reference": worse, "condition": condition, "role": role, "n": n, **cut,
             "p": 0.00195, "p_holm": 0.01171875 if clear else 0.5, "effect_size": 2.345, "verdict": verdict,
             "differences": gaps.tolist(),
-            "sentence": f"With {condition}, {better} beside {worse}: {verdict}, {cut['difference']:+.4f}."})
+            "sentence": f"With {condition}, {better} and {worse}: {verdict}, {cut['difference']:+.4f}."})
 
     for condition in [condition["name"] for condition in conditions]:
         for one in plain_ones[1:]:
