@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from transformer.config import TrainingConfig
 from transformer.kernels.precision import choose_precision
 
 PARTS = ("starting", "reading", "tokenising", "vectors", "pretraining", "batches", "forward", "backward", "optimizer",
@@ -116,6 +117,7 @@ class Profile:
         operations_per_second: of the matrix products in training, during forward, backward and optimizer steps.
         peak: operations per second of the fastest matrix product, measured in the training precision.
         precision: name of the training precision.
+        engines: the engine of each stack, and the reasons against faster ones, as lines.
     """
 
     seconds: Mapping[str, float]
@@ -124,6 +126,7 @@ class Profile:
     operations_per_second: float = 0.0
     peak: float = 0.0
     precision: str = ""
+    engines: tuple[str, ...] = ()
 
     @property
     def whole(self) -> float:
@@ -136,25 +139,27 @@ class Profile:
         return self.operations_per_second / self.peak if self.peak else 0.0
 
 
-def take_profile(clock: Clock, precision: str) -> Profile:
+def take_profile(clock: Clock, config: TrainingConfig) -> Profile:
     """Compute the profile of a finished run, measuring the machine's peak.
 
     Args:
         clock: of the run.
-        precision: ``training.precision`` of its configuration.
+        config: how the model was trained.
     """
     from transformer.training.flops import matrix_product_peak, training_operations  # slow import, rarely needed
+    from transformer.training.trainer import describe_training_engines
 
     clock.tick()
     seconds = {part: spent for part, spent in clock.seconds.items() if spent or part == REST}
     if not clock.tokens:  # resumed after the end of training
         return Profile(seconds)
     device = next(clock.model.parameters()).device
-    chosen = choose_precision(device, precision)
+    chosen = choose_precision(device, config.precision)
     n_operations = clock.tokens * training_operations(clock.model, clock.loss, clock.samples)
     return Profile(
         seconds, clock.tokens,
         tokens_per_second=clock.tokens / sum(clock.seconds[part] for part in TRAINING),
         operations_per_second=n_operations / sum(clock.seconds[part] for part in STEP),
         peak=matrix_product_peak(device, getattr(torch, chosen)), precision=chosen,
+        engines=tuple(describe_training_engines(clock.model, config)),
     )

@@ -13,6 +13,7 @@ from pipeline.cli.main import cli
 from pipeline.cli.run import profile_summary
 from pipeline.telemetry import profiling
 from pipeline.telemetry.profiling import PARTS, REST, STOPPED, Clock, Profile, take_profile
+from transformer.config import TrainingConfig
 
 ALWAYS = [part for part in PARTS if part not in ("starting", "pretraining")]
 
@@ -137,7 +138,7 @@ def test_the_clock_does_not_change_the_run(clocked):
 
 def test_the_profile_of_a_run(clocked):
     _, made, clock, _ = clocked
-    profile = take_profile(clock, "float32")
+    profile = take_profile(clock, TrainingConfig(precision="float32"))
     assert profile.whole == pytest.approx(sum(profile.seconds.values()))
     assert profile.tokens == made.metrics["training"]["tokens"]
     assert profile.tokens_per_second == pytest.approx(made.metrics["training"]["tokens_per_second"], rel=0.5)
@@ -184,7 +185,7 @@ def test_without_the_option_no_profile_is_printed(tmp_path, support):
 def test_without_training_there_is_no_speed(hands):
     clock = Clock(since=99.0)
     hands.seconds += 3
-    profile = take_profile(clock, "auto")
+    profile = take_profile(clock, TrainingConfig(precision="auto"))
     assert profile == Profile({"starting": 1.0, REST: 3.0})
     assert (profile.tokens_per_second, profile.share_of_peak) == (0, 0)
     assert profile_summary(profile).splitlines() == [

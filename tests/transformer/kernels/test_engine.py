@@ -40,6 +40,11 @@ def texts():
     return ids
 
 
+def texts_padded_on_the_right():
+    ids = texts()[:2]
+    return torch.cat([ids, ids.flip(0)])
+
+
 def run(model, engine, precision, ids, *, train):
     """Output and gradients of a model, computed by an engine in a precision."""
     with kernels.use(engine), autocast(CPU, precision), nullcontext() if train else torch.no_grad():
@@ -66,13 +71,14 @@ def test_an_engine_computes_what_plain_pytorch_does(name, precision, norm, make)
     if name != "fused" and not native.available(getattr(torch, precision)):
         pytest.skip("not built here, or not for this processor")
     torch.manual_seed(0)
-    model, ids = stirred(make(n_heads=1, norm=norm)).eval(), texts()
+    model, ids = stirred(make(n_heads=1, norm=norm)).eval(), texts_padded_on_the_right() if name == "cls" else texts()
     stack = next(module for module in model.modules() if isinstance(module, Stack))
     train = precision != "int8"
     with autocast(CPU, precision), nullcontext() if train else torch.no_grad():
-        reasons = next(one for one in engines() if one.name == name).reasons_against(stack, Call(ids))
+        call = Call(ids, needs=getattr(getattr(model, "head", None), "needs", "tokens"))
+        reasons = next(one for one in engines() if one.name == name).reasons_against(stack, call)
     if reasons:
-        assert name in ("int8", "fused")  # only encoders have an int8 form, only pre-norm layers a fused one
+        assert name in ("int8", "fused", "cls")  # encoders, pre-norm layers, and heads of first tokens only
         return
     exact = run(copy.deepcopy(model), TORCH, "float32", ids, train=train)
     ours = run(copy.deepcopy(model), name, precision, ids, train=train)
@@ -103,6 +109,10 @@ REASONS = [
     ("native", {"n_heads": 4}, {}, "the width of a head, 4"),
     ("native", {}, {"cache": Cache()}, "tokens are generated one by one"),
     ("int8", {}, {}, "only for predictions, with --precision int8"),
+    ("cls", {}, {}, "the head reads more than the first token"),
+    ("cls", {}, {"needs": "cls", "cache": Cache()}, "only for encoders"),
+    ("cls", {"positions": "alibi"}, {"needs": "cls"}, "positions act inside attention"),
+    ("cls", {}, {"needs": "cls"}, "a text is empty or padded on the left"),
     ("fused", {}, {}, "only for bfloat16"),
     ("fused", {}, {"cache": Cache()}, "tokens are generated one by one"),
     ("fused", {"positions": "rotary"}, {}, "positions act inside attention"),
@@ -191,6 +201,18 @@ def test_reasons_against_fused_layers():
     assert "only for float32 weights on a CPU" in fused.reasons_against(encoder().double(), Call(texts()))
 
 
+def test_reasons_against_computing_first_tokens_only():
+    cls = next(one for one in engines() if one.name == "cls")
+    call = Call(texts_padded_on_the_right(), needs="cls")
+    assert cls.reasons_against(encoder(), call) == []
+    hooked, replaced = encoder(), encoder()
+    hooked.layers[1].register_forward_hook(lambda *_: None)
+    replaced.layers[1] = torch.nn.Identity()
+    assert cls.reasons_against(hooked, call) == ["the last layer has a forward hook"]
+    assert cls.reasons_against(replaced, call) == ["the last layer is a Identity"]
+    assert cls.reasons_against(language_model().decoder, call) == ["only for encoders"]
+
+
 def test_a_forced_engine_is_used_or_says_why_not():
     stack, ids = encoder(n_heads=1, positions="rotary"), texts()
     with kernels.use(TORCH):
@@ -198,8 +220,8 @@ def test_a_forced_engine_is_used_or_says_why_not():
     refused = r"training\.engine=native cannot be used: .*rotary"
     with kernels.use("native"), pytest.raises(TransformerError, match=refused):
         stack(ids)
-    with pytest.raises(TransformerError, match=r"no such engine. Choose one of: auto, torch, int8, native, fused"), \
-            kernels.use("fastest"):
+    names = ", ".join([AUTO, TORCH, *(one.name for one in engines())])
+    with pytest.raises(TransformerError, match=f"no such engine. Choose one of: {names}"), kernels.use("fastest"):
         pass
     require(AUTO)
 
@@ -214,7 +236,8 @@ def test_the_choice_is_explained():
             "encoder: native float32 (AVX2)", "  not int8: only for predictions, with --precision int8",
             "decoder: plain PyTorch", "  not int8: only for predictions, with --precision int8",
             "  not native: the decoder has cross-attention",
-            "  not fused: only for bfloat16 (training.precision); the decoder has cross-attention"]
+            "  not fused: only for bfloat16 (training.precision); the decoder has cross-attention",
+            "  not cls: the head reads more than the first token (model.pooling); only for encoders"]
     with kernels.use(TORCH):
         assert explain(encoder(n_heads=1), call)[0] == "plain PyTorch"
     plain, *against = explain(encoder(n_heads=1, activation="relu"), call)

@@ -14,6 +14,7 @@ from small_models import stirred
 from transformer import kernels
 from transformer.config import ModelConfig
 from transformer.kernels import native, native_engine, native_layer
+from transformer.kernels.cls_layer import cls_layer
 from transformer.kernels.layer_spec import spec_of, weights_of
 from transformer.kernels.native_engine import call_of
 from transformer.kernels.native_layer import LayerCall, compiled, compiled_cls
@@ -22,7 +23,7 @@ from transformer.kernels.packing import Packing
 from transformer.kernels.precision import autocast
 from transformer.layers import dropout
 from transformer.layers.embedding import TokenEmbedding
-from transformer.layers.transformer_layer import TransformerLayer, make_layer
+from transformer.layers.transformer_layer import make_layer
 from transformer.models.heads import ClsHead
 from transformer.models.models import TransformerModel
 from transformer.models.outputs import pooled_features
@@ -167,23 +168,6 @@ def test_dropout_equals_torch_with_the_same_mask(dtype, norm, monkeypatch):
             assert away < (5e-5 if dtype == torch.float32 else 0.015), name
 
 
-def plain_cls(layer, x, mask):
-    """The first token of each text after a layer, by the formula that needs no keys and values."""
-    y = layer.attention_norm(x) if type(layer) is TransformerLayer else x
-    attention = layer.attention
-    heads = (attention.n_heads, x.shape[2] // attention.n_heads)
-    q = attention.query(y[:, 0]).view(-1, *heads) * heads[1] ** -0.5
-    keys, values = (linear.weight.view(*heads, -1) for linear in (attention.key, attention.value))
-    scores = torch.einsum("bhe,hed->bhd", q, keys) @ y.mT
-    context = scores.masked_fill(~mask[:, None], float("-inf")).softmax(dim=-1) @ y
-    attended = torch.einsum("bhd,hed->bhe", context, values).flatten(1) + attention.value.bias
-    first = x[:, 0] + layer.dropout(attention.output(attended))
-    if type(layer) is TransformerLayer:
-        return first + layer.dropout(layer.feedforward(layer.feedforward_norm(first)))
-    first = layer.attention_norm(first)
-    return layer.feedforward_norm(first + layer.dropout(layer.feedforward(first)))
-
-
 def first_tokens(model, ids, grad):
     """Scores of texts, and the gradients of all weights."""
     weights = [weight for name, weight in model.named_parameters() if not name.endswith("key.bias")]
@@ -237,7 +221,7 @@ def test_dropout_of_first_token_layer_equals_torch_with_the_same_mask(dtype, nor
     with autocast(CPU, str(dtype).removeprefix("torch.")):
         ours = compiled_cls(packing.pack(x), weights_of(made), call_of(made), packing)
     monkeypatch.setattr(dropout, "dropout_factors", lambda *_: next(factors))
-    theirs = plain_cls(made, x, mask)
+    theirs = cls_layer(made, x, mask[:, None, None, :])
     grad = torch.randn(3, 64)
     weights = [weight for name, weight in made.named_parameters() if not name.endswith("key.bias")]
     for one, other in zip([ours, *torch.autograd.grad(ours, weights, grad)],
