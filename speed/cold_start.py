@@ -1,9 +1,9 @@
-"""How long one answer takes from nothing: `vecformer predict RUN TEXT` beside Python's own import of torch.
+"""Time of a cold prediction: `vecformer predict RUN TEXT` compared with `import torch`.
 
 usage: python speed/cold_start.py DATA [--runs N] [--source SPEC]
 
-Trains a run of one epoch on DATA, then starts both commands in turn, each in a process of its own. Each is started once
-beforehand, so that its files lie in the operating system's memory. Times are of the clock, from start to end.
+Trains a run for one epoch on DATA, then alternates between the two commands, each in a separate process, after one
+warm-up run that brings their files into the page cache. Times are wall-clock times of the whole process.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from typing import Any
 
 VECFORMER = [sys.executable, "-c", "from pipeline.cli.main import main; main()"]
 TORCH = [sys.executable, "-c", "import torch"]
-TEXT = "Who climbed the tallest xylophone of Frankfurt ?"  # a word of it or two are none of the training text's
-ALONE, ANSWER = "import torch, s", "one text predicted, s"
+TEXT = "Who climbed the tallest xylophone of Frankfurt ?"  # includes words that are not in the training texts
+IMPORT, PREDICT = "import torch, s", "predict one text, s"
+DIFFERENCE = "predict one text, excluding import torch, s"
 
 
 def measure(data: Path, *, runs: int = 9, source: str = "glove") -> list[dict[str, Any]]:
-    """Measure both commands, alternating.
+    """Measure both commands alternately.
 
     Args:
         data: a data set.
-        runs: of each command.
-        source: the word vectors of the run; `glove` has 400,000 words.
+        runs: number of runs of each command.
+        source: word vectors of the run; `glove` has 400,000 words.
 
     Returns:
-        A figure an entry: ``figure``, ``median``, ``least``, ``most``; then the difference of the medians as ``figure``
-        and ``difference``.
+        A figure for each command, in seconds, and the difference of the medians.
     """
     with tempfile.TemporaryDirectory(prefix="vecformer-") as folder:
         run = f"{folder}/run"
         _seconds([*VECFORMER, "run", "--data", str(data), "--source", source, "--epochs", "1", "--out", run, "-q"])
-        commands = {ALONE: TORCH, ANSWER: [*VECFORMER, "predict", run, TEXT]}
+        commands = {IMPORT: TORCH, PREDICT: [*VECFORMER, "predict", run, TEXT]}
         for command in commands.values():
             _seconds(command)
         found: dict[str, list[float]] = {figure: [] for figure in commands}
@@ -50,7 +50,7 @@ def measure(data: Path, *, runs: int = 9, source: str = "glove") -> list[dict[st
     return [
         *({"figure": figure, "median": medians[figure], "least": min(seconds), "most": max(seconds)}
           for figure, seconds in found.items()),
-        {"figure": "one text predicted, beyond the import, s", "difference": medians[ANSWER] - medians[ALONE]},
+        {"figure": DIFFERENCE, "difference": medians[PREDICT] - medians[IMPORT]},
     ]
 
 
@@ -61,11 +61,11 @@ def _seconds(command: list[str]) -> float:
 
 
 def main() -> None:
-    """Print a JSON line a figure."""
+    """Print one JSON line per figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a data set, such as DATASETS/trec6")
-    parser.add_argument("--runs", type=int, default=9, help="of each command")
-    parser.add_argument("--source", default="glove", help="word vectors of the run")
+    parser.add_argument("--runs", type=int, default=9, help="runs of each command (default: 9)")
+    parser.add_argument("--source", default="glove", help="word vectors of the run (default: glove)")
     given = parser.parse_args()
     for figure in measure(given.data, runs=given.runs, source=given.source):
         print(json.dumps(figure), flush=True)

@@ -1,4 +1,4 @@
-"""Documents of a length that is wanted, made of real ones: joined where these are too short, cut where too long."""
+"""Documents of a given length, made by joining and truncating real texts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from measuring import read_texts, write_texts
 
 
 def write_documents(data: Path, to: Path, *, number: int, length: int) -> Path:
-    """Write documents of equally many words each; a document's label is that of the text in which it begins.
+    """Write documents of equal length, each with the label of the text at its start.
 
     Args:
-        data: the training file of a data set. Its texts are one row of words, along which the documents begin at equal
-            distances; they overlap where they are longer than that.
-        to: the file to write.
-        number: of documents.
-        length: words of each, words being what stands between spaces.
+        data: training file. Its texts are concatenated, and documents start at equal distances; longer ones overlap.
+        to: output file.
+        number: number of documents.
+        length: words per document, separated by whitespace.
     """
     words = [(word, label) for text, label in read_texts(data) for word in text.split()]
     starts = [i * len(words) // number for i in range(number)]

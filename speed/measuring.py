@@ -1,7 +1,7 @@
-"""What the comparisons share: measurements in processes of their own and in turn, and figures made of them.
+"""Measurements in separate processes, alternating between candidates, and figures computed from them.
 
-A figure is a dict, as JSON has it: ``figure`` (its name), ``median``, ``least``, ``most`` and ``values`` (one a run),
-or ``ratio`` with the ``least`` and ``most`` of the runs' own. ``at_least`` or ``at_most`` is what it is held to.
+A figure is a JSON-serialisable dict: ``figure`` (its name), ``median``, ``least``, ``most`` and ``values`` (one per
+run), or ``ratio`` with the ``least`` and ``most`` ratio of single runs. ``at_least`` or ``at_most`` is its threshold.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-BERT = ("model.like=bert", "model.positions=learned")  # what makes ours the model that the peers have
+BERT = ("model.like=bert", "model.positions=learned")  # the architecture of the peers' model
 CPUINFO = Path("/proc/cpuinfo")
-FAST_PRODUCTS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # what decides how fast a processor multiplies matrices
+INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # in ascending order of speed
 
 Figure = dict[str, Any]
 
 
 def in_process(script: str, *arguments: object, threads: int, python: str = sys.executable) -> dict[str, Any]:
-    """Run a script of this folder in a process of its own, and read the JSON of the last line that it prints.
+    """Run a script of this folder in a separate process and parse the last line of its output as JSON.
 
     Raises:
-        subprocess.CalledProcessError: if it fails; its own message is on stderr by then.
+        subprocess.CalledProcessError: if the script fails, after it has printed its message to stderr.
     """
     command = [python, str(HERE / script), *map(str, arguments), "--threads", str(threads)]
     done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": str(threads)}, check=True,
@@ -42,21 +42,21 @@ def in_process(script: str, *arguments: object, threads: int, python: str = sys.
 def in_turn(
     trainings: Sequence[Sequence[str]], *, turns: int, steps: int, environment: Mapping[str, str]
 ) -> list[list[float]]:
-    """Let trainings take turns of a few steps, so that whatever else the machine does falls on all of them alike.
+    """Alternate between trainings every few steps, so that disturbances of the machine affect all of them equally.
 
-    Each is a process of its own (`train_in_turns.py`). The order turns round each time, so that none is always first.
+    Each training runs in a separate process (`train_in_turns.py`). The order is reversed in every round.
 
     Args:
-        trainings: of each, the keys of its configuration, as ``key=value``.
-        turns: of each; one more is made beforehand, and not counted.
-        steps: of a turn.
-        environment: of the processes.
+        trainings: configuration keys of each training, as ``key=value``.
+        turns: number of turns of each training, after one warm-up turn.
+        steps: optimizer steps per turn.
+        environment: environment variables of the processes.
 
     Returns:
-        Of each training, the seconds of a step in each turn.
+        For each training, the seconds per step in each turn.
 
     Raises:
-        subprocess.CalledProcessError: if a training fails; its own message is on stderr by then.
+        subprocess.CalledProcessError: if a training fails, after it has printed its message to stderr.
     """
     script = [sys.executable, str(HERE / "train_in_turns.py"), str(steps)]
     processes = [subprocess.Popen([*script, *training], env=environment, text=True, stdin=subprocess.PIPE,
@@ -65,8 +65,8 @@ def in_turn(
     try:
         for number in range(turns + 1):
             order = list(enumerate(processes))
-            for which, process in order if number % 2 else order[::-1]:
-                found[which].append(_turn(process) / steps)
+            for index, process in order if number % 2 else order[::-1]:
+                found[index].append(_turn(process) / steps)
     finally:
         for process in processes:
             _stop(process)
@@ -84,7 +84,7 @@ def _turn(process: subprocess.Popen[str]) -> float:
 
 
 def _stop(process: subprocess.Popen[str]) -> int:
-    """End its input, wait for its own end, and give its exit status."""
+    """Close the process's input, wait for its end, and return its exit status."""
     assert process.stdin is not None and process.stdout is not None
     with suppress(BrokenPipeError):
         process.stdin.close()
@@ -94,53 +94,53 @@ def _stop(process: subprocess.Popen[str]) -> int:
 
 
 def assigned(*assignments: str) -> list[str]:
-    """Options that set keys of the configuration: ``--set`` before each."""
+    """Return command-line options that set configuration keys, each preceded by ``--set``."""
     return [part for assignment in assignments for part in ("--set", assignment)]
 
 
 def alternate(measurements: Mapping[str, Callable[[], float]], runs: int) -> dict[str, list[float]]:
-    """Take each measurement in turn, as often as there are runs, and print what comes."""
+    """Repeat all measurements ``runs`` times, alternating between them, and print each result."""
     found: dict[str, list[float]] = {name: [] for name in measurements}
     for run in range(1, runs + 1):
         for name, measure in measurements.items():
             found[name].append(measure())
-            print(f"  run {run}  {name}  {shown(found[name][-1])}", flush=True)
+            print(f"  run {run}  {name}  {formatted(found[name][-1])}", flush=True)
     return found
 
 
 def spread(figure: str, values: Sequence[float], **more: Any) -> Figure:
-    """The median of measurements, the least and the most."""
+    """Return a figure with the median, minimum and maximum of measurements."""
     return {"figure": figure, "median": statistics.median(values), "least": min(values), "most": max(values),
             "values": list(values), **more}
 
 
-def ratio(figure: str, ours: Sequence[float], theirs: Sequence[float], **held_to: float) -> Figure:
-    """The ratio of the medians; the least and the most are of the runs one by one."""
+def ratio(figure: str, ours: Sequence[float], theirs: Sequence[float], **threshold: float) -> Figure:
+    """Return a figure with the ratio of medians, and the minimum and maximum ratio of single runs."""
     each = [one / other for one, other in zip(ours, theirs, strict=True)]
     return {"figure": figure, "ratio": statistics.median(ours) / statistics.median(theirs), "least": min(each),
-            "most": max(each), **held_to}
+            "most": max(each), **threshold}
 
 
 def value_of(figure: Figure) -> float:
-    """The number that a figure is about, whatever it is called."""
+    """Return the median, ratio or difference of a figure."""
     value: float = next(figure[name] for name in ("median", "ratio", "difference") if name in figure)
     return value
 
 
-def holds(figure: Figure) -> bool | None:
-    """Whether a figure is what it is held to; None if it is held to nothing."""
+def meets_threshold(figure: Figure) -> bool | None:
+    """Return whether a figure meets its threshold, or None if it has none."""
     if "at_least" in figure:
         return bool(value_of(figure) >= figure["at_least"])
     return bool(value_of(figure) <= figure["at_most"]) if "at_most" in figure else None
 
 
-def shown(value: float) -> str:
-    """Three digits, or a whole number with commas."""
+def formatted(value: float) -> str:
+    """Format a number with three significant digits, or as an integer with thousands separators."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def write_texts(path: Path, examples: Iterable[tuple[str, str]]) -> Path:
-    """Write texts and labels as JSON lines, for all sides to read the same."""
+    """Write texts and labels as JSON Lines, the common input of vecformer and the peers."""
     with path.open("w", encoding="utf-8") as file:
         for text, label in examples:
             file.write(json.dumps({"text": text, "label": label}, ensure_ascii=False) + "\n")
@@ -148,7 +148,7 @@ def write_texts(path: Path, examples: Iterable[tuple[str, str]]) -> Path:
 
 
 def read_texts(path: Path) -> list[tuple[str, str]]:
-    """Read the texts and labels of a data set's own training file."""
+    """Read texts and labels from a labelled file."""
     from pipeline.config import DataConfig
     from pipeline.data.readers.labelled import read_examples
 
@@ -156,33 +156,33 @@ def read_texts(path: Path) -> list[tuple[str, str]]:
 
 
 def machine(cpuinfo: Path = CPUINFO) -> str:
-    """Processor, cores, memory, the instructions that matrix products profit from, and the version of torch."""
+    """Describe the machine: processor, cores, memory, instruction sets for matrix products, and version of torch."""
     facts, flags = _processor(cpuinfo)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return ", ".join((facts.get("model name", platform.processor() or platform.machine()), f"{os.cpu_count()} cores",
-                      f"{memory:.0f} GiB", " ".join(flags) or "none of " + " ".join(FAST_PRODUCTS),
+                      f"{memory:.0f} GiB", " ".join(flags) or "none of " + " ".join(INSTRUCTION_SETS),
                       f"torch {version('torch')}"))
 
 
 def kind(cpuinfo: Path = CPUINFO) -> str:
-    """The best of the instructions for matrix products that the processor has: results of one kind stand together."""
+    """Return the fastest instruction set for matrix products of this processor, by which results are grouped."""
     return (["none of them", *_processor(cpuinfo)[1]])[-1]
 
 
 def precision() -> str:
-    """What matrix products are fastest in here, and training is by default: bfloat16 or float32."""
+    """Return the precision of the fastest matrix products, which is the default of training: bfloat16 or float32."""
     return "bfloat16" if kind().endswith("bf16") else "float32"
 
 
 def _processor(cpuinfo: Path) -> tuple[dict[str, str], list[str]]:
-    """What the system tells of the processor, and which of the instructions it has."""
+    """Return the fields of /proc/cpuinfo and the available :data:`INSTRUCTION_SETS`."""
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     facts = {key.strip(): value.strip() for key, value in (line.split(":", 1) for line in lines if ":" in line)}
-    return facts, [flag for flag in FAST_PRODUCTS if flag in facts.get("flags", "").split()]
+    return facts, [flag for flag in INSTRUCTION_SETS if flag in facts.get("flags", "").split()]
 
 
 def commit() -> str:
-    """The commit that is checked out, ``-dirty`` if files differ from it; "unknown" outside git."""
+    """Return the current commit, with ``-dirty`` for uncommitted changes; "unknown" outside git."""
     done = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude", "*"], cwd=HERE, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     return done.stdout.strip() or "unknown"

@@ -1,10 +1,10 @@
-"""One prediction of ours, timed in this process: a trained run on the texts of one file.
+"""Time one prediction by vecformer in this process: a trained run on the texts of a file.
 
 usage: python speed/predict_ours.py RUN FILE [--precision int8] [--compare] [--threads N]
 
-FILE holds texts and labels as JSON lines. The run answers one text beforehand. Prints one line of JSON: seconds of the
-call to `TrainedRun.predict`, tokenising included, and documents a second. With --compare the run answers once more in
-float32, untimed, and the line also has the share of equal labels and the largest difference of a probability.
+FILE contains texts and labels as JSON Lines. One text is predicted beforehand as a warm-up. Prints one line of JSON
+with the seconds of `TrainedRun.predict`, tokenization included, and documents per second. With --compare it also
+contains the share of labels equal to those of float32 and the maximum difference of a probability.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pipeline import load_run
 
 
 def predict(run: Path, file: Path, precision: str = "auto", *, compare: bool = False) -> dict[str, float]:
-    """Predict once for all texts, and measure it.
+    """Predict all texts once and measure the time.
 
     Returns:
-        ``seconds``, ``documents``, ``documents_per_second``; compared with float32 also ``same`` and ``difference``.
+        ``seconds``, ``documents``, ``documents_per_second``; with ``compare`` also ``same`` and ``difference``.
     """
     trained, texts = load_run(run, precision=precision), [text for text, _ in read_texts(file)]
     trained.predict(texts[:1])
@@ -41,7 +41,7 @@ def predict(run: Path, file: Path, precision: str = "auto", *, compare: bool = F
 
 
 def main() -> None:
-    """Print a JSON line."""
+    """Print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("file", type=Path)

@@ -1,12 +1,11 @@
-"""How fast a vocabulary's rows are read out of a large text file of vectors, beside gensim's loader of the same file.
+"""Time to read the rows of a vocabulary from a large text file of vectors, compared with gensim's loader.
 
 usage: python speed/read_vectors.py [ROUNDS] [FOLDER]
 
-Makes a GloVe-sized text file (400,000 words, 300 numbers each, 1 GB) out of the installed 50-dimensional vectors, in
-FOLDER or a temporary one, and reads the rows of 20,000 of its words: by vecformer, by vecformer again from its cache,
-and by gensim, in turn and each in a fresh process. The file is read once beforehand, so that it lies in the operating
-system's memory for all three. Times are of the call alone, after the reader was imported; memory is the peak above an
-interpreter that does nothing.
+Creates a GloVe-sized text file (400,000 words of 300 dimensions, 1 GB) from the installed 50-dimensional vectors in
+FOLDER or a temporary folder, and reads the rows of 20,000 words: by vecformer, by vecformer from its cache, and by
+gensim, alternately and in separate processes. The file is in the page cache. Times exclude imports; memory is the peak
+above that of a bare interpreter.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ NOTHING = ("", "pass")
 
 
 def make_files(folder: Path) -> None:
-    """Write the vectors, each part of them the installed table turned and rounded to five places, and the words."""
+    """Write the vectors, blocks of the installed table in rotated and rounded form, and the words."""
     import numpy as np
 
     from embeddings import EmbeddingTable, load_vectors
@@ -55,7 +54,7 @@ def make_files(folder: Path) -> None:
 
 
 def measure(what: tuple[str, str], vectors: Path, words: Path, cache: Path) -> tuple[float, float]:
-    """Seconds of the call and peak memory (MB) of a fresh process."""
+    """Return the seconds of the call and the peak memory in MiB of a new process."""
     code = MEASURED.format(prepare=what[0], call=what[1])
     environment = {**os.environ, "VECFORMER_CACHE": str(cache)}
     done = subprocess.run([sys.executable, "-c", code, vectors, words], env=environment, check=True,
@@ -65,10 +64,10 @@ def measure(what: tuple[str, str], vectors: Path, words: Path, cache: Path) -> t
 
 
 def main(rounds: int, folder: Path) -> None:
-    """Print a row a reader."""
+    """Print one row per reader."""
     vectors, words = folder / "vectors.txt", folder / "words.txt"
-    subprocess.run([sys.executable, __file__, MAKE, folder], check=True)  # a process's peak counts for its children too
-    print(f"{vectors.stat().st_size / 1e9:.2f} GB, rows of {N_WANTED:,} words wanted, rounds: {rounds}")
+    subprocess.run([sys.executable, __file__, MAKE, folder], check=True)  # a child inherits its parent's peak memory
+    print(f"{vectors.stat().st_size / 1e9:.2f} GB, {N_WANTED:,} words read, rounds: {rounds}")
     with vectors.open("rb") as file:
         while file.read(2**20):
             pass
@@ -80,7 +79,7 @@ def main(rounds: int, folder: Path) -> None:
         found["gensim"].append(measure(GENSIM, vectors, words, cache))
     bare = measure(NOTHING, vectors, words, folder)[1]
     theirs = statistics.median(seconds for seconds, _ in found["gensim"])
-    print(f"{'':20} {'median s':>9} {'least':>8} {'most':>8} {'times faster':>13} {'peak MB':>8}")
+    print(f"{'':20} {'median s':>9} {'min':>8} {'max':>8} {'speed-up':>13} {'peak MiB':>8}")
     for name, measured in found.items():
         seconds = [one for one, _ in measured]
         median, peak = statistics.median(seconds), max(memory for _, memory in measured) - bare

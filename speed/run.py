@@ -1,9 +1,9 @@
-"""Every comparison with its peer, in one run: prints medians and ratios, and writes results.json and RESULTS.md.
+"""Run the speed comparisons with peers: print medians and ratios, and update results.json and RESULTS.md.
 
 usage: python speed/run.py --datasets FOLDER --peer-python PYTHON [--only NAME,NAME] [--runs N] [--threads N]
 
-Each comparison is a script of its own in this folder, which says what it measures. The sections that are not measured
-stay as they were found before. Needs an otherwise idle machine; all of them together take about an hour.
+Each comparison is a script in this folder, documented there. Sections that are not measured keep their earlier
+results. Requires an otherwise idle machine; all comparisons together take about an hour.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from measuring import Figure
 
 HERE = Path(__file__).parent
 CORPUS = "corpus_en/wikipedia_en_0*.txt.gz"
-LINES: dict[str, dict[str, float]] = {  # what figures of scripts are held to that do not say it themselves
-    "one text predicted, beyond the import, s": {"at_most": 0.5},
+THRESHOLDS: dict[str, dict[str, float]] = {  # for figures whose scripts do not set one
+    cold_start.DIFFERENCE: {"at_most": 0.5},
     table_size.PEAK: {"at_most": 1.2},
     table_size.STEP: {"at_most": 1.1},
 }
@@ -40,13 +40,13 @@ LINES: dict[str, dict[str, float]] = {  # what figures of scripts are held to th
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and how comparisons are made.
+    """Settings shared by all comparisons.
 
     Attributes:
-        datasets: the folder of the data sets.
-        peer_python: of the environment that has the peers.
-        runs: of each measurement; None for as many as a comparison makes of itself.
-        threads: of each measurement.
+        datasets: folder of the data sets.
+        peer_python: Python interpreter of the environment with the peers.
+        runs: number of runs of each measurement; None for the default of each comparison.
+        threads: number of threads of each measurement.
     """
 
     datasets: Path
@@ -54,23 +54,23 @@ class Setting:
     runs: int | None
     threads: int
 
-    def times(self) -> dict[str, Any]:
-        """The number of runs as an argument, if it is given."""
+    def runs_argument(self) -> dict[str, Any]:
+        """Return ``runs`` as a keyword argument, or nothing for the default."""
         return {} if self.runs is None else {"runs": self.runs}
 
     @property
     def texts(self) -> Path:
-        """The training file whose texts are joined and cut."""
+        """Training file from which documents are made."""
         return self.datasets / "masakhanews_yor" / "train.tsv"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A section of the page.
+    """A comparison, one section of RESULTS.md.
 
     Attributes:
-        what: is compared, in a sentence.
-        measure: gives its figures, or what its script prints.
+        what: description in one sentence.
+        measure: returns its figures, or the output of its script.
     """
 
     what: str
@@ -78,7 +78,7 @@ class Comparison:
 
 
 def _script(name: str, *arguments: object) -> str:
-    """What a script prints, shown as it comes."""
+    """Run a script, print its output as it arrives, and return it."""
     command = [sys.executable, str(HERE / name), *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -93,100 +93,100 @@ def _script(name: str, *arguments: object) -> str:
 
 COMPARISONS = {
     "training": Comparison(
-        "Real tokens a second of a whole training call, beside Hugging Face's Trainer (`training.py`).",
-        lambda on: training.measure(on.datasets, peer_python=on.peer_python, threads=on.threads, **on.times())),
+        "Training speed in tokens per second, compared with Hugging Face's Trainer (`training.py`).",
+        lambda on: training.measure(on.datasets, peer_python=on.peer_python, threads=on.threads, **on.runs_argument())),
     "prediction": Comparison(
-        "Documents a second on BBC News, beside Hugging Face's text-classification pipeline (`prediction.py`).",
-        lambda on: prediction.measure(peer_python=on.peer_python, threads=on.threads, **on.times())),
+        "Prediction speed on BBC News, compared with Hugging Face's text-classification pipeline (`prediction.py`).",
+        lambda on: prediction.measure(peer_python=on.peer_python, threads=on.threads, **on.runs_argument())),
     "cold_start": Comparison(
-        "One text predicted by a process that has yet to start, beside one that imports torch (`cold_start.py`).",
-        lambda on: cold_start.measure(on.datasets / "trec6", **on.times())),
+        "Time of `vecformer predict` for one text, compared with `import torch` (`cold_start.py`).",
+        lambda on: cold_start.measure(on.datasets / "trec6", **on.runs_argument())),
     "table_size": Comparison(
-        "Runs from 20,000 x 300 and 400,000 x 300 vectors on the same texts, their steps in turn (`table_size.py`).",
-        lambda on: table_size.measure(on.datasets / "trec6", **on.times())),
+        "Runs from 20,000 x 300 and 400,000 x 300 vectors on the same texts, with alternating steps (`table_size.py`).",
+        lambda on: table_size.measure(on.datasets / "trec6", **on.runs_argument())),
     "peak": Comparison(
-        "Training at width 512 with 6 layers, beside the machine's own matrix products (`share_of_peak.py`).",
-        lambda on: share_of_peak.measure(on.texts, threads=on.threads, **on.times())),
+        "Training at width 512 with 6 layers, as a share of the machine's peak (`share_of_peak.py`).",
+        lambda on: share_of_peak.measure(on.texts, threads=on.threads, **on.runs_argument())),
     "growth": Comparison(
-        "Time and memory of a training, each thing that it depends on grown sixteenfold (`growth.py`).",
-        lambda on: growth.measure(on.texts, threads=on.threads, **on.times())),
+        "Growth of training time and memory with documents, length, vocabulary and width (`growth.py`).",
+        lambda on: growth.measure(on.texts, threads=on.threads, **on.runs_argument())),
     "read_vectors": Comparison(
-        "20,000 words' rows read out of a text file of vectors, beside gensim's loader (`read_vectors.py`).",
+        "Reading the rows of 20,000 words from a text file, compared with gensim's loader (`read_vectors.py`).",
         lambda on: _script("read_vectors.py", on.runs or 3)),
     "train_vectors": Comparison(
-        "Word2Vec from text to file, beside gensim's training alone (`train_vectors.py`).",
+        "Word2Vec from text to file, compared with gensim's training alone (`train_vectors.py`).",
         lambda on: _script("train_vectors.py", *sorted(on.datasets.glob(CORPUS)), "--runs", on.runs or 3)),
     "intrinsic": Comparison(
-        "Similarity and analogy scores, and the time they take, beside gensim's (`intrinsic.py`).",
+        "Similarity and analogy scores and their time, compared with gensim (`intrinsic.py`).",
         lambda on: _script("intrinsic.py", on.datasets)),
 }
 
 
 def run(setting: Setting, names: Sequence[str], folder: Path = HERE, *, command: str = "") -> None:
-    """Make comparisons, and write both files after each.
+    """Run comparisons and update both files after each.
 
     Args:
-        setting: where and how.
-        names: of :data:`COMPARISONS`.
-        folder: of results.json and RESULTS.md.
-        command: that repeats it.
+        setting: settings shared by all comparisons.
+        names: keys of :data:`COMPARISONS`.
+        folder: folder of results.json and RESULTS.md.
+        command: command that repeats the measurement.
     """
-    how = {"date": date.today().isoformat(), "commit": measuring.commit(), "machine": measuring.machine(),
-           "command": command}
+    context = {"date": date.today().isoformat(), "commit": measuring.commit(), "machine": measuring.machine(),
+               "command": command}
     for name in names:
         comparison = COMPARISONS[name]
         print(f"{name}: {comparison.what}", flush=True)
         found = comparison.measure(setting)
         printed = found if isinstance(found, str) else ""
-        rows = [] if isinstance(found, str) else [held(figure) for figure in found]
-        record = {"what": comparison.what, **how, "figures": rows, "printed": printed}
+        rows = [] if isinstance(found, str) else [with_threshold(figure) for figure in found]
+        record = {"what": comparison.what, **context, "figures": rows, "printed": printed}
         print(results.tables(rows), flush=True)
         results.save({**results.load(folder), f"{name}, {measuring.kind()}": record}, list(COMPARISONS), folder)
 
 
-def held(figure: Figure) -> Figure:
-    """The figure with what it is held to, if that stands in :data:`LINES`."""
-    is_compared = "ratio" in figure or "difference" in figure
-    return {**figure, **(LINES.get(figure["figure"], {}) if is_compared else {})}
+def with_threshold(figure: Figure) -> Figure:
+    """Add the threshold of :data:`THRESHOLDS` to a ratio or difference."""
+    is_comparison = "ratio" in figure or "difference" in figure
+    return {**figure, **(THRESHOLDS.get(figure["figure"], {}) if is_comparison else {})}
 
 
 def names(text: str) -> list[str]:
-    """Read ``training,peak``.
+    """Parse a list of comparisons such as ``training,peak``.
 
     Raises:
-        argparse.ArgumentTypeError: if there is no such comparison.
+        argparse.ArgumentTypeError: for an unknown comparison.
     """
     chosen = text.split(",")
     for name in chosen:
         if name not in COMPARISONS:
-            raise argparse.ArgumentTypeError(f"there is no comparison {name!r}; there are {', '.join(COMPARISONS)}")
+            raise argparse.ArgumentTypeError(f"unknown comparison {name!r}; comparisons: {', '.join(COMPARISONS)}")
     return chosen
 
 
 def main() -> None:
-    """Make the comparisons that are asked for."""
+    """Run the selected comparisons."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--datasets", type=Path, default=os.environ.get("VECFORMER_DATASETS"),
-                        help="folder of the data sets; by default what VECFORMER_DATASETS names")
+                        help="folder of the data sets (default: $VECFORMER_DATASETS)")
     parser.add_argument("--peer-python", default=".venv-peers/bin/python",
-                        help="of the environment that has peers/requirements.txt; `make bench` makes it")
+                        help="Python of the environment with peers/requirements.txt, created by `make bench`")
     parser.add_argument("--only", type=names, default=list(COMPARISONS), metavar="NAME,NAME",
-                        help=f"of {', '.join(COMPARISONS)}")
-    parser.add_argument("--runs", type=int, help="of each measurement; by default as many as each comparison needs")
-    parser.add_argument("--threads", type=int, default=2, help="of each measurement")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of results.json and RESULTS.md")
+                        help=f"comparisons to run (default: all): {', '.join(COMPARISONS)}")
+    parser.add_argument("--runs", type=int, help="runs of each measurement (default: depends on the comparison)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of each measurement (default: 2)")
+    parser.add_argument("--out", type=Path, default=HERE, help="output folder (default: speed/)")
     given = parser.parse_args()
     if given.datasets is None or not given.datasets.is_dir():
-        parser.error(f"--datasets must be the folder of the data sets, not {given.datasets}")
+        parser.error(f"--datasets: {given.datasets} is not a folder; pass the folder of the data sets")
     run(Setting(given.datasets, given.peer_python, given.runs, given.threads), given.only, given.out,
-        command=shlex.join(["python", "speed/run.py", *_told(given)]))
+        command=shlex.join(["python", "speed/run.py", *_options(given)]))
 
 
-def _told(given: argparse.Namespace) -> list[str]:
-    """The options that matter to what was found, without the paths of this machine."""
-    told = ["--only", ",".join(given.only)] if given.only != list(COMPARISONS) else []
-    told += ["--runs", str(given.runs)] if given.runs else []
-    return [*told, "--threads", str(given.threads)]
+def _options(given: argparse.Namespace) -> list[str]:
+    """Return the options that affect the results, without paths."""
+    options = ["--only", ",".join(given.only)] if given.only != list(COMPARISONS) else []
+    options += ["--runs", str(given.runs)] if given.runs else []
+    return [*options, "--threads", str(given.threads)]
 
 
 if __name__ == "__main__":

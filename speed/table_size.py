@@ -1,13 +1,12 @@
-"""What vectors cost that are never trained on: a run from a table of 400,000 words beside one from its first 20,000.
+"""Cost of unused vectors: a run from a table of 400,000 words compared with one from its first 20,000 words.
 
 usage: python speed/table_size.py DATA [--runs N] [--turns N] [--dim N] [--set KEY=VALUE ...]
 
-Makes two text files of vectors in a temporary folder. The small one holds the words of the data and made-up ones up to
-20,000; the large one begins with the same rows. `vecformer run` trains on DATA from either, each in a process of its
-own. Peak memory is that of the whole process with an empty cache, from its start to its end. For the time of a step
-both train at once, on the same texts, and take turns of 20 steps (`train_in_turns.py`): a run's figure is the median of
-its turns, and its ratio that of the ratios turn by turn. Of runs one after another the steps differ by a third for no
-reason of theirs.
+Creates two text files of vectors in a temporary folder: 20,000 words (those of the data, then synthetic ones), and
+400,000 words starting with the same rows. `vecformer run` trains on DATA from each, in separate processes. Peak memory
+is that of the whole process with an empty cache. For the time per step both trainings run concurrently on the same
+texts and alternate every 20 steps (`train_in_turns.py`); a run's figure is the median over its turns, its ratio the
+median of the ratios of the turns. Steps of consecutive runs differ by up to a third without any cause in the program.
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ from pathlib import Path
 from measuring import Figure, assigned, in_turn, ratio, spread
 
 SMALL, LARGE = 20_000, 400_000
-ROWS_A_BLOCK = 20_000
-STEPS_A_TURN = 20
-PEAK, STEP = "peak memory, MB", "a step, ms"
-LETTERS = "bcdfghjklmnpqrstvwxz"  # no vowels, so that hardly any real word is among the made-up ones
+ROWS_PER_BLOCK = 20_000
+STEPS_PER_TURN = 20
+PEAK, STEP = "peak memory, MiB", "time per step, ms"
+LETTERS = "bcdfghjklmnpqrstvwxz"  # no vowels: synthetic words are rarely real ones
 RUN = ["from pipeline.cli.main import main; main()"]
-A_MB = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes on macOS, KiB on Linux
+MAXRSS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes on macOS, in KiB on Linux
 
 
 def words_of(data: Path) -> Iterator[str]:
-    """The words of a data set, then made-up ones, each once."""
+    """Yield the distinct words of a data set, then synthetic ones."""
     from embeddings.tokenization.tokenizer import WordTokenizer
     from pipeline.config import DataConfig
     from pipeline.data.readers.labelled import read_splits
@@ -49,7 +48,7 @@ def words_of(data: Path) -> Iterator[str]:
 
 
 def make_files(data: Path, folder: Path, dim: int) -> dict[int, Path]:
-    """Write both files, five places a number, and give them by their number of words."""
+    """Write both files with five decimals, and return them by number of words."""
     import numpy as np
 
     from embeddings.formats.writing import write_vectors
@@ -58,9 +57,9 @@ def make_files(data: Path, folder: Path, dim: int) -> dict[int, Path]:
     words, random = words_of(data), np.random.default_rng(0)
     files = {n_words: folder / f"vectors{n_words}.txt" for n_words in (SMALL, LARGE)}
     block = folder / "block.txt"
-    for start in range(0, LARGE, ROWS_A_BLOCK):
-        rows = np.round(random.normal(0, 0.4, (ROWS_A_BLOCK, dim)), 5).astype(np.float32)
-        write_vectors(EmbeddingTable.known(list(islice(words, ROWS_A_BLOCK)), rows, "made up"), block)
+    for start in range(0, LARGE, ROWS_PER_BLOCK):
+        rows = np.round(random.normal(0, 0.4, (ROWS_PER_BLOCK, dim)), 5).astype(np.float32)
+        write_vectors(EmbeddingTable.known(list(islice(words, ROWS_PER_BLOCK)), rows, "synthetic"), block)
         for n_words, path in files.items():
             if start < n_words:
                 with path.open("ab") as file:
@@ -69,7 +68,7 @@ def make_files(data: Path, folder: Path, dim: int) -> dict[int, Path]:
 
 
 def measure_memory(data: Path, vectors: Path, folder: Path, settings: Sequence[str]) -> float:
-    """Peak memory in MB of one `vecformer run` in a process of its own, with an empty cache."""
+    """Measure the peak memory in MiB of one `vecformer run` with an empty cache."""
     with tempfile.TemporaryDirectory(dir=folder) as own:
         given = assigned(*settings_of(data, vectors, settings), "training.epochs=2")
         command = ["run", *given, "--out", f"{own}/run", "-q"]
@@ -80,17 +79,17 @@ def measure_memory(data: Path, vectors: Path, folder: Path, settings: Sequence[s
 
 
 def settings_of(data: Path, vectors: Path, settings: Sequence[str]) -> list[str]:
-    """Keys of a run's configuration, as ``key=value``."""
+    """Return the configuration keys of a run, as ``key=value``."""
     return [f"data.path={data}", f"source=glove:{vectors}", *settings]
 
 
 def peak_of_child(command: Sequence[str]) -> float:
-    """Run `vecformer` with these arguments and give its peak memory in MB.
+    """Run `vecformer` with these arguments and return its peak memory in MiB.
 
-    To be called in a small process: a child begins with its parent's peak, since it is its copy.
+    Must be called in a small process, since a forked child inherits its parent's peak.
     """
     subprocess.run([sys.executable, "-c", *RUN, *command], check=True, stdout=subprocess.DEVNULL)
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / A_MB
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / MAXRSS_PER_MIB
 
 
 def measure(
@@ -100,13 +99,13 @@ def measure(
 
     Args:
         data: a data set.
-        runs: from each table, for memory and again for time.
-        turns: of a run.
-        dim: width of the vectors.
-        settings: further keys of the configuration, as ``key=value``.
+        runs: number of runs from each table, for memory and again for time.
+        turns: turns per run.
+        dim: dimension of the vectors.
+        settings: further configuration keys, as ``key=value``.
 
     Returns:
-        Peak memory in MB and milliseconds of a step from each table (with ``n_words``), and their ratios, large to
+        Peak memory in MiB and milliseconds per step for each table (with ``n_words``), and the ratios of large to
         small.
     """
     memory: dict[int, list[float]] = {SMALL: [], LARGE: []}
@@ -119,7 +118,7 @@ def measure(
         for _ in range(runs):
             for n_words, path in files.items():
                 memory[n_words].append(measure_memory(data, path, folder, settings))
-            small, large = in_turn(trainings, turns=turns, steps=STEPS_A_TURN,
+            small, large = in_turn(trainings, turns=turns, steps=STEPS_PER_TURN,
                                    environment={**os.environ, "VECFORMER_CACHE": f"{folder}/cache"})
             for n_words, seconds in ((SMALL, small), (LARGE, large)):
                 time[n_words].append(1000 * statistics.median(seconds))
@@ -133,12 +132,12 @@ def measure(
 
 
 def main() -> None:
-    """Print a JSON line a figure."""
+    """Print one JSON line per figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a data set, such as DATASETS/trec6")
-    parser.add_argument("--runs", type=int, default=3, help="from each table, for memory and again for time")
-    parser.add_argument("--turns", type=int, default=60, help="of a run, each of 20 steps")
-    parser.add_argument("--dim", type=int, default=300, help="width of the vectors")
+    parser.add_argument("--runs", type=int, default=3, help="runs from each table, for memory and again for time")
+    parser.add_argument("--turns", type=int, default=60, help="turns per run, each of 20 steps")
+    parser.add_argument("--dim", type=int, default=300, help="dimension of the vectors")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for `vecformer run`")
     given = parser.parse_args()
     for figure in measure(given.data, runs=given.runs, turns=given.turns, dim=given.dim, settings=given.set):

@@ -1,10 +1,10 @@
-"""A training that waits for its turn before each few steps, for `measuring.in_turn`.
+"""A training that pauses after every few steps, for `measuring.in_turn`.
 
 usage: python speed/train_in_turns.py STEPS KEY=VALUE [KEY=VALUE ...]
 
-Does what `vecformer run` does with these keys of the configuration. For each line of its input it makes STEPS
-optimizer steps and prints the seconds that they took; the making of batches and the evaluations between epochs do not
-count. When the input ends it stops, and leaves nothing behind.
+Runs the equivalent of `vecformer run` with these configuration keys. For each line read from standard input it takes
+STEPS optimizer steps and prints their seconds, without the preparation of batches and the evaluation between epochs.
+It stops at the end of the input and deletes its files.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ from pipeline.config import parse_assignment, resolve
 from pipeline.runs.chain import run
 from pipeline.telemetry.profiling import Clock
 
-ON_AND_ON = (("training.epochs", 1_000_000), ("training.patience", 0))
+ENDLESS = (("training.epochs", 1_000_000), ("training.patience", 0))
 
 
-class InTurn(Clock):
-    """Lets a training wait for its turn, and tells how long each took: to be the ``clock`` and ``progress`` of a run.
+class TurnClock(Clock):
+    """Pauses a training between turns and prints the time of each; passed as the ``clock`` and ``progress`` of a run.
 
     Args:
-        steps: of a turn.
+        steps: optimizer steps per turn.
     """
 
     def __init__(self, steps: int) -> None:
         super().__init__(running=False)
         self._steps, self._done, self._start = steps, 0, 0.0
-        self._has_begun = False
+        self._started = False
 
     def __call__(self, part: str) -> AbstractContextManager[object]:
-        """Begin a turn behind each making of batches: one that an epoch's end cut short is made anew."""
+        """Start a turn after the preparation of batches; a turn interrupted by the end of an epoch is repeated."""
         return self._before_epoch() if part == "batches" else nullcontext()
 
     @contextmanager
     def _before_epoch(self) -> Iterator[None]:
         yield
-        if not self._has_begun:
+        if not self._started:
             self._wait()
         elif self._done < self._steps:
-            raise SystemExit(f"an epoch has {self._done} steps; a turn must not have more")
-        self._has_begun = True
+            raise SystemExit(f"an epoch has only {self._done} steps, fewer than a turn; use fewer STEPS or more data")
+        self._started = True
         self._done, self._start = 0, time.perf_counter()
 
-    def progress(self, what: str, _share: float) -> None:
-        """Count a step; report the turn if it was its last, and wait for the next."""
-        if what != "training":
+    def progress(self, stage: str, _fraction: float) -> None:
+        """Count a step; at the end of a turn, print its time and wait for the next."""
+        if stage != "training":
             return
         self._done += 1
         if self._done % self._steps == 0:
@@ -67,15 +67,15 @@ class InTurn(Clock):
 
 
 def main() -> None:
-    """Train in turns."""
+    """Train in turns until the input ends."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("steps", type=int, help="of a turn; an epoch must not have fewer")
+    parser.add_argument("steps", type=int, help="optimizer steps per turn; at most one epoch")
     parser.add_argument("settings", type=parse_assignment, nargs="+", metavar="KEY=VALUE")
     given = parser.parse_args()
-    turns = InTurn(given.steps)
-    logging.getLogger("vecformer").setLevel(logging.ERROR)  # how to go on with it is of no use: the folder goes
+    turns = TurnClock(given.steps)
+    logging.getLogger("vecformer").setLevel(logging.ERROR)  # hides the hint to resume: the folder is deleted
     with tempfile.TemporaryDirectory(prefix="vecformer-") as folder:
-        run(resolve(None, [*given.settings, *ON_AND_ON]), Path(folder) / "run", progress=turns.progress, clock=turns)
+        run(resolve(None, [*given.settings, *ENDLESS]), Path(folder) / "run", progress=turns.progress, clock=turns)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""One training of ours, timed in this process: a Transformer from random vectors on the texts of one file.
+"""Time one training by vecformer in this process: a Transformer from random vectors on the texts of a file.
 
 usage: python speed/train_ours.py FILE [--set KEY=VALUE ...] [--any-order] [--more-words N] [--warm] [--peak]
            [--threads N]
 
-FILE holds texts and labels, in any form that vecformer reads. Prints one line of JSON: seconds of the whole call to
-`Trainer.run`, the making of batches included; real tokens (not those cut off, nor padding, nor what is put around a
-text whose label is read from its first word); steps; words of the vocabulary; and the most memory above that of the
-bare imports, from reading the file to the end. `--warm` trains a tiny model beforehand, so that what libraries set up
-once counts for nothing. `--any-order` puts texts together as they come, whatever their lengths, in a random order.
+FILE contains texts and labels in any format that vecformer reads. Prints one line of JSON with the seconds of
+`Trainer.run`, including the preparation of batches; the number of tokens (without truncated, padding and special
+tokens); steps; size of the vocabulary; and peak memory above that of the imports. `--warm` trains a tiny model
+beforehand, to exclude one-time initialisation of libraries. `--any-order` forms batches of texts in random order
+instead of similar length.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ DEFAULTS: tuple[tuple[str, Any], ...] = (
     ("task", "classification"), ("source", "random"), ("data.max_length", 256), ("training.epochs", 1),
     ("training.device", "cpu"), ("data.unseen_words", 0),
 )
-AROUND = (START_ID, END_ID)  # words that a text does not have of itself
+ADDED = (START_ID, END_ID)  # special tokens added around a text
 TINY = (("model.d_model", 16), ("model.d_ff", 16), ("model.n_heads", 2), ("data.max_length", 16))
 
 
@@ -53,22 +53,22 @@ def train(
     file: Path, settings: Sequence[tuple[str, Any]] = (), *, any_order: bool = False, more_words: int = 0,
     warm: bool = False, with_peak: bool = False,
 ) -> dict[str, float]:
-    """Train once, and measure it.
+    """Train once and measure time and memory.
 
     Args:
         file: texts and labels.
-        settings: keys of the configuration and their values, over :data:`DEFAULTS`.
-        any_order: put texts together as they come, whatever their lengths.
-        more_words: made-up words to give a row of the table, beside those of the texts.
+        settings: configuration keys and values that override :data:`DEFAULTS`.
+        any_order: form batches of texts in random order, regardless of their lengths.
+        more_words: number of synthetic words to add to the vocabulary.
         warm: train a tiny model beforehand.
-        with_peak: also count the operations, and measure the machine's peak in the precision of the training.
+        with_peak: also count floating-point operations, and measure the machine's peak in the training precision.
 
     Returns:
         ``seconds``, ``tokens``, ``tokens_per_second``, ``steps``, ``vocabulary``, ``memory_mb``; with the peak also
         ``operations_per_second``, ``peak`` and ``share_of_peak``.
 
     Raises:
-        ConfigError: for a key that there is not.
+        ConfigError: for an unknown key.
     """
     if warm:
         prepared(file, [*settings, *TINY], 0)[0].run()
@@ -77,9 +77,9 @@ def train(
     with measured() as cost:
         trainer, n_words = prepared(file, settings, more_words)
         assert isinstance(trainer.batches, TrainingBatches)
-        around = sum(int(np.isin(feature.ids, AROUND).sum()) for feature in trainer.batches.features)
+        around = sum(int(np.isin(feature.ids, ADDED).sum()) for feature in trainer.batches.features)
         if any_order:
-            trainer = replace(trainer, batches=_in_any_order(trainer.batches))
+            trainer = replace(trainer, batches=_shuffled(trainer.batches))
         start = time.perf_counter()
         result = trainer.run()
         seconds = time.perf_counter() - start
@@ -100,13 +100,13 @@ def train(
 
 
 def prepared(file: Path, settings: Sequence[tuple[str, Any]], more_words: int) -> tuple[Trainer[Any], int]:
-    """A trainer that has yet to run, made as the chain makes it, and the number of words of its table."""
+    """Return a trainer set up like that of `vecformer run`, and the size of its vocabulary."""
     config = resolve(None, [*DEFAULTS, *settings])
     task = base.find(config.task)
     examples = task.read_examples(file, config.data)
     config = task.resolve(config, Splits(file.stem, examples, (), (), ()))
-    made_up = " ".join(islice(map("".join, product(LETTERS, repeat=5)), more_words))
-    stage_one = prepare_vectors(config, train=[*task.texts(examples), made_up], held_out=(), unlabelled=(),
+    synthetic = " ".join(islice(map("".join, product(LETTERS, repeat=5)), more_words))
+    stage_one = prepare_vectors(config, train=[*task.texts(examples), synthetic], held_out=(), unlabelled=(),
                                 progress=silent)
     model = build_model(config, task, stage_one)
     features = task.encode_training(examples, Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer), None), config)
@@ -115,8 +115,8 @@ def prepared(file: Path, settings: Sequence[tuple[str, Any]], more_words: int) -
     return trainer, len(stage_one.tokenizer)
 
 
-def _in_any_order(epochs: TrainingBatches) -> Callable[[int], list[Batch | None]]:
-    """Batches of the same size, of texts as a shuffle brings them."""
+def _shuffled(epochs: TrainingBatches) -> Callable[[int], list[Batch | None]]:
+    """Return batches of equal size in random order, regardless of the lengths of texts."""
     def batches(epoch: int) -> list[Batch | None]:
         order = np.random.default_rng(epoch).permutation(len(epochs.features))
         size = epochs.config.training.batch_size
@@ -127,14 +127,14 @@ def _in_any_order(epochs: TrainingBatches) -> Callable[[int], list[Batch | None]
 
 
 def main() -> None:
-    """Print a JSON line."""
+    """Print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for `vecformer run`")
-    parser.add_argument("--any-order", action="store_true", help="do not put texts of like lengths together")
-    parser.add_argument("--more-words", type=int, default=0, help="made-up words that get a row too")
+    parser.add_argument("--any-order", action="store_true", help="do not group texts of similar length")
+    parser.add_argument("--more-words", type=int, default=0, help="number of synthetic words to add to the vocabulary")
     parser.add_argument("--warm", action="store_true", help="train a tiny model beforehand")
-    parser.add_argument("--peak", action="store_true", help="also the share of the matrix-product peak")
+    parser.add_argument("--peak", action="store_true", help="also measure the share of the peak of matrix products")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

@@ -1,10 +1,10 @@
-"""Training speed: all of ``embed train`` beside gensim alone, in words a second.
+"""Speed of Word2Vec training in words per second: the whole of ``embed train`` compared with gensim alone.
 
 usage: python speed/train_vectors.py CORPUS... [--runs N] [--workers N] [--epochs N]
 
-Ours reads the corpus (text, gzip or folders), cuts it into words, counts, trains, and writes the table and the state of
-the training. Gensim is given a file that is unpacked and cut into words already; what it does with that file, counting
-included, is timed, and writing nothing. Same settings, alternately, each in a fresh process, imports left out.
+vecformer reads the corpus (text, gzip or folders), tokenizes, counts, trains, and writes the table and the training
+state. gensim counts and trains on a decompressed and tokenized file, and writes nothing. Both use the same settings,
+alternately and in separate processes; imports are excluded.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ DIM, MIN_COUNT = 100, 5
 
 
 def time_ours(files: list[Path], folder: Path, workers: int, epochs: int) -> float:
-    """Seconds of the whole of ``train_vectors``."""
-    import gensim.models  # noqa: F401  # so that its import is not timed
+    """Return the seconds of ``train_vectors``."""
+    import gensim.models  # noqa: F401  # excludes the import from the time
 
     from embeddings.gensim_training.to_file import train_vectors
 
@@ -37,7 +37,7 @@ def time_ours(files: list[Path], folder: Path, workers: int, epochs: int) -> flo
 
 
 def time_gensim(path: Path, workers: int, epochs: int) -> float:
-    """Seconds of ``Word2Vec(corpus_file=…)``."""
+    """Return the seconds of ``Word2Vec(corpus_file=...)``."""
     from gensim.models import Word2Vec
 
     start = time.perf_counter()
@@ -46,7 +46,7 @@ def time_gensim(path: Path, workers: int, epochs: int) -> float:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print a line a run, then the medians and their ratio."""
+    """Print one line per run, then the medians and the ratio."""
     with tempfile.TemporaryDirectory() as named:
         folder = Path(named)
         with tokenized_file(CorpusFiles(tuple(arguments.corpus)), WordTokenizer()) as text:

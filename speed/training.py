@@ -1,14 +1,13 @@
-"""Training speed beside Hugging Face's Trainer: the same model, the same texts, the whole training call on both sides.
+"""Training speed compared with Hugging Face's Trainer: same architecture, same texts, whole training call.
 
 usage: python speed/training.py DATASETS --peer-python PYTHON [--runs N] [--threads N] [--limit N]
 
-One epoch on `masakhanews_yor` and on the first 4,000 of `ag_news`, cut at 256 words, embeddings trained, dropout 0.1,
-no dev set. The peer's model is a BERT with random weights. Ours is that model too (`model.like=bert`), whose label is
-read from a text's first word, once on batches as the peer has them, 16 texts in random order, and once on batches of
-our own. Beside it stands our usual form (mean and maximum of all words), which needs every word of the last layer. The
-peer trains in float32 and, where the processor multiplies it, in bfloat16, of which the quicker one counts. A figure is
-real tokens a second, of the tokens of either side, which cut a text into words alike: neither padding counts nor what
-ours puts around a text for BERT's form.
+One epoch on `masakhanews_yor` and on the first 4,000 texts of `ag_news`, truncated to 256 tokens, with trained
+embeddings, dropout 0.1 and no dev set. Both sides train a BERT with random weights (`model.like=bert`, classification
+from the first token); vecformer once with the peer's batches (16 texts in random order) and once with its own.
+vecformer's default model (mean and max pooling, which needs all outputs of the last layer) is measured as well. The
+peer trains in float32 and, if the processor supports it, in bfloat16; the faster one is the reference. Both sides
+split texts into the same tokens; padding and special tokens are not counted.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ import measuring
 from measuring import BERT, Figure, alternate, assigned, in_process, ratio, read_texts, spread, write_texts
 
 FIRST = 4_000
-SAME_BATCHES = (*assigned("training.batch_size=16"), "--any-order")
+PEER_BATCHES = (*assigned("training.batch_size=16"), "--any-order")
 OWN_BATCHES = assigned("training.batch_tokens=8192")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A data set, a shape, and the least ratios to the peer that ours is held to: on its batches, and on our own."""
+    """A data set, a model size, and the required speed-up with the peer's batches and with vecformer's own."""
 
     data: str
     d_model: int = 128
@@ -42,7 +41,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Such as ``ag_news, 2 x 128``: layers and width."""
+        """Name such as ``ag_news, 2 x 128`` (layers x width)."""
         return f"{self.data}, {self.n_layers} x {self.d_model}"
 
 
@@ -53,15 +52,15 @@ def measure(
     datasets: Path, *, peer_python: str, runs: int = 3, threads: int = 2, first: int = FIRST,
     cases: Sequence[Case] = CASES,
 ) -> list[Figure]:
-    """Measure each case, ours and the peer in turn, each training in a process of its own.
+    """Measure vecformer and the peer alternately, each training in a separate process.
 
     Args:
-        datasets: the folder of the data sets.
-        peer_python: of the environment that has the peer.
-        runs: of each.
-        threads: of each.
-        first: texts of a data set.
-        cases: what to measure.
+        datasets: folder of the data sets.
+        peer_python: Python of the environment with the peer.
+        runs: number of runs of each training.
+        threads: number of threads.
+        first: maximum number of texts of a data set.
+        cases: data sets and model sizes.
     """
     found: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="vecformer-") as folder:
@@ -85,34 +84,34 @@ def _measured(case: Case, texts: Path, peer_python: str, runs: int, threads: int
                                 python=peer_python)["tokens_per_second"])
 
     speeds = alternate({
-        "ours, the peer's batches": lambda: ours((*assigned(*BERT), *SAME_BATCHES)),
-        "ours, own batches": lambda: ours((*assigned(*BERT), *OWN_BATCHES)),
-        "our usual form, own batches": lambda: ours(OWN_BATCHES),
+        "vecformer, BERT, Trainer's batches": lambda: ours((*assigned(*BERT), *PEER_BATCHES)),
+        "vecformer, BERT, own batches": lambda: ours((*assigned(*BERT), *OWN_BATCHES)),
+        "vecformer, default model, own batches": lambda: ours(OWN_BATCHES),
         "Trainer, float32": peer,
         **({"Trainer, bfloat16": lambda: peer("--bfloat16")} if measuring.precision() == "bfloat16" else {}),
     }, runs)
-    same, own, usual, *theirs = speeds.values()
+    same, own, default, *theirs = speeds.values()
     best = max(theirs, key=median)
     return [
         *(spread(f"{case.name}: {name}, tokens/s", values) for name, values in speeds.items()),
-        ratio(f"{case.name}: times the Trainer's, its batches", same, best, **_held_to(case.same)),
-        ratio(f"{case.name}: times the Trainer's, own batches", own, best, **_held_to(case.own)),
-        ratio(f"{case.name}: times the Trainer's, our usual form", usual, best),
+        ratio(f"{case.name}: BERT, Trainer's batches, speed-up over Trainer", same, best, **_threshold(case.same)),
+        ratio(f"{case.name}: BERT, own batches, speed-up over Trainer", own, best, **_threshold(case.own)),
+        ratio(f"{case.name}: default model, own batches, speed-up over Trainer", default, best),
     ]
 
 
-def _held_to(least: float | None) -> dict[str, float]:
+def _threshold(least: float | None) -> dict[str, float]:
     return {} if least is None else {"at_least": least}
 
 
 def main() -> None:
-    """Print a JSON line a figure."""
+    """Print one JSON line per figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("datasets", type=Path)
-    parser.add_argument("--peer-python", required=True, help="of the environment that has peers/requirements.txt")
+    parser.add_argument("--peer-python", required=True, help="Python of the environment with peers/requirements.txt")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--limit", type=int, default=FIRST, help="texts of a data set")
+    parser.add_argument("--limit", type=int, default=FIRST, help="maximum number of texts of a data set")
     given = parser.parse_args()
     for figure in measure(given.datasets, peer_python=given.peer_python, runs=given.runs, threads=given.threads,
                           first=given.limit):

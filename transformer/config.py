@@ -42,7 +42,8 @@ class ModelConfig:
     like: str = option("", "keep to the arithmetic of bert or gpt2, so that the run can be exported; \"\" is our own")
     norm: str = option("pre", "where layer norms stand: pre (before each branch) or post (behind each sum)")
     activation: str = option("gelu", "inside the feed-forward block: gelu, gelu-tanh, relu or swiglu")
-    positions: str = option("sinusoidal", "sinusoidal (fixed), learned, rotary or none")
+    positions: str = option("sinusoidal", "position encoding: sinusoidal or learned (added to the embeddings), rotary "
+                                          "or alibi (inside attention), or none")
     position_scale: float = option(1.0, "the sinusoidal encoding is multiplied by this; 0 for no positions")
     max_positions: int = option(512, "places that learned positions have a row for")
     embedding_norm: bool = option(False, "a layer norm behind the sum of words and positions, as BERT has")
@@ -60,7 +61,7 @@ class ModelConfig:
         require(self.d_model % self.n_heads == 0,
                 f"model.d_model={self.d_model} is not a multiple of model.n_heads={self.n_heads}")
         choices = {"like": ("", *LIKE), "norm": ("pre", "post"), "activation": ("gelu", "gelu-tanh", "relu", "swiglu"),
-                   "positions": ("sinusoidal", "learned", "rotary", "none"), "pooling": ("mean-max", "cls")}
+                   "positions": ("sinusoidal", "learned", "rotary", "alibi", "none"), "pooling": ("mean-max", "cls")}
         for name, known in choices.items():
             require(getattr(self, name) in known,
                     f"model.{name} must be {' or '.join(map(repr, known))}, not {getattr(self, name)!r}")
@@ -124,8 +125,8 @@ class TrainingConfig:
     device: str = option("auto", "auto (a GPU if there is one), cpu or cuda")
     precision: str = option("auto", "auto (bfloat16 on a GPU or processor that multiplies it faster, else float32), "
                                       "float32 or bfloat16")
-    engine: str = option("auto", "implementation of the layers: auto (the fastest that applies) or torch (plain "
-                                 "PyTorch)")
+    engine: str = option("auto", "implementation of the layers: auto (the fastest that applies), torch (plain PyTorch) "
+                                 "or the name of an engine, such as native")
     checkpoint_seconds: float = option(30.0, "time between checkpoints that a stopped run goes on from; 0: every step")
 
     def __post_init__(self) -> None:
@@ -150,7 +151,6 @@ class TrainingConfig:
                 f"training.device must be auto, cpu or cuda, not {self.device!r}")
         require(self.precision in ("auto", "float32", "bfloat16"),
                 f"training.precision must be auto, float32 or bfloat16, not {self.precision!r}")
-        require(self.engine in ("auto", "torch"), f"training.engine must be auto or torch, not {self.engine!r}")
         require(self.checkpoint_seconds >= 0,
                 f"training.checkpoint_seconds must be 0 or more, not {self.checkpoint_seconds}")
 

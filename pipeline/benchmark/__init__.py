@@ -1,1 +1,1 @@
-"""The benchmark of initialisations: which vectors to start from, by how much, how surely, and at what cost."""
+"""The benchmark of initialisations: paired comparisons of word vectors as starting points, with their costs."""

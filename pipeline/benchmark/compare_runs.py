@@ -1,4 +1,4 @@
-"""Finished runs side by side, by the same statistics as a benchmark's."""
+"""Comparison of finished runs, with the statistics of the benchmark."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from statistics import fmean, stdev
 from typing import Any
 
 from embeddings.specification.suggest import did_you_mean
-from pipeline.benchmark.analysis.disagreements import RIGHT, Seen, counts, ever_right, meet
+from pipeline.benchmark.analysis.disagreements import (
+    MAJORITY,
+    ExampleResult,
+    any_correct,
+    count_categories,
+    pair_results,
+)
 from pipeline.benchmark.analysis.statistics import holm, paired, seeds_needed, verdict
-from pipeline.benchmark.grid import Start
+from pipeline.benchmark.grid import Initialisation
 from pipeline.benchmark.plan import is_share, smaller_is_better
 from pipeline.config import RunConfig, keys
 from pipeline.errors import ConfigError, RunFolderError
@@ -23,23 +29,23 @@ from pipeline.runs.folder import RunFolder, read_json
 from pipeline.tasks import base
 from pipeline.tasks.base import Task
 
-OF_THE_START = ("source", "transforms", "embedding.freeze")
-BY_THE_WAY = ("seed", "data.path", "data.labels", "data.languages", "data.no_answer_threshold", "training.device",
-              "training.checkpoint_seconds")
-"""Keys that tell no groups apart: the seed, where data and work are, and what the task finds out from the data."""
+INITIALISATION_KEYS = ("source", "transforms", "embedding.freeze")
+IGNORED_KEYS = ("seed", "data.path", "data.labels", "data.languages", "data.no_answer_threshold", "training.device",
+                "training.checkpoint_seconds")
+"""Keys that may differ within a group: the seed, the locations of data and work, and values derived from the data."""
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a comparison needs of a run.
+    """A finished run.
 
     Attributes:
         folder: its files.
-        config: resolved.
-        test: its measures of the test set.
-        sampling_error: the standard error of each of them due to the test set's being a sample, if the run tells.
-        data: the name of the data set.
-        data_hash: of what was read, and how it was cut.
+        config: resolved configuration.
+        test: measures on the test set.
+        sampling_error: standard error of each measure due to sampling the test set; empty if the run has none.
+        data: name of the data set.
+        data_hash: hash of the examples and of their splits.
     """
 
     folder: RunFolder
@@ -51,11 +57,11 @@ class FinishedRun:
 
     @classmethod
     def open(cls, path: Path) -> FinishedRun:
-        """Read a run's folder.
+        """Read the folder of a run.
 
         Raises:
-            RunFolderError: if there is no finished run, or its files are broken.
-            ConfigError: if its configuration is.
+            RunFolderError: if the run is not finished or its files are damaged.
+            ConfigError: if its configuration is invalid.
         """
         folder = RunFolder.open(path)
         config = RunConfig.load(folder.config)
@@ -64,59 +70,60 @@ class FinishedRun:
             errors = read_json(folder.sampling_error) if folder.sampling_error.exists() else {}
             return cls(folder, config, dict(metrics["test"]), dict(errors), data["name"], data["sha256"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunFolderError(f"{path}: metrics.json or manifest.json is not as it was written ({error}); make the "
-                                 "run again") from error
+            raise RunFolderError(f"{path}: metrics.json or manifest.json is damaged ({error}); repeat the "
+                                 "run") from error
 
-    def seen(self, task: Task[Any]) -> dict[str, Seen]:
-        """Whether each test example was right, by its place.
+    def example_results(self, task: Task[Any]) -> dict[str, ExampleResult]:
+        """Return the result on each test example by its location.
 
         Raises:
-            RunFolderError: if the predictions are broken.
+            RunFolderError: if the predictions are damaged.
         """
-        seen: dict[str, Seen] = {}
+        results: dict[str, ExampleResult] = {}
         try:
             with self.folder.predictions.open(encoding="utf-8") as file:
                 for line in map(json.loads, file):
-                    seen[line["where"]] = Seen(task.outcome(line["gold"], line) > RIGHT)
+                    results[line["where"]] = ExampleResult(task.outcome(line["gold"], line) > MAJORITY)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunFolderError(f"{self.folder.predictions}: not as it was written ({error}); make the run again"
-                                 ) from error
-        return seen
+            raise RunFolderError(f"{self.folder.predictions}: damaged ({error}); repeat the run") from error
+        return results
 
 
 Group = Mapping[int, FinishedRun]
-"""Runs that differ in nothing but their seed, by it."""
+"""Runs that differ in their seed only, by seed."""
 
 
-def compare(paths: Sequence[Path], measure: str = "") -> dict[str, Any]:
-    """Put finished runs side by side.
+def compare(paths: Sequence[str | Path], measure: str = "") -> dict[str, Any]:
+    """Compare finished runs.
 
-    Runs that differ only in their seed are a group. Each group is compared with that of the first run, paired by seed.
+    Runs that differ in their seed only form a group. Each group is compared with the group of the first run, paired by
+    seed.
 
     Args:
-        paths: the runs' folders.
-        measure: what is compared; "" takes what the task is judged by.
+        paths: run folders.
+        measure: measure to compare; "" for the task's main measure.
 
     Returns:
-        As JSON has it: ``task``, ``data``, ``measure``, ``is_share``, ``smaller_is_better``, ``reference`` (a group's
-        name), ``n_comparisons`` and ``seeds_needed`` (the fewest seeds with which so many could show anything);
-        ``groups``, each with ``name``, ``runs``, ``seeds``, ``scores`` (one a seed), their ``mean`` and ``spread``
-        (standard deviation), and the mean ``sampling_error`` of the test set; and ``comparisons``, each with ``group``,
-        ``reference``, ``n``, ``difference`` (positive if the group is better), ``interval``, ``p``, ``p_holm``,
-        ``effect_size``, ``verdict``, and as ``flips`` how many test examples ``only_start`` (the group),
-        ``only_reference``, ``both`` and ``neither`` got right in most seeds (None where neither ever was).
+        JSON-serialisable: ``task``, ``data``, ``measure``, ``is_share``, ``smaller_is_better``, ``reference`` (name of
+        a group), ``n_comparisons`` and ``seeds_needed`` (the smallest number of seeds with which one of them can be
+        significant); ``groups``, each with ``name``, ``runs``, ``seeds``, ``scores`` (one per seed), their ``mean`` and
+        ``spread`` (standard deviation), and the mean ``sampling_error`` of the test set; and ``comparisons``, each with
+        ``group``, ``reference``, ``n``, ``difference`` (positive for an improvement), ``interval``, ``p``, ``p_holm``,
+        ``effect_size``, ``verdict``, and ``flips``: the number of test examples that ``only_start`` (the group),
+        ``only_reference``, ``both`` and ``neither`` predict correctly in most seeds, or None if there is no correct
+        prediction.
 
     Raises:
-        RunFolderError: if one of them is no finished run, or they are not of one task and the same data.
-        ConfigError: if they have no such measure.
+        RunFolderError: if a run is not finished, or the runs differ in their task or data.
+        ConfigError: if the runs do not have the measure.
     """
-    runs = [FinishedRun.open(path) for path in paths]
+    runs = [FinishedRun.open(Path(path)) for path in paths]
     _require_same_data(runs)
     task = base.find(runs[0].config.task)
     measure = measure or task.measure_name
     _require_measure(runs, measure)
     smaller = smaller_is_better(task, measure)
-    groups = grouped(runs)
+    groups = group_by_configuration(runs)
     (reference, theirs), *others = groups.items()
     differences = [paired([(-1 if smaller else 1) * (one.test[measure] - other.test[measure])
                            for one, other in _pairs(group, theirs)]) for _, group in others]
@@ -130,28 +137,28 @@ def compare(paths: Sequence[Path], measure: str = "") -> dict[str, Any]:
         "reference": reference,
         "n_comparisons": len(others),
         "seeds_needed": seeds_needed(max(1, len(others))),
-        "groups": [{"name": name, **_described(group, measure)} for name, group in groups.items()],
+        "groups": [{"name": name, **_statistics(group, measure)} for name, group in groups.items()],
         "comparisons": [
             {"group": name, "reference": reference, "n": found.n, "difference": found.mean, "interval": found.interval,
              "p": found.p, "p_holm": p_holm, "effect_size": found.effect_size,
-             "verdict": verdict(found, p_holm, len(others)), "flips": _flips(group, theirs, task)}
+             "verdict": verdict(found, p_holm, len(others)), "flips": _disagreements(group, theirs, task)}
             for (name, group), found, p_holm in zip(others, differences, corrected, strict=True)
         ],
     }
 
 
-def grouped(runs: Sequence[FinishedRun]) -> dict[str, Group]:
-    """The groups by their names, in the order of the runs; a name tells what sets its group apart.
+def group_by_configuration(runs: Sequence[FinishedRun]) -> dict[str, Group]:
+    """Group runs by configuration, in order; a group's name lists the keys in which groups differ.
 
     Raises:
-        RunFolderError: if two runs differ in nothing, not even in their seed.
+        RunFolderError: if two runs have the same configuration and seed.
     """
     groups: dict[str, dict[int, FinishedRun]] = {}
     for run in runs:
         group = groups.setdefault(str(_settings(run.config)), {})
         if run.config.seed in group:
-            raise RunFolderError(f"{group[run.config.seed].folder.path} and {run.folder.path}: the same configuration "
-                                 f"and the same seed, {run.config.seed}; give one of them")
+            raise RunFolderError(f"{group[run.config.seed].folder.path} and {run.folder.path} have the same "
+                                 f"configuration and the same seed, {run.config.seed}; leave one of them out")
         group[run.config.seed] = run
     settings = [_settings(next(iter(group.values())).config) for group in groups.values()]
     differing = [key for key in settings[0] if any(one[key] != settings[0][key] for one in settings)]
@@ -159,24 +166,25 @@ def grouped(runs: Sequence[FinishedRun]) -> dict[str, Group]:
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:
-    """Every key that tells groups apart, and its value."""
-    return {key: reduce(getattr, key.split("."), config) for key, _ in keys() if key not in BY_THE_WAY}
+    """Return the values of all keys that distinguish groups."""
+    return {key: reduce(getattr, key.split("."), config) for key, _ in keys() if key not in IGNORED_KEYS}
 
 
 def _name(settings: Mapping[str, Any], differing: Sequence[str]) -> str:
-    """Such as ``glove | standardize | frozen, lr=0.001``; without the start if all groups have the same."""
-    last = {key: key.rpartition(".")[2] for key in differing if key not in OF_THE_START}
-    alike = Counter(last.values())
-    told = [f"{short if alike[short] == 1 else key}={_shown(settings[key])}" for key, short in last.items()]
-    start = [Start(*(settings[key] for key in OF_THE_START)).name] if len(last) < len(differing) or not last else []
-    return ", ".join([*start, *told])
+    """Return a name such as ``glove | standardize | frozen, lr=0.001``; common initialisations are left out."""
+    short = {key: key.rpartition(".")[2] for key in differing if key not in INITIALISATION_KEYS}
+    n_uses = Counter(short.values())
+    assignments = [f"{name if n_uses[name] == 1 else key}={_value(settings[key])}" for key, name in short.items()]
+    if short and len(short) == len(differing):
+        return ", ".join(assignments)
+    return ", ".join([Initialisation(*(settings[key] for key in INITIALISATION_KEYS)).name, *assignments])
 
 
-def _shown(value: Any) -> str:
+def _value(value: Any) -> str:
     return "+".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
 
 
-def _described(group: Group, measure: str) -> dict[str, Any]:
+def _statistics(group: Group, measure: str) -> dict[str, Any]:
     scores = [run.test[measure] for run in group.values()]
     errors = [run.sampling_error[measure] for run in group.values() if measure in run.sampling_error]
     return {
@@ -189,33 +197,33 @@ def _described(group: Group, measure: str) -> dict[str, Any]:
     }
 
 
-def _flips(group: Group, reference: Group, task: Task[Any]) -> dict[str, int] | None:
-    sides = ((one.seen(task), other.seen(task)) for one, other in _pairs(group, reference))
-    # The same data, wherever each run found them: the examples come in one order, and go by the reference's places.
-    met = meet((dict(zip(theirs, ours.values(), strict=False)), theirs) for ours, theirs in sides)
-    return counts(met) if ever_right(met) else None
+def _disagreements(group: Group, reference: Group, task: Task[Any]) -> dict[str, int] | None:
+    sides = ((ours.example_results(task), theirs.example_results(task)) for ours, theirs in _pairs(group, reference))
+    # Runs may have read the same data from different paths; the order of the examples is the same.
+    paired = pair_results((dict(zip(theirs, ours.values(), strict=False)), theirs) for ours, theirs in sides)
+    return count_categories(paired) if any_correct(paired) else None
 
 
 def _pairs(group: Group, reference: Group) -> Iterator[tuple[FinishedRun, FinishedRun]]:
-    """The runs of equal seed."""
+    """Iterate over the pairs of runs with equal seed."""
     return ((run, reference[seed]) for seed, run in group.items() if seed in reference)
 
 
 def _require_same_data(runs: Sequence[FinishedRun]) -> None:
     of_seed: dict[int, FinishedRun] = {}
+    first = runs[0]
     for run in runs:
-        first = runs[0]
         if run.config.task != first.config.task:
-            raise RunFolderError(f"{first.folder.path} is of the task {first.config.task} and {run.folder.path} of "
-                                 f"{run.config.task}; only runs of one task can be compared")
+            raise RunFolderError(f"{first.folder.path} has task {first.config.task}, {run.folder.path} has task "
+                                 f"{run.config.task}; only runs of the same task can be compared")
         twin = of_seed.setdefault(run.config.seed, run)
         if run.data_hash != twin.data_hash:
-            raise RunFolderError(f"{twin.folder.path} and {run.folder.path} have the seed {run.config.seed} both, but "
-                                 "other examples to learn from or to be tested on, so that what differs may be due to "
-                                 "these; compare runs of the same data and the same number of training examples")
+            raise RunFolderError(f"{twin.folder.path} and {run.folder.path} have the same seed, {run.config.seed}, but "
+                                 "different training or test examples, which could explain a difference; compare runs "
+                                 "with the same data and the same number of training examples")
         if run.data_hash != first.data_hash and run.data != first.data:
-            raise RunFolderError(f"{first.folder.path} is of the data {first.data} and {run.folder.path} of {run.data};"
-                                 " only runs on the same data can be compared")
+            raise RunFolderError(f"{first.folder.path} has data {first.data}, {run.folder.path} has data {run.data}; "
+                                 "only runs on the same data can be compared")
 
 
 def _require_measure(runs: Sequence[FinishedRun], measure: str) -> None:
@@ -223,7 +231,7 @@ def _require_measure(runs: Sequence[FinishedRun], measure: str) -> None:
         numbers = [name for name, value in run.test.items() if isinstance(value, int | float) and name != "n"]
         if measure not in numbers:
             raise ConfigError(f"{run.folder.path}: no measure {measure!r}.{did_you_mean(measure, numbers)} "
-                              f"It has {', '.join(numbers)}")
+                              f"Measures: {', '.join(numbers)}")
         if not math.isfinite(run.test[measure]):
-            raise RunFolderError(f"{run.folder.path}: its {measure} is {run.test[measure]}, which cannot be compared; "
+            raise RunFolderError(f"{run.folder.path}: {measure} is {run.test[measure]} and cannot be compared; "
                                  "leave the run out")

@@ -1,4 +1,4 @@
-"""What a benchmark compares: from defaults, a TOML file and options, in this order."""
+"""The grid of a benchmark: initialisations, conditions and seeds, from defaults, a TOML file and options."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
+from embeddings.sources.random import CONTROLS
 from embeddings.specification import sources
-from embeddings.specification.grammar import split_top_level as cut
-from embeddings.specification.grammar import strip_parentheses as without_parentheses
+from embeddings.specification.grammar import split_top_level, strip_parentheses
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import parse_transform
 from pipeline.config import RunConfig, keys, parse_assignment, read_toml, with_values
 from pipeline.errors import ConfigError
 from transformer.config import option, require
 
-CHAIN = re.compile(r"\+(?=\s*[A-Za-z(])")  # between two transforms; a number may hold a + of its own
-SETTING = re.compile(r"\w+\.\w+\s*=")  # a key of the configuration; no transform has a point in its name
-BAR = " | "  # between a source and what is done to its vectors
-CONTROLS = ("matched", "covariance", "shuffled")
+TRANSFORM_SEPARATOR = re.compile(r"\+(?=\s*[A-Za-z(])")  # a "+" before a digit belongs to a number, such as 1e+3
+SETTING = re.compile(r"\w+\.\w+\s*=")  # section.key=value; no transform has a dot in its name
+BAR = " | "  # separates the parts of an initialisation's name
 DEFAULT_DATA: Mapping[str, Any] = {"data": {"path": "bbc", "max_length": 256}}
 DEFAULT_LIMITS = (20, 50)
-OF_THE_GRID = {"source": "sources", "transforms": "transforms", "embedding.freeze": "freeze",
-               "data.limit_train": "limit_train", "seed": "seeds"}
+GRID_OPTIONS = {"source": "sources", "transforms": "transforms", "embedding.freeze": "freeze",
+                "data.limit_train": "limit_train", "seed": "seeds"}
+"""Configuration keys that the grid sets, and the grid's own option for each."""
 
 
 @dataclass(frozen=True)
-class Start:
-    """What runs start from.
+class Initialisation:
+    """How the embedding layer of a run is initialised.
 
     Attributes:
-        source: a specification.
-        transforms: done to the vectors, in this order.
-        frozen: the vectors are left as they are.
-        control: ``matched``, ``covariance`` or ``shuffled``, if it is a control.
-        control_of: the source it is a control for.
-        settings: further keys of the configuration, as ``training.precision=float32``.
+        source: a source specification.
+        transforms: applied to the vectors in this order.
+        frozen: the vectors are not trained.
+        control: ``matched``, ``covariance`` or ``shuffled`` for a control.
+        control_of: the source that it is a control for.
+        settings: further configuration keys, such as ``training.precision=float32``.
     """
 
     source: str
@@ -53,17 +53,17 @@ class Start:
 
     @property
     def name(self) -> str:
-        """Such as ``glove | standardize | frozen | training.lr=0.01``."""
+        """Name such as ``glove | standardize | frozen | training.lr=0.01``."""
         return BAR.join((self.source, *self.transforms, *(["frozen"] if self.frozen else []), *self.settings))
 
     @property
     def assignments(self) -> dict[str, Any]:
-        """The keys of the settings and their values."""
+        """The settings as configuration keys and values."""
         return dict(map(parse_assignment, self.settings))
 
     @classmethod
-    def parse(cls, name: str) -> Start:
-        """Read a :attr:`name`."""
+    def parse(cls, name: str) -> Initialisation:
+        """Parse a :attr:`name`."""
         source, *parts = (part.strip() for part in name.split(BAR))
         settings = tuple(part for part in parts if SETTING.match(part))
         further = [part for part in parts if part not in settings]
@@ -73,11 +73,11 @@ class Start:
 
 @dataclass(frozen=True)
 class Condition:
-    """What else differs between runs; starts are compared under one condition at a time.
+    """Settings under which initialisations are compared; comparisons are made within one condition.
 
     Attributes:
-        limit_train: training examples; 0 for all.
-        vary: further keys of the configuration and their values.
+        limit_train: number of training examples; 0 for all.
+        vary: further configuration keys and their values.
     """
 
     limit_train: int
@@ -85,7 +85,7 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """Such as ``50 training examples, norm=pre``."""
+        """Name such as ``50 training examples, norm=pre``."""
         number = f"{self.limit_train:,}" if self.limit_train else "all"
         return ", ".join((f"{number} training examples", *(f"{key.rpartition('.')[2]}={value}"
                                                            for key, value in self.vary)))
@@ -93,65 +93,66 @@ class Condition:
 
 @dataclass(frozen=True)
 class Grid:
-    """Every combination of these is run."""
+    """A full factorial design: one run for every combination."""
 
     sources: tuple[str, ...] = option(
         ("random", "word2vec", "fasttext", "glove"),
-        "word vectors to start from; \"glove | standardize | frozen\" is one with transforms of its own, kept as it "
-        "is; \"glove | training.precision=float32\" one with a key of the configuration of its own")
-    baseline: str = option("random", "the one of them that the others are compared with")
-    transforms: tuple[str, ...] = option(("none",), "each is done to each source: none, standardize, or several joined "
-                                                    "by +, as center+unit")
-    freeze: tuple[bool, ...] = option((False,), "train the word vectors (false), leave them as they are (true), or "
-                                                "both")
+        "source specifications; \"glove | standardize | frozen\" adds transforms and freezing to one source, "
+        "\"glove | training.precision=float32\" a configuration key")
+    baseline: str = option("random", "the source with which all others are compared")
+    transforms: tuple[str, ...] = option(("none",), "transforms applied to every source, each as a separate "
+                                                    "initialisation: none, standardize, or a chain such as center+unit")
+    freeze: tuple[bool, ...] = option((False,), "train the word vectors (false), freeze them (true), or compare both")
     limit_train: tuple[int | Literal["all"], ...] = option(("all",), "numbers of training examples")
-    seeds: int = option(10, "runs of each combination, with the seeds 1, 2, ...")
-    controls: bool = option(False, "add the controls that tell scale, geometry and meaning apart, frozen and trained")
+    seeds: int = option(10, "number of seeds (1, 2, ...) for each combination")
+    controls: bool = option(False, "add control initialisations that separate the effects of scale, geometry and "
+                                   "meaning, frozen and trained")
     tune: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, metadata={
-        "help": "keys of the configuration and the values that are tried for each start; dev chooses"})
+        "help": "configuration keys and the values to try for each initialisation; the best on dev is selected"})
     vary: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, metadata={
-        "help": "further keys and values to compare under, as \"model.norm\" = [\"pre\", \"post\"]"})
-    measure: str = option("", "what is compared; \"\" takes what the task is judged by")
-    target: float | None = option(None, "a score whose first reaching is timed; by default 95 % of the best")
-    baselines: bool = option(True, "measure the task's simpler models beside each run")
+        "help": "configuration keys and values that define further conditions, such as \"model.norm\" = "
+                "[\"pre\", \"post\"]"})
+    measure: str = option("", "measure to compare; \"\" for the task's main measure")
+    target: float | None = option(None, "score for the time-to-target table; by default 95 % of the best mean")
+    baselines: bool = option(True, "also evaluate the task's simpler models on the data of each run")
     run: Mapping[str, Any] = field(default_factory=dict, metadata={
-        "help": "the configuration that all runs have in common, as in a run's own file"})
+        "help": "configuration shared by all runs, in the format of a run's own file"})
 
     def __post_init__(self) -> None:
-        require(bool(self.sources), "a benchmark needs a source: --source glove")
-        require(self.seeds >= 1, f"seeds must be 1 or more, not {self.seeds}")
+        require(bool(self.sources), "sources is empty; give at least one: --source glove")
+        require(self.seeds >= 1, f"seeds={self.seeds} is not at least 1")
         for size in self.limit_train:
-            require(size == "all" or size >= 1, f"limit_train must be numbers from 1, or all, not {size}")
+            require(size == "all" or size >= 1, f"limit_train={size} is neither a positive number nor \"all\"")
         for name in ("transforms", "freeze", "limit_train"):
             require(bool(getattr(self, name)), f"{name} is empty; leave it out for its default")
-        for start in self.starts:
-            sources.parse(start.source)
-            for one in start.transforms:
-                parse_transform(one)
-        own = [start.assignments for start in self.starts]
-        for section in (self.tune, self.vary, *own):
-            for key in section:
-                require(key in dict(keys()), f"there is no key {key!r}.{did_you_mean(key, dict(keys()))}")
-                require(key not in OF_THE_GRID, f"{key} is chosen by {OF_THE_GRID.get(key)} of the grid")
+        for initialisation in self.initialisations:
+            sources.parse(initialisation.source)
+            for transform in initialisation.transforms:
+                parse_transform(transform)
+        assigned = {key for initialisation in self.initialisations for key in initialisation.assignments}
+        known = dict(keys())
+        for key in (*self.tune, *self.vary, *sorted(assigned)):
+            require(key in known, f"unknown configuration key {key!r}.{did_you_mean(key, known)}")
+            require(key not in GRID_OPTIONS, f"{key} is set by the grid's option {GRID_OPTIONS.get(key)}")
         for key, values in (*self.tune.items(), *self.vary.items()):
-            require(bool(values), f"{key} has no value to try")
-        require(not set(self.tune) & set(self.vary), "the same key is in both tune and vary")
-        for key in {key for section in own for key in section}:
-            require(key not in {*self.tune, *self.vary}, f"{key} is in tune or vary, and a source has it of its own")
+            require(bool(values), f"{key} has no values")
+        require(not set(self.tune) & set(self.vary), "a key cannot be in both tune and vary")
+        for key in sorted(assigned):
+            require(key not in {*self.tune, *self.vary}, f"{key} is set by a source and cannot also be in tune or vary")
         RunConfig.from_mapping(self.run, where="the grid's [run]")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, where: str = "the grid") -> Grid:
-        """Check values as a TOML file gives them, and make a grid of them.
+        """Validate values read from TOML and construct a grid.
 
         Raises:
-            ConfigError: for a wrong key, with the nearest right one, or a wrong value.
+            ConfigError: for an unknown key (with the nearest known one) or an invalid value.
         """
         known = [item.name for item in fields(cls)]
         for key in values:
             if key not in known:
-                raise ConfigError(f"{where}: a grid has no {key!r}.{did_you_mean(key, known)} It has: "
-                                  f"{', '.join(known)}; what all runs share goes into [run]")
+                raise ConfigError(f"{where}: unknown grid option {key!r}.{did_you_mean(key, known)} Options: "
+                                  f"{', '.join(known)}; keys shared by all runs belong in [run]")
         filled = dict(values)
         for section in ("tune", "vary"):
             filled[section] = {key: tuple(value) if isinstance(value, list | tuple) else (value,)
@@ -162,54 +163,55 @@ class Grid:
             first = error.errors()[0]
             message = first["msg"].removeprefix("Value error, ")
             place = ".".join(map(str, first["loc"]))
-            told = message if first["type"] == "value_error" else f"{place} = {first['input']!r}: {message}"
-            raise ConfigError(f"{where}: {told}") from error
+            detail = message if first["type"] == "value_error" else f"{place} = {first['input']!r}: {message}"
+            raise ConfigError(f"{where}: {detail}") from error
 
     def to_toml(self) -> str:
-        """The whole grid as TOML."""
+        """Serialise the grid as TOML."""
         return tomli_w.dumps({key: value for key, value in asdict(self).items() if value is not None})
 
     @property
-    def starts(self) -> tuple[Start, ...]:
-        """What is compared, the baseline first."""
+    def initialisations(self) -> tuple[Initialisation, ...]:
+        """The initialisations to compare, the baseline first."""
         freeze = (False, True) if self.controls else self.freeze
-        written = [Start.parse(text) for text in (self.baseline, *self.sources)]
-        made = [replace(start, transforms=start.transforms + steps(chain), frozen=start.frozen or frozen)
-                for start in written for chain in self.transforms for frozen in freeze]
+        given = [Initialisation.parse(text) for text in (self.baseline, *self.sources)]
+        expanded = [replace(one, transforms=one.transforms + parse_chain(chain), frozen=one.frozen or frozen)
+                    for one in given for chain in self.transforms for frozen in freeze]
         if self.controls:
-            made += [replace(start, source=f"random,init={kind}:{_wrapped(start.source)}", control=kind,
-                             control_of=start.source)
-                     for kind in CONTROLS for start in made if not start.source.startswith("random")]
-        return tuple({start.name: start for start in made}.values())
+            expanded += [replace(one, source=f"random,init={kind}:{_parenthesised(one.source)}", control=kind,
+                                 control_of=one.source)
+                         for kind in CONTROLS for one in expanded if not one.source.startswith("random")]
+        return tuple({one.name: one for one in expanded}.values())
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """Under which the starts are compared."""
+        """The conditions under which initialisations are compared."""
         limits = [0 if size == "all" else size for size in dict.fromkeys(self.limit_train)]
-        return tuple(Condition(limit, chosen) for limit in limits for chosen in _choices(self.vary))
+        return tuple(Condition(limit, chosen) for limit in limits for chosen in _combinations(self.vary))
 
     @property
     def trials(self) -> tuple[Mapping[str, Any], ...]:
-        """The choices that dev decides between; one without any, if nothing is tuned."""
-        return tuple(map(dict, _choices(self.tune)))
+        """The combinations of tuned values; a single empty one if nothing is tuned."""
+        return tuple(map(dict, _combinations(self.tune)))
 
 
 def read_grid(file: Path | None, options: Mapping[str, Any]) -> Grid:
-    """Defaults, then the file, then the options; the later beats the earlier.
+    """Read a grid; options override the file, and the file overrides the defaults.
 
-    Without data BBC News is taken, with 20 and with 50 labelled articles, cut at 256 words.
+    Without data, BBC News is used with 20 and with 50 labelled articles, truncated to 256 tokens.
 
     Args:
-        file: TOML.
-        options: keys of a grid; ``run`` is laid over the file's, key by key, in dotted form.
+        file: TOML file.
+        options: options of a grid; those under ``run`` are dotted keys that override the file's one by one.
 
     Raises:
         ConfigError: as :meth:`Grid.from_mapping`.
     """
     values = read_toml(file) if file else {}
     for key in options.get("run", {}):
-        if key in OF_THE_GRID:
-            raise ConfigError(f"{key} is chosen by {OF_THE_GRID[key]} of the grid; see `vecformer benchmark --help`")
+        if key in GRID_OPTIONS:
+            raise ConfigError(f"{key} is set by the grid's option {GRID_OPTIONS[key]}; see "
+                              "`vecformer benchmark --help`")
     shared = with_values(values.get("run", {}), options.get("run", {}).items())
     if not shared.get("data", {}).get("path"):
         shared = {**shared, "data": {**DEFAULT_DATA["data"], **shared.get("data", {})}}
@@ -217,23 +219,22 @@ def read_grid(file: Path | None, options: Mapping[str, Any]) -> Grid:
     return Grid.from_mapping({**values, **options, "run": shared}, where=str(file or "the options"))
 
 
-def steps(chain: str) -> tuple[str, ...]:
-    """The transforms of a chain: ``center+unit`` are two, ``none`` is none."""
-    return () if chain == "none" else tuple(map(without_parentheses, cut(chain, CHAIN)))
+def parse_chain(chain: str) -> tuple[str, ...]:
+    """Split a chain of transforms: two for ``center+unit``, () for ``none``."""
+    return () if chain == "none" else tuple(map(strip_parentheses, split_top_level(chain, TRANSFORM_SEPARATOR)))
 
 
-def _wrapped(source: str) -> str:
+def _parenthesised(source: str) -> str:
     return f"({source})" if any(mark in source for mark in ",+(") else source
 
 
-def _choices(section: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[tuple[str, Any], ...]]:
-    """Every combination of the keys' values."""
+def _combinations(section: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[tuple[str, Any], ...]]:
     for values in product(*section.values()):
         yield tuple(zip(section, values, strict=True))
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys of nested tables as TOML may have them: ``model.norm`` or ``"model.norm"``."""
+    """Flatten nested TOML tables into dotted keys: ``[vary.model] norm`` equals ``[vary] "model.norm"``."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _dotted(value, f"{prefix}{key}.")

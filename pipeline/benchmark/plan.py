@@ -1,4 +1,4 @@
-"""From a grid to the runs it asks for, each with a key that no other configuration has."""
+"""The plan of a benchmark: the runs of a grid, each with a key that identifies its configuration and data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from embeddings.progress import Progress, silent
 from embeddings.specification.fingerprint import content_hashes
 from embeddings.tokenization.corpus import CorpusFiles
-from pipeline.benchmark.grid import Condition, Grid, Start
+from pipeline.benchmark.grid import Condition, Grid, Initialisation
 from pipeline.config import RunConfig, with_values
 from pipeline.errors import ConfigError
 from pipeline.runs.chain import data_hash
@@ -26,17 +26,17 @@ from pipeline.tasks.base import Task
 log = logging.getLogger("vecformer")
 
 SMALLER_IS_BETTER = ("loss", "perplexity", "masked_perplexity", "bits_per_word", "calibration_error")
-NO_SHARES = ("loss", "perplexity", "masked_perplexity", "bits_per_word", "bleu", "chrf")
+NOT_SHARES = ("loss", "perplexity", "masked_perplexity", "bits_per_word", "bleu", "chrf")
 
 
 def smaller_is_better(task: Task[Any], measure: str) -> bool:
-    """Of two values of a measure."""
+    """Return whether a smaller value of the measure is better."""
     return measure in SMALLER_IS_BETTER or (measure == task.measure_name and task.smaller_is_better)
 
 
 def is_share(task: Task[Any], measure: str) -> bool:
-    """Whether a measure is from 0 to 1 and shown as a percentage."""
-    return task.measure_is_share and measure not in NO_SHARES
+    """Return whether a measure lies between 0 and 1 and is printed as a percentage."""
+    return task.measure_is_share and measure not in NOT_SHARES
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,16 @@ class PlannedRun:
     """One run of a benchmark.
 
     Attributes:
-        key: a hash of its resolved configuration and of the contents of its data and vector files.
-        start: what it starts from.
-        condition: under what.
-        trial: the values of the tuned keys.
-        seed: decides everything random.
-        config: not resolved.
+        key: hash of the resolved configuration and of the contents of the data and vector files.
+        initialisation: of the embedding layer.
+        condition: under which it is compared.
+        trial: values of the tuned keys.
+        seed: of all random draws.
+        config: the configuration before it is resolved on the data.
     """
 
     key: str
-    start: Start
+    initialisation: Initialisation
     condition: Condition
     trial: Mapping[str, Any]
     seed: int
@@ -61,22 +61,22 @@ class PlannedRun:
 
     @property
     def name(self) -> str:
-        """Such as ``glove, 50 training examples, seed 3``."""
+        """Name such as ``glove, 50 training examples, seed 3``."""
         tried = [f"{key.rpartition('.')[2]}={value}" for key, value in self.trial.items()]
-        return ", ".join((self.start.name, self.condition.name, *tried, f"seed {self.seed}"))
+        return ", ".join((self.initialisation.name, self.condition.name, *tried, f"seed {self.seed}"))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a grid comes to on its data.
+    """The runs of a grid on its data.
 
     Attributes:
-        grid: what was asked for.
-        task: what is learned.
-        data: the data set's name.
-        measure: what is compared.
-        runs: seed by seed, so that what is done first can be compared first.
-        command: that repeats it.
+        grid: the grid that was planned.
+        task: the task of all runs.
+        data: name of the data set.
+        measure: the measure to compare.
+        runs: ordered by seed, so that every combination has a first result early.
+        command: command that repeats the benchmark.
     """
 
     grid: Grid
@@ -86,8 +86,8 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     command: str
 
-    def described(self) -> dict[str, Any]:
-        """The plan as plain values that JSON holds: what a summary is made of, beside the runs' records."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON-serialisable values; with the records of the runs it determines the summary."""
         return {
             "task": self.runs[0].config.task,
             "data": self.data,
@@ -95,67 +95,67 @@ class Plan:
             "measure": self.measure,
             "is_share": is_share(self.task, self.measure),
             "smaller_is_better": smaller_is_better(self.task, self.measure),
-            "baseline": self.grid.starts[0].name,
+            "baseline": self.grid.initialisations[0].name,
             "seeds": sorted({run.seed for run in self.runs}),
-            "starts": [{"name": start.name, **asdict(start)} for start in self.grid.starts],
+            "starts": [{"name": one.name, **asdict(one)} for one in self.grid.initialisations],
             "conditions": [{"name": condition.name, "limit_train": condition.limit_train,
                             "vary": dict(condition.vary)} for condition in self.grid.conditions],
             "tuned": {key: list(values) for key, values in self.grid.tune.items()},
             "target": self.grid.target,
-            "runs": [{"key": run.key, "start": run.start.name, "condition": run.condition.name,
+            "runs": [{"key": run.key, "start": run.initialisation.name, "condition": run.condition.name,
                       "trial": dict(run.trial), "seed": run.seed} for run in self.runs],
             "command": self.command,
         }
 
 
 def make_plan(grid: Grid, *, command: str, progress: Progress = silent) -> Plan:
-    """Read the data as each run will, and list the runs.
+    """Read the data of every run and list the runs.
 
     Args:
-        grid: what is to be compared.
-        command: that repeats it.
-        progress: told the share of the runs that are planned.
+        grid: the combinations to run.
+        command: command that repeats the benchmark.
+        progress: progress callback, called with the fraction of runs planned.
 
     Raises:
-        ConfigError: if something is to be tuned and there is no dev set, or the task has no such measure.
-        PipelineError, EmbeddingError: if the data or a source's files are not in order.
+        ConfigError: if keys are tuned without a dev set.
+        PipelineError, EmbeddingError: if the data or the files of a source cannot be read.
     """
     shared = RunConfig.from_mapping(grid.run, where="the grid's [run]")
     task = base.find(shared.task)
-    read = _Reader(task)
-    runs, warned = [], set[str]()
-    combinations = list(product(range(1, grid.seeds + 1), grid.conditions, grid.starts, grid.trials))
-    for number, (seed, condition, start, trial) in enumerate(combinations):
+    read = _CachedReader(task)
+    runs, logged = [], set[str]()
+    combinations = list(product(range(1, grid.seeds + 1), grid.conditions, grid.initialisations, grid.trials))
+    for number, (seed, condition, initialisation, trial) in enumerate(combinations):
         progress("planning", number / len(combinations))
-        config = _configured(grid, seed, condition, start, trial)
-        with _warned_once(warned):
+        config = _configuration(grid, seed, condition, initialisation, trial)
+        with _warnings_once(logged):
             resolved, data, has_dev = read(config)
         if grid.tune and not has_dev:
-            raise ConfigError(f"{config.data.path}: no dev set to choose {', '.join(grid.tune)} by, with "
-                              f"{condition.name}; give a dev file or more training examples, or leave out --tune")
-        runs.append(PlannedRun(_key(resolved, data), start, condition, trial, seed, config))
+            raise ConfigError(f"{config.data.path}: tuning {', '.join(grid.tune)} needs a dev set, and there is none "
+                              f"with {condition.name}; add a dev file or more training examples, or leave out --tune")
+        runs.append(PlannedRun(_key(resolved, data), initialisation, condition, trial, seed, config))
     progress("planning", 1.0)
     return Plan(grid, task, read.name, grid.measure or task.measure_name, tuple(runs), command)
 
 
-def _configured(
-    grid: Grid, seed: int, condition: Condition, start: Start, trial: Mapping[str, Any]
+def _configuration(
+    grid: Grid, seed: int, condition: Condition, initialisation: Initialisation, trial: Mapping[str, Any]
 ) -> RunConfig:
-    """A run's configuration. Of words outside the text it keeps those of the test only, which is all that it needs."""
+    """Return the configuration of a run; of unseen words, only those of the test set are kept."""
     chosen = {
-        "data.unseen_words": 0, "source": start.source, "transforms": list(start.transforms),
-        "embedding.freeze": start.frozen, "data.limit_train": condition.limit_train, "seed": seed,
-        **start.assignments, **dict(condition.vary), **trial,
+        "data.unseen_words": 0, "source": initialisation.source, "transforms": list(initialisation.transforms),
+        "embedding.freeze": initialisation.frozen, "data.limit_train": condition.limit_train, "seed": seed,
+        **initialisation.assignments, **dict(condition.vary), **trial,
     }
     return RunConfig.from_mapping(with_values(grid.run, chosen.items()), where="the grid")
 
 
 @contextmanager
-def _warned_once(warned: set[str]) -> Iterator[None]:
-    """Let each kind of warning through once: what is said of one cut of the data holds for the others about."""
+def _warnings_once(logged: set[str]) -> Iterator[None]:
+    """Log each kind of warning once, since the splits of one data set cause nearly the same ones."""
     def is_new(record: logging.LogRecord) -> bool:
-        known = record.msg in warned
-        warned.add(record.msg)
+        known = record.msg in logged
+        logged.add(record.msg)
         return not known
 
     log.addFilter(is_new)
@@ -165,21 +165,21 @@ def _warned_once(warned: set[str]) -> Iterator[None]:
         log.removeFilter(is_new)
 
 
-class _Reader:
-    """Reads each cut of the data once."""
+class _CachedReader:
+    """Reader that keeps the latest split of the data in memory."""
 
     def __init__(self, task: Task[Any]) -> None:
         self.task, self.name = task, ""
-        self._read: dict[str, tuple[Any, str]] = {}
+        self._cache: dict[str, tuple[Any, str]] = {}
 
     def __call__(self, config: RunConfig) -> tuple[RunConfig, str, bool]:
-        """The resolved configuration, a hash of the data, and whether there is a dev set."""
-        place = json.dumps([config.seed, asdict(config.data)], sort_keys=True)
-        if place not in self._read:
-            self._read.clear()  # runs come seed by seed, and one cut at a time is enough to hold
+        """Return the resolved configuration, a hash of the data, and whether there is a dev set."""
+        cache_key = json.dumps([config.seed, asdict(config.data)], sort_keys=True)
+        if cache_key not in self._cache:
+            self._cache.clear()  # runs are ordered by seed: one split at a time is enough
             splits = self.task.read(config)
-            self._read[place] = splits, data_hash(splits)
-        splits, hashed = self._read[place]
+            self._cache[cache_key] = splits, data_hash(splits)
+        splits, hashed = self._cache[cache_key]
         self.name = splits.name
         return self.task.resolve(config, splits), hashed, bool(splits.dev)
 
@@ -188,5 +188,5 @@ def _key(resolved: RunConfig, data: str) -> str:
     corpus = CorpusFiles(tuple(map(Path, resolved.corpus))).files() if resolved.corpus else []
     sources = [resolved.source, *([resolved.target_source] if resolved.target_source else [])]
     contents = [content_hashes(source, resolved.transforms, corpus) for source in sources]
-    told = {"config": asdict(resolved), "data": data, "contents": contents, "version": version("vecformer")}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:20]
+    identity = {"config": asdict(resolved), "data": data, "contents": contents, "version": version("vecformer")}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]

@@ -1,4 +1,4 @@
-"""A benchmark's folder: a line for each run that has ended, and what each test example got."""
+"""The folder of a benchmark: one record for each finished run, and the predictions on the test set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DONE, FAILED = "done", "failed"
 
 @dataclass(frozen=True)
 class BenchmarkFolder:
-    """The files of a benchmark, by name.
+    """Paths and records of a benchmark's folder.
 
     Attributes:
         path: the folder.
@@ -27,22 +27,22 @@ class BenchmarkFolder:
 
     @property
     def grid(self) -> Path:
-        """What was compared last; ``vecformer benchmark`` reads it."""
+        """The grid of the latest call; can be passed to ``vecformer benchmark``."""
         return self.path / "grid.toml"
 
     @property
     def results(self) -> Path:
-        """A JSON line a run; of several with one key the last counts."""
+        """Records in JSON Lines, one for each run; the last record of a key is valid."""
         return self.path / "results.jsonl"
 
     @property
     def predictions(self) -> Path:
-        """A file a run: what each test example got."""
+        """Folder with the test-set predictions, one file for each run."""
         return self.path / "predictions"
 
     @property
     def summary(self) -> Path:
-        """What was found: the same bytes however often the work was broken off."""
+        """Scores and comparisons; independent of interruptions, byte by byte."""
         return self.path / "summary.json"
 
     @property
@@ -52,74 +52,74 @@ class BenchmarkFolder:
 
     @property
     def report(self) -> Path:
-        """The page for people."""
+        """The HTML report."""
         return self.path / "report.html"
 
     @property
     def work(self) -> Path:
-        """What runs under way need; gone when all are done."""
+        """Checkpoints and shared vectors of unfinished runs; removed when all runs are done."""
         return self.path / "work"
 
     @property
     def lock(self) -> Path:
-        """Held by the process that works on it."""
+        """Lock file of the process that uses the folder."""
         return self.path / ".lock"
 
-    def require_ours(self) -> None:
-        """Refuse a place that holds something else.
+    def require_benchmark(self) -> None:
+        """Check that the folder is new, empty or written by a benchmark.
 
         Raises:
-            RunFolderError: if it is a file, or a folder that no benchmark made.
+            RunFolderError: if it is a file, or a folder with other contents.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise RunFolderError(f"{self.path}: a file; choose another --out")
+            raise RunFolderError(f"{self.path} is a file; choose another --out")
         if self.path.is_dir() and not self.grid.exists() and not self.is_empty():
-            raise RunFolderError(f"{self.path}: holds other files, but no grid.toml of a benchmark; choose another "
+            raise RunFolderError(f"{self.path} contains other files and no grid.toml of a benchmark; choose another "
                                  "--out")
 
     def is_empty(self) -> bool:
-        """Whether it holds nothing but the lock."""
+        """Return whether the folder contains nothing but the lock file."""
         return set(self.path.iterdir()) <= {self.lock}
 
     def read(self) -> dict[str, dict[str, Any]]:
-        """The last record of each key; a line that was broken off is taken away.
+        """Return the last record of each key; an incomplete last line is removed from the file.
 
         Raises:
-            RunFolderError: for a line that is whole but no record.
+            RunFolderError: for a complete line that is not a record.
         """
         if not self.results.exists():
             return {}
         content = self.results.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            os.truncate(self.results, len(whole))
+        complete = content[: content.rfind(b"\n") + 1]
+        if complete != content:
+            os.truncate(self.results, len(complete))
         records = {}
-        for number, line in enumerate(whole.splitlines(), start=1):
+        for number, line in enumerate(complete.splitlines(), start=1):
             try:
                 record = json.loads(line)
                 records[record["key"]] = record
             except (ValueError, KeyError, TypeError) as error:
-                raise RunFolderError(f"{self.results}:{number}: not a result of a run ({error}); remove the line, and "
-                                     "the run is made again") from error
+                raise RunFolderError(f"{self.results}:{number}: not a valid record ({error}); delete the line to "
+                                     "repeat the run") from error
         return records
 
     def add(self, record: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]]) -> None:
-        """Keep a run that has ended; the record stands only if the predictions do."""
+        """Append the record of a finished run, after its predictions are on disk."""
         if predictions:
             self.predictions.mkdir(exist_ok=True)
-            place = self.predictions / f"{record['key']}.jsonl"
-            made = place.with_suffix(".unfinished")
-            write_lines(made, iter(predictions))
-            made.replace(place)
+            path = self.predictions / f"{record['key']}.jsonl"
+            temporary = path.with_suffix(".unfinished")
+            write_lines(temporary, iter(predictions))
+            temporary.replace(path)
         with self.results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
     def predictions_of(self, key: str) -> list[dict[str, Any]] | None:
-        """What each test example of a run got; None if that is not there."""
-        place = self.predictions / f"{key}.jsonl"
-        if not place.exists():
+        """Return the test-set predictions of a run, or None if there is no file."""
+        path = self.predictions / f"{key}.jsonl"
+        if not path.exists():
             return None
-        with place.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8") as file:
             return [json.loads(line) for line in file]

@@ -1,4 +1,4 @@
-"""``vecformer benchmark``: which vectors to start from, by how much, how surely, and at what cost."""
+"""``vecformer benchmark``: compare word vectors as initialisations."""
 
 from __future__ import annotations
 
@@ -13,63 +13,66 @@ from pipeline.cli.common import against, reports_errors, seeds_advice, table, ve
 from pipeline.cli.run import KEYS
 
 if TYPE_CHECKING:
-    from pipeline.benchmark.driver import Benchmarked
+    from pipeline.benchmark.driver import BenchmarkResult
     from pipeline.benchmark.execution.jobs import Executor
 
-OF_EACH_RUN = {"data": KEYS["data"], "task": KEYS["task"], "epochs": KEYS["epochs"]}
-SHORT = {**KEYS, "lr": "training.lr"}  # pretraining has a rate too, but this one is meant
+SHARED_KEYS = {"data": KEYS["data"], "task": KEYS["task"], "epochs": KEYS["epochs"]}
+SHORT_KEYS = {**KEYS, "lr": "training.lr"}  # ambiguous otherwise: pretraining.lr
 NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verbose")
 
 
 @click.command("benchmark")
 @click.argument("grid", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--data", metavar="PATH", help="A file, a folder with train/dev/test files, or bbc (the default).")
-@click.option("--task", metavar="NAME", help="What to learn; classification by default.")
+@click.option("--task", metavar="NAME", help="Task of all runs. Default: classification.")
 @click.option("--source", "sources", multiple=True, metavar="SPEC",
-              help="Word vectors to start from, as glove, or \"glove | standardize\" with transforms of its own. May "
-                   "be repeated. Default: random, word2vec, fasttext, glove.")
-@click.option("--baseline", metavar="SPEC", help="The source that the others are compared with. Default: random.")
+              help="Source of word vectors, such as glove, optionally with its own transforms: \"glove | standardize\"."
+                   " May be repeated. Default: random, word2vec, fasttext, glove.")
+@click.option("--baseline", metavar="SPEC", help="The source with which all others are compared. Default: random.")
 @click.option("--transform", "transforms", multiple=True, metavar="T",
-              help="Done to each source: none, standardize, or several joined by +, as center+unit. May be repeated: "
-                   "each is a start of its own.")
-@click.option("--freeze", metavar="yes,no", help="Leave the word vectors as they are, train them, or compare both.")
-@click.option("--limit-train", metavar="N,N,all", help="Numbers of training examples to compare at, as 50,250,all.")
+              help="Transform applied to every source: none, standardize, or a chain such as center+unit. May be "
+                   "repeated; each is compared as a separate initialisation.")
+@click.option("--freeze", metavar="yes,no", help="Freeze the word vectors (yes), train them (no) or both. Default: no.")
+@click.option("--limit-train", metavar="N,N,all", help="Numbers of training examples, such as 50,250,all.")
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Runs of each combination. Default: 10.")
 @click.option("--controls", is_flag=True, default=None,
-              help="Add random tables that match each source in spread, in covariance, and its own rows shuffled; they "
-                   "tell which part of a gain is scale, which geometry and which meaning.")
+              help="Add control initialisations for every source: random vectors with its standard deviation or "
+                   "covariance, and its own vectors shuffled. They separate the effects of scale, geometry and "
+                   "meaning.")
 @click.option("--tune", multiple=True, metavar="KEY=V,V",
-              help="Values to try for each start, the best on dev being taken, as lr=3e-4,1e-3. May be repeated.")
+              help="Values to try for every initialisation, such as lr=3e-4,1e-3; the best on dev is selected. May be "
+                   "repeated.")
 @click.option("--vary", multiple=True, metavar="KEY=V,V",
-              help="Compare under each of these values, as model.norm=pre,post. May be repeated.")
-@click.option("--measure", metavar="NAME", help="What is compared, if not what the task is judged by.")
-@click.option("--target", type=float, metavar="SCORE", help="Time the first reaching of this score on the way.")
+              help="Compare under each of these values, such as model.norm=pre,post. May be repeated.")
+@click.option("--measure", metavar="NAME", help="Measure to compare. Default: the task's main measure.")
+@click.option("--target", type=float, metavar="SCORE",
+              help="Report the training time needed to reach this score. Default: 95% of the best mean.")
 @click.option("--epochs", type=int, metavar="N",
-              help="Passes over the training examples. Default: about 1,000 steps, from 10 to 20 passes.")
+              help="Number of training epochs. Default: enough for about 1,000 steps, between 10 and 20.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
-              help="Any key of every run's configuration, such as model.n_layers=4. May be repeated.")
+              help="Set any configuration key for all runs, such as model.n_layers=4. May be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", default=Path("runs/benchmark"),
-              show_default=True, help="Folder to make, or to go on with: only what it lacks is run.")
+              show_default=True, help="Output folder; in an existing one, only missing runs are executed.")
 @click.option("--no-texts", is_flag=True,
-              help="Leave texts of test examples out of report.html, to pass it on where the data cannot be.")
+              help="Omit the texts of test examples from report.html, for data that must not be redistributed.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N",
-              help="Runs at a time, each with its share of the cores (on a cluster N decides the share only). Default: "
-                   "one a core.")
+              help="Number of concurrent runs, which share the cores equally (on a cluster, N sets the share only). "
+                   "Default: one per core.")
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True,
-              help="Where runs are made: on this machine, or on a Ray cluster (extra cluster).")
+              help="Execute runs on this machine or on a Ray cluster (extra cluster).")
 @click.option("--address", metavar="HOST:PORT", default="auto", show_default=True,
-              help="Of the Ray cluster's head, which `ray start --head` starts.")
+              help="Address of the Ray cluster's head node, started with `ray start --head`.")
 @verbosity
 @reports_errors
 def benchmark_command(
     grid: Path | None, out: Path, no_texts: bool, jobs: int | None, executor: str, address: str, quiet: bool,
     **options: Any,
 ) -> None:
-    """Run every combination of sources, sizes and seeds, and say which vectors are better, and how surely.
+    """Compare word vectors as initialisations: every combination of sources, training sizes and seeds.
 
-    Without a GRID and options: BBC News from four sources, with 20 and with 50 labelled articles, ten seeds each. The
-    folder keeps every result; the same command goes on where it was stopped. Options beat the file GRID; the folder's
-    grid.toml is one to start from.
+    Without GRID and options, four sources are compared on BBC News with 20 and 50 labelled articles and ten seeds. All
+    results are kept in the output folder; the same command continues an interrupted benchmark. Options override the
+    file GRID; the folder's grid.toml is an example of one.
 
     \b
     vecformer benchmark
@@ -80,30 +83,29 @@ def benchmark_command(
     from pipeline.benchmark.driver import benchmark
     from pipeline.benchmark.grid import read_grid
 
-    made = read_grid(grid, _grid_options(options))
-    done = benchmark(made, out, executor=_executor(executor, address), n_jobs=jobs or 0, command=_command(),
-                     quiet=quiet, texts=not no_texts)
-    click.echo(verdicts(done))
-    if done.summary["n_runs"]["failed"]:
-        raise click.ClickException(f"{done.summary['n_runs']['failed']} runs failed; {out / 'results.jsonl'} says why, "
-                                   "and the same command makes them again")
+    result = benchmark(read_grid(grid, _grid_options(options)), out, executor=_executor(executor, address),
+                       n_jobs=jobs or 0, command=_command(), quiet=quiet, texts=not no_texts)
+    click.echo(format_result(result))
+    if n_failed := result.summary["n_runs"]["failed"]:
+        raise click.ClickException(f"{n_failed} runs failed; see {out / 'results.jsonl'} for the errors. The same "
+                                   "command repeats the failed runs")
 
 
 def _command() -> str:
-    """The command as it was given, but for where it runs and what it shows."""
+    """Return the command line without options that do not affect the results."""
     context = click.get_current_context()
     assert context is not None
-    words = ["vecformer", "benchmark"]
+    arguments = ["vecformer", "benchmark"]
     for option in context.command.params:
         value = context.params.get(option.name or "")
         if value in (None, False, ()) or option.name in NOT_REPEATED:
             continue
         for one in value if isinstance(value, tuple) else (value,):
             if isinstance(option, click.Argument):
-                words.append(str(one))
+                arguments.append(str(one))
             else:
-                words += [option.opts[0]] if one is True else [option.opts[0], str(one)]
-    return shlex.join(words)
+                arguments += [option.opts[0]] if one is True else [option.opts[0], str(one)]
+    return shlex.join(arguments)
 
 
 def _executor(name: str, address: str) -> Executor | None:
@@ -115,11 +117,11 @@ def _executor(name: str, address: str) -> Executor | None:
 
 
 def _grid_options(options: dict[str, Any]) -> dict[str, Any]:
-    """The options as a grid has them."""
+    """Convert command-line options to options of a grid."""
     from pipeline.config import parse_assignment
 
     given = {name: value for name, value in options.items() if value not in (None, ())}
-    shared = {key: given.pop(name) for name, key in OF_EACH_RUN.items() if name in given}
+    shared = {key: given.pop(name) for name, key in SHARED_KEYS.items() if name in given}
     shared |= dict(map(parse_assignment, given.pop("assignments", ())))
     for name in ("tune", "vary"):
         if name in given:
@@ -132,42 +134,44 @@ def _grid_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _values(pairs: Iterable[str], option: str) -> dict[str, list[Any]]:
-    """``lr=1e-3,3e-3`` as the key ``training.lr`` and its values; the last word of a key is enough where one has it."""
+    """Parse ``training.lr=1e-3,3e-3``; the last part of a key is sufficient if it is unique."""
     from pipeline.config import keys, parse_assignment
 
     known = [key for key, _ in keys()]
     found = {}
     for pair in pairs:
         key, equals, values = pair.partition("=")
-        named = [SHORT[key]] if key in SHORT else [full for full in known if full == key or full.endswith(f".{key}")]
+        named = ([SHORT_KEYS[key]] if key in SHORT_KEYS else
+                 [full for full in known if full == key or full.endswith(f".{key}")])
         if not equals or not values or len(named) != 1:
-            alike = f" Which one: {', '.join(named)}?" if len(named) > 1 else ""
-            raise click.UsageError(f"--{option} {pair!r}: write a key of the configuration and values, such as "
-                                   f"training.lr=3e-4,1e-3.{alike} `vecformer config` lists the keys")
+            candidates = f" {key} is ambiguous: {', '.join(named)}." if len(named) > 1 else ""
+            raise click.UsageError(f"--{option} {pair!r} is not of the form KEY=VALUE,VALUE, such as "
+                                   f"training.lr=3e-4,1e-3.{candidates} `vecformer config` lists the keys")
         found[named[0]] = [parse_assignment(f"{key}={value}")[1] for value in values.split(",")]
     return found
 
 
 def _yes(word: str) -> bool:
     if word not in ("yes", "no"):
-        raise click.UsageError(f"--freeze {word!r}: write yes, no, or yes,no for both")
+        raise click.UsageError(f"--freeze {word!r}: must be yes, no or yes,no")
     return word == "yes"
 
 
 def _size(word: str) -> int | str:
     if word != "all" and not (word.isdecimal() and int(word)):
-        raise click.UsageError(f"--limit-train {word!r}: write numbers of training examples, or all: 50,250,all")
+        raise click.UsageError(f"--limit-train {word!r}: must be numbers of examples or all, such as 50,250,all")
     return word if word == "all" else int(word)
 
 
-def verdicts(done: Benchmarked) -> str:
-    """The table of what was found, and where to read on."""
+def format_result(result: BenchmarkResult) -> str:
+    """Format the scores and comparisons as tables, with the paths of the summary and the report."""
     from pipeline.benchmark.analysis.statistics import TOO_FEW
     from pipeline.drawing.notation import Notation
 
-    summary, notation = done.summary, Notation.of(done.summary)
+    summary, notation = result.summary, Notation.of(result.summary)
     compared = {(one["start"], one["condition"]): one for one in summary["comparisons"] if one["role"] == "baseline"}
-    header = ["start", "mean", "over seeds ±", "test set ±", f"against {summary['baseline']}", "p (Holm)", "verdict"]
+    header = ["initialisation", "mean", "SD over seeds", "sampling error", f"gain over {summary['baseline']}",
+              "p (Holm)", "verdict"]
     parts = [f"{summary['data']}, {summary['measure']}, {len(summary['seeds'])} seeds"]
     for condition in summary["conditions"]:
         rows = [[cell["start"], notation.value(cell["mean"]), notation.size(cell["spread"]),
@@ -177,4 +181,4 @@ def verdicts(done: Benchmarked) -> str:
         parts.append(f"{condition['name']}\n{table(header, rows)}")
     if any(one["verdict"] == TOO_FEW for one in summary["comparisons"]):
         parts.append(seeds_advice(summary))
-    return "\n\n".join([*parts, f"summary   {done.path / 'summary.json'}\nreport    {done.path / 'report.html'}"])
+    return "\n\n".join([*parts, f"summary   {result.path / 'summary.json'}\nreport    {result.path / 'report.html'}"])

@@ -86,7 +86,7 @@ def verbosity(command: F) -> F:
 
 
 def against(comparison: Mapping[str, Any] | None, notation: Notation) -> list[str]:
-    """The cells of a comparison: the difference with its interval, the p-value, the verdict; empty without one."""
+    """Return the table cells of a comparison: difference with interval, p-value, verdict; empty for None."""
     from pipeline.benchmark.analysis.statistics import p_value
 
     if comparison is None:
@@ -97,9 +97,9 @@ def against(comparison: Mapping[str, Any] | None, notation: Notation) -> list[st
 
 
 def seeds_advice(found: Mapping[str, Any]) -> str:
-    """How many seeds would do, where a verdict is that there are too few."""
-    counted = f"{found['n_comparisons']} comparisons need" if found["n_comparisons"] > 1 else "A comparison needs"
-    return f"{counted} {found['seeds_needed']} seeds in common, or more, to show anything."
+    """Return the number of seeds needed, for comparisons with too few."""
+    counted = f"{found['n_comparisons']} comparisons need" if found["n_comparisons"] > 1 else "One comparison needs"
+    return f"{counted} at least {found['seeds_needed']} common seeds."
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""``vecformer compare``: finished runs side by side."""
+"""``vecformer compare``: compare finished runs."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ import rich_click as click
 
 from pipeline.cli.common import against, reports_errors, seeds_advice, table
 
-SIDES = ("only_start", "only_reference", "both", "neither")
-
 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
-@click.option("--measure", default="", metavar="NAME", help="What is compared, if not what the task is judged by.")
+@click.option("--measure", default="", metavar="NAME", help="Measure to compare. Default: the task's main measure.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @reports_errors
 def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool) -> None:
-    """Put finished RUNs of one task and the same data side by side, and say which are better, and how surely.
+    """Compare finished RUNs of the same task and data, with confidence intervals and corrected p-values.
 
-    Runs that differ only in their seed count as one group. Each group is compared with that of the first RUN, paired by
-    seed: six seeds can show a difference, fewer cannot.
+    Runs that differ in their seed only form a group. Each group is compared with the group of the first RUN, paired by
+    seed. One comparison needs at least 6 seeds to be significant, three need 7, six need 8.
 
     \b
     vecformer compare runs/random-seed* runs/glove-seed*
@@ -32,11 +30,13 @@ def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool) -> None
     from pipeline.benchmark.compare_runs import compare
 
     found = compare(runs, measure)
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else told(found))
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else format_comparison(found))
 
 
-def told(found: Mapping[str, Any]) -> str:
-    """A comparison as tables: what each group measured, and which test examples tell it from the reference."""
+def format_comparison(found: Mapping[str, Any]) -> str:
+    """Format a comparison as tables: scores of the groups, and counts of disagreements on test examples."""
+    from pipeline.benchmark.analysis.disagreements import CATEGORIES
+    from pipeline.benchmark.analysis.statistics import TOO_FEW
     from pipeline.drawing.notation import Notation
 
     notation = Notation.of(found)
@@ -47,22 +47,15 @@ def told(found: Mapping[str, Any]) -> str:
         rows.append([group["name"], str(len(group["seeds"])), notation.value(group["mean"]),
                      notation.size(group["spread"]), notation.size(group["sampling_error"]),
                      str(one["n"]) if one else "", *against(one, notation)])
-    header = ["group", "seeds", "mean", "over seeds ±", "test set ±", "in common", f"against {found['reference']}",
-              "p (Holm)", "verdict"]
+    header = ["group", "seeds", "mean", "SD over seeds", "sampling error", "common seeds",
+              f"gain over {found['reference']}", "p (Holm)", "verdict"]
     smaller = " (smaller is better)" if found["smaller_is_better"] else ""
     parts = [f"{found['data']}, {found['measure']}{smaller}", table(header, rows)]
-    flips = {name: one["flips"] for name, one in compared.items() if one["flips"]}
-    if flips:
-        sides = [[name, *(f"{counts[side]:,}" for side in SIDES)] for name, counts in flips.items()]
-        parts.append(table(["test examples, as most seeds had them", "only it is right",
-                            f"only {found['reference']}", "both", "neither"], sides))
-    return "\n\n".join([*parts, *_advice(found)])
-
-
-def _advice(found: Mapping[str, Any]) -> list[str]:
-    """How many seeds would do, if some comparison has too few."""
-    from pipeline.benchmark.analysis.statistics import TOO_FEW
-
-    if not any(one["verdict"] == TOO_FEW for one in found["comparisons"]):
-        return []
-    return [seeds_advice(found)]
+    for name, one in compared.items():
+        if one["flips"]:
+            parts.append(table(["test examples by majority vote over seeds", f"only {name} correct",
+                                f"only {found['reference']} correct", "both", "neither"],
+                               [[name, *(f"{one['flips'][category]:,}" for category in CATEGORIES)]]))
+    if any(one["verdict"] == TOO_FEW for one in found["comparisons"]):
+        parts.append(seeds_advice(found))
+    return "\n\n".join(parts)

@@ -108,7 +108,7 @@ def run_command(
     if finished.metrics:
         click.echo(summary(finished))
         if profile:
-            click.echo("\n" + profile_summary(take_profile(clock, resolved.training.precision)))
+            click.echo("\n" + profile_summary(take_profile(clock, resolved.training)))
 
 
 def default_folder(config: RunConfig) -> Path:
@@ -154,5 +154,6 @@ def profile_summary(profile: Profile) -> str:
             f"speed  {profile.tokens_per_second:,.0f} tokens a second of training",
             f"peak   {profile.share_of_peak:.1%} reached in training: {profile.operations_per_second / 1e9:,.0f} of "
             f"{profile.peak / 1e9:,.0f} GFLOP/s in matrix products of {profile.precision}",
+            *(f"engine  {line}" for line in profile.engines),
         ]
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from pipeline.tasks.base import Measures
 
 
 def evaluate(
-    run: Path, data: Path, *, text_column: str = "", label_column: str = "", progress: Progress = silent
+    run: str | Path, data: str | Path, *, text_column: str = "", label_column: str = "", progress: Progress = silent
 ) -> Measures:
     """Measure a finished run on a file of labelled examples.
 
@@ -33,5 +33,5 @@ def evaluate(
     columns = trained.config.data
     columns = replace(columns, text_column=text_column or columns.text_column,
                       label_column=label_column or columns.label_column)
-    examples = trained.task.read_examples(data, columns)
+    examples = trained.task.read_examples(Path(data), columns)
     return trained.evaluate(examples, progress=progress)

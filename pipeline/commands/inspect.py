@@ -20,7 +20,8 @@ from pipeline.errors import DataError, PipelineError, RunFolderError
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.trained import TrainedRun, load_run
 from transformer.checkpoint import read_weights
-from transformer.inspect.census import AttentionAtWork, Entry, Movement, blocks, census, movement, watched
+from transformer.inspect.attention_record import AttentionRecord, blocks, record_attention
+from transformer.inspect.census import Entry, Movement, census, movement
 from transformer.layers.attention import MultiHeadAttention
 from transformer.layers.embedding import TokenEmbedding
 from transformer.models.decoding import Writer, greedy
@@ -94,7 +95,7 @@ class Block(NamedTuple):
     name: str
     words: tuple[str, ...]
     seen: tuple[str, ...]
-    layers: tuple[AttentionAtWork, ...]
+    layers: tuple[AttentionRecord, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The same, of what JSON has; of each head its attention (a row a word) and its vectors (a row a word)."""
@@ -209,12 +210,12 @@ def open_text(trained: TrainedRun, text: str, context: str = "") -> OpenedText:
     token_types = None if first.token_types is None else pad([first.token_types]).to(ids.device)
     with torch.inference_mode():
         own = _own_translation(model, ids, trained.config) if isinstance(model, EncoderDecoder) else ids
-        with watched(model) as seen:
+        with record_attention(model) as seen:
             if isinstance(model, EncoderDecoder):
                 model(ids, own)
             else:
                 stack = next(module for module in model.modules() if isinstance(module, Stack))
-                stack.read(ids, token_types=token_types)
+                stack(ids, token_types)
     source = _named(ids, tokenizers.source)
     target = _named(own, tokenizers.target or tokenizers.source)
     of = {"encoder": (source, source), "decoder": (target, target), "cross": (target, source)}

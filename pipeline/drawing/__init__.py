@@ -1,1 +1,1 @@
-"""Pages for people: self-contained HTML that opens offline."""
+"""Plots, page templates and number formatting of the self-contained HTML reports."""

@@ -1,4 +1,4 @@
-"""HTML pages: filling templates, and writing files whole."""
+"""Rendering of HTML templates and atomic writing of files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name beside, and move it into place."""
+    """Write a file atomically: to a temporary file in the same folder, which then replaces it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
         temporary.write_bytes(content)
@@ -20,7 +20,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def render(template: Path, **values: Any) -> str:
-    """Fill a template, which may extend or include files of its own folder and of this one."""
+    """Render a Jinja template, which may extend or include files of its own folder and of this one."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

@@ -1,4 +1,4 @@
-"""Pictures as SVG text, drawn by matplotlib without a screen; they take the colours of the page they stand in."""
+"""Plots as SVG text, drawn by matplotlib without a display; their neutral colour follows the page's colour scheme."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from pipeline.measures.classification import Bin
 
-BLUE, ORANGE, INK = "#4c78a8", "#f58518", "#777777"  # readable on white and on near-black
+BLUE, ORANGE, INK = "#4c78a8", "#f58518", "#777777"  # legible in light and dark mode
 
 
 def learning_curves_svg(history: Sequence[Mapping[str, float]], measure: str) -> str:
-    """Losses, and the dev measure if it was taken, over epochs."""
+    """Plot the losses, and the dev measure if available, over epochs."""
     epochs = [line["epoch"] for line in history]
     has_dev = f"dev_{measure}" in history[0]
     figure = new_figure(width=8 if has_dev else 4.6, height=2.9)
@@ -37,13 +37,13 @@ def learning_curves_svg(history: Sequence[Mapping[str, float]], measure: str) ->
     return svg_of(figure)
 
 
-def confusion_matrix_svg(gold: Sequence[str], guessed: Sequence[str], labels: Sequence[str]) -> str:
-    """How often each label (down) was taken for each (across); the shade is the share of the row."""
+def confusion_matrix_svg(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> str:
+    """Plot a confusion matrix, true labels by predicted labels, shaded by row share."""
     import numpy as np
 
     from pipeline.measures.classification import confusion_matrix
 
-    counts = confusion_matrix(gold, guessed, labels)
+    counts = confusion_matrix(gold, predicted, labels)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = max(2.8, 0.62 * len(labels) + 1.2)
     figure = new_figure(width=size + 1, height=size)
@@ -61,7 +61,7 @@ def confusion_matrix_svg(gold: Sequence[str], guessed: Sequence[str], labels: Se
 
 
 def reliability_svg(curve: Sequence[Bin]) -> str:
-    """How often predictions are right over how sure they are; the larger the point, the more of them."""
+    """Plot a reliability diagram: accuracy over confidence, with point sizes proportional to counts."""
     figure = new_figure(width=3.8, height=3.4)
     panel = figure.subplots()
     n = sum(one.n for one in curve)
@@ -72,19 +72,19 @@ def reliability_svg(curve: Sequence[Bin]) -> str:
     panel.set_xlim(0, 1.02)
     panel.set_ylim(0, 1.02)
     panel.set_xlabel("probability of the predicted label")
-    panel.set_ylabel("share that is right")
+    panel.set_ylabel("accuracy")
     panel.grid(alpha=0.25)
     return svg_of(figure)
 
 
 def bars_svg(values: Mapping[str, float], *, highlighted: Sequence[str], label: str, is_share: bool = True) -> str:
-    """Horizontal bars, the highlighted names in another colour; shares are from 0 to 1 and shown as percentages."""
+    """Plot horizontal bars, highlighted names in another colour; shares (0 to 1) are printed as percentages."""
     figure = new_figure(width=7.5, height=0.42 * len(values) + 0.9)
     panel = figure.subplots()
     names = list(values)[::-1]
     colours = [ORANGE if name in highlighted else BLUE for name in names]
-    drawn = panel.barh(names, [values[name] for name in names], color=colours, height=0.62)
-    panel.bar_label(drawn, fmt=lambda value: f"{value:.1%}" if is_share else f"{value:,.1f}", padding=4, color=INK)
+    bars = panel.barh(names, [values[name] for name in names], color=colours, height=0.62)
+    panel.bar_label(bars, fmt=lambda value: f"{value:.1%}" if is_share else f"{value:,.1f}", padding=4, color=INK)
     if is_share:
         panel.set_xticks([0, 0.25, 0.5, 0.75, 1])
     panel.set_xlim(0, 1.12 if is_share else 1.12 * max(1e-9, *values.values()))
@@ -95,7 +95,12 @@ def bars_svg(values: Mapping[str, float], *, highlighted: Sequence[str], label: 
 
 
 def new_figure(*, width: float, height: float) -> Figure:
-    """An empty figure in the house's colours, in inches; text is never read as mathematics."""
+    """Create an empty figure in the project's style, with mathematical markup disabled.
+
+    Args:
+        width: in inches.
+        height: in inches.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -108,7 +113,7 @@ def new_figure(*, width: float, height: float) -> Figure:
 
 
 def svg_of(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element without a background, the same text for the same figure."""
+    """Return a figure as a deterministic ``<svg>`` element with a transparent background."""
     target = io.StringIO()
     _save(figure, target, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = target.getvalue()
@@ -116,13 +121,13 @@ def svg_of(figure: Figure) -> str:
 
 
 def png_of(figure: Figure) -> bytes:
-    """The figure as a PNG on white, at 200 dots an inch."""
+    """Return a figure as a PNG on white at 200 dpi."""
     target = io.BytesIO()
     _save(figure, target, format="png", dpi=200, facecolor="white", metadata={"Software": None})
     return target.getvalue()
 
 
-def _save(figure: Figure, target: io.StringIO | io.BytesIO, **how: Any) -> None:
+def _save(figure: Figure, target: io.StringIO | io.BytesIO, **options: Any) -> None:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # measured by another font, and drawn by its own
-        figure.savefig(target, **how)
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the viewer substitutes a font
+        figure.savefig(target, **options)

@@ -35,6 +35,7 @@ from pipeline.telemetry.profiling import STOPPED, Clock
 from pipeline.telemetry.resources import peak_memory_mb
 from pipeline.word_vectors import StageOne, measure_texts, prepare_vectors
 from transformer.checkpoint import save_tensors, save_weights
+from transformer.kernels.engine import require
 from transformer.layers.embedding import TokenEmbedding
 from transformer.training import distributed
 from transformer.training.distributed import World
@@ -76,6 +77,7 @@ def run(
     Raises:
         PipelineError, EmbeddingError, TransformerError: for what the user can mend.
     """
+    require(config.training.engine)
     world = distributed.world(choose_device(config.training.device))
     try:
         if world.rank:
@@ -192,7 +194,7 @@ def run_stage_two(
         trainer = Trainer(
             model=model,
             batches=TrainingBatches(task, features, config, world),
-            loss=clock.watching(task.loss),
+            loss=clock.observe(task.loss),
             evaluate=evaluate,
             watch=_now_and_then(_measuring(trained, probe)) if probe else None,
             config=config.training,

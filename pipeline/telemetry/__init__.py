@@ -1,1 +1,1 @@
-"""Progress, profiling, and the resources that a run used."""
+"""Progress bars, profiling, time and memory of runs."""

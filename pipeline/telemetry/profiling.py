@@ -1,4 +1,4 @@
-"""Where the time of a run goes, and how near its training comes to what the machine can do."""
+"""Profile of a run: time by part, training speed, and its share of the peak of matrix products."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from transformer.config import TrainingConfig
 from transformer.kernels.precision import choose_precision
 
 PARTS = ("starting", "reading", "tokenising", "vectors", "pretraining", "batches", "forward", "backward", "optimizer",
@@ -18,25 +19,26 @@ PARTS = ("starting", "reading", "tokenising", "vectors", "pretraining", "batches
 REST = "the rest"
 STEP = ("forward", "backward", "optimizer")
 TRAINING = ("batches", *STEP)
-SAMPLED = 4  # the batches of steps 1, 4, 16, 64, … are kept to count operations with
+SAMPLE_GROWTH = 4  # the batches of steps 1, 4, 16, 64, ... are kept to count floating-point operations
 
 Loss = Callable[[nn.Module, Any], Tensor]
 
 
 class Clock:
-    """Tells which part the time goes to: every second to one of them, the innermost that is under way.
+    """Attributes the time of a run to its parts: every second to the innermost active part.
 
-    On a GPU it waits at each change of part until the work is done, so that a part has the time of what it started.
+    On a GPU it synchronises at each change of part, so that a part includes the kernels that it launched.
 
     Args:
-        running: if not, it measures nothing, keeps nothing, and costs a run nothing worth noting.
-        since: the part "starting" began then (of ``time.perf_counter``) and ends now; by default it took no time.
+        running: if False, nothing is measured or kept, at negligible cost.
+        since: start of the part ``starting`` (a value of ``time.perf_counter``), which ends now.
 
     Attributes:
-        seconds: by part, in the order of :data:`PARTS`, then what no part had; up to the last change of part.
-        tokens: real tokens that training took in, in this process.
-        samples: batches of it.
-        model: what was trained on them, and ``loss`` what of.
+        seconds: time by part, in the order of :data:`PARTS`, then the unattributed rest; up to the last change of part.
+        tokens: number of tokens trained on in this process, without padding.
+        samples: a few of the training batches.
+        model: the trained model.
+        loss: its loss function.
     """
 
     model: nn.Module
@@ -48,57 +50,57 @@ class Clock:
         self.tokens, self.samples = 0, list[Any]()
         self._nothing = nullcontext()
         self._now = time.perf_counter()
-        self._under_way = [REST]
+        self._active = [REST]
         if since is not None:
             self.seconds["starting"] = self._now - since
 
     def __call__(self, part: str) -> AbstractContextManager[object]:
-        """Count the time of the block, but for that of parts within it, as that of a part.
+        """Attribute the time of the block to a part, except for that of nested parts.
 
         Raises:
-            ValueError: if there is no such part.
+            ValueError: if the part is unknown.
         """
         if not self.running:
             return self._nothing
         if part not in PARTS:
-            raise ValueError(f"no part of a run is called {part!r}; there are {', '.join(PARTS)}")
+            raise ValueError(f"unknown part {part!r}; parts: {', '.join(PARTS)}")
         return self._within(part)
 
     @contextmanager
     def _within(self, part: str) -> Iterator[None]:
         self.tick()
-        self._under_way.append(part)
+        self._active.append(part)
         try:
             yield
         finally:
             self.tick()
-            self._under_way.pop()
+            self._active.pop()
 
     def tick(self) -> None:
-        """Count the time since the last change of part."""
+        """Attribute the time since the last change of part to the active part."""
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.synchronize()
         now = time.perf_counter()
-        self.seconds[self._under_way[-1]] += now - self._now
+        self.seconds[self._active[-1]] += now - self._now
         self._now = now
 
-    def watching(self, loss: Loss) -> Loss:
-        """The same loss; the tokens it is taken of are counted, and a few batches kept."""
+    def observe(self, loss: Loss) -> Loss:
+        """Wrap a loss function to count its tokens and keep a few of its batches."""
         if not self.running:
             return loss
         self.loss, n_batches, due = loss, 0, 1
 
-        def watched(model: nn.Module, batch: Any) -> Tensor:
+        def observed(model: nn.Module, batch: Any) -> Tensor:
             nonlocal n_batches, due
             n_batches += 1
             self.tokens += batch.n_tokens
             if n_batches == due:
                 self.model = model
                 self.samples.append(batch)
-                due *= SAMPLED
+                due *= SAMPLE_GROWTH
             return loss(model, batch)
 
-        return watched
+        return observed
 
 
 STOPPED = Clock(running=False)
@@ -106,17 +108,16 @@ STOPPED = Clock(running=False)
 
 @dataclass(frozen=True)
 class Profile:
-    """What a clock found of a finished run.
-
-    It is no file of the run: a run's folder is whole before its last second is counted, and is not touched after.
+    """Profile of a finished run; printed, not stored in the run's folder.
 
     Attributes:
-        seconds: by part, in their order; parts that the run did not have are left out. Their sum is the whole.
-        tokens: real tokens that were trained on, in this process; if none, all that follows is 0.
-        tokens_per_second: of training, the making of its batches counted.
-        operations_per_second: of training's matrix products, while it went forward, backward or took a step.
-        peak: operations a second of the best matrix product, measured just now in the precision of training.
-        precision: its name.
+        seconds: time by part, in order, without parts that did not occur. They add up to the whole run.
+        tokens: number of tokens trained on in this process, without padding; the following are 0 if there are none.
+        tokens_per_second: of training, including the preparation of batches.
+        operations_per_second: of the matrix products in training, during forward, backward and optimizer steps.
+        peak: operations per second of the fastest matrix product, measured in the training precision.
+        precision: name of the training precision.
+        engines: the engine of each stack, and the reasons against faster ones, as lines.
     """
 
     seconds: Mapping[str, float]
@@ -125,40 +126,40 @@ class Profile:
     operations_per_second: float = 0.0
     peak: float = 0.0
     precision: str = ""
+    engines: tuple[str, ...] = ()
 
     @property
     def whole(self) -> float:
-        """Seconds of all parts."""
+        """Total time in seconds."""
         return sum(self.seconds.values())
 
     @property
     def share_of_peak(self) -> float:
-        """Of the matrix-product peak, what training reached; 0 to 1."""
+        """Operations per second of training as a share of the peak, 0 to 1."""
         return self.operations_per_second / self.peak if self.peak else 0.0
 
 
-def take_profile(clock: Clock, precision: str) -> Profile:
-    """Read a clock, count the operations of the training that it saw, and measure the machine's peak beside them.
+def take_profile(clock: Clock, config: TrainingConfig) -> Profile:
+    """Compute the profile of a finished run, measuring the machine's peak.
 
     Args:
-        clock: of a run that has ended.
-        precision: ``training.precision`` of its configuration.
+        clock: of the run.
+        config: how the model was trained.
     """
-    from transformer.training.flops import (  # and torch's counter, which few runs need
-        matrix_product_peak,
-        training_operations,
-    )
+    from transformer.training.flops import matrix_product_peak, training_operations  # slow import, rarely needed
+    from transformer.training.trainer import describe_training_engines
 
     clock.tick()
     seconds = {part: spent for part, spent in clock.seconds.items() if spent or part == REST}
-    if not clock.tokens:  # a run that was stopped when its training was over
+    if not clock.tokens:  # resumed after the end of training
         return Profile(seconds)
     device = next(clock.model.parameters()).device
-    chosen = choose_precision(device, precision)
+    chosen = choose_precision(device, config.precision)
     n_operations = clock.tokens * training_operations(clock.model, clock.loss, clock.samples)
     return Profile(
         seconds, clock.tokens,
         tokens_per_second=clock.tokens / sum(clock.seconds[part] for part in TRAINING),
         operations_per_second=n_operations / sum(clock.seconds[part] for part in STEP),
         peak=matrix_product_peak(device, getattr(torch, chosen)), precision=chosen,
+        engines=tuple(describe_training_engines(clock.model, config)),
     )

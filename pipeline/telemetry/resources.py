@@ -1,4 +1,4 @@
-"""What work costs: seconds and the most memory it took."""
+"""Wall-clock time and peak memory of a block of code."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-A_MB = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes on macOS, KiB on Linux
+MAXRSS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes on macOS, in KiB on Linux
 CLEAR, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-RESET_PEAK = "5"  # proc(5): sets the peak back to what is in use now
+RESET_PEAK = "5"  # proc(5): resets the peak (VmHWM) to the current resident set
 
 
 @dataclass
 class Cost:
-    """What a piece of work took.
+    """Time and memory of a block.
 
     Attributes:
-        seconds: of wall time.
-        peak_memory_mb: the most that the process had in memory meanwhile, in MiB; where the system does not tell that
-            apart (all but Linux), the most since the process began.
+        seconds: wall-clock time.
+        peak_memory_mb: peak resident memory of the process in MiB, during the block on Linux and since the start of the
+            process elsewhere.
     """
 
     seconds: float = 0.0
@@ -31,7 +31,7 @@ class Cost:
 
 @contextmanager
 def measured() -> Iterator[Cost]:
-    """Measure the block; the values are there when it has ended."""
+    """Measure the block; the yielded cost is filled in at its end."""
     cost = Cost()
     _reset_peak()
     start = time.perf_counter()
@@ -43,16 +43,16 @@ def measured() -> Iterator[Cost]:
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process had since it began, or since :func:`measured` last began; MiB."""
+    """Return the peak resident memory in MiB since the latest :func:`measured`, else since the start of the process."""
     if STATUS.exists():
         for line in STATUS.read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / A_MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MAXRSS_PER_MIB
 
 
 def _reset_peak() -> None:
     try:
         CLEAR.write_text(RESET_PEAK, encoding="ascii")
     except OSError:
-        return  # no such file, or a closed one: the peak is then that of the whole process
+        return  # not Linux, or no permission: the peak is that of the whole process

@@ -1,9 +1,9 @@
-"""One training by Hugging Face's Trainer, timed in this process: a BERT with random weights on the texts of one file.
+"""Time one training by Hugging Face's Trainer in this process: a BERT with random weights on the texts of a file.
 
 usage: python speed/peers/hf_trainer.py FILE [--d-model N ...] [--bfloat16]
 
-Tokenised beforehand, no evaluation, no saving, nothing reported. Prints one line of JSON: seconds of the whole call to
-`train`, real tokens (those cut off do not count, nor does padding), and words of the vocabulary.
+Tokenization is done beforehand; evaluation, saving and logging are disabled. Prints one line of JSON with the seconds
+of `train`, the number of tokens (without truncated and padding tokens), and the size of the vocabulary.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
 
 def main() -> None:
-    """Print a JSON line."""
+    """Print one line of JSON."""
     given = bert.parser(__doc__).parse_args()
     torch.set_num_threads(given.threads)
     texts, labels = bert.read(given.file)

@@ -1,4 +1,4 @@
-"""The whole benchmark on the project's own sample: results, reuse, interruptions, failures."""
+"""The whole benchmark on a sample: results, reuse, interruptions, failures."""
 
 import json
 import os
@@ -31,12 +31,12 @@ def grid(**values):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A benchmark that ran through, in two processes."""
+    """A complete benchmark, run in two processes."""
     out = tmp_path_factory.mktemp("benchmark") / "out"
     return benchmark(grid(), out, n_jobs=2, command="vecformer benchmark g.toml")
 
 
-def test_every_combination_is_run_and_kept(finished):
+def test_every_combination_is_run_and_stored(finished):
     folder = BenchmarkFolder(finished.path)
     records = folder.read()
     assert len(records) == 3 * 2 * 3
@@ -51,7 +51,7 @@ def test_every_combination_is_run_and_kept(finished):
     assert {path.suffix for path in (finished.path / "plots").iterdir()} == {".svg", ".png"}
 
 
-def test_the_same_configuration_by_itself_gives_the_same(finished, tmp_path):
+def test_a_single_run_reproduces_a_result(finished, tmp_path):
     from pipeline import RunConfig, run
 
     record = next(record for record in BenchmarkFolder(finished.path).read().values() if record["start"] == VECTORS)
@@ -60,13 +60,13 @@ def test_the_same_configuration_by_itself_gives_the_same(finished, tmp_path):
     assert alone["baselines"] == record["baselines"]
 
 
-def test_running_again_runs_nothing_and_more_seeds_only_what_is_new(finished):
+def test_only_missing_runs_are_executed(finished):
     before = (finished.path / "results.jsonl").read_bytes()
     summary = (finished.path / "summary.json").read_bytes()
     started = []
 
     class Counting:
-        def run(self, jobs, told):
+        def run(self, jobs, on_event):
             started.extend(job.name for job in jobs)
 
     benchmark(grid(), finished.path, executor=Counting(), command="vecformer benchmark g.toml")
@@ -78,7 +78,7 @@ def test_running_again_runs_nothing_and_more_seeds_only_what_is_new(finished):
     assert all(name.endswith("seed 4") for name in started)
 
 
-def test_the_report_can_do_without_texts(finished):
+def test_texts_can_be_omitted_from_the_report(finished):
     key = next(iter(BenchmarkFolder(finished.path).read()))
     texts = [line["text"] for line in BenchmarkFolder(finished.path).predictions_of(key)]
     page = finished.path / "report.html"
@@ -87,7 +87,7 @@ def test_the_report_can_do_without_texts(finished):
     assert not any(escape(text) in page.read_text(encoding="utf-8") for text in texts)
 
 
-def test_a_failed_run_is_recorded_ends_nothing_and_is_made_again(tmp_path):
+def test_failed_runs_are_recorded_and_repeated(tmp_path):
     broken = tmp_path / "vectors.txt"
     broken.write_text("my 1 2\nthe 1 two\n")
     made = grid(sources=["random", f"file:{broken}"], limit_train=["all"])
@@ -100,14 +100,14 @@ def test_a_failed_run_is_recorded_ends_nothing_and_is_made_again(tmp_path):
     assert len(lines) == 3 + 3 + 3
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path):
+def test_a_folder_with_other_files_is_rejected(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(RunFolderError, match="holds other files"):
+    with pytest.raises(RunFolderError, match="contains other files"):
         benchmark(grid(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
-def test_a_mistake_leaves_no_folder_and_a_wrong_measure_keeps_the_runs(finished, tmp_path):
+def test_an_invalid_grid_leaves_no_folder_and_an_unknown_measure_keeps_the_runs(finished, tmp_path):
     with pytest.raises(DataError):
         benchmark(grid(run={"data": {"path": "nowhere.tsv"}}), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -117,7 +117,7 @@ def test_a_mistake_leaves_no_folder_and_a_wrong_measure_keeps_the_runs(finished,
     assert (finished.path / "results.jsonl").read_bytes() == before
 
 
-def test_a_broken_last_line_is_taken_away_and_its_run_made_again(finished, tmp_path):
+def test_an_incomplete_last_line_is_removed(finished, tmp_path):
     folder = BenchmarkFolder(tmp_path)
     lines = (finished.path / "results.jsonl").read_bytes().splitlines(keepends=True)
     folder.results.write_bytes(b"".join(lines[:5]) + lines[5][:100])
@@ -134,7 +134,7 @@ def started(out, grid_file):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
 
-def test_killed_at_random_and_taken_up_again_it_ends_in_the_same_summary(finished, tmp_path):
+def test_a_benchmark_killed_at_random_moments_ends_in_the_same_summary(finished, tmp_path):
     file, out = tmp_path / "grid.toml", tmp_path / "out"
     file.write_text(grid().to_toml())
     whole = subprocess.run([*COMMAND, str(file), "--jobs", "2", "--out", str(tmp_path / "whole")], check=True,
@@ -144,7 +144,7 @@ def test_killed_at_random_and_taken_up_again_it_ends_in_the_same_summary(finishe
     for _ in range(10):
         process = started(out, file)
         time.sleep(moments.uniform(0.5, 6.0))
-        process.kill()  # the benchmark alone, as the out-of-memory killer would; its workers have to notice
+        process.kill()  # only the benchmark itself, like the out-of-memory killer
         process.communicate()
     last = started(out, file)
     _, errors = last.communicate(timeout=120)
@@ -153,7 +153,7 @@ def test_killed_at_random_and_taken_up_again_it_ends_in_the_same_summary(finishe
     assert json.loads((out / "summary.json").read_text())["n_runs"]["done"] == 18
 
 
-def test_an_interrupt_stops_cleanly_and_says_how_to_go_on(tmp_path):
+def test_an_interrupt_stops_cleanly_and_names_the_next_step(tmp_path):
     file, out = tmp_path / "grid.toml", tmp_path / "out"
     file.write_text(grid().to_toml())
     process = started(out, file)
@@ -163,5 +163,5 @@ def test_an_interrupt_stops_cleanly_and_says_how_to_go_on(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "runs are done and kept; the same command goes on" in errors
+    assert "runs are done and kept; the same command continues" in errors
     assert "Traceback" not in errors

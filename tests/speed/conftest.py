@@ -1,4 +1,4 @@
-"""The scripts of speed/ find each other beside themselves; so do these tests."""
+"""Make the scripts of speed/ importable by name."""
 
 import sys
 from pathlib import Path

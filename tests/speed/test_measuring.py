@@ -1,4 +1,4 @@
-"""Medians, ratios, what they are held to, turns, and the facts about a machine."""
+"""Medians, ratios, thresholds, alternation, and the description of a machine."""
 
 import json
 import re
@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
-def test_a_spread_is_median_least_and_most():
+def test_spread_is_median_minimum_and_maximum():
     found = measuring.spread("speed", [3.0, 1.0, 8.0], at_least=2)
     assert found == {"figure": "speed", "median": 3.0, "least": 1.0, "most": 8.0, "values": [3.0, 1.0, 8.0],
                      "at_least": 2}
 
 
-def test_a_ratio_is_one_of_medians_and_its_ends_are_of_single_runs():
+def test_ratio_of_medians_with_extremes_of_single_runs():
     found = measuring.ratio("times", [10, 40, 30], [10, 10, 5], at_least=3)
     assert found == {"figure": "times", "ratio": 3.0, "least": 1.0, "most": 6.0, "at_least": 3}
 
@@ -25,11 +25,11 @@ def test_a_ratio_is_one_of_medians_and_its_ends_are_of_single_runs():
     ({"ratio": 4.0, "at_least": 4}, True), ({"ratio": 3.9, "at_least": 4}, False),
     ({"difference": 0.5, "at_most": 0.5}, True), ({"median": 0.6, "at_most": 0.5}, False), ({"median": 1.0}, None),
 ])
-def test_a_figure_holds_or_does_not(figure, expected):
-    assert measuring.holds(figure) is expected
+def test_thresholds(figure, expected):
+    assert measuring.meets_threshold(figure) is expected
 
 
-def test_measurements_come_in_turn():
+def test_measurements_alternate():
     order = []
 
     def measure(name):
@@ -42,21 +42,21 @@ def test_measurements_come_in_turn():
 
 
 @pytest.mark.parametrize(("value", "text"), [(98_123.4, "98,123"), (185.4, "185"), (3.456, "3.46"), (0.0312, "0.0312")])
-def test_numbers_are_short(value, text):
-    assert measuring.shown(value) == text
+def test_number_format(value, text):
+    assert measuring.formatted(value) == text
 
 
 @given(st.floats(-2, 3), st.floats(0.01, 1000))
-def test_an_exponent_is_that_of_a_power(power, factor):
+def test_exponent_of_a_power_law(power, factor):
     sizes = [25, 50, 100, 200, 400]
     assert exponent(sizes, [factor * size**power for size in sizes]) == pytest.approx(power, abs=1e-9)
 
 
-def test_an_exponent_lies_between_those_of_a_sum():
+def test_exponent_of_a_sum_is_between_its_terms():
     assert 1 < exponent([1, 2, 4, 8, 16], [size + size**2 for size in (1, 2, 4, 8, 16)]) < 2
 
 
-def test_the_machine_tells_processor_and_instructions(tmp_path):
+def test_machine_description(tmp_path):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nmodel name\t: Abacus 9\nflags\t\t: fpu avx512f amx_bf16\n\n")
     assert re.fullmatch(r"Abacus 9, \d+ cores, \d+ GiB, avx512f amx_bf16, torch 2\.\S+", measuring.machine(cpuinfo))
@@ -65,18 +65,18 @@ def test_the_machine_tells_processor_and_instructions(tmp_path):
     assert "cores" in measuring.machine(tmp_path / "none")
 
 
-def test_this_commit_has_a_name():
+def test_commit():
     assert re.fullmatch(r"[0-9a-f]{7,}(-dirty)?|unknown", measuring.commit())
 
 
-def test_texts_are_read_as_they_were_written(tmp_path):
+def test_texts_can_be_written_and_read(tmp_path):
     texts = [("tab\tand \"quote\"", "a"), ("Ẹ káàbọ̀\u2028line", "b")]
     assert measuring.read_texts(measuring.write_texts(tmp_path / "texts.jsonl", texts)) == texts
 
 
-def test_a_script_runs_in_a_process_of_its_own(tmp_path, monkeypatch):
+def test_a_script_runs_in_a_separate_process(tmp_path, monkeypatch):
     (tmp_path / "script.py").write_text(
-        "import json, os, sys\nprint('told')\nprint(json.dumps([os.environ['OMP_NUM_THREADS'], sys.argv[1:]]))")
+        "import json, os, sys\nprint('ignored')\nprint(json.dumps([os.environ['OMP_NUM_THREADS'], sys.argv[1:]]))")
     monkeypatch.setattr(measuring, "HERE", tmp_path)
     assert measuring.in_process("script.py", "a", 2, threads=3) == ["3", ["a", "2", "--threads", "3"]]
     assert json.dumps(measuring.assigned("a=1", "b=2")) == '["--set", "a=1", "--set", "b=2"]'

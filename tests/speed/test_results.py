@@ -1,4 +1,4 @@
-"""results.json and RESULTS.md: what they hold, and that a part measured anew leaves the others alone."""
+"""results.json and RESULTS.md: contents, and updates of single sections."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import run
 
 SETTING = run.Setting(datasets=None, peer_python="", runs=1, threads=1)
 FOUND = {
-    "what": "Ours beside theirs.", "date": "2026-11-25", "commit": "abc1234", "machine": "Abacus 9", "command": "count",
+    "what": "Ours and theirs.", "date": "2026-11-25", "commit": "abc1234", "machine": "Abacus 9", "command": "count",
     "figures": [
         {"figure": "ours", "median": 1234.5, "least": 1200.0, "most": 1300.0},
         {"figure": "times", "ratio": 4.2, "least": 3.9, "most": 4.4, "at_least": 4},
@@ -22,12 +22,12 @@ GROWN = {"figure": "documents", "measure": "time", "unit": "s", "sizes": [100, 2
          "exponent": 1.0, "expected": "1", "why": "Each once."}
 
 
-def test_a_section_tells_when_where_what_and_whether_it_holds():
+def test_a_section_has_context_figures_and_thresholds():
     page = results.page({"training": FOUND})
-    assert "## training\n\nOurs beside theirs.\n\n2026-11-25, commit abc1234, `count`; Abacus 9.\n" in page
+    assert "## training\n\nOurs and theirs.\n\n2026-11-25, commit abc1234, `count`; Abacus 9.\n" in page
     rows = re.findall(r"^\| (?!---)(.+) \|$", page, re.MULTILINE)
     assert rows == [
-        " | median or ratio | least | most | held to | holds",
+        " | median or ratio | min | max | threshold | met",
         "ours | 1,234 | 1,200 | 1,300 |  | ",
         "times, ratio | 4.2 | 3.9 | 4.4 | at least 4 | yes",
         "peak, MB, n_words 20,000 | 612 | 611 | 613 |  | ",
@@ -35,21 +35,21 @@ def test_a_section_tells_when_where_what_and_whether_it_holds():
     ]
 
 
-def test_what_grows_has_a_table_of_its_own():
+def test_growth_has_a_separate_table():
     page = results.page({"growth": {**FOUND, "figures": [GROWN]}})
     assert "| documents | 100 to 200 | time, s | 0.5 · 1 | 1.00 | 1 | Each once. |" in page
-    assert "held to" not in page
+    assert "threshold" not in page
 
 
-def test_what_a_script_printed_stands_as_it_came():
+def test_output_of_a_script_is_shown_verbatim():
     assert "```\nrow  1\n```" in results.page({"intrinsic": {**FOUND, "figures": [], "printed": "row  1\n"}})
 
 
-def test_a_part_measured_anew_leaves_the_others(tmp_path, monkeypatch, capsys):
+def test_measuring_one_section_keeps_the_others(tmp_path, monkeypatch, capsys):
     old = dict.fromkeys(("growth, avx2", "training, avx2", "training, amx_bf16"), FOUND)
     results.save(old, ["training", "growth"], tmp_path)
     monkeypatch.setattr(run.measuring, "kind", lambda: "avx2")
-    again = [{"figure": "one text predicted, beyond the import, s", "difference": 0.25}]
+    again = [{"figure": "predict one text, excluding import torch, s", "difference": 0.25}]
     monkeypatch.setitem(run.COMPARISONS, "cold_start", run.Comparison("Start.", lambda _: again))
     monkeypatch.setitem(run.COMPARISONS, "intrinsic", run.Comparison("Scores.", lambda _: "printed"))
     run.run(SETTING, ["cold_start", "intrinsic"], tmp_path, command="again")
@@ -62,7 +62,7 @@ def test_a_part_measured_anew_leaves_the_others(tmp_path, monkeypatch, capsys):
     assert "| at most 0.5 | yes |" in capsys.readouterr().out
 
 
-def test_what_was_measured_is_kept_when_a_later_part_fails(tmp_path, monkeypatch):
+def test_results_are_kept_if_a_later_comparison_fails(tmp_path, monkeypatch):
     def fails(_):
         raise RuntimeError("no peer")
 
@@ -73,14 +73,16 @@ def test_what_was_measured_is_kept_when_a_later_part_fails(tmp_path, monkeypatch
     assert [name.split(",")[0] for name in results.load(tmp_path)] == ["training"]
 
 
-def test_medians_are_not_held_to_what_ratios_are():
-    line = {"at_most": 1.2}
-    assert run.held({"figure": "peak memory, MB", "ratio": 1.1}) == {"figure": "peak memory, MB", "ratio": 1.1, **line}
-    assert "at_most" not in run.held({"figure": "peak memory, MB", "n_words": 20_000, "median": 612.0})
+def test_thresholds_apply_to_ratios_only():
+    threshold = {"at_most": 1.2}
+    assert run.with_threshold({"figure": "peak memory, MiB", "ratio": 1.1}) == {
+        "figure": "peak memory, MiB", "ratio": 1.1, **threshold}
+    assert "at_most" not in run.with_threshold({"figure": "peak memory, MiB", "n_words": 20_000, "median": 612.0})
 
 
-def test_parts_are_asked_for_by_name():
+def test_comparisons_are_selected_by_name():
     assert run.names("peak,growth") == ["peak", "growth"]
-    with pytest.raises(Exception, match="no comparison 'grwth'; there are training, prediction"):
+    with pytest.raises(Exception, match="unknown comparison 'grwth'; comparisons: training, prediction"):
         run.names("grwth")
-    assert set(run.LINES) <= {"one text predicted, beyond the import, s", "peak memory, MB", "a step, ms"}
+    assert set(run.THRESHOLDS) == {"predict one text, excluding import torch, s", "peak memory, MiB",
+                                   "time per step, ms"}

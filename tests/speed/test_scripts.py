@@ -1,4 +1,4 @@
-"""The scripts on tiny sizes, ours in processes of their own, the peers left out."""
+"""The scripts on tiny inputs, with the peers replaced by stubs."""
 
 import os
 import subprocess
@@ -26,8 +26,8 @@ def texts(support, tmp_path_factory):
     return measuring.write_texts(tmp_path_factory.mktemp("texts") / "texts.jsonl", rows[:16] + rows[-16:])
 
 
-def in_turn(monkeypatch, module, speeds):
-    """Let each script answer with a speed of its own; what it was called with is kept."""
+def stub_processes(monkeypatch, module, speeds):
+    """Replace separate processes by a function, and record their arguments."""
     calls = []
 
     def in_process(script, *arguments, **_):
@@ -38,7 +38,7 @@ def in_turn(monkeypatch, module, speeds):
     return calls
 
 
-def test_every_word_of_a_text_is_trained_on_once(texts):
+def test_every_token_is_trained_on_once(texts):
     lengths = [min(len(text.split()), 5) for text, _ in measuring.read_texts(texts)]
     found = train_ours.train(texts, [*SMALL, ("data.max_length", 5), ("training.batch_size", 8)])
     assert found["tokens"] >= sum(lengths)
@@ -47,31 +47,31 @@ def test_every_word_of_a_text_is_trained_on_once(texts):
     assert found["tokens_per_second"] == pytest.approx(found["tokens"] / found["seconds"])
 
 
-def test_what_is_put_around_a_text_does_not_count(texts):
+def test_special_tokens_are_not_counted(texts):
     plain, around = (train_ours.train(texts, [*SMALL, ("data.max_length", 500), *more])
                      for more in ((), [("model.pooling", "cls")]))
     assert around["tokens"] == plain["tokens"]
 
 
-def test_made_up_words_get_rows_and_no_tokens(texts):
+def test_synthetic_words_add_rows_and_no_tokens(texts):
     plain, wide = (train_ours.train(texts, SMALL, more_words=more) for more in (0, 5000))
     assert wide["vocabulary"] - plain["vocabulary"] == 5000
     assert wide["tokens"] == plain["tokens"]
 
 
-def test_the_share_of_the_peak_is_that_of_its_parts(texts):
+def test_share_of_peak_is_consistent(texts):
     found = train_ours.train(texts, SMALL, warm=True, with_peak=True)
     assert 0 < found["share_of_peak"] < 1
     assert found["share_of_peak"] == found["operations_per_second"] / found["peak"]
 
 
-def test_a_key_that_there_is_not_is_told(texts):
+def test_an_unknown_key_is_an_error(texts):
     with pytest.raises(ConfigError, match=r"no key 'training\.batch_sise'"):
         train_ours.train(texts, [("training.batch_sise", 3)])
 
 
 @pytest.mark.parametrize("length", [3, 40, 2000])
-def test_documents_have_the_length_that_is_wanted(texts, tmp_path, length):
+def test_documents_have_the_given_length(texts, tmp_path, length):
     made = measuring.read_texts(write_documents(texts, tmp_path / "made.jsonl", number=9, length=length))
     assert [len(text.split()) for text, _ in made] == [length] * 9
     assert len({label for _, label in made}) > 1
@@ -79,19 +79,19 @@ def test_documents_have_the_length_that_is_wanted(texts, tmp_path, length):
     assert made[0][0].split()[:20] == first[: min(length, 20)]
 
 
-def test_training_is_compared_with_the_peers_better_precision(monkeypatch, datasets_of_two):
+def test_training_is_compared_with_the_peers_faster_precision(monkeypatch, datasets_of_two):
     def speeds(script, *arguments):
         if "hf_trainer" in script:
             return {"tokens_per_second": 20 if "--bfloat16" in arguments else 10}
         if "model.like=bert" not in arguments:
             return {"tokens_per_second": 60}
-        return {"tokens_per_second": 80 if training.SAME_BATCHES[-1] in arguments else 120}
+        return {"tokens_per_second": 80 if training.PEER_BATCHES[-1] in arguments else 120}
 
     monkeypatch.setattr(training.measuring, "kind", lambda: "avx512_bf16")
-    calls = in_turn(monkeypatch, training, speeds)
+    calls = stub_processes(monkeypatch, training, speeds)
     found = training.measure(datasets_of_two, peer_python="", runs=2, cases=[training.Case("news")])
     assert [figure.get("median", figure.get("ratio")) for figure in found] == [80, 120, 60, 10, 20, 4, 6, 3]
-    assert [measuring.holds(figure) for figure in found][-3:] == [True, True, None]
+    assert [measuring.meets_threshold(figure) for figure in found][-3:] == [True, True, None]
     assert len(calls) == 10
     assert {"--d-model", "128"} <= set(calls[3])
     monkeypatch.setattr(training.measuring, "kind", lambda: "avx2")
@@ -99,27 +99,27 @@ def test_training_is_compared_with_the_peers_better_precision(monkeypatch, datas
     assert [figure["ratio"] for figure in found[-2:]] == [12, 6]
 
 
-def test_prediction_takes_the_peers_best_setting(monkeypatch, texts):
+def test_prediction_uses_the_peers_fastest_setting(monkeypatch, texts):
     def speeds(script, *arguments):
         if "predict_ours" in script:
             quick = 300 if "auto" in arguments else 500 if "bert" in arguments[0] else 400
             return {"documents_per_second": quick, "same": 0.998, "difference": 0.02}
         return {"documents_per_second": int(arguments[2]) * (2 if "--bfloat16" in arguments else 1)}
 
-    calls = in_turn(monkeypatch, prediction, speeds)
+    calls = stub_processes(monkeypatch, prediction, speeds)
     monkeypatch.setattr(prediction.subprocess, "run", lambda *_, **__: None)
     found = {figure["figure"]: figure for figure in prediction.measure(peer_python="", runs=3, data=texts)}
     assert found["pipeline, --batch-size 64 --bfloat16, documents/s"]["median"] == 128
-    assert found["int8: times the pipeline's"]["ratio"] == 500 / 128
-    assert not measuring.holds(found["int8: times the pipeline's"])
-    assert found["auto: times the pipeline's"]["ratio"] == 300 / 128
-    assert found["our usual form, int8: times the pipeline's"]["ratio"] == 400 / 128
-    assert found["int8: labels unlike float32's, of 1,000"]["median"] == pytest.approx(2)
-    assert found["int8: largest difference of a probability"]["median"] == 0.02
+    assert found["BERT, int8: speed-up over pipeline"]["ratio"] == 500 / 128
+    assert not measuring.meets_threshold(found["BERT, int8: speed-up over pipeline"])
+    assert found["BERT, auto: speed-up over pipeline"]["ratio"] == 300 / 128
+    assert found["default model, int8: speed-up over pipeline"]["ratio"] == 400 / 128
+    assert found["int8: labels that differ from float32, per 1,000"]["median"] == pytest.approx(2)
+    assert found["int8: maximum difference of a probability"]["median"] == 0.02
     assert sum("--compare" in call for call in calls) == 1
 
 
-def test_a_precision_that_the_processor_has_not_is_given_up_on(monkeypatch):
+def test_a_slow_precision_is_not_measured_further(monkeypatch):
     tried = []
 
     def peer(*options):
@@ -130,13 +130,13 @@ def test_a_precision_that_the_processor_has_not_is_given_up_on(monkeypatch):
     assert sum("--bfloat16" in options for options in tried) == 1
 
 
-def test_growth_has_five_points_of_each_thing(monkeypatch, texts):
+def test_growth_has_five_points_per_variable(monkeypatch, texts):
     def costs(_, *arguments):
         given = dict(setting.split("=", 1) for setting in arguments if "=" in str(setting))
         width = int(given["model.d_model"])
         return {"seconds": width**2, "memory_mb": 1.0 + int(arguments[arguments.index("--more-words") + 1])}
 
-    calls = in_turn(monkeypatch, growth, costs)
+    calls = stub_processes(monkeypatch, growth, costs)
     found = growth.measure(texts, runs=1, scale=0.05)
     assert [(figure["figure"], figure["measure"]) for figure in found] == [
         (name, measure) for name in ("documents", "length", "vocabulary", "width") for measure in ("time", "memory")]
@@ -145,22 +145,23 @@ def test_growth_has_five_points_of_each_thing(monkeypatch, texts):
     assert [round(figure["exponent"], 2) for figure in found] == [0, 0, 0, 0, 0, 1, 2, 0]
 
 
-def test_the_share_of_the_peak_is_held_to_its_line(monkeypatch, texts):
-    in_turn(monkeypatch, share_of_peak, lambda *_: {"operations_per_second": 4e9, "peak": 1e10, "share_of_peak": 0.4})
+def test_share_of_peak_has_a_threshold(monkeypatch, texts):
+    found = {"operations_per_second": 4e9, "peak": 1e10, "share_of_peak": 0.4}
+    stub_processes(monkeypatch, share_of_peak, lambda *_: found)
     for kind, precision in (("avx512_bf16", "bfloat16"), ("avx2", "float32")):
         monkeypatch.setattr(measuring, "kind", lambda kind=kind: kind)
         speed, peak, share = share_of_peak.measure(texts, runs=2, documents=4, length=8)
         assert (speed["median"], peak["median"], share["median"]) == (4, 10, 0.4)
-        assert speed["figure"] == f"training in {precision}, GFLOP/s"
-        assert measuring.holds(share)
+        assert speed["figure"] == f"training, {precision}, GFLOP/s"
+        assert measuring.meets_threshold(share)
 
 
-def test_a_training_in_a_process_of_its_own(texts):
+def test_training_in_a_separate_process(texts):
     settings = measuring.assigned(*(f"{key}={value}" for key, value in SMALL))
     assert measuring.in_process("train_ours.py", texts, *settings, threads=1)["steps"] == 2
 
 
-def test_a_prediction_in_a_process_of_its_own(support, texts, tmp_path):
+def test_prediction_in_a_separate_process(support, texts, tmp_path):
     run = [sys.executable, "-c", "from pipeline.cli.main import main; main()", "run", "--data", support, "--source",
            "random", "--epochs", "1", "--out", tmp_path / "run", "-q"]
     subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
@@ -172,7 +173,7 @@ def test_a_prediction_in_a_process_of_its_own(support, texts, tmp_path):
 @pytest.mark.parametrize("script", ["run.py", "training.py", "prediction.py", "growth.py", "share_of_peak.py",
                                     "train_ours.py", "train_in_turns.py", "predict_ours.py", "cold_start.py",
                                     "table_size.py"])
-def test_each_script_tells_its_use(script):
+def test_each_script_prints_its_usage(script):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, ROOT / "speed" / script, "--help"], env=environment, check=True,
                           capture_output=True, text=True)

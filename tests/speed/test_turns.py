@@ -1,4 +1,4 @@
-"""Trainings that take turns, and what vectors cost that no text has, on tiny sizes."""
+"""Alternating trainings, and the cost of unused vectors, on tiny inputs."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ TINY = ["training.batch_size=8", "data.limit_train=32", "model.d_model=16", "mod
 
 @pytest.fixture
 def small_tables(monkeypatch):
-    for name, size in (("SMALL", 1000), ("LARGE", 3000), ("ROWS_A_BLOCK", 500), ("STEPS_A_TURN", 2)):
+    for name, size in (("SMALL", 1000), ("LARGE", 3000), ("ROWS_PER_BLOCK", 500), ("STEPS_PER_TURN", 2)):
         monkeypatch.setattr(table_size, name, size)
 
 
@@ -21,7 +21,7 @@ def turns(*trainings, steps=2, turns=3):
     return measuring.in_turn(trainings, turns=turns, steps=steps, environment=dict(os.environ))
 
 
-def test_trainings_take_turns_over_the_ends_of_epochs(support):
+def test_trainings_alternate_across_epochs(support):
     short, long = (["source=random", f"data.path={support}", *TINY, *more]
                    for more in ([], ["model.n_layers=12", "model.d_ff=256"]))
     found = turns(short, long, turns=8)
@@ -30,7 +30,7 @@ def test_trainings_take_turns_over_the_ends_of_epochs(support):
     assert median(found[0]) < median(found[1])
 
 
-def test_a_training_that_fails_ends_all_of_them(support, capfd):
+def test_a_failing_training_ends_all(support, capfd):
     sound = ["source=random", f"data.path={support}", *TINY]
     with pytest.raises(subprocess.CalledProcessError) as error:
         turns(sound, ["source=random", "data.path=nowhere", *TINY])
@@ -38,23 +38,23 @@ def test_a_training_that_fails_ends_all_of_them(support, capfd):
     assert "nowhere" in capfd.readouterr().err
 
 
-def test_a_turn_of_more_steps_than_an_epoch_has_is_told(support, capfd):
+def test_a_turn_longer_than_an_epoch_is_an_error(support, capfd):
     with pytest.raises(subprocess.CalledProcessError):
         turns(["source=random", f"data.path={support}", *TINY], steps=1000)
-    assert "an epoch has 4 steps; a turn must not have more" in capfd.readouterr().err
+    assert "an epoch has only 4 steps, fewer than a turn" in capfd.readouterr().err
 
 
-def test_memory_and_steps_from_a_small_table_and_a_large_one(support, small_tables):
+def test_memory_and_steps_of_both_tables(support, small_tables):
     found = table_size.measure(support, runs=1, turns=2, dim=8, settings=TINY)
     assert [(figure["figure"], figure.get("n_words", "ratio")) for figure in found] == [
-        *((name, n_words) for name in ("peak memory, MB", "a step, ms") for n_words in (1000, 3000)),
-        *((name, "ratio") for name in ("peak memory, MB", "a step, ms")),
+        *((name, n_words) for name in ("peak memory, MiB", "time per step, ms") for n_words in (1000, 3000)),
+        *((name, "ratio") for name in ("peak memory, MiB", "time per step, ms")),
     ]
     assert all(50 < figure["median"] < 5000 for figure in found[:2])  # a process that has torch
     assert found[-2]["ratio"] == pytest.approx(1, abs=0.3)
 
 
-def test_the_large_file_begins_with_the_small_one(support, tmp_path, small_tables):
+def test_the_large_file_starts_with_the_small_one(support, tmp_path, small_tables):
     small, large = (path.read_text() for path in table_size.make_files(support, tmp_path, 3).values())
     assert (len(small.splitlines()), len(large.splitlines())) == (1000, 3000)
     assert large.startswith(small)

@@ -17,7 +17,8 @@ N_ROWS = N_WORDS + 5
 OPTIONS = [{"positions": positions, "norm": norm, "activation": activation, **more}
            for positions, activation, more in (("sinusoidal", "gelu", {}),
                                                ("learned", "relu", {"embedding_norm": True}),
-                                               ("rotary", "swiglu", {"tied": False}), ("none", "gelu-tanh", {}))
+                                               ("rotary", "swiglu", {"tied": False}), ("alibi", "gelu", {}),
+                                               ("none", "gelu-tanh", {}))
            for norm in ("pre", "post")]
 
 
@@ -76,13 +77,13 @@ def ids(length=6, batch=3, seed=0, low=1):
 
 FORMS = {
     "classifier": (classifier, lambda model: model(ids())),
-    "first word": (lambda **more: classifier(head=ClsHead, **more), lambda model: model(ids())),
+    "first token": (lambda **more: classifier(head=ClsHead, **more), lambda model: model(ids())),
     "pairs": (lambda **more: classifier(token_types=2, **more), lambda model: model(ids(), ids() % 2)),
     "compared pairs": (lambda **more: classifier(head=PairHead, token_types=4, **more),
                        lambda model: model(ids(), ids() % 4)),
     "convolutions": (lambda **more: classifier(convolutions=(3, 5), **more), lambda model: model(ids())),
     "tagger": (tagger, lambda model: model(ids())),
-    "masked words": (masked_language_model, lambda model: model(ids(), ids() % 2 == 0)),
+    "masked tokens": (masked_language_model, lambda model: model(ids(), ids() % 2 == 0)),
     "language model": (language_model, lambda model: model(ids())),
     "encoder-decoder": (encoder_decoder, lambda model: model(ids(), ids(4, seed=1))),
 }

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from transformer.errors import CheckpointError
@@ -16,8 +14,7 @@ from transformer.layers.attention import MultiHeadAttention
 from transformer.layers.convolution import Convolutions
 from transformer.layers.embedding import TokenEmbedding
 from transformer.layers.feedforward import FeedForward
-from transformer.layers.positions import LearnedPositions, RotaryPositions, SinusoidalPositions
-from transformer.models.head_weights import HeadWeights
+from transformer.layers.positions import AlibiPositions, LearnedPositions, RotaryPositions, SinusoidalPositions
 from transformer.models.heads import LMHead
 from transformer.models.stack import Stack
 
@@ -38,7 +35,7 @@ KINDS: tuple[tuple[type[nn.Module], dict[str, str]], ...] = (
 ORDER = tuple(dict.fromkeys(kind for _, kinds in KINDS for kind in kinds.values()))
 
 FIXED: dict[type[nn.Module], str] = {
-    SinusoidalPositions: "fixed: sinusoidal", RotaryPositions: "fixed: rotary",
+    SinusoidalPositions: "fixed: sinusoidal", RotaryPositions: "fixed: rotary", AlibiPositions: "fixed: ALiBi",
 }
 
 
@@ -98,30 +95,6 @@ class Movement(NamedTuple):
     cosine: float
     distance: float
     most: tuple[MovedWord, ...]
-
-
-@dataclass(frozen=True)
-class AttentionAtWork:
-    """What one layer of attention did in one pass.
-
-    Attributes:
-        block: ``encoder``, ``decoder``, or ``cross`` for a decoder's attention to the other text.
-        layer: from 0.
-        query: turned to their places, if positions are rotary. *Shape:* ``(batch, heads, length, d_head)``.
-        key: likewise. *Shape:* ``(batch, heads, n_keys, d_head)``.
-        value: *Shape:* ``(batch, heads, n_keys, d_head)``.
-        pattern: how much each word (down) took from each (across); rows sum to 1. *Shape:* ``(batch, heads, length,
-            n_keys)``, float32.
-        output: what the layer gave; of padding, perhaps zeros. *Shape:* ``(batch, length, d_model)``.
-    """
-
-    block: str
-    layer: int
-    query: Tensor
-    key: Tensor
-    value: Tensor
-    pattern: Tensor
-    output: Tensor
 
 
 def kind_of(model: nn.Module, name: str) -> str:
@@ -210,50 +183,3 @@ def movement(start: Tensor, now: Tensor, words: Sequence[str], n: int) -> Moveme
         most=tuple(MovedWord(words[row], *pair) for row, *pair in zip(
             moved[most].tolist(), cosine[most].tolist(), distance[moved[most]].tolist(), strict=True)),
     )
-
-
-def blocks(model: nn.Module) -> dict[str, HeadWeights]:
-    """The places of a model that have heads: ``encoder``, ``decoder``, ``cross``, as far as there are such."""
-    found: dict[str, HeadWeights] = {}
-    for stack in (module for module in model.modules() if isinstance(module, Stack)):
-        found["decoder" if stack.causal else "encoder"] = stack
-        if stack.cross.attentions():
-            found["cross"] = stack.cross
-    return found
-
-
-@contextmanager
-def watched(model: nn.Module) -> Iterator[list[AttentionAtWork]]:
-    """Write down what every head does while the block runs.
-
-    Yields:
-        A list that grows by an entry for each layer of attention that is gone through, in that order.
-    """
-    seen: list[AttentionAtWork] = []
-    hooks = [
-        attention.register_forward_hook(_note(seen, block, number), with_kwargs=True)
-        for block, heads in blocks(model).items() for number, attention in enumerate(heads.attentions())
-    ]
-    try:
-        yield seen
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _note(seen: list[AttentionAtWork], block: str, layer: int) -> Callable[..., None]:
-    @torch.no_grad()
-    def note(attention: MultiHeadAttention, args: tuple[Tensor], given: dict[str, Any], output: Tensor) -> None:
-        cache, mask = given.get("cache"), given["mask"]
-        rest = {name: value for name, value in given.items() if name not in ("cache", "mask")}
-        q, k, v = attention.project(*args, **rest)
-        if cache is not None:  # which holds those of earlier words too
-            k, v = cache.keys, cache.values
-        scores = q @ k.mT / q.shape[-1] ** 0.5                                              # (B, H, L, n_keys)
-        if mask is not None:
-            scores = scores.masked_fill(~mask, float("-inf"))
-        packing = given.get("packing")
-        output = packing.unpack(output) if packing else output                              # (B, L, d_model)
-        seen.append(AttentionAtWork(block, layer, q, k, v, scores.float().softmax(dim=-1), output))
-
-    return note

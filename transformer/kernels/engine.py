@@ -1,121 +1,190 @@
-"""Attention and dropout in the form that is fastest where they run. This is the one place that chooses."""
+"""Engines: faster implementations of a stack's forward pass, chosen here and nowhere else.
+
+:meth:`transformer.models.stack.Stack.forward` defines the model in plain PyTorch. An engine computes the same for the
+calls that it supports, and explains why it does not support the others. The idea is that of Hugging Face ``kernels``
+and thinc; ``reasons_against`` follows xFormers' ``not_supported_reasons``.
+
+An engine is one file of this package: a class with the decorator :func:`engine`. Other packages add engines by an entry
+point of the group ``vecformer.engines``.
+"""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from transformer.kernels import native
-from transformer.kernels.packing import Packing
-from transformer.kernels.precision import low_dtype
+from transformer.errors import TransformerError
 
-LONGEST_WRITTEN_OUT = 1024  # keys; beyond, the scores of all pairs would take more memory than their speed is worth
-ROW = 16  # of bfloat16, half of what AVX-512 takes at once
+if TYPE_CHECKING:
+    from transformer.layers.attention import Memory
+    from transformer.models.outputs import Encoded, Needs
+    from transformer.models.stack import Cache, Stack
+
+AUTO, TORCH = "auto", "torch"  # the fastest engine that applies; plain PyTorch
+GROUP = "vecformer.engines"
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """``softmax(q k^T / sqrt(d_head)) v`` (Vaswani et al. 2017, equation 1).
+class Call(NamedTuple):
+    """The arguments of a stack's forward pass that decide which engine can compute it.
 
-    torch's fused kernel, but for bfloat16 on a CPU, where that takes three times as long as the same written out
-    (``speed/LOG.md``).
-
-    Args:
-        q: *Shape:* ``(batch, heads, length, d_head)``.
-        k: *Shape:* ``(batch, heads, n_keys, d_head)``.
-        v: likewise.
-        mask: True where a key may be attended to; ``None`` if each query sees every key.
-            *Shape:* broadcasts to ``(batch, heads, length, n_keys)``, bool.
-
-    Returns:
-        *Shape:* ``(batch, heads, length, d_head)``.
+    Attributes:
+        ids: *Shape:* ``(batch, length)``, int64.
+        memory: the encoded text that cross-attention attends to, if any.
+        cache: keys and values of earlier tokens, if any.
+        needs: what the caller reads of the result.
     """
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[2] <= LONGEST_WRITTEN_OUT:
-        mixed: Tensor = WrittenOut.apply(q, k, v, mask)  # type: ignore[no-untyped-call]
-        return mixed
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+    ids: Tensor
+    memory: Memory | None = None
+    cache: Cache | None = None
+    needs: Needs = "tokens"
 
 
-class WrittenOut(torch.autograd.Function):
-    """Attention as plain matrix products, forward and backward, with no copy of the scores that is not needed."""
+class Engine(Protocol):
+    """A faster implementation of :meth:`Stack.forward <transformer.models.stack.Stack.forward>`.
 
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        """Mix the values; as :func:`attend`."""
-        q, k, v = q * q.shape[-1] ** -0.5, k.contiguous(), v.contiguous()
-        flat = [x.reshape(-1, *x.shape[2:]) for x in (q, k, v)]                             # (B H, L or n_keys, d_head)
-        scores = (flat[0] @ flat[1].mT).view(*q.shape[:3], -1)                              # (B, H, L, n_keys)
-        if mask is not None:  # adding is quicker than filling: the mask is small, the scores are not
-            scores += additive(mask, q.dtype)
-        pattern = scores.softmax(dim=-1).flatten(0, 1)                                      # (B H, L, n_keys)
-        ctx.save_for_backward(*flat, pattern)
-        return (pattern @ flat[2]).view_as(q)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of queries, keys and values."""
-        q, k, v, pattern = ctx.saved_tensors
-        heads = gradients[0].shape[:2]
-        grad = gradients[0].reshape(q.shape)                                                # (B H, L, d_head)
-        of_scores = torch._softmax_backward_data(grad @ v.mT, pattern, -1, pattern.dtype)   # (B H, L, n_keys)
-        of_q = (of_scores @ k).mul_(q.shape[-1] ** -0.5)
-        found = (of_q, of_scores.mT @ q, pattern.mT @ grad)
-        return *(x.unflatten(0, heads) for x in found), None
-
-
-def in_bfloat16_on_cpu(device: torch.device) -> bool:
-    """Whether matrix products are in bfloat16 now, by autocast, and on a CPU."""
-    return device.type == "cpu" and low_dtype(device) == torch.bfloat16
-
-
-def fusible(x: Tensor, packing: Packing | None) -> bool:
-    """Whether layers over these rows are quicker as one operation (:mod:`transformer.kernels.fused_layer`)."""
-    length = packing.length if packing else x.shape[1]
-    return in_bfloat16_on_cpu(x.device) and x.dtype == torch.float32 and length <= LONGEST_WRITTEN_OUT
-
-
-def compilable(weight: Tensor, d_model: int, d_ff: int, n_heads: int) -> bool:
-    """Whether a layer of such weights and widths is quicker as compiled code (:mod:`transformer.kernels.native_layer`).
-
-    Not in bfloat16 where a processor has matrix units for it (AMX), which torch uses and this code does not.
+    Attributes:
+        name: the name by which the engine is forced, such as ``native``.
+        priority: engines are tried from the highest priority down.
     """
-    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not _COMPILED.get():
-        return False
-    fits = all(width % native.LANES == 0 for width in (d_model, d_ff, d_model // n_heads))
-    low = low_dtype(weight.device)
-    return fits and native.available(low) and not (low == torch.bfloat16 and _has_matrix_units())
+
+    name: str
+    priority: int
+
+    def describe(self) -> str:
+        """Name the implementation in use, such as ``native bfloat16 (AVX-512)``."""
+        ...
+
+    def reasons_against(self, stack: Stack, call: Call) -> list[str]:
+        """List why the engine cannot compute this call; an empty list means that it can."""
+        ...
+
+    def run(self, stack: Stack, ids: Tensor, token_types: Tensor | None, needs: Needs) -> Encoded:
+        """Compute the forward pass; arguments as for ``Stack.forward``."""
+        ...
 
 
-_COMPILED: ContextVar[bool] = ContextVar("compiled", default=True)
+_ENGINES: dict[str, Engine] = {}
+_FORCED: ContextVar[str] = ContextVar("engine", default=AUTO)
+
+E = TypeVar("E", bound=type)
 
 
-@contextmanager
-def compiled_layers(allowed: bool) -> Iterator[None]:
-    """Let compiled layers be used within the block, or torch's alone."""
-    token = _COMPILED.set(allowed)
-    try:
-        yield
-    finally:
-        _COMPILED.reset(token)
+def engine(cls: E) -> E:
+    """Register the class below as an engine."""
+    made: Engine = cls()
+    _ENGINES[made.name] = made
+    return cls
 
 
 @cache
-def _has_matrix_units() -> bool:
-    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(found.get("amx_bf16"))
+def engines() -> tuple[Engine, ...]:
+    """Return every engine, highest priority first: those of this package and of installed packages.
+
+    Raises:
+        TransformerError: if the engine of an installed package cannot be imported.
+    """
+    package = importlib.import_module(__package__)
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{__package__}.{module.name}")
+    for entry in entry_points(group=GROUP):
+        try:
+            entry.load()
+        except Exception as error:  # anything may go wrong in foreign code
+            package_name = entry.dist.name if entry.dist else "an installed package"
+            raise TransformerError(f"the engine {entry.name!r} of {package_name} cannot be imported ({error}); update "
+                                   f"the package, or remove it with: pip uninstall {package_name}") from error
+    return tuple(sorted(_ENGINES.values(), key=lambda one: -one.priority))
 
 
-def padded_length(length: int, device: torch.device) -> int:
-    """The length to fill texts up to for torch: where rows of 16 are quick and others are not, a multiple of 16."""
-    return -(-length // ROW) * ROW if in_bfloat16_on_cpu(device) else length
+def engine_for(
+    stack: Stack, ids: Tensor, *, memory: Memory | None = None, cache: Cache | None = None, needs: Needs = "tokens"
+) -> Engine | None:
+    """Choose the engine of a call; None for plain PyTorch.
+
+    Raises:
+        TransformerError: if an engine was forced that cannot compute this call; the message gives its reasons.
+    """
+    forced = _FORCED.get()
+    if forced == TORCH:
+        return None
+    call = Call(ids, memory, cache, needs)
+    for candidate in engines():
+        if forced in (AUTO, candidate.name):
+            reasons = candidate.reasons_against(stack, call)
+            if not reasons:
+                return candidate
+            if forced == candidate.name:
+                raise TransformerError(f"training.engine={forced} cannot be used: {'; '.join(reasons)}. "
+                                       "Set training.engine=auto")
+    return None
 
 
-def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """What to add to scores: 0 where a key is visible, else minus infinity. *Shape:* that of ``visible``."""
-    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, float("-inf"))
+@contextmanager
+def use(name: str) -> Iterator[None]:
+    """Force an engine inside the block: the name of an engine, ``torch`` for plain PyTorch, or ``auto``.
+
+    Raises:
+        TransformerError: if there is no such engine.
+    """
+    require(name)
+    token = _FORCED.set(name)
+    try:
+        yield
+    finally:
+        _FORCED.reset(token)
+
+
+def require(name: str) -> None:
+    """Check the name of an engine.
+
+    Raises:
+        TransformerError: if there is no such engine; the message lists those that there are.
+    """
+    names = [AUTO, TORCH, *(one.name for one in engines())]
+    if name not in names:
+        raise TransformerError(f"training.engine={name}: there is no such engine. Choose one of: {', '.join(names)}")
+
+
+def explain(stack: Stack, call: Call) -> list[str]:
+    """Describe the choice in lines: the engine in use, then each faster one with the reasons against it."""
+    against: list[str] = []
+    for candidate in engines():
+        reasons = candidate.reasons_against(stack, call)
+        if not reasons and _FORCED.get() in (AUTO, candidate.name):
+            return [candidate.describe(), *against]
+        against.append(f"not {candidate.name}: {'; '.join(reasons or [f'training.engine={_FORCED.get()}'])}")
+    return ["plain PyTorch", *against]
+
+
+def describe_engines(model: nn.Module) -> list[str]:
+    """Describe the engine of each stack of a model, as it is chosen for training in the current precision.
+
+    Returns:
+        Lines for people, such as ``encoder: native bfloat16 (AVX-512)``.
+    """
+    from transformer.layers.attention import Memory
+    from transformer.models.stack import Stack
+
+    lines = []
+    for stack in (module for module in model.modules() if isinstance(module, Stack)):
+        weight = stack.embedding.weight
+        ids = weight.new_ones(1, 1).long()
+        memory = Memory(weight.new_zeros(1, 1, 1), ids.bool()[None, None]) if stack.cross_attentions() else None
+        chosen, *against = explain(stack, Call(ids, memory))
+        lines += [f"{'decoder' if stack.causal else 'encoder'}: {chosen}", *(f"  {line}" for line in against)]
+    return lines
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether the module or any submodule has a forward hook, so that it has to be called itself."""
+    return bool(module._forward_hooks or module._forward_pre_hooks) or any(
+        child is not None and has_hooks(child) for child in module._modules.values())

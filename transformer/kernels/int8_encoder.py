@@ -1,7 +1,7 @@
-"""Encoders in eight bits a number, for predictions: each text goes through all layers by itself, in compiled code.
+"""Encoders in int8, for predictions: every text passes through all layers on its own, in compiled code.
 
-Weights have a scale for each output and activations one for each word, found as they come; norms, softmax and the path
-around the branches stay float32. What it says of a text differs from float32 by a few hundredths of its spread.
+Weights have one scale for each output and activations one for each token, computed on the fly. Norms, softmax and the
+residual stream stay float32. The output differs from float32's by a few hundredths of its standard deviation.
 """
 
 from __future__ import annotations
@@ -14,32 +14,18 @@ import torch
 from torch import Tensor
 
 from transformer.kernels import native
-from transformer.kernels.fused_layer import INNER
+from transformer.kernels.layer_spec import FEEDFORWARD_INNER, LayerSpec
 from transformer.kernels.packing import Packing
 
 
-class Form(NamedTuple):
-    """What the layers have in common.
+class EncoderInput(NamedTuple):
+    """Input of the first layer.
 
     Attributes:
-        n_heads: of attention.
-        eps: of all norms.
-        post: norms stand behind the sums instead of before the branches.
-    """
-
-    n_heads: int
-    eps: float
-    post: bool
-
-
-class Start(NamedTuple):
-    """What goes into the first layer.
-
-    Attributes:
-        table: word vectors. *Shape:* ``(n, d_model)``, float32.
-        ids: rows of it. *Shape:* ``(n_rows,)``, int64.
-        positions: added to the words for their places. *Shape:* ``(length, d_model)``, float32; None for nothing.
-        norm: weight and bias of the norm behind that, or nothing.
+        table: embedding matrix. *Shape:* ``(n, d_model)``, float32.
+        ids: row of each token in it. *Shape:* ``(n_rows,)``, int64.
+        positions: position encoding to add, if any. *Shape:* ``(length, d_model)``, float32.
+        norm: weight and bias of the norm that follows; empty for none.
     """
 
     table: Tensor
@@ -48,69 +34,71 @@ class Start(NamedTuple):
     norm: Sequence[Tensor] = ()
 
 
-class End(NamedTuple):
-    """What comes out of an encoder; what nobody reads has no rows.
+class EncoderOutput(NamedTuple):
+    """Output of an encoder; tensors that were not asked for have no rows.
 
     Attributes:
-        rows: of the words. *Shape:* ``(n_rows, d_model)``.
-        embedded: their word vectors. *Shape:* likewise.
-        pooled: :func:`transformer.models.heads.views` of both. *Shape:* ``(batch, 3 d_model)``.
-        first: of each text's first word, if that alone is read. *Shape:* ``(batch, d_model)``.
+        rows: output for each token. *Shape:* ``(n_rows, d_model)``.
+        embedded: embedding of each token. *Shape:* as ``rows``.
+        features: :func:`transformer.models.outputs.pooled_features` of both. *Shape:* ``(batch, 3 d_model)``.
+        cls: output for the first token of each text. *Shape:* ``(batch, d_model)``.
     """
 
     rows: Tensor
     embedded: Tensor
-    pooled: Tensor
-    first: Tensor
+    features: Tensor
+    cls: Tensor
 
 
-def layer_in_int8(x: Tensor, packing: Packing, form: Form, weights: Sequence[Tensor]) -> Tensor:
-    """One layer without dropout, every token attending to every other; arguments as for the native layer."""
+def int8_layer(x: Tensor, packing: Packing, spec: LayerSpec, weights: Sequence[Tensor]) -> Tensor:
+    """Compute one layer without dropout; arguments and result as for the native layer."""
     out = torch.empty_like(x)
-    _read(x.shape[1], [weights], packing, form, (), (), x=x, out=out)
+    _run(x.shape[1], [weights], packing, spec, (), (), x=x, out=out)
     return out
 
 
-def encoder_in_int8(
-    start: Start, packing: Packing, form: Form, layers: Sequence[Sequence[Tensor]], norm: Sequence[Tensor], *,
-    needs: str,
-) -> End:
-    """A whole encoder.
+def int8_encoder(
+    start: EncoderInput, packing: Packing, spec: LayerSpec, layers: Sequence[Sequence[Tensor]], norm: Sequence[Tensor],
+    *, needs: str,
+) -> EncoderOutput:
+    """Compute a whole encoder.
 
     Args:
-        start: what it reads.
-        packing: of the rows, made for compiled layers.
-        form: of the layers.
-        layers: weights of each layer, as :func:`transformer.kernels.native_layer.compiled` takes them.
-        norm: weight and bias of the norm behind them, or nothing.
-        needs: ``words``, ``views`` or ``first``: what of it somebody looks at.
+        start: input of the first layer.
+        packing: the batch of the rows.
+        spec: hyperparameters of the layers.
+        layers: weights of each layer, as :func:`transformer.kernels.layer_spec.weights_of` returns them.
+        norm: weight and bias of the norm after the last layer; empty for none.
+        needs: what to return: ``tokens``, ``features`` or ``cls``.
     """
     d = start.table.shape[1]
     n_rows = packing.n_rows if needs == "tokens" else 0
-    end = End(torch.empty(n_rows, d), torch.empty(n_rows, d), torch.empty(packing.batch, 3 * d),
-              torch.empty(packing.batch if needs == "cls" else 0, d))
-    given = {"table": start.table, "ids": start.ids}
+    end = EncoderOutput(torch.empty(n_rows, d), torch.empty(n_rows, d), torch.empty(packing.batch, 3 * d),
+                        torch.empty(packing.batch if needs == "cls" else 0, d))
+    given = {"embedding": start.table, "token_ids": start.ids}
     if start.positions is not None:
-        given["positions"] = start.positions
+        given["position_embedding"] = start.positions
     if needs == "tokens":
         given |= {"out": end.rows, "embedded": end.embedded}
-    given |= {"first": end.first} if needs == "cls" else {"pooled": end.pooled}
-    _read(d, layers, packing, form, start.norm, norm, **given)
+    given |= {"first_token": end.cls} if needs == "cls" else {"pooled": end.features}
+    _run(d, layers, packing, spec, start.norm, norm, **given)
     return end
 
 
-def _read(
-    d: int, layers: Sequence[Sequence[Tensor]], packing: Packing, form: Form, start: Sequence[Tensor],
+def _run(
+    d: int, layers: Sequence[Sequence[Tensor]], packing: Packing, spec: LayerSpec, start: Sequence[Tensor],
     norm: Sequence[Tensor], **arrays: Tensor,
 ) -> None:
-    f, n_layers = len(layers[0][INNER]), len(layers)
-    parts = (native.Part * (8 * n_layers))()
-    call = native.Reading(n_texts=packing.batch, d=d, f=f, n_layers=n_layers, **form._asdict(),
-                          layers=ctypes.addressof(parts))
-    around = [(part, given) for part, given in ((call.start, start), (call.norm, norm)) if given]
-    within = zip(parts, (pair for weights in layers for pair in zip(weights[::2], weights[1::2], strict=True)),
-                 strict=True)
-    for part, (weight, bias) in (*around, *within):
-        part.weight, part.bias = weight.data_ptr(), bias.data_ptr()
-    native.run("read", call, torch.int8, starts=packing.starts, scales=torch.empty(n_layers, 2, 5 * d + f),
-               panels=torch.empty(n_layers, 4 * d * d + 2 * d * f, dtype=torch.int8), **arrays)
+    f, n_layers = len(layers[0][FEEDFORWARD_INNER]), len(layers)
+    layer_weights = (native.LayerWeights * n_layers)()
+    for pointers, weights in zip(layer_weights, layers, strict=True):
+        pointers.point_to(weights)
+    call = native.Int8Call(n_seqs=packing.batch, d_model=d, d_ff=f, n_layers=n_layers, **spec._asdict(),
+                           layers=ctypes.addressof(layer_weights))
+    if start:
+        call.embedding_norm.point_to(*start)
+    if norm:
+        call.final_norm.point_to(*norm)
+    native.run("int8_encoder", call, torch.int8, cu_seqlens=packing.starts,
+               weight_scales=torch.empty(n_layers, 2, 5 * d + f),
+               packed_weights=torch.empty(n_layers, 4 * d * d + 2 * d * f, dtype=torch.int8), **arrays)

@@ -1,8 +1,8 @@
-"""A whole layer of an encoder or decoder as one call of compiled code, forward and backward.
+"""A whole Transformer layer as one call of compiled code, forward and backward, over packed rows.
 
-Under autocast it computes what :mod:`transformer.kernels.fused_layer` does, with the same numbers in bfloat16 and in
-float32, else all in float32; over words alone: no padding, and no scores of pairs of words in memory. Gradients of
-dropout and GELU are kept from the way forward.
+Under autocast, matrix products and stored activations are bfloat16, and the residual stream and the norms float32;
+otherwise everything is float32. Attention scores are never stored. The gradients of dropout and GELU are stored by the
+forward pass.
 """
 
 from __future__ import annotations
@@ -15,172 +15,155 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from transformer.kernels import native
-from transformer.kernels.fused_layer import INNER
-from transformer.kernels.int8_encoder import Form, layer_in_int8
+from transformer.kernels.int8_encoder import int8_layer
+from transformer.kernels.layer_spec import FEEDFORWARD_INNER, LayerSpec
 from transformer.kernels.packing import Packing
 from transformer.layers.dropout import n_dropped
 
 
-class Given(NamedTuple):
-    """How layers are gone through.
+class LayerCall(NamedTuple):
+    """How a layer is computed.
 
     Attributes:
-        form: what the layers have in common.
-        dropout: share of the activations that is dropped, behind both branches and inside the feed-forward.
-        low: what activations are kept in: float32, bfloat16, or int8 for predictions.
+        spec: hyperparameters of the layer.
+        dropout: dropout probability of both branches and inside the feed-forward block; 0 in evaluation.
+        low: dtype of stored activations: float32, bfloat16, or int8 for predictions.
     """
 
-    form: Form
+    spec: LayerSpec
     dropout: float
     low: torch.dtype
 
 
-def compiled(x: Tensor, weights: Sequence[Tensor], given: Given, packing: Packing) -> Tensor:
-    """Go through a layer that looks at its own text only and bends by GELU.
+def compiled(x: Tensor, weights: Sequence[Tensor], call: LayerCall, packing: Packing) -> Tensor:
+    """Compute a layer with self-attention and GELU.
 
     Args:
         x: *Shape:* ``(n_rows, d_model)``.
-        weights: weight and bias, float32, of the norms of attention and feed-forward, of queries, keys, values and
-            attention's output, of the feed-forward's two maps.
-        given: how.
-        packing: of ``x``, made for compiled layers.
+        weights: as :func:`transformer.kernels.layer_spec.weights_of` returns them, float32.
+        call: how to compute it.
+        packing: the batch of the rows.
 
     Returns:
-        *Shape:* that of ``x``; float32.
+        float32. *Shape:* that of ``x``.
     """
     x = x.float().contiguous()
-    if given.low == torch.int8 and not torch.is_grad_enabled() and not packing.causal:
-        return layer_in_int8(x, packing, given.form, weights)
-    given = _without_int8(given)
+    if call.low == torch.int8 and not torch.is_grad_enabled() and not packing.causal:
+        return int8_layer(x, packing, call.spec, weights)
+    call = _without_int8(call)
     if torch.is_grad_enabled():
-        out: Tensor = Layer.apply(x, packing, given, False, *weights)  # type: ignore[no-untyped-call]
+        out: Tensor = NativeLayer.apply(x, packing, call, False, *weights)  # type: ignore[no-untyped-call]
         return out
-    return forward(x, packing, given, weights, saving=False)[1][0]
+    return forward(x, packing, call, weights, saving=False)[1][0]
 
 
-def compiled_first_word(x: Tensor, weights: Sequence[Tensor], given: Given, packing: Packing) -> Tensor:
-    """As :func:`compiled`, for the first word of each text, which sees all of them. *Shape:* ``(batch, d_model)``."""
-    x, given = x.float().contiguous(), _without_int8(given)
+def compiled_cls(x: Tensor, weights: Sequence[Tensor], call: LayerCall, packing: Packing) -> Tensor:
+    """Compute a layer for the first token of each text only. With one query for each text, keys and values are not
+    needed: ``q . (W_K x_j)`` is ``(q W_K) . x_j``, and the sum of ``p_j W_V x_j`` is ``W_V`` of the sum of ``p_j x_j``.
+
+    Arguments as for :func:`compiled`. *Shape:* ``(n_rows, d_model)`` to ``(batch, d_model)``.
+    """  # noqa: D205
+    x, call = x.float().contiguous(), _without_int8(call)
     if torch.is_grad_enabled():
-        out: Tensor = Layer.apply(x, packing, given, True, *weights)  # type: ignore[no-untyped-call]
+        out: Tensor = NativeLayer.apply(x, packing, call, True, *weights)  # type: ignore[no-untyped-call]
         return out
-    return forward_first(x, packing, given, weights, saving=False)[1][0]
+    return forward_cls(x, packing, call, weights, saving=False)[1][0]
 
 
-def _without_int8(given: Given) -> Given:
-    return given._replace(low=torch.float32) if given.low == torch.int8 else given
+def _without_int8(call: LayerCall) -> LayerCall:
+    return call._replace(low=torch.float32) if call.low == torch.int8 else call
 
 
-class Layer(torch.autograd.Function):
-    """The layer as a function of its input and its weights; ``alone``: for the first word of each text."""
+class NativeLayer(torch.autograd.Function):
+    """The layer as a function of its input and its weights; ``cls`` computes first tokens only."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, packing: Packing, given: Given, alone: bool, *weights: Tensor) -> Tensor:
-        """*Shape:* ``(n_rows, d_model)`` to the same, or to ``(batch, d_model)``."""
-        ctx.call, (out, *dropout_mask) = (forward_first if alone else forward)(x, packing, given, weights, saving=True)
-        ctx.low, ctx.alone = given.low, alone
-        ctx.save_for_backward(x, *weights, *dropout_mask)
+    def forward(ctx: Any, x: Tensor, packing: Packing, call: LayerCall, cls: bool, *weights: Tensor) -> Tensor:
+        """Map ``(n_rows, d_model)`` to the same shape, or to ``(batch, d_model)``."""
+        ctx.call, (out, *saved) = (forward_cls if cls else forward)(x, packing, call, weights, saving=True)
+        ctx.low, ctx.cls = call.low, cls
+        ctx.save_for_backward(x, *weights, *saved)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of the input and of every weight."""
+        """Compute the gradients of the input and of every weight."""
         x, *weights = ctx.saved_tensors[:17]
-        layer, grad, of_x = ctx.call.layer if ctx.alone else ctx.call, gradients[0].contiguous(), torch.empty_like(x)
+        layer, dout, dx = ctx.call.layer if ctx.cls else ctx.call, gradients[0].contiguous(), torch.empty_like(x)
         sizes = [weight.numel() for weight in weights]
-        grads = torch.empty(torch.get_num_threads(), sum(sizes))
-        of_rows = torch.empty_like(grad) if ctx.alone else of_x                             # of what `layer` took
-        of_mixed = torch.empty_like(grad, dtype=ctx.low)
-        layer.n_threads = len(grads)
-        native.point(layer, grad=grad, of_x=of_rows, of_mixed=of_mixed, grads=grads)
-        if ctx.alone:
-            native.run("first_word_backward", ctx.call, ctx.low, of_x=of_x)
+        d_weights = torch.empty(torch.get_num_threads(), sum(sizes))                        # one partial sum per thread
+        layer_dx = torch.empty_like(dout) if ctx.cls else dx                                # that of first tokens only
+        d_attn_out = torch.empty_like(dout, dtype=ctx.low)
+        layer.n_threads = len(d_weights)
+        native.set_pointers(layer, dout=dout, dx=layer_dx, d_attn_out=d_attn_out, d_weights=d_weights)
+        if ctx.cls:
+            native.run("first_token_backward", ctx.call, ctx.low, dx=dx)
         else:
-            of_asked = x.new_empty(len(x), 3 * x.shape[1], dtype=ctx.low)
-            native.run("layer_backward", ctx.call, ctx.low, of_asked=of_asked)
-        parts = (part.view(weight.shape) for part, weight in zip(torch.split(grads[0], sizes), weights, strict=True))
-        return of_x, None, None, None, *parts
+            d_qkv = x.new_empty(len(x), 3 * x.shape[1], dtype=ctx.low)
+            native.run("layer_backward", ctx.call, ctx.low, d_qkv=d_qkv)
+        grads = torch.split(d_weights[0], sizes)
+        return dx, None, None, None, *(grad.view(weight.shape) for grad, weight in zip(grads, weights, strict=True))
 
 
 def forward(
-    x: Tensor, packing: Packing, given: Given, weights: Sequence[Tensor], *, saving: bool
+    x: Tensor, packing: Packing, given: LayerCall, weights: Sequence[Tensor], *, saving: bool
 ) -> tuple[native.Layer, list[Tensor]]:
-    """Call the code: what it was called with, and the layer's output with all that the way back reads."""
+    """Run the forward pass.
+
+    Returns:
+        The arguments of the compiled function; the output, followed by the tensors that the backward pass reads.
+    """
     n, d = x.shape
     call, tensors = _prepared(x, packing, given, weights, saving=saving)
-    more = {"looking": x if given.form.post and given.low == x.dtype else x.new_empty(n, d, dtype=given.low),
-            "asked": x.new_empty(n, 3 * d, dtype=given.low)}
+    more = {"ln1_out": x if given.spec.post and given.low == x.dtype else x.new_empty(n, d, dtype=given.low),
+            "qkv": x.new_empty(n, 3 * d, dtype=given.low)}
     if saving:
-        more["log_sums"] = torch.empty(given.form.n_heads, n)
+        more["lse"] = torch.empty(given.spec.n_heads, n)
     native.run("layer", call, given.low, **more)
     return call, [*tensors, *more.values()]
 
 
-def forward_first(
-    x: Tensor, packing: Packing, given: Given, weights: Sequence[Tensor], *, saving: bool
-) -> tuple[native.FirstWord, list[Tensor]]:
-    """As :func:`forward`, for first words."""
+def forward_cls(
+    x: Tensor, packing: Packing, given: LayerCall, weights: Sequence[Tensor], *, saving: bool
+) -> tuple[native.FirstToken, list[Tensor]]:
+    """Run the forward pass for first tokens; as :func:`forward`."""
     (n, d), batch = x.shape, packing.batch
-    begin, heads = torch.empty(batch, d), given.form.n_heads
-    layer, tensors = _prepared(begin, packing, given, weights, saving=saving)
-    call = native.FirstWord(layer=layer, n_rows=n)
-    more = {"begin": begin, "looked": x if given.form.post else torch.empty(n, d), "moments": torch.empty(n, 2),
-            "query": torch.empty(batch, d), "asked": torch.empty(batch, heads, d),
-            "pattern": torch.empty(heads, n), "seen": torch.empty(batch, heads, d)}
-    native.run("first_word", call, given.low, x=x, **more)
+    first_rows, heads = torch.empty(batch, d), given.spec.n_heads
+    layer, tensors = _prepared(first_rows, packing, given, weights, saving=saving)
+    call = native.FirstToken(layer=layer, n_rows=n)
+    more = {"first_rows": first_rows, "ln1_out": x if given.spec.post else torch.empty(n, d),
+            "norm_stats": torch.empty(n, 2), "q": torch.empty(batch, d), "q_wk": torch.empty(batch, heads, d),
+            "pattern": torch.empty(heads, n), "context": torch.empty(batch, heads, d)}
+    native.run("first_token", call, given.low, x=x, **more)
     return call, [*tensors, *more.values()]
 
 
 def _prepared(
-    x: Tensor, packing: Packing, given: Given, weights: Sequence[Tensor], *, saving: bool
+    x: Tensor, packing: Packing, given: LayerCall, weights: Sequence[Tensor], *, saving: bool
 ) -> tuple[native.Layer, list[Tensor]]:
-    """A call, all but what the attention needs, for these rows; and the tensors that it points to, the output first."""
-    (n, d), f, low, starts = x.shape, len(weights[INNER]), given.low, packing.starts
-    call = native.Layer(n_rows=n, n_texts=len(starts) - 1, d=d, f=f, causal=packing.causal, **given.form._asdict())
-    for part, weight, bias in zip(call.parts, weights[::2], weights[1::2], strict=True):
-        part.weight, part.bias = weight.data_ptr(), bias.data_ptr()
+    """Prepare the arguments except those of attention; return them and the tensors they point to, the output first."""
+    (n, d), f, low, starts = x.shape, len(weights[FEEDFORWARD_INNER]), given.low, packing.starts
+    call = native.Layer(n_rows=n, n_seqs=len(starts) - 1, d_model=d, d_ff=f, causal=packing.causal,
+                        **given.spec._asdict())
+    call.weights.point_to(weights)
 
-    def kept(*shape: int) -> Tensor:
+    def activation(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=low)
 
-    out, middle = torch.empty(n, d), torch.empty(n, d)
-    tensors = {"out": out, "middle": middle, "moments": torch.empty(2, n, 2), "starts": starts, "mixed": kept(n, d),
-               "bent": kept(n, f), "panels": kept(4 * d * d + 2 * d * f)}
-    if given.form.post:
-        tensors |= {"path": torch.empty(n, d), "sum": torch.empty(n, d)}
-    # Where both are float32, what is summed goes into the products as it is.
-    tensors["thinking"] = tensors["path"] if given.form.post and low == torch.float32 else kept(n, d)
+    out, resid_mid = torch.empty(n, d), torch.empty(n, d)
+    tensors = {"out": out, "resid_mid": resid_mid, "norm_stats": torch.empty(2, n, 2), "cu_seqlens": starts,
+               "attn_out": activation(n, d), "activated": activation(n, f),
+               "packed_weights": activation(4 * d * d + 2 * d * f)}
+    if given.spec.post:
+        tensors |= {"ffn_resid": torch.empty(n, d), "resid_out": torch.empty(n, d)}
+    # In float32 post-norm layers the residual stream is the input of the feed-forward block; no copy is needed.
+    tensors["ln2_out"] = tensors["ffn_resid"] if given.spec.post and low == torch.float32 else activation(n, d)
     if saving:
-        tensors["slope"] = kept(n, f)
+        tensors["activation_grad"] = activation(n, f)
     if given.dropout:
-        tensors["bits"] = torch.empty(-(-n * (2 * d + f) // 64), dtype=torch.int64)
-        call.dropped = n_dropped(given.dropout)
+        tensors["dropout_mask"] = torch.empty(-(-n * (2 * d + f) // 64), dtype=torch.int64)
+        call.dropout_threshold = n_dropped(given.dropout)
         call.seed = int(torch.randint(2**63 - 1, ()))
-    native.point(call, **{"x": x, "path": middle, "sum": out, **tensors})
+    native.set_pointers(call, **{"x": x, "ffn_resid": resid_mid, "resid_out": out, **tensors})
     return call, list(tensors.values())
-
-
-class PooledViews(torch.autograd.Function):
-    """Mean and maximum of each text's rows, and mean of its word vectors: :func:`transformer.models.heads.views`."""
-
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor, embedded: Tensor, starts: Tensor) -> Tensor:
-        """*Shape:* ``(n_rows, d_model)`` twice and ``(batch + 1,)`` int64 to ``(batch, 3 d_model)``."""
-        batch, width = len(starts) - 1, hidden.shape[1]
-        ctx.call = native.Views(n_texts=batch, width=width)
-        pooled, highest = torch.empty(batch, 3 * width), torch.empty(batch, width, dtype=torch.int32)
-        native.run("views", ctx.call, starts=starts, hidden=hidden, embedded=embedded, pooled=pooled, highest=highest)
-        ctx.save_for_backward(starts, highest)
-        ctx.shape = hidden.shape
-        return pooled
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of both kinds of rows."""
-        starts, highest = ctx.saved_tensors
-        grad, of_hidden, of_embedded = gradients[0].contiguous(), torch.empty(ctx.shape), torch.empty(ctx.shape)
-        native.run("views_backward", ctx.call, starts=starts, highest=highest, grad=grad, of_hidden=of_hidden,
-                   of_embedded=of_embedded)
-        return of_hidden, of_embedded, None

@@ -1,51 +1,62 @@
-"""Multi-head attention, the query, key and value weights kept apart so that each can be looked at by its own name."""
+"""Multi-head attention. Query, key and value weights are separate, so that each can be inspected by name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transformer.kernels.engine import attend
-from transformer.kernels.packing import Packing
-from transformer.layers.positions import Rotation
+from transformer.layers.positions import ScorePositions
 
 
 @dataclass
 class KeyValueCache:
-    """Keys and values of one attention layer, kept while a text grows word by word.
+    """Keys and values of one attention layer, kept while a text is generated token by token.
 
     Attributes:
-        keys: of the words so far. *Shape:* ``(batch, heads, length, d_head)``.
-        values: likewise.
+        keys: *Shape:* ``(batch, heads, length, d_head)``.
+        values: *Shape:* as ``keys``.
     """
 
     keys: Tensor | None = None
     values: Tensor | None = None
 
-    def extended(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Append the keys and values of new words, and give all."""
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Append the keys and values of new tokens, and return all of them."""
         if self.keys is not None and self.values is not None:
             keys, values = torch.cat([self.keys, keys], dim=2), torch.cat([self.values, values], dim=2)
         self.keys, self.values = keys, values
         return keys, values
 
     def select(self, rows: Tensor) -> None:
-        """Keep these rows of the batch, in this order; a row may come twice. *Shape:* ``(new batch,)``, int64."""
+        """Keep these rows of the batch, in this order; rows may repeat. *Shape:* ``(new batch,)``, int64."""
         if self.keys is not None and self.values is not None:
             self.keys, self.values = self.keys[rows], self.values[rows]
 
 
+@dataclass
+class LayerCache:
+    """Cached keys and values of a layer's self-attention and of its cross-attention."""
+
+    own: KeyValueCache = field(default_factory=KeyValueCache)
+    memory: KeyValueCache = field(default_factory=KeyValueCache)
+
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows of the batch. *Shape:* ``(new batch,)``, int64."""
+        self.own.select(rows)
+        self.memory.select(rows)
+
+
 @dataclass(frozen=True)
 class Memory:
-    """Another text that a decoder looks at.
+    """The encoded text that a decoder attends to by cross-attention.
 
     Attributes:
-        hidden: *Shape:* ``(batch, memory length, d_model)``.
-        mask: True where there is a word. *Shape:* ``(batch, 1, 1, memory length)``, bool.
+        hidden: output of the encoder. *Shape:* ``(batch, memory length, d_model)``.
+        mask: True for real tokens. *Shape:* ``(batch, 1, 1, memory length)``, bool.
     """
 
     hidden: Tensor
@@ -53,7 +64,7 @@ class Memory:
 
 
 class MultiHeadAttention(nn.Module):
-    """Scaled dot-product attention over several heads (Vaswani et al. 2017, section 3.2).
+    """Scaled dot-product attention with several heads (Vaswani et al. 2017, section 3.2).
 
     Args:
         d_model: width of the residual stream; a multiple of ``n_heads``.
@@ -74,83 +85,72 @@ class MultiHeadAttention(nn.Module):
         self.output = nn.Linear(d_model, d_model)
 
     def forward(
-        self, x: Tensor, *, mask: Tensor | None, rotation: Rotation | None = None, memory: Tensor | None = None,
-        cache: KeyValueCache | None = None, packing: Packing | None = None,
+        self, x: Tensor, *, mask: Tensor | None = None, positions: ScorePositions | None = None,
+        memory: Memory | None = None, cache: KeyValueCache | None = None,
     ) -> Tensor:
-        """Mix every position with those it may see: ``softmax(q k^T / sqrt(d_head)) v``, head by head.
-
-        Args:
-            x: *Shape:* ``(batch, length, d_model)``, or ``(n_rows, d_model)`` with a packing.
-            mask: True where a key may be attended to; ``None`` if each query sees every key.
-                *Shape:* broadcasts to ``(batch, heads, length, n_keys)``, bool.
-            rotation: turns queries and keys to their places.
-            memory: keys and values are taken from here instead of ``x`` (cross-attention). *Shape:*
-                ``(batch, memory length, d_model)``.
-            cache: keys and values of earlier words; those of ``x`` are appended. With ``memory`` its keys and values
-                are computed once and then taken from here.
-            packing: of ``x``, if its padding is left out.
-
-        Returns:
-            *Shape:* that of ``x``.
-        """
-        q, k, v = self.project(x, rotation=rotation, memory=memory, cache=cache, packing=packing)
-        mixed = attend(q, k, v, mask).transpose(1, 2).flatten(2)                            # (B, L, d_model)
-        output: Tensor = self.output(packing.pack(mixed) if packing else mixed)                # (B, L, d_model)
-        return output
-
-    def first_word(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """What :meth:`forward` makes of each text's first word, without the keys and values of any word.
-
-        With one query to a text, ``q . (W_K x_j)`` is ``(q W_K) . x_j``, and the sum of ``p_j W_V x_j`` is ``W_V`` of
-        the sum of ``p_j x_j``: two maps for a text take the place of two for each of its words.
+        """Compute ``softmax(q k^T / sqrt(d_head)) v`` for every head.
 
         Args:
             x: *Shape:* ``(batch, length, d_model)``.
-            mask: True where a key may be attended to; None for all. *Shape:* ``(batch, 1, 1, length)``, bool.
+            mask: True where a key may be attended to; None for everywhere, or for the mask of ``memory``.
+                *Shape:* broadcasts to ``(batch, heads, length, n_keys)``, bool.
+            positions: what positions add to the scores or how they rotate queries and keys, if they do.
+            memory: source of keys and values instead of ``x`` (cross-attention).
+            cache: keys and values of earlier tokens, to which those of ``x`` are appended. With ``memory``, its keys
+                and values are computed once and then taken from the cache.
 
         Returns:
-            *Shape:* ``(batch, d_model)``.
+            *Shape:* ``(batch, length, d_model)``.
         """
-        heads = (self.n_heads, x.shape[2] // self.n_heads)                                     # H, d_head
-        q = self.query(x[:, 0]).view(-1, *heads) * heads[1] ** -0.5                            # (B, H, d_head)
-        looking = torch.einsum("bhe,hed->bhd", q, self.key.weight.view(*heads, -1))            # (B, H, d_model)
-        scores = looking @ x.mT + (q * self.key.bias.view(heads)).sum(dim=-1, keepdim=True)    # (B, H, L)
-        if mask is not None:
-            scores = scores.masked_fill(~mask[:, 0], torch.finfo(scores.dtype).min)
-        seen = scores.softmax(dim=-1) @ x                                                      # (B, H, d_model)
-        mixed = torch.einsum("bhd,hed->bhe", seen, self.value.weight.view(*heads, -1)).flatten(1)
-        output: Tensor = self.output(mixed + self.value.bias)                                  # (B, d_model)
+        q, k, v = self.project(x, positions=positions, memory=memory, cache=cache)   # (B, H, L or K, d_head)
+        mask = memory.mask if memory is not None else mask
+        attended = attend(q, k, v, mask=mask, bias=positions.bias if positions else None)
+        output: Tensor = self.output(attended.transpose(1, 2).flatten(2))            # (B, L, d_model)
         return output
 
     def project(
-        self, x: Tensor, *, rotation: Rotation | None = None, memory: Tensor | None = None,
-        cache: KeyValueCache | None = None, packing: Packing | None = None,
+        self, x: Tensor, *, positions: ScorePositions | None = None, memory: Memory | None = None,
+        cache: KeyValueCache | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, as :meth:`forward` mixes them.
+        """Compute queries, keys and values; arguments as for :meth:`forward`.
 
         Returns:
-            *Shape:* ``(batch, heads, length, d_head)``, ``(batch, heads, n_keys, d_head)`` twice.
+            Queries ``(batch, heads, length, d_head)``, keys and values ``(batch, heads, n_keys, d_head)``.
         """
-        layers = (self.query, self.key, self.value)
         if memory is None:
-            projected = _at_once(layers, x)                                                    # (B, L, 3 d_model)
-            q, k, v = map(self._split, (packing.unpack(projected) if packing else projected).chunk(3, dim=-1))
+            q, k, v = self._split_heads(x, (self.query, self.key, self.value))       # (B, H, L, d_head)
         else:
-            asked = self.query(x)                                                              # (B, L, d_model)
-            q = self._split(packing.unpack(asked) if packing else asked)                       # (B, H, L, d_head)
+            (q,) = self._split_heads(x, (self.query,))                               # (B, H, L, d_head)
             if cache is not None and cache.keys is not None and cache.values is not None:
                 return q, cache.keys, cache.values
-            k, v = map(self._split, _at_once(layers[1:], memory).chunk(2, dim=-1))             # (B, H, n_keys, d_head)
-        if rotation is not None:
-            q, k = rotation.turn(q), rotation.turn(k)
+            k, v = self._split_heads(memory.hidden, (self.key, self.value))          # (B, H, K, d_head)
+        if positions is not None:
+            q, k = positions.rotate(q), positions.rotate(k)
         if cache is not None:
-            k, v = cache.extended(k, v)
+            k, v = cache.append(k, v)
         return q, k, v
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:2], self.n_heads, x.shape[2] // self.n_heads).transpose(1, 2)
+    def _split_heads(self, x: Tensor, layers: Sequence[nn.Linear]) -> list[Tensor]:
+        """Apply linear layers to the same input, by one matrix product, and split the results into heads."""
+        weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+        projected = F.linear(x, weight, bias)                                        # (B, L, n d_model)
+        heads = projected.view(*x.shape[:2], len(layers), self.n_heads, -1)          # (B, L, n, H, d_head)
+        return [part.transpose(1, 2) for part in heads.unbind(2)]                    # n of (B, H, L, d_head)
 
 
-def _at_once(layers: Sequence[nn.Linear], x: Tensor) -> Tensor:
-    """What several linear maps make of the same input, side by side, by one product. *Shape:* ``(..., d_model)``."""
-    return F.linear(x, torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers]))
+def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, bias: Tensor | None = None) -> Tensor:
+    """Compute ``softmax(q k^T / sqrt(d_head) + bias) v`` (Vaswani et al. 2017, equation 1).
+
+    Args:
+        q: *Shape:* ``(batch, heads, length, d_head)``.
+        k: *Shape:* ``(batch, heads, n_keys, d_head)``.
+        v: *Shape:* as ``k``.
+        mask: True where a key may be attended to; None for everywhere. *Shape:* broadcasts to the scores, bool.
+        bias: added to the scores. *Shape:* broadcasts to the scores, ``(batch, heads, length, n_keys)``.
+
+    Returns:
+        *Shape:* ``(batch, heads, length, d_head)``.
+    """
+    if bias is not None:
+        mask = bias.to(q) if mask is None else bias.to(q).masked_fill(~mask, float("-inf"))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)

@@ -1,4 +1,4 @@
-"""Small convolutions: what neighbouring words say together, seen before any word looks further."""
+"""Convolutions over neighbouring tokens, applied before the first layer."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from transformer.layers.dropout import Dropout
 
 
 class Convolutions(nn.Module):
-    """Convolutions over a few words each (Kim 2014), side by side as one branch around a residual path.
+    """Convolutions of several widths (Kim 2014), concatenated and projected as one residual branch.
 
-    They give an encoder the local word order that an n-gram model sees for free. The branch begins at zero (its last
-    projection does), so that an untrained one hands on the word vectors as they came. Padding counts as nothing.
+    They give an encoder the local word order that n-gram models use. The output projection is initialised to zero, so
+    that the untrained branch is the identity. Padding counts as zeros.
 
     Args:
         d_model: width of the residual stream.
-        widths: words that each convolution sees, odd: as many on either side.
-        dropout: share of what the branch adds dropped in training.
-        norm_eps: added to the variance in the layer norm before the branch.
+        widths: kernel sizes in tokens; odd.
+        dropout: dropout probability of the branch's output.
+        norm_eps: epsilon of the layer norm before the branch.
     """
 
     def __init__(self, *, d_model: int, widths: Sequence[int], dropout: float = 0.0, norm_eps: float = 1e-5) -> None:
@@ -34,16 +34,16 @@ class Convolutions(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, x: Tensor, *, padding_mask: Tensor) -> Tensor:
-        """Add to each word what it says with its neighbours.
+        """Add the output of the convolutions to each token.
 
         Args:
             x: *Shape:* ``(batch, length, d_model)``.
-            padding_mask: True where there is a word. *Shape:* ``(batch, length)``, bool.
+            padding_mask: True for real tokens. *Shape:* ``(batch, length)``, bool.
 
         Returns:
             *Shape:* ``(batch, length, d_model)``.
         """
-        words = (self.norm(x) * padding_mask[..., None]).transpose(1, 2)                    # (B, d_model, L)
-        seen = torch.cat([F.gelu(one(words)) for one in self.filters], dim=1)               # (B, n d_model, L)
-        added: Tensor = self.dropout(self.output(seen.transpose(1, 2)))                     # (B, L, d_model)
-        return x + added
+        tokens = (self.norm(x) * padding_mask[..., None]).transpose(1, 2)                   # (B, d_model, L)
+        features = torch.cat([F.gelu(conv(tokens)) for conv in self.filters], dim=1)        # (B, n d_model, L)
+        branch: Tensor = self.dropout(self.output(features.transpose(1, 2)))                # (B, L, d_model)
+        return x + branch

@@ -12,20 +12,20 @@ from transformer.layers.dropout import Dropout
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,                                     # Hendrycks & Gimpel 2016
-    "gelu-tanh": partial(F.gelu, approximate="tanh"),   # its approximation, GPT-2's
+    "gelu-tanh": partial(F.gelu, approximate="tanh"),   # GELU's tanh approximation, as in GPT-2
     "relu": F.relu,                                     # Vaswani et al. 2017
-    "swiglu": F.silu,                                   # Shazeer 2020: of a gate that multiplies the inner map
+    "swiglu": F.silu,                                   # Shazeer 2020; applied to a gate
 }
 
 
 class FeedForward(nn.Module):
-    """Two linear maps with a bend between them (Vaswani et al. 2017, section 3.3), the inner one gated for ``swiglu``.
+    """Two linear layers with an activation in between (Vaswani et al. 2017, section 3.3).
 
     Args:
         d_model: width of the residual stream.
-        d_ff: width inside.
-        activation: ``gelu``, ``gelu-tanh``, ``relu`` or ``swiglu``.
-        dropout: share of the inner activations dropped in training.
+        d_ff: width of the hidden layer.
+        activation: ``gelu``, ``gelu-tanh``, ``relu`` or ``swiglu``; the last adds a gate.
+        dropout: dropout probability of the activations.
     """
 
     def __init__(self, *, d_model: int, d_ff: int, activation: str = "gelu", dropout: float = 0.0) -> None:
@@ -34,11 +34,11 @@ class FeedForward(nn.Module):
         self.gate = nn.Linear(d_model, d_ff) if activation == "swiglu" else None
         self.output = nn.Linear(d_ff, d_model)
         self.dropout = Dropout(dropout)
-        self.bend = ACTIVATIONS[activation]
+        self.activation = ACTIVATIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map each position by itself. *Shape:* ``(..., d_model)`` in and out."""
-        inner = self.inner(x)                                                                   # (B, L, d_ff)
-        bent = self.bend(inner) if self.gate is None else inner * self.bend(self.gate(x))       # (B, L, d_ff)
-        mapped: Tensor = self.output(self.dropout(bent))                                        # (B, L, d_model)
-        return mapped
+        """Transform each position independently. *Shape:* ``(..., d_model)``."""
+        inner = self.inner(x)                                                                   # (..., d_ff)
+        activated = self.activation(inner) if self.gate is None else inner * self.activation(self.gate(x))
+        output: Tensor = self.output(self.dropout(activated))                                   # (..., d_model)
+        return output

@@ -1,11 +1,11 @@
-"""The architecture's three forms, put together from their bricks: encoder, decoder, and both."""
+"""The architectures: an encoder with a head, a language model, and an encoder with a decoder."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from transformer.config import ModelConfig
-from transformer.kernels.precision import in_float32
 from transformer.layers.attention import Memory, MultiHeadAttention
 from transformer.layers.embedding import TokenEmbedding
 from transformer.models.head_weights import HeadWeights
@@ -14,11 +14,11 @@ from transformer.models.stack import Cache, Decoder, Encoder
 
 
 class TransformerModel(HeadWeights, nn.Module):
-    """An encoder and a task's head.
+    """An encoder and the head of a task.
 
     Args:
-        encoder: ids to what it says of each word.
-        head: that to logits.
+        encoder: token ids to hidden states.
+        head: hidden states to logits.
     """
 
     def __init__(self, *, encoder: Encoder, head: nn.Module) -> None:
@@ -27,23 +27,23 @@ class TransformerModel(HeadWeights, nn.Module):
         self.head = head
 
     def forward(self, ids: Tensor, token_types: Tensor | None = None) -> Tensor:
-        """Score texts. *Shape:* ``(batch, length)`` int64 to the head's, such as ``(batch, n_classes)``."""
+        """Compute logits. *Shape:* ``(batch, length)`` int64 to the head's, such as ``(batch, n_classes)``."""
         encoded = self.encoder(ids, token_types, needs=getattr(self.head, "needs", "tokens"))
-        with in_float32(ids.device):  # a score of eight bits is too coarse for its gradient
+        with torch.autocast(ids.device.type, enabled=False):  # bfloat16 is too coarse for the gradient of the scores
             logits: Tensor = self.head(encoded)
         return logits
 
     def attentions(self) -> list[MultiHeadAttention]:
-        """Those of the encoder."""
+        """Return the self-attention of each layer of the encoder."""
         return self.encoder.attentions()
 
 
 class MaskedLanguageModel(HeadWeights, nn.Module):
-    """An encoder that says which word stands behind a mask (Devlin et al. 2019).
+    """An encoder that predicts masked tokens (Devlin et al. 2019).
 
     Args:
-        encoder: the encoder; its table is also the output layer.
-        config: its shape.
+        encoder: the encoder; its embedding matrix is the output layer as well.
+        config: the shape of the encoder.
     """
 
     def __init__(self, *, encoder: Encoder, config: ModelConfig) -> None:
@@ -52,12 +52,12 @@ class MaskedLanguageModel(HeadWeights, nn.Module):
         self.head = MaskedLMHead(config=config, n_rows=len(encoder.embedding.weight))
 
     def forward(self, ids: Tensor, chosen: Tensor, token_types: Tensor | None = None) -> Tensor:
-        """Score every word of the vocabulary at the chosen places only.
+        """Score every token of the vocabulary at the chosen positions only.
 
         Args:
             ids: *Shape:* ``(batch, length)``, int64.
-            chosen: True at those places. *Shape:* ``(batch, length)``, bool.
-            token_types: as :meth:`Stack.read`.
+            chosen: True at the positions to predict. *Shape:* ``(batch, length)``, bool.
+            token_types: as for :meth:`Stack.forward`.
 
         Returns:
             *Shape:* ``(n_chosen, 5 + n_words)``.
@@ -67,20 +67,20 @@ class MaskedLanguageModel(HeadWeights, nn.Module):
 
     @property
     def output_table(self) -> TokenEmbedding | None:
-        """The table that is the output layer, too."""
+        """The embedding that is the output layer as well, if there is one."""
         return self.encoder.embedding if self.head.scores.output is None else None
 
     def attentions(self) -> list[MultiHeadAttention]:
-        """Those of the encoder."""
+        """Return the self-attention of each layer of the encoder."""
         return self.encoder.attentions()
 
 
 class LanguageModel(HeadWeights, nn.Module):
-    """A decoder that says which word comes next (Radford et al. 2018).
+    """A decoder that predicts the next token (Radford et al. 2018).
 
     Args:
         decoder: the decoder.
-        config: its shape; ``tied`` makes its table the output layer.
+        config: the shape of the decoder; with ``tied``, its embedding matrix is the output layer as well.
     """
 
     def __init__(self, *, decoder: Decoder, config: ModelConfig) -> None:
@@ -89,11 +89,11 @@ class LanguageModel(HeadWeights, nn.Module):
         self.output = LMHead(config=config, n_rows=len(decoder.embedding.weight))
 
     def forward(self, ids: Tensor, *, cache: Cache | None = None) -> Tensor:
-        """Score every word as the one after each place.
+        """Score every token of the vocabulary as the next one, at each position.
 
         Args:
             ids: *Shape:* ``(batch, length)``, int64.
-            cache: of the words before these; it takes these in.
+            cache: keys and values of earlier tokens, to which those of ``ids`` are appended.
 
         Returns:
             *Shape:* ``(batch, length, 5 + n_words)``.
@@ -103,21 +103,21 @@ class LanguageModel(HeadWeights, nn.Module):
 
     @property
     def output_table(self) -> TokenEmbedding | None:
-        """The table that is the output layer, too."""
+        """The embedding that is the output layer as well, if there is one."""
         return self.decoder.embedding if self.output.output is None else None
 
     def attentions(self) -> list[MultiHeadAttention]:
-        """Those of the decoder."""
+        """Return the self-attention of each layer of the decoder."""
         return self.decoder.attentions()
 
 
 class EncoderDecoder(nn.Module):
-    """An encoder of one text and a decoder of another that looks at it (Vaswani et al. 2017, figure 1).
+    """An encoder of the source text and a decoder of the target text (Vaswani et al. 2017, figure 1).
 
     Args:
         encoder: of the source text.
         decoder: of the target text, with cross-attention.
-        config: their shape; ``tied`` makes the target's table the output layer.
+        config: the shape of both; with ``tied``, the target's embedding matrix is the output layer as well.
     """
 
     def __init__(self, *, encoder: Encoder, decoder: Decoder, config: ModelConfig) -> None:
@@ -127,7 +127,7 @@ class EncoderDecoder(nn.Module):
         self.output = LMHead(config=config, n_rows=len(decoder.embedding.weight))
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """Score every word as the one after each place of the target.
+        """Score every token of the vocabulary as the next one, at each position of the target.
 
         Args:
             source: *Shape:* ``(batch, source length)``, int64.
@@ -139,11 +139,11 @@ class EncoderDecoder(nn.Module):
         return self.decode(target, memory=self.encoder(source).memory)
 
     def decode(self, target: Tensor, *, memory: Memory, cache: Cache | None = None) -> Tensor:
-        """As :meth:`forward`, with the source encoded already (``encoder(source).memory``)."""
+        """Compute :meth:`forward` from an encoded source, ``encoder(source).memory``."""
         scores: Tensor = self.output(self.decoder(target, memory=memory, cache=cache).hidden, self.decoder.embedding)
         return scores
 
     @property
     def output_table(self) -> TokenEmbedding | None:
-        """The table that is the output layer, too."""
+        """The embedding that is the output layer as well, if there is one."""
         return self.decoder.embedding if self.output.output is None else None

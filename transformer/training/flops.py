@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from transformer.kernels.engine import compiled_layers
+from transformer.kernels.engine import TORCH, use
 from transformer.training.trainer import Batch
 
 SHAPES = ((512, 512, 512), (4096, 512, 2048), (2048, 2048, 2048))  # rows, inner, columns; the cheapest first
@@ -77,7 +77,7 @@ def count_operations(work: Callable[[], object]) -> int:
     Returns:
         Operations; a multiplication and its addition are two.
     """
-    with torch.no_grad(), compiled_layers(False), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(
+    with torch.no_grad(), use(TORCH), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(
             display=False) as counter:
         work()
     n_operations: int = counter.get_total_flops()

@@ -151,8 +151,9 @@ class SparseAdamW:
         rows, values = grad.indices()[0], grad.values()
         moves = self._history.moves
         if native.available():
-            self._run("table_step", rows, grad=values, eps=EPS, rate=self.lr / (1 - BETA1**moves),
-                      correction=1 / math.sqrt(1 - BETA2**moves), kept=kept)
+            factors = {"step_size": self.lr / (1 - BETA1**moves),
+                       "inv_sqrt_bias_correction2": 1 / math.sqrt(1 - BETA2**moves), "ema_decay": kept}
+            self._run("sparse_adamw_step", rows, factors, grad=values)
             return
         first = self._first[rows].lerp_(values, 1 - BETA1)                                  # (n, dim)
         second = self._second[rows].mul_(BETA2).addcmul_(values, values, value=1 - BETA2)   # (n, dim)
@@ -165,8 +166,8 @@ class SparseAdamW:
         """Bring rows to where dense updates would have them by now. *Shape:* any, integers; ids may repeat."""
         if native.available():
             past = self._history.arrays()
-            del past["push"]  # what is yet to come of a step, and in "way" already
-            self._run("table_catch_up", ids.flatten().long(), eps=EPS, **past)
+            self._run("sparse_adamw_flush_rows", ids.flatten().long(), {}, adamw_steps=past["moved"],
+                      displacement=past["way"], average_displacement=past["mean_way"], average_decay=past["old"])
             return
         rows = torch.unique(ids)
         met = self._met[rows]
@@ -194,13 +195,12 @@ class SparseAdamW:
             mine.copy_(state[name])
         self._history.load(state)
 
-    def _run(self, function: str, rows: Tensor, **given: Any) -> None:
-        """Let compiled code do it, for these rows. *Shape:* ``(n,)``, int64."""
-        numbers = {name: given.pop(name) for name in ("eps", "rate", "correction", "kept") if name in given}
-        call = native.Table(n_rows=len(rows), width=self.weight.shape[1], now=self._history.now, beta1=BETA1,
-                            beta2=BETA2, **numbers)
-        native.run(function, call, rows=rows, weight=self.weight.detach(), first=self._first, second=self._second,
-                   average=self.average, met=self._met, **given)
+    def _run(self, function: str, rows: Tensor, factors: Mapping[str, float], **arrays: Any) -> None:
+        """Call a compiled function for some rows. *Shape:* ``(n,)``, int64."""
+        call = native.SparseAdamW(n_rows=len(rows), width=self.weight.shape[1], step=self._history.now, beta1=BETA1,
+                                  beta2=BETA2, eps=EPS, **factors)
+        native.run(function, call, rows=rows, weight=self.weight.detach(), exp_avg=self._first,
+                   exp_avg_sq=self._second, average=self.average, last_step=self._met, **arrays)
 
     def _put(self, rows: Tensor, first: Tensor, second: Tensor, weight: Tensor, average: Tensor) -> None:
         for table, new in ((self._first, first), (self._second, second), (self.weight, weight),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from transformer.checkpoint import sweep
 from transformer.config import TrainingConfig
 from transformer.errors import CheckpointError, TransformerError
-from transformer.kernels.engine import compiled_layers
+from transformer.kernels.engine import describe_engines, use
 from transformer.kernels.precision import autocast
 from transformer.layers.dropout import shared_masks
 from transformer.training.distributed import World
@@ -25,6 +26,8 @@ from transformer.training.optimizer import Optimizer
 from transformer.training.process_memory import frozen_gc, retain_heap
 from transformer.training.schedule import n_epochs, share_of_rate, trained_tables
 from transformer.training.state import Best, TrainingState, random_state, settings_of
+
+log = logging.getLogger("vecformer")
 
 
 class Batch(Protocol):
@@ -159,6 +162,9 @@ class _Training(Generic[B]):
     def run(self) -> TrainingResult:
         retain_heap()
         self._begin()
+        if self.world.rank == 0 and log.isEnabledFor(logging.INFO):
+            for line in describe_training_engines(self.model, self.config):
+                log.info("engine: %s", line)
         state = self.state
         try:
             while state.epoch <= self.n_epochs and not self._stopped_early():
@@ -244,7 +250,7 @@ class _Training(Generic[B]):
         loss = torch.zeros((), device=self.device)
         for batch in batches:
             if batch.n_targets:
-                with clock("forward"), shared_masks(), compiled_layers(self.config.engine != "torch"), autocast(
+                with clock("forward"), shared_masks(), use(self.config.engine), autocast(
                         self.device, self.config.precision):
                     part = self.trainer.loss(self.model, batch.to(self.device)) * (batch.n_targets / n_targets)
                 with clock("backward"):
@@ -306,6 +312,12 @@ def _groups(batches: Sequence[B | None], size: int) -> Iterator[list[B | None]]:
     iterator = iter(batches)
     while group := list(islice(iterator, size)):
         yield group
+
+
+def describe_training_engines(model: nn.Module, config: TrainingConfig) -> list[str]:
+    """Describe the engine of each stack in training, and why faster ones are not used, in lines for people."""
+    with use(config.engine), autocast(next(model.parameters()).device, config.precision):
+        return describe_engines(model)
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,12 +1,13 @@
-"""Tokenization and interning of ASCII text by compiled code (``words.cpp``).
+"""Compiled tokenisation of ASCII text (``words.cpp``).
 
-The library is built during installation if there is a compiler; otherwise a Python implementation is used
-(:mod:`embeddings.tokenization.interning`).
+The library is built when the package is installed and a compiler is available. Where it is missing or was built from
+other sources, Python computes the same (:mod:`embeddings.tokenization.interning`).
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import sysconfig
 import weakref
 from collections.abc import Sequence
@@ -16,55 +17,59 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-FILE = Path(__file__).with_name("_words" + str(sysconfig.get_config_var("EXT_SUFFIX")))
+log = logging.getLogger("vecformer")
 
-_ADDRESS, _INT = ctypes.c_void_p, ctypes.c_int64
+FILE = Path(__file__).with_name("_words" + str(sysconfig.get_config_var("EXT_SUFFIX")))
+ABI_VERSION = 1  # that of words.cpp
+
+_POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
 
 
 def available() -> bool:
-    """Return whether the library was built."""
+    """Return whether the library can be used."""
     return _library() is not None
 
 
 class NativeInterner:
-    """A token interner: words and their ids, which grows by new words."""
+    """Words and their ids; words that are looked up are added."""
 
     def __init__(self) -> None:
         library = _library()
-        assert library is not None, "the library is not available; check available() first"
+        assert library is not None, "available() must be checked first"
         self._library = library
-        self._address = library.vecformer_vocabulary()
-        weakref.finalize(self, library.vecformer_vocabulary_free, self._address)
+        self._handle = library.vecformer_vocabulary_new()
+        weakref.finalize(self, library.vecformer_vocabulary_free, self._handle)
 
     def __len__(self) -> int:
-        return int(self._library.vecformer_vocabulary_size(self._address))
+        return int(self._library.vecformer_vocabulary_size(self._handle))
 
-    def __getitem__(self, index: int) -> str:
-        letters = _ADDRESS()
-        size = self._library.vecformer_vocabulary_word(self._address, index, ctypes.byref(letters))
-        return ctypes.string_at(letters, size).decode() if size else ""
+    def __getitem__(self, number: int) -> str:
+        text = _POINTER()
+        size = self._library.vecformer_vocabulary_word(self._handle, number, ctypes.byref(text))
+        return ctypes.string_at(text, size).decode() if size else ""
 
     def intern(self, words: Sequence[str]) -> NDArray[np.int32]:
-        """Return the ids of words. *Shape:* ``(n_words,)``, int32."""
-        letters, ends = _joined(words)
+        """Look up the ids of words. *Shape:* ``(n_words,)``, int32."""
+        text, ends = _joined(words)
         ids = np.empty(len(words), dtype=np.int32)
-        self._library.vecformer_number(self._address, letters, ends.ctypes.data, len(words), ids.ctypes.data)
+        self._library.vecformer_lookup(self._handle, text, ends.ctypes.data, len(words), ids.ctypes.data)
         return ids
 
     def tokenize(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """Tokenize normalised ASCII texts.
+        """Tokenise normalised ASCII texts and look up their words.
 
         Returns:
-            For each text the ids of its words, int32. *Shape:* ``(n_words,)``.
+            The ids of each text, int32. *Shape:* ``(n_words,)``.
         """
-        letters, ends = _joined(texts)
-        ids, n_words = np.empty(len(letters), dtype=np.int32), np.empty(len(texts), dtype=np.int64)
-        n = self._library.vecformer_cut(self._address, letters, ends.ctypes.data, len(texts), ids.ctypes.data,
-                                        n_words.ctypes.data)
+        text, ends = _joined(texts)
+        ids, n_words = np.empty(len(text), dtype=np.int32), np.empty(len(texts), dtype=np.int64)
+        n = self._library.vecformer_tokenize(self._handle, text, ends.ctypes.data, len(texts), ids.ctypes.data,
+                                             n_words.ctypes.data)
         return np.split(ids[:n].copy(), n_words.cumsum()[:-1]) if texts else []
 
 
 def _joined(texts: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:
+    """Return all texts as UTF-8, and the byte offset of the end of each."""
     encoded = [text.encode() for text in texts]
     return b"".join(encoded), np.cumsum([len(text) for text in encoded], dtype=np.int64)
 
@@ -74,13 +79,26 @@ def _library() -> ctypes.CDLL | None:
     if not FILE.exists():
         return None
     library = ctypes.CDLL(str(FILE))
-    library.vecformer_vocabulary.restype = _ADDRESS
-    library.vecformer_vocabulary_free.argtypes = [_ADDRESS]
-    library.vecformer_vocabulary_size.argtypes, library.vecformer_vocabulary_size.restype = [_ADDRESS], _INT
-    library.vecformer_vocabulary_word.argtypes = [_ADDRESS, _INT, ctypes.POINTER(_ADDRESS)]
+    if _abi_version(library) != ABI_VERSION:
+        log.warning("%s was built from other sources and is not used: run `pip install -e .` again", FILE)
+        return None
+    library.vecformer_vocabulary_new.restype = _POINTER
+    library.vecformer_vocabulary_free.argtypes = [_POINTER]
+    library.vecformer_vocabulary_size.argtypes, library.vecformer_vocabulary_size.restype = [_POINTER], _INT
+    library.vecformer_vocabulary_word.argtypes = [_POINTER, _INT, ctypes.POINTER(_POINTER)]
     library.vecformer_vocabulary_word.restype = _INT
-    library.vecformer_number.argtypes = [_ADDRESS, ctypes.c_char_p, _ADDRESS, _INT, _ADDRESS]
-    library.vecformer_number.restype = None
-    library.vecformer_cut.argtypes = [_ADDRESS, ctypes.c_char_p, _ADDRESS, _INT, _ADDRESS, _ADDRESS]
-    library.vecformer_cut.restype = _INT
+    library.vecformer_lookup.argtypes = [_POINTER, ctypes.c_char_p, _POINTER, _INT, _POINTER]
+    library.vecformer_lookup.restype = None
+    library.vecformer_tokenize.argtypes = [_POINTER, ctypes.c_char_p, _POINTER, _INT, _POINTER, _POINTER]
+    library.vecformer_tokenize.restype = _INT
     return library
+
+
+def _abi_version(library: ctypes.CDLL) -> int:
+    """Return the ABI version of a library; 0 if it does not have any."""
+    try:
+        function = library.vecformer_abi
+    except AttributeError:
+        return 0
+    function.restype = _INT
+    return int(function())

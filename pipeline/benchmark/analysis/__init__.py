@@ -1,1 +1,1 @@
-"""From the results of runs to statements: statistics, paired comparisons, curves, selection."""
+"""Analysis of a benchmark's records: model selection, paired comparisons, curves, verdicts."""

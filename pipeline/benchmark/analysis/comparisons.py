@@ -1,4 +1,4 @@
-"""Which starts of a benchmark are compared with which, and what the comparisons find."""
+"""Paired comparisons of a benchmark: each initialisation with the baseline, and controls with each other."""
 
 from __future__ import annotations
 
@@ -6,28 +6,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from embeddings.sources.random import CONTROLS
 from pipeline.benchmark.analysis.sentences import sentence
 from pipeline.benchmark.analysis.statistics import Difference, holm, paired_all, verdict
 from pipeline.benchmark.grid import BAR
 
-Scores = Mapping[tuple[str, str], Sequence[float | None]]  # by start and condition: one a seed, None where missing
+Scores = Mapping[tuple[str, str], Sequence[float | None]]  # (initialisation, condition): one score per seed, or None
+
+STEPS = ("scale", "geometry", "meaning")
+"""The steps of a gain's decomposition; the roles of comparisons other than ``baseline``."""
 
 
 @dataclass(frozen=True)
 class Controlled:
-    """A start with its controls, by name; None where the plan has no such start.
+    """The names of an initialisation and of its controls; None where the plan does not include one.
 
     Attributes:
-        source: the start's name but for its being frozen.
-        frozen: whether all of them are.
-        start: itself.
+        source: name of the initialisation without ``frozen``.
+        frozen: whether the vectors are frozen in all of them.
+        name: name of the initialisation.
         baseline: frozen if they are.
         matched, covariance, shuffled: the controls.
     """
 
     source: str
     frozen: bool
-    start: str
+    name: str
     baseline: str | None
     matched: str | None
     covariance: str | None
@@ -35,90 +39,95 @@ class Controlled:
 
     @property
     def steps(self) -> dict[str, tuple[str | None, str | None]]:
-        """What each step of the gain is the difference of; scale, geometry and meaning add up to the total."""
-        return {"total": (self.start, self.baseline), "scale": (self.matched, self.baseline),
-                "geometry": (self.shuffled, self.matched), "meaning": (self.start, self.shuffled),
+        """The pair of each difference; ``scale``, ``geometry`` and ``meaning`` add up to ``total``."""
+        return {"total": (self.name, self.baseline), "scale": (self.matched, self.baseline),
+                "geometry": (self.shuffled, self.matched), "meaning": (self.name, self.shuffled),
                 "covariance": (self.covariance, self.matched)}
 
 
 class Comparisons:
-    """The comparisons of a plan on the scores of its runs."""
+    """All comparisons of a plan.
+
+    Args:
+        plan: :meth:`pipeline.benchmark.plan.Plan.to_dict`.
+        scores: test scores by initialisation and condition.
+    """
 
     def __init__(self, plan: Mapping[str, Any], scores: Scores) -> None:
         self.plan, self._scores = plan, scores
-        self.controlled = controlled_starts(plan)
+        self.controlled = controlled_initialisations(plan)
         conditions = [condition["name"] for condition in plan["conditions"]]
         self._roles = {(*pair, condition): role for condition in conditions
                        for pair, role in _roles(plan, self.controlled).items()}
         steps = [(*pair, condition) for condition in conditions for one in self.controlled
                  for pair in one.steps.values()]
-        asked = list(dict.fromkeys([*self._roles, *steps]))
-        self._found = dict(zip(asked, paired_all([self._differences(*one) for one in asked]), strict=True))
+        pairs = list(dict.fromkeys([*self._roles, *steps]))
+        self._found = dict(zip(pairs, paired_all([self._differences(*pair) for pair in pairs]), strict=True))
 
     @property
     def m(self) -> int:
-        """How many are tested: one family, those without any pair of runs included."""
+        """Number of tests in the family, including those without any pair of runs."""
         return len(self._roles)
 
     def tested(self) -> list[dict[str, Any]]:
-        """Each comparison with its verdict."""
-        corrected = holm([self._found[one].p for one in self._roles])
-        return [self._tested(*one, role, p) for (one, role), p in zip(self._roles.items(), corrected, strict=True)]
+        """Return each tested comparison with its verdict."""
+        corrected = holm([self._found[pair].p for pair in self._roles])
+        return [self._tested(*pair, role, p) for (pair, role), p in zip(self._roles.items(), corrected, strict=True)]
 
     def steps(self) -> list[dict[str, Any]]:
-        """Each controlled start's gain cut into steps."""
+        """Return the decomposition of each controlled initialisation's gain."""
         return [{"source": one.source, "frozen": one.frozen, "condition": condition["name"],
-                 **{step: _plain(self._found[(*pair, condition["name"])]) for step, pair in one.steps.items()}}
+                 **{step: _mean_and_interval(self._found[(*pair, condition["name"])])
+                    for step, pair in one.steps.items()}}
                 for condition in self.plan["conditions"] for one in self.controlled]
 
-    def _tested(self, start: str, reference: str, condition: str, role: str, p_holm: float | None) -> dict[str, Any]:
-        found = self._found[start, reference, condition]
-        made = {"start": start, "reference": reference, "condition": condition, "role": role, "n": found.n,
-                **_plain(found), "p": found.p, "p_holm": p_holm, "effect_size": found.effect_size,
-                "verdict": verdict(found, p_holm, self.m),
-                "differences": self._differences(start, reference, condition)}
-        return {**made, "sentence": sentence(self.plan, made, self.m)}
+    def _tested(self, name: str, reference: str, condition: str, role: str, p_holm: float | None) -> dict[str, Any]:
+        found = self._found[name, reference, condition]
+        comparison = {"start": name, "reference": reference, "condition": condition, "role": role, "n": found.n,
+                      **_mean_and_interval(found), "p": found.p, "p_holm": p_holm, "effect_size": found.effect_size,
+                      "verdict": verdict(found, p_holm, self.m),
+                      "differences": self._differences(name, reference, condition)}
+        return {**comparison, "sentence": sentence(self.plan, comparison, self.m)}
 
-    def _differences(self, start: str | None, reference: str | None, condition: str) -> list[float]:
-        """In favour of the start, of the seeds that have both."""
+    def _differences(self, name: str | None, reference: str | None, condition: str) -> list[float]:
+        """Return the improvement for each seed with both scores."""
         sign = -1 if self.plan["smaller_is_better"] else 1
-        if start is None or reference is None:
+        if name is None or reference is None:
             return []
-        pairs = zip(self._scores[start, condition], self._scores[reference, condition], strict=True)
+        pairs = zip(self._scores[name, condition], self._scores[reference, condition], strict=True)
         return [sign * (ours - theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
 
 
-def controlled_starts(plan: Mapping[str, Any]) -> list[Controlled]:
-    """Every start that has a control."""
-    starts = plan["starts"]
-    baseline = next(start for start in starts if start["name"] == plan["baseline"])
+def controlled_initialisations(plan: Mapping[str, Any]) -> list[Controlled]:
+    """Return every initialisation that has at least one control."""
+    initialisations = plan["starts"]
+    baseline = next(one for one in initialisations if one["name"] == plan["baseline"])
 
-    def named(like: Mapping[str, Any], **differing: Any) -> str | None:
+    def find(like: Mapping[str, Any], **differing: Any) -> str | None:
         wanted = {key: like[key] for key in ("transforms", "frozen", "settings")} | differing
-        return next((start["name"] for start in starts if all(start[key] == wanted[key] for key in wanted)), None)
+        return next((one["name"] for one in initialisations if all(one[key] == wanted[key] for key in wanted)), None)
 
-    made = []
-    for start in starts:
-        controls = {kind: named(start, control=kind, control_of=start["source"])
-                    for kind in ("matched", "covariance", "shuffled")}
-        if start["control"] is None and any(controls.values()):
-            made.append(Controlled(
-                BAR.join((start["source"], *start["transforms"])), start["frozen"], start["name"],
-                named(baseline, source=baseline["source"], frozen=start["frozen"], control=None), **controls))
-    return made
+    found = []
+    for one in initialisations:
+        controls = {kind: find(one, control=kind, control_of=one["source"]) for kind in CONTROLS}
+        if one["control"] is None and any(controls.values()):
+            found.append(Controlled(
+                BAR.join((one["source"], *one["transforms"])), one["frozen"], one["name"],
+                find(baseline, source=baseline["source"], frozen=one["frozen"], control=None), **controls))
+    return found
 
 
 def _roles(plan: Mapping[str, Any], controlled: Sequence[Controlled]) -> dict[tuple[str, str], str]:
-    """The pairs that are tested; one that answers two questions is tested once."""
-    roles = {(start["name"], plan["baseline"]): "baseline" for start in plan["starts"]
-             if start["control"] is None and start["name"] != plan["baseline"]}
+    """Return the pairs to test with their roles; a pair with two roles is tested once."""
+    roles = {(one["name"], plan["baseline"]): "baseline" for one in plan["starts"]
+             if one["control"] is None and one["name"] != plan["baseline"]}
     for one in controlled:
-        for role in ("scale", "geometry", "meaning"):
-            start, reference = one.steps[role]
-            if start is not None and reference is not None:
-                roles.setdefault((start, reference), role)
+        for role in STEPS:
+            name, reference = one.steps[role]
+            if name is not None and reference is not None:
+                roles.setdefault((name, reference), role)
     return roles
 
 
-def _plain(found: Difference) -> dict[str, Any]:
+def _mean_and_interval(found: Difference) -> dict[str, Any]:
     return {"difference": found.mean, "interval": None if found.interval is None else list(found.interval)}

@@ -1,4 +1,4 @@
-"""What a curve comes to: its band over seeds, its area, when it reaches a target, the best that n trials promise."""
+"""Properties of curves: confidence band, area, time to a target, expected best score of n trials."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONFIDENCE = 0.95
 
 
 def band(values: Sequence[float]) -> tuple[float, float | None, float | None]:
-    """Mean and 95 % interval of the mean, by Student's t (Student 1908); the interval is None for fewer than two."""
+    """Return the mean and its 95% confidence interval by Student's t (Student 1908); None for fewer than two values."""
     from scipy.stats import t
 
     mean, n = float(np.mean(values)), len(values)
@@ -24,14 +24,14 @@ def band(values: Sequence[float]) -> tuple[float, float | None, float | None]:
 
 
 def area(xs: Sequence[float], ys: Sequence[float]) -> float | None:
-    """Area under a curve by the trapezoid rule, divided by the range of x: the mean height.
+    """Compute the area under a curve by the trapezoidal rule, divided by the range of x: its mean height.
 
     Args:
         xs: in ascending order.
-        ys: heights.
+        ys: one value for each of ``xs``.
 
     Returns:
-        None where x has no range.
+        None if x has no range.
     """
     if not xs or xs[-1] == xs[0]:
         return None
@@ -40,21 +40,21 @@ def area(xs: Sequence[float], ys: Sequence[float]) -> float | None:
 
 
 def first_reached(values: Sequence[float], target: float, *, smaller_is_better: bool = False) -> int | None:
-    """Place of the first value that is as good as the target; None if none is. NaN is not."""
-    for place, value in enumerate(values):
+    """Return the index of the first value that reaches the target, or None; NaN never does."""
+    for index, value in enumerate(values):
         if value <= target if smaller_is_better else value >= target:
-            return place
+            return index
     return None
 
 
 def median_time(times: Sequence[float | None]) -> float | None:
-    """The time by which half of the runs had reached something (the median of Kaplan & Meier 1958).
+    """Compute the median time to an event with censoring (Kaplan & Meier 1958).
 
     Args:
-        times: None for a run that never reached it before it ended.
+        times: None for a run that ended before the event.
 
     Returns:
-        One of the times; None if fewer than half of the runs have one, or there are no runs.
+        One of the times, or None if the event occurred in fewer than half of the runs.
     """
     known = sorted(time for time in times if time is not None)
     half = (len(times) + 1) // 2
@@ -62,23 +62,23 @@ def median_time(times: Sequence[float | None]) -> float | None:
 
 
 def expected_best(choose_by: Sequence[float], scores: Sequence[float]) -> list[float]:
-    """What the best of 1, 2, … trials is expected to score (Dodge et al. 2019, "Show Your Work", section 3.1).
+    """Compute the expected score of the best of 1, 2, ... trials (Dodge et al. 2019, "Show Your Work", section 3.1).
 
-    The trials are drawn with replacement from those given. Of the drawn, that which is best on dev gives the score, and
-    of several that are equally good one by chance. With the scores themselves to choose by it is the expected maximum,
-    which is optimistic: it was chosen on the test set.
+    Trials are drawn with replacement, and the one with the largest ``choose_by`` is selected, ties being broken at
+    random. If ``choose_by`` equals ``scores``, the result is the expected maximum, which is biased upwards: selection
+    then uses the test set.
 
     Args:
-        choose_by: for each trial what it is chosen by, larger being better, such as its measure on dev.
-        scores: its score.
+        choose_by: selection criterion of each trial, larger being better, such as its dev score.
+        scores: score of each trial.
 
     Returns:
-        As many numbers as there are trials.
+        Expected scores for 1, 2, ..., ``len(scores)`` trials.
     """
     scores_of = defaultdict(list)
     for by, score in zip(choose_by, scores, strict=True):
         scores_of[by].append(score)
-    ranked = [scores_of[by] for by in sorted(scores_of)]  # from the worst to the best
-    up_to = np.cumsum([0, *map(len, ranked)]) / max(1, len(scores))  # share of the trials that are no better
+    ranked = [scores_of[by] for by in sorted(scores_of)]  # ascending
+    up_to = np.cumsum([0, *map(len, ranked)]) / max(1, len(scores))  # fraction of trials up to each rank
     means = np.array([np.mean(tied) for tied in ranked])
     return [float(np.diff(up_to**budget) @ means) for budget in range(1, len(scores) + 1)]

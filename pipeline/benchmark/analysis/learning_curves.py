@@ -1,4 +1,4 @@
-"""Learning curves of a benchmark's starts: over steps of training and over numbers of training examples."""
+"""Learning curves over training steps and over numbers of training examples."""
 
 from __future__ import annotations
 
@@ -10,121 +10,115 @@ from statistics import fmean
 from typing import Any
 
 from pipeline.benchmark.analysis.curves import area, band, first_reached, median_time
-from pipeline.benchmark.analysis.selection import Record
+from pipeline.benchmark.analysis.selection import Record, mean_of_known
 from pipeline.benchmark.plan import SMALLER_IS_BETTER
 
-OF_THE_BEST = 0.95  # the share of the best mean on a condition's curves that is the target by default
+TARGET_SHARE = 0.95  # default target: this share of the best mean among the curves of a condition
 
 Curve = Mapping[str, Any]
 
 
 class StepCurves:
-    """The curves over steps under one condition, and the target that all of them are to reach.
+    """Learning curves over training steps under one condition, with a common target.
 
-    Where runs were measured in different ways, those like the first count.
+    If runs were measured in different ways, only those measured like the first one are used.
 
     Args:
         plan: with ``target``, ``measure`` and ``smaller_is_better``.
-        records: of the runs that count, by start.
+        records: the selected runs by initialisation.
     """
 
     def __init__(self, plan: Mapping[str, Any], records: Mapping[str, Sequence[Record]]) -> None:
-        found = {start: [record for record in these if record["curve"]["points"]] for start, these in records.items()}
+        found = {name: [record for record in these if record["curve"]["points"]] for name, these in records.items()}
         first = next((record["curve"] for these in found.values() for record in these), {"measure": "", "on": ""})
         self.measure, self.on = first["measure"], first["on"]
-        self._records = {start: [record for record in these if self._is_like(record["curve"])]
-                         for start, these in found.items()}
+        self._records = {name: [record for record in these if self._is_comparable(record["curve"])]
+                         for name, these in found.items()}
         self._smaller_is_better = self.measure in SMALLER_IS_BETTER or (
             self.measure == plan["measure"] and plan["smaller_is_better"])
-        self._points = {start: _points([record["curve"] for record in these])
-                        for start, these in self._records.items()}
+        self._points = {name: _mean_points([record["curve"] for record in these])
+                        for name, these in self._records.items()}
         self.target: float | None = self._default_target() if plan["target"] is None else plan["target"]
 
-    def described(self) -> Iterator[dict[str, Any]]:
-        """For each start that has one, its curve, the area under it, and when the target is reached."""
-        for start, points in self._points.items():
+    def to_dicts(self) -> Iterator[dict[str, Any]]:
+        """For each initialisation with a curve, yield its points, its area and the time to the target."""
+        for name, points in self._points.items():
             if points:
                 areas = [area([point["step"] for point in finite], [point["value"] for point in finite])
-                         for record in self._records[start] if (finite := _finite(record["curve"]))]
-                yield {"start": start, "measure": self.measure, "on": self.on, "points": points,
-                       "area": _mean_of_known(areas), "target": self._reaching(start)}
+                         for record in self._records[name] if (finite := _finite_points(record["curve"]))]
+                yield {"start": name, "measure": self.measure, "on": self.on, "points": points,
+                       "area": mean_of_known(areas), "target": self._time_to_target(name)}
 
-    def seconds_to_target(self, start: str) -> float | None:
-        """Median over runs of the seconds of training until the target was reached."""
-        return median_time([None if place is None else record["costs"]["curve_seconds"][place]
-                            for record, place in self._reached(start)])
+    def seconds_to_target(self, name: str) -> float | None:
+        """Return the median over runs of the training time to the target, in seconds."""
+        return median_time([None if index is None else record["costs"]["curve_seconds"][index]
+                            for record, index in self._reached(name)])
 
-    def _is_like(self, curve: Curve) -> bool:
+    def _is_comparable(self, curve: Curve) -> bool:
         return bool((curve["measure"], curve["on"]) == (self.measure, self.on))
 
     def _default_target(self) -> float | None:
-        """From the best mean; points that only a few seeds trained on to are luck, not what a start reaches."""
-        means: list[float] = [point["mean"] for start, points in self._points.items() for point in points
-                              if 2 * point["n"] >= len(self._records[start])]
+        """Derive the target from the best mean, ignoring points reached by fewer than half of the seeds."""
+        means: list[float] = [point["mean"] for name, points in self._points.items() for point in points
+                              if 2 * point["n"] >= len(self._records[name])]
         if not means:
             return None
-        return min(means) / OF_THE_BEST if self._smaller_is_better else max(means) * OF_THE_BEST
+        return min(means) / TARGET_SHARE if self._smaller_is_better else max(means) * TARGET_SHARE
 
-    def _reached(self, start: str) -> Iterator[tuple[Record, int | None]]:
-        """Each run with the place on its curve where it reached the target."""
-        for record in self._records.get(start, ()):
+    def _reached(self, name: str) -> Iterator[tuple[Record, int | None]]:
+        """Yield each run with the index of the first point that reaches the target."""
+        for record in self._records.get(name, ()):
             values = [point["value"] for point in record["curve"]["points"]]
             yield record, None if self.target is None else first_reached(
                 values, self.target, smaller_is_better=self._smaller_is_better)
 
-    def _reaching(self, start: str) -> dict[str, Any]:
-        points = [None if place is None else record["curve"]["points"][place]
-                  for record, place in self._reached(start)]
+    def _time_to_target(self, name: str) -> dict[str, Any]:
+        points = [None if index is None else record["curve"]["points"][index]
+                  for record, index in self._reached(name)]
         return {"value": self.target, "reached": sum(point is not None for point in points), "of": len(points),
-                **{name: median_time([point and point[key] for point in points])
-                   for name, key in (("steps", "step"), ("examples", "examples"))}}
+                **{unit: median_time([point and point[key] for point in points])
+                   for unit, key in (("steps", "step"), ("examples", "examples"))}}
 
 
 def over_sizes(plan: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A curve over numbers of training examples for each start and choice of the varied keys.
+    """Compute a curve over numbers of training examples for each initialisation and each choice of the varied keys.
 
     Args:
         plan: with ``conditions``.
         cells: of the summary.
     """
     conditions = {condition["name"]: condition for condition in plan["conditions"]}
-    of_line = defaultdict(list)
+    cells_of = defaultdict(list)
     for cell in cells:
         vary = json.dumps(conditions[cell["condition"]]["vary"], sort_keys=True)
-        of_line[cell["start"], vary].append(cell)
-    return [_over_sizes(start, conditions[these[0]["condition"]]["vary"], these)
-            for (start, _), these in of_line.items()]
+        cells_of[cell["start"], vary].append(cell)
+    return [_size_curve(name, conditions[these[0]["condition"]]["vary"], these)
+            for (name, _), these in cells_of.items()]
 
 
-def _over_sizes(start: str, vary: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _size_curve(name: str, vary: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     points = []
     for cell in sorted((cell for cell in cells if cell["n"]), key=lambda cell: int(cell["n_train"])):
         mean, low, high = band([score for score in cell["scores"] if score is not None])
         points.append({"n_train": cell["n_train"], "mean": mean, "low": low, "high": high})
-    return {"start": start, "vary": dict(vary), "points": points,
+    return {"start": name, "vary": dict(vary), "points": points,
             "area": area([math.log(point["n_train"]) for point in points], [point["mean"] for point in points])}
 
 
-def _points(curves: Sequence[Curve]) -> list[dict[str, Any]]:
-    """The mean curve; a run that stopped earlier leaves the later points to the others."""
+def _mean_points(curves: Sequence[Curve]) -> list[dict[str, Any]]:
+    """Average curves epoch by epoch; later epochs average over the runs that reached them."""
     of_epoch = defaultdict(list)
     for curve in curves:
-        for point in _finite(curve):
+        for point in _finite_points(curve):
             of_epoch[point["epoch"]].append(point)
-    made = []
+    means = []
     for _, points in sorted(of_epoch.items()):
         mean, low, high = band([point["value"] for point in points])
-        made.append({"examples": round(fmean(point["examples"] for point in points)),
-                     "step": round(fmean(point["step"] for point in points)),
-                     "mean": mean, "low": low, "high": high, "n": len(points)})
-    return made
+        means.append({"examples": round(fmean(point["examples"] for point in points)),
+                      "step": round(fmean(point["step"] for point in points)),
+                      "mean": mean, "low": low, "high": high, "n": len(points)})
+    return means
 
 
-def _finite(curve: Curve) -> list[Mapping[str, Any]]:
-    """Its points without those of a run that diverged."""
+def _finite_points(curve: Curve) -> list[Mapping[str, Any]]:
     return [point for point in curve["points"] if math.isfinite(point["value"])]
-
-
-def _mean_of_known(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None

@@ -1,10 +1,11 @@
-"""Which of a plan's runs have ended, and which of them give a start's score for a seed."""
+"""Model selection: the finished runs of a plan, and the run of each seed whose test score is reported."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from statistics import fmean
 from typing import Any, TypeGuard
 
 from pipeline.benchmark.store import DONE
@@ -13,11 +14,11 @@ Record = Mapping[str, Any]
 
 
 class Results:
-    """A plan's runs and what has become of them.
+    """The runs of a plan with their records.
 
     Args:
-        plan: what :meth:`pipeline.benchmark.plan.Plan.described` gives.
-        records: the last of each key, in any order; those of other plans are passed over.
+        plan: :meth:`pipeline.benchmark.plan.Plan.to_dict`.
+        records: the last record of each key, in any order; records of other plans are ignored.
     """
 
     def __init__(self, plan: Mapping[str, Any], records: Iterable[Record]) -> None:
@@ -28,46 +29,47 @@ class Results:
         self.ended: list[Record] = [found[key] for key in keys if key in found]
         self._trials: dict[tuple[str, str, int], dict[str, Record | None]] = defaultdict(dict)
         for run in plan["runs"]:
-            place = run["start"], run["condition"], run["seed"]
-            self._trials[place][trial_name(run["trial"])] = found.get(run["key"])
+            cell = run["start"], run["condition"], run["seed"]
+            self._trials[cell][trial_name(run["trial"])] = found.get(run["key"])
 
     @property
     def done(self) -> list[Record]:
-        """Of the runs that have ended those that did not fail."""
+        """Records of the successful runs."""
         return [record for record in self.ended if is_done(record)]
 
     @property
     def failed(self) -> list[Record]:
-        """The others."""
+        """Records of the failed runs."""
         return [record for record in self.ended if not is_done(record)]
 
     @property
-    def starts(self) -> list[str]:
-        """Their names, each once: a control may also have been asked for by name."""
-        return list(dict.fromkeys(start["name"] for start in self.plan["starts"]))
+    def initialisations(self) -> list[str]:
+        """Distinct names; a control may also be listed as a source."""
+        return list(dict.fromkeys(one["name"] for one in self.plan["starts"]))
 
     def cells(self) -> Iterator[tuple[str, str]]:
-        """Every start under every condition: their names."""
+        """Iterate over the pairs of initialisation and condition."""
         for condition in self.plan["conditions"]:
-            for start in self.starts:
-                yield start, condition["name"]
+            for initialisation in self.initialisations:
+                yield initialisation, condition["name"]
 
-    def trials(self, start: str, condition: str) -> Iterator[dict[str, Record | None]]:
-        """Seed by seed the trials by name, each with its record if it has ended."""
+    def trials(self, initialisation: str, condition: str) -> Iterator[dict[str, Record | None]]:
+        """For each seed, iterate over the trials by name, with None for a run without a record."""
         for seed in self.plan["seeds"]:
-            yield self._trials.get((start, condition, seed), {})
+            yield self._trials.get((initialisation, condition, seed), {})
 
-    def made(self, start: str, condition: str) -> list[Record]:
-        """Every run of a start under a condition that did not fail, whether it counts or not."""
-        return [record for trials in self.trials(start, condition) for record in trials.values() if is_done(record)]
+    def successful(self, initialisation: str, condition: str) -> list[Record]:
+        """Records of all successful runs of a cell, selected or not."""
+        return [record for trials in self.trials(initialisation, condition) for record in trials.values()
+                if is_done(record)]
 
-    def counting(self, start: str, condition: str) -> list[tuple[str, Record] | None]:
-        """For each seed the trial that counts, with its record; None where there is none.
+    def selected(self, initialisation: str, condition: str) -> list[tuple[str, Record] | None]:
+        """Select one trial for each seed; None where there is none.
 
-        Of several trials it is the one with the best score on dev, the first of equal ones, and only when all have
-        ended: every start gets the same budget, of which a failed trial has used its part.
+        The trial with the best dev score is selected (the first of equal ones), once all trials of the seed have ended.
+        A failed trial counts towards the budget, which is the same for every initialisation.
         """
-        return [self._best(trials) for trials in self.trials(start, condition)]
+        return [self._best(trials) for trials in self.trials(initialisation, condition)]
 
     def _best(self, trials: Mapping[str, Record | None]) -> tuple[str, Record] | None:
         if None in trials.values():
@@ -75,45 +77,52 @@ class Results:
         done = [(name, record) for name, record in trials.items() if is_done(record)]
         if len(trials) == 1:
             return done[0] if done else None
-        scored = [(good, -place) for place, (_, record) in enumerate(done)
-                  if (good := dev_goodness(self.plan, record)) is not None]
+        scored = [(score, -index) for index, (_, record) in enumerate(done)
+                  if (score := dev_score(self.plan, record)) is not None]
         return done[-max(scored)[1]] if scored else None
 
 
-def chosen_keys(plan: Mapping[str, Any], records: Iterable[Record]) -> dict[tuple[str, str, int], str]:
-    """The key of the run that gives a start's score, by start, condition and seed; without those that have none."""
+def selected_keys(plan: Mapping[str, Any], records: Iterable[Record]) -> dict[tuple[str, str, int], str]:
+    """Return the key of the selected run by initialisation, condition and seed."""
     results = Results(plan, records)
-    return {(start, condition, seed): counted[1]["key"] for start, condition in results.cells()
-            for seed, counted in zip(plan["seeds"], results.counting(start, condition), strict=True) if counted}
+    return {(initialisation, condition, seed): selected[1]["key"] for initialisation, condition in results.cells()
+            for seed, selected in zip(plan["seeds"], results.selected(initialisation, condition), strict=True)
+            if selected}
 
 
-def dev_goodness(plan: Mapping[str, Any], record: Record) -> float | None:
-    """What dev says of a run, larger being better: the plan's measure, or the loss where dev was not given that."""
-    measured = number(record["dev"], plan["measure"])
+def dev_score(plan: Mapping[str, Any], record: Record) -> float | None:
+    """Return the dev score, larger being better: the plan's measure, or the negative loss if dev lacks it."""
+    measured = finite_measure(record["dev"], plan["measure"])
     if measured is not None:
-        return goodness(plan, measured)
-    loss = number(record["dev"], "loss")
+        return larger_is_better(plan, measured)
+    loss = finite_measure(record["dev"], "loss")
     return None if loss is None else -loss
 
 
-def goodness(plan: Mapping[str, Any], value: float) -> float:
-    """A value of the plan's measure with its sign turned, if need be, so that larger is better."""
+def larger_is_better(plan: Mapping[str, Any], value: float) -> float:
+    """Return a value of the plan's measure, negated if smaller values are better."""
     return -value if plan["smaller_is_better"] else value
 
 
 def trial_name(trial: Mapping[str, Any]) -> str:
-    """Such as ``training.lr=0.001``; "" where nothing is tuned."""
+    """Return a name such as ``training.lr=0.001``; "" if nothing is tuned."""
     return ", ".join(f"{key}={value}" for key, value in trial.items())
 
 
 def is_done(record: Record | None) -> TypeGuard[Record]:
-    """Whether a run has ended and did not fail."""
+    """Return whether a run has ended successfully."""
     return record is not None and record["status"] == DONE
 
 
-def number(measures: Mapping[str, Any], name: str) -> float | None:
-    """A measure; None if there is none or it is not finite, as of a run that diverged."""
+def finite_measure(measures: Mapping[str, Any], name: str) -> float | None:
+    """Return a measure, or None if it is missing or not finite (for example because training diverged)."""
     value = measures.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
+
+
+def mean_of_known(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that are not None, or None if there are none."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

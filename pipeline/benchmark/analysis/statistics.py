@@ -1,7 +1,7 @@
-"""Paired differences between two starts: how large, how sure, and what may be said of them.
+"""Statistics of paired differences: mean, bootstrap interval, permutation test, Holm correction, verdict.
 
-A difference is claimed only where a bootstrap interval excludes zero and a permutation test that knows how many
-comparisons were made agrees (arXiv 2511.19794).
+A difference is reported only if the bootstrap interval excludes zero and the permutation test, corrected for the number
+of comparisons, is significant (arXiv 2511.19794).
 """
 
 from __future__ import annotations
@@ -22,24 +22,25 @@ BETTER, WORSE = "better", "worse"
 NO_DIFFERENCE, TOO_FEW = "no difference shown", "too few seeds to say"
 
 N_RESAMPLES = 9_999  # of the bootstrap
-MAX_EXACT = 2**16  # choices of signs that are gone through one by one
-N_DRAWN = 99_999  # of more than that, with which Holm's correction can still show something in 2,499 comparisons
-AT_ONCE = 64  # comparisons that go through scipy together; more would only take memory
-EQUAL = 1e-6  # as a share of the largest difference: a spread below this is none
-DIGITS = 9  # of means, the largest difference being about 1: what subtracting floats leaves is cut off
+MAX_EXACT = 2**16  # number of sign patterns up to which the permutation test is exact
+N_RANDOM_SIGNS = 99_999  # sign patterns drawn beyond that; enough for significance in 2,499 comparisons under Holm
+CHUNK_SIZE = 64  # comparisons per call of scipy; larger chunks need more memory and are not faster
+EQUAL = 1e-6  # a range below this share of the largest difference counts as zero
+DECIMALS = 9  # of means, scaled to about 1: removes the rounding error of float subtraction, so that ties are exact
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What differences of pairs come to.
+    """Statistics of the differences between pairs.
 
     Attributes:
-        n: pairs.
-        mean: of the differences; None without any.
-        interval: 95 % for the mean; None for fewer than two pairs. Equal differences have no spread to resample, and
-            theirs is the one point.
-        p: two-sided, that signs thrown by a coin make the mean as far from zero; None without any pair.
-        effect_size: the mean in standard deviations of the differences (Cohen 1988, d_z); None where these are equal.
+        n: number of pairs.
+        mean: mean difference; None without pairs.
+        interval: 95% confidence interval of the mean; None for fewer than two pairs, a single point if all differences
+            are equal.
+        p: two-sided p-value of the sign-flip permutation test; None without pairs.
+        effect_size: mean difference in standard deviations of the differences (Cohen 1988, d_z); None if these are
+            equal.
     """
 
     n: int
@@ -50,44 +51,44 @@ class Difference:
 
 
 def paired(differences: Sequence[float]) -> Difference:
-    """The mean of paired differences with its interval, p-value and effect size.
+    """Compute the mean of paired differences with its confidence interval, p-value and effect size.
 
     The interval is the bias-corrected and accelerated bootstrap (Efron 1987, "Better Bootstrap Confidence Intervals").
-    The p-value is of the sign-flip permutation test: exact up to 16 pairs, with random signs beyond. Random numbers
-    have a fixed seed: equal differences in equal order give equal results.
+    The p-value is that of the sign-flip permutation test, exact up to 16 pairs and with random signs beyond. The random
+    seed is fixed: equal differences in equal order give equal results.
 
     Args:
-        differences: one a pair.
+        differences: one for each pair.
 
     Raises:
-        PipelineError: if one is not a finite number.
+        PipelineError: if a difference is not finite.
     """
     return paired_all([differences])[0]
 
 
 def paired_all(comparisons: Sequence[Sequence[float]]) -> list[Difference]:
-    """:func:`paired` of each comparison, many times faster than one by one."""
-    made: dict[int, Difference] = {}
+    """Compute :func:`paired` for each comparison, in chunks of equal numbers of pairs."""
+    found: dict[int, Difference] = {}
     of_size = defaultdict(list)
-    for place, differences in enumerate(comparisons):
+    for index, differences in enumerate(comparisons):
         if not all(map(math.isfinite, differences)):
-            raise PipelineError(f"differences must be finite numbers to be compared, not {list(differences)}")
-        of_size[len(differences)].append(place)
-    for n, places in of_size.items():
-        for begin in range(0, len(places), AT_ONCE):
-            chunk = places[begin : begin + AT_ONCE]
-            rows = np.array([comparisons[place] for place in chunk], dtype=np.float64).reshape(len(chunk), n)
-            made.update(zip(chunk, _paired_rows(rows), strict=True))
-    return [made[place] for place in range(len(comparisons))]
+            raise PipelineError(f"cannot compare differences that are not finite: {list(differences)}")
+        of_size[len(differences)].append(index)
+    for n, indices in of_size.items():
+        for start in range(0, len(indices), CHUNK_SIZE):
+            chunk = indices[start : start + CHUNK_SIZE]
+            rows = np.array([comparisons[index] for index in chunk], dtype=np.float64).reshape(len(chunk), n)
+            found.update(zip(chunk, _paired_rows(rows), strict=True))
+    return [found[index] for index in range(len(comparisons))]
 
 
 def _paired_rows(rows: NDArray[np.float64]) -> list[Difference]:
-    """What each row comes to. *Shape:* ``(n_comparisons, n_pairs)``."""
+    """Compute the statistics of each row. *Shape:* ``(n_comparisons, n_pairs)``."""
     n = rows.shape[1]
     if n == 0:
         return [Difference(0, None, None, None, None)] * len(rows)
     exponents = np.frexp(np.abs(rows).max(axis=1))[1]
-    rows = np.ldexp(rows, -exponents[:, None])  # to about 1 and exactly, so that no power of a number underflows
+    rows = np.ldexp(rows, -exponents[:, None])  # exact scaling to about 1, against underflow
     ps = _sign_flip(rows) if n > 1 else [1.0] * len(rows)
     return [_difference(row, int(exponent), p) for row, exponent, p in zip(rows, exponents, ps, strict=True)]
 
@@ -98,8 +99,8 @@ def _difference(row: NDArray[np.float64], exponent: int, p: float) -> Difference
         interval, effect_size = _bca(row), float(mean / row.std(ddof=1))
     elif len(row) > 1:
         interval = mean, mean
-    ends = None if interval is None else (math.ldexp(interval[0], exponent), math.ldexp(interval[1], exponent))
-    return Difference(len(row), math.ldexp(mean, exponent), ends, p, effect_size)
+    scaled = None if interval is None else (math.ldexp(interval[0], exponent), math.ldexp(interval[1], exponent))
+    return Difference(len(row), math.ldexp(mean, exponent), scaled, p, effect_size)
 
 
 def _bca(row: NDArray[np.float64]) -> tuple[float, float]:
@@ -115,28 +116,28 @@ def _sign_flip(rows: NDArray[np.float64]) -> list[float]:
 
     n_signs = 2 ** rows.shape[1]
     found = permutation_test((rows,), _mean, axis=-1, permutation_type="samples", vectorized=True, batch=512,
-                             n_resamples=n_signs if n_signs <= MAX_EXACT else N_DRAWN,
+                             n_resamples=n_signs if n_signs <= MAX_EXACT else N_RANDOM_SIGNS,
                              random_state=np.random.default_rng(0))
     return [float(p) for p in found.pvalue]
 
 
 def _mean(values: NDArray[np.float64], axis: int) -> Any:
-    """Means in which ties are ties: a share of 500 texts has few values, and both methods count how many are equal."""
-    return np.round(np.mean(values, axis=axis), DIGITS)
+    """Compute means rounded so that equal ones compare equal, as both methods count ties."""
+    return np.round(np.mean(values, axis=axis), DECIMALS)
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """P-values corrected for their number (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure").
+    """Adjust p-values for multiple comparisons (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure").
 
     Args:
-        ps: of all comparisons that were to be made; None for one without any pair, which counts like the others.
+        ps: p-values of all planned comparisons; None for one without pairs, which counts towards their number.
     """
-    ranked = sorted(range(len(ps)), key=lambda place: _or_one(ps[place]))
+    ranked = sorted(range(len(ps)), key=lambda index: _or_one(ps[index]))
     corrected: list[float | None] = [None] * len(ps)
     highest = 0.0
-    for rank, place in enumerate(ranked):
-        highest = max(highest, min(1.0, (len(ps) - rank) * _or_one(ps[place])))
-        corrected[place] = None if ps[place] is None else highest
+    for rank, index in enumerate(ranked):
+        highest = max(highest, min(1.0, (len(ps) - rank) * _or_one(ps[index])))
+        corrected[index] = None if ps[index] is None else highest
     return corrected
 
 
@@ -145,29 +146,30 @@ def _or_one(p: float | None) -> float:
 
 
 def seeds_needed(m: int, alpha: float = ALPHA) -> int:
-    """The fewest pairs with which ``m`` comparisons could show anything.
+    """Return the smallest number of pairs with which one of ``m`` comparisons can be significant.
 
-    The smallest two-sided p of ``n`` pairs is 2/2^n: all signs equal. One comparison needs 6 pairs at 0.05, six need 8.
+    The smallest two-sided p-value of ``n`` pairs is 2/2^n. At alpha = 0.05 one comparison needs at least 6 pairs, three
+    need 7 and six need 8.
     """
     n = 1
-    while not _could_show(n, m, alpha):
+    while not _can_be_significant(n, m, alpha):
         n += 1
     return n
 
 
-def _could_show(n: int, m: int, alpha: float = ALPHA) -> bool:
-    return math.ldexp(m, 1 - n) < alpha  # the smallest p, m times
+def _can_be_significant(n: int, m: int, alpha: float = ALPHA) -> bool:
+    return math.ldexp(m, 1 - n) < alpha  # the smallest p-value, times m
 
 
 def verdict(difference: Difference, p_holm: float | None, m: int) -> str:
-    """One of ``better``, ``worse``, ``no difference shown`` and ``too few seeds to say``.
+    """Return ``better``, ``worse``, ``no difference shown`` or ``too few seeds to say``.
 
     Args:
-        difference: positive where it is for the better.
-        p_holm: its p-value as :func:`holm` corrected it.
-        m: the number of comparisons that were made.
+        difference: positive for an improvement.
+        p_holm: its p-value after :func:`holm`.
+        m: number of comparisons.
     """
-    if p_holm is None or difference.interval is None or not _could_show(difference.n, m):
+    if p_holm is None or difference.interval is None or not _can_be_significant(difference.n, m):
         return TOO_FEW
     low, high = difference.interval
     if p_holm >= ALPHA or low <= 0 <= high:
@@ -176,7 +178,7 @@ def verdict(difference: Difference, p_holm: float | None, m: int) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """A probability, never rounded across the level that decides; "" if there is none."""
+    """Format a p-value with enough digits not to round it across :data:`ALPHA`; "" for None."""
     if p is None:
         return ""
     if p < 0.001:

@@ -1,1 +1,1 @@
-"""Running the jobs of a benchmark: in this process, in worker processes, on a Ray cluster."""
+"""Execution of a benchmark's jobs: local worker processes or a Ray cluster, with a live view."""

@@ -1,4 +1,4 @@
-"""One run of a benchmark as something that can be sent to another process, and what is heard of it."""
+"""Jobs, outcomes, events and the executor protocol."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:  # a process that gets a job sets its threads before torch comes along with this
+if TYPE_CHECKING:  # imports torch, which a worker must not do before it has limited its threads
     from pipeline.config import RunConfig
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run to be made.
+    """One run of a benchmark, as sent to a worker.
 
     Attributes:
-        key: a hash of all that decides its result; no other run has it.
-        name: for people: ``glove | frozen, 50 training examples, seed 3``.
-        config: not resolved; the task adds the labels and the like.
-        work: folder for what a stopped run goes on from and for word vectors that runs share. It may be given up at any
-            time, and need not be the same folder in every process.
-        n_threads: its share of the cores.
-        baselines: measure the task's simpler models beside it.
-        n_probe: test examples that are measured on while it trains, where there is no dev set.
+        key: hash of everything that determines the result; unique.
+        name: printed name, such as ``glove | frozen, 50 training examples, seed 3``.
+        config: configuration before the task resolves it on the data.
+        work: folder for checkpoints and shared word vectors. It may be deleted at any time and may differ between
+            processes.
+        n_threads: number of threads.
+        baselines: also evaluate the task's simpler models.
+        n_probe: number of test examples evaluated during training if there is no dev set.
     """
 
     key: str
@@ -37,13 +37,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """The result of a job.
 
     Attributes:
-        record: what is kept of it, as JSON has it; empty if it failed.
-        predictions: an entry a test example, likewise.
-        error: why it failed, in one line; "" if it did not.
-        detail: the traceback, if a failure was none that the user can mend.
+        record: JSON-serialisable record; empty if the job failed.
+        predictions: JSON-serialisable predictions, one for each test example.
+        error: one-line message of a failure, otherwise "".
+        detail: traceback of an unexpected failure, otherwise "".
     """
 
     record: Mapping[str, Any] = field(default_factory=dict)
@@ -54,35 +54,35 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a job: it ``started``, has come to a ``share`` of ``what``, or has ended.
+    """Start, progress or end of a job.
 
     Attributes:
-        job: which one.
-        what: such as ``training``; "" for a start or an end.
-        share: of what, 0 to 1.
-        outcome: set when it has ended.
+        job: the job.
+        stage: such as ``training``; "" for the start and the end.
+        fraction: completed fraction of the stage, 0 to 1.
+        outcome: set at the end only.
     """
 
     job: Job
-    what: str = ""
-    share: float = 0.0
+    stage: str = ""
+    fraction: float = 0.0
     outcome: Outcome | None = None
 
 
-Told = Callable[[Event], None]
+EventHandler = Callable[[Event], None]
 
 
 class Executor(Protocol):
-    """Makes runs, several at a time."""
+    """Executes jobs, several at a time."""
 
-    def run(self, jobs: Sequence[Job], told: Told) -> None:
-        """Make all the runs, in about this order.
+    def run(self, jobs: Sequence[Job], on_event: EventHandler) -> None:
+        """Execute all jobs, approximately in the given order.
 
-        A run that fails, even by its process being killed, ends with an outcome that says so; the others go on. An
-        interrupt (KeyboardInterrupt) stops every run at once and goes on up.
+        A job that fails, or whose process is killed, ends with a failed outcome; the others continue. On
+        KeyboardInterrupt all jobs are stopped and the exception is propagated.
 
         Args:
-            jobs: the runs.
-            told: is told, in the process and the thread that called this, of everything that happens.
+            jobs: the jobs.
+            on_event: called for every event, in the calling process and thread.
         """
         ...

@@ -1,4 +1,4 @@
-"""What is shown of a benchmark under way: a live view on a terminal, a line for each run elsewhere."""
+"""Progress of a benchmark: a live view on a terminal, one line per finished run elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from statistics import fmean
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from pipeline.benchmark.execution.jobs import Event, Job, Told
+from pipeline.benchmark.execution.jobs import Event, EventHandler, Job
 from pipeline.benchmark.store import DONE
 
 if TYPE_CHECKING:
@@ -21,21 +21,21 @@ Clock = Callable[[], float]
 
 
 @contextmanager
-def watch(
+def live_view(
     plan: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]], *, quiet: bool = False,
     console: Console | None = None, clock: Clock = time.monotonic,
-) -> Iterator[Told]:
-    """Show on standard error how far the runs of a plan have come.
+) -> Iterator[EventHandler]:
+    """Show the progress of a plan's runs on standard error.
 
     Args:
-        plan: as :meth:`pipeline.benchmark.plan.Plan.described` tells it.
-        records: of the runs that ended earlier, by key; as a benchmark's folder has them.
+        plan: :meth:`pipeline.benchmark.plan.Plan.to_dict`.
+        records: records of earlier runs by key, as in the benchmark's folder.
         quiet: show nothing.
-        console: shown on instead.
-        clock: tells the seconds.
+        console: console to print to instead.
+        clock: returns the time in seconds.
 
     Yields:
-        What is to be told of everything that happens.
+        A handler to call with every event.
     """
     if quiet:
         yield lambda event: None
@@ -44,54 +44,54 @@ def watch(
     from rich.live import Live
 
     console = console or Console(stderr=True)
-    standing = Standing(plan, records, clock)
+    state = BenchmarkProgress(plan, records, clock)
     if not console.is_terminal:
-        yield lambda event: _say(console, standing.hear(event))
+        yield lambda event: _print_line(console, state.update(event))
         return
-    with Live(get_renderable=lambda: _view(standing), console=console, transient=True):
-        def told(event: Event) -> None:
-            line = standing.hear(event)
+    with Live(get_renderable=lambda: render(state), console=console, transient=True):
+        def on_event(event: Event) -> None:
+            line = state.update(event)
             if event.outcome is not None and event.outcome.error:
-                _say(console, line)
+                _print_line(console, line)
 
-        yield told
+        yield on_event
 
 
-def _say(console: Console, line: str) -> None:
+def _print_line(console: Console, line: str) -> None:
     if line:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @dataclass
-class Running:
-    """A run under way, and what was heard of it last."""
+class ActiveRun:
+    """A running job with its latest progress."""
 
     job: Job
     since: float
-    what: str = ""
-    share: float = 0.0
+    stage: str = ""
+    fraction: float = 0.0
 
 
-class Standing:
-    """How a benchmark stands; it may be read in another thread than it is told in.
+class BenchmarkProgress:
+    """State of a running benchmark; thread-safe.
 
     Args:
         plan: with ``measure``, ``smaller_is_better`` and ``runs``.
-        records: of the runs that ended earlier, by key.
-        clock: tells the seconds.
+        records: records of earlier runs by key.
+        clock: returns the time in seconds.
     """
 
     def __init__(
         self, plan: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]], clock: Clock
     ) -> None:
         self._plan, self._clock, self._lock = plan, clock, Lock()
-        self._places = {run["key"]: (run["start"], run["condition"]) for run in plan["runs"]}
-        self._left = dict.fromkeys(self._places)
-        self._running: dict[str, Running] = {}
-        self._at_once = 1
+        self._cells = {run["key"]: (run["start"], run["condition"]) for run in plan["runs"]}
+        self._left = dict.fromkeys(self._cells)
+        self._running: dict[str, ActiveRun] = {}
+        self._n_concurrent = 1
         self._seconds: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self._scores: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-        self.n_planned, self.n_failed = len(self._places), 0
+        self.n_planned, self.n_failed = len(self._cells), 0
         for key, record in records.items():
             if key in self._left and record["status"] == DONE:
                 del self._left[key]
@@ -99,96 +99,97 @@ class Standing:
 
     @property
     def n_done(self) -> int:
-        """Runs that have a result."""
+        """Number of runs with a result."""
         return self.n_planned - self.n_failed - len(self._left)
 
-    def hear(self, event: Event) -> str:
-        """Take something in; a line about it if a run has ended."""
+    def update(self, event: Event) -> str:
+        """Process an event and return the line to print, "" unless a run has ended."""
         key, now = event.job.key, self._clock()
         with self._lock:
             if event.outcome is None:
-                running = self._running.setdefault(key, Running(event.job, now))
-                running.what, running.share = event.what, event.share
-                self._at_once = max(self._at_once, len(self._running))
+                running = self._running.setdefault(key, ActiveRun(event.job, now))
+                running.stage, running.fraction = event.stage, event.fraction
+                self._n_concurrent = max(self._n_concurrent, len(self._running))
                 return ""
             del self._left[key]
             seconds = now - self._running.pop(key).since
             if event.outcome.error:
                 self.n_failed += 1
-                what = f"failed: {event.outcome.error}"
+                result = f"failed: {event.outcome.error}"
             else:
-                self._seconds[self._places[key]].append(seconds)
+                self._seconds[self._cells[key]].append(seconds)
                 score = self._keep_score(key, event.outcome.record)
-                what = f"{'done' if score is None else f'{score:.4g}'} in {spoken(seconds)}"
+                result = f"{'done' if score is None else f'{score:.4g}'} in {format_duration(seconds)}"
         left = self.seconds_left()
-        more = f"; {'about ' * (left >= 1)}{spoken(left)} left" if left else ""
-        return f"{self.n_planned - len(self._left)}/{self.n_planned}  {event.job.name}: {what}{more}"
+        more = f"; {'about ' * (left >= 1)}{format_duration(left)} left" if left else ""
+        return f"{self.n_planned - len(self._left)}/{self.n_planned}  {event.job.name}: {result}{more}"
 
     def _keep_score(self, key: str, record: Mapping[str, Any]) -> float | None:
         score: float | None = record.get("test", {}).get(self._plan["measure"])
         if score is not None:
-            self._scores[self._places[key]].append(score)
+            self._scores[self._cells[key]].append(score)
         return score
 
-    def running(self) -> list[Running]:
-        """The runs under way, the oldest first."""
+    def running(self) -> list[ActiveRun]:
+        """Running jobs in order of their start."""
         with self._lock:
             return list(self._running.values())
 
     def seconds_left(self) -> float | None:
-        """By what runs have taken so far, those from the same start under the same condition if there are any."""
+        """Estimate the remaining time from finished runs, by cell where possible; None before the first result."""
         with self._lock:
             if not self._seconds:
                 return None
-            means = {place: fmean(seconds) for place, seconds in self._seconds.items()}
+            means = {cell: fmean(seconds) for cell, seconds in self._seconds.items()}
             overall = fmean(means.values())
             now, total = self._clock(), 0.0
             for key in self._left:
-                passed = now - self._running[key].since if key in self._running else 0.0
-                total += max(0.0, means.get(self._places[key], overall) - passed)
-            return total / self._at_once
+                elapsed = now - self._running[key].since if key in self._running else 0.0
+                total += max(0.0, means.get(self._cells[key], overall) - elapsed)
+            return total / self._n_concurrent
 
     def best(self) -> list[tuple[str, str, float, int]]:
-        """For each condition with results the best start so far, its mean score, and of how many runs."""
+        """For each condition with results: condition, best initialisation so far, its mean score, number of runs."""
         with self._lock:
-            means = {place: (fmean(scores), len(scores)) for place, scores in self._scores.items()}
+            means = {cell: (fmean(scores), len(scores)) for cell, scores in self._scores.items()}
         found = []
-        for condition in dict.fromkeys(condition for _, condition in self._places.values()):
-            here = [(mean, n, start) for (start, of), (mean, n) in means.items() if of == condition]
+        for condition in dict.fromkeys(condition for _, condition in self._cells.values()):
+            here = [(mean, n, name) for (name, of), (mean, n) in means.items() if of == condition]
             if here:
-                mean, n, start = (min if self._plan["smaller_is_better"] else max)(here, key=lambda one: one[0])
-                found.append((condition, start, mean, n))
+                mean, n, name = (min if self._plan["smaller_is_better"] else max)(here, key=lambda one: one[0])
+                found.append((condition, name, mean, n))
         return found
 
 
-def _view(standing: Standing) -> RenderableType:
+def render(state: BenchmarkProgress) -> RenderableType:
+    """Render the live view."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
-    left = standing.seconds_left()
-    failed = f", {standing.n_failed} failed" if standing.n_failed else ""
-    time_left = f"; about {spoken(left)} left" if left else ""
-    n_left = standing.n_planned - standing.n_done - standing.n_failed
+    left = state.seconds_left()
+    failed = f", {state.n_failed} failed" if state.n_failed else ""
+    time_left = f"; about {format_duration(left)} left" if left else ""
+    n_left = state.n_planned - state.n_done - state.n_failed
     runs, best = Table.grid(padding=(0, 2)), Table.grid(padding=(0, 2))
     for table, columns in ((runs, 4), (best, 3)):
         for _ in range(columns):
             table.add_column(no_wrap=True, overflow="ellipsis")
-    for one in standing.running():
-        runs.add_row(Text(one.job.name), Text(one.what), ProgressBar(total=1, completed=one.share, width=16),
-                     f"{one.share:4.0%}")
-    for condition, start, mean, n in standing.best():
-        best.add_row(Text(condition), Text(start), f"{mean:.4g} (mean of {n})")
-    headline = f"{standing.n_done} of {standing.n_planned} runs done{failed}, {n_left} left{time_left}"
+    for run in state.running():
+        runs.add_row(Text(run.job.name), Text(run.stage), ProgressBar(total=1, completed=run.fraction, width=16),
+                     f"{run.fraction:4.0%}")
+    for condition, name, mean, n in state.best():
+        best.add_row(Text(condition), Text(name), f"{mean:.4g} (mean of {n})")
+    headline = f"{state.n_done} of {state.n_planned} runs done{failed}, {n_left} left{time_left}"
     shown: list[RenderableType] = [Text(headline, style="bold", no_wrap=True, overflow="ellipsis"), runs]
     if best.row_count:
         shown += [Text("best so far", style="bold"), best]
     return Group(*shown)
 
 
-def spoken(seconds: float) -> str:
-    """Such as ``13 s``, ``9 min`` and ``2 h 05 min``."""
+def format_duration(seconds: float) -> str:
+    """Format a duration as ``13 s``, ``9 min`` or ``2 h 05 min``."""
     if seconds < 59.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

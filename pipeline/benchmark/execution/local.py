@@ -1,4 +1,4 @@
-"""Making a benchmark's runs in processes on this machine."""
+"""Execution in worker processes on this machine."""
 
 from __future__ import annotations
 
@@ -12,32 +12,31 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
-from pipeline.benchmark.execution.jobs import Event, Job, Outcome, Told
-from pipeline.benchmark.execution.worker import conduct_run, output_of, serve
+from pipeline.benchmark.execution.jobs import Event, EventHandler, Job, Outcome
+from pipeline.benchmark.execution.worker import output_of, run_job, serve
 
 if TYPE_CHECKING:
-    from pipeline.benchmark.execution.worker import Conduct
+    from pipeline.benchmark.execution.worker import JobFunction
 
 SECONDS_TO_STOP = 1.0
-MAX_OUTPUT = 4_000  # characters of what a run printed last that are kept if its process dies
+MAX_OUTPUT = 4_000  # characters of a killed worker's output that are kept
 
 
 class LocalExecutor:
-    """Several processes, each making one run at a time.
+    """Pool of worker processes with one job each.
 
-    Each process has a pipe of its own and shares no lock with the others, so that one can be killed at any moment and
-    only its run is lost.
+    Every worker has its own pipe and shares no lock, so that killing one at any moment loses its own job only.
 
     Args:
-        n_jobs: runs at a time.
-        conduct: makes a run; a function of a module that other processes can import.
+        n_jobs: number of concurrent jobs.
+        function: executes a job; must be importable in other processes.
     """
 
-    def __init__(self, n_jobs: int, conduct: Conduct = conduct_run) -> None:
-        self.n_jobs, self.conduct = n_jobs, conduct
+    def __init__(self, n_jobs: int, function: JobFunction = run_job) -> None:
+        self.n_jobs, self.function = n_jobs, function
 
-    def run(self, jobs: Sequence[Job], told: Told) -> None:
-        """Make all the runs, in this order; see :class:`~pipeline.benchmark.execution.jobs.Executor`."""
+    def run(self, jobs: Sequence[Job], on_event: EventHandler) -> None:
+        """Execute all jobs in order; see :class:`~pipeline.benchmark.execution.jobs.Executor`."""
         waiting = deque(jobs)
         idle: list[_Worker] = []
         busy: list[_Worker] = []
@@ -47,38 +46,38 @@ class LocalExecutor:
                     worker = idle.pop() if idle else _Worker(waiting[0].n_threads)
                     if worker.process.is_alive():
                         busy.append(worker)
-                        told(worker.begin(waiting.popleft(), self.conduct))
+                        on_event(worker.submit(waiting.popleft(), self.function))
                 ready = wait([worker.pipe for worker in busy])
                 for worker in [worker for worker in busy if worker.pipe in ready]:
-                    event = worker.hear()
+                    event = worker.receive()
                     if event.outcome is not None:
                         busy.remove(worker)
                         idle.append(worker)
-                    told(event)
+                    on_event(event)
         finally:
             _stop((*idle, *busy))
 
 
 class _Worker:
-    """A process that makes runs, and this end of the pipe to it."""
+    """A worker process and this process's end of the pipe."""
 
     def __init__(self, n_threads: int) -> None:
-        spawned = multiprocessing.get_context("spawn")  # a fork would take over the threads and locks of torch
-        self.pipe, theirs = spawned.Pipe()
-        self.process = spawned.Process(target=serve, args=(theirs, n_threads), name="vecformer run", daemon=True)
-        with _interrupts_held():
+        spawn = multiprocessing.get_context("spawn")  # a fork would copy torch's threads and locks
+        self.pipe, theirs = spawn.Pipe()
+        self.process = spawn.Process(target=serve, args=(theirs, n_threads), name="vecformer run", daemon=True)
+        with _interrupts_blocked():
             self.process.start()
         theirs.close()
 
-    def begin(self, job: Job, conduct: Conduct) -> Event:
-        """Send a job; if the process dies before it has it, :meth:`hear` says so."""
+    def submit(self, job: Job, function: JobFunction) -> Event:
+        """Send a job; if the process is dead, :meth:`receive` returns a failed outcome."""
         self.job = job
         with suppress(OSError):
-            self.pipe.send((conduct, job))
+            self.pipe.send((function, job))
         return Event(job)
 
-    def hear(self) -> Event:
-        """What comes next of the job, or that the process has died with it."""
+    def receive(self) -> Event:
+        """Return the job's next event; the death of the process is a failed outcome."""
         try:
             message = self.pipe.recv()
         except (EOFError, OSError):
@@ -90,23 +89,23 @@ class _Worker:
         code = self.process.exitcode or 0
         how = f"was killed (signal {-code})" if code < 0 else f"ended (exit code {code})"
         if -code == signal.SIGKILL:
-            how += ": out of memory? Fewer runs at a time need less; see --jobs"
-        return Outcome(error=f"its process {how}", detail=_last_words(self.job))
+            how += ": out of memory? Try fewer concurrent runs with --jobs"
+        return Outcome(error=f"the process {how}", detail=_last_output(self.job))
 
 
-def _last_words(job: Job) -> str:
+def _last_output(job: Job) -> str:
     try:
-        said = output_of(job).read_text(encoding="utf-8", errors="replace")
+        output = output_of(job).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
     output_of(job).unlink(missing_ok=True)
-    return said[-MAX_OUTPUT:]
+    return output[-MAX_OUTPUT:]
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Put Ctrl-C off; a process that is started here never gets it, not even while Python is still starting in it."""
-    resource_tracker.ensure_running()  # it would be started with the first process, and let interrupts in again
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT; processes started inside the block inherit the mask, from the start of their interpreter on."""
+    resource_tracker.ensure_running()  # else the first process would start it, which unblocks SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -115,13 +114,13 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _stop(workers: Sequence[_Worker]) -> None:
-    """End processes, whatever they are at: politely, so that temporary files go, but not for long."""
+    """Terminate worker processes; kill those that do not end within :data:`SECONDS_TO_STOP`."""
     for worker in workers:
         worker.pipe.close()
         worker.process.terminate()
-    end = time.monotonic() + SECONDS_TO_STOP
+    deadline = time.monotonic() + SECONDS_TO_STOP
     for worker in workers:
-        worker.process.join(max(0.0, end - time.monotonic()))
+        worker.process.join(max(0.0, deadline - time.monotonic()))
         worker.process.kill()
         worker.process.join()
         worker.process.close()

@@ -1,4 +1,4 @@
-"""One run of a benchmark: both stages, and what is measured of it; nothing of it is kept but the record."""
+"""One run of a benchmark: train, evaluate, and return a record; its run folder is deleted."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from pipeline.word_vectors import StageOne, measure_texts
 from transformer.training.distributed import World
 from transformer.training.trainer import choose_device
 
-MAX_SHOWN = 200  # characters of a text that are kept with its outcome
+MAX_TEXT = 200  # characters of a text that are stored with its prediction
 
 
-def conduct(job: Job, progress: Progress = silent) -> Outcome:
-    """Make a run, going on from where it was stopped if its work folder still tells.
+def run_job(job: Job, progress: Progress = silent) -> Outcome:
+    """Execute a run, continuing from the checkpoint in its work folder if there is one.
 
     Raises:
-        PipelineError, EmbeddingError, TransformerError: if it cannot be made.
+        PipelineError, EmbeddingError, TransformerError: if the run fails for a reason that the user can correct.
     """
     import torch
     from filelock import FileLock
@@ -41,14 +41,14 @@ def conduct(job: Job, progress: Progress = silent) -> Outcome:
     torch.set_num_threads(job.n_threads)
     job.work.mkdir(parents=True, exist_ok=True)
     folder = RunFolder(job.work / job.key)
-    with FileLock(f"{folder.path}.lock"):  # a process that was left over may still be at it for a moment
+    with FileLock(f"{folder.path}.lock"):  # an orphaned worker may still hold it for a moment
         folder.path.mkdir(exist_ok=True)
-        outcome = _conduct(job, folder, progress)
+        outcome = _train_and_evaluate(job, folder, progress)
         shutil.rmtree(folder.path)
     return outcome
 
 
-def _conduct(job: Job, folder: RunFolder, progress: Progress) -> Outcome:
+def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outcome:
     task = base.find(job.config.task)
     splits = task.read(job.config)
     config = task.resolve(job.config, splits)
@@ -67,8 +67,8 @@ def _conduct(job: Job, folder: RunFolder, progress: Progress) -> Outcome:
         "config": asdict(trained.config),
         "data": {"name": splits.name, "sha256": data_hash(splits), "sizes": part_sizes(splits)},
         "versions": {package: version(package) for package in ("vecformer", "torch", "gensim", "numpy")},
-        "test": _measures(trained, splits.test, predictions),
-        "dev": _measures(trained, splits.dev, trained.predict_for(splits.dev)) if splits.dev else {},
+        "test": _evaluate(trained, splits.test, predictions),
+        "dev": _evaluate(trained, splits.dev, trained.predict_for(splits.dev)) if splits.dev else {},
         "sampling_error": sampling_error(task, splits.test, predictions, trained.config),
         "baselines": task.baselines(splits, config, stage_one) if job.baselines else {},
         "coverage": _coverage(task, splits, stage_one, config),
@@ -81,7 +81,7 @@ def _conduct(job: Job, folder: RunFolder, progress: Progress) -> Outcome:
                   "training": {**asdict(training), "tokens_per_second": result.tokens / result.seconds},
                   "prediction": asdict(prediction), "curve_seconds": curve_seconds},
     }
-    return Outcome(record, _lines(task, splits.test, predictions))
+    return Outcome(record, _prediction_lines(task, splits.test, predictions))
 
 
 def _sample(examples: Sequence[Any], n: int, seed: int) -> list[Any]:
@@ -89,8 +89,8 @@ def _sample(examples: Sequence[Any], n: int, seed: int) -> list[Any]:
     return [examples[row] for row in np.sort(rows)]
 
 
-def _measures(trained: TrainedRun, examples: Sequence[Any], predictions: Sequence[Prediction]) -> Measures:
-    """The task's measures, and those it otherwise takes during training only (a translation's loss)."""
+def _evaluate(trained: TrainedRun, examples: Sequence[Any], predictions: Sequence[Prediction]) -> Measures:
+    """Compute the task's measures, including those it computes during training only (the loss of translation)."""
     task = trained.task
     measures = task.measure(examples, predictions, trained.config)
     if type(task).develop is Task.develop:
@@ -102,7 +102,7 @@ def _measures(trained: TrainedRun, examples: Sequence[Any], predictions: Sequenc
 def _curve(
     task: Task[Any], history: Sequence[Mapping[str, float]], n_train: int, on: str
 ) -> tuple[dict[str, Any], list[float]]:
-    """How the measure (or, where the task takes that of the test only, the loss) went, and the seconds of training."""
+    """Return the learning curve (of the loss if the task computes its measure on the test set only) and its seconds."""
     measure = task.measure_name if any(f"{on}_{task.measure_name}" in line for line in history) else "loss"
     lines = [line for line in history if f"{on}_{measure}" in line]
     points = [{"epoch": line["epoch"], "step": line["step"], "examples": int(line["epoch"]) * n_train,
@@ -116,13 +116,13 @@ def _coverage(task: Task[Any], splits: Splits[Any], stage_one: StageOne, config:
     return {"types": train.types, "tokens": train.tokens, "test_types": test.types, "test_tokens": test.tokens}
 
 
-def _lines(
+def _prediction_lines(
     task: Task[Any], examples: Sequence[Any], predictions: Sequence[Prediction]
 ) -> list[dict[str, Any]]:
-    return [{"where": example.where, "text": " / ".join(map(_running, task.texts([example])))[:MAX_SHOWN],
+    return [{"where": example.where, "text": " / ".join(map(_joined, task.texts([example])))[:MAX_TEXT],
              "gold": example.gold, "prediction": prediction, "outcome": task.outcome(example.gold, prediction)}
             for example, prediction in zip(examples, predictions, strict=True)]
 
 
-def _running(text: str | Sequence[str]) -> str:
+def _joined(text: str | Sequence[str]) -> str:
     return text if isinstance(text, str) else " ".join(text)

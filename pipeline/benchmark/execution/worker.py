@@ -1,4 +1,4 @@
-"""What the process that makes runs for a benchmark does: keep to its share of the cores, and answer with an outcome."""
+"""The worker process: limits its threads, executes jobs and returns their outcomes."""
 
 from __future__ import annotations
 
@@ -14,73 +14,73 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # what brings torch along is imported after its threads are set
+if TYPE_CHECKING:  # imports torch, which must not happen before the threads are limited
     from embeddings.progress import Progress
     from pipeline.benchmark.execution.jobs import Job, Outcome
 
-    Conduct = Callable[[Job, Progress], Outcome]
+    JobFunction = Callable[[Job, Progress], Outcome]
 
-SECONDS_BETWEEN_TOLD = 0.2
-COUNT_THREADS = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS")  # read once: by torch and linear algebra, and by tokenizers
+SECONDS_BETWEEN_UPDATES = 0.2
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS")  # read at import by torch and BLAS, and by tokenizers
 STDOUT, STDERR = 1, 2
 
 
-def conduct_run(job: Job, progress: Progress) -> Outcome:
-    """:func:`pipeline.benchmark.execution.one_run.conduct`, imported when it is called."""
-    from pipeline.benchmark.execution.one_run import conduct
+def run_job(job: Job, progress: Progress) -> Outcome:
+    """Call :func:`pipeline.benchmark.execution.one_run.run_job`, importing it on demand."""
+    from pipeline.benchmark.execution import one_run
 
-    return conduct(job, progress)
+    return one_run.run_job(job, progress)
 
 
-def attempt(conduct: Conduct, job: Job, progress: Progress) -> Outcome:
-    """Make a run; one that fails has an outcome too, with its traceback unless the message says what to mend."""
+def attempt(function: JobFunction, job: Job, progress: Progress) -> Outcome:
+    """Execute a job and turn an exception into a failed outcome, with a traceback if it is unexpected."""
     try:
-        return conduct(job, progress)
+        return function(job, progress)
     except Exception as error:
         from embeddings.errors import EmbeddingError
         from pipeline.benchmark.execution.jobs import Outcome
         from pipeline.errors import PipelineError
         from transformer.errors import TransformerError
 
-        said = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         if isinstance(error, PipelineError | EmbeddingError | TransformerError):
-            return Outcome(error=said)
-        return Outcome(error=f"{type(error).__name__}: {said}".removesuffix(": "), detail=traceback.format_exc())
+            return Outcome(error=message)
+        return Outcome(error=f"{type(error).__name__}: {message}".removesuffix(": "), detail=traceback.format_exc())
 
 
 def limit_threads(n_threads: int) -> None:
-    """Keep libraries that are not imported yet to this many threads."""
-    os.environ.update(dict.fromkeys(COUNT_THREADS, str(n_threads)))
+    """Limit the threads of libraries that are not imported yet."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(n_threads)))
 
 
 def output_of(job: Job) -> Path:
-    """The file that holds what a run under way prints: on the screen it would run into the view of all runs."""
+    """Return the file to which the output of a running job is redirected, so that it does not disturb the live view."""
     return job.work / f"{job.key}.output"
 
 
 def serve(pipe: Connection, n_threads: int) -> None:
-    """Make the runs that come through a pipe, one after the other, until it closes or the other end's process is gone.
+    """Execute the jobs received through a pipe until it is closed or the parent process ends.
 
     Args:
-        pipe: brings what to call and the job for it; takes ``(what, share)`` while that is under way, then the outcome.
-        n_threads: what the libraries are kept to.
+        pipe: receives pairs of function and job; sends ``(stage, fraction)`` during a job, then its outcome.
+        n_threads: maximum number of threads of the libraries.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group, but the main process decides
-    signal.signal(signal.SIGTERM, _unwind)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent handles it
+    signal.signal(signal.SIGTERM, _exit)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     limit_threads(n_threads)
     while True:
         try:
-            conduct, job = pipe.recv()
+            function, job = pipe.recv()
         except EOFError:
             return
-        with _printing_to(output_of(job)):
-            outcome = attempt(conduct, job, _seldom(pipe))
+        with _redirect_output(output_of(job)):
+            outcome = attempt(function, job, _throttled_progress(pipe))
         pipe.send(outcome)
 
 
-def _unwind(_signal: int, _frame: Any) -> None:
-    raise SystemExit(128 + signal.SIGTERM)  # so that temporary files are removed
+def _exit(_signal: int, _frame: Any) -> None:
+    raise SystemExit(128 + signal.SIGTERM)  # unwinds the stack, so that temporary files are removed
 
 
 def _end_with_parent() -> None:
@@ -91,10 +91,10 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _printing_to(path: Path) -> Iterator[None]:
+def _redirect_output(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        for stream in (STDOUT, STDERR):  # not sys.stdout: what compiled libraries and a dying interpreter say, too
+        for stream in (STDOUT, STDERR):  # file descriptors: includes the output of compiled libraries
             os.dup2(file.fileno(), stream)
     try:
         yield
@@ -102,15 +102,15 @@ def _printing_to(path: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _seldom(pipe: Connection) -> Progress:
-    """Progress that goes through a pipe: whatever begins or ends, and now and then what lies between."""
-    last, when = "", 0.0
+def _throttled_progress(pipe: Connection) -> Progress:
+    """Return a progress callback that sends the start and end of each stage, and updates at limited frequency."""
+    last, sent = "", 0.0
 
-    def tell(what: str, share: float) -> None:
-        nonlocal last, when
+    def progress(stage: str, fraction: float) -> None:
+        nonlocal last, sent
         now = time.monotonic()
-        if what != last or share >= 1 or now - when >= SECONDS_BETWEEN_TOLD:
-            last, when = what, now
-            pipe.send((what, float(share)))
+        if stage != last or fraction >= 1 or now - sent >= SECONDS_BETWEEN_UPDATES:
+            last, sent = stage, now
+            pipe.send((stage, float(fraction)))
 
-    return tell
+    return progress

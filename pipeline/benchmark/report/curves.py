@@ -1,4 +1,4 @@
-"""A benchmark's lines: over steps, over numbers of training examples, over trials; a panel a condition."""
+"""Line plots of a benchmark: over training steps, training examples and trials, with one panel per condition."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline.benchmark.report.panels import legend, panels, plain_starts, titled
+from pipeline.benchmark.report.panels import legend, panels, set_title, without_controls
 from pipeline.drawing.notation import Notation, shortened, wrapped
 from pipeline.drawing.plots import INK
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito 2008, told apart by colour-blind people; without their black and yellow, lost on near-black or on white.
+# Okabe & Ito 2008, safe for colour-blind readers; without black and yellow, which lack contrast on dark or white pages.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A start's line in a panel.
+    """The line of one initialisation in a panel.
 
     Attributes:
-        x: its points.
-        mean: as long.
-        band: the lower and the upper ends of the intervals, each as long; none if empty.
+        x: horizontal coordinates.
+        mean: vertical coordinates.
+        band: lower and upper bounds of the confidence intervals; None for no band.
     """
 
     x: Sequence[float]
@@ -36,12 +36,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Facet:
-    """A panel.
+    """The contents of a panel.
 
     Attributes:
-        title: of the panel.
-        lines: start to line.
-        target: the height of a dotted line; None for none.
+        title: title of the panel.
+        lines: line of each initialisation.
+        target: height of a dotted horizontal line, or None.
     """
 
     title: str
@@ -50,8 +50,8 @@ class Facet:
 
 
 def over_steps(summary: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
-    """The measure that was taken while the models trained, with the target."""
-    curves = [curve for curve in summary["curves"] if curve["points"] and curve["start"] in plain_starts(summary)]
+    """Plot the measure during training, with the target."""
+    curves = [curve for curve in summary["curves"] if curve["points"] and curve["start"] in without_controls(summary)]
     for number, measure in enumerate(dict.fromkeys(curve["measure"] for curve in curves)):
         notation = Notation.of(summary) if measure == summary["measure"] else Notation(measure, False, False)
         facets = []
@@ -62,36 +62,36 @@ def over_steps(summary: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
             targets = [curve["target"]["value"] * notation.factor for curve in here if curve["target"]]
             facets += [Facet(condition["name"], lines, targets[0] if targets else None)] if lines else []
         name = "learning_curves" + f"_of_{measure}" * (number > 0)
-        yield from _figures(name, facets, summary, notation, x="steps of training")
+        yield from _figures(name, facets, summary, notation, x="training step")
 
 
 def over_sizes(summary: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
-    """The measure on the test set over numbers of training examples, if there are several."""
+    """Plot the test score over the number of training examples, if there are several."""
     notation = Notation.of(summary)
     facets: dict[str, dict[str, Line]] = {}
     for curve in summary["size_curves"]:
-        if len(curve["points"]) > 1 and curve["start"] in plain_starts(summary):
+        if len(curve["points"]) > 1 and curve["start"] in without_controls(summary):
             facets.setdefault(varied(curve), {})[curve["start"]] = _banded(curve["points"], "n_train", notation)
     yield from _figures("size_curves", [Facet(*one) for one in facets.items()], summary, notation,
-                        x="training examples", x_is="sizes")
+                        x="number of training examples", x_scale="sizes")
 
 
 def varied(curve: Mapping[str, Any]) -> str:
-    """What a size curve is under, beside its sizes: ``norm=pre``."""
+    """Return the varied keys of a size curve, such as ``norm=pre``."""
     return ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in curve["vary"].items())
 
 
 def over_trials(summary: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
-    """The score that can be expected of the best of so many trials."""
-    notation, starts = Notation.of(summary), plain_starts(summary)
+    """Plot the expected score of the best of 1, 2, ... trials."""
+    notation, shown = Notation.of(summary), without_controls(summary)
     facets = []
     for condition in summary["conditions"]:
         here = [best for best in summary["best_of"]
-                if best["condition"] == condition["name"] and best["start"] in starts and best["expected"]]
+                if best["condition"] == condition["name"] and best["start"] in shown and best["expected"]]
         heights = {best["start"]: [one * notation.factor for one in best["expected"]] for best in here}
-        lines = {start: Line(range(1, len(height) + 1), height) for start, height in heights.items()}
+        lines = {name: Line(range(1, len(height) + 1), height) for name, height in heights.items()}
         facets += [Facet(condition["name"], lines)] if lines else []
-    yield from _figures("best_of_n", facets, summary, notation, x="trials", x_is="whole")
+    yield from _figures("best_of_n", facets, summary, notation, x="number of trials", x_scale="integer")
 
 
 def _banded(points: Sequence[Mapping[str, Any]], x: str, notation: Notation) -> Line:
@@ -103,10 +103,10 @@ def _banded(points: Sequence[Mapping[str, Any]], x: str, notation: Notation) -> 
 
 def _figures(
     name: str, facets: Sequence[Facet], summary: Mapping[str, Any], notation: Notation, *, x: str,
-    x_is: Literal["any", "whole", "sizes"] = "any",
+    x_scale: Literal["linear", "integer", "sizes"] = "linear",
 ) -> Iterator[tuple[str, Figure]]:
-    """A figure for six starts at most, since more lines in a panel are not told apart; the baseline is in all."""
-    others = [start for start in plain_starts(summary) if start != summary["baseline"]]
+    """Draw one figure for each group of up to six initialisations; the baseline is in all of them."""
+    others = [one for one in without_controls(summary) if one != summary["baseline"]]
     n_groups = max(1, -(-len(others) // len(PALETTE)))
     size = -(-len(others) // n_groups)
     groups = [others[number * size : (number + 1) * size] for number in range(n_groups)]
@@ -118,10 +118,10 @@ def _figures(
         handles: dict[str, Any] = {}
         for panel, facet in zip(drawn, shown, strict=True):
             handles |= _draw(panel, facet, summary["baseline"], group)
-            titled(panel, facet.title)
-            _scale(panel, facet, x_is)
+            set_title(panel, facet.title)
+            _set_x_scale(panel, facet, x_scale)
             if not notation.is_share:
-                _compress(panel, facet)
+                _set_y_scale(panel, facet)
             panel.set_xlabel(x)
             if panel.get_subplotspec().is_first_col():  # type: ignore[union-attr]
                 panel.set_ylabel(wrapped(notation.axis, 34))
@@ -130,14 +130,14 @@ def _figures(
 
 
 def _draw(panel: Axes, facet: Facet, baseline: str, group: Sequence[str]) -> dict[str, Any]:
-    looks = {baseline: (INK, "x", "--")} | {start: (colour, marker, "-") for start, colour, marker
-                                            in zip(group, PALETTE, MARKERS, strict=False)}
+    styles = {baseline: (INK, "x", "--")} | {name: (colour, marker, "-") for name, colour, marker
+                                             in zip(group, PALETTE, MARKERS, strict=False)}
     handles = {}
-    for start, (colour, marker, style) in looks.items():
-        if start in facet.lines:
-            line = facet.lines[start]
-            handles[start], = panel.plot(line.x, line.mean, color=colour, marker=marker, linestyle=style,
-                                         markersize=4.5)
+    for name, (colour, marker, style) in styles.items():
+        if name in facet.lines:
+            line = facet.lines[name]
+            handles[name], = panel.plot(line.x, line.mean, color=colour, marker=marker, linestyle=style,
+                                        markersize=4.5)
             if line.band:
                 panel.fill_between(line.x, *line.band, color=colour, alpha=0.18, linewidth=0)
     if facet.target is not None:
@@ -146,20 +146,20 @@ def _draw(panel: Axes, facet: Facet, baseline: str, group: Sequence[str]) -> dic
     return handles
 
 
-def _scale(panel: Axes, facet: Facet, x_is: str) -> None:
+def _set_x_scale(panel: Axes, facet: Facet, x_scale: str) -> None:
     from matplotlib.ticker import MaxNLocator, NullLocator
 
-    places = sorted({place for line in facet.lines.values() for place in line.x})
-    if x_is == "sizes":
+    ticks = sorted({x for line in facet.lines.values() for x in line.x})
+    if x_scale == "sizes":
         panel.set_xscale("log")
-        panel.set_xticks(places, [f"{place:,.0f}" for place in places])
+        panel.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
         panel.xaxis.set_minor_locator(NullLocator())
-    elif x_is == "whole":
+    elif x_scale == "integer":
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _compress(panel: Axes, facet: Facet) -> None:
-    """Draw heights that differ many times over, as perplexities do, by their logarithm."""
+def _set_y_scale(panel: Axes, facet: Facet) -> None:
+    """Use a logarithmic axis for values over a wide range, such as perplexities."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     heights = [height for line in facet.lines.values() for height in line.mean]

@@ -1,4 +1,4 @@
-"""The page of a benchmark: the verdicts in plain words, then what they stand on."""
+"""The HTML report of a benchmark: verdicts first, then the evidence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.benchmark.analysis.statistics import p_value
+from pipeline.benchmark.analysis.comparisons import STEPS
+from pipeline.benchmark.analysis.statistics import BETTER, NO_DIFFERENCE, TOO_FEW, WORSE, p_value
 from pipeline.benchmark.report import curves, plots
 from pipeline.drawing.notation import Notation, plain
 from pipeline.drawing.page import render, write_whole
@@ -17,56 +18,54 @@ from pipeline.drawing.plots import png_of, svg_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PICTURES = (plots.forest, curves.over_sizes, curves.over_steps, plots.heat_map,
-            plots.coverage, plots.steps, curves.over_trials)
-KINDS = ("forest", "size_curves", "learning_curves", "heat_map", "coverage", "steps", "best_of_n")
-NAME = re.compile(rf"({'|'.join(KINDS)})(_of_\w+?)?(_\d+)?\.(svg|png)")
-MARKS = {"better": "▲", "worse": "▼", "no difference shown": "○", "too few seeds to say": "?"}
-PARTS = {
-    "scale": "what random numbers with the mean and the spread of the source's vectors gain over the baseline",
-    "geometry": "what the source's own vectors, dealt out to the wrong words, gain over that",
-    "meaning": "what each word's own vector gains over a wrong word's",
-}
-MANY = 24  # rows, above which a table is folded away
+PLOTS = {"forest": plots.forest, "size_curves": curves.over_sizes, "learning_curves": curves.over_steps,
+         "heat_map": plots.heat_map, "coverage": plots.coverage, "steps": plots.steps, "best_of_n": curves.over_trials}
+FILE_NAME = re.compile(rf"({'|'.join(PLOTS)})(_of_\w+?)?(_\d+)?\.(svg|png)")
+MARKS = {BETTER: "▲", WORSE: "▼", NO_DIFFERENCE: "○", TOO_FEW: "?"}
+STEP_DEFINITIONS = dict(zip(STEPS, (
+    "the gain of Gaussian vectors with the mean and standard deviation of the source over the baseline",
+    "the additional gain of the source's vectors when they are randomly permuted over the words",
+    "the additional gain of assigning each vector to its own word",
+), strict=True))
+MAX_ROWS = 24  # longer tables are collapsed
 
 
 def write_benchmark(
     out: Path,
     summary: Mapping[str, Any],
     costs: Mapping[str, Any],
-    flips: Sequence[Mapping[str, Any]],
+    disagreements: Sequence[Mapping[str, Any]],
     configs: Sequence[Mapping[str, str]],
 ) -> None:
-    """Write ``report.html``, one page that needs no network, and its pictures as SVG and PNG to ``plots/``.
+    """Write a self-contained ``report.html``, and its plots as SVG and PNG to ``plots/``.
 
-    What the summary has no data for is left out of the page.
+    Sections without data are omitted.
 
     Args:
         out: the benchmark's folder.
-        summary: what ``summary.json`` holds.
-        costs: what ``costs.json`` holds.
-        flips: for pairs of starts ``start``, ``reference``, ``condition``, how many test examples ``only_start``,
-            ``only_reference``, ``both`` or ``neither`` got right, and ``examples`` of those on which they differ, each
-            with ``text``, ``gold``, what ``start`` and ``reference`` said, ``where``, and ``times_start`` and
-            ``times_reference``, the share of seeds that were right.
-        configs: ``name`` and ``toml`` of each configuration, seeds apart.
+        summary: contents of ``summary.json``.
+        costs: contents of ``costs.json``.
+        disagreements: :func:`pipeline.benchmark.analysis.disagreements.find_disagreements`.
+        configs: ``name`` and ``toml`` of each configuration, without its seed.
     """
-    pictures = _draw(out / "plots", chain.from_iterable(draw(summary) for draw in PICTURES))
+    figures = {kind: draw(summary) for kind, draw in PLOTS.items()}
+    drawn = _save(out / "plots", figures)
     notation = Notation.of(summary)
     conditions = [condition["name"] for condition in summary["conditions"]]
     page = render(
         Path(__file__).with_name("benchmark.html"),
-        title=f"{summary['data']}: what a Transformer starts from, compared by {summary['measure']}",
-        summary=summary, costs=costs, flips=flips, configs=configs, notation=notation, plain=plain, p_value=p_value,
-        marks=MARKS, parts=PARTS, many=MANY, pictures=pictures,
-        controls=[start["name"] for start in summary["starts"] if start["control"]],
+        title=f"{summary['data']}: initialisations compared by {summary['measure']}",
+        summary=summary, costs=costs, disagreements=disagreements, configs=configs, notation=notation, plain=plain,
+        p_value=p_value,
+        marks=MARKS, steps=STEP_DEFINITIONS, max_rows=MAX_ROWS, plots=drawn,
+        controls=[one["name"] for one in summary["starts"] if one["control"]],
         verdicts=_by_condition(conditions, (one for one in summary["comparisons"] if one["role"] == "baseline")),
         cells=_by_condition(conditions, _rows(summary)),
-        glance=_glance(summary, conditions),
+        overview=_overview(summary, conditions),
         measures=_names(cell["measures"] for cell in summary["cells"]),
         simpler=_names(cell["baselines"] for cell in summary["cells"]),
-        steps=_by_condition(conditions, summary.get("steps", ())),
-        step_tests=_by_condition(conditions, (one for one in summary["comparisons"] if one["role"] in PARTS)),
+        decompositions=_by_condition(conditions, summary.get("steps", ())),
+        step_tests=_by_condition(conditions, (one for one in summary["comparisons"] if one["role"] in STEPS)),
         step_name=plots.steps_name,
         targets=_by_condition(conditions, _targets(summary, costs)),
         areas=_areas(summary),
@@ -75,58 +74,63 @@ def write_benchmark(
     write_whole(out / "report.html", page.encode())
 
 
-def _draw(folder: Path, figures: Iterable[tuple[str, Figure]]) -> dict[str, dict[str, str]]:
-    """Save every figure, remove those of an earlier report, and give the SVG of each by its kind and name."""
+def _save(folder: Path, figures: Mapping[str, Iterable[tuple[str, Figure]]]) -> dict[str, dict[str, str]]:
+    """Save all figures, delete those of an earlier report, and return the SVG of each by kind and name."""
     folder.mkdir(parents=True, exist_ok=True)
-    made: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
+    saved: dict[str, dict[str, str]] = {kind: {} for kind in figures}
     written = set()
-    for name, figure in figures:
+    for kind, name, figure in ((kind, *named) for kind, these in figures.items() for named in these):
         svg = svg_of(figure)
-        figure.set_layout_engine("none")  # the panels stay where they are
+        figure.set_layout_engine("none")  # keeps the layout of the SVG
         write_whole(folder / f"{name}.svg", svg.encode())
         write_whole(folder / f"{name}.png", png_of(figure))
         written |= {f"{name}.svg", f"{name}.png"}
-        made[next(kind for kind in KINDS if name.startswith(kind))][name] = svg
+        saved[kind][name] = svg
     for file in folder.iterdir():
-        if NAME.fullmatch(file.name) and file.name not in written:
+        if FILE_NAME.fullmatch(file.name) and file.name not in written:
             file.unlink()
-    return made
+    return saved
 
 
 def _by_condition(conditions: Sequence[str], entries: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Any]]]:
-    """The entries of each condition, without conditions that have none."""
-    kept = list(entries)
-    groups = ((condition, [one for one in kept if one["condition"] == condition]) for condition in conditions)
+    """Group entries by condition, omitting conditions without entries."""
+    listed = list(entries)
+    groups = ((condition, [one for one in listed if one["condition"] == condition]) for condition in conditions)
     return [(condition, group) for condition, group in groups if group]
 
 
 def _rows(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Each cell with its comparison to the baseline, which the baseline and controls lack."""
-    compared = {(one["start"], one["condition"]): one for one in summary["comparisons"] if one["role"] == "baseline"}
+    """Add to each cell its comparison with the baseline; None for the baseline itself and for controls."""
+    compared = _with_baseline(summary)
     for cell in summary["cells"]:
         yield {**cell, "compared": compared.get((cell["start"], cell["condition"]))}
 
 
-def _glance(summary: Mapping[str, Any], conditions: Sequence[str]) -> list[tuple[str, list[Any]]]:
-    """A row a start, a comparison or None for each condition; nothing if there is one condition only."""
-    compared = {(one["start"], one["condition"]): one for one in summary["comparisons"] if one["role"] == "baseline"}
-    starts = dict.fromkeys(start for start, _ in compared)
-    return [(start, [compared.get((start, condition)) for condition in conditions])
-            for start in starts] if len(conditions) > 1 else []
+def _overview(summary: Mapping[str, Any], conditions: Sequence[str]) -> list[tuple[str, list[Any]]]:
+    """Return the comparisons of each initialisation, one or None per condition; [] for a single condition."""
+    compared = _with_baseline(summary)
+    names = dict.fromkeys(name for name, _ in compared)
+    return [(name, [compared.get((name, condition)) for condition in conditions])
+            for name in names] if len(conditions) > 1 else []
+
+
+def _with_baseline(summary: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Return the comparisons with the baseline by initialisation and condition."""
+    return {(one["start"], one["condition"]): one for one in summary["comparisons"] if one["role"] == "baseline"}
 
 
 def _targets(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Each curve with points, and the seconds to its target."""
+    """Add to each curve the median seconds to its target."""
     seconds = {(cell["start"], cell["condition"]): cell["target_seconds"] for cell in costs["cells"]}
     for curve in summary["curves"]:
         if curve["points"]:
-            shares = curve["measure"] == summary["measure"] and summary["is_share"]
+            is_share = curve["measure"] == summary["measure"] and summary["is_share"]
             yield {**curve, "seconds": seconds.get((curve["start"], curve["condition"])),
-                   "notation": Notation(curve["measure"], shares, summary["smaller_is_better"])}
+                   "notation": Notation(curve["measure"], is_share, summary["smaller_is_better"])}
 
 
 def _areas(summary: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:
-    """The size curves that have an area, by what else varies."""
+    """Group the size curves with an area by their varied keys."""
     groups: dict[str, list[Any]] = {}
     for curve in summary["size_curves"]:
         if curve["area"] is not None:

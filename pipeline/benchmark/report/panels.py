@@ -1,4 +1,4 @@
-"""What a benchmark's pictures have in common: panels, a legend beneath them, which starts are in all of them."""
+"""Helpers shared by the plots of a benchmark: panels, legend, titles."""
 
 from __future__ import annotations
 
@@ -16,29 +16,36 @@ WIDTH = 9.0  # inches
 FONT_SIZE = 9
 
 
-def plain_starts(summary: Mapping[str, Any]) -> list[str]:
-    """The starts that are no controls."""
-    return [start["name"] for start in summary["starts"] if not start["control"]]
+def without_controls(summary: Mapping[str, Any]) -> list[str]:
+    """Return the names of the initialisations that are not controls."""
+    return [one["name"] for one in summary["starts"] if not one["control"]]
 
 
-def panels(n: int, *, height: float, width: float = WIDTH, **how: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of ``n`` panels, two in a row, each as high as told."""
+def panels(n: int, *, height: float, width: float = WIDTH, **options: Any) -> tuple[Figure, list[Axes]]:
+    """Create a figure with ``n`` panels, two per row.
+
+    Args:
+        n: number of panels.
+        height: of a panel in inches.
+        width: of the figure in inches.
+        options: passed on to ``Figure.subplots``.
+    """
     columns = min(n, 2)
     rows = -(-n // columns)
     figure = new_figure(width=width, height=rows * height + 0.4)
-    made = figure.subplots(rows, columns, squeeze=False, **how)
-    for panel in made.flat[n:]:
+    axes = figure.subplots(rows, columns, squeeze=False, **options)
+    for panel in axes.flat[n:]:
         panel.remove()
-    return figure, list(made.flat[:n])
+    return figure, list(axes.flat[:n])
 
 
 def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """Beneath the panels, in as many columns as there is room for."""
+    """Add a legend below the panels, in as many columns as fit."""
     longest = max(map(len, labels))
     figure.legend(handles, labels, loc="outside lower left", ncols=max(1, min(len(labels), 108 // (longest + 8))),
                   frameon=False, fontsize=FONT_SIZE, labelcolor=INK, handletextpad=0.5)
 
 
-def titled(panel: Axes, title: str, width: int = 44) -> None:
-    """Give a panel its title, from its left edge."""
+def set_title(panel: Axes, title: str, width: int = 44) -> None:
+    """Set a left-aligned title, wrapped to ``width`` characters."""
     panel.set_title(wrapped(title, width), loc="left", fontsize=FONT_SIZE + 1)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from pipeline.commands.inspect import Block, Inspection, OpenedText, matrices_of
 from pipeline.drawing.page import render, write_whole
-from transformer.inspect.census import blocks, by_kind, together
+from transformer.inspect.attention_record import blocks
+from transformer.inspect.census import by_kind, together
 from transformer.models.head_weights import Attentions
 
 MAX_WORDS = 64     # that the page shows of a text

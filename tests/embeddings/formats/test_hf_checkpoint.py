@@ -314,7 +314,7 @@ def spoil_many(folder):
         (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json is missing; write it"),
         (lambda folder: (folder / "tokenizer.json").write_text("{"), "tokenizer.json: not a tokenizer"),
         (lambda folder: (folder / "tokenizer.json").write_bytes(b"\xff"), "tokenizer.json: not a tokenizer"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "not a checkpoint, because model.safetensors is missing"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "because model.safetensors is missing"),
         (spoil_pickled, "pickled (pytorch_model.bin), which can execute arbitrary code; convert them"),
         (spoil_header, "model.safetensors: not a safetensors file"),
         (spoil_length, "truncated"),

@@ -1,6 +1,7 @@
 """Numbers for words met while reading: compiled code and Python cut and number alike."""
 
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -20,6 +21,25 @@ def test_it_is_built_where_it_can_be():
     """A build that fails is passed over by the installation, and must not be by the tests."""
     if shutil.which("g++"):
         assert native.available()
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+@pytest.mark.parametrize("source", ["", f"long long vecformer_abi(void) {{ return {native.ABI_VERSION + 1}; }}"],
+                         ids=["no symbol", "other version"])
+def test_stale_library_is_refused(source, tmp_path, monkeypatch, caplog):
+    library = tmp_path / "stale.so"
+    (tmp_path / "stale.c").write_text(source + "\nvoid *vecformer_vocabulary_new(void) { __builtin_trap(); }\n")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "stale.c"], check=True)
+    monkeypatch.setattr(native, "FILE", library)
+    native._library.cache_clear()
+    try:
+        assert not native.available()
+        assert isinstance(token_interner(["a"]), PythonInterner)
+    finally:
+        native._library.cache_clear()
+    (warning,) = (record.getMessage() for record in caplog.records)
+    assert warning.startswith(str(library))
+    assert "run `pip install -e .` again" in warning
 
 
 def words_of(numbers, ids):

@@ -1,4 +1,4 @@
-"""Curves: bands, areas, targets, and the best of n trials against every way to draw them."""
+"""Curves: confidence bands, areas, targets, and the expected best of n trials against enumeration."""
 
 import math
 from itertools import pairwise, product
@@ -15,21 +15,21 @@ unit = st.floats(0, 1)
 quick = settings(max_examples=50, deadline=None)
 
 
-def test_a_band_by_hand():
+def test_band_by_hand():
     mean, low, high = band([1.0, 2.0, 3.0])
     assert mean == 2
     assert (low, high) == pytest.approx((2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5), abs=1e-6)  # t(2) at 97.5 %
 
 
-def test_one_value_has_no_band():
+def test_a_single_value_has_no_band():
     assert band([0.5]) == (0.5, None, None)
 
 
-def test_equal_values_have_a_band_without_width():
+def test_equal_values_have_a_band_of_zero_width():
     assert band([0.5, 0.5]) == (0.5, 0.5, 0.5)
 
 
-def test_an_area_by_hand():
+def test_area_by_hand():
     assert area([10, 20, 40], [0.0, 1.0, 1.0]) == pytest.approx((5 + 20) / 30)
     assert area([10], [0.7]) is None
     assert area([], []) is None
@@ -37,7 +37,7 @@ def test_an_area_by_hand():
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), unit), min_size=2, max_size=12))
-def test_an_area_is_the_mean_height_between_the_points(steps):
+def test_area_is_the_mean_height_of_the_interpolated_curve(steps):
     xs = np.cumsum([gap for gap, _ in steps]).tolist()
     ys = [height for _, height in steps]
     fine = np.linspace(xs[0], xs[-1], 20_001)
@@ -46,7 +46,7 @@ def test_an_area_is_the_mean_height_between_the_points(steps):
     assert area([2 * x + 7 for x in xs], ys) == pytest.approx(area(xs, ys))
 
 
-def test_a_target_is_reached_where_a_value_first_is_as_good():
+def test_first_reached_returns_the_first_value_at_the_target():
     assert first_reached([0.1, 0.8, 0.6, 0.9], 0.8) == 1
     assert first_reached([0.1, 0.8], 0.81) is None
     assert first_reached([9.0, 4.0, 5.0], 4.5, smaller_is_better=True) == 1
@@ -58,43 +58,43 @@ def test_a_target_is_reached_where_a_value_first_is_as_good():
 @pytest.mark.parametrize(("times", "median"), [
     ([3, 1, 2], 2), ([4, 1, 2, 3], 2), ([None, 1, 2], 2), ([None, None, 1], None), ([None, 5, None, 1], 5),
     ([7], 7), ([None], None), ([], None)])
-def test_the_median_time_counts_those_that_never_got_there(times, median):
+def test_median_time_includes_censored_runs(times, median):
     assert median_time(times) == median
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(1, 9)), min_size=1, max_size=12))
-def test_the_median_time_is_the_first_by_which_half_were_there(times):
-    def there(by):
+def test_median_time_is_the_first_time_by_which_half_reached_it(times):
+    def half_reached(by):
         return sum(time is not None and time <= by for time in times) * 2 >= len(times)
 
-    assert median_time(times) == next((by for by in range(1, 10) if there(by)), None)
+    assert median_time(times) == next((by for by in range(1, 10) if half_reached(by)), None)
 
 
-def drawn_in_every_way(choose_by, scores, n):
-    """The mean over all ways to draw n of the trials; of the drawn that are equally good, each as likely."""
+def enumerated_best(choose_by, scores, n):
+    """Mean over all samples of n trials, ties broken uniformly."""
     found = []
     for drawn in product(range(len(scores)), repeat=n):
-        best = max(choose_by[place] for place in drawn)
-        found.append(fmean([scores[place] for place in range(len(scores)) if choose_by[place] == best]))
+        best = max(choose_by[index] for index in drawn)
+        found.append(fmean([scores[index] for index in range(len(scores)) if choose_by[index] == best]))
     return fmean(found)
 
 
 @quick
 @given(st.lists(st.tuples(st.integers(0, 3), unit), min_size=1, max_size=5))
-def test_the_best_of_n_is_that_of_every_way_to_draw(trials):
+def test_expected_best_agrees_with_enumeration(trials):
     choose_by, scores = zip(*trials, strict=True)
-    expected = [drawn_in_every_way(choose_by, scores, n) for n in range(1, len(scores) + 1)]
+    expected = [enumerated_best(choose_by, scores, n) for n in range(1, len(scores) + 1)]
     assert expected_best(choose_by, scores) == pytest.approx(expected)
 
 
 @quick
 @given(st.lists(unit, min_size=1, max_size=30))
-def test_the_more_trials_the_better_the_best(scores):
+def test_expected_best_increases_with_trials(scores):
     found = expected_best(scores, scores)
     assert found[0] == pytest.approx(fmean(scores))
     assert all(later >= earlier - 1e-12 for earlier, later in pairwise(found))
     assert found[-1] <= max(scores) + 1e-12
 
 
-def test_no_trials_promise_nothing():
+def test_expected_best_of_no_trials_is_empty():
     assert expected_best([], []) == []

@@ -1,4 +1,4 @@
-"""The benchmark's processes: order, failures, kills at any moment, Ctrl-C, nothing left behind."""
+"""Worker processes: order, failures, kills at random moments, Ctrl-C, cleanup."""
 
 import os
 import random
@@ -16,7 +16,7 @@ from pipeline.benchmark.execution.jobs import Event, Job, Outcome
 from pipeline.benchmark.execution.local import LocalExecutor
 from pipeline.errors import PipelineError
 
-SOON = 15.0  # seconds that a loaded machine may need to start a process
+TIMEOUT = 15.0  # seconds to start a process on a loaded machine
 
 
 def doubled(job, progress):
@@ -28,9 +28,9 @@ def doubled(job, progress):
 
 
 def by_name(job, progress):
-    """Does what the job's name says."""
+    """Behave according to the job's name."""
     print("before", job.name, flush=True)
-    if job.name == "mend":
+    if job.name == "user error":
         raise PipelineError("no such file\nx.tsv; choose another")
     if job.name == "bug":
         raise ZeroDivisionError("a bug")
@@ -45,16 +45,16 @@ def by_name(job, progress):
 
 def threads(job, progress):
     before = "torch" in sys.modules
-    told = os.environ["OMP_NUM_THREADS"]
+    limit = os.environ["OMP_NUM_THREADS"]
     import torch
 
-    return Outcome({"torch_before": before, "told": told, "threads": torch.get_num_threads()})
+    return Outcome({"torch_before": before, "limit": limit, "threads": torch.get_num_threads()})
 
 
 def at_the_same_time(job, progress):
-    """Ends only if another run is under way meanwhile."""
+    """End once another job is running at the same time."""
     (job.work / job.key).touch()
-    end = time.monotonic() + SOON
+    end = time.monotonic() + TIMEOUT
     while len(list(job.work.glob("[0-9]"))) < 2:
         if time.monotonic() > end:
             raise TimeoutError("alone")
@@ -63,7 +63,7 @@ def at_the_same_time(job, progress):
 
 
 def endless(job, progress):
-    """Holds the file PID and a temporary folder until it is stopped; hears no SIGINT."""
+    """Write a PID file, and keep a temporary folder until terminated."""
     import tempfile
 
     with tempfile.TemporaryDirectory(dir=job.work, prefix="temporary-"):
@@ -73,14 +73,14 @@ def endless(job, progress):
 
 
 def stubborn(job, progress):
-    """Cannot be stopped politely."""
+    """Ignore SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     (job.work / f"{os.getpid()}.pid").touch()
     time.sleep(600)
 
 
 def large(job, progress):
-    """An outcome that does not fit a pipe's buffer, and a long way there."""
+    """Return an outcome larger than a pipe's buffer, after many updates."""
     for i in range(20):
         progress(f"part {i}", 0.5)
         time.sleep(0.005)
@@ -94,12 +94,12 @@ def jobs(work, names):
 def outcomes(executor, made):
     found = {}
 
-    def told(event):
+    def on_event(event):
         if event.outcome is not None:
             assert event.job.key not in found
             found[event.job.key] = event.outcome
 
-    executor.run(made, told)
+    executor.run(made, on_event)
     return found
 
 
@@ -123,64 +123,64 @@ def children():
     return found
 
 
-def wait_for(condition, seconds=SOON):
+def wait_for(condition, seconds=TIMEOUT):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.02)
 
 
-def test_runs_are_made_in_order_and_told_in_the_callers_thread(tmp_path):
+def test_jobs_run_in_order_and_events_arrive_in_the_calling_thread(tmp_path):
     events, where = [], set()
 
-    def told(event):
+    def on_event(event):
         where.add((os.getpid(), threading.get_ident()))
         events.append(event)
 
-    LocalExecutor(1, doubled).run(made := jobs(tmp_path, ["a", "b", "c"]), told)
+    LocalExecutor(1, doubled).run(made := jobs(tmp_path, ["a", "b", "c"]), on_event)
     assert where == {(os.getpid(), threading.get_ident())}
     assert [event.job for event in events if event.outcome] == made
     assert [event.outcome.record["value"] for event in events if event.outcome] == [0, 2, 4]
     assert [event.outcome.predictions for event in events if event.outcome] == [[{"where": n}] for n in "abc"]
     pids = {event.outcome.record["pid"] for event in events if event.outcome}
-    assert len(pids) == 1, "one process makes one run after the other"
+    assert len(pids) == 1, "one process executes all jobs"
     assert os.getpid() not in pids
     for job in made:
         own = [event for event in events if event.job == job]
         assert own[0] == Event(job)
-        assert [event.what for event in own[1:-1]] == ["doubling"] * (len(own) - 2)
-        assert (own[1].share, own[-2].share) == (0.0, 1.0)
-        assert 4 <= len(own) < 20, "not every step is told"
+        assert [event.stage for event in own[1:-1]] == ["doubling"] * (len(own) - 2)
+        assert (own[1].fraction, own[-2].fraction) == (0.0, 1.0)
+        assert 4 <= len(own) < 20, "updates are throttled"
     assert children() == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_runs_at_the_same_time(tmp_path):
+def test_two_jobs_run_concurrently(tmp_path):
     found = outcomes(LocalExecutor(2, at_the_same_time), jobs(tmp_path, "abc"))
     assert {key: outcome.error for key, outcome in found.items()} == {"0": "", "1": "", "2": ""}
 
 
-def test_what_fails_is_recorded_and_the_rest_goes_on(tmp_path, capfd):
-    names = ["fine", "mend", "killed", "bug", "fine", "exit", "silent bug", "killed", "fine"]
+def test_failures_are_recorded_and_other_jobs_continue(tmp_path, capfd):
+    names = ["fine", "user error", "killed", "bug", "fine", "exit", "silent bug", "killed", "fine"]
     found = outcomes(LocalExecutor(2, by_name), jobs(tmp_path, names))
-    told = [found[str(i)] for i in range(len(names))]
-    assert [outcome.record.get("name") for outcome in told] == [n if n == "fine" else None for n in names]
-    mended, bug, silent = told[1], told[3], told[6]
-    assert (mended.error, mended.detail) == ("no such file x.tsv; choose another", "")
+    made = [found[str(i)] for i in range(len(names))]
+    assert [outcome.record.get("name") for outcome in made] == [n if n == "fine" else None for n in names]
+    user_error, bug, silent = made[1], made[3], made[6]
+    assert (user_error.error, user_error.detail) == ("no such file x.tsv; choose another", "")
     assert bug.error == "ZeroDivisionError: a bug"
     assert "line" in bug.detail and "by_name" in bug.detail
     assert silent.error == "ValueError"
-    for killed in (told[2], told[7]):
-        assert killed.error.startswith("its process was killed (signal 9): out of memory?")
+    for killed in (made[2], made[7]):
+        assert killed.error.startswith("the process was killed (signal 9): out of memory?")
         assert killed.detail == "before killed\n"
-    assert (told[5].error, told[5].detail) == ("its process ended (exit code 3)", "before exit\n")
-    assert capfd.readouterr() == ("", ""), "what runs print is not shown"
+    assert (made[5].error, made[5].detail) == ("the process ended (exit code 3)", "before exit\n")
+    assert capfd.readouterr() == ("", ""), "the output of jobs is captured"
     assert list(tmp_path.iterdir()) == []
     assert children() == []
 
 
-def test_killed_at_random_moments_only_those_runs_are_lost(tmp_path):
-    """Idle, in the midst of a run, while a large outcome is on its way: no kill stops the others."""
+def test_kills_at_random_moments_lose_only_the_killed_jobs(tmp_path):
+    """Workers are killed while idle, during a job, and while sending a large outcome."""
     chance, killed, ended = random.Random(5), [], threading.Event()
 
     def kill():
@@ -205,21 +205,21 @@ def test_killed_at_random_moments_only_those_runs_are_lost(tmp_path):
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_each_run_has_its_share_of_cores(tmp_path, n_threads):
+def test_threads_are_limited(tmp_path, n_threads):
     found = outcomes(LocalExecutor(1, threads), [Job("0", "", None, tmp_path, n_threads)])
-    assert found["0"].record == {"torch_before": False, "told": str(n_threads), "threads": n_threads}
+    assert found["0"].record == {"torch_before": False, "limit": str(n_threads), "threads": n_threads}
 
 
-def test_what_the_caller_raises_stops_all(tmp_path):
+def test_an_exception_of_the_handler_stops_all_jobs(tmp_path):
     class FullError(Exception):
         pass
 
-    def told(event):
+    def on_event(event):
         if event.outcome:
             raise FullError
 
     with pytest.raises(FullError):
-        LocalExecutor(2, doubled).run(jobs(tmp_path, "abcd"), told)
+        LocalExecutor(2, doubled).run(jobs(tmp_path, "abcd"), on_event)
     assert children() == []
 
 
@@ -246,7 +246,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def caller(tmp_path):
-    """Starts a program that makes runs which do not end, in a session of its own."""
+    """Start a program with endless jobs in a new session."""
     script = tmp_path / "caller.py"
     script.write_text(CALLER)
     started = []
@@ -278,7 +278,7 @@ def pids(work):
 def test_an_interrupt_stops_all_processes(caller, conduct):
     process, work = caller(conduct)
     start = time.monotonic()
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to everyone
+    os.killpg(process.pid, signal.SIGINT)  # like a terminal: to the whole group
     output, errors = process.communicate(timeout=10)
     assert time.monotonic() - start < 3
     assert output == "interrupted\n"
@@ -288,7 +288,7 @@ def test_an_interrupt_stops_all_processes(caller, conduct):
     assert list(work.glob("temporary-*")) == []
 
 
-def test_an_interrupt_while_processes_start_shows_no_other_traceback(caller):
+def test_an_interrupt_during_startup_prints_a_single_traceback(caller):
     for delay in (0.0, 0.1, 0.2):
         process, work = caller("endless", "--early")
         assert process.stdout.readline() == "ready\n"
@@ -303,7 +303,7 @@ def test_an_interrupt_while_processes_start_shows_no_other_traceback(caller):
         work.rmdir()
 
 
-def test_processes_end_when_the_one_that_started_them_is_killed(caller):
+def test_workers_end_if_their_parent_is_killed(caller):
     process, work = caller("stubborn")
     process.kill()
     process.wait()

@@ -1,4 +1,4 @@
-"""A benchmark's grid and its plan: what is run, under which key."""
+"""Grid and plan of a benchmark: combinations and keys of runs."""
 
 import re
 
@@ -18,63 +18,63 @@ def grid(**values):
     return Grid.from_mapping({"sources": sources, "seeds": 2, "run": TINY, **values})
 
 
-def test_without_anything_it_is_the_default_on_bbc():
+def test_default_grid_uses_bbc():
     made = read_grid(None, {})
-    assert [start.name for start in made.starts] == ["random", "word2vec", "fasttext", "glove"]
+    assert [one.name for one in made.initialisations] == ["random", "word2vec", "fasttext", "glove"]
     assert [condition.limit_train for condition in made.conditions] == [20, 50]
     assert (made.seeds, made.run["data"]["path"]) == (10, "bbc")
 
 
-def test_with_data_of_ones_own_all_examples_are_trained_on():
+def test_other_data_uses_all_training_examples():
     made = read_grid(None, {"run": {"data.path": "data/support"}})
     assert [condition.limit_train for condition in made.conditions] == [0]
     assert made.run == {"data": {"path": "data/support"}}
 
 
-def test_starts_are_every_combination_and_the_baseline_comes_first():
+def test_initialisations_are_all_combinations_with_the_baseline_first():
     made = grid(sources=["glove"], transforms=["none", "center+unit"], freeze=[False, True])
-    assert [start.name for start in made.starts] == [
+    assert [one.name for one in made.initialisations] == [
         "random", "random | frozen", "random | center | unit", "random | center | unit | frozen",
         "glove", "glove | frozen", "glove | center | unit", "glove | center | unit | frozen"]
 
 
-def test_a_source_may_bring_transforms_of_its_own():
+def test_a_source_can_have_its_own_transforms():
     made = grid(sources=["glove", "glove | standardize,to=xavier | frozen"], freeze=[False])
-    assert [(start.source, start.transforms, start.frozen) for start in made.starts] == [
+    assert [(one.source, one.transforms, one.frozen) for one in made.initialisations] == [
         ("random", (), False), ("glove", (), False), ("glove", ("standardize,to=xavier",), True)]
-    assert made.starts[2].name == "glove | standardize,to=xavier | frozen"
+    assert made.initialisations[2].name == "glove | standardize,to=xavier | frozen"
 
 
-def test_a_source_may_bring_keys_of_its_own():
+def test_a_source_can_set_configuration_keys():
     reference = "random | center | frozen | training.precision=float32"
     made = grid(sources=["random"], baseline=reference)
-    assert [start.name for start in made.starts] == [reference, "random"]
-    assert (made.starts[0].transforms, made.starts[0].frozen) == (("center",), True)
+    assert [one.name for one in made.initialisations] == [reference, "random"]
+    assert (made.initialisations[0].transforms, made.initialisations[0].frozen) == (("center",), True)
     theirs, ours = (run.config.training.precision for run in make_plan(made, command="").runs[:2])
     assert (theirs, ours) == ("float32", "auto")
 
 
 @pytest.mark.parametrize(("source", "values", "message"), [
     ("random | training.precison=float32", {}, "Did you mean 'training.precision'"),
-    ("random | embedding.freeze=true", {}, "chosen by freeze of the grid"),
-    ("random | training.lr=0.1", {"tune": {"training.lr": [0.1, 0.2]}}, "training.lr is in tune or vary"),
-    ("random | training.lr=0.1", {"vary": {"training.lr": [0.1, 0.2]}}, "training.lr is in tune or vary"),
+    ("random | embedding.freeze=true", {}, "set by the grid's option freeze"),
+    ("random | training.lr=0.1", {"tune": {"training.lr": [0.1, 0.2]}}, "training.lr is set by a source"),
+    ("random | training.lr=0.1", {"vary": {"training.lr": [0.1, 0.2]}}, "training.lr is set by a source"),
 ])
-def test_keys_of_a_source_must_be_free_ones(source, values, message):
+def test_keys_of_a_source_must_not_be_set_elsewhere(source, values, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         grid(sources=[source], **values)
 
 
-def test_controls_match_each_source_frozen_and_trained():
+def test_controls_exist_for_each_source_frozen_and_trained():
     made = grid(sources=["glove+word2vec,dim=50"], controls=True)
-    controls = [start for start in made.starts if start.control]
-    assert {(start.control, start.frozen) for start in controls} == {
+    controls = [one for one in made.initialisations if one.control]
+    assert {(one.control, one.frozen) for one in controls} == {
         (kind, frozen) for kind in ("matched", "covariance", "shuffled") for frozen in (False, True)}
     assert controls[0].source == "random,init=matched:(glove+word2vec,dim=50)"
-    assert {start.control_of for start in controls} == {"glove+word2vec,dim=50"}
+    assert {one.control_of for one in controls} == {"glove+word2vec,dim=50"}
 
 
-def test_a_grid_reads_what_it_wrote(tmp_path):
+def test_a_grid_can_be_written_and_read(tmp_path):
     made = grid(limit_train=[50, "all"], tune={"training.lr": [1e-3, 3e-3]}, vary={"model.norm": ["pre", "post"]},
                 freeze=[True, False], target=0.5)
     path = tmp_path / "grid.toml"
@@ -82,11 +82,11 @@ def test_a_grid_reads_what_it_wrote(tmp_path):
     assert read_grid(path, {}) == made
 
 
-def test_nested_tables_of_a_file_are_keys_too():
+def test_nested_tables_are_flattened_to_keys():
     assert grid(vary={"model": {"norm": ["pre", "post"]}}).vary == {"model.norm": ("pre", "post")}
 
 
-def test_options_beat_the_file(tmp_path):
+def test_options_override_the_file(tmp_path):
     path = tmp_path / "grid.toml"
     path.write_text('seeds = 3\nsources = ["glove"]\n[run.data]\npath = "a"\nmax_length = 9\n')
     made = read_grid(path, {"seeds": 4, "run": {"data.path": "b"}})
@@ -94,19 +94,19 @@ def test_options_beat_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [({"source": ["glove"]}, "Did you mean 'sources'?"), ({"sources": ["glov"]}, "glove"), ({"seeds": 0}, "seeds"),
      ({"transforms": ["standardise"]}, "standardize"), ({"limit_train": [0]}, "limit_train"),
      ({"tune": {"training.rl": [1]}}, "training.lr"), ({"vary": {"seed": [1, 2]}}, "seeds"),
-     ({"tune": {"training.lr": [1]}, "vary": {"training.lr": [1]}}, "both"), ({"sources": []}, "needs a source"),
+     ({"tune": {"training.lr": [1]}, "vary": {"training.lr": [1]}}, "both"), ({"sources": []}, "sources is empty"),
      ({"run": {"model": {"d_modl": 3}}}, "model.d_model"), ({"freeze": []}, "freeze is empty")],
 )
-def test_a_wrong_grid_is_told_what_is_wrong(values, told):
-    with pytest.raises((ConfigError, ValueError), match=re.escape(told)):
+def test_an_invalid_grid_is_one_message(values, message):
+    with pytest.raises((ConfigError, ValueError), match=re.escape(message)):
         grid(**values)
 
 
-def test_options_of_the_command_line():
+def test_command_line_options():
     made = read_grid(None, _grid_options({
         "data": "data/support", "sources": ("glove",), "freeze": "yes,no", "limit_train": "50,all", "seeds": 3,
         "tune": ("lr=1e-3,3e-3",), "vary": ("model.norm=pre,post",), "assignments": ("model.d_model=32",)}))
@@ -115,14 +115,14 @@ def test_options_of_the_command_line():
     assert made.run == {"data": {"path": "data/support"}, "model": {"d_model": 32}}
 
 
-def test_each_run_has_a_key_of_its_own_that_stays():
+def test_keys_of_runs_are_unique_and_reproducible():
     made = make_plan(grid(limit_train=[20, "all"], freeze=[False, True]), command="")
     assert len(made.runs) == len({run.key for run in made.runs}) == 2 * 2 * 2 * 2
     again = make_plan(grid(limit_train=[20, "all"], freeze=[False, True]), command="")
     assert [run.key for run in again.runs] == [run.key for run in made.runs]
 
 
-def test_a_key_changes_with_the_contents_of_data_and_of_vectors(tmp_path):
+def test_a_key_depends_on_the_contents_of_data_and_vectors(tmp_path):
     vectors, data = tmp_path / "vectors.txt", tmp_path / "data.tsv"
     vectors.write_text("good 1 2\nbad 2 1\n")
     rows = [f"good {i}\tyes\nbad {i}\tno\n" for i in range(40)]
@@ -131,7 +131,7 @@ def test_a_key_changes_with_the_contents_of_data_and_of_vectors(tmp_path):
     def keys():
         made = make_plan(grid(sources=[f"random,init=matched:file:{vectors}"], seeds=1,
                               run={**TINY, "data": {"path": str(data)}}), command="")
-        return {run.start.name: run.key for run in made.runs}
+        return {run.initialisation.name: run.key for run in made.runs}
 
     first = keys()
     vectors.write_text("good 1 2\nbad 2 3\n")
@@ -145,5 +145,5 @@ def test_a_key_changes_with_the_contents_of_data_and_of_vectors(tmp_path):
 def test_tuning_needs_a_dev_set(tmp_path):
     data = tmp_path / "data.tsv"
     data.write_text("text\tlabel\n" + "".join(f"good {i}\tyes\nbad {i}\tno\n" for i in range(40)))
-    with pytest.raises(ConfigError, match=r"no dev set to choose training\.lr by"):
+    with pytest.raises(ConfigError, match=r"tuning training\.lr needs a dev set"):
         make_plan(grid(tune={"training.lr": [1e-3, 1e-2]}, run={**TINY, "data": {"path": str(data)}}), command="")

@@ -1,4 +1,4 @@
-"""The benchmark's runs on a real Ray cluster of two nodes, started by Ray's own command."""
+"""Execution on a real Ray cluster of two nodes, started by Ray's command."""
 
 import os
 import shutil
@@ -20,27 +20,27 @@ from pipeline.benchmark.execution.ray import RayExecutor
 from pipeline.errors import PipelineError
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray, of the extra cluster")
-SOON = 60.0  # seconds that a loaded machine may need
+TIMEOUT = 60.0  # seconds on a loaded machine
 RAY = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1", "--node-ip-address=127.0.0.1",
        "--object-store-memory=80000000", "--disable-usage-stats"]
 
 
 def killed_once(job, progress):
-    """The run ``victim`` waits for its end the first time; every run tells its node and how often it was begun."""
+    """Return the node and the attempt; the first attempt of ``victim`` waits to be killed."""
     import ray
 
     mine = job.work / f"{job.key}.{len(list(job.work.glob(f'{job.key}.*')))}"
     mine.write_text(str(os.getpid()))
-    print("not for the screen")
+    print("captured")
     while job.name == "victim" and mine.suffix == ".0":
         time.sleep(0.05)
     time.sleep(0.2)
-    return Outcome({"key": job.key, "node": ray.get_runtime_context().get_node_id(), "begun": mine.suffix,
+    return Outcome({"key": job.key, "node": ray.get_runtime_context().get_node_id(), "attempt": mine.suffix,
                     "threads": os.environ["OMP_NUM_THREADS"]}, [{"text": "x" * 300_000}])
 
 
 def by_name(job, progress):
-    if job.name == "mend":
+    if job.name == "user error":
         raise PipelineError("no such file")
     if job.name == "bug":
         raise ZeroDivisionError("a bug")
@@ -55,10 +55,10 @@ def endless(job, progress):
         time.sleep(0.05)
 
 
-def wait_for(condition, seconds=SOON):
+def wait_for(condition, seconds=TIMEOUT):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.05)
 
 
@@ -70,18 +70,18 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def address():
-    """A cluster of two nodes, with a core each, that can import this file; only its own processes are ended."""
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # sockets lie in it, whose paths must be short
+    """A cluster of two nodes with one core each, which can import this file."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # contains sockets, whose paths must be short
     at = f"127.0.0.1:{free_port()}"
     started = []
 
     def start(name, *options):
-        said = folder / f"{name}.txt"
-        with said.open("w") as file:
+        log = folder / f"{name}.txt"
+        with log.open("w") as file:
             started.append(subprocess.Popen([*RAY, *options], stdout=file, stderr=file, start_new_session=True,
                                             env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)}))
-        wait_for(lambda: "Ray runtime started" in said.read_text() or started[-1].poll() is not None)
-        assert started[-1].poll() is None, said.read_text()
+        wait_for(lambda: "Ray runtime started" in log.read_text() or started[-1].poll() is not None)
+        assert started[-1].poll() is None, log.read_text()
 
     try:
         start("head", "--head", f"--port={at.rpartition(':')[2]}", f"--temp-dir={folder}", "--include-dashboard=false")
@@ -89,7 +89,7 @@ def address():
         yield at
     finally:
         for process in reversed(started):
-            process.terminate()  # it ends the node's other processes, as Ctrl-C would
+            process.terminate()  # ends the node's other processes, like Ctrl-C
             with suppress(subprocess.TimeoutExpired):
                 process.wait(10)
             with suppress(ProcessLookupError):
@@ -101,7 +101,7 @@ def address():
 def run(executor, jobs):
     started, found = [], {}
 
-    def told(event):
+    def on_event(event):
         assert threading.current_thread() is threading.main_thread()
         if event.outcome is None:
             started.append(event.job.key)
@@ -109,11 +109,11 @@ def run(executor, jobs):
             assert event.job.key not in found
             found[event.job.key] = event.outcome
 
-    executor.run(jobs, told)
+    executor.run(jobs, on_event)
     return started, found
 
 
-def test_a_killed_worker_loses_nothing(address, tmp_path, capfd):
+def test_the_job_of_a_killed_worker_is_repeated(address, tmp_path, capfd):
     jobs = [Job(str(i), "victim" if i == 3 else "other", None, tmp_path) for i in range(8)]
     mine = tmp_path / "3.0"
 
@@ -128,41 +128,41 @@ def test_a_killed_worker_loses_nothing(address, tmp_path, capfd):
     assert started == [str(i) for i in range(8)]
     assert {key: outcome.error for key, outcome in found.items()} == {str(i): "" for i in range(8)}
     assert all(outcome.record["key"] == key for key, outcome in found.items())
-    assert {key: outcome.record["begun"] for key, outcome in found.items()} == {
+    assert {key: outcome.record["attempt"] for key, outcome in found.items()} == {
         str(i): ".1" if i == 3 else ".0" for i in range(8)}
     assert len({outcome.record["node"] for outcome in found.values()}) == 2
     assert {outcome.record["threads"] for outcome in found.values()} == {"1"}
     assert all(len(outcome.predictions[0]["text"]) == 300_000 for outcome in found.values())
-    assert capfd.readouterr() == ("", ""), "Ray's news are not for the screen"
+    assert capfd.readouterr() == ("", ""), "Ray's messages are not printed"
 
 
-def test_what_fails_is_recorded_and_a_folder_out_of_sight_is_replaced(address, tmp_path, capfd):
-    names = ["mend", "killed", "bug", "fine"]
+def test_failures_are_recorded_and_an_inaccessible_folder_is_replaced(address, tmp_path, capfd):
+    names = ["user error", "killed", "bug", "fine"]
     work = tmp_path / "not here" / "work"
     _, found = run(RayExecutor(address, by_name), [Job(name, name, None, work) for name in names])
-    assert (found["mend"].error, found["mend"].detail) == ("no such file", "")
+    assert (found["user error"].error, found["user error"].detail) == ("no such file", "")
     assert found["bug"].error == "ZeroDivisionError: a bug"
     assert "by_name" in found["bug"].detail
-    assert found["killed"].error.startswith("its process was lost 4 times")
+    assert found["killed"].error.startswith("the process was lost 4 times")
     assert found["fine"].record["work"] == str(Path(tempfile.gettempdir()) / f"vecformer-benchmark-{os.getuid()}")
     assert capfd.readouterr() == ("", "")
 
 
-def test_relative_paths_hold_and_a_run_with_more_threads_than_a_node_has_cores_is_made(address, tmp_path, monkeypatch):
+def test_relative_paths_work_and_threads_are_capped_at_the_cores_of_a_node(address, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, found = run(RayExecutor(address, by_name), [Job("0", "fine", None, tmp_path / "work", 4)])
     assert found["0"].record == {"work": str(tmp_path / "work"), "here": str(tmp_path)}
 
 
-def test_an_interrupt_ends_what_is_under_way(address, tmp_path):
-    def told(event):
+def test_an_interrupt_ends_running_jobs(address, tmp_path):
+    def on_event(event):
         assert event.outcome is None
         if event.job.key == "1":
             wait_for(lambda: len([path for path in tmp_path.glob("*.pid") if path.read_text()]) == 2)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        RayExecutor(address, endless).run([Job(str(i), "", None, tmp_path) for i in range(4)], told)
+        RayExecutor(address, endless).run([Job(str(i), "", None, tmp_path) for i in range(4)], on_event)
     pids = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), seconds=5)
 
@@ -173,7 +173,7 @@ def test_no_cluster_is_one_message(address):
         RayExecutor(address).run([], lambda event: None)
 
 
-def test_without_ray_the_message_says_what_to_install(monkeypatch):
+def test_without_ray_the_message_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(PipelineError, match=r"pip install 'vecformer\[cluster\]'"):
         RayExecutor().run([], lambda event: None)

@@ -1,4 +1,4 @@
-"""The report of a benchmark: a page that stands alone, says what the summary says, and leaves out what it lacks."""
+"""The HTML report of a benchmark: self-contained, complete, and without empty sections."""
 
 import io
 import re
@@ -16,7 +16,7 @@ from matplotlib.image import imread
 
 from pipeline.benchmark.analysis.statistics import p_value
 from pipeline.benchmark.report.page import write_benchmark
-from pipeline.benchmark.report.plots import spread
+from pipeline.benchmark.report.plots import spread_out
 from pipeline.drawing.notation import Notation, plain, wrapped
 
 SOURCES = ("random", "word2vec", "fasttext", "glove")
@@ -31,7 +31,7 @@ def start(name, source=None, frozen=False, control=None, control_of=None):
 
 def made(starts=None, sizes=(20, 50), n=10, measure="accuracy", share=True, smaller=False, controls=False, tuned=None,
          vary=({},)):
-    """A benchmark's summary and costs with numbers drawn at random, but in the proportions of real ones."""
+    """Summary and costs of a benchmark with realistic random numbers."""
     draw = np.random.default_rng(0)
     starts = starts or [start(name) for name in SOURCES]
     if controls:
@@ -93,7 +93,7 @@ def made(starts=None, sizes=(20, 50), n=10, measure="accuracy", share=True, smal
             "start": better, "reference": worse, "condition": condition, "role": role, "n": n, **cut,
             "p": 0.00195, "p_holm": 0.01171875 if clear else 0.5, "effect_size": 2.345, "verdict": verdict,
             "differences": gaps.tolist(),
-            "sentence": f"With {condition}, {better} beside {worse}: {verdict}, {cut['difference']:+.4f}."})
+            "sentence": f"With {condition}, {better} and {worse}: {verdict}, {cut['difference']:+.4f}."})
 
     for condition in [condition["name"] for condition in conditions]:
         for one in plain_ones[1:]:
@@ -127,7 +127,7 @@ def made(starts=None, sizes=(20, 50), n=10, measure="accuracy", share=True, smal
     return summary, {"cells": costed, "seconds": 2791.6}
 
 
-def flips_of(summary):
+def disagreements_of(summary):
     return [{"start": one["start"], "reference": one["reference"], "condition": one["condition"], "only_start": 312,
              "only_reference": 7, "both": 101, "neither": 112,
              "examples": [{"text": "The striker said he would stay at the club until the end of the season, whatever "
@@ -139,8 +139,8 @@ def flips_of(summary):
 CONFIGS = [{"name": "glove, 20 training examples", "toml": 'source = "glove"\nseed = 1\n\n[data]\nlimit_train = 20\n'}]
 
 
-def written(folder, summary, costs, flips=(), configs=()):
-    write_benchmark(folder, summary, costs, flips, configs)
+def written(folder, summary, costs, disagreements=(), configs=()):
+    write_benchmark(folder, summary, costs, disagreements, configs)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -149,24 +149,24 @@ def headings(page):
 
 
 def text_of(page):
-    """What a reader sees, in one line."""
-    told = []
+    """Visible text in one line."""
+    parts = []
 
     class Reader(HTMLParser):
         hidden = 0
 
         def handle_starttag(self, tag, attrs):
             self.hidden += tag in ("style", "svg")
-            told.extend([" "] if tag in ("td", "th", "li", "p") else [])
+            parts.extend([" "] if tag in ("td", "th", "li", "p") else [])
 
         def handle_endtag(self, tag):
             self.hidden -= tag in ("style", "svg")
 
         def handle_data(self, data):
-            told.extend([] if self.hidden else [data])
+            parts.extend([] if self.hidden else [data])
 
     Reader().feed(page)
-    return " ".join("".join(told).split())
+    return " ".join("".join(parts).split())
 
 
 @pytest.fixture(scope="module")
@@ -174,15 +174,15 @@ def default(tmp_path_factory):
     folder = tmp_path_factory.mktemp("default")
     summary, costs = made()
     began = time.process_time()
-    page = written(folder, summary, costs, flips_of(summary), CONFIGS)
+    page = written(folder, summary, costs, disagreements_of(summary), CONFIGS)
     return folder, summary, page, time.process_time() - began
 
 
-def test_it_is_fast(default):
+def test_writing_is_fast(default):
     assert default[3] < 6
 
 
-def test_the_page_stands_alone(default):
+def test_the_page_is_self_contained(default):
     folder, _, page, _ = default
     assert not re.search(r"""(?:src|href)\s*=\s*(?!["']?#)|url\((?!#)|@import|<link|<script""", page)
     assert "prefers-color-scheme: dark" in page
@@ -191,32 +191,34 @@ def test_the_page_stands_alone(default):
     assert not list(folder.rglob("*.unfinished"))
 
 
-def test_it_says_what_the_summary_says(default):
+def test_the_page_contains_the_summary(default):
     _, summary, page, _ = default
-    told = text_of(page)
+    text = text_of(page)
     for cell in summary["cells"]:
-        assert f"{cell['mean']:.1%} {cell['spread'] * 100:.1f} {cell['sampling_error'] * 100:.1f}" in told
-        assert f"{cell['coverage']:.1%}" in told
-        assert f"{cell['baselines']['tfidf+logreg']['mean']:.1%}" in told
+        assert f"{cell['mean']:.1%} {cell['spread'] * 100:.1f} {cell['sampling_error'] * 100:.1f}" in text
+        assert f"{cell['coverage']:.1%}" in text
+        assert f"{cell['baselines']['tfidf+logreg']['mean']:.1%}" in text
     for one in summary["comparisons"]:
         low, high = (f"{end * 100:+.1f}".replace("-", "−") for end in one["interval"])
-        assert f"▲ {one['difference'] * 100:+.1f} {low} to {high} 0.012 2.35" in told
-        assert one["sentence"] in told
-    for expected in ("8 of 10 1,260 4,321 12.3", "2 of 10 not by half", "43,211", "2,792 s", "312 7 101 112",
+        assert f"▲ {one['difference'] * 100:+.1f} {low} to {high} 0.012 2.35" in text
+        assert one["sentence"] in text
+    for expected in ("8 of 10 1,260 4,321 12.3", "2 of 10 – – –", "43,211", "2,792 s", "312 7 101 112",
                      "business 10%", "The striker said", 'source = "glove"', summary["command"],
-                     "corrected for 6 comparisons", "takes 8 seeds, and here there are 10", "10 seeds, 80 runs."):
-        assert expected in told, expected
+                     "corrected for 6 comparisons", "needs at least 8 seeds; the benchmark has 10",
+                     "10 seeds, 80 runs."):
+        assert expected in text, expected
 
 
-def test_verdicts_come_first_and_the_command_last(default):
+def test_order_of_sections(default):
     page = default[2]
     assert headings(page) == [
-        "Verdicts", "Scores", "Differences", "With more training examples", "While training", "Time to the target",
-        "Every start under every condition", "Coverage beside gain", "What one gets right and the other wrong",
-        "The best of several trials", "Beside simpler models", "Time and memory", "Configurations", "To repeat it"]
+        "Verdicts", "Scores", "Differences from the baseline", "Number of training examples", "Learning curves",
+        "Training time to the target", "Scores by initialisation and condition", "Coverage and gain",
+        "Disagreements on test examples", "Expected best of several trials", "Simpler models", "Time and memory",
+        "Configurations", "Reproduce"]
 
 
-def test_pictures_are_saved(default):
+def test_plots_are_saved(default):
     folder, _, page, _ = default
     names = {"forest", "size_curves", "learning_curves", "heat_map", "coverage", "best_of_n"}
     assert {file.name for file in (folder / "plots").iterdir()} == {f"{name}.{kind}" for name in names
@@ -231,7 +233,7 @@ def test_pictures_are_saved(default):
         assert (imread(io.BytesIO(png))[0, 0] == 1).all()  # on white
 
 
-def test_values_are_written_into_the_heat_map(default):
+def test_the_heat_map_contains_values(default):
     folder, summary, *_ = default
     svg = (folder / "plots" / "heat_map.svg").read_text(encoding="utf-8")
     for cell in summary["cells"]:
@@ -239,25 +241,25 @@ def test_values_are_written_into_the_heat_map(default):
         assert f">{cell['start']}<" in svg
 
 
-def test_the_same_summary_makes_the_same_bytes(default, tmp_path):
+def test_the_report_is_deterministic(default, tmp_path):
     folder, summary, page, _ = default
-    assert written(tmp_path, summary, made()[1], flips_of(summary), CONFIGS) == page
+    assert written(tmp_path, summary, made()[1], disagreements_of(summary), CONFIGS) == page
     for file in (folder / "plots").iterdir():
         assert file.read_bytes() == (tmp_path / "plots" / file.name).read_bytes()
 
 
-def test_what_has_no_data_is_left_out(tmp_path):
+def test_sections_without_data_are_omitted(tmp_path):
     summary, costs = made(sizes=(0,), n=1)
     for key in ("curves", "size_curves", "best_of", "comparisons"):
         summary[key] = []
     for cell in summary["cells"]:
         cell.update(baselines={}, measures={}, coverage=None, chosen=None, sampling_error=None)
     costs = {"cells": [], "seconds": 0}
-    assert headings(written(tmp_path, summary, costs)) == ["Scores", "To repeat it"]
+    assert headings(written(tmp_path, summary, costs)) == ["Scores", "Reproduce"]
     assert not list((tmp_path / "plots").iterdir())
 
 
-def test_pictures_of_an_earlier_report_go_and_other_files_stay(tmp_path):
+def test_plots_of_an_earlier_report_are_deleted_and_other_files_kept(tmp_path):
     summary, costs = made(sizes=(0,))
     (tmp_path / "plots").mkdir()
     for name in ("heat_map.svg", "learning_curves_2.png", "learning_curves_of_loss_3.svg", "steps.txt",
@@ -268,23 +270,23 @@ def test_pictures_of_an_earlier_report_go_and_other_files_stay(tmp_path):
     assert kept == {"steps.txt", "steps_mine.png"}
 
 
-def test_controls_are_cut_into_scale_geometry_and_meaning(tmp_path):
+def test_gains_are_decomposed_into_scale_geometry_and_meaning(tmp_path):
     summary, costs = made(controls=True, n=10)
     page = written(tmp_path, summary, costs)
-    told = text_of(page)
+    text = text_of(page)
     assert "Scale, geometry, meaning" in headings(page)
     assert (tmp_path / "plots" / "steps.svg").exists()
     notation = Notation.of(summary)
     for step in summary["steps"]:
         cut = ", ".join(f"{part} {notation.difference(step[part]['difference'])} "
                         f"({notation.interval(step[part]['interval'])})" for part in ("scale", "geometry", "meaning"))
-        assert cut in told
+        assert cut in text
     for one in summary["comparisons"]:
-        assert one["sentence"] in told
+        assert one["sentence"] in text
     assert "matched" not in (tmp_path / "plots" / "learning_curves_1.svg").read_text(encoding="utf-8")
 
 
-def test_failures_missing_runs_and_cells_without_any(tmp_path):
+def test_failures_pending_runs_and_empty_cells(tmp_path):
     summary, costs = made(n=5, tuned={"training.lr": [0.001, 0.003]})
     summary["n_runs"] = {"planned": 80, "done": 77, "failed": 1}
     summary["failures"] = [{"name": "glove, seed 3", "key": "k", "error": "the loss became nan at step 34"}]
@@ -298,30 +300,30 @@ def test_failures_missing_runs_and_cells_without_any(tmp_path):
     for stage in ("vectors", "training", "prediction"):
         costs["cells"][3][stage] = {"seconds": None, "peak_memory_mb": None}
     page = written(tmp_path, summary, costs)
-    told = text_of(page)
-    assert "80 runs: 77 done, 1 failed, 2 not yet made." in told
-    assert "Failures" in headings(page)
-    assert "glove, seed 3 the loss became nan at step 34" in told
-    assert "training.lr = 0.001, 0.003" in told
-    assert "lr=0.001 (7), lr=0.003 (3)" in told
-    assert "? too few seeds to say" in told
-    assert "None" not in told
-    assert "nan" not in told.replace("became nan", "")
+    text = text_of(page)
+    assert "80 runs: 77 done, 1 failed, 2 pending." in text
+    assert "Failed runs" in headings(page)
+    assert "glove, seed 3 the loss became nan at step 34" in text
+    assert "training.lr = 0.001, 0.003" in text
+    assert "lr=0.001 (7), lr=0.003 (3)" in text
+    assert "? too few seeds to say" in text
+    assert "None" not in text
+    assert "nan" not in text.replace("became nan", "")
 
 
-def test_smaller_is_better_in_numbers_and_words(tmp_path):
+def test_smaller_is_better_in_numbers_and_text(tmp_path):
     summary, costs = made(sizes=(0,), measure="perplexity", share=False, smaller=True)
     page = written(tmp_path, summary, costs)
-    told = text_of(page)
-    assert "less of it is better ↓" in told
-    assert "in points" not in told
-    assert all(f"{cell['mean']:.1f} {cell['spread']:.2f} 4.10" in told for cell in summary["cells"])
-    assert all(f"+{one['difference']:.2f} +{one['interval'][0]:.2f}" in told for one in summary["comparisons"])
-    assert "gain: less perplexity" in (tmp_path / "plots" / "forest.svg").read_text(encoding="utf-8")
-    assert not {"Every start under every condition", "With more training examples"} & set(headings(page))
+    text = text_of(page)
+    assert "smaller is better ↓" in text
+    assert "points" not in text
+    assert all(f"{cell['mean']:.1f} {cell['spread']:.2f} 4.10" in text for cell in summary["cells"])
+    assert all(f"+{one['difference']:.2f} +{one['interval'][0]:.2f}" in text for one in summary["comparisons"])
+    assert "reduction of perplexity" in (tmp_path / "plots" / "forest.svg").read_text(encoding="utf-8")
+    assert not {"Scores by initialisation and condition", "Number of training examples"} & set(headings(page))
 
 
-def test_a_curve_of_another_measure_is_not_shown_as_a_share(tmp_path):
+def test_a_curve_of_another_measure_is_not_a_percentage(tmp_path):
     summary, costs = made()
     for curve in summary["curves"]:
         curve["measure"], curve["on"] = "loss", "dev"
@@ -329,7 +331,7 @@ def test_a_curve_of_another_measure_is_not_shown_as_a_share(tmp_path):
     assert ">loss<" in (tmp_path / "plots" / "learning_curves.svg").read_text(encoding="utf-8")
 
 
-def test_heights_many_times_apart_are_drawn_by_their_logarithm(tmp_path):
+def test_a_wide_range_of_values_uses_a_logarithmic_axis(tmp_path):
     summary, costs = made(sizes=(0,), measure="perplexity", share=False, smaller=True)
     for curve in summary["curves"]:
         curve["points"][0].update(mean=40_000.0, low=39_000.0, high=41_000.0)
@@ -337,15 +339,15 @@ def test_heights_many_times_apart_are_drawn_by_their_logarithm(tmp_path):
     assert ">10,000<" in (tmp_path / "plots" / "learning_curves.svg").read_text(encoding="utf-8")
 
 
-def test_what_users_named_is_shown_and_not_obeyed(tmp_path):
+def test_names_from_users_are_escaped(tmp_path):
     starts = [start("random"), start(f"file:{INJECTION}.vec"), start("_hidden 字")]
     summary, costs = made(starts=starts, vary=({"data.name": INJECTION},))
     summary.update(data=INJECTION, command=INJECTION, failures=[{"name": INJECTION, "key": "", "error": INJECTION}])
-    flips = flips_of(summary)
-    for pair in flips:
+    disagreements = disagreements_of(summary)
+    for pair in disagreements:
         for example in pair["examples"]:
             example.update(text=INJECTION, gold=INJECTION, start=INJECTION, reference=INJECTION, where=INJECTION)
-    page = written(tmp_path, summary, costs, flips, [{"name": INJECTION, "toml": INJECTION}])
+    page = written(tmp_path, summary, costs, disagreements, [{"name": INJECTION, "toml": INJECTION}])
     assert "<script" not in page
     assert text_of(page).count(INJECTION) > 20
     for file in (tmp_path / "plots").glob("*.svg"):
@@ -356,24 +358,24 @@ def test_what_users_named_is_shown_and_not_obeyed(tmp_path):
     assert "$x_1$" in "".join(ElementTree.parse(tmp_path / "plots" / "forest.svg").getroot().itertext())
 
 
-def test_many_starts_under_many_conditions(tmp_path):
+def test_many_initialisations_and_conditions(tmp_path):
     starts = [start(name) for name in ("random", *(f"glove:vectors/{'long-' * 8}.txt | all-but-the-top,n={number}:"
                                                    for number in range(11)))]
     summary, costs = made(starts=starts, sizes=(20, 50, 0), n=3)
     page = written(tmp_path, summary, costs)
-    assert text_of(page).count("In words:") == 3
+    assert text_of(page).count("In sentences:") == 3
     drawn = {file.stem for file in (tmp_path / "plots").iterdir()}
     assert {"learning_curves_1", "learning_curves_2", "size_curves_1", "size_curves_2"} <= drawn
     svg = (tmp_path / "plots" / "learning_curves_2.svg").read_text(encoding="utf-8")
-    assert svg.count(">steps of training<") == 3
+    assert svg.count(">training step<") == 3
     shown = "".join(ElementTree.fromstring((tmp_path / "plots" / "coverage.svg").read_bytes()).itertext())
     assert all(shown.count(f",n={number}:") == 3 for number in range(11))
 
 
 @given(st.lists(st.floats(0, 0.9), max_size=12), st.floats(0.001, 0.07))
-def test_names_are_moved_apart_in_their_order(places, gap):
+def test_labels_are_moved_apart_in_order(places, gap):
     places = sorted(places)
-    moved = spread(places, gap)
+    moved = spread_out(places, gap)
     assert len(moved) == len(places)
     assert all(high - low >= gap * (1 - 1e-9) for low, high in pairwise(moved))
     assert all(place <= 0.97 for place in moved)
@@ -382,7 +384,7 @@ def test_names_are_moved_apart_in_their_order(places, gap):
 
 
 @given(st.text("ab ,|:=/", max_size=60), st.integers(4, 30), st.integers(1, 3))
-def test_names_are_wrapped_into_their_room(name, width, lines):
+def test_names_are_wrapped_to_the_width(name, width, lines):
     made = wrapped(name, width, lines).split("\n")
     assert len(made) <= lines
     assert all(len(line) <= width for line in made)
@@ -392,7 +394,7 @@ def test_names_are_wrapped_into_their_room(name, width, lines):
         assert made == [name.strip()]
 
 
-def test_numbers_are_written_plainly():
+def test_number_formats():
     shares, numbers = Notation("accuracy", True, False), Notation("perplexity", False, True)
     assert (shares.value(0.5), shares.size(0.0123), shares.difference(-0.05)) == ("50.0%", "1.2", "−5.0")
     assert (numbers.value(1234.56), numbers.size(2.345), numbers.difference(-0.5)) == ("1,234.6", "2.35", "−0.500")

@@ -1,4 +1,4 @@
-"""Paired differences: against scipy, independent code and hand-made cases, and honest under the null."""
+"""Paired differences against scipy, independent code and hand-computed cases, with error rates under the null."""
 
 import math
 import warnings
@@ -37,7 +37,7 @@ def mean(values, axis=-1):
 
 
 def sign_flips(values):
-    """The share of all signs whose mean is as far from zero, one by one and in whole numbers where they are."""
+    """P-value of the sign-flip test by enumeration, in exact arithmetic for integers."""
     observed = abs(math.fsum(values))
     sums = [abs(math.fsum(sign * value for sign, value in zip(signs, values, strict=True)))
             for signs in product((1, -1), repeat=len(values))]
@@ -45,12 +45,12 @@ def sign_flips(values):
 
 
 def bca(values, n_resamples=40_000, seed=7):
-    """The interval from the formulas of Efron 1987."""
+    """BCa interval by the formulas of Efron (1987)."""
     values = np.array(values)
     drawn = np.random.default_rng(seed).choice(values, size=(n_resamples, len(values))).mean(axis=1)
     below = np.mean(drawn < values.mean() - 1e-12) + np.mean(np.abs(drawn - values.mean()) <= 1e-12) / 2
     bias = NORMAL.inv_cdf(float(below))
-    left_out = np.array([np.delete(values, place).mean() for place in range(len(values))])
+    left_out = np.array([np.delete(values, index).mean() for index in range(len(values))])
     pulled = left_out.mean() - left_out
     acceleration = (pulled**3).sum() / (6 * (pulled**2).sum() ** 1.5)
     ends = []
@@ -60,7 +60,7 @@ def bca(values, n_resamples=40_000, seed=7):
     return tuple(ends)
 
 
-def test_a_case_by_hand():
+def test_paired_by_hand():
     found = paired([1.0, 2.0, 3.0])
     assert (found.n, found.mean) == (3, 2.0)
     assert found.effect_size == pytest.approx(2.0)  # a mean of 2 and a standard deviation of 1
@@ -70,7 +70,7 @@ def test_a_case_by_hand():
 
 
 @pytest.mark.parametrize("values", [GAINS, [-3, 1], SKEWED])
-def test_it_agrees_with_scipy(values):
+def test_paired_agrees_with_scipy(values):
     found = paired(values)
     theirs = stats.permutation_test((values,), mean, permutation_type="samples", n_resamples=np.inf)
     assert found.p == pytest.approx(theirs.pvalue, abs=1e-12)
@@ -89,14 +89,14 @@ def test_the_interval_agrees_with_efrons_formulas(seed):
 
 @quick
 @given(differences)
-def test_p_is_the_share_of_all_signs(values):
+def test_p_value_agrees_with_enumeration(values):
     found = paired(values)
     assert found.p == pytest.approx(sign_flips(values), abs=1e-12)
     assert found.p >= min(1.0, 2 / 2 ** len(values))
     assert found.mean == pytest.approx(fmean(values), abs=1e-12)
 
 
-def test_many_pairs_are_tested_with_random_signs():
+def test_many_pairs_use_random_signs():
     values = list(np.random.default_rng(3).normal(0.4, 1.0, size=20))
     exact = stats.permutation_test((values,), mean, permutation_type="samples", n_resamples=200_000,
                                    random_state=1).pvalue
@@ -106,8 +106,8 @@ def test_many_pairs_are_tested_with_random_signs():
 
 @quick
 @given(st.lists(st.tuples(st.integers(400, 500), st.integers(400, 500)), min_size=2, max_size=9))
-def test_accuracies_tie_where_their_counts_do(counts):
-    """Differences of floats are off by a little; both methods must see the ties that whole numbers have."""
+def test_accuracies_tie_if_their_counts_tie(counts):
+    """Both methods must find the ties of the counts despite rounding errors."""
     floats = paired([one / 500 - other / 500 for one, other in counts])
     whole = paired([one - other for one, other in counts])
     assert floats.p == whole.p
@@ -116,7 +116,7 @@ def test_accuracies_tie_where_their_counts_do(counts):
 
 @quick
 @given(differences, st.floats(1e-6, 1e6))
-def test_the_unit_of_a_measure_changes_nothing(values, factor):
+def test_results_are_invariant_to_the_unit(values, factor):
     plain, scaled = paired(values), paired([factor * value for value in values])
     assert scaled.p == pytest.approx(plain.p)
     assert scaled.mean == pytest.approx(factor * plain.mean, abs=1e-9 * factor)
@@ -127,7 +127,7 @@ def test_the_unit_of_a_measure_changes_nothing(values, factor):
 
 @quick
 @given(differences)
-def test_swapping_the_arms_mirrors_everything(values):
+def test_swapping_the_sides_mirrors_the_result(values):
     one, other = paired(values), paired([-value for value in values])
     assert other.p == pytest.approx(one.p)
     assert other.mean == -one.mean
@@ -142,7 +142,7 @@ def test_the_interval_lies_within_the_differences(values):
     assert min(values) - 1e-8 <= low <= high <= max(values) + 1e-8
 
 
-def test_without_pairs_nothing_is_said():
+def test_no_pairs_give_no_statistics():
     assert paired([]) == Difference(0, None, None, None, None)
 
 
@@ -151,21 +151,21 @@ def test_one_pair_has_no_interval():
 
 
 @pytest.mark.parametrize("value", [0.1, -0.1])
-def test_equal_differences_have_a_point_for_an_interval(value):
+def test_equal_differences_have_a_degenerate_interval(value):
     found = paired([value] * 10)
     assert (found.mean, found.interval) == (pytest.approx(value), pytest.approx((value, value)))
     assert (found.p, found.effect_size) == (2 / 2**10, None)
     assert verdict(found, found.p, 1) == (BETTER if value > 0 else WORSE)
 
 
-def test_differences_that_floats_keep_from_being_equal_are_equal():
+def test_differences_equal_up_to_rounding_count_as_equal():
     assert len({0.3 - 0.2, 0.4 - 0.3, 0.2 - 0.1}) == 3
     found = paired([0.3 - 0.2, 0.4 - 0.3, 0.2 - 0.1])
     assert found.effect_size is None
     assert found.interval == (found.mean, found.mean)
 
 
-def test_no_difference_at_all():
+def test_zero_differences():
     found = paired([0.0] * 10)
     assert found == Difference(10, 0.0, (0.0, 0.0), 1.0, None)
     assert verdict(found, 1.0, 1) == NO_DIFFERENCE
@@ -174,7 +174,7 @@ def test_no_difference_at_all():
 @pytest.mark.parametrize("values", [
     [0.0], [0.0, 0.0], [1.0, 2.0], [0.0] * 9 + [1.0], [0.0] * 9 + [-1.0], [1e-300, 2e-300, 3e-300],
     [1e200, 2e200, -1e200], [5e-324, 0.0], [0.2] * 20, [1.0] * 19 + [1e12]])
-def test_strange_differences_give_numbers_without_a_warning(values):
+def test_extreme_differences_give_finite_numbers_without_warnings(values):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = paired(values)
@@ -182,12 +182,12 @@ def test_strange_differences_give_numbers_without_a_warning(values):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_what_is_no_number_is_refused(value):
+def test_nonfinite_differences_are_rejected(value):
     with pytest.raises(PipelineError, match="finite"):
         paired([0.1, value])
 
 
-def test_together_they_come_to_the_same_as_one_by_one():
+def test_paired_all_equals_paired_one_by_one():
     random = np.random.default_rng(4)
     comparisons = [list(random.normal(size=n)) for n in (10, 3, 0, 10, 1, 17, 3, 10)] + [[0.5, 0.5, 0.5]]
     assert paired_all(comparisons) == [paired(one) for one in comparisons]
@@ -199,12 +199,12 @@ def test_holm_by_hand():
     assert holm([]) == []
 
 
-def test_holm_counts_comparisons_that_could_not_be_made():
+def test_holm_counts_comparisons_without_pairs():
     assert holm([0.01, None, 0.03]) == [pytest.approx(0.03), None, pytest.approx(0.06)]
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_keeps_the_order_and_never_helps(ps):
+def test_holm_preserves_order_and_never_decreases_p_values(ps):
     corrected = holm(ps)
     assert all(p <= q <= min(1.0, len(ps) * p + 1e-12) for p, q in zip(ps, corrected, strict=True))
     for (p, q), (other, other_q) in product(zip(ps, corrected, strict=True), repeat=2):
@@ -218,14 +218,14 @@ def test_seeds_needed():
 
 
 @given(st.integers(1, 10_000))
-def test_one_seed_fewer_could_show_nothing(m):
+def test_one_seed_fewer_cannot_be_significant(m):
     n = seeds_needed(m)
     assert m * 2 / 2**n < 0.05 <= m * 2 / 2 ** (n - 1)
 
 
 @quick
 @given(st.lists(st.floats(0.1, 1), max_size=9), st.integers(1, 40))
-def test_too_few_seeds_never_say_better(values, m):
+def test_too_few_seeds_are_never_better(values, m):
     found = paired(values)
     p = None if found.p is None else min(1.0, m * found.p)
     assert (verdict(found, p, m) == TOO_FEW) == (m * 2 / 2 ** len(values) >= 0.05)
@@ -233,15 +233,15 @@ def test_too_few_seeds_never_say_better(values, m):
         assert verdict(found, p, m) == BETTER
 
 
-@pytest.mark.parametrize(("interval", "p_holm", "said"), [
+@pytest.mark.parametrize(("interval", "p_holm", "expected"), [
     ((0.01, 0.03), 0.01, BETTER), ((-0.03, -0.01), 0.01, WORSE), ((0.01, 0.03), 0.05, NO_DIFFERENCE),
     ((-0.01, 0.03), 0.01, NO_DIFFERENCE), ((0.0, 0.03), 0.01, NO_DIFFERENCE), ((-0.03, 0.0), 0.01, NO_DIFFERENCE)])
-def test_interval_and_test_must_agree(interval, p_holm, said):
-    assert verdict(Difference(10, sum(interval) / 2, interval, p_holm, 1.0), p_holm, 1) == said
+def test_a_verdict_needs_both_interval_and_test(interval, p_holm, expected):
+    assert verdict(Difference(10, sum(interval) / 2, interval, p_holm, 1.0), p_holm, 1) == expected
 
 
 def accuracies(random, shape):
-    """Shares of 500 texts; with a seed, which cuts the data, both starts find them equally hard."""
+    """Accuracies on 500 texts, whose difficulty is the same for both sides of a pair."""
     return random.binomial(500, 0.85 + 0.01 * random.standard_normal(shape[1:]), size=shape) / 500
 
 
@@ -254,41 +254,37 @@ SCORES = {
 
 
 def verdicts(rows, family):
-    """Of comparisons that are tested in families of so many. *Shape:* ``(n_families, family)``."""
+    """Verdicts of comparisons tested in families. *Shape:* ``(n_families, family)``."""
     found = paired_all(rows)
-    said = []
-    for begin in range(0, len(found), family):
-        these = found[begin : begin + family]
-        said.append([verdict(one, p, family) for one, p in zip(these, holm([one.p for one in these]), strict=True)])
-    return np.array(said)
+    made = []
+    for start in range(0, len(found), family):
+        these = found[start : start + family]
+        made.append([verdict(one, p, family) for one, p in zip(these, holm([one.p for one in these]), strict=True)])
+    return np.array(made)
 
 
-def claimed(said):
-    """The share that are called better or worse."""
-    return np.isin(said, [BETTER, WORSE]).mean()
+def false_positive_rate(made):
+    """Share of verdicts ``better`` or ``worse``."""
+    return np.isin(made, [BETTER, WORSE]).mean()
 
 
 @pytest.mark.parametrize("kind", SCORES)
-def test_of_all_ways_the_null_can_turn_out_few_are_called_better_or_worse(kind):
-    """Of equal starts either may be ahead with each seed: all 2^10 outcomes with differences of given sizes.
-
-    Half of them are enough, the others being the same with the starts swapped.
-    """
+def test_false_positive_rate_over_all_sign_patterns(kind):
+    """Under the null all 2^10 sign patterns are equally likely; half of them suffice by symmetry."""
     one, other = SCORES[kind](np.random.default_rng(11), (2, 10))
     signs = np.array(list(product((1,), *[(1, -1)] * 9)))
-    assert claimed(verdicts(signs * np.abs(one - other), family=1)) <= 0.05
+    assert false_positive_rate(verdicts(signs * np.abs(one - other), family=1)) <= 0.05
 
 
 @pytest.mark.parametrize("kind", SCORES)
-def test_equal_starts_are_seldom_called_better_or_worse_in_families_of_six(kind):
+def test_false_positive_rate_in_families_of_six(kind):
     one, other = SCORES[kind](np.random.default_rng(13), (2, 300, 10))
-    assert claimed(verdicts(one - other, family=6)) <= 0.05
+    assert false_positive_rate(verdicts(one - other, family=6)) <= 0.05
 
 
 @pytest.mark.parametrize("family", [1, 6])
 @pytest.mark.parametrize("kind", ["normal", "accuracies of 500 texts"])
-def test_a_gap_of_two_spreads_is_found_with_ten_seeds(kind, family):
-    """Even if it is the only one in its family."""
+def test_a_difference_of_two_standard_deviations_is_detected_with_ten_seeds(kind, family):
     one, other = SCORES[kind](np.random.default_rng(12), (2, 100 * family, 10))
     differences = one - other
     differences[::family] += 2 * differences.std()

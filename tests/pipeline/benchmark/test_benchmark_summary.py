@@ -1,4 +1,4 @@
-"""A benchmark's summary and costs, each field against an independent computation on made-up runs."""
+"""Summary and costs of a benchmark: each field against an independent computation on synthetic records."""
 
 import copy
 import json
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline.benchmark.analysis.curves import expected_best
-from pipeline.benchmark.analysis.selection import chosen_keys
+from pipeline.benchmark.analysis.selection import selected_keys
 from pipeline.benchmark.analysis.sentences import sentence
 from pipeline.benchmark.analysis.statistics import holm, paired
 from pipeline.benchmark.analysis.summary import costs, summarize
@@ -51,7 +51,7 @@ def make_plan(starts=STARTS, *, sizes=SIZES, seeds=SEEDS, tuned=None, **differin
 
 
 def make_records(plan, levels=LEVELS, *, dev=True, spread=0.02, steps=4):
-    """A record a run; scores lie about a level by start, and rise over the steps towards it."""
+    """One record per run; scores vary around a level by initialisation, and rise towards it during training."""
     noise = random.Random(5)
     sizes = {condition["name"]: condition["limit_train"] for condition in plan["conditions"]}
     records = []
@@ -91,7 +91,7 @@ def find(entries, **wanted):
 
 
 def of(records, name, condition):
-    """The records of a cell, by seed."""
+    """Records of a cell by seed."""
     return {record["seed"]: record for record in records if (record["start"], record["condition"]) == (name, condition)}
 
 
@@ -102,7 +102,7 @@ COSTS = costs(PLAN, RECORDS)
 FIFTY = "50 training examples"
 
 
-def test_it_has_the_keys_in_order():
+def test_the_summary_has_its_keys_in_order():
     assert list(SUMMARY) == [
         "task", "data", "measure", "is_share", "smaller_is_better", "baseline", "seeds", "starts", "conditions",
         "tuned", "command", "n_runs", "alpha", "n_comparisons", "seeds_needed", "cells", "comparisons", "steps",
@@ -115,7 +115,7 @@ def test_it_has_the_keys_in_order():
 
 @pytest.mark.parametrize("name", LEVELS)
 @pytest.mark.parametrize("condition", SIZES)
-def test_a_cell(name, condition):
+def test_cells(name, condition):
     cell = find(SUMMARY["cells"], start=name, condition=condition)
     records = of(RECORDS, name, condition)
     scores = [records[seed]["test"]["accuracy"] for seed in SEEDS]
@@ -131,7 +131,7 @@ def test_a_cell(name, condition):
     assert cell["baselines"]["tfidf+logreg"] == pytest.approx({"mean": mean(simple), "spread": stdev(simple)})
 
 
-def test_comparisons_are_paired_by_seed_and_corrected_together():
+def test_comparisons_are_paired_by_seed_and_corrected_jointly():
     assert [(one["condition"], one["start"], one["reference"], one["role"]) for one in SUMMARY["comparisons"]] == [
         (condition, name, "random", "baseline") for condition in SIZES for name in ("glove", "word2vec")]
     for one in SUMMARY["comparisons"]:
@@ -150,13 +150,14 @@ def test_verdicts_and_their_sentences():
     low, high = (f"{100 * end:.1f}" for end in better["interval"])
     assert better["sentence"] == (
         f"With 50 training examples, glove is better than random: {100 * better['difference']:+.1f} points "
-        f"(95 % interval {low} to {high}, p = {better['p_holm']:.3f} after correction for 4 comparisons).")
+        f"(95% confidence interval {low} to {high}, p = {better['p_holm']:.3f} after Holm correction for 4 "
+        "comparisons).")
     assert none["sentence"].startswith(
         "With 50 training examples, no difference between word2vec and random is shown: ")
-    assert none["sentence"].endswith("about 40 seeds would halve its width.")
+    assert none["sentence"].endswith("About 40 seeds would halve the width of the interval.")
 
 
-def test_the_order_of_records_and_their_times_change_no_byte():
+def test_the_summary_is_independent_of_order_and_times():
     shuffled = copy.deepcopy(RECORDS)
     random.Random(1).shuffle(shuffled)
     for record in shuffled:
@@ -164,16 +165,16 @@ def test_the_order_of_records_and_their_times_change_no_byte():
     assert json.dumps(summarize(PLAN, shuffled)) == json.dumps(SUMMARY)
 
 
-def test_json_gives_back_what_it_was_given():
+def test_summary_and_costs_are_json_serialisable():
     assert json.loads(json.dumps(SUMMARY, allow_nan=False)) == SUMMARY
     assert json.loads(json.dumps(COSTS, allow_nan=False)) == COSTS
 
 
-def test_records_of_other_plans_are_passed_over():
+def test_records_of_other_plans_are_ignored():
     assert summarize(PLAN, [*RECORDS, {**RECORDS[0], "key": "another", "test": {"accuracy": 0.0}}]) == SUMMARY
 
 
-def test_missing_and_failed_runs_leave_their_pairs_out():
+def test_missing_and_failed_runs_exclude_their_pairs():
     gone = {("glove", FIFTY, 3), ("random", FIFTY, 4)}
     records = [record for record in RECORDS if (record["start"], record["condition"], record["seed"]) not in gone]
     place = next(n for n, record in enumerate(records)
@@ -191,11 +192,11 @@ def test_missing_and_failed_runs_leave_their_pairs_out():
     assert one["differences"] == [whole["differences"][seed - 1] for seed in SEEDS if seed not in (3, 4, 7)]
     assert one["verdict"] == "too few seeds to say"
     assert one["sentence"] == (
-        f"With 50 training examples, 7 seeds are too few to say whether glove differs from random; so far "
+        f"With 50 training examples, 7 seeds are too few to compare glove with random; the observed difference is "
         f"{100 * one['difference']:+.1f} points. 4 comparisons need at least 8 seeds.")
 
 
-def test_a_start_without_any_run_still_has_its_cell():
+def test_an_initialisation_without_runs_has_an_empty_cell():
     summary = summarize(PLAN, [record for record in RECORDS if record["start"] != "glove"])
     cell = find(summary["cells"], start="glove", condition=FIFTY)
     assert cell == {
@@ -205,13 +206,13 @@ def test_a_start_without_any_run_still_has_its_cell():
     one = find(summary["comparisons"], start="glove", condition=FIFTY)
     assert [one[key] for key in ("n", "difference", "interval", "p", "p_holm", "effect_size", "differences")] == [
         0, None, None, None, None, None, []]
-    assert one["sentence"] == ("With 50 training examples, no seed has a result of both glove and random. "
+    assert one["sentence"] == ("With 50 training examples, no seed has results for both glove and random. "
                                "4 comparisons need at least 8 seeds.")
     assert summary["n_comparisons"] == 4
     assert find(summary["size_curves"], start="glove") == {"start": "glove", "vary": {}, "points": [], "area": None}
 
 
-def test_nothing_at_all_is_summed_up_too():
+def test_a_plan_without_records_can_be_summarized():
     summary, spent = summarize(PLAN, []), costs(PLAN, [])
     assert summary["n_runs"] == {"planned": 60, "done": 0, "failed": 0}
     assert (summary["curves"], summary["best_of"], spent["seconds"]) == ([], [], 0)
@@ -223,7 +224,7 @@ def test_nothing_at_all_is_summed_up_too():
 
 @settings(max_examples=15, deadline=None)
 @given(st.sets(st.integers(0, 59)), st.sets(st.integers(0, 59)), st.sets(st.integers(0, 59)))
-def test_whatever_is_missing_json_can_hold_the_summary(missing, failing, diverged):
+def test_any_incomplete_summary_is_json_serialisable(missing, failing, diverged):
     records = []
     for number, record in enumerate(RECORDS):
         if number in diverged:
@@ -240,7 +241,7 @@ def test_whatever_is_missing_json_can_hold_the_summary(missing, failing, diverge
 
 
 @pytest.mark.parametrize(("seeds", "verdict"), [(7, "too few seeds to say"), (8, "better")])
-def test_too_few_seeds_are_said_to_be(seeds, verdict):
+def test_a_verdict_needs_enough_seeds(seeds, verdict):
     plan = make_plan(seeds=range(1, seeds + 1))
     summary = summarize(plan, make_records(plan))
     assert find(summary["comparisons"], start="glove", condition=FIFTY)["verdict"] == verdict
@@ -253,15 +254,15 @@ def test_one_comparison_needs_no_correction():
     assert one["sentence"].endswith(", p = 0.002).")
     plan["seeds"] = [1]
     [one] = summarize(plan, make_records(plan))["comparisons"]
-    assert "1 seed is too few to say" in one["sentence"]
+    assert "1 seed is too few to compare" in one["sentence"]
     assert one["sentence"].endswith("1 comparison needs at least 6 seeds.")
 
 
-def test_starts_that_are_equal_with_every_seed():
+def test_initialisations_with_equal_scores():
     records = [{**record, "test": {"accuracy": 0.5}} for record in RECORDS]
     one = summarize(PLAN, records)["comparisons"][0]
     assert (one["difference"], one["interval"], one["effect_size"]) == (0.0, [0.0, 0.0], None)
-    assert one["sentence"].endswith("They are equal with every seed.")
+    assert one["sentence"].endswith("The scores are equal for every seed.")
 
 
 def perplexities():
@@ -269,7 +270,7 @@ def perplexities():
     return plan, make_records(plan, {"random": 40.0, "glove": 30.0, "word2vec": 50.0}, spread=0.5)
 
 
-def test_where_smaller_is_better_differences_are_in_favour_of_the_smaller():
+def test_differences_are_improvements_if_smaller_is_better():
     plan, records = perplexities()
     summary = summarize(plan, records)
     better, worse = (find(summary["comparisons"], start=name, condition=FIFTY) for name in ("glove", "word2vec"))
@@ -279,28 +280,28 @@ def test_where_smaller_is_better_differences_are_in_favour_of_the_smaller():
                                      for seed in SEEDS]
     low, high = better["interval"]
     assert better["sentence"].startswith(
-        f"With 50 training examples, glove is better than random: perplexity {-better['difference']:+.1f} (95 % "
-        f"interval {-high:.1f} to {-low:.1f}, p = ")
+        f"With 50 training examples, glove is better than random: perplexity {-better['difference']:+.1f} (95% "
+        f"confidence interval {-high:.1f} to {-low:.1f}, p = ")
     assert "is worse than random: perplexity +" in worse["sentence"]
 
 
-@pytest.mark.parametrize(("differing", "difference", "interval", "p", "said"), [
-    ({}, 0.583, (0.551, 0.61), 0.0058, "random: +58.3 points (95 % interval 55.1 to 61.0, p = 0.006)"),
-    ({}, 0.0004, (0.0001, 0.0008), 0.0002, "+0.040 points (95 % interval 0.010 to 0.080, p < 0.001)"),
-    ({}, 0.01, (0.001, 0.02), 0.04996, "+1.0 points (95 % interval 0.1 to 2.0, p = 0.04996)"),
+@pytest.mark.parametrize(("differing", "difference", "interval", "p", "expected"), [
+    ({}, 0.583, (0.551, 0.61), 0.0058, "random: +58.3 points (95% confidence interval 55.1 to 61.0, p = 0.006)"),
+    ({}, 0.0004, (0.0001, 0.0008), 0.0002, "+0.040 points (95% confidence interval 0.010 to 0.080, p < 0.001)"),
+    ({}, 0.01, (0.001, 0.02), 0.04996, "+1.0 points (95% confidence interval 0.1 to 2.0, p = 0.04996)"),
     ({"is_share": False, "measure": "bleu"}, 1.3, (-0.0, 2.1), 0.02,
-     "bleu +1.30 (95 % interval 0.00 to 2.10, p = 0.020)"),
+     "bleu +1.30 (95% confidence interval 0.00 to 2.10, p = 0.020)"),
     ({"is_share": False, "measure": "perplexity", "smaller_is_better": True}, 1234.5, (1000.0, 1500.0), 0.01,
-     "perplexity -1,234 (95 % interval -1,500 to -1,000, p = 0.010)"),
+     "perplexity -1,234 (95% confidence interval -1,500 to -1,000, p = 0.010)"),
     ({"measure": "calibration_error", "smaller_is_better": True}, 0.021, (0.01, 0.03), 0.01,
-     "calibration_error -2.1 points (95 % interval -3.0 to -1.0, p = 0.010)")])
-def test_numbers_in_sentences(differing, difference, interval, p, said):
+     "calibration_error -2.1 points (95% confidence interval -3.0 to -1.0, p = 0.010)")])
+def test_numbers_in_sentences(differing, difference, interval, p, expected):
     comparison = {"start": "glove", "reference": "random", "condition": FIFTY, "role": "baseline", "n": 10,
                   "difference": difference, "interval": interval, "p_holm": p, "verdict": "better"}
-    assert said in sentence({**PLAN, **differing}, comparison, m=1)
+    assert expected in sentence({**PLAN, **differing}, comparison, m=1)
 
 
-def test_a_target_where_smaller_is_better_lies_above_the_best():
+def test_the_target_is_above_the_best_if_smaller_is_better():
     plan, records = perplexities()
     for record in records:
         for point in record["curve"]["points"]:
@@ -329,7 +330,7 @@ def test_curves_over_steps():
     assert len(SUMMARY["curves"]) == 6
 
 
-def test_the_target_is_near_the_best_mean_and_times_are_medians():
+def test_the_target_is_a_share_of_the_best_mean_and_times_are_medians():
     for condition in SIZES:
         curves = [curve for curve in SUMMARY["curves"] if curve["condition"] == condition]
         target = 0.95 * max(point["mean"] for curve in curves for point in curve["points"])
@@ -346,23 +347,23 @@ def test_the_target_is_near_the_best_mean_and_times_are_medians():
     assert find(SUMMARY["curves"], start="glove", condition=FIFTY)["target"]["reached"] >= 5
 
 
-def test_a_target_may_be_given():
+def test_a_given_target():
     summary = summarize({**PLAN, "target": 0.2}, RECORDS)
     assert {curve["target"]["value"] for curve in summary["curves"]} == {0.2}
     assert find(summary["curves"], start="random", condition=FIFTY)["target"]["steps"] == 6
 
 
-def test_runs_that_stop_early_leave_the_later_points_to_the_others():
+def test_later_points_average_over_the_runs_that_reached_them():
     records = copy.deepcopy(RECORDS)
     lucky = of(records, "glove", FIFTY)[1]
     lucky["curve"]["points"].append({"epoch": 5, "step": 15, "examples": 250, "value": 1.0})
     curve = find(summarize(PLAN, records)["curves"], start="glove", condition=FIFTY)
     assert curve["points"][-1] == {"examples": 250, "step": 15, "mean": 1.0, "low": None, "high": None, "n": 1}
     before = find(SUMMARY["curves"], start="glove", condition=FIFTY)
-    assert curve["target"]["value"] == before["target"]["value"]  # one run's luck is no start's best
+    assert curve["target"]["value"] == before["target"]["value"]  # a single run does not determine the target
 
 
-def test_a_curve_of_another_measure_is_measured_its_own_way():
+def test_curves_of_another_measure_use_its_direction():
     records = copy.deepcopy(RECORDS)
     for record in records:
         record["curve"]["measure"] = "loss"
@@ -390,7 +391,7 @@ def test_curves_over_sizes():
     assert curve["area"] == pytest.approx(mean(cell["mean"] for cell in cells))  # a straight line between two points
 
 
-def test_curves_over_sizes_are_apart_for_what_is_varied():
+def test_curves_over_sizes_are_separated_by_varied_keys():
     plan = make_plan(sizes={"50 training examples, norm=pre": 50, "20 training examples, norm=pre": 20,
                             "50 training examples, norm=post": 50})
     for condition in plan["conditions"]:
@@ -409,7 +410,7 @@ def test_without_tuning_the_seeds_are_the_trials():
                                                            [record["test"]["accuracy"] for record in records]))
 
 
-def test_without_dev_the_best_is_chosen_on_the_test_set_and_says_so():
+def test_without_dev_the_best_is_selected_on_the_test_set():
     best = find(summarize(PLAN, make_records(PLAN, dev=False))["best_of"], start="glove", condition=FIFTY)
     scores = [record["test"]["accuracy"] for record in of(make_records(PLAN, dev=False), "glove", FIFTY).values()]
     assert best["chosen_on"] == "test"
@@ -425,7 +426,7 @@ def tuned(smaller_is_better=False):
 
 
 @pytest.mark.parametrize("smaller_is_better", [False, True])
-def test_the_trial_that_is_best_on_dev_gives_a_seeds_score(smaller_is_better):
+def test_the_best_trial_on_dev_is_selected_for_each_seed(smaller_is_better):
     plan, records = tuned(smaller_is_better)
     summary = summarize(plan, records)
     best = min if smaller_is_better else max
@@ -436,13 +437,13 @@ def test_the_trial_that_is_best_on_dev_gives_a_seeds_score(smaller_is_better):
         assert cell["scores"] == [record["test"]["accuracy"] for record in chosen]
         names = [f"training.lr={record['trial']['training.lr']}" for record in chosen]
         assert cell["chosen"] == {name: names.count(name) for name in names}
-        assert chosen_keys(plan, records)[cell["start"], cell["condition"], 4] == chosen[3]["key"]
+        assert selected_keys(plan, records)[cell["start"], cell["condition"], 4] == chosen[3]["key"]
         dev = [record["dev"]["accuracy"] for record in chosen]
         assert cell["dev_mean"] == pytest.approx(mean(dev))
 
 
 @pytest.mark.parametrize("smaller_is_better", [False, True])
-def test_where_dev_lacks_the_measure_its_loss_chooses(smaller_is_better):
+def test_dev_loss_selects_if_dev_lacks_the_measure(smaller_is_better):
     plan, records = tuned(smaller_is_better)
     for record in records:
         record["dev"] = {"loss": 1 - record["dev"]["accuracy"]}
@@ -450,16 +451,16 @@ def test_where_dev_lacks_the_measure_its_loss_chooses(smaller_is_better):
         (record for record in records if (record["start"], record["condition"], record["seed"])
          == (start, condition, seed)), key=lambda record: -record["dev"]["loss"])["key"]
         for start in LEVELS for condition in SIZES for seed in SEEDS}
-    assert chosen_keys(plan, records) == best
+    assert selected_keys(plan, records) == best
     assert find(summarize(plan, records)["best_of"], start="glove", condition=FIFTY)["chosen_on"] == "dev"
 
 
-def test_where_dev_says_nothing_no_trial_is_chosen():
+def test_without_dev_scores_no_trial_is_selected():
     plan, records = tuned()
-    assert chosen_keys(plan, [{**record, "dev": {}} for record in records]) == {}
+    assert selected_keys(plan, [{**record, "dev": {}} for record in records]) == {}
 
 
-def test_where_smaller_is_better_the_best_of_n_grows_smaller():
+def test_expected_best_decreases_if_smaller_is_better():
     plan, records = perplexities()
     without_dev = [{**record, "dev": {}} for record in records]
     for runs, chosen_on in ((records, "dev"), (without_dev, "test")):
@@ -471,7 +472,7 @@ def test_where_smaller_is_better_the_best_of_n_grows_smaller():
     assert min(scores) <= best["expected"][-1] < sorted(scores)[2]
 
 
-def test_the_best_of_tuned_trials_is_a_mean_over_seeds():
+def test_expected_best_of_tuned_trials_is_averaged_over_seeds():
     plan, records = tuned()
     best = find(summarize(plan, records)["best_of"], start="glove", condition=FIFTY)
     seeds = [[record for record in records if (record["start"], record["condition"], record["seed"])
@@ -482,7 +483,7 @@ def test_the_best_of_tuned_trials_is_a_mean_over_seeds():
     assert len(best["expected"]) == 3
 
 
-def test_a_failed_trial_has_used_its_part_of_the_budget_and_a_missing_one_is_waited_for():
+def test_a_failed_trial_counts_towards_the_budget_and_a_missing_one_blocks_selection():
     plan, records = tuned()
     trials = [record for record in records if (record["start"], record["condition"], record["seed"])
               == ("glove", FIFTY, 2)]
@@ -510,7 +511,7 @@ def controlled(starts=CONTROLLED):
     return plan, make_records(plan, levels)
 
 
-def test_controls_cut_a_gain_into_steps():
+def test_controls_decompose_a_gain():
     plan, records = controlled()
     summary = summarize(plan, records)
     means = {cell["start"]: cell["mean"] for cell in summary["cells"]}
@@ -533,7 +534,7 @@ def test_controls_cut_a_gain_into_steps():
     assert len(summary["steps"]) == 2
 
 
-def test_steps_are_tested_in_one_family_with_the_others():
+def test_steps_are_tested_in_the_same_family():
     summary = summarize(*controlled())
     assert [(one["role"], one["start"], one["reference"]) for one in summary["comparisons"]] == [
         ("baseline", "random | frozen", "random"), ("baseline", "glove", "random"),
@@ -547,10 +548,10 @@ def test_steps_are_tested_in_one_family_with_the_others():
     assert (summary["n_comparisons"], summary["seeds_needed"]) == (9, 9)
     meaning = find(summary["comparisons"], start="glove", role="meaning")
     assert meaning["sentence"].startswith("With 50 training examples, glove is better than random,init=shuffled:glove "
-                                          "(the step of meaning): +")
+                                          "(meaning step): +")
 
 
-def test_a_pair_that_answers_two_questions_is_tested_once():
+def test_a_pair_with_two_roles_is_tested_once():
     by_name = start("random,init=matched:glove")
     summary = summarize(*controlled([*CONTROLLED[:4], by_name, *CONTROLLED[4:]]))
     pairs = [(one["start"], one["reference"]) for one in summary["comparisons"]]
@@ -560,7 +561,7 @@ def test_a_pair_that_answers_two_questions_is_tested_once():
     assert len(summary["steps"]) == 2
 
 
-def test_steps_that_lack_a_start_are_left_open():
+def test_steps_without_an_initialisation_are_empty():
     summary = summarize(*controlled([one for one in CONTROLLED if one["name"] != "random | frozen"]))
     step = find(summary["steps"], frozen=True)
     nothing = {"difference": None, "interval": None}
@@ -570,7 +571,7 @@ def test_steps_that_lack_a_start_are_left_open():
         (one["role"], one["start"]) for one in summary["comparisons"]}
 
 
-def test_controls_belong_to_the_start_with_the_same_transforms():
+def test_controls_belong_to_the_initialisation_with_the_same_transforms():
     starts = [start("random"), start("glove"), start("glove | unit"),
               start("random,init=matched:glove | unit", control="matched", control_of="glove")]
     plan = make_plan(starts, sizes={FIFTY: 50})

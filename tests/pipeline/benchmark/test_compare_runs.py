@@ -1,4 +1,4 @@
-"""Finished runs side by side."""
+"""Comparison of finished runs."""
 
 import json
 import re
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from pipeline.benchmark.analysis.disagreements import CATEGORIES
 from pipeline.benchmark.analysis.statistics import holm, paired
 from pipeline.benchmark.compare_runs import compare
 from pipeline.cli.compare import compare_command
@@ -16,13 +17,11 @@ from pipeline.config import RunConfig, resolve
 from pipeline.errors import ConfigError, RunFolderError
 from pipeline.runs.folder import RunFolder, write_json, write_lines
 
-SIDES = ("only_start", "only_reference", "both", "neither")
-
 
 def made(
     path, score=0.5, seed=1, *, data="reviews", hashed="", right=(True, False), sampling_error=None, **assignments
 ):
-    """A finished run's folder as far as it is compared; ``assignments``: keys with ``__`` for a dot."""
+    """Write the files of a finished run that a comparison reads; ``assignments``: keys with ``__`` for a dot."""
     path.mkdir(parents=True)
     folder = RunFolder(path)
     config = resolve(None, [("seed", seed), *((key.replace("__", "."), value) for key, value in assignments.items())])
@@ -41,7 +40,7 @@ def made(
 
 
 def groups(tmp_path, scores, **more):
-    """Runs of each source, a seed a score."""
+    """Write runs of each source, one seed for each score."""
     return [made(tmp_path / f"{source}{seed}", score, seed, source=source, **more)
             for source, row in scores.items() for seed, score in enumerate(row, start=1)]
 
@@ -55,7 +54,7 @@ SCORES = {"random": [0.50, 0.52, 0.48, 0.51, 0.49, 0.50, 0.53, 0.47],
           "word2vec": [0.51, 0.50, 0.49, 0.50, 0.51, 0.49, 0.52, 0.48]}
 
 
-def test_groups_are_told_by_their_source_and_paired_by_seed(tmp_path):
+def test_groups_are_named_by_their_source_and_paired_by_seed(tmp_path):
     found = compare(groups(tmp_path, SCORES))
     assert (found["task"], found["data"], found["measure"]) == ("classification", "reviews", "accuracy")
     assert (found["reference"], found["n_comparisons"], found["seeds_needed"]) == ("random", 2, 7)
@@ -73,7 +72,7 @@ def test_groups_are_told_by_their_source_and_paired_by_seed(tmp_path):
     assert [one["verdict"] for one in found["comparisons"]] == ["better", "no difference shown"]
 
 
-def test_the_order_of_the_runs_decides_the_reference_and_nothing_else(tmp_path):
+def test_the_order_of_runs_determines_the_reference_only(tmp_path):
     runs = groups(tmp_path, {name: SCORES[name] for name in ("random", "glove")})
     (one,) = compare(runs)["comparisons"]
     (same,) = compare([runs[0], *reversed(runs[1:])])["comparisons"]
@@ -84,7 +83,7 @@ def test_the_order_of_the_runs_decides_the_reference_and_nothing_else(tmp_path):
     assert other["difference"] == pytest.approx(-one["difference"])
 
 
-def test_another_measure_and_one_of_which_less_is_better(tmp_path):
+def test_other_measures_and_smaller_is_better(tmp_path):
     runs = groups(tmp_path, {name: SCORES[name] for name in ("random", "glove")})
     by_accuracy, by_loss = compare(runs), compare(runs, "loss")
     assert (by_accuracy["is_share"], by_accuracy["smaller_is_better"]) == (True, False)
@@ -105,12 +104,12 @@ def test_another_measure_and_one_of_which_less_is_better(tmp_path):
     ({}, {"unknown": ["case", "zero"]}, ["unknown=case+digits+subword+random", "unknown=case+zero"]),
     ({"corpus": ["a.txt"]}, {}, ["corpus=a.txt", "corpus=none"]),
 ])
-def test_names_tell_what_differs(tmp_path, first, second, names):
+def test_names_list_the_keys_that_differ(tmp_path, first, second, names):
     found = compare([made(tmp_path / "a", **first), made(tmp_path / "b", **second)])
     assert [group["name"] for group in found["groups"]] == names
 
 
-def test_where_the_data_are_and_what_they_decide_makes_no_groups(tmp_path):
+def test_data_paths_and_derived_keys_do_not_separate_groups(tmp_path):
     a = made(tmp_path / "a", 0.4, 1, data__path="here", data__labels=["no", "yes"])
     b = made(tmp_path / "b", 0.6, 2, data__path="there", data__labels=["yes", "no"], training__device="cpu")
     found = compare([a, b])
@@ -118,18 +117,18 @@ def test_where_the_data_are_and_what_they_decide_makes_no_groups(tmp_path):
     assert (group["name"], group["scores"], found["comparisons"]) == ("glove", [0.4, 0.6], [])
 
 
-def test_test_examples_are_told_by_what_most_seeds_had_right(tmp_path):
-    """Examples are paired by their order: the runs found the same file at different places."""
+def test_disagreements_are_counted_by_majority_vote(tmp_path):
+    """Examples are paired by their order, since the runs read the same file from different paths."""
     theirs = [(True, False, True, False), (True, False, True, False), (True, True, False, False)]
     ours = [(True, True, False, False), (False, True, False, False), (True, True, True, False)]
     runs = [made(tmp_path / f"{name}{seed}", seed=seed, source=source, right=right)
             for name, source, rows in (("x", "random", theirs), ("y", "glove", ours))
             for seed, right in enumerate(rows, start=1)]
     (one,) = compare(runs)["comparisons"]
-    assert [one["flips"][side] for side in SIDES] == [1, 1, 1, 1]
+    assert [one["flips"][side] for side in CATEGORIES] == [1, 1, 1, 1]
 
 
-def test_language_models_have_no_flips_and_are_better_when_less_perplexed(tmp_path):
+def test_language_models_have_no_disagreements_and_smaller_is_better(tmp_path):
     runs = [made(tmp_path / f"{source}{seed}", score + seed, seed, source=source, task="language-model")
             for source, score in (("random", 90.0), ("glove", 80.0)) for seed in range(1, 8)]
     found = compare(runs)
@@ -138,7 +137,7 @@ def test_language_models_have_no_flips_and_are_better_when_less_perplexed(tmp_pa
     assert (one["flips"], one["verdict"], one["difference"]) == (None, "better", pytest.approx(10.0))
 
 
-def test_sampling_errors_are_those_that_the_runs_tell(tmp_path):
+def test_sampling_errors_are_averaged_over_runs(tmp_path):
     runs = [made(tmp_path / "a1", seed=1, sampling_error=0.02), made(tmp_path / "a2", seed=2, sampling_error=0.04),
             made(tmp_path / "b1", seed=1, source="random")]
     assert [group["sampling_error"] for group in compare(runs)["groups"]] == [pytest.approx(0.03), None]
@@ -156,30 +155,30 @@ def test_only_common_seeds_are_paired(tmp_path):
 
 
 @pytest.mark.parametrize(("other", "message"), [
-    ({"task": "tagging"}, "only runs of one task"),
-    ({"source": "random", "hashed": "another cut"}, "seed 1 both, but other examples"),
+    ({"task": "tagging"}, "only runs of the same task"),
+    ({"source": "random", "hashed": "another cut"}, "same seed, 1, but different training or test examples"),
     ({"source": "random", "seed": 2, "data": "news"}, "only runs on the same data"),
-    ({}, "the same configuration and the same seed, 1"),
+    ({}, "have the same configuration and the same seed, 1"),
 ])
-def test_what_cannot_be_compared_is_one_message_that_names_the_runs(tmp_path, other, message):
+def test_incomparable_runs_are_one_message_with_both_paths(tmp_path, other, message):
     a, b = made(tmp_path / "a"), made(tmp_path / "b", **other)
-    with pytest.raises(RunFolderError, match=message) as told:
+    with pytest.raises(RunFolderError, match=message) as error:
         compare([a, b])
-    assert str(a) in str(told.value) and str(b) in str(told.value)
+    assert str(a) in str(error.value) and str(b) in str(error.value)
 
 
-def test_a_measure_that_there_is_not_names_those_that_there_are(tmp_path):
+def test_an_unknown_measure_lists_the_known_ones(tmp_path):
     a = made(tmp_path / "a")
     with pytest.raises(ConfigError, match=r"no measure 'acuracy'\. Did you mean 'accuracy'"):
         compare([a], "acuracy")
     for name in ("n", "by_type"):
-        with pytest.raises(ConfigError, match="It has accuracy, macro_f1, loss"):
+        with pytest.raises(ConfigError, match="Measures: accuracy, macro_f1, loss"):
             compare([a], name)
 
 
-def test_a_measure_that_is_no_number_is_not_compared(tmp_path):
+def test_a_nonfinite_measure_is_not_compared(tmp_path):
     runs = [made(tmp_path / "a", task="language-model"), made(tmp_path / "b", float("inf"), 2, task="language-model")]
-    with pytest.raises(RunFolderError, match="b: its perplexity is inf"):
+    with pytest.raises(RunFolderError, match="b: perplexity is inf"):
         compare(runs)
 
 
@@ -188,7 +187,7 @@ def test_a_measure_that_is_no_number_is_not_compared(tmp_path):
     ("manifest.json", "\xff"), ("predictions.jsonl", "{}\n"), ("predictions.jsonl", "no\n"),
     ("config.toml", "source = 3"), ("metrics.json", None), ("manifest.json", None), ("predictions.jsonl", None),
 ])
-def test_broken_files_are_one_message(tmp_path, file, content):
+def test_damaged_files_are_one_message(tmp_path, file, content):
     runs = groups(tmp_path, {"random": [0.5], "glove": [0.6]})
     place = runs[1] / file
     place.write_text(content, encoding="latin-1") if content is not None else place.unlink()
@@ -198,7 +197,7 @@ def test_broken_files_are_one_message(tmp_path, file, content):
     assert "glove1" in re.sub(r"[\s│]", "", answer.output)
 
 
-def test_the_table_holds_what_was_found(tmp_path):
+def test_the_table_contains_the_results(tmp_path):
     answer = call(*groups(tmp_path, SCORES, sampling_error=0.021))
     assert answer.exit_code == 0
     lines = {line.split("  ")[0]: line for line in reversed(answer.output.splitlines())}
@@ -207,24 +206,24 @@ def test_the_table_holds_what_was_found(tmp_path):
     assert lines["glove"].split()[:6] == ["glove", "8", "60.0%", "3.1", "2.1", "8"]
     assert lines["glove"].split()[6] == "+10.0" and lines["glove"].endswith("better")
     assert lines["word2vec"].endswith("no difference shown")
-    assert "seeds in common" not in answer.output
+    assert "common seeds." not in answer.output
 
 
-def test_few_seeds_are_told_how_many_would_do(tmp_path):
+def test_too_few_seeds_print_the_number_needed(tmp_path):
     runs = groups(tmp_path, {name: scores[:2] for name, scores in SCORES.items()})
-    assert "2 comparisons need 7 seeds in common, or more, to show anything." in call(*runs).output
-    assert "A comparison needs 6 seeds in common, or more, to show anything." in call(*runs[:4]).output
+    assert "2 comparisons need at least 7 common seeds." in call(*runs).output
+    assert "One comparison needs at least 6 common seeds." in call(*runs[:4]).output
     alone = call(*runs[:2])
-    assert alone.exit_code == 0 and "seeds in common" not in alone.output
+    assert alone.exit_code == 0 and "common seeds." not in alone.output
 
 
-def test_as_json_it_is_what_the_function_gives(tmp_path):
+def test_json_output_equals_the_return_value(tmp_path):
     runs = groups(tmp_path, SCORES)
     answer = call(*runs, "--json", "--measure", "macro_f1")
     assert json.loads(answer.output) == json.loads(json.dumps(compare(runs, "macro_f1")))
 
 
-def test_real_runs_are_compared(tmp_path, support):
+def test_real_runs(tmp_path, support):
     from pipeline.runs.chain import run
 
     quick = RunConfig()
@@ -244,5 +243,5 @@ def test_real_runs_are_compared(tmp_path, support):
     assert sum(sides.values()) == n
     assert (sides["only_start"] + sides["both"]) / n == pytest.approx(metrics[1]["test"]["accuracy"])
     assert (sides["only_reference"] + sides["both"]) / n == pytest.approx(metrics[0]["test"]["accuracy"])
-    with pytest.raises(RunFolderError, match="the same seed"):
+    with pytest.raises(RunFolderError, match="and the same seed"):
         compare([tmp_path / "random,dim=8", tmp_path / "copy"])

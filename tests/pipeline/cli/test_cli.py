@@ -4,7 +4,6 @@ import json
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import rich_click as click
@@ -93,12 +92,6 @@ def test_a_wrong_command_is_told_the_right_one():
     result = call("predcit")
     assert result.exit_code == 2
     assert "Did you mean 'predict'?" in result.output
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_in_the_readme(name):
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    assert f"vecformer {name}" in readme
 
 
 @pytest.fixture

@@ -64,11 +64,11 @@ def test_labels_and_tags():
     for part, n_words in (("train", 1899), ("test", 484)):
         path = DATA / "entities" / f"{part}.conll"
         sentences = read(path)
-        assert sum(len(sentence.words) for sentence in sentences) == n_words == said(path, "words")
+        assert sum(len(sentence.words) for sentence in sentences) == n_words == said(path, "tokens")
         assert all(repair(sentence.tags) == list(sentence.tags) for sentence in sentences)  # IOB2
         assert {tag[0] for sentence in sentences for tag in sentence.tags} == set("OBI")
         names = [tag for sentence in sentences for tag in sentence.tags if tag.startswith("B-")]
-        assert len(names) == said(path, "names")
+        assert len(names) == said(path, "entities")
         assert names.count("B-person") == said(path, "persons")
 
 

@@ -110,7 +110,7 @@ def test_the_report_shows_confusions_and_reliability():
     plots = TASK.plots(examples("abc" * 20), predicted()[1], CONFIG)
     assert set(plots) == {"Confusion matrix", "Reliability"}
     assert all(picture.startswith("<svg") for picture in plots.values())
-    assert "share that is right" in plots["Reliability"]
+    assert ">accuracy<" in plots["Reliability"]
 
 
 def test_labels_come_from_training_or_the_configuration():

@@ -1,4 +1,4 @@
-"""Where the time of a run went: the clock alone, and in a run."""
+"""Profiling: the clock alone and in a run."""
 
 import re
 import time
@@ -13,13 +13,14 @@ from pipeline.cli.main import cli
 from pipeline.cli.run import profile_summary
 from pipeline.telemetry import profiling
 from pipeline.telemetry.profiling import PARTS, REST, STOPPED, Clock, Profile, take_profile
+from transformer.config import TrainingConfig
 
 ALWAYS = [part for part in PARTS if part not in ("starting", "pretraining")]
 
 
 @pytest.fixture
 def hands(monkeypatch):
-    """A clock's time, which stands still unless the test moves it."""
+    """Simulated time, advanced by the test."""
     now = SimpleNamespace(seconds=100.0)
     monkeypatch.setattr(profiling, "time", SimpleNamespace(perf_counter=lambda: now.seconds))
     return now
@@ -30,7 +31,7 @@ def spent(clock):
     return {part: seconds for part, seconds in clock.seconds.items() if seconds}
 
 
-def test_a_part_within_another_is_counted_once(hands):
+def test_nested_parts_are_counted_once(hands):
     clock = Clock(since=93.0)
     hands.seconds += 1
     with clock("vectors"):
@@ -46,7 +47,7 @@ def test_a_part_within_another_is_counted_once(hands):
     assert sum(clock.seconds.values()) == hands.seconds - 93
 
 
-def test_a_part_that_fails_ends_there(hands):
+def test_a_part_ends_with_an_exception(hands):
     clock = Clock()
     with pytest.raises(KeyboardInterrupt), clock("evaluation"):
         hands.seconds += 1
@@ -57,10 +58,10 @@ def test_a_part_that_fails_ends_there(hands):
     assert spent(clock) == {"evaluation": 1, "forward": 2, REST: 4}
 
 
-def test_an_unknown_part_is_refused_and_takes_no_time(hands):
+def test_an_unknown_part_is_rejected(hands):
     clock = Clock()
     with clock("reading"):
-        with pytest.raises(ValueError, match="no part of a run is called 'redaing'; there are starting, reading,"):
+        with pytest.raises(ValueError, match="unknown part 'redaing'; parts: starting, reading,"):
             clock("redaing")
         hands.seconds += 1
     assert spent(clock) == {"reading": 1}
@@ -68,18 +69,18 @@ def test_an_unknown_part_is_refused_and_takes_no_time(hands):
 
 def test_tokens_are_counted_and_a_few_batches_kept():
     clock = Clock()
-    loss = clock.watching(lambda model, batch: model + batch.n_tokens)
+    loss = clock.observe(lambda model, batch: model + batch.n_tokens)
     batches = [SimpleNamespace(n_tokens=n) for n in range(20)]
     assert [loss(1, batch) for batch in batches] == list(range(1, 21))
     assert clock.tokens == sum(range(20))
     assert [batch.n_tokens for batch in clock.samples] == [0, 3, 15]  # the 1st, 4th and 16th
 
 
-def test_a_stopped_clock_keeps_nothing_and_costs_nothing_worth_noting():
+def test_a_stopped_clock_has_negligible_cost():
     def loss(_model, _batch):
         return torch.zeros(())
 
-    assert STOPPED.watching(loss) is loss
+    assert STOPPED.observe(loss) is loss
     trials = []
     for _ in range(5):
         start = time.perf_counter()
@@ -87,12 +88,12 @@ def test_a_stopped_clock_keeps_nothing_and_costs_nothing_worth_noting():
             with STOPPED("forward"):
                 pass
         trials.append(time.perf_counter() - start)
-    assert min(trials) / 1_000 < 10e-6  # a training step has four, and takes milliseconds
+    assert min(trials) / 1_000 < 10e-6  # a training step has four parts and takes milliseconds
     assert not any(STOPPED.seconds.values())
     assert STOPPED.tokens == 0
 
 
-def test_a_running_clock_costs_little():
+def test_a_running_clock_has_low_cost():
     trials, clock = [], Clock()
     for _ in range(5):
         start = time.perf_counter()
@@ -105,7 +106,7 @@ def test_a_running_clock_costs_little():
 
 @pytest.fixture(scope="module")
 def clocked(tmp_path_factory, support):
-    """A run with a clock and one without, the clock, and the seconds that the first took."""
+    """A run without a clock, one with a clock, the clock, and the seconds of the latter."""
     folder = tmp_path_factory.mktemp("runs")
     data = folder / "data"
     data.mkdir()
@@ -119,7 +120,7 @@ def clocked(tmp_path_factory, support):
     return plain, made, clock, time.perf_counter() - start
 
 
-def test_the_parts_add_up_to_the_whole(clocked):
+def test_parts_add_up_to_the_whole(clocked):
     _, made, clock, seconds = clocked
     assert sum(clock.seconds.values()) == pytest.approx(seconds, rel=0.1)
     assert all(clock.seconds[part] > 0 for part in ALWAYS)
@@ -128,7 +129,7 @@ def test_the_parts_add_up_to_the_whole(clocked):
     assert clock.tokens == made.metrics["training"]["tokens"]
 
 
-def test_the_clock_changes_nothing_of_the_run(clocked):
+def test_the_clock_does_not_change_the_run(clocked):
     plain, made, *_ = clocked
     assert {path.name for path in plain.path.iterdir()} == {path.name for path in made.path.iterdir()}
     for name in ("model.safetensors", "start.safetensors", "embeddings.safetensors", "predictions.jsonl"):
@@ -137,20 +138,20 @@ def test_the_clock_changes_nothing_of_the_run(clocked):
 
 def test_the_profile_of_a_run(clocked):
     _, made, clock, _ = clocked
-    profile = take_profile(clock, "float32")
+    profile = take_profile(clock, TrainingConfig(precision="float32"))
     assert profile.whole == pytest.approx(sum(profile.seconds.values()))
     assert profile.tokens == made.metrics["training"]["tokens"]
     assert profile.tokens_per_second == pytest.approx(made.metrics["training"]["tokens_per_second"], rel=0.5)
     assert 0 < profile.share_of_peak < 1
     assert profile.peak > 1e9
     assert profile.precision == "float32"
-    d, d_ff, n_layers = 128, 256, 2  # the products of the weights, W_Q W_K W_V W_O and feed-forward, are most
+    d, d_ff, n_layers = 128, 256, 2  # most operations are products with W_Q, W_K, W_V, W_O and feed-forward weights
     least = 3 * 2 * profile.tokens * n_layers * (4 * d * d + 2 * d * d_ff)
     seconds = sum(profile.seconds[part] for part in profiling.STEP)
     assert least < profile.operations_per_second * seconds < 3 * least
 
 
-def test_pretraining_is_a_part_of_its_own(tmp_path, support):
+def test_pretraining_is_a_separate_part(tmp_path, support):
     clock = Clock()
     made = run(RunConfig.from_mapping({"data": {"path": str(support)}, "source": "random", "training": {"epochs": 1},
                                        "pretraining": {"epochs": 1}}), tmp_path / "run", clock=clock)
@@ -158,7 +159,7 @@ def test_pretraining_is_a_part_of_its_own(tmp_path, support):
     assert clock.tokens == made.metrics["training"]["tokens"]
 
 
-def test_the_command_prints_it(tmp_path, support):
+def test_the_command_prints_the_profile(tmp_path, support):
     done = CliRunner().invoke(cli, ["run", "--data", str(support), "--source", "random", "--epochs", "2", "--profile",
                                     "--out", str(tmp_path / "run")])
     assert done.exit_code == 0, done.output
@@ -175,16 +176,16 @@ def test_the_command_prints_it(tmp_path, support):
                      printed, re.MULTILINE)
 
 
-def test_without_the_option_nothing_is_printed_of_it(tmp_path, support):
+def test_without_the_option_no_profile_is_printed(tmp_path, support):
     done = CliRunner().invoke(cli, ["run", "--data", str(support), "--source", "random", "--epochs", "1",
                                     "--out", str(tmp_path / "run")])
     assert done.output.splitlines()[-1].startswith("report ")
 
 
-def test_where_nothing_was_trained_no_speed_is_told(hands):
+def test_without_training_there_is_no_speed(hands):
     clock = Clock(since=99.0)
     hands.seconds += 3
-    profile = take_profile(clock, "auto")
+    profile = take_profile(clock, TrainingConfig(precision="auto"))
     assert profile == Profile({"starting": 1.0, REST: 3.0})
     assert (profile.tokens_per_second, profile.share_of_peak) == (0, 0)
     assert profile_summary(profile).splitlines() == [

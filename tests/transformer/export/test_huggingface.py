@@ -175,8 +175,8 @@ def test_rotation_equals_llamas(heads, half, length, start):
     places = torch.arange(start, start + length)[None]
     q, k = torch.randn(2, 1, heads, length, d_head)
     cos, sin = LlamaRotaryEmbedding(config)(q, places)
-    rotation = RotaryPositions(d_head=d_head)(places)
-    for mine, other in zip((rotation.turn(q), rotation.turn(k)), apply_rotary_pos_emb(q, k, cos, sin), strict=True):
+    rotary = RotaryPositions(d_head=d_head)(places, places)
+    for mine, other in zip((rotary.rotate(q), rotary.rotate(k)), apply_rotary_pos_emb(q, k, cos, sin), strict=True):
         torch.testing.assert_close(mine, other, atol=2e-5, rtol=0)
 
 

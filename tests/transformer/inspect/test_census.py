@@ -12,7 +12,8 @@ from torch import nn
 from embeddings import EmbeddingTable
 from transformer import EmbeddingConfig, Encoder, ModelConfig, TokenEmbedding, TransformerModel
 from transformer.errors import CheckpointError, TransformerError
-from transformer.inspect.census import ORDER, blocks, by_kind, census, kind_of, movement, together, watched
+from transformer.inspect.attention_record import blocks, record_attention
+from transformer.inspect.census import ORDER, by_kind, census, kind_of, movement, together
 from transformer.layers.attention import MultiHeadAttention
 from transformer.models.head_weights import Attentions, effective_rank, product_spectrum
 from transformer.models.heads import ClassificationHead, ClsHead, PairHead, SpanHead, TokenHead
@@ -92,17 +93,18 @@ def test_a_model_gives_the_weights_of_its_stack(form):
     assert model.W_Q.shape == (2, 3, 12, 4)
     assert model.W_O.shape == (2, 3, 4, 12)
     for name in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O", "QK", "OV"):
-        torch.testing.assert_close(getattr(model, name), getattr(stack, name), atol=0, rtol=0)
+        torch.testing.assert_close(getattr(model, name), getattr(Attentions(stack.attentions()), name), atol=0, rtol=0)
     with pytest.raises(TransformerError, match="no layer attends to another text"):
-        _ = stack.cross.W_Q
+        _ = Attentions(stack.cross_attentions()).W_Q
 
 
 def test_a_translator_gives_three_kinds_of_heads():
     model = made("translation")
     assert list(blocks(model)) == ["encoder", "decoder", "cross"]
-    torch.testing.assert_close(model.decoder.cross.W_Q[1, 0],
+    found = blocks(model)
+    torch.testing.assert_close(found["cross"].W_Q[1, 0],
                                model.decoder.layers[1].cross_attention.query.weight[:4].T, atol=0, rtol=0)
-    assert not torch.equal(model.decoder.W_Q, model.decoder.cross.W_Q)
+    assert not torch.equal(found["decoder"].W_Q, found["cross"].W_Q)
 
 
 def test_weights_by_head_are_part_of_the_graph():
@@ -136,7 +138,7 @@ def test_circuits_are_the_products():
 
 OPTIONS = [
     {"positions": positions, "norm": norm, "activation": activation, "embedding_norm": embedding_norm,
-     "segments": token_types, "convolutions": convolutions, "tied": tied}
+     "token_types": token_types, "convolutions": convolutions, "tied": tied}
     for (positions, activation), norm, (embedding_norm, token_types, convolutions), tied in itertools.product(
         [("sinusoidal", "gelu"), ("learned", "relu"), ("rotary", "swiglu"), ("none", "gelu-tanh")], ["pre", "post"],
         [(False, 0, ()), (True, 2, (1, 3))], [True, False])
@@ -158,7 +160,7 @@ def test_the_census_knows_every_parameter_of_every_form(form):
         assert always <= kinds
         assert ("projection" in kinds) == (dim == 6)
         assert ("positions" in kinds) == (options["positions"] == "learned")
-        assert ("segments" in kinds) == (options["segments"] > 0)
+        assert ("token_types" in kinds) == (options["token_types"] > 0)
         assert ("convolution" in kinds) == (bool(options["convolutions"]) and form != "language model")
         states = {entry.state for entry in entries if not entry.count}
         assert ("fixed: sinusoidal" in states) == (options["positions"] == "sinusoidal")
@@ -236,13 +238,13 @@ def test_words_that_never_moved_are_left_out():
 
 
 @pytest.mark.parametrize("form", ["classification", "language model", "translation"])
-@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary"])
+@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary", "alibi"])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_attention_is_what_the_model_computes(form, positions, norm):
     model = made(form, positions=positions, norm=norm)
     with torch.inference_mode():
         plain = run(model)
-        with watched(model) as seen:
+        with record_attention(model) as seen:
             run(model)
         again = run(model)
     one, other = (said.hidden if isinstance(said, Encoded) else said for said in (again, plain))
@@ -267,11 +269,11 @@ def test_attention_is_what_the_model_computes(form, positions, norm):
 def test_attention_of_words_that_are_read_one_by_one_with_a_cache():
     model = made("language model", positions="rotary")
     with torch.inference_mode():
-        with watched(model) as whole:
+        with record_attention(model) as whole:
             model(IDS[:1])
         cache = Cache()
         model(IDS[:1, :4], cache=cache)
-        with watched(model) as last:
+        with record_attention(model) as last:
             model(IDS[:1, 4:], cache=cache)
     for one, of_whole in zip(last, whole, strict=True):
         torch.testing.assert_close(one.pattern, of_whole.pattern[:, :, 4:], atol=1e-5, rtol=0)
@@ -280,7 +282,7 @@ def test_attention_of_words_that_are_read_one_by_one_with_a_cache():
 
 def test_nothing_stays_behind_when_watching_ends_badly():
     model = made("classification")
-    with pytest.raises(IndexError), watched(model) as seen:
+    with pytest.raises(IndexError), record_attention(model) as seen:
         model.encoder(torch.tensor([[99]]))
     model.encoder(IDS)
     assert seen == []

@@ -1,102 +1,261 @@
-"""Attention and dropout in their quick forms are what they are in torch's."""
+"""Every engine computes what plain PyTorch does, and explains which calls it does not support."""
+
+import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
 import torch.nn.functional as F
+from small_models import (
+    FORMS,
+    classifier,
+    encoder,
+    encoder_decoder,
+    language_model,
+    stirred,
+)
 
-from transformer.kernels.engine import LONGEST_WRITTEN_OUT, attend
-from transformer.kernels.packing import WORTH, Packing, rounded_up
-from transformer.layers.dropout import Drawn, Dropout, kept, shared_masks
+from transformer import kernels
+from transformer.errors import TransformerError
+from transformer.kernels import native, native_engine
+from transformer.kernels.engine import AUTO, TORCH, Call, engine_for, engines, explain, require
+from transformer.kernels.precision import autocast
+from transformer.models.heads import ClsHead
+from transformer.models.stack import Cache, Stack
 
-
-def qkv(length, n_keys, dtype, seed=0):
-    random = torch.Generator().manual_seed(seed)
-    sizes = ((2, 3, length, 8), (2, 3, n_keys, 8), (2, 3, n_keys, 8))
-    return [torch.randn(size, generator=random).to(dtype).requires_grad_() for size in sizes]
-
-
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize(("length", "n_keys"), [(7, 7), (1, 9), (64, 64), (3, LONGEST_WRITTEN_OUT + 1)])
-def test_attention_written_out_is_the_fused_one(length, n_keys, masked):
-    """In bfloat16 as near to float32 as torch's own bfloat16 is; gradients, too."""
-    mask = None
-    if masked:
-        mask = torch.rand(2, 1, length, n_keys, generator=torch.Generator().manual_seed(1)) > 0.4
-        mask[..., 0] = True
-    exact = qkv(length, n_keys, torch.bfloat16)
-    wide = [x.detach().float().requires_grad_() for x in exact]
-    ours, reference = attend(*exact, mask), F.scaled_dot_product_attention(*wide, attn_mask=mask)
-    torch.testing.assert_close(ours.float(), reference, atol=3e-2, rtol=3e-2)
-    ours.float().square().sum().backward()
-    reference.square().sum().backward()
-    for one, other in zip(exact, wide, strict=True):
-        assert (one.grad.float() - other.grad).norm() < 0.02 * other.grad.norm()
+CPU = torch.device("cpu")
+PRECISIONS = {"native": ["float32", "bfloat16"], "int8": ["int8"], "fused": ["bfloat16"]}
 
 
-@pytest.mark.parametrize("p", [0.002, 0.1, 0.5, 0.999])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_dropout_drops_its_share_and_keeps_the_mean(p, dtype):
+@pytest.fixture(autouse=True)
+def _no_matrix_units(monkeypatch):
+    """A processor with AMX prefers PyTorch; the compiled code runs there all the same."""
+    monkeypatch.setattr(native_engine, "has_matrix_units", lambda: False)
+
+
+def texts():
+    ids = torch.randint(5, 30, (4, 11), generator=torch.Generator().manual_seed(1))
+    ids[1, 4:], ids[2] = 0, 0  # shorter texts, and one of padding alone
+    ids[3, :3] = 0             # padding on the left
+    return ids
+
+
+def texts_padded_on_the_right():
+    ids = texts()[:2]
+    return torch.cat([ids, ids.flip(0)])
+
+
+def run(model, engine, precision, ids, *, train):
+    """Output and gradients of a model, computed by an engine in a precision."""
+    with kernels.use(engine), autocast(CPU, precision), nullcontext() if train else torch.no_grad():
+        out = model(ids)
+        hidden = out if torch.is_tensor(out) else out.hidden
+    real = ids != 0 if hidden.shape[:2] == ids.shape else slice(None)
+    found = {"out": hidden.float()[real]}
+    if train:
+        (found["out"] * torch.linspace(-1, 1, found["out"].numel()).view_as(found["out"])).sum().backward()
+        found |= {name: weight.grad.to_dense() for name, weight in model.named_parameters()
+                  if weight.grad is not None and not name.endswith("key.bias")}  # its exact gradient is 0
+    return {name: tensor.detach() for name, tensor in found.items()}
+
+
+CASES = [(engine.name, precision) for engine in engines() for precision in PRECISIONS.get(engine.name, ["float32"])]
+
+
+@pytest.mark.parametrize(("name", "precision"), CASES)
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("make", [encoder, language_model, classifier, lambda **more: classifier(head=ClsHead, **more),
+                                  lambda **more: classifier(convolutions=(3, 5), **more)],
+                         ids=["encoder", "language model", "classifier", "cls", "convolutions"])
+def test_an_engine_computes_what_plain_pytorch_does(name, precision, norm, make):
+    if name != "fused" and not native.available(getattr(torch, precision)):
+        pytest.skip("not built here, or not for this processor")
     torch.manual_seed(0)
-    factor = kept(1001 * 333, p, dtype).view(1001, 333)
-    assert factor.dtype == dtype
-    dropped = min(max(1, round(256 * p)), 255) / 256
-    assert factor.eq(0).float().mean() == pytest.approx(dropped, abs=0.002)
-    assert factor.unique().tolist() == [0, torch.tensor(1 / (1 - dropped), dtype=dtype)]
-    rows = factor.ne(0).float()
-    assert torch.cov(rows[:, :20].T).fill_diagonal_(0).abs().max() < 0.04  # neighbours know nothing of each other
+    model, ids = stirred(make(n_heads=1, norm=norm)).eval(), texts_padded_on_the_right() if name == "cls" else texts()
+    stack = next(module for module in model.modules() if isinstance(module, Stack))
+    train = precision != "int8"
+    with autocast(CPU, precision), nullcontext() if train else torch.no_grad():
+        call = Call(ids, needs=getattr(getattr(model, "head", None), "needs", "tokens"))
+        reasons = next(one for one in engines() if one.name == name).reasons_against(stack, call)
+    if reasons:
+        assert name in ("int8", "fused", "cls")  # encoders, pre-norm layers, and heads of first tokens only
+        return
+    exact = run(copy.deepcopy(model), TORCH, "float32", ids, train=train)
+    ours = run(copy.deepcopy(model), name, precision, ids, train=train)
+    usual = run(copy.deepcopy(model), TORCH, "bfloat16", ids, train=train)
+    assert ours.keys() == exact.keys()
+    for key, expected in exact.items():
+        away, others = ((one[key] - expected).norm() / max(1.0, expected.norm()) for one in (ours, usual))
+        limit = {"float32": 1e-4, "int8": 0.1}.get(precision, max(0.03, 1.3 * others))
+        assert away < limit, (key, float(away), float(others))
 
 
-def test_dropout_is_off_in_evaluation_and_repeats_with_the_seed():
-    layer, x = Dropout(0.3), torch.randn(5, 7, requires_grad=True)
-    assert layer.eval()(x) is x
-    layer.train()
-    torch.manual_seed(3)
-    first = layer(x)
-    torch.manual_seed(3)
-    assert torch.equal(layer(x), first)
-    first.sum().backward()
-    assert torch.equal(x.grad * x, first)
-    assert Dropout(0.0)(x) is x or torch.equal(Dropout(0.0)(x), x)
+@pytest.mark.parametrize("form", FORMS)
+def test_without_an_engine_every_form_runs_as_plain_pytorch(form, monkeypatch):
+    make, call = FORMS[form]
+    model = stirred(make(n_heads=1)).eval()
+    usual = call(model)
+    monkeypatch.setattr(native, "available", lambda *_: False)
+    torch.testing.assert_close(call(model), usual, atol=1e-5, rtol=1e-5)
+    with kernels.use(TORCH):
+        assert torch.equal(call(model), call(model))
 
 
-def test_packing_there_and_back():
-    mask = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 1]]).bool()
-    packing = Packing.of(mask)
-    x = torch.randn(3, 4, 5)
-    packed = packing.pack(x)
-    assert packed.shape == (8, 5)
-    assert torch.equal(packed[:6], x[mask])
-    assert not packed[6:].any()
-    assert torch.equal(packing.unpack(packed + 1), (x + 1) * mask[..., None])
-    assert Packing.of(torch.ones(3, 4).bool()) is None
-    assert WORTH < 1
+REASONS = [
+    ("native", {"positions": "rotary"}, {}, "positions act inside attention"),
+    ("native", {"positions": "alibi"}, {}, "positions act inside attention"),
+    ("native", {"activation": "relu"}, {}, "the activation is not gelu"),
+    ("native", {"d_ff": 24}, {}, "d_ff=24"),
+    ("native", {"n_heads": 4}, {}, "the width of a head, 4"),
+    ("native", {}, {"cache": Cache()}, "tokens are generated one by one"),
+    ("int8", {}, {}, "only for predictions, with --precision int8"),
+    ("cls", {}, {}, "the head reads more than the first token"),
+    ("cls", {}, {"needs": "cls", "cache": Cache()}, "only for encoders"),
+    ("cls", {"positions": "alibi"}, {"needs": "cls"}, "positions act inside attention"),
+    ("cls", {}, {"needs": "cls"}, "a text is empty or padded on the left"),
+    ("fused", {}, {}, "only for bfloat16"),
+    ("fused", {}, {"cache": Cache()}, "tokens are generated one by one"),
+    ("fused", {"positions": "rotary"}, {}, "positions act inside attention"),
+]
 
 
-def test_packed_sizes_are_few():
-    sizes = [rounded_up(n) for n in range(5000)]
-    assert all(n <= size < 1.07 * n + 8 for n, size in enumerate(sizes))
-    assert len({size for size in sizes if size >= 256}) <= 16 * 5
+def stack_of(options):
+    return encoder(**{"n_heads": 1, **options})
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_layers_of_one_pass_share_what_is_drawn_but_not_its_place(dtype):
-    layers, x = [Dropout(0.4) for _ in range(6)], torch.ones(100, 64, dtype=dtype)
-    torch.manual_seed(1)
-    with shared_masks():
-        made = [layer(x) for layer in layers]
-    for i in range(6):
-        assert made[i].ne(0).float().mean() == pytest.approx(0.6, abs=0.03)
-        for j in range(i):
-            same = (made[i].ne(0) == made[j].ne(0)).float().mean()
-            assert same == pytest.approx(0.6**2 + 0.4**2, abs=0.03)  # as if they were independent
-    torch.manual_seed(1)
-    with shared_masks():
-        again = [layer(x) for layer in layers]
-    assert all(torch.equal(a, b) for a, b in zip(made, again, strict=True))
+@pytest.mark.parametrize(("name", "options", "given", "reason"), REASONS)
+def test_each_reason_against_an_engine(name, options, given, reason):
+    engine = next(one for one in engines() if one.name == name)
+    found = engine.reasons_against(stack_of(options), Call(texts(), **given))
+    if name != "native" or native.available(torch.float32):
+        assert any(reason in one for one in found), found
 
 
-def test_a_window_fits_whatever_was_drawn_before():
-    torch.manual_seed(0)
-    drawn = Drawn()
-    for n in (1, 1000, 10, 5000, 4999):
-        assert len(drawn.window(n, 0.1, torch.float32)) == n
+@pytest.mark.skipif(not native.available(torch.float32), reason="not built here")
+def test_reasons_of_the_model_as_it_is():
+    native_, ids = next(one for one in engines() if one.name == "native"), texts()
+    assert native_.reasons_against(encoder(n_heads=1), Call(ids)) == []
+    hooked = encoder(n_heads=1)
+    hooked.layers[1].attention.register_forward_hook(lambda *_: None)
+    assert native_.reasons_against(hooked, Call(ids)) == ["a layer has a forward hook"]
+    assert native_.reasons_against(encoder(n_heads=1).double(), Call(ids)) == ["the weights are float64"]
+    assert native_.reasons_against(encoder(n_heads=1).to("meta"), Call(ids)) == ["the model is on meta"]
+    replaced = encoder(n_heads=1)
+    replaced.layers[0] = torch.nn.Identity()
+    assert native_.reasons_against(replaced, Call(ids)) == ["a layer is a Identity"]
+    decoder = encoder_decoder(n_heads=1).decoder
+    memory = encoder(n_heads=1)(ids).memory
+    assert "the decoder has cross-attention" in native_.reasons_against(decoder, Call(ids, memory))
+    assert native_.reasons_against(decoder, Call(ids)) == ["the decoder has cross-attention"]
+
+
+@pytest.mark.skipif(not native.available(torch.bfloat16), reason="not built here, or not for this processor")
+def test_with_matrix_units_bfloat16_is_left_to_pytorch(monkeypatch):
+    monkeypatch.setattr(native_engine, "has_matrix_units", lambda: True)
+    with autocast(CPU, "bfloat16"):
+        against = next(one for one in engines() if one.name == "native").reasons_against(encoder(n_heads=1),
+                                                                                        Call(texts()))
+    assert against == ["the processor has matrix units (AMX), which PyTorch uses for bfloat16"]
+
+
+def test_without_compiled_code_the_reason_says_what_it_needs(monkeypatch):
+    monkeypatch.setattr(native, "available", lambda *_: False)
+    (reason,) = next(one for one in engines() if one.name == "native").reasons_against(encoder(n_heads=1),
+                                                                                      Call(texts()))
+    assert reason.startswith("there is no compiled code for float32 here")
+
+
+@pytest.mark.skipif(not native.available(torch.int8), reason="not built here, or not for this processor")
+def test_reasons_against_int8():
+    int8 = next(one for one in engines() if one.name == "int8")
+    with autocast(CPU, "int8"):
+        found = int8.reasons_against(encoder(n_heads=1), Call(texts()))
+        assert found == ["only for predictions: gradients are enabled"]
+        with torch.no_grad():
+            for make, reason in ((lambda: language_model(n_heads=1).decoder, "only for encoders"),
+                                 (lambda: encoder(n_heads=1, token_types=2), "the encoder has token types"),
+                                 (lambda: encoder(n_heads=1, convolutions=(3,)), "the encoder has convolutions"),
+                                 (lambda: encoder(n_heads=1, positions="rotary"), "positions act inside attention")):
+                assert any(reason in one for one in int8.reasons_against(make(), Call(texts())))
+            assert int8.reasons_against(encoder(n_heads=1), Call(texts(), cache=Cache())) == ["only for encoders"]
+
+
+def test_reasons_against_fused_layers():
+    fused = next(one for one in engines() if one.name == "fused")
+    with autocast(CPU, "bfloat16"):
+        assert fused.reasons_against(encoder(), Call(texts())) == []
+        hooked = encoder()
+        hooked.layers[0].register_forward_hook(lambda *_: None)
+        for stack, reason in ((encoder(norm="post"), "the norms follow the residual sums (model.norm=post)"),
+                              (encoder(activation="relu"), "the activation is not gelu (model.activation)"),
+                              (hooked, "a layer has a forward hook"),
+                              (encoder_decoder().decoder, "the decoder has cross-attention")):
+            assert fused.reasons_against(stack, Call(texts())) == [reason]
+        replaced = encoder()
+        replaced.layers[0] = torch.nn.Identity()
+        assert fused.reasons_against(replaced, Call(texts())) == ["a layer is a Identity"]
+        long = torch.ones(1, 1025, dtype=torch.long)
+        assert fused.reasons_against(encoder(), Call(long)) == ["texts have more than 1024 tokens"]
+        assert fused.reasons_against(encoder_decoder().decoder, Call(texts(), encoder()(texts()).memory)) == [
+            "the decoder has cross-attention"]
+    assert "only for float32 weights on a CPU" in fused.reasons_against(encoder().double(), Call(texts()))
+
+
+def test_reasons_against_computing_first_tokens_only():
+    cls = next(one for one in engines() if one.name == "cls")
+    call = Call(texts_padded_on_the_right(), needs="cls")
+    assert cls.reasons_against(encoder(), call) == []
+    hooked, replaced = encoder(), encoder()
+    hooked.layers[1].register_forward_hook(lambda *_: None)
+    replaced.layers[1] = torch.nn.Identity()
+    assert cls.reasons_against(hooked, call) == ["the last layer has a forward hook"]
+    assert cls.reasons_against(replaced, call) == ["the last layer is a Identity"]
+    assert cls.reasons_against(language_model().decoder, call) == ["only for encoders"]
+
+
+def test_a_forced_engine_is_used_or_says_why_not():
+    stack, ids = encoder(n_heads=1, positions="rotary"), texts()
+    with kernels.use(TORCH):
+        assert engine_for(encoder(n_heads=1), ids) is None
+    refused = r"training\.engine=native cannot be used: .*rotary"
+    with kernels.use("native"), pytest.raises(TransformerError, match=refused):
+        stack(ids)
+    names = ", ".join([AUTO, TORCH, *(one.name for one in engines())])
+    with pytest.raises(TransformerError, match=f"no such engine. Choose one of: {names}"), kernels.use("fastest"):
+        pass
+    require(AUTO)
+
+
+def test_the_choice_is_explained():
+    call = Call(texts())
+    if native.available(torch.float32):
+        chosen, *against = explain(encoder(n_heads=1), call)
+        assert chosen == "native float32 (AVX2)"
+        assert against == ["not int8: only for predictions, with --precision int8"]
+        assert kernels.describe_engines(encoder_decoder(n_heads=1)) == [
+            "encoder: native float32 (AVX2)", "  not int8: only for predictions, with --precision int8",
+            "decoder: plain PyTorch", "  not int8: only for predictions, with --precision int8",
+            "  not native: the decoder has cross-attention",
+            "  not fused: only for bfloat16 (training.precision); the decoder has cross-attention",
+            "  not cls: the head reads more than the first token (model.pooling); only for encoders"]
+    with kernels.use(TORCH):
+        assert explain(encoder(n_heads=1), call)[0] == "plain PyTorch"
+    plain, *against = explain(encoder(n_heads=1, activation="relu"), call)
+    assert plain == "plain PyTorch"
+    assert len(against) == len(engines())
+
+
+def test_layers_are_the_definition_that_engines_are_held_to():
+    """The forward pass of a stack with the simplest options, written out."""
+    model = stirred(encoder(n_heads=2, n_layers=1, positions="none")).eval()
+    ids = torch.randint(5, 30, (2, 7))
+    layer = model.layers[0]
+    x = F.embedding(ids, model.embedding.weight)
+    y = layer.attention_norm(x)
+    heads = [part(y).unflatten(-1, (2, 8)).transpose(1, 2)
+             for part in (layer.attention.query, layer.attention.key, layer.attention.value)]
+    pattern = (heads[0] @ heads[1].mT / 8**0.5).softmax(-1)
+    x = x + layer.attention.output((pattern @ heads[2]).transpose(1, 2).flatten(2))
+    x = x + layer.feedforward.output(F.gelu(layer.feedforward.inner(layer.feedforward_norm(x))))
+    with kernels.use(TORCH):
+        torch.testing.assert_close(model(ids).hidden, model.norm(x))

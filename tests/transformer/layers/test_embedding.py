@@ -38,7 +38,7 @@ def test_no_scale_changes_no_bit():
 @pytest.mark.parametrize("flat", [np.ones((3, 2)), np.zeros((0, 2))])
 def test_a_table_without_spread_cannot_be_scaled(flat):
     made = EmbeddingTable.known([f"w{i}" for i in range(len(flat))], flat.astype(np.float32), "flat.txt")
-    with pytest.raises(TransformerError, match=r"flat\.txt: vectors without spread"):
+    with pytest.raises(TransformerError, match=r"flat\.txt: constant vectors"):
         layer(made, d_model=2, scale="unit")
 
 

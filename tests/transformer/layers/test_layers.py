@@ -12,14 +12,17 @@ from transformer import ModelConfig
 from transformer.errors import TransformerError
 from transformer.layers.attention import KeyValueCache, Memory, MultiHeadAttention
 from transformer.layers.positions import (
+    AlibiPositions,
     LearnedPositions,
     RotaryPositions,
     SinusoidalPositions,
+    alibi_slopes,
     make_positions,
+    make_score_positions,
     sinusoids,
 )
-from transformer.layers.transformer_layer import TransformerLayer
-from transformer.models.heads import masked_mean
+from transformer.layers.transformer_layer import TransformerLayer, make_layer
+from transformer.models.outputs import masked_mean
 
 MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()
 CAUSAL = torch.ones(5, 5).tril().bool()
@@ -44,7 +47,8 @@ def test_attention_equals_torch(cross, padded, causal):
     x, memory = torch.randn(2, 5, 12), torch.randn(2, 5, 12) if cross else None
     mine, other = x.clone().requires_grad_(), x.clone().requires_grad_()
     mask = (MASK if padded else torch.ones_like(MASK))[:, None, None, :]
-    mixed = ours(mine, mask=mask & CAUSAL if causal else mask, memory=memory)
+    mask = mask & CAUSAL if causal else mask
+    mixed = ours(mine, mask=mask, memory=None if memory is None else Memory(memory, mask))
     read = other if memory is None else memory
     expected, _ = theirs(other, read, read, key_padding_mask=~MASK if padded else None,
                          attn_mask=~CAUSAL if causal else None)
@@ -83,8 +87,9 @@ def test_a_cache_grows_and_is_reordered():
 def test_a_memorys_keys_are_computed_once():
     attention, cache = MultiHeadAttention(d_model=12, n_heads=3), KeyValueCache()
     x, memory = torch.randn(2, 1, 12), torch.randn(2, 4, 12)
-    first = attention(x, mask=None, memory=memory, cache=cache)
-    again = attention(x, mask=None, memory=torch.full_like(memory, float("nan")), cache=cache)
+    mask = torch.ones(2, 1, 1, 4).bool()
+    first = attention(x, memory=Memory(memory, mask), cache=cache)
+    again = attention(x, memory=Memory(torch.full_like(memory, float("nan")), mask), cache=cache)
     assert torch.equal(first, again)
 
 
@@ -106,7 +111,7 @@ def copy_layer(ours: TransformerLayer, theirs: nn.Module, cross: bool) -> None:
 def test_layer_equals_torch(norm, activation, cross):
     torch.manual_seed(0)
     config = ModelConfig(d_model=12, n_heads=3, d_ff=20, dropout=0.0, norm=norm, activation=activation)
-    ours = TransformerLayer(config, cross=cross)
+    ours = make_layer(config, cross=cross)
     for parameter in ours.parameters():
         nn.init.normal_(parameter, std=0.5)
     make = nn.TransformerDecoderLayer if cross else nn.TransformerEncoderLayer
@@ -152,17 +157,17 @@ def test_fixed_positions_are_no_weights():
     torch.testing.assert_close(positions(torch.ones(2, 3, 8), places), 1 + 0.5 * sinusoids(3, 8)[places])
     later = torch.tensor([[8]])
     torch.testing.assert_close(positions(torch.zeros(1, 1, 8), later)[0, 0], 0.5 * sinusoids(9, 8)[8])
-    for name in ("sinusoidal", "rotary", "none"):
-        made = make_positions(ModelConfig(d_model=8, positions=name))
-        assert list(made.parameters()) == []
-        assert made.state_dict() == {}
+    for name in ("sinusoidal", "rotary", "alibi", "none"):
+        config = ModelConfig(d_model=8, positions=name)
+        for made in (make_positions(config), make_score_positions(config)):
+            assert made is None or (list(made.parameters()) == [] and made.state_dict() == {})
 
 
 def test_learned_positions_end():
     positions = LearnedPositions(d_model=8, max_positions=3)
     x = torch.zeros(1, 3, 8)
     assert torch.equal(positions(x, torch.tensor([[2, 0, 1]]))[0], positions.weight[[2, 0, 1]])
-    with pytest.raises(TransformerError, match=r"a text of 4 words, but positions were learned for 3: .*max_length"):
+    with pytest.raises(TransformerError, match=r"a text has 4 tokens, but only 3 positions were learned: .*max_length"):
         positions(torch.zeros(1, 4, 8), torch.arange(4)[None])
 
 
@@ -171,9 +176,34 @@ def test_learned_positions_end():
 def test_rotated_scores_depend_on_the_distance_alone(shift):
     torch.manual_seed(shift)
     q, k = torch.randn(2, 1, 1, 6, 8)
-    rotary, places = RotaryPositions(d_head=8), torch.arange(6)[None]
-    here, there = rotary(places), rotary(places + shift)
-    torch.testing.assert_close(here.turn(q) @ here.turn(k).mT, there.turn(q) @ there.turn(k).mT, atol=1e-5, rtol=0)
+    rotary, positions = RotaryPositions(d_head=8), torch.arange(6)[None]
+    here, there = (rotary(one, one) for one in (positions, positions + shift))
+    torch.testing.assert_close(here.rotate(q) @ here.rotate(k).mT, there.rotate(q) @ there.rotate(k).mT, atol=1e-5,
+                               rtol=0)
+
+
+def test_alibi_slopes_are_those_of_the_paper():
+    assert alibi_slopes(8) == [2**-i for i in range(1, 9)]
+    assert alibi_slopes(12)[:8] == alibi_slopes(8)
+    assert alibi_slopes(12)[8:] == [2**-0.5, 2**-1.5, 2**-2.5, 2**-3.5]
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_alibi_equals_scores_computed_by_hand(causal):
+    torch.manual_seed(0)
+    attention, alibi = MultiHeadAttention(d_model=12, n_heads=3), AlibiPositions(n_heads=3)
+    x, positions = torch.randn(1, 5, 12), torch.arange(5)[None]
+    out = attention(x, mask=CAUSAL if causal else None, positions=alibi(positions, positions))
+    q, k, v = attention.project(x)
+    rows = []
+    for i in range(5):
+        mixed = torch.zeros(3, 4)
+        for head, slope in enumerate(alibi_slopes(3)):
+            keys = range(i + 1) if causal else range(5)
+            scores = torch.stack([q[0, head, i] @ k[0, head, j] / 2 - slope * abs(i - j) for j in keys])
+            mixed[head] = scores.softmax(0) @ v[0, head, : len(scores)]
+        rows.append(attention.output(mixed.flatten()))
+    torch.testing.assert_close(out[0], torch.stack(rows))
 
 
 def test_masked_mean_by_hand():

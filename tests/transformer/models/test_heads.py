@@ -1,7 +1,5 @@
 """Heads that label texts and pairs, and the convolutions below them."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,9 +11,9 @@ from torch.nn.utils.rnn import pad_sequence
 from transformer.inspect.census import kind_of
 from transformer.kernels.precision import autocast
 from transformer.layers.convolution import Convolutions
-from transformer.models.heads import ClassificationHead, ClsHead, PairHead, pooled_features
+from transformer.models.heads import ClassificationHead, ClsHead, PairHead
 from transformer.models.models import TransformerModel
-from transformer.models.outputs import Encoded
+from transformer.models.outputs import Encoded, pooled_features
 from transformer.models.stack import Cache, Decoder, Encoder
 from transformer.training.schedule import depths_below_top
 
@@ -57,10 +55,10 @@ def test_a_text_is_mean_maximum_and_mean_of_its_word_vectors():
         torch.testing.assert_close(pooled[i], by_hand)
 
 
-def test_views_of_no_words_are_zero_and_have_a_gradient():
+def test_features_of_no_tokens_are_zero_and_have_a_gradient():
     read = encoded(torch.ones(1, 3).bool())
     hidden = read.hidden.clone().requires_grad_()
-    pooled = pooled_features(replace(read, rows=hidden), torch.zeros(1, 3).bool())
+    pooled = pooled_features(hidden, read.embedded, torch.zeros(1, 3).bool())
     assert not pooled.any()
     pooled.sum().backward()
     assert not hidden.grad.any()
@@ -82,7 +80,7 @@ def test_a_pair_is_both_texts_their_difference_and_their_product():
     torch.testing.assert_close(head(read)[0], by_hand)
 
 
-@pytest.mark.parametrize("segments", [None, torch.tensor([[0, 0, 0]])])
+@pytest.mark.parametrize("token_types", [None, torch.tensor([[0, 0, 0]])])
 def test_a_pair_of_one_text_has_scores(token_types):
     assert PairHead(d_model=4, n_classes=3)(encoded(torch.ones(1, 3).bool(), token_types)).isfinite().all()
 

@@ -1,14 +1,17 @@
-"""What a training step spends its time on, as compiled code: in bfloat16 by AVX-512, and in float32 by AVX2.
+"""Compiled kernels: layers in float32 (AVX2), bfloat16 (AVX-512) and int8, pooling, and sparse AdamW.
 
-It is built where the package is installed, if there is a compiler for it, from the same sources for both; where it is
-missing, or the processor is of another kind, torch computes the same. Here are its functions and what they take.
+The libraries are built from the same C++ sources when the package is installed and a compiler is available. Where a
+library is missing or was built from other sources, or the processor lacks its instructions, PyTorch computes the same.
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import sysconfig
+from collections.abc import Sequence
 from functools import cache
+from itertools import count, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -16,46 +19,68 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-LANES = 16  # widths and heads must be multiples of it
+log = logging.getLogger("vecformer")
+
+LANES = 16  # d_model, d_ff and d_head must be multiples of it
 FILES = {dtype: Path(__file__).with_name(f"_{name}{sysconfig.get_config_var('EXT_SUFFIX')}")
          for dtype, name in ((torch.float32, "float32"), (torch.bfloat16, "bfloat16"))}
 
-_ADDRESS, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+ABI_VERSION = 1  # that of calls.h
+
+_POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
 
-class Part(ctypes.Structure):
-    """Addresses of a linear map's or a norm's weight and bias, float32."""
+class Affine(ctypes.Structure):
+    """Pointers to weight and bias of a linear map or a norm, float32."""
 
-    _fields_ = [("weight", _ADDRESS), ("bias", _ADDRESS)]
+    __slots__ = ()  # assignment to an undeclared field raises AttributeError; so in all classes below
+    _fields_ = [("weight", _POINTER), ("bias", _POINTER)]
+
+    def point_to(self, weight: Tensor, bias: Tensor) -> None:
+        """Set both pointers; the caller keeps the tensors alive."""
+        self.weight, self.bias = weight.data_ptr(), bias.data_ptr()
+
+
+class LayerWeights(ctypes.Structure):
+    """Weights of a layer: ``struct LayerWeights`` in ``calls.h``."""
+
+    __slots__ = ()
+    _fields_ = [("norms", Affine * 2), ("linears", Affine * 6)]
+
+    def point_to(self, weights: Sequence[Tensor]) -> None:
+        """Set all pointers to contiguous float32 tensors: weight and bias of each norm and linear map, in order."""
+        for affine, weight, bias in zip((*self.norms, *self.linears), weights[::2], weights[1::2], strict=True):
+            affine.point_to(weight, bias)
 
 
 class Layer(ctypes.Structure):
-    """A call of a layer: what ``struct Layer`` in ``layer.h`` says, in its order; shapes are there."""
+    """Arguments of a layer: ``struct Layer`` in ``calls.h``, which documents the shapes."""
 
-    __slots__ = ()  # a name that is none of these is refused
+    __slots__ = ()
     _fields_ = [
         *((name, _INT) for name in (
-            "n_rows", "n_texts", "d", "f", "n_heads", "n_threads", "causal", "post", "dropped")),
-        ("seed", ctypes.c_uint64), ("eps", _DOUBLE), ("starts", _ADDRESS), ("parts", Part * 8),
-        *((name, _ADDRESS) for name in (
-            "x", "middle", "path", "sum", "out", "moments", "log_sums", "looking", "asked", "mixed", "thinking", "bent",
-            "slope", "bits", "panels", "grad", "of_x", "of_mixed", "of_asked", "grads")),
+            "n_rows", "n_seqs", "d_model", "d_ff", "n_heads", "n_threads", "causal", "post", "dropout_threshold")),
+        ("seed", ctypes.c_uint64), ("eps", _DOUBLE), ("cu_seqlens", _POINTER), ("weights", LayerWeights),
+        *((name, _POINTER) for name in (
+            "x", "resid_mid", "ffn_resid", "resid_out", "out", "norm_stats", "lse", "ln1_out", "qkv", "attn_out",
+            "ln2_out", "activated", "activation_grad", "dropout_mask", "packed_weights", "dout", "dx", "d_attn_out",
+            "d_qkv", "d_weights")),
     ]
 
 
-class FirstWord(ctypes.Structure):
-    """A call of a layer for first words alone: ``struct FirstWord`` in ``first_token.cpp``."""
+class FirstToken(ctypes.Structure):
+    """Arguments of a layer that computes first tokens only: ``struct FirstToken`` in ``calls.h``."""
 
     __slots__ = ()
     _fields_ = [
         ("layer", Layer), ("n_rows", _INT),
-        *((name, _ADDRESS) for name in (
-            "x", "looked", "moments", "begin", "query", "asked", "pattern", "seen", "of_x")),
+        *((name, _POINTER) for name in (
+            "x", "ln1_out", "norm_stats", "first_rows", "q", "q_wk", "pattern", "context", "dx")),
     ]
 
     @property
     def n_threads(self) -> int:
-        """Those of the layer."""
+        """Number of threads of the layer."""
         return int(self.layer.n_threads)
 
     @n_threads.setter
@@ -63,99 +88,117 @@ class FirstWord(ctypes.Structure):
         self.layer.n_threads = n
 
 
-class Reading(ctypes.Structure):
-    """A call of layers in eight bits a number: ``struct Reading`` in ``int8_encoder.cpp``."""
+class Int8Call(ctypes.Structure):
+    """Arguments of an encoder in int8: ``struct Int8Call`` in ``calls.h``."""
 
     __slots__ = ()
     _fields_ = [
-        *((name, _INT) for name in ("n_texts", "d", "f", "n_heads", "n_layers", "n_threads", "post")), ("eps", _DOUBLE),
-        *((name, _ADDRESS) for name in ("starts", "layers", "x", "ids", "table", "positions")),
-        ("start", Part), ("norm", Part),
-        *((name, _ADDRESS) for name in ("out", "embedded", "pooled", "first", "panels", "scales")),
+        *((name, _INT) for name in ("n_seqs", "d_model", "d_ff", "n_heads", "n_layers", "n_threads", "post")),
+        ("eps", _DOUBLE),
+        *((name, _POINTER) for name in (
+            "cu_seqlens", "layers", "x", "token_ids", "embedding", "position_embedding")),
+        ("embedding_norm", Affine), ("final_norm", Affine),
+        *((name, _POINTER) for name in ("out", "embedded", "pooled", "first_token", "packed_weights", "weight_scales")),
     ]
 
 
-class Views(ctypes.Structure):
-    """A call of the pooling of texts: ``struct Views`` in ``pooling.cpp``."""
+class Pooling(ctypes.Structure):
+    """Arguments of the pooling of sequences: ``struct Pooling`` in ``calls.h``."""
 
     __slots__ = ()
     _fields_ = [
-        *((name, _INT) for name in ("n_texts", "width", "n_threads")),
-        *((name, _ADDRESS) for name in (
-            "starts", "hidden", "embedded", "pooled", "highest", "grad", "of_hidden", "of_embedded")),
+        *((name, _INT) for name in ("n_seqs", "width", "n_threads")),
+        *((name, _POINTER) for name in (
+            "cu_seqlens", "hidden", "embedded", "pooled", "argmax", "d_pooled", "d_hidden", "d_embedded")),
     ]
 
 
-class Table(ctypes.Structure):
-    """A call of the updates of a word table: ``struct Table`` in ``sparse_adamw.cpp``."""
+class SparseAdamW(ctypes.Structure):
+    """Arguments of row-wise AdamW: ``struct SparseAdamW`` in ``calls.h``."""
 
     __slots__ = ()
     _fields_ = [
         *((name, _INT) for name in ("n_rows", "width", "n_threads")),
-        *((name, _ADDRESS) for name in ("rows", "weight", "first", "second", "average", "met")),
-        ("now", _INT), ("grad", _ADDRESS),
-        *((name, _DOUBLE) for name in ("beta1", "beta2", "eps", "rate", "correction", "kept")),
-        *((name, _ADDRESS) for name in ("moved", "way", "mean_way", "old")),
+        *((name, _POINTER) for name in ("rows", "weight", "exp_avg", "exp_avg_sq", "average", "last_step")),
+        ("step", _INT), ("grad", _POINTER),
+        *((name, _DOUBLE) for name in (
+            "beta1", "beta2", "eps", "step_size", "inv_sqrt_bias_correction2", "ema_decay")),
+        *((name, _POINTER) for name in ("adamw_steps", "displacement", "average_displacement", "average_decay")),
     ]
 
 
-FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "first_word": FirstWord, "first_word_backward": FirstWord,
-             "read": Reading, "views": Views, "views_backward": Views,
-             "table_step": Table, "table_catch_up": Table}
+STRUCTURES = (Affine, LayerWeights, Layer, FirstToken, Int8Call, Pooling, SparseAdamW)  # in the order of calls.h
+FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "first_token": FirstToken, "first_token_backward": FirstToken,
+             "int8_encoder": Int8Call, "pooling": Pooling, "pooling_backward": Pooling,
+             "sparse_adamw_step": SparseAdamW, "sparse_adamw_flush_rows": SparseAdamW}
 
 
 def available(dtype: torch.dtype | None = None) -> bool:
-    """Whether there is compiled code here that the processor can run; if a ``dtype`` is given, of layers in it."""
+    """Return whether a library can be used on this machine; with ``dtype``, whether one has layers in that dtype."""
     return _library(dtype) is not None
 
 
 def run(
     function: str, call: ctypes.Structure, dtype: torch.dtype | None = None, **arrays: Tensor | NDArray[np.generic]
 ) -> None:
-    """Call a function of the compiled code, on as many threads as torch has.
+    """Call a compiled function on as many threads as PyTorch uses, unless ``call.n_threads`` is set.
 
     Args:
         function: one of :data:`FUNCTIONS`.
-        call: what it is called with.
-        dtype: of a layer's activations, float32, bfloat16, or int8.
-        arrays: by the names of the addresses that are set to them; contiguous, and kept by the caller.
+        call: its arguments.
+        dtype: dtype of a layer's activations: float32, bfloat16 or int8.
+        arrays: contiguous arrays by the name of the pointer to set; the caller keeps them alive.
     """
     library = _library(dtype)
-    assert library is not None, "whoever calls this has asked whether it is available"
-    point(call, **arrays)
+    assert library is not None, "available() must be checked first"
+    set_pointers(call, **arrays)
     call.n_threads = call.n_threads or torch.get_num_threads()
     getattr(library, f"vecformer_{function}")(ctypes.byref(call))
 
 
-def point(call: ctypes.Structure, **arrays: Tensor | NDArray[np.generic]) -> None:
-    """Set the addresses that a function is called with, as :func:`run` does."""
+def set_pointers(call: ctypes.Structure, **arrays: Tensor | NDArray[np.generic]) -> None:
+    """Set pointers of a call to arrays, as :func:`run` does."""
     for name, array in arrays.items():
         setattr(call, name, array.data_ptr() if isinstance(array, Tensor) else array.ctypes.data)
 
 
 @cache
 def _library(dtype: torch.dtype | None) -> ctypes.CDLL | None:
-    """The code for layers in a dtype; what is in both files is quicker in that for bfloat16."""
+    """Load the library for a dtype; functions in both are faster in the one for bfloat16, which is preferred."""
     if dtype not in FILES:
         return _library(torch.bfloat16) or _library(torch.float32)
     if not FILES[dtype].exists():
         return None
     library = ctypes.CDLL(str(FILES[dtype]))
+    if _abi(library) != [ABI_VERSION, *map(ctypes.sizeof, STRUCTURES)]:
+        log.warning("%s was built from other sources and is not used: run `pip install -e .` again", FILES[dtype])
+        return None
     if not library.vecformer_supported():
         return None
     for name, structure in FUNCTIONS.items():
         function = getattr(library, f"vecformer_{name}")
         function.argtypes, function.restype = [ctypes.POINTER(structure)], None
-    if fork := _fork():
-        library.vecformer_threads.argtypes = [_ADDRESS]
-        library.vecformer_threads(fork)
+    if address := _omp_parallel():
+        library.vecformer_set_omp_parallel.argtypes = [_POINTER]
+        library.vecformer_set_omp_parallel(address)
     return library
 
 
-def _fork() -> int | None:
-    """The address of what starts torch's threads, if that is GNU's OpenMP; without it one thread does everything."""
+def _abi(library: ctypes.CDLL) -> list[int]:
+    """Return the ABI version and the structure sizes that a library was compiled with; [] if it does not have any."""
     try:
-        torch_itself = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
-        return ctypes.cast(torch_itself.GOMP_parallel, _ADDRESS).value
+        function = library.vecformer_abi
+    except AttributeError:
+        return []
+    function.restype = ctypes.POINTER(_INT)
+    numbers = function()
+    return list(takewhile(bool, (numbers[i] for i in count())))
+
+
+def _omp_parallel() -> int | None:
+    """Return the address of PyTorch's ``GOMP_parallel``, or None (one thread) if it has another OpenMP runtime."""
+    try:
+        libtorch = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        return ctypes.cast(libtorch.GOMP_parallel, _POINTER).value
     except (OSError, AttributeError):
         return None

@@ -1,4 +1,5 @@
-// Attention of one head over one text, forward and backward, without its scores ever leaving the cache.
+// Scaled dot-product attention of one head over one sequence, forward and backward. Scores are computed for blocks of
+// queries and stay in the cache.
 #pragma once
 #include <cmath>
 #include <limits>
@@ -8,157 +9,163 @@
 
 namespace vecformer {
 
-// What a head reads of a text, and where it writes: rows are `stride` numbers apart, d_head (a multiple of 16) long.
+// Inputs of one head for one sequence: (length, d_head) matrices with rows `stride` apart; d_head is a multiple of 16.
 struct Head {
-    const Low *q, *k, *v;  // the queries are scaled already
+    const Activation *q, *k, *v;  // q is scaled by 1 / sqrt(d_head)
     long stride, length, d_head;
-    bool causal;  // a word sees those behind it not
+    bool causal;  // a token cannot attend to later tokens
 
-    long keys_of(long rows_end) const { return causal ? std::min(length, rows_end) : length; }
-    long units() const { return n_units(length); }
-    long room() const { return rounded_up(length, 2 * LANES); }
+    // Number of keys that queries before `end` can attend to.
+    long n_keys(long end) const { return causal ? std::min(length, end) : length; }
+    long packed_rows() const { return packed_length(length); }
+    long padded_length() const { return round_up(length, 2 * LANES); }
 };
 
-constexpr long TOGETHER = 12;  // queries that are looked at together, whole tiles
+constexpr long QUERY_BLOCK = 12;  // queries per block, a multiple of the tile height
 
-// K^T or V^T in panels: scores come of it. `room()` columns, those past the text zero.
-inline void pack_keys(const Head& head, const Low* keys, Unit* panels) {
-    for (long n = 0; n < head.room(); n += LANES)
-        pack_transposed(keys, head.stride, head.length, head.d_head, n,
-                        panels + n / LANES * head.d_head / PER_UNIT * LANES);
+// Pack K^T or V^T, (d_head, padded_length); columns past the sequence are zero.
+inline void pack_rows_as_columns(const Head& head, const Activation* rows, Packed* packed) {
+    for (long n = 0; n < head.padded_length(); n += LANES)
+        pack_panel_transposed(rows, head.stride, head.length, head.d_head, n,
+                              packed + n / LANES * head.d_head / K_PACK * LANES);
 }
 
-inline void scores_of(const Head& head, const Low* queries, long stride, long rows, long n_keys, const Unit* panels,
-                      float* scores) {
-    multiply(queries, stride / PER_UNIT, rows, panels, head.d_head / PER_UNIT * LANES, head.d_head / PER_UNIT,
-             rounded_up(n_keys, LANES), scores, head.room());
+// Products of n_rows rows of d_head elements with the first n_keys packed columns.
+inline void row_products(const Head& head, const Activation* rows, long stride, long n_rows, long n_keys,
+                         const Packed* columns, float* products) {
+    gemm(rows, stride / K_PACK, n_rows, columns, head.d_head / K_PACK * LANES, head.d_head / K_PACK,
+         round_up(n_keys, LANES), products, head.padded_length());
 }
 
-// softmax(Q K^T) V (Vaswani et al. 2017, equation 1). `mixed` has rows of mixed_stride. log_sums, unless null, takes of
-// each row the logarithm to base 2 of the sum of exp(scores).
-inline void attend(const Head& head, Low* mixed, long mixed_stride, float* log_sums) {
-    const long length = head.length, d_head = head.d_head, room = head.room();
+// out = softmax(Q K^T) V (Vaswani et al. 2017, equation 1). Rows of `out` are out_stride apart. Unless it is null, lse
+// receives the base-2 log-sum-exp of each row of scores, log2(sum exp(score)).
+inline void attention_forward(const Head& head, Activation* out, long out_stride, float* lse) {
+    const long length = head.length, d_head = head.d_head, padded = head.padded_length();
     scratch.clear();
-    Unit* keys = scratch.take<Unit>(room * d_head / PER_UNIT);
-    Unit* values = scratch.take<Unit>(head.units() * d_head);
-    float* scores = scratch.take<float>(TOGETHER * room);
-    Low* pattern = scratch.take<Low>(TOGETHER * room);
-    float* sums = scratch.take<float>(TOGETHER * d_head);
-    pack_keys(head, head.k, keys);
-    pack_all(head.v, head.stride, length, d_head, values);
+    Packed* keys = scratch.alloc<Packed>(padded * d_head / K_PACK);
+    Packed* values = scratch.alloc<Packed>(head.packed_rows() * d_head);
+    float* scores = scratch.alloc<float>(QUERY_BLOCK * padded);
+    Activation* pattern = scratch.alloc<Activation>(QUERY_BLOCK * padded);  // exp(score - maximum), unnormalised
+    float* block_out = scratch.alloc<float>(QUERY_BLOCK * d_head);
+    pack_rows_as_columns(head, head.k, keys);
+    pack_matrix(head.v, head.stride, length, d_head, values);
 
-    for (long i = 0; i < length; i += TOGETHER) {
-        const long rows = std::min(TOGETHER, length - i), width = rounded_up(head.keys_of(i + rows), LANES);
-        float scale[TOGETHER];
-        scores_of(head, head.q + i * head.stride, head.stride, rows, width, keys, scores);
+    for (long i = 0; i < length; i += QUERY_BLOCK) {
+        const long rows = std::min(QUERY_BLOCK, length - i), width = round_up(head.n_keys(i + rows), LANES);
+        float scale[QUERY_BLOCK];
+        row_products(head, head.q + i * head.stride, head.stride, rows, width, keys, scores);
         for (long r = 0; r < rows; ++r) {
-            const long n_keys = head.keys_of(i + r + 1), whole = n_keys / LANES * LANES;
-            const Mask rest = lanes(n_keys - whole);
-            const float* row = scores + r * room;
-            V most = all(-std::numeric_limits<float>::infinity());
-            for (long j = 0; j < whole; j += LANES) most = max(most, load(row + j));
-            if (whole < n_keys) most = max(most, either(rest, load(row + whole), most));
-            const float top = most_of(most) * LOG2_E;
-            V sum = zeros();
-            const auto raised = [&](long j) { return exp2<ROUGH>(load(row + j) * all(LOG2_E) - all(top)); };
-            for (long j = 0; j < whole; j += LANES) {
-                const V e = raised(j);
+            const long n_keys = head.n_keys(i + r + 1), full = n_keys / LANES * LANES;
+            const Mask tail = mask_first(n_keys - full);
+            const float* row = scores + r * padded;
+            Vec maximum = set1(-std::numeric_limits<float>::infinity());
+            for (long j = 0; j < full; j += LANES) maximum = max(maximum, load(row + j));
+            if (full < n_keys) maximum = max(maximum, select(tail, load(row + full), maximum));
+            const float shift = reduce_max(maximum) * LOG2_E;
+            Vec sum = zero();
+            const auto shifted_exp = [&](long j) {
+                return exp2<FAST_MATH>(load(row + j) * set1(LOG2_E) - set1(shift));
+            };
+            for (long j = 0; j < full; j += LANES) {
+                const Vec e = shifted_exp(j);
                 sum = sum + e;
-                store(pattern + r * room + j, e);
+                store(pattern + r * padded + j, e);
             }
-            for (long j = whole; j < width; j += LANES) {  // the last keys that it sees, and those that others see
-                const V e = only(lanes(n_keys - j), raised(j));
+            for (long j = full; j < width; j += LANES) {  // the last keys of this query, and zeros for masked keys
+                const Vec e = mask_zero(mask_first(n_keys - j), shifted_exp(j));
                 sum = sum + e;
-                store(pattern + r * room + j, e);
+                store(pattern + r * padded + j, e);
             }
-            const float total = sum_of(sum);
+            const float total = reduce_add(sum);
             scale[r] = 1 / total;
-            if (log_sums) log_sums[i + r] = top + std::log2(total);
+            if (lse) lse[i + r] = shift + std::log2(total);
         }
-        multiply(pattern, room / PER_UNIT, rows, values, head.units() * LANES, std::min(width / PER_UNIT, head.units()),
-                 d_head, sums, d_head);
+        gemm(pattern, padded / K_PACK, rows, values, head.packed_rows() * LANES,
+             std::min(width / K_PACK, head.packed_rows()), d_head, block_out, d_head);
         for (long r = 0; r < rows; ++r)
             for (long c = 0; c < d_head; c += LANES)
-                store(mixed + (i + r) * mixed_stride + c, load(sums + r * d_head + c) * all(scale[r]));
+                store(out + (i + r) * out_stride + c, load(block_out + r * d_head + c) * set1(scale[r]));
     }
 }
 
-// From the gradient of `mixed` to those of queries, keys and values, which lie as these do, from of_q, of_k, of_v on.
-inline void attend_backward(const Head& head, const Low* mixed, const Low* of_mixed, long mixed_stride,
-                            const float* log_sums, Low* of_q, Low* of_k, Low* of_v) {
-    const long length = head.length, d_head = head.d_head, room = head.room(), units = head.units();
+// Gradients of queries, keys and values from `dout`, the gradient of `out`. Rows of out and dout are out_stride apart;
+// dq, dk and dv have the layout of q, k and v. The attention weights are recomputed from lse (Dao et al. 2022, arXiv
+// 2205.14135, algorithm 4).
+inline void attention_backward(const Head& head, const Activation* out, const Activation* dout, long out_stride,
+                               const float* lse, Activation* dq, Activation* dk, Activation* dv) {
+    const long length = head.length, d_head = head.d_head, padded = head.padded_length(), k = head.packed_rows();
     scratch.clear();
-    Unit* keys = scratch.take<Unit>(room * d_head / PER_UNIT);    // K^T
-    Unit* values = scratch.take<Unit>(room * d_head / PER_UNIT);  // V^T
-    Unit* key_rows = scratch.take<Unit>(units * d_head);          // K
-    Unit* query_rows = scratch.take<Unit>(units * d_head);        // Q
-    Unit* grad_rows = scratch.take<Unit>(units * d_head);         // the gradient of `mixed`
-    Unit* pattern = scratch.take<Unit>(units * room);             // in panels, (length, keys)
-    Unit* of_pattern = scratch.take<Unit>(units * room);          // of the scores, likewise
-    float* scores = scratch.take<float>(TOGETHER * room);
-    float* found = scratch.take<float>(TOGETHER * room);
-    Low* of_scores = scratch.take<Low>(TOGETHER * room);
-    float* sums = scratch.take<float>(TOGETHER * d_head);
-    pack_keys(head, head.k, keys);
-    pack_keys(head, head.v, values);
-    pack_all(head.k, head.stride, length, d_head, key_rows);
-    pack_all(head.q, head.stride, length, d_head, query_rows);
-    pack_all(of_mixed, mixed_stride, length, d_head, grad_rows);
+    Packed* keys_t = scratch.alloc<Packed>(padded * d_head / K_PACK);    // K^T
+    Packed* values_t = scratch.alloc<Packed>(padded * d_head / K_PACK);  // V^T
+    Packed* keys = scratch.alloc<Packed>(k * d_head);                    // K
+    Packed* queries = scratch.alloc<Packed>(k * d_head);                 // Q
+    Packed* grads = scratch.alloc<Packed>(k * d_head);                   // dout
+    Packed* pattern = scratch.alloc<Packed>(k * padded);                 // attention weights, (length, keys), packed
+    Packed* d_scores = scratch.alloc<Packed>(k * padded);                // gradient of the scores, likewise
+    float* scores = scratch.alloc<float>(QUERY_BLOCK * padded);
+    float* d_pattern = scratch.alloc<float>(QUERY_BLOCK * padded);
+    Activation* d_scores_rows = scratch.alloc<Activation>(QUERY_BLOCK * padded);
+    float* block = scratch.alloc<float>(QUERY_BLOCK * d_head);
+    pack_rows_as_columns(head, head.k, keys_t);
+    pack_rows_as_columns(head, head.v, values_t);
+    pack_matrix(head.k, head.stride, length, d_head, keys);
+    pack_matrix(head.q, head.stride, length, d_head, queries);
+    pack_matrix(dout, out_stride, length, d_head, grads);
 
-    for (long i = 0; i < length; i += TOGETHER) {
-        const long rows = std::min(TOGETHER, length - i), width = rounded_up(head.keys_of(i + rows), LANES);
-        scores_of(head, head.q + i * head.stride, head.stride, rows, width, keys, scores);
-        scores_of(head, of_mixed + i * mixed_stride, mixed_stride, rows, width, values, found);
-        float dots[TOGETHER];  // sum_j pattern_ij of_pattern_ij, which is mixed_i . of_mixed_i
+    for (long i = 0; i < length; i += QUERY_BLOCK) {
+        const long rows = std::min(QUERY_BLOCK, length - i), width = round_up(head.n_keys(i + rows), LANES);
+        row_products(head, head.q + i * head.stride, head.stride, rows, width, keys_t, scores);
+        row_products(head, dout + i * out_stride, out_stride, rows, width, values_t, d_pattern);
+        float delta[QUERY_BLOCK];  // sum_j pattern_ij d_pattern_ij = out_i . dout_i
         for (long r = 0; r < rows; ++r) {
-            V dot = zeros();
+            Vec sum = zero();
             for (long c = 0; c < d_head; c += LANES)
-                dot = fma(load(mixed + (i + r) * mixed_stride + c), load(of_mixed + (i + r) * mixed_stride + c), dot);
-            dots[r] = sum_of(dot);
+                sum = fma(load(out + (i + r) * out_stride + c), load(dout + (i + r) * out_stride + c), sum);
+            delta[r] = reduce_add(sum);
         }
-        for (long r = 0; r < rows; r += 2) {
-            const bool both = r + 1 < rows;
+        for (long r = 0; r < rows; r += 2) {  // pairs of rows, which bfloat16 packs into one
+            const bool has_second = r + 1 < rows;
             const auto pattern_at = [&](long row, long j) {
-                return exp2<ROUGH>(load(scores + row * room + j) * all(LOG2_E) - all(log_sums[i + row]));
+                return exp2<FAST_MATH>(load(scores + row * padded + j) * set1(LOG2_E) - set1(lse[i + row]));
             };
-            const auto put = [&](long j, V p1, V p2) {
-                const long at = r * room + j, to = j * units + (i + r) / PER_UNIT * LANES;
-                const V g1 = p1 * (load(found + at) - all(dots[r]));
-                const V g2 = both ? p2 * (load(found + at + room) - all(dots[r + 1])) : zeros();
-                store(of_scores + at, g1);
-                if (both) store(of_scores + at + room, g2);
-                store_rows(pattern + to, p1, p2, both);
-                store_rows(of_pattern + to, g1, g2, both);
+            const auto store_pair = [&](long j, Vec p1, Vec p2) {
+                const long at = r * padded + j, packed_at = j * k + (i + r) / K_PACK * LANES;
+                const Vec g1 = p1 * (load(d_pattern + at) - set1(delta[r]));
+                const Vec g2 = has_second ? p2 * (load(d_pattern + at + padded) - set1(delta[r + 1])) : zero();
+                store(d_scores_rows + at, g1);
+                if (has_second) store(d_scores_rows + at + padded, g2);
+                store_packed_rows(pattern + packed_at, p1, p2, has_second);
+                store_packed_rows(d_scores + packed_at, g1, g2, has_second);
             };
-            const long whole = both ? head.keys_of(i + r + 1) / LANES * LANES : 0;  // keys that both see
-            for (long j = 0; j < whole; j += LANES) put(j, pattern_at(r, j), pattern_at(r + 1, j));
-            for (long j = whole; j < width; j += LANES) {
-                const Mask first = lanes(head.keys_of(i + r + 1) - j), second = lanes(head.keys_of(i + r + 2) - j);
-                put(j, only(first, pattern_at(r, j)), both ? only(second, pattern_at(r + 1, j)) : zeros());
+            const long full = has_second ? head.n_keys(i + r + 1) / LANES * LANES : 0;  // both rows attend to all keys
+            for (long j = 0; j < full; j += LANES) store_pair(j, pattern_at(r, j), pattern_at(r + 1, j));
+            for (long j = full; j < width; j += LANES) {
+                const Mask first = mask_first(head.n_keys(i + r + 1) - j);
+                const Mask second = mask_first(head.n_keys(i + r + 2) - j);
+                store_pair(j, mask_zero(first, pattern_at(r, j)),
+                           has_second ? mask_zero(second, pattern_at(r + 1, j)) : zero());
             }
-            for (long j = width; j < room && head.causal; j += LANES) {  // keys that these two do not see
-                const long to = j * units + (i + r) / PER_UNIT * LANES;
-                store_rows(pattern + to, zeros(), zeros(), both);
-                store_rows(of_pattern + to, zeros(), zeros(), both);
+            for (long j = width; j < padded && head.causal; j += LANES) {  // keys that are masked for both rows
+                const long packed_at = j * k + (i + r) / K_PACK * LANES;
+                store_packed_rows(pattern + packed_at, zero(), zero(), has_second);
+                store_packed_rows(d_scores + packed_at, zero(), zero(), has_second);
             }
         }
-        multiply(of_scores, room / PER_UNIT, rows, key_rows, units * LANES, std::min(width / PER_UNIT, units), d_head,
-                 sums, d_head);
+        gemm(d_scores_rows, padded / K_PACK, rows, keys, k * LANES, std::min(width / K_PACK, k), d_head, block, d_head);
         for (long r = 0; r < rows; ++r)
             for (long c = 0; c < d_head; c += LANES)
-                store(of_q + (i + r) * head.stride + c, load(sums + r * d_head + c));
+                store(dq + (i + r) * head.stride + c, load(block + r * d_head + c));
     }
-    const auto down = [&](const Unit* weights, const Unit* from, Low* to) {  // sums over the queries, for each key
-        for (long j = 0; j < length; j += TALL_T) {
-            multiply_transposed<false>(weights + j / LANES * LANES * units + j % LANES, TALL_T, from, units, d_head,
-                                       sums, d_head);
-            for (long r = 0; r < std::min(TALL_T, length - j); ++r)
+    const auto sum_over_queries = [&](const Packed* weights, const Packed* rows, Activation* dst) {  // weights^T rows
+        for (long j = 0; j < length; j += TILE_MR_T) {
+            gemm_tn<false>(weights + j / LANES * LANES * k + j % LANES, TILE_MR_T, rows, k, d_head, block, d_head);
+            for (long r = 0; r < std::min(TILE_MR_T, length - j); ++r)
                 for (long c = 0; c < d_head; c += LANES)
-                    store(to + (j + r) * head.stride + c, load(sums + r * d_head + c));
+                    store(dst + (j + r) * head.stride + c, load(block + r * d_head + c));
         }
     };
-    down(pattern, grad_rows, of_v);
-    down(of_pattern, query_rows, of_k);
+    sum_over_queries(pattern, grads, dv);
+    sum_over_queries(d_scores, queries, dk);
 }
 
 }  // namespace vecformer

@@ -1,4 +1,4 @@
-// What each row, a word, goes through by itself: norms, dropout, sums and products.
+// Row-wise operations: layer normalisation, dropout, dot products, axpy.
 #pragma once
 #include <cmath>
 
@@ -6,74 +6,82 @@
 
 namespace vecformer {
 
-// LayerNorm (Ba et al. 2016) of one row: its mean and the inverse of its deviation are kept for the way back.
+// LayerNorm of one row (Ba et al. 2016, arXiv 1607.06450). `stats` receives the mean and the reciprocal standard
+// deviation, which the backward pass needs.
 template <class T>
-void normalise(const float* x, long width, const float* weight, const float* bias, float eps, float* moments, T* to) {
-    V sum = zeros(), squares = zeros();
+void layer_norm(const float* x, long width, const float* weight, const float* bias, float eps, float* stats, T* y) {
+    Vec sum = zero(), squares = zero();
     for (long c = 0; c < width; c += LANES) sum = sum + load(x + c);
-    const float mean = sum_of(sum) / float(width);
+    const float mean = reduce_add(sum) / float(width);
     for (long c = 0; c < width; c += LANES) {
-        const V d = load(x + c) - all(mean);
+        const Vec d = load(x + c) - set1(mean);
         squares = fma(d, d, squares);
     }
-    const float inverse = 1 / std::sqrt(sum_of(squares) / float(width) + eps);
+    const float rstd = 1 / std::sqrt(reduce_add(squares) / float(width) + eps);
     for (long c = 0; c < width; c += LANES) {
-        const V d = (load(x + c) - all(mean)) * all(inverse);
-        store(to + c, fma(d, load(weight + c), load(bias + c)));
+        const Vec d = (load(x + c) - set1(mean)) * set1(rstd);
+        store(y + c, fma(d, load(weight + c), load(bias + c)));
     }
-    moments[0] = mean;
-    moments[1] = inverse;
+    stats[0] = mean;
+    stats[1] = rstd;
 }
 
-// The gradient of one row through its norm, added to `beside`, that of the path around, or null; those of the norm's
-// weight and bias are added to what they are already.
-inline void normalise_backward(const float* grad, const float* x, long width, const float* weight, const float* moments,
-                               const float* beside, float* of_x, float* of_weight, float* of_bias) {
-    const V mean = all(moments[0]), inverse = all(moments[1]);
-    V sum = zeros(), along = zeros();
+// Backward pass of layer_norm for one row: dx = the gradient with respect to x, plus d_residual (the gradient of the
+// residual connection) unless it is null. The gradients of weight and bias are added to dweight and dbias.
+inline void layer_norm_backward(const float* dy, const float* x, long width, const float* weight, const float* stats,
+                                const float* d_residual, float* dx, float* dweight, float* dbias) {
+    const Vec mean = set1(stats[0]), rstd = set1(stats[1]);
+    Vec sum = zero(), projection = zero();
     for (long c = 0; c < width; c += LANES) {
-        const V g = load(grad + c), y = (load(x + c) - mean) * inverse;
-        const V weighted = g * load(weight + c);
+        const Vec g = load(dy + c), normalized = (load(x + c) - mean) * rstd;
+        const Vec weighted = g * load(weight + c);
         sum = sum + weighted;
-        along = fma(weighted, y, along);
-        store(of_weight + c, fma(g, y, load(of_weight + c)));
-        store(of_bias + c, g + load(of_bias + c));
+        projection = fma(weighted, normalized, projection);
+        store(dweight + c, fma(g, normalized, load(dweight + c)));
+        store(dbias + c, g + load(dbias + c));
     }
-    const V shift = all(sum_of(sum) / float(width)), tilt = all(sum_of(along) / float(width));
+    const Vec mean_grad = set1(reduce_add(sum) / float(width));
+    const Vec mean_projection = set1(reduce_add(projection) / float(width));
     for (long c = 0; c < width; c += LANES) {
-        const V y = (load(x + c) - mean) * inverse;
-        const V weighted = load(grad + c) * load(weight + c);
-        const V inside = weighted - shift - y * tilt;
-        store(of_x + c, fma(inside, inverse, beside ? load(beside + c) : zeros()));
+        const Vec normalized = (load(x + c) - mean) * rstd;
+        const Vec weighted = load(dy + c) * load(weight + c);
+        const Vec centred = weighted - mean_grad - normalized * mean_projection;
+        store(dx + c, fma(centred, rstd, d_residual ? load(d_residual + c) : zero()));
     }
 }
 
-inline float product_of(const float* a, const float* b, long width) {
-    V sum = zeros();
+// a . b
+inline float dot(const float* a, const float* b, long width) {
+    Vec sum = zero();
     for (long c = 0; c < width; c += LANES) sum = fma(load(a + c), load(b + c), sum);
-    return sum_of(sum);
+    return reduce_add(sum);
 }
 
-inline void add_times(float times, const float* from, long width, float* to) {
-    for (long c = 0; c < width; c += LANES) store(to + c, fma(all(times), load(from + c), load(to + c)));
+// y += a x
+inline void axpy(float a, const float* x, long width, float* y) {
+    for (long c = 0; c < width; c += LANES) store(y + c, fma(set1(a), load(x + c), load(y + c)));
 }
 
-// Dropout (Srivastava et al. 2014): a bit for each activation, 1 if it is kept. Bits are a hash of the seed and the
-// activation's number, a byte each, so that they do not depend on who computes them.
+// Dropout (Srivastava et al. 2014). The mask has one bit per activation: 1 keeps it.
 struct Dropout {
-    const uint8_t* bits;  // null: everything is kept
-    float scale;          // of what is kept
+    const uint8_t* mask;  // null: no dropout
+    float scale;          // factor of the activations that are kept: 1 / (1 - p)
 
-    // LANES factors from activation `first` on, a multiple of LANES.
-    V factors(long first) const { return bits ? only(lanes_of(bits + first / 8), all(scale)) : all(1.0f); }
+    // Factors, 0 or scale, of LANES activations from index `first`, a multiple of LANES.
+    Vec factors(long first) const {
+        return mask ? mask_zero(mask_from_bits(mask + first / 8), set1(scale)) : set1(1.0f);
+    }
 };
 
-using Words = uint32_t __attribute__((vector_size(64)));
+using UInt32x16 = uint32_t __attribute__((vector_size(64)));
 
-// The bits of activations 64 chunk to 64 chunk + 63, each kept if its byte is at least `dropped`.
-inline uint64_t kept_bits(uint64_t seed, long chunk, int dropped) {
-    Words x = Words{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} + (uint32_t(chunk) * 16u + uint32_t(seed));
-    const auto mix = [&x] {  // Wellons' lowbias32
+// Bits `64 chunk` to `64 chunk + 63` of the dropout mask. Every activation has one pseudorandom byte and is kept if the
+// byte is at least `threshold` (dropout probability: threshold / 256). The bytes are a hash of the seed and the index,
+// so they do not depend on the number of threads.
+inline uint64_t dropout_mask_bits(uint64_t seed, long chunk, int threshold) {
+    UInt32x16 x =
+        UInt32x16{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} + (uint32_t(chunk) * 16u + uint32_t(seed));
+    const auto mix = [&x] {  // lowbias32 (Wellons 2018)
         x ^= x >> 16;
         x *= 0x7feb352du;
         x ^= x >> 15;
@@ -83,7 +91,7 @@ inline uint64_t kept_bits(uint64_t seed, long chunk, int dropped) {
     mix();
     x ^= uint32_t(seed >> 32);
     mix();
-    return at_least(&x, dropped);
+    return ge_mask(&x, threshold);
 }
 
 }  // namespace vecformer

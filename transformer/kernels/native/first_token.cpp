@@ -1,130 +1,126 @@
-// A layer for the first word of each text alone, forward and backward.
+// A layer of which only the first token of each sequence is computed, forward and backward.
 #include "first_token.h"
 
 #include "layer.h"
 
 namespace vecformer {
 
-// As transformer/kernels/native/__init__.py fills it in; N rows, T texts, H heads, width d.
-struct FirstWord {
-    Layer layer;  // of the first words, all that comes behind the attention: T rows
-    int64_t n_rows;
-    const float* x;         // (N, d)
-    float* looked;          // (N, d): x behind the norm before the branch; x itself if there is none
-    float* moments;         // (N, 2): of that norm
-    float* begin;           // (T, d): the first rows of x
-    float *query, *asked;   // (T, d), scaled; (T, H, d): what each head looks for
-    float *pattern, *seen;  // (H, N): softmax's weights; (T, H, d): sums of what is looked at
-    float* of_x;            // (N, d)
+static float* head_row(const FirstToken& call, float* rows, long sequence, long head) {
+    return rows + (sequence * call.layer.n_heads + head) * call.layer.d_model;
+}
 
-    long d_head() const { return layer.d / layer.n_heads; }
-    float* of_head(float* from, long text, long head) const { return from + (text * layer.n_heads + head) * layer.d; }
-    // Texts of a thread, the same ones however fast it is, with about as many words as any other's.
-    long first_text(long part) const {
-        const int64_t* starts = layer.starts;
-        return std::lower_bound(starts, starts + layer.n_texts, n_rows * part / layer.n_threads) - starts;
-    }
-};
+// First sequence of a thread. The division is static and balances the number of tokens.
+static long first_sequence(const FirstToken& call, long thread) {
+    const int64_t* cu_seqlens = call.layer.cu_seqlens;
+    const int64_t* end = cu_seqlens + call.layer.n_seqs;
+    return std::lower_bound(cu_seqlens, end, call.n_rows * thread / call.layer.n_threads) - cu_seqlens;
+}
 
-// Calls work(thread, text, its first row, length) for all texts, side by side.
-template <class Work>
-static void share_texts(const FirstWord& w, const Work& work) {
-    parallel(w.layer.n_threads, [&](long part) {
-        for (long text = w.first_text(part); text < w.first_text(part + 1); ++text) {
-            const long first = w.layer.starts[text];
+// Call body(thread, sequence, its first row, its length) for all sequences, in parallel.
+template <class Body>
+static void parallel_sequences(const FirstToken& call, const Body& body) {
+    parallel_for(call.layer.n_threads, [&](long thread) {
+        for (long sequence = first_sequence(call, thread); sequence < first_sequence(call, thread + 1); ++sequence) {
+            const long first = call.layer.cu_seqlens[sequence];
             scratch.clear();
-            work(part, text, first, w.layer.starts[text + 1] - first);
+            body(thread, sequence, first, call.layer.cu_seqlens[sequence + 1] - first);
         }
     });
 }
 
-static void look(const FirstWord& w, long text, long first, long length) {
-    const Layer& l = w.layer;
-    const long d = l.d;
-    const Part& norm = l.norms[l.outer_norm()];
-    float* const y = w.looked + first * d;
+static void attention(const FirstToken& call, long sequence, long first, long length) {
+    const Layer& l = call.layer;
+    const long d = l.d_model;
+    const Affine& norm = l.weights.norms[boundary_norm(l)];
+    float* const y = call.ln1_out + first * d;
     for (long j = 0; j < length && !l.post; ++j)
-        normalise(w.x + (first + j) * d, d, norm.weight, norm.bias, float(l.eps), w.moments + 2 * (first + j),
-                  y + j * d);
-    std::copy_n(w.x + first * d, d, w.begin + text * d);
-    float* mixed = scratch.take<float>(d);
-    attend_first(
-        l.linears, d, l.n_heads, y, length,
-        {w.query + text * d, w.of_head(w.asked, text, 0), w.of_head(w.seen, text, 0), w.pattern + first, w.n_rows},
-        mixed);
-    for (long c = 0; c < d; c += LANES) store(l.mixed + text * d + c, load(mixed + c));
+        layer_norm(call.x + (first + j) * d, d, norm.weight, norm.bias, float(l.eps), call.norm_stats + 2 * (first + j),
+                   y + j * d);
+    std::copy_n(call.x + first * d, d, call.first_rows + sequence * d);
+    float* out = scratch.alloc<float>(d);
+    first_token_attention(l.weights.linears, d, l.n_heads, y, length,
+                          {call.q + sequence * d, head_row(call, call.q_wk, sequence, 0),
+                           head_row(call, call.context, sequence, 0), call.pattern + first, call.n_rows},
+                          out);
+    for (long c = 0; c < d; c += LANES) store(l.attn_out + sequence * d + c, load(out + c));
 }
 
-static void look_backward(const FirstWord& w, const Sums& sums, long text, long first, long length) {
-    const Layer& l = w.layer;
-    const long d = l.d, d_head = w.d_head();
-    const float *const y = w.looked + first * d, *const query = w.query + text * d;
-    float* const of_y = w.of_x + first * d;
-    float* grad = scratch.take<float>(d);
-    float* of_seen = scratch.take<float>(d);
-    float* of_asked = scratch.take<float>(d);
-    float* of_query = scratch.take<float>(d);
-    float* of_scores = scratch.take<float>(length);
-    for (long c = 0; c < d; c += LANES) store(grad + c, load(l.of_mixed + text * d + c));
-    add_times(1, grad, d, sums.linears[VALUE].bias);
-    std::fill_n(of_y, length * d, 0.0f);
+static void attention_backward(const FirstToken& call, const WeightGrads& grads, long sequence, long first,
+                               long length) {
+    const Layer& l = call.layer;
+    const long d = l.d_model, d_head = d / l.n_heads;
+    const Affine* linears = l.weights.linears;
+    const float *const y = call.ln1_out + first * d, *const q = call.q + sequence * d;
+    float* const dy = call.dx + first * d;
+    float* d_out = scratch.alloc<float>(d);
+    float* d_context = scratch.alloc<float>(d);
+    float* d_q_wk = scratch.alloc<float>(d);
+    float* dq = scratch.alloc<float>(d);
+    float* d_pattern = scratch.alloc<float>(length);
+    for (long c = 0; c < d; c += LANES) store(d_out + c, load(l.d_attn_out + sequence * d + c));
+    axpy(1, d_out, d, grads.linears[VALUE].bias);
+    std::fill_n(dy, length * d, 0.0f);
     for (long h = 0; h < l.n_heads; ++h) {
-        const float *const asked = w.of_head(w.asked, text, h), *const seen = w.of_head(w.seen, text, h);
-        const float* const pattern = w.pattern + h * w.n_rows + first;
-        std::fill_n(of_seen, d, 0.0f);
-        std::fill_n(of_asked, d, 0.0f);
+        const float* const q_wk = head_row(call, call.q_wk, sequence, h);
+        const float* const context = head_row(call, call.context, sequence, h);
+        const float* const pattern = call.pattern + h * call.n_rows + first;
+        std::fill_n(d_context, d, 0.0f);
+        std::fill_n(d_q_wk, d, 0.0f);
         for (long e = h * d_head; e < (h + 1) * d_head; ++e) {
-            add_times(grad[e], l.linears[VALUE].weight + e * d, d, of_seen);
-            add_times(grad[e], seen, d, sums.linears[VALUE].weight + e * d);
+            axpy(d_out[e], linears[VALUE].weight + e * d, d, d_context);
+            axpy(d_out[e], context, d, grads.linears[VALUE].weight + e * d);
         }
         float mean = 0;
         for (long j = 0; j < length; ++j) {
-            of_scores[j] = product_of(of_seen, y + j * d, d);
-            mean += pattern[j] * of_scores[j];
+            d_pattern[j] = dot(d_context, y + j * d, d);
+            mean += pattern[j] * d_pattern[j];
         }
         for (long j = 0; j < length; ++j) {
-            const float of_score = pattern[j] * (of_scores[j] - mean);
-            add_times(of_score, y + j * d, d, of_asked);
-            add_times(pattern[j], of_seen, d, of_y + j * d);
-            add_times(of_score, asked, d, of_y + j * d);
+            const float d_score = pattern[j] * (d_pattern[j] - mean);
+            axpy(d_score, y + j * d, d, d_q_wk);
+            axpy(pattern[j], d_context, d, dy + j * d);
+            axpy(d_score, q_wk, d, dy + j * d);
         }
         for (long e = h * d_head; e < (h + 1) * d_head; ++e) {
-            add_times(query[e], of_asked, d, sums.linears[KEY].weight + e * d);
-            of_query[e] = product_of(l.linears[KEY].weight + e * d, of_asked, d);
+            axpy(q[e], d_q_wk, d, grads.linears[KEY].weight + e * d);
+            dq[e] = dot(linears[KEY].weight + e * d, d_q_wk, d);
         }
     }
-    add_times(1, of_query, d, sums.linears[QUERY].bias);
+    axpy(1, dq, d, grads.linears[QUERY].bias);
     for (long e = 0; e < d; ++e) {
-        add_times(of_query[e], y, d, sums.linears[QUERY].weight + e * d);
-        add_times(of_query[e] * l.scale(), l.linears[QUERY].weight + e * d, d, of_y);
+        axpy(dq[e], y, d, grads.linears[QUERY].weight + e * d);
+        axpy(dq[e] * query_scale(l), linears[QUERY].weight + e * d, d, dy);
     }
-    const long norm = l.outer_norm();
+    const long norm = boundary_norm(l);
     for (long j = 0; j < length && !l.post; ++j)
-        normalise_backward(of_y + j * d, w.x + (first + j) * d, d, l.norms[norm].weight, w.moments + 2 * (first + j),
-                           nullptr, of_y + j * d, sums.norms[norm].weight, sums.norms[norm].bias);
-    add_times(1, l.of_x + text * d, d, of_y);
+        layer_norm_backward(dy + j * d, call.x + (first + j) * d, d, l.weights.norms[norm].weight,
+                            call.norm_stats + 2 * (first + j), nullptr, dy + j * d, grads.norms[norm].weight,
+                            grads.norms[norm].bias);
+    axpy(1, l.dx + sequence * d, d, dy);
 }
 
-static void forward(const FirstWord& w) {
-    pack_forward(w.layer);
-    drop(w.layer);
-    share_texts(w, [&](long, long text, long first, long length) { look(w, text, first, length); });
-    share(w.layer, forward_after);
-}
-
-static void backward(const FirstWord& w) {
-    pack_backward(w.layer);
-    forget(w.layer);
-    share_sums(w.layer, backward_after);
-    share_texts(w, [&](long part, long text, long first, long length) {
-        look_backward(w, Sums(w.layer, part), text, first, length);
+static void forward(const FirstToken& call) {
+    pack_weights_forward(call.layer);
+    draw_dropout_mask(call.layer);
+    parallel_sequences(call, [&](long, long sequence, long first, long length) {
+        attention(call, sequence, first, length);
     });
-    add_up(w.layer);
+    parallel_rows(call.layer, forward_after_attention);
+}
+
+static void backward(const FirstToken& call) {
+    pack_weights_backward(call.layer);
+    zero_grads(call.layer);
+    parallel_rows_with_grads(call.layer, backward_to_attention);
+    parallel_sequences(call, [&](long thread, long sequence, long first, long length) {
+        attention_backward(call, WeightGrads(call.layer, thread), sequence, first, length);
+    });
+    reduce_grads(call.layer);
 }
 
 }  // namespace vecformer
 
 extern "C" {
-EXPORTED void vecformer_first_word(const vecformer::FirstWord* call) { vecformer::forward(*call); }
-EXPORTED void vecformer_first_word_backward(const vecformer::FirstWord* call) { vecformer::backward(*call); }
+EXPORTED void vecformer_first_token(const vecformer::FirstToken* call) { vecformer::forward(*call); }
+EXPORTED void vecformer_first_token_backward(const vecformer::FirstToken* call) { vecformer::backward(*call); }
 }

@@ -1,57 +1,58 @@
-// The attention of a text's first word. With one query, q . (W_K y_j) is (q W_K) . y_j, and the sum of p_j W_V y_j is
-// W_V of the sum of p_j y_j: no word needs a key or a value (first_word in transformer/layers/attention.py).
+// Attention of the first token of a sequence. With a single query, q . (W_K y_j) = (q W_K) . y_j, and the sum of
+// p_j W_V y_j is W_V applied to the sum of p_j y_j: no token needs a key or a value.
 #pragma once
 #include <algorithm>
 #include <cmath>
 
-#include "weights.h"
 #include "elementwise.h"
 #include "threads.h"
+#include "weights.h"
 
 namespace vecformer {
 
-// What is found on the way: of a text, n_heads one below the other.
-struct Found {
-    float* query;         // (d), scaled
-    float *asked, *seen;  // (n_heads, d): what each looks for, and the sum of what it looks at
-    float* pattern;       // (n_heads, length), rows `stride` apart: softmax's weights
+// Intermediate results for one sequence.
+struct FirstTokenState {
+    float* q;                // (d), scaled
+    float *q_wk, *context;   // (n_heads, d): q W_K of each head, and the average of y weighted by the pattern
+    float* pattern;          // (n_heads, length), rows `stride` apart: attention weights
     long stride;
 };
 
-// Scores to softmax's weights, in place; there is room up to whole vectors.
+// Softmax in place; `scores` has room for whole vectors.
 inline void softmax(float* scores, long n) {
-    const float top = *std::max_element(scores, scores + n) * LOG2_E;
-    V sum = zeros();
+    const float shift = *std::max_element(scores, scores + n) * LOG2_E;
+    Vec sum = zero();
     for (long j = 0; j < n; j += LANES) {
-        const V e = only(lanes(n - j), exp2<ROUGH>(load(scores + j) * all(LOG2_E) - all(top)));
+        const Vec e =
+            mask_zero(mask_first(n - j), exp2<FAST_MATH>(load(scores + j) * set1(LOG2_E) - set1(shift)));
         sum = sum + e;
         store(scores + j, e);
     }
-    const V share = all(1 / sum_of(sum));
-    for (long j = 0; j < n; j += LANES) store(scores + j, load(scores + j) * share);
+    const Vec scale = set1(1 / reduce_add(sum));
+    for (long j = 0; j < n; j += LANES) store(scores + j, load(scores + j) * scale);
 }
 
-// From what a layer looks at, y (length, d), to what goes into its output's map, (d). The key's bias moves no weight.
-inline void attend_first(const Part* linears, long d, long n_heads, const float* y, long length, const Found& to,
-                         float* mixed) {
-    const long d_head = d / n_heads, room = rounded_up(length, LANES);
+// Compute `out`, (d), the input of the output projection, from y, (length, d), the input of the attention. The bias of
+// the keys adds the same to every score and is left out.
+inline void first_token_attention(const Affine* linears, long d, long n_heads, const float* y, long length,
+                                  const FirstTokenState& state, float* out) {
+    const long d_head = d / n_heads, padded = round_up(length, LANES);
     const float scale = 1 / std::sqrt(float(d_head));
-    const Part &asking = linears[QUERY], &value = linears[VALUE];
-    float* scores = scratch.take<float>(room);
-    std::fill_n(scores, room, 0.0f);
-    for (long e = 0; e < d; ++e) to.query[e] = scale * (product_of(asking.weight + e * d, y, d) + asking.bias[e]);
+    const Affine &query = linears[QUERY], &value = linears[VALUE];
+    float* scores = scratch.alloc<float>(padded);
+    std::fill_n(scores, padded, 0.0f);
+    for (long e = 0; e < d; ++e) state.q[e] = scale * (dot(query.weight + e * d, y, d) + query.bias[e]);
     for (long h = 0; h < n_heads; ++h) {
-        float *const asked = to.asked + h * d, *const seen = to.seen + h * d;
-        std::fill_n(asked, d, 0.0f);
-        std::fill_n(seen, d, 0.0f);
-        for (long e = h * d_head; e < (h + 1) * d_head; ++e)
-            add_times(to.query[e], linears[KEY].weight + e * d, d, asked);
-        for (long j = 0; j < length; ++j) scores[j] = product_of(asked, y + j * d, d);
+        float *const q_wk = state.q_wk + h * d, *const context = state.context + h * d;
+        std::fill_n(q_wk, d, 0.0f);
+        std::fill_n(context, d, 0.0f);
+        for (long e = h * d_head; e < (h + 1) * d_head; ++e) axpy(state.q[e], linears[KEY].weight + e * d, d, q_wk);
+        for (long j = 0; j < length; ++j) scores[j] = dot(q_wk, y + j * d, d);
         softmax(scores, length);
-        for (long j = 0; j < length; ++j) add_times(scores[j], y + j * d, d, seen);
-        std::copy_n(scores, length, to.pattern + h * to.stride);
+        for (long j = 0; j < length; ++j) axpy(scores[j], y + j * d, d, context);
+        std::copy_n(scores, length, state.pattern + h * state.stride);
         for (long e = h * d_head; e < (h + 1) * d_head; ++e)
-            mixed[e] = product_of(value.weight + e * d, seen, d) + value.bias[e];
+            out[e] = dot(value.weight + e * d, context, d) + value.bias[e];
     }
 }
 

@@ -1,8 +1,8 @@
-// Matrix products, summed in float32: C = A B.
+// Matrix products C = A B with float32 accumulation.
 //
-// The right factor lies in panels: LANES columns each, one after another, and in each the units of successive rows; a
-// unit is what one instruction takes of a column, two bfloat16 (gemm_bf16.h) or a float (gemm_fp32.h). Of the left factor the
-// numbers of a unit must lie side by side; a matrix in panels can so be a left factor too, transposed.
+// B is packed into panels of LANES columns. For each step along k, a panel holds LANES packed elements; such an element
+// is what one instruction consumes of a column: two bfloat16 (gemm_bf16.h) or one float (gemm_fp32.h). A is row-major;
+// a packed matrix can also be used as A, transposed. Lengths along k and strides of A are counted in packed elements.
 #pragma once
 #include <algorithm>
 #include <utility>
@@ -15,71 +15,73 @@
 
 namespace vecformer {
 
-inline long n_units(long n_terms) { return (n_terms + PER_UNIT - 1) / PER_UNIT; }
+// Number of packed elements that hold k elements.
+inline long packed_length(long k) { return (k + K_PACK - 1) / K_PACK; }
 
-// MR rows and LANES NV columns of the product. `a` steps by `row` from a row to the next and by `term` to the next
-// unit.
-template <int MR, int NV, bool ADD>
-void tile(const Unit* a, long row, long term, const Unit* b, long panel, long units, float* c, long stride) {
-    V sum[MR][NV];
+// Compute MR rows and LANES * NV columns of C. Rows of A are `a_row` apart, successive packed elements `a_step`.
+template <int MR, int NV, bool ACCUMULATE>
+void micro_kernel(const Packed* a, long a_row, long a_step, const Packed* b, long panel_stride, long k, float* c,
+                  long c_stride) {
+    Vec acc[MR][NV];
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m)
 #pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v) sum[m][v] = ADD ? load(c + m * stride + v * LANES) : zeros();
-    for (long k = 0; k < units; ++k, a += term, b += LANES) {
-        Factor right[NV];
+        for (int v = 0; v < NV; ++v) acc[m][v] = ACCUMULATE ? load(c + m * c_stride + v * LANES) : zero();
+    for (long i = 0; i < k; ++i, a += a_step, b += LANES) {
+        PackedVec b_vec[NV];
 #pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v) right[v] = factor_at(b + v * panel);
+        for (int v = 0; v < NV; ++v) b_vec[v] = load_packed(b + v * panel_stride);
 #pragma GCC unroll 16
         for (int m = 0; m < MR; ++m) {
-            const Factor left = broadcast(a + m * row);
+            const PackedVec a_vec = broadcast(a + m * a_row);
 #pragma GCC unroll 4
-            for (int v = 0; v < NV; ++v) sum[m][v] = dot(sum[m][v], left, right[v]);
+            for (int v = 0; v < NV; ++v) acc[m][v] = dot_accumulate(acc[m][v], a_vec, b_vec[v]);
         }
     }
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m)
 #pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v) store(c + m * stride + v * LANES, sum[m][v]);
+        for (int v = 0; v < NV; ++v) store(c + m * c_stride + v * LANES, acc[m][v]);
 }
 
-using Tile = void (*)(const Unit*, long, long, const Unit*, long, long, float*, long);
+using MicroKernel = void (*)(const Packed*, long, long, const Packed*, long, long, float*, long);
 
-// Vectors and rows of a tile, in registers with what they are made from; _T where the left factor is in panels.
-constexpr long WIDE = 2, TALL = LANES == 16 ? 12 : 6;
-constexpr long WIDE_T = 3, TALL_T = LANES / 2;
+// Vectors and rows of a tile, chosen to fit in the registers together with their operands; _T where A is packed.
+constexpr long TILE_NV = 2, TILE_MR = LANES == 16 ? 12 : 6;
+constexpr long TILE_NV_T = 3, TILE_MR_T = LANES / 2;
 
 template <int... M>
-Tile tile_of(long rows, long vectors, std::integer_sequence<int, M...>) {
-    static constexpr Tile tiles[][2] = {{tile<M + 1, 1, false>, tile<M + 1, 2, false>}...};
-    return tiles[rows - 1][vectors - 1];
+MicroKernel micro_kernel_for(long rows, long vectors, std::integer_sequence<int, M...>) {
+    static constexpr MicroKernel kernels[][2] = {{micro_kernel<M + 1, 1, false>, micro_kernel<M + 1, 2, false>}...};
+    return kernels[rows - 1][vectors - 1];
 }
 
-// C = A B; A has rows of `units`, a_stride units apart; n_columns is a multiple of LANES.
-inline void multiply(const void* a, long a_stride, long n_rows, const Unit* b, long panel, long units, long n_columns,
-                     float* c, long stride) {
-    const Unit* left = static_cast<const Unit*>(a);
-    for (long n = 0; n < n_columns; n += WIDE * LANES) {
-        const long vectors = std::min(WIDE, (n_columns - n) / LANES);
-        for (long m = 0; m < n_rows; m += TALL)
-            tile_of(std::min(TALL, n_rows - m), vectors, std::make_integer_sequence<int, TALL>())(
-                left + m * a_stride, a_stride, 1, b + n / LANES * panel, panel, units, c + m * stride + n, stride);
+// C = A B. A is row-major, (n_rows, k); n_columns is a multiple of LANES.
+inline void gemm(const void* a, long a_stride, long n_rows, const Packed* b, long panel_stride, long k, long n_columns,
+                 float* c, long c_stride) {
+    const Packed* a_packed = static_cast<const Packed*>(a);
+    for (long n = 0; n < n_columns; n += TILE_NV * LANES) {
+        const long vectors = std::min(TILE_NV, (n_columns - n) / LANES);
+        for (long m = 0; m < n_rows; m += TILE_MR)
+            micro_kernel_for(std::min(TILE_MR, n_rows - m), vectors, std::make_integer_sequence<int, TILE_MR>())(
+                a_packed + m * a_stride, a_stride, 1, b + n / LANES * panel_stride, panel_stride, k,
+                c + m * c_stride + n, c_stride);
     }
 }
 
-// C = A^T B, or C += A^T B, with both in panels of `units`; n_rows (of C) and n_columns are multiples of LANES.
-template <bool ADD>
-void multiply_transposed(const Unit* a, long n_rows, const Unit* b, long units, long n_columns, float* c, long stride) {
-    const long panel = units * LANES;
+// C = A^T B, or C += A^T B if ACCUMULATE, both packed; n_rows (of C) and n_columns are multiples of LANES.
+template <bool ACCUMULATE>
+void gemm_tn(const Packed* a, long n_rows, const Packed* b, long k, long n_columns, float* c, long c_stride) {
+    const long panel_stride = k * LANES;
     for (long n = 0, vectors; n < n_columns; n += vectors * LANES) {
-        const long left = (n_columns - n) / LANES;
-        vectors = left == 4 ? 2 : std::min(WIDE_T, left);  // two tiles of 2 are quicker than one of 3 and one of 1
-        const Tile run = vectors == 3   ? tile<TALL_T, 3, ADD>
-                         : vectors == 2 ? tile<TALL_T, 2, ADD>
-                                        : tile<TALL_T, 1, ADD>;
-        for (long m = 0; m < n_rows; m += TALL_T)
-            run(a + m / LANES * panel + m % LANES, 1, LANES, b + n / LANES * panel, panel, units, c + m * stride + n,
-                stride);
+        const long remaining = (n_columns - n) / LANES;
+        vectors = remaining == 4 ? 2 : std::min(TILE_NV_T, remaining);  // 2 + 2 is faster than 3 + 1
+        const MicroKernel kernel = vectors == 3   ? micro_kernel<TILE_MR_T, 3, ACCUMULATE>
+                                   : vectors == 2 ? micro_kernel<TILE_MR_T, 2, ACCUMULATE>
+                                                  : micro_kernel<TILE_MR_T, 1, ACCUMULATE>;
+        for (long m = 0; m < n_rows; m += TILE_MR_T)
+            kernel(a + m / LANES * panel_stride + m % LANES, 1, LANES, b + n / LANES * panel_stride, panel_stride, k,
+                   c + m * c_stride + n, c_stride);
     }
 }
 

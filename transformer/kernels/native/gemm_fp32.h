@@ -1,47 +1,47 @@
-// float32 throughout: right factors of matrix products are made of single floats.
+// GEMM operands in float32: a packed element is one float.
 #pragma once
 #include "simd.h"
 
 namespace vecformer {
 
-using Low = float;   // what activations are kept in
-using Unit = float;  // a term of a sum
-using Factor = V;    // LANES units
+using Activation = float;  // storage type of activations
+using Packed = float;      // one element along k
+using PackedVec = Vec;     // LANES packed elements
 
-constexpr long PER_UNIT = 1;
-constexpr bool ROUGH = false;
+constexpr long K_PACK = 1;         // elements along k per packed element
+constexpr bool FAST_MATH = false;  // exp2 and gelu to float32 accuracy
 
-inline Factor factor_at(const Unit* units) { return load(units); }
-inline Factor broadcast(const Unit* unit) { return all(*unit); }
-inline Factor ones() { return all(1.0f); }
-inline V dot(V sum, Factor left, Factor right) { return fma(left, right, sum); }
+inline PackedVec load_packed(const Packed* src) { return load(src); }
+inline PackedVec broadcast(const Packed* src) { return set1(*src); }
+inline PackedVec packed_ones() { return set1(1.0f); }
+inline Vec dot_accumulate(Vec acc, PackedVec a, PackedVec b) { return fma(a, b, acc); }
 
-// As in gemm_bf16.h.
-inline void store_rows(Unit* at, V a, V b, bool both) {
-    store(at, a);
-    if (both) store(at + LANES, b);
+// See gemm_bf16.h.
+inline void store_packed_rows(Packed* dst, Vec a, Vec b, bool has_second) {
+    store(dst, a);
+    if (has_second) store(dst + LANES, b);
 }
 
-// As in gemm_bf16.h.
-inline void pack_transposed(const float* w, long stride, long n_rows, long n_terms, long first, Unit* panel,
-                            float times = 1) {
-    for (long k = 0; k < n_terms; k += LANES) {
-        V rows[LANES];
+// See gemm_bf16.h.
+inline void pack_panel_transposed(const float* w, long stride, long n_rows, long k, long first, Packed* panel,
+                                  float scale = 1) {
+    for (long k0 = 0; k0 < k; k0 += LANES) {
+        Vec rows[LANES];
         for (long i = 0; i < LANES; ++i)
-            rows[i] = first + i < n_rows ? load(w + (first + i) * stride + k) * all(times) : zeros();
+            rows[i] = first + i < n_rows ? load(w + (first + i) * stride + k0) * set1(scale) : zero();
         transpose(rows);
-        for (long i = 0; i < LANES; ++i) store(panel + (k + i) * LANES, rows[i]);
+        for (long i = 0; i < LANES; ++i) store(panel + (k0 + i) * LANES, rows[i]);
     }
 }
 
-// As in gemm_bf16.h.
-inline void pack(const float* b, long stride, long n_rows, long first, Unit* panel, float times) {
-    for (long k = 0; k < n_rows; ++k) store(panel + k * LANES, load(b + k * stride + first) * all(times));
+// See gemm_bf16.h.
+inline void pack_panel(const float* b, long stride, long n_rows, long first, Packed* panel, float scale) {
+    for (long k = 0; k < n_rows; ++k) store(panel + k * LANES, load(b + k * stride + first) * set1(scale));
 }
 
-// As in gemm_bf16.h.
-inline void pack_all(const float* b, long stride, long n_rows, long n_columns, Unit* panels) {
-    for (long c = 0; c < n_columns; c += LANES) pack(b, stride, n_rows, c, panels + c * n_rows, 1);
+// See gemm_bf16.h.
+inline void pack_matrix(const float* b, long stride, long n_rows, long n_columns, Packed* packed) {
+    for (long c = 0; c < n_columns; c += LANES) pack_panel(b, stride, n_rows, c, packed + c * n_rows, 1);
 }
 
 }  // namespace vecformer

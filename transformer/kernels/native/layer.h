@@ -1,130 +1,119 @@
-// A whole layer of a Transformer that bends by GELU, its norms before the branches or behind the sums: what
-// transformer/layers/transformer_layer.py computes by torch, in three sweeps forward and three backward. Rows are shared out between the
-// threads; so are texts and heads.
+// A Transformer layer with GELU, pre-norm or post-norm: the computation of transformer/layers/transformer_layer.py in
+// three parallel passes forward and three backward. Rows are divided between the threads, and so are the heads of all
+// sequences.
 #pragma once
 #include "attention.h"
-#include "weights.h"
 #include "elementwise.h"
 #include "threads.h"
+#include "weights.h"
 
 namespace vecformer {
 
-constexpr long BLOCKS = 5;  // of them, whose share of the weights' gradients is summed up at once
+constexpr long BLOCKS_PER_GRAD = 5;  // row blocks whose weight gradients are accumulated by one product
 
-// As transformer/kernels/native/__init__.py fills it in; N rows, width d, inner width f.
-struct Layer {
-    int64_t n_rows, n_texts, d, f, n_heads, n_threads;
-    int64_t causal, post, dropped;  // post: norms behind the sums; dropped: of 256 activations
-    uint64_t seed;
-    double eps;
-    const int64_t* starts;                    // (n_texts + 1): the first row of each text
-    Part norms[2], linears[6];                // the latter in the order above
-    const float* x;                           // (N, d)
-    float *middle, *path;                     // (N, d): behind the attention, summed and, if post, normalised
-    float *sum, *out;                         // (N, d): behind the feed-forward, likewise
-    float* moments;                           // (2, N, 2): of each norm
-    float* log_sums;                          // (n_heads, N)
-    Low *looking, *asked, *mixed, *thinking;  // (N, d), (N, 3 d), (N, d), (N, d)
-    Low *bent, *slope;                        // (N, f); slope: of bent by what was bent
-    uint8_t* bits;                            // (N, 2 d + f) bits, in 64s
-    Unit* panels;                             // (4 d d + 2 d f) numbers: the weights
-    const float* grad;                        // (N, d)
-    float* of_x;                              // (N, d)
-    Low *of_mixed, *of_asked;                 // (N, d), (N, 3 d)
-    float* grads;                             // (n_threads, all weights): of a thread's rows; in the end, of all
+// Index of the norm that is applied to resid_mid, and of the other one (of x, or of resid_out in post-norm layers).
+inline long mid_norm(const Layer& l) { return l.post ? 0 : 1; }
+inline long boundary_norm(const Layer& l) { return l.post ? 1 : 0; }
 
-    // The norm of `middle`, and the other one: of x, or of `sum`.
-    long inner_norm() const { return post ? 0 : 1; }
-    long outer_norm() const { return post ? 1 : 0; }
-    float* moments_of(long norm, long row) const { return moments + 2 * (norm * n_rows + row); }
-    float scale() const { return 1 / std::sqrt(float(d / n_heads)); }
-    Dropout dropout(long region) const {  // 0 and 2: behind the branches; 1: inside the feed-forward
-        const long before[] = {0, n_rows * d, n_rows * (d + f)};
-        return {dropped ? bits + before[region] / 8 : nullptr, 256.0f / float(256 - dropped)};
-    }
-    Unit* out_panels() const { return panels + 3 * d * d / PER_UNIT; }
-    Unit* inner_panels() const { return panels + 4 * d * d / PER_UNIT; }
-    Unit* outer_panels() const { return inner_panels() + d * f / PER_UNIT; }
-    long first_row(long part) const {  // whole tiles, the same ones however fast a thread is
-        const long tiles = (n_rows + TALL - 1) / TALL;
-        return std::min(n_rows, tiles * part / n_threads * TALL);
-    }
-};
+inline float* norm_stats(const Layer& l, long norm, long row) { return l.norm_stats + 2 * (norm * l.n_rows + row); }
+inline float query_scale(const Layer& l) { return 1 / std::sqrt(float(l.d_model / l.n_heads)); }
 
-// Rows through one of the layer's norms.
+// Where dropout is applied; the mask has the bits of the three places one after another.
+enum { ATTENTION_DROPOUT, INNER_DROPOUT, FFN_DROPOUT };
+inline Dropout dropout(const Layer& l, long place) {
+    const long offsets[] = {0, l.n_rows * l.d_model, l.n_rows * (l.d_model + l.d_ff)};
+    return {l.dropout_threshold ? l.dropout_mask + offsets[place] / 8 : nullptr,
+            256.0f / float(256 - l.dropout_threshold)};
+}
+
+// Packed weights: queries, keys and values together, then the output projection, then the feed-forward block.
+inline Packed* packed_output(const Layer& l) { return l.packed_weights + 3 * l.d_model * l.d_model / K_PACK; }
+inline Packed* packed_ffn_inner(const Layer& l) { return l.packed_weights + 4 * l.d_model * l.d_model / K_PACK; }
+inline Packed* packed_ffn_output(const Layer& l) { return packed_ffn_inner(l) + l.d_model * l.d_ff / K_PACK; }
+
+// First row of a thread: whole tiles, divided statically, so that sums do not depend on timing.
+inline long first_row(const Layer& l, long thread) {
+    const long tiles = (l.n_rows + TILE_MR - 1) / TILE_MR;
+    return std::min(l.n_rows, tiles * thread / l.n_threads * TILE_MR);
+}
+
+// Apply one of the layer's norms to rows of x.
 template <class T>
-void normalise_rows(const Layer& l, long norm, const float* x, long first, long rows, T* to) {
-    for (long r = first; r < first + rows; ++r)
-        normalise(x + r * l.d, l.d, l.norms[norm].weight, l.norms[norm].bias, float(l.eps), l.moments_of(norm, r),
-                  to + r * l.d);
+void layer_norm_rows(const Layer& l, long norm, const float* x, long first, long n_rows, T* y) {
+    const Affine& affine = l.weights.norms[norm];
+    for (long r = first; r < first + n_rows; ++r)
+        layer_norm(x + r * l.d_model, l.d_model, affine.weight, affine.bias, float(l.eps), norm_stats(l, norm, r),
+                   y + r * l.d_model);
 }
 
-// C = A B for rows of a block, with all of B's panels.
-inline void multiply_rows(const Low* a, long n_terms, long rows, const Unit* panels, long n_columns, float* c) {
-    const long units = n_terms / PER_UNIT;
-    multiply(a, units, rows, panels, units * LANES, units, n_columns, c, n_columns);
+// C = A B for a block of rows. A: (n_rows, k); B: (k, n_columns), packed.
+inline void gemm_rows(const Activation* a, long k, long n_rows, const Packed* b, long n_columns, float* c) {
+    const long packed_k = k / K_PACK;
+    gemm(a, packed_k, n_rows, b, packed_k * LANES, packed_k, n_columns, c, n_columns);
 }
 
-// Calls work(layer, first, n) for blocks of all rows, side by side.
-template <class Work>
-void share(const Layer& l, const Work& work) {
-    parallel(l.n_threads, [&](long part) {
-        in_blocks(l.first_row(part), l.first_row(part + 1), BLOCK, [&](long first, long n) { work(l, first, n); });
+// Call body(layer, first, n) for blocks of all rows, in parallel.
+template <class Body>
+void parallel_rows(const Layer& l, const Body& body) {
+    parallel_for(l.n_threads, [&](long thread) {
+        for_each_block(first_row(l, thread), first_row(l, thread + 1), ROW_BLOCK,
+                       [&](long first, long n) { body(l, first, n); });
     });
 }
 
-// Where one thread sums up the gradients of weights and biases, in the order of Layer's.
-struct Sums {
+// Pointers into d_weights: the gradients that one thread accumulates.
+struct WeightGrads {
     struct {
         float *weight, *bias;
     } norms[2], linears[6];
-    float* first;
+    float* begin;
     long size;
 
-    Sums(const Layer& l, long part) {
-        const long d = l.d, f = l.f;
+    WeightGrads(const Layer& l, long thread) {
+        const long d = l.d_model, f = l.d_ff;
         size = 4 * d * d + 2 * d * f + 9 * d + f;
-        float* at = first = l.grads + part * size;
+        float* at = begin = l.d_weights + thread * size;
         for (auto& norm : norms) norm = {at, at + d}, at += 2 * d;
         for (long i = 0; i < 6; ++i) {
-            const long n_weights = d * (i < INNER ? d : f);
-            linears[i] = {at, at + n_weights}, at += n_weights + (i == INNER ? f : d);
+            const long n_weights = d * (i < FFN_INNER ? d : f);
+            linears[i] = {at, at + n_weights}, at += n_weights + (i == FFN_INNER ? f : d);
         }
     }
 };
 
-// As share, with larger blocks: work(layer, the thread's sums, first, n).
-template <class Work>
-void share_sums(const Layer& l, const Work& work) {
-    parallel(l.n_threads, [&](long part) {
-        in_blocks(l.first_row(part), l.first_row(part + 1), BLOCK * BLOCKS,
-                  [&, sums = Sums(l, part)](long first, long n) { work(l, sums, first, n); });
+// Like parallel_rows, with larger blocks: body(layer, gradients of the thread, first, n).
+template <class Body>
+void parallel_rows_with_grads(const Layer& l, const Body& body) {
+    parallel_for(l.n_threads, [&](long thread) {
+        for_each_block(first_row(l, thread), first_row(l, thread + 1), ROW_BLOCK * BLOCKS_PER_GRAD,
+                       [&, grads = WeightGrads(l, thread)](long first, long n) { body(l, grads, first, n); });
     });
 }
 
-// The steps of both ways that a layer of first words alone goes, too. Forward: weights as right factors; what is
-// dropped; all that comes behind the attention.
-void pack_forward(const Layer& l);
-void drop(const Layer& l);
-void forward_after(const Layer& l, long first, long rows);
-// Backward: weights as right factors; sums of nothing; back to `of_mixed`; and all sums into the first thread's.
-void pack_backward(const Layer& l);
-void forget(const Layer& l);
-void backward_after(const Layer& l, const Sums& sums, long first, long rows);
-void add_up(const Layer& l);
+// Forward steps, shared with the first-token layer. The last one computes everything after the attention.
+void pack_weights_forward(const Layer& l);
+void draw_dropout_mask(const Layer& l);
+void forward_after_attention(const Layer& l, long first, long n_rows);
 
-// Calls work(text's first row, length, head) for every head of every text, side by side.
-template <class Work>
-void for_each_head(const Layer& l, const Work& work) {
-    parallel_items(l.n_threads, l.n_texts * l.n_heads, [&](long item) {
-        const long text = item / l.n_heads, first = l.starts[text];
-        work(first, l.starts[text + 1] - first, item % l.n_heads);
+// Backward steps, likewise. The third one computes d_attn_out from dout; the last one sums the threads' gradients.
+void pack_weights_backward(const Layer& l);
+void zero_grads(const Layer& l);
+void backward_to_attention(const Layer& l, const WeightGrads& grads, long first, long n_rows);
+void reduce_grads(const Layer& l);
+
+// Call body(first row, length, head) for every head of every sequence, in parallel.
+template <class Body>
+void for_each_head(const Layer& l, const Body& body) {
+    parallel_for_dynamic(l.n_threads, l.n_seqs * l.n_heads, [&](long item) {
+        const long sequence = item / l.n_heads, first = l.cu_seqlens[sequence];
+        body(first, l.cu_seqlens[sequence + 1] - first, item % l.n_heads);
     });
 }
 
-inline Head head_of(const Layer& l, long first, long length, long number) {
-    const Low* q = l.asked + first * 3 * l.d + number * (l.d / l.n_heads);
-    return {q, q + l.d, q + 2 * l.d, 3 * l.d, length, l.d / l.n_heads, l.causal != 0};
+inline Head head_at(const Layer& l, long first, long length, long head) {
+    const long d_head = l.d_model / l.n_heads;
+    const Activation* q = l.qkv + first * 3 * l.d_model + head * d_head;
+    return {q, q + l.d_model, q + 2 * l.d_model, 3 * l.d_model, length, d_head, l.causal != 0};
 }
 
 }  // namespace vecformer

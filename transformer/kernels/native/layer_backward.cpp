@@ -1,142 +1,155 @@
-// The way back: from the gradient of what came out to those of what went in and of every weight.
+// Backward pass of a layer: gradients of the input and of every weight.
 #include "layer.h"
 
 namespace vecformer {
 
-void pack_backward(const Layer& l) {
-    const long d = l.d, f = l.f;
-    const long n_panels = (3 * d + f) / LANES;  // those of the three askers, one above the other, count as one
-    parallel_items(l.n_threads, n_panels, [&](long item) {
+// Pack W of every linear map; those of queries (scaled), keys and values are stacked along k.
+void pack_weights_backward(const Layer& l) {
+    const long d = l.d_model, f = l.d_ff, n_panels = (3 * d + f) / LANES;
+    const Affine* linears = l.weights.linears;
+    parallel_for_dynamic(l.n_threads, n_panels, [&](long item) {
         long column = item * LANES;
         if (column < d) {
             for (long i = 0; i < 3; ++i)
-                pack(l.linears[i].weight, d, d, column, l.panels + column * 3 * d / PER_UNIT + i * d / PER_UNIT * LANES,
-                     i ? 1.0f : l.scale());
+                pack_panel(linears[i].weight, d, d, column,
+                           l.packed_weights + column * 3 * d / K_PACK + i * d / K_PACK * LANES,
+                           i == QUERY ? query_scale(l) : 1.0f);
         } else if ((column -= d) < d)
-            pack(l.linears[OUTPUT].weight, d, d, column, l.out_panels() + column * d / PER_UNIT, 1);
+            pack_panel(linears[OUTPUT].weight, d, d, column, packed_output(l) + column * d / K_PACK, 1);
         else if ((column -= d) < d)
-            pack(l.linears[INNER].weight, d, f, column, l.inner_panels() + column * f / PER_UNIT, 1);
-        else column -= d, pack(l.linears[OUTER].weight, f, d, column, l.outer_panels() + column * d / PER_UNIT, 1);
+            pack_panel(linears[FFN_INNER].weight, d, f, column, packed_ffn_inner(l) + column * f / K_PACK, 1);
+        else
+            column -= d,
+                pack_panel(linears[FFN_OUTPUT].weight, f, d, column, packed_ffn_output(l) + column * d / K_PACK, 1);
     });
 }
 
-// Adds to the gradients of a linear map, whose output's gradient and input are given, (rows, n_out) and (rows, n_in).
-template <class Sum>
-void add_to(const Sum& sum, const Low* grad, long grad_stride, long n_out, const Low* input, long n_in, long rows,
-            Unit* grads, Unit* inputs) {
-    const long units = n_units(rows);
-    pack_all(grad, grad_stride, rows, n_out, grads);
-    pack_all(input, n_in, rows, n_in, inputs);
-    multiply_transposed<true>(grads, n_out, inputs, units, n_in, sum.weight, n_in);
+// Add to the gradients of a linear map's weight and bias. dy: gradient of its output, (n_rows, n_out), rows dy_stride
+// apart; x: its input, (n_rows, n_in); packed_dy and packed_x: room for both, packed.
+template <class Grad>
+void accumulate_linear_grads(const Grad& grad, const Activation* dy, long dy_stride, long n_out, const Activation* x,
+                             long n_in, long n_rows, Packed* packed_dy, Packed* packed_x) {
+    const long k = packed_length(n_rows);
+    pack_matrix(dy, dy_stride, n_rows, n_out, packed_dy);
+    pack_matrix(x, n_in, n_rows, n_in, packed_x);
+    gemm_tn<true>(packed_dy, n_out, packed_x, k, n_in, grad.weight, n_in);
     for (long c = 0; c < n_out; c += LANES) {
-        V bias = load(sum.bias + c);
-        for (long k = 0; k < units; ++k) bias = dot(bias, factor_at(grads + units * c + k * LANES), ones());
-        store(sum.bias + c, bias);
+        Vec bias = load(grad.bias + c);
+        for (long i = 0; i < k; ++i)
+            bias = dot_accumulate(bias, load_packed(packed_dy + k * c + i * LANES), packed_ones());
+        store(grad.bias + c, bias);
     }
 }
 
-static void add(const float* from, long n, float* to) {
-    for (long i = 0; i < n; i += LANES) store(to + i, load(to + i) + load(from + i));
+// y += x
+static void add(const float* x, long n, float* y) {
+    for (long i = 0; i < n; i += LANES) store(y + i, load(y + i) + load(x + i));
 }
 
-static void dropped_grads(const float* grad, const Dropout& dropout, long first, long n, Low* to) {
-    for (long c = 0; c < n; c += LANES) store(to + c, load(grad + c) * dropout.factors(first + c));
+// Backward pass of dropout; the first element has index `first` in the mask.
+static void dropout_backward(const float* dy, const Dropout& dropout, long first, long n, Activation* dx) {
+    for (long c = 0; c < n; c += LANES) store(dx + c, load(dy + c) * dropout.factors(first + c));
 }
 
-// The gradient of rows through one of the layer's norms, added to that of the path around, if there is one.
-static void normalise_backward_rows(const Layer& l, const Sums& sums, long norm, const float* grad, const float* x,
-                                    const float* beside, long first, long rows) {
-    for (long r = 0; r < rows; ++r) {
-        const long row = (first + r) * l.d;
-        normalise_backward(grad + r * l.d, x + row, l.d, l.norms[norm].weight, l.moments_of(norm, first + r),
-                           beside ? beside + row : nullptr, l.of_x + row, sums.norms[norm].weight,
-                           sums.norms[norm].bias);
+// Backward pass of one of the layer's norms for rows: l.dx = gradient with respect to x, plus d_residual unless it is
+// null.
+static void layer_norm_backward_rows(const Layer& l, const WeightGrads& grads, long norm, const float* dy,
+                                     const float* x, const float* d_residual, long first, long n_rows) {
+    for (long r = 0; r < n_rows; ++r) {
+        const long row = (first + r) * l.d_model;
+        layer_norm_backward(dy + r * l.d_model, x + row, l.d_model, l.weights.norms[norm].weight,
+                            norm_stats(l, norm, first + r), d_residual ? d_residual + row : nullptr, l.dx + row,
+                            grads.norms[norm].weight, grads.norms[norm].bias);
     }
 }
 
-void backward_after(const Layer& l, const Sums& sums, long first, long rows) {
-    const long d = l.d, f = l.f, many = BLOCK * BLOCKS;
+void backward_to_attention(const Layer& l, const WeightGrads& grads, long first, long n_rows) {
+    const long d = l.d_model, f = l.d_ff, max_rows = ROW_BLOCK * BLOCKS_PER_GRAD;
     scratch.clear();
-    Low* of_outer = scratch.take<Low>(many * d);
-    Low* of_straight = scratch.take<Low>(many * f);
-    Low* of_output = scratch.take<Low>(many * d);
-    float* found = scratch.take<float>(BLOCK * std::max(d, f));
-    Unit* left = scratch.take<Unit>(n_units(many) * std::max(d, f));
-    Unit* right = scratch.take<Unit>(n_units(many) * std::max(d, f));
-    in_blocks(0, rows, BLOCK, [&](long from, long n) {
+    Activation* d_ffn_out = scratch.alloc<Activation>(max_rows * d);    // of the feed-forward block's output
+    Activation* d_ffn_inner = scratch.alloc<Activation>(max_rows * f);  // of GELU's input
+    Activation* d_proj = scratch.alloc<Activation>(max_rows * d);       // of the output projection
+    float* products = scratch.alloc<float>(ROW_BLOCK * std::max(d, f));
+    Packed* packed_dy = scratch.alloc<Packed>(packed_length(max_rows) * std::max(d, f));
+    Packed* packed_x = scratch.alloc<Packed>(packed_length(max_rows) * std::max(d, f));
+    for_each_block(0, n_rows, ROW_BLOCK, [&](long from, long n) {
         const long at = first + from;
-        if (l.post) normalise_backward_rows(l, sums, l.outer_norm(), l.grad + at * d, l.sum, nullptr, at, n);
-        const float* of_sum = l.post ? l.of_x : l.grad;
-        dropped_grads(of_sum + at * d, l.dropout(2), at * d, n * d, of_outer + from * d);
-        multiply_rows(of_outer + from * d, d, n, l.outer_panels(), f, found);
+        if (l.post) layer_norm_backward_rows(l, grads, boundary_norm(l), l.dout + at * d, l.resid_out, nullptr, at, n);
+        const float* d_resid_out = l.post ? l.dx : l.dout;
+        dropout_backward(d_resid_out + at * d, dropout(l, FFN_DROPOUT), at * d, n * d, d_ffn_out + from * d);
+        gemm_rows(d_ffn_out + from * d, d, n, packed_ffn_output(l), f, products);
         for (long c = 0; c < n * f; c += LANES)
-            store(of_straight + from * f + c, load(found + c) * load(l.slope + at * f + c));
-        multiply_rows(of_straight + from * f, f, n, l.inner_panels(), d, found);
-        if (l.post) add(l.of_x + at * d, n * d, found);
-        normalise_backward_rows(l, sums, l.inner_norm(), found, l.middle, l.post ? nullptr : l.grad, at, n);
-        dropped_grads(l.of_x + at * d, l.dropout(0), at * d, n * d, of_output + from * d);
-        multiply_rows(of_output + from * d, d, n, l.out_panels(), d, found);
-        for (long c = 0; c < n * d; c += LANES) store(l.of_mixed + at * d + c, load(found + c));
+            store(d_ffn_inner + from * f + c, load(products + c) * load(l.activation_grad + at * f + c));
+        gemm_rows(d_ffn_inner + from * f, f, n, packed_ffn_inner(l), d, products);
+        if (l.post) add(l.dx + at * d, n * d, products);
+        layer_norm_backward_rows(l, grads, mid_norm(l), products, l.resid_mid, l.post ? nullptr : l.dout, at, n);
+        dropout_backward(l.dx + at * d, dropout(l, ATTENTION_DROPOUT), at * d, n * d, d_proj + from * d);
+        gemm_rows(d_proj + from * d, d, n, packed_output(l), d, products);
+        for (long c = 0; c < n * d; c += LANES) store(l.d_attn_out + at * d + c, load(products + c));
     });
-    add_to(sums.linears[OUTER], of_outer, d, d, l.bent + first * f, f, rows, left, right);
-    add_to(sums.linears[INNER], of_straight, f, f, l.thinking + first * d, d, rows, left, right);
-    add_to(sums.linears[OUTPUT], of_output, d, d, l.mixed + first * d, d, rows, left, right);
+    accumulate_linear_grads(grads.linears[FFN_OUTPUT], d_ffn_out, d, d, l.activated + first * f, f, n_rows, packed_dy,
+                            packed_x);
+    accumulate_linear_grads(grads.linears[FFN_INNER], d_ffn_inner, f, f, l.ln2_out + first * d, d, n_rows, packed_dy,
+                            packed_x);
+    accumulate_linear_grads(grads.linears[OUTPUT], d_proj, d, d, l.attn_out + first * d, d, n_rows, packed_dy,
+                            packed_x);
 }
 
-static void backward_before(const Layer& l, const Sums& sums, long first, long rows) {
-    const long d = l.d, many = BLOCK * BLOCKS;
+// From d_qkv to dx.
+static void backward_qkv(const Layer& l, const WeightGrads& grads, long first, long n_rows) {
+    const long d = l.d_model, max_rows = ROW_BLOCK * BLOCKS_PER_GRAD;
     scratch.clear();
-    float* found = scratch.take<float>(BLOCK * d);
-    Unit* left = scratch.take<Unit>(n_units(many) * d);
-    Unit* right = scratch.take<Unit>(n_units(many) * d);
-    in_blocks(first, first + rows, BLOCK, [&](long at, long n) {
-        multiply_rows(l.of_asked + at * 3 * d, 3 * d, n, l.panels, d, found);
-        if (l.post) add(found, n * d, l.of_x + at * d);
-        else normalise_backward_rows(l, sums, l.outer_norm(), found, l.x, l.of_x, at, n);
+    float* products = scratch.alloc<float>(ROW_BLOCK * d);
+    Packed* packed_dy = scratch.alloc<Packed>(packed_length(max_rows) * d);
+    Packed* packed_x = scratch.alloc<Packed>(packed_length(max_rows) * d);
+    for_each_block(first, first + n_rows, ROW_BLOCK, [&](long at, long n) {
+        gemm_rows(l.d_qkv + at * 3 * d, 3 * d, n, l.packed_weights, d, products);
+        if (l.post) add(products, n * d, l.dx + at * d);
+        else layer_norm_backward_rows(l, grads, boundary_norm(l), products, l.x, l.dx, at, n);
     });
     for (long i = 0; i < 3; ++i)
-        add_to(sums.linears[i], l.of_asked + first * 3 * d + i * d, 3 * d, d, l.looking + first * d, d, rows, left,
-               right);
+        accumulate_linear_grads(grads.linears[i], l.d_qkv + first * 3 * d + i * d, 3 * d, d, l.ln1_out + first * d, d,
+                                n_rows, packed_dy, packed_x);
 }
 
-void forget(const Layer& l) {
-    parallel(l.n_threads, [&](long part) {
-        const Sums sums(l, part);
-        std::fill_n(sums.first, sums.size, 0.0f);
+void zero_grads(const Layer& l) {
+    parallel_for(l.n_threads, [&](long thread) {
+        const WeightGrads grads(l, thread);
+        std::fill_n(grads.begin, grads.size, 0.0f);
     });
 }
 
-// Adds the other threads' sums to the first one's, and accounts for the scale that the queries went in with.
-void add_up(const Layer& l) {
-    const Sums all_of(l, 0);
-    parallel(l.n_threads, [&](long part) {
-        const long vectors = all_of.size / LANES;
-        for (long i = vectors * part / l.n_threads * LANES; i < vectors * (part + 1) / l.n_threads * LANES;
+// Sum the gradients of all threads into those of the first one, and apply the scale of the queries.
+void reduce_grads(const Layer& l) {
+    const WeightGrads total(l, 0);
+    parallel_for(l.n_threads, [&](long thread) {
+        const long vectors = total.size / LANES;
+        for (long i = vectors * thread / l.n_threads * LANES; i < vectors * (thread + 1) / l.n_threads * LANES;
              i += LANES) {
-            V sum = load(all_of.first + i);
-            for (long other = 1; other < l.n_threads; ++other) sum = sum + load(all_of.first + other * all_of.size + i);
-            const bool of_query =
-                all_of.first + i >= all_of.linears[QUERY].weight && all_of.first + i < all_of.linears[KEY].weight;
-            store(all_of.first + i, of_query ? sum * all(l.scale()) : sum);
+            Vec sum = load(total.begin + i);
+            for (long other = 1; other < l.n_threads; ++other) sum = sum + load(total.begin + other * total.size + i);
+            const bool is_query =
+                total.begin + i >= total.linears[QUERY].weight && total.begin + i < total.linears[KEY].weight;
+            store(total.begin + i, is_query ? sum * set1(query_scale(l)) : sum);
         }
     });
 }
 
 static void backward(const Layer& l) {
-    pack_backward(l);
-    forget(l);
-    share_sums(l, backward_after);
-    for_each_head(l, [&](long first, long length, long number) {
-        const long column = number * (l.d / l.n_heads);
-        Low* of_q = l.of_asked + first * 3 * l.d + column;
-        attend_backward(head_of(l, first, length, number), l.mixed + first * l.d + column,
-                        l.of_mixed + first * l.d + column, l.d, l.log_sums + number * l.n_rows + first, of_q,
-                        of_q + l.d, of_q + 2 * l.d);
+    pack_weights_backward(l);
+    zero_grads(l);
+    parallel_rows_with_grads(l, backward_to_attention);
+    for_each_head(l, [&](long first, long length, long head) {
+        const long d = l.d_model, column = head * (d / l.n_heads);
+        Activation* dq = l.d_qkv + first * 3 * d + column;
+        attention_backward(head_at(l, first, length, head), l.attn_out + first * d + column,
+                           l.d_attn_out + first * d + column, d, l.lse + head * l.n_rows + first, dq, dq + d,
+                           dq + 2 * d);
     });
-    share_sums(l, backward_before);
-    add_up(l);
+    parallel_rows_with_grads(l, backward_qkv);
+    reduce_grads(l);
 }
 
 }  // namespace vecformer
 
-extern "C" EXPORTED void vecformer_layer_backward(const vecformer::Layer* layer) { vecformer::backward(*layer); }
+extern "C" EXPORTED void vecformer_layer_backward(const vecformer::Layer* call) { vecformer::backward(*call); }

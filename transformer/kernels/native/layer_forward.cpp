@@ -1,100 +1,108 @@
-// The way forward through a layer.
+// Forward pass of a layer.
 #include "layer.h"
 
 namespace vecformer {
 
-void pack_forward(const Layer& l) {
-    const long d = l.d, n_panels = (5 * d + l.f) / LANES;
-    parallel_items(l.n_threads, n_panels, [&](long item) {
-        const long column = item * LANES, square = std::min(column / d, 4L);  // the first four are (d, d)
-        const bool is_outer = column >= 4 * d + l.f;
-        const Part& linear = l.linears[is_outer ? long(OUTER) : square];
-        const long first = column - (is_outer ? 4 * d + l.f : square * d), n_terms = is_outer ? l.f : d;
-        Unit* to = (is_outer ? l.outer_panels() + first * l.f / PER_UNIT : l.panels + column * d / PER_UNIT);
-        pack_transposed(linear.weight, n_terms, first + LANES, n_terms, first, to, square == 0 ? l.scale() : 1.0f);
+// Pack W^T of every linear map; the queries' weights are scaled.
+void pack_weights_forward(const Layer& l) {
+    const long d = l.d_model, f = l.d_ff, n_panels = (5 * d + f) / LANES;
+    parallel_for_dynamic(l.n_threads, n_panels, [&](long item) {
+        const long column = item * LANES, square = std::min(column / d, 4L);  // the first four maps are (d, d)
+        const bool is_ffn_output = column >= 4 * d + f;
+        const Affine& linear = l.weights.linears[is_ffn_output ? long(FFN_OUTPUT) : square];
+        const long first = column - (is_ffn_output ? 4 * d + f : square * d), n_in = is_ffn_output ? f : d;
+        Packed* dst =
+            is_ffn_output ? packed_ffn_output(l) + first * f / K_PACK : l.packed_weights + column * d / K_PACK;
+        pack_panel_transposed(linear.weight, n_in, first + LANES, n_in, first, dst,
+                              square == 0 ? query_scale(l) : 1.0f);
     });
 }
 
-void drop(const Layer& l) {
-    if (!l.dropped) return;
-    const long chunks = (l.n_rows * (2 * l.d + l.f) + 63) / 64;
-    parallel(l.n_threads, [&](long part) {
-        uint64_t* bits = reinterpret_cast<uint64_t*>(l.bits);
-        for (long chunk = chunks * part / l.n_threads; chunk < chunks * (part + 1) / l.n_threads; ++chunk)
-            bits[chunk] = kept_bits(l.seed, chunk, int(l.dropped));
+void draw_dropout_mask(const Layer& l) {
+    if (!l.dropout_threshold) return;
+    const long chunks = (l.n_rows * (2 * l.d_model + l.d_ff) + 63) / 64;
+    parallel_for(l.n_threads, [&](long thread) {
+        uint64_t* mask = reinterpret_cast<uint64_t*>(l.dropout_mask);
+        for (long chunk = chunks * thread / l.n_threads; chunk < chunks * (thread + 1) / l.n_threads; ++chunk)
+            mask[chunk] = dropout_mask_bits(l.seed, chunk, int(l.dropout_threshold));
     });
 }
 
-static void convert(const float* from, long n, Low* to) {
-    if (static_cast<const void*>(from) == to) return;  // where both are floats, one array may do
-    for (long i = 0; i < n; i += LANES) store(to + i, load(from + i));
+// Convert float32 to the activation type. In float32 the two may be the same array.
+static void convert(const float* src, long n, Activation* dst) {
+    if (static_cast<const void*>(src) == dst) return;
+    for (long i = 0; i < n; i += LANES) store(dst + i, load(src + i));
 }
 
-// Asks: the norm before the branch, and queries, keys and values.
-static void forward_before(const Layer& l, long first, long rows) {
-    const long d = l.d;
+// The attention norm (pre-norm), and queries, keys and values.
+static void forward_qkv(const Layer& l, long first, long n_rows) {
+    const long d = l.d_model;
     scratch.clear();
-    float* found = scratch.take<float>(BLOCK * 3 * d);
-    if (l.post) convert(l.x + first * d, rows * d, l.looking + first * d);
-    else normalise_rows(l, l.outer_norm(), l.x, first, rows, l.looking);
-    multiply_rows(l.looking + first * d, d, rows, l.panels, 3 * d, found);
-    for (long r = 0; r < rows; ++r)
+    float* products = scratch.alloc<float>(ROW_BLOCK * 3 * d);
+    if (l.post) convert(l.x + first * d, n_rows * d, l.ln1_out + first * d);
+    else layer_norm_rows(l, boundary_norm(l), l.x, first, n_rows, l.ln1_out);
+    gemm_rows(l.ln1_out + first * d, d, n_rows, l.packed_weights, 3 * d, products);
+    for (long r = 0; r < n_rows; ++r)
         for (long i = 0; i < 3; ++i)
             for (long c = 0; c < d; c += LANES) {
-                V bias = load(l.linears[i].bias + c);
-                if (i == 0) bias = bias * all(l.scale());
-                store(l.asked + (first + r) * 3 * d + i * d + c, load(found + r * 3 * d + i * d + c) + bias);
+                Vec bias = load(l.weights.linears[i].bias + c);
+                if (i == QUERY) bias = bias * set1(query_scale(l));
+                store(l.qkv + (first + r) * 3 * d + i * d + c, load(products + r * 3 * d + i * d + c) + bias);
             }
 }
 
-// What a branch adds to the path around it: (found + bias), dropped, + beside.
-static void add_branch(const float* found, const float* bias, const Dropout& dropout, const float* beside, long first,
-                       long rows, long d, float* to) {
-    for (long r = 0; r < rows; ++r)
+// out = residual + dropout(products + bias)
+static void add_to_residual(const float* products, const float* bias, const Dropout& dropout, const float* residual,
+                            long first, long n_rows, long d, float* out) {
+    for (long r = 0; r < n_rows; ++r)
         for (long c = 0; c < d; c += LANES) {
             const long at = (first + r) * d + c;
-            const V said = load(found + r * d + c) + load(bias + c);
-            store(to + at, fma(said, dropout.factors(at), load(beside + at)));
+            const Vec branch = load(products + r * d + c) + load(bias + c);
+            store(out + at, fma(branch, dropout.factors(at), load(residual + at)));
         }
 }
 
-// The rest: the attention's output, the feed-forward, and the norms behind the first.
-void forward_after(const Layer& l, long first, long rows) {
-    const long d = l.d, f = l.f;
+// The output projection, the feed-forward block, and their norms.
+void forward_after_attention(const Layer& l, long first, long n_rows) {
+    const long d = l.d_model, f = l.d_ff;
+    const Affine* linears = l.weights.linears;
     scratch.clear();
-    float* found = scratch.take<float>(BLOCK * std::max(d, f));
-    multiply_rows(l.mixed + first * d, d, rows, l.out_panels(), d, found);
-    add_branch(found, l.linears[OUTPUT].bias, l.dropout(0), l.x, first, rows, d, l.middle);
+    float* products = scratch.alloc<float>(ROW_BLOCK * std::max(d, f));
+    gemm_rows(l.attn_out + first * d, d, n_rows, packed_output(l), d, products);
+    add_to_residual(products, linears[OUTPUT].bias, dropout(l, ATTENTION_DROPOUT), l.x, first, n_rows, d, l.resid_mid);
     if (l.post) {
-        normalise_rows(l, l.inner_norm(), l.middle, first, rows, l.path);
-        convert(l.path + first * d, rows * d, l.thinking + first * d);
-    } else normalise_rows(l, l.inner_norm(), l.middle, first, rows, l.thinking);
-    multiply_rows(l.thinking + first * d, d, rows, l.inner_panels(), f, found);
-    const Dropout inside = l.dropout(1);
-    for (long r = 0; r < rows; ++r)
+        layer_norm_rows(l, mid_norm(l), l.resid_mid, first, n_rows, l.ffn_resid);
+        convert(l.ffn_resid + first * d, n_rows * d, l.ln2_out + first * d);
+    } else layer_norm_rows(l, mid_norm(l), l.resid_mid, first, n_rows, l.ln2_out);
+    gemm_rows(l.ln2_out + first * d, d, n_rows, packed_ffn_inner(l), f, products);
+    const Dropout inner_dropout = dropout(l, INNER_DROPOUT);
+    for (long r = 0; r < n_rows; ++r)
         for (long c = 0; c < f; c += LANES) {
             const long at = (first + r) * f + c;
-            const Bent bent = gelu<ROUGH>(load(found + r * f + c) + load(l.linears[INNER].bias + c));
-            const V factors = inside.factors(at);
-            store(l.bent + at, bent.value * factors);
-            if (l.slope) store(l.slope + at, bent.slope * factors);
+            const Vec inner = load(products + r * f + c) + load(linears[FFN_INNER].bias + c);
+            const ValueAndGrad activated = gelu<FAST_MATH>(inner);
+            const Vec factors = inner_dropout.factors(at);
+            store(l.activated + at, activated.value * factors);
+            if (l.activation_grad) store(l.activation_grad + at, activated.grad * factors);
         }
-    multiply_rows(l.bent + first * f, f, rows, l.outer_panels(), d, found);
-    add_branch(found, l.linears[OUTER].bias, l.dropout(2), l.path, first, rows, d, l.sum);
-    if (l.post) normalise_rows(l, l.outer_norm(), l.sum, first, rows, l.out);
+    gemm_rows(l.activated + first * f, f, n_rows, packed_ffn_output(l), d, products);
+    add_to_residual(products, linears[FFN_OUTPUT].bias, dropout(l, FFN_DROPOUT), l.ffn_resid, first, n_rows, d,
+                    l.resid_out);
+    if (l.post) layer_norm_rows(l, boundary_norm(l), l.resid_out, first, n_rows, l.out);
 }
 
 static void forward(const Layer& l) {
-    pack_forward(l);
-    drop(l);
-    share(l, forward_before);
-    for_each_head(l, [&](long first, long length, long number) {
-        attend(head_of(l, first, length, number), l.mixed + first * l.d + number * (l.d / l.n_heads), l.d,
-               l.log_sums ? l.log_sums + number * l.n_rows + first : nullptr);
+    pack_weights_forward(l);
+    draw_dropout_mask(l);
+    parallel_rows(l, forward_qkv);
+    for_each_head(l, [&](long first, long length, long head) {
+        attention_forward(head_at(l, first, length, head),
+                          l.attn_out + first * l.d_model + head * (l.d_model / l.n_heads), l.d_model,
+                          l.lse ? l.lse + head * l.n_rows + first : nullptr);
     });
-    share(l, forward_after);
+    parallel_rows(l, forward_after_attention);
 }
 
 }  // namespace vecformer
 
-extern "C" EXPORTED void vecformer_layer(const vecformer::Layer* layer) { vecformer::forward(*layer); }
+extern "C" EXPORTED void vecformer_layer(const vecformer::Layer* call) { vecformer::forward(*call); }

@@ -1,65 +1,55 @@
-// What transformer/models/heads.py pools of a text: mean and maximum of its rows, and mean of its word vectors.
-#include <algorithm>
+// Pooled features of transformer/models/heads.py: mean and maximum of a sequence's rows, and mean of its word vectors.
 #include <cstring>
 #include <limits>
 
+#include "calls.h"
 #include "threads.h"
-#include "simd.h"
 
 namespace vecformer {
 
-// As transformer/kernels/native/__init__.py fills it in; width is a multiple of 16.
-struct Views {
-    int64_t n_texts, width, n_threads;
-    const int64_t* starts;           // (n_texts + 1): the first row of each text
-    const float *hidden, *embedded;  // (n_rows, width)
-    float* pooled;                   // (n_texts, 3 width)
-    int32_t* highest;                // (n_texts, width): the row that has the maximum, the first of those
-    const float* grad;               // (n_texts, 3 width)
-    float *of_hidden, *of_embedded;  // (n_rows, width)
-};
+using Indices = int32_t __attribute__((vector_size(4 * LANES)));
 
-using Rows = int32_t __attribute__((vector_size(4 * LANES)));  // their numbers
-
-template <class Work>
-void for_each_text(const Views& v, const Work& work) {
-    parallel_items(v.n_threads, v.n_texts, [&](long text) {
-        for (long c = 0; c < v.width; c += LANES) work(text, v.starts[text], v.starts[text + 1], c);
+// Call body(sequence, first row, end, column) for LANES columns of a sequence at a time, sequences in parallel.
+template <class Body>
+void parallel_sequences(const Pooling& call, const Body& body) {
+    parallel_for_dynamic(call.n_threads, call.n_seqs, [&](long sequence) {
+        for (long c = 0; c < call.width; c += LANES)
+            body(sequence, call.cu_seqlens[sequence], call.cu_seqlens[sequence + 1], c);
     });
 }
 
-static void pool(const Views& v) {
-    for_each_text(v, [&](long text, long first, long end, long c) {
-        V sum = zeros(), sum_embedded = zeros(), most = all(-std::numeric_limits<float>::infinity());
-        Rows highest = Rows{} + int(first);
+static void pool(const Pooling& call) {
+    parallel_sequences(call, [&](long sequence, long first, long end, long c) {
+        Vec sum = zero(), sum_embedded = zero(), maximum = set1(-std::numeric_limits<float>::infinity());
+        Indices argmax = Indices{} + int(first);
         for (long row = first; row < end; ++row) {
-            const V x = load(v.hidden + row * v.width + c);
-            const auto higher = x > most;
+            const Vec x = load(call.hidden + row * call.width + c);
+            const auto greater = x > maximum;
             sum = sum + x;
-            most = higher ? x : most;
-            highest = higher ? Rows{} + int(row) : highest;
-            sum_embedded = sum_embedded + load(v.embedded + row * v.width + c);
+            maximum = greater ? x : maximum;
+            argmax = greater ? Indices{} + int(row) : argmax;
+            sum_embedded = sum_embedded + load(call.embedded + row * call.width + c);
         }
-        const V share = all(1 / float(end - first));
-        float* to = v.pooled + text * 3 * v.width + c;
-        store(to, sum * share);
-        store(to + v.width, most);
-        store(to + 2 * v.width, sum_embedded * share);
-        std::memcpy(v.highest + text * v.width + c, &highest, sizeof highest);
+        const Vec scale = set1(1 / float(end - first));
+        float* pooled = call.pooled + sequence * 3 * call.width + c;
+        store(pooled, sum * scale);
+        store(pooled + call.width, maximum);
+        store(pooled + 2 * call.width, sum_embedded * scale);
+        std::memcpy(call.argmax + sequence * call.width + c, &argmax, sizeof argmax);
     });
 }
 
-static void pool_backward(const Views& v) {
-    for_each_text(v, [&](long text, long first, long end, long c) {
-        const float* grad = v.grad + text * 3 * v.width + c;
-        const V share = all(1 / float(end - first)), of_most = load(grad + v.width);
-        const V of_mean = load(grad) * share, of_embedded = load(grad + 2 * v.width) * share;
-        Rows highest;
-        std::memcpy(&highest, v.highest + text * v.width + c, sizeof highest);
+static void pool_backward(const Pooling& call) {
+    parallel_sequences(call, [&](long sequence, long first, long end, long c) {
+        const float* d_pooled = call.d_pooled + sequence * 3 * call.width + c;
+        const Vec scale = set1(1 / float(end - first)), d_max = load(d_pooled + call.width);
+        const Vec d_mean = load(d_pooled) * scale, d_embedded = load(d_pooled + 2 * call.width) * scale;
+        Indices argmax;
+        std::memcpy(&argmax, call.argmax + sequence * call.width + c, sizeof argmax);
         for (long row = first; row < end; ++row) {
-            const auto here = highest == int(row);
-            store(v.of_hidden + row * v.width + c, here ? of_mean + of_most : of_mean);
-            store(v.of_embedded + row * v.width + c, of_embedded);
+            const auto is_max = argmax == int(row);
+            store(call.d_hidden + row * call.width + c, is_max ? d_mean + d_max : d_mean);
+            store(call.d_embedded + row * call.width + c, d_embedded);
         }
     });
 }
@@ -67,6 +57,6 @@ static void pool_backward(const Views& v) {
 }  // namespace vecformer
 
 extern "C" {
-EXPORTED void vecformer_views(const vecformer::Views* views) { vecformer::pool(*views); }
-EXPORTED void vecformer_views_backward(const vecformer::Views* views) { vecformer::pool_backward(*views); }
+EXPORTED void vecformer_pooling(const vecformer::Pooling* call) { vecformer::pool(*call); }
+EXPORTED void vecformer_pooling_backward(const vecformer::Pooling* call) { vecformer::pool_backward(*call); }
 }

@@ -1,5 +1,7 @@
-// The threads that torch has already: those of the OpenMP library it brought, told to us at the start. A second pool
-// beside it would wait busily for work on the same cores.
+// Parallel loops on the OpenMP threads that PyTorch has already started, and scratch memory per thread.
+//
+// PyTorch ships its own OpenMP runtime. Its entry point is passed in when the library is loaded: a second thread pool
+// would spin on the same cores.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -12,69 +14,70 @@
 
 namespace vecformer {
 
-using Fork = void (*)(void (*)(void*), void*, unsigned, unsigned);  // GOMP_parallel
-inline Fork fork_with = nullptr;
+using OmpParallel = void (*)(void (*)(void*), void*, unsigned, unsigned);  // signature of GOMP_parallel
+inline OmpParallel omp_parallel = nullptr;                                 // null: everything runs on one thread
 
-// Calls work(0) to work(n - 1), side by side. Who gets which number is open, so it may choose rows but no order.
-template <class Work>
-void parallel(long n, const Work& work) {
+// Call body(0) to body(n - 1) on n threads. Which thread runs which index is unspecified.
+template <class Body>
+void parallel_for(long n, const Body& body) {
     struct Task {
-        const Work& work;
+        const Body& body;
         long n;
         std::atomic<long> next{0};
-    } task{work, n};
-    auto run = [](void* given) {
-        Task& task = *static_cast<Task*>(given);
-        for (long i; (i = task.next.fetch_add(1)) < task.n;) task.work(i);
+    } task{body, n};
+    auto run = [](void* argument) {
+        Task& task = *static_cast<Task*>(argument);
+        for (long i; (i = task.next.fetch_add(1)) < task.n;) task.body(i);
     };
-    if (fork_with && n > 1) fork_with(run, &task, unsigned(n), 0);
+    if (omp_parallel && n > 1) omp_parallel(run, &task, unsigned(n), 0);
     else run(&task);
 }
 
-// As parallel, for more items than threads: each thread takes the next one as it is done.
-template <class Work>
-void parallel_items(long n_threads, long n, const Work& work) {
+// Call body(0) to body(n - 1) on n_threads threads with dynamic scheduling.
+template <class Body>
+void parallel_for_dynamic(long n_threads, long n, const Body& body) {
     std::atomic<long> next{0};
-    parallel(n_threads < n ? n_threads : n, [&](long) {
-        for (long i; (i = next.fetch_add(1)) < n;) work(i);
+    parallel_for(n_threads < n ? n_threads : n, [&](long) {
+        for (long i; (i = next.fetch_add(1)) < n;) body(i);
     });
 }
 
-// Memory of a thread for its intermediate results, kept for the next time.
+// Bump allocator for the intermediate results of one thread; the memory is kept and reused by later calls.
 class Scratch {
 public:
     struct Mark {
-        size_t piece, used;
+        size_t chunk, used;
     };
 
-    // Gives up what was taken before.
-    void clear() { piece_ = used_ = 0; }
-    // Or what was taken since.
-    Mark mark() const { return {piece_, used_}; }
-    void back_to(Mark mark) { piece_ = mark.piece, used_ = mark.used; }
+    // Release everything.
+    void clear() { chunk_ = used_ = 0; }
+    // Current position, and release of everything allocated since a position.
+    Mark mark() const { return {chunk_, used_}; }
+    void rewind(Mark mark) { chunk_ = mark.chunk, used_ = mark.used; }
 
+    // Allocate n uninitialised elements, aligned to a cache line.
     template <class T>
-    T* take(long n) {
-        const size_t bytes = (n * sizeof(T) + 63) / 64 * 64;  // each begins on a cache line
-        while (piece_ < pieces_.size() && used_ + bytes > pieces_[piece_].size) ++piece_, used_ = 0;
-        if (piece_ == pieces_.size()) {
+    T* alloc(long n) {
+        const size_t bytes = (n * sizeof(T) + 63) / 64 * 64;
+        while (chunk_ < chunks_.size() && used_ + bytes > chunks_[chunk_].size) ++chunk_, used_ = 0;
+        if (chunk_ == chunks_.size()) {
             const size_t size = std::max<size_t>(bytes, 1 << 20);
             char* memory = static_cast<char*>(std::aligned_alloc(64, size));
             if (!memory) throw std::bad_alloc();
-            pieces_.push_back({{memory, std::free}, size});
+            chunks_.push_back({{memory, std::free}, size});
         }
-        T* taken = reinterpret_cast<T*>(pieces_[piece_].memory.get() + used_);
+        T* allocated = reinterpret_cast<T*>(chunks_[chunk_].memory.get() + used_);
         used_ += bytes;
-        return taken;
+        return allocated;
     }
 
 private:
-    struct Piece {
+    struct Chunk {
         std::unique_ptr<char, void (*)(void*)> memory;
         size_t size;
     };
-    std::vector<Piece> pieces_;
-    size_t piece_ = 0, used_ = 0;
+    std::vector<Chunk> chunks_;
+    size_t chunk_ = 0, used_ = 0;
 };
 
 inline thread_local Scratch scratch;

@@ -1,21 +1,20 @@
-// What a layer is made of, and how its rows are gone through.
+// Weights of a layer, and the size of the blocks in which its rows are processed.
 #pragma once
 #include <algorithm>
 
+#include "calls.h"
+
 namespace vecformer {
 
-struct Part {
-    const float *weight, *bias;  // of a norm (d), (d); of a linear map (out, in), (out)
-};
+// Indices into LayerWeights::linears.
+enum { QUERY, KEY, VALUE, OUTPUT, FFN_INNER, FFN_OUTPUT };
 
-enum { QUERY, KEY, VALUE, OUTPUT, INNER, OUTER };
+constexpr long ROW_BLOCK = 48;  // rows, a multiple of all tile heights; their operands fit in the L1/L2 cache
 
-constexpr long BLOCK = 48;  // rows, whole tiles, that go through the products together, in the nearest cache
-
-// Calls work(first, n) for the blocks of rows from `from` to `to`.
-template <class Work>
-void in_blocks(long from, long to, long size, const Work& work) {
-    for (long first = from; first < to; first += size) work(first, std::min(size, to - first));
+// Call body(first, n) for each block of up to `size` rows of [begin, end).
+template <class Body>
+void for_each_block(long begin, long end, long size, const Body& body) {
+    for (long first = begin; first < end; first += size) body(first, std::min(size, end - first));
 }
 
 }  // namespace vecformer

@@ -1,0 +1,115 @@
+"""Engine of compiled layers: real tokens only, whole layers as one call, float32 (AVX2) or bfloat16 (AVX-512)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from transformer.kernels import native
+from transformer.kernels.engine import Call, engine, has_hooks
+from transformer.kernels.layer_spec import spec_of, weights_of
+from transformer.kernels.native_layer import LayerCall, compiled, compiled_cls
+from transformer.kernels.packed_output import PackedEncoded, encoded_cls
+from transformer.kernels.packing import Packing
+from transformer.kernels.precision import low_dtype
+from transformer.layers.transformer_layer import TransformerLayer
+from transformer.models.outputs import Encoded, Needs
+from transformer.models.stack import padding_mask
+
+if TYPE_CHECKING:
+    from transformer.models.stack import Stack
+
+CPU = torch.device("cpu")
+
+
+@engine
+class NativeEngine:
+    """Embeds real tokens only, and computes each layer, forward and backward, by one call of compiled code.
+
+    If the head needs the first token alone, the last layer computes that token only.
+    """
+
+    name = "native"
+    priority = 20
+
+    def describe(self) -> str:
+        """Name the precision and the instructions."""
+        low = low_dtype(CPU)
+        found = "AVX-512" if low == torch.bfloat16 else "AVX2"
+        return f"native {str(low).removeprefix('torch.')} ({found})"
+
+    def reasons_against(self, stack: Stack, call: Call) -> list[str]:
+        """List why compiled layers cannot compute this call."""
+        reasons = reasons_against_weights(stack.embedding.weight)
+        if call.cache is not None:
+            reasons.append("tokens are generated one by one, with cached keys and values")
+        if call.memory is not None:
+            reasons.append("the decoder has cross-attention")
+        if stack.score_positions is not None:
+            reasons.append("positions act inside attention (model.positions=rotary or alibi)")
+        return reasons or [reason for layer in stack.layers if (reason := reason_against_layer(layer))][:1]
+
+    def run(self, stack: Stack, ids: Tensor, token_types: Tensor | None, needs: Needs) -> Encoded:
+        """Compute the forward pass over rows of real tokens."""
+        mask = padding_mask(ids)                                                            # (B, L)
+        packing = Packing(mask, causal=stack.causal)
+        row_types = None if token_types is None else packing.pack(token_types)              # (n_rows,)
+        embedded = stack.embedding(packing.pack(ids))                                       # (n_rows, d_model)
+        x = stack.embed(embedded, packing.positions, row_types)                             # (n_rows, d_model)
+        if stack.convolutions is not None:
+            x = packing.pack(stack.convolutions(packing.unpack(x), padding_mask=mask))
+        *layers, last = stack.transformer_layers()
+        for layer in layers:
+            x = compiled(x, weights_of(layer), call_of(layer), packing)                     # (n_rows, d_model)
+        if needs == "cls" and not stack.causal:
+            first = compiled_cls(x, weights_of(last), call_of(last), packing)               # (batch, d_model)
+            return encoded_cls(stack.norm(first), embedded[packing.starts[:-1]])
+        x = compiled(x, weights_of(last), call_of(last), packing)
+        return PackedEncoded(stack.norm(x), embedded, packing, token_types)
+
+
+def call_of(layer: TransformerLayer) -> LayerCall:
+    """Return how a layer is computed now: its hyperparameters, dropout in training, and the precision."""
+    return LayerCall(spec_of(layer), layer.dropout.p if layer.training else 0.0, low_dtype(CPU))
+
+
+def reasons_against_weights(weight: Tensor) -> list[str]:
+    """List why compiled code cannot compute with weights on this device, in this precision, on this processor."""
+    if weight.device.type != "cpu":
+        return [f"the model is on {weight.device.type}"]
+    if weight.dtype != torch.float32:
+        return [f"the weights are {str(weight.dtype).removeprefix('torch.')}"]
+    low = low_dtype(CPU)
+    if not native.available(low):
+        return [f"there is no compiled code for {str(low).removeprefix('torch.')} here (it needs a C++ compiler when "
+                "vecformer is installed, and AVX2 or, for bfloat16, AVX-512)"]
+    if low == torch.bfloat16 and has_matrix_units():
+        return ["the processor has matrix units (AMX), which PyTorch uses for bfloat16"]
+    return []
+
+
+def reason_against_layer(layer: object) -> str:
+    """Say why compiled code cannot compute a layer; "" if it can."""
+    if not isinstance(layer, TransformerLayer):
+        return f"a layer is a {type(layer).__name__}"
+    if layer.cross_attention is not None:
+        return "the decoder has cross-attention"
+    if layer.feedforward.activation is not F.gelu:
+        return "the activation is not gelu (model.activation)"
+    d_model, d_ff = layer.attention.query.in_features, layer.feedforward.inner.out_features
+    d_head = d_model // layer.attention.n_heads
+    if any(width % native.LANES for width in (d_model, d_ff, d_head)):
+        return (f"model.d_model={d_model}, model.d_ff={d_ff} and the width of a head, {d_head}, are not all multiples "
+                f"of {native.LANES}")
+    return "a layer has a forward hook" if has_hooks(layer) else ""
+
+
+@cache
+def has_matrix_units() -> bool:
+    """Whether the processor has matrix units for bfloat16 (AMX)."""
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(found.get("amx_bf16"))
