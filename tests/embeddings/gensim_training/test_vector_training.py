@@ -214,7 +214,7 @@ def test_nothing_is_trained_for_a_place_that_cannot_be_written(tmp_path):
                         (tmp_path / "there.txt" / "v.txt", "cannot be written")):
         with pytest.raises(EmbeddingError, match=message):
             train_vectors("word2vec", never(), to)
-    for specification, message in (("glove", "does not learn from text"), ("word2vec:x.txt", "does not learn")):
+    for specification, message in (("glove", "is not trained on text"), ("word2vec:x.txt", "does not learn")):
         with pytest.raises(SpecificationError, match=message):
             train_vectors(specification, never(), tmp_path / "v.txt")
     with pytest.raises(EmbeddingError, match="seed must be from 0"):

@@ -69,7 +69,7 @@ def test_the_end_of_the_policy_fills_the_rest():
 
 @pytest.mark.parametrize(
     ("steps", "message"),
-    [(("cases",), "Did you mean 'case'"), (("zero", "case"), "put it last"), (("case", "case"), "stands twice")],
+    [(("cases",), "Did you mean 'case'"), (("zero", "case"), "put it last"), (("case", "case"), "is repeated")],
 )
 def test_wrong_policies(steps, message):
     with pytest.raises(SpecificationError, match=message):

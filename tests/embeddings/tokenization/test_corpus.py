@@ -31,7 +31,7 @@ def test_lines_are_streamed(tmp_path):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(CorpusError, match="no such file or folder"):
+    with pytest.raises(CorpusError, match="no such text file or folder"):
         CorpusFiles((tmp_path / "none",))
     with pytest.raises(CorpusError, match="holds no file"):
         CorpusFiles((tmp_path,))
@@ -83,7 +83,7 @@ def test_the_tokenized_file_holds_every_word_in_order(texts):
     tokenizer = WordTokenizer()
     words = [word for text in texts for word in tokenizer.words(text)]
     if not words:
-        with pytest.raises(CorpusError, match="holds no word"), tokenized_file(texts, tokenizer):
+        with pytest.raises(CorpusError, match="contains no word"), tokenized_file(texts, tokenizer):
             pass
     else:
         with tokenized_file(texts, tokenizer) as text:
