@@ -288,7 +288,7 @@ MISTAKES = {
     "a folder to write": (["convert", "vectors.txt", "--to", "folder"], "a folder", 1),
     "what the format cannot hold": (["convert", "phrases.txt", "--to", "out.bin"], "new york", 1),
     "no such picture": (["map", "vectors.txt", "--out", "out.gif"], ".html or .png", 1),
-    "too few words": (["map", "vectors.txt", "--out", "out.png", "--words", "apple,none"], "at least 3 words, not 1", 1),
+    "too few words": (["map", "vectors.txt", "--out", "out.png", "--words", "apple,none"], "at least 3 words", 1),
     "words twice": (["map", "vectors.txt", "--out", "out.png", "--words", "a", "--words-file", "b"], "not both", 1),
     "not a learner": (["train", "vectors.txt", "--to", "out.txt", "--source", "glove"], "word2vec", 2),
     "no such corpus": (["train", "none.txt", "--to", "out.txt"], "none.txt", 1),
