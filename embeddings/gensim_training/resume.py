@@ -124,7 +124,7 @@ def _read_state(
             described = json.loads(opened.metadata()["vecformer"])
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  # not a mapping
         kind, fingerprint, before = described["kind"], described["fingerprint"], described["settings"]
-    except Exception as error:  # the library raises an exception of its own
+    except Exception as error:  # the library has its own exception class
         raise VectorFileError(f"{file}: not a training state ({error}); delete it to continue {name} with context "
                               "vectors of zero") from error
     if kind != _kind(model):

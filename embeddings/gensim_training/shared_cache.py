@@ -39,12 +39,12 @@ def train_once(
     with FileLock(f"{entry}.lock"):
         if not entry.exists():
             table = train()
-            made = Path(tempfile.mkdtemp(dir=request.shared, prefix="new-"))
+            new = Path(tempfile.mkdtemp(dir=request.shared, prefix="new-"))
             try:
-                table.save(made / TABLE)
-                made.rename(entry)
+                table.save(new / TABLE)
+                new.rename(entry)
             finally:
-                shutil.rmtree(made, ignore_errors=True)
+                shutil.rmtree(new, ignore_errors=True)
     return EmbeddingTable.load(entry / TABLE)
 
 

@@ -1,4 +1,4 @@
-"""Random vectors: the baseline for other sources, and controls that share some statistics with a source."""
+"""Random vectors: the baseline for other sources, and controls that have some statistics of a source."""
 
 from __future__ import annotations
 

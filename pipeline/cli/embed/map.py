@@ -46,7 +46,7 @@ def map_command(
     from pipeline.telemetry.progress import bars
 
     if words and words_file:
-        raise DataError("give --words or --words-file, not both")
+        raise DataError("--words and --words-file cannot be combined; use one of them")
     chosen = words.replace(",", " ").split() if words else None
     with bars(quiet=quiet) as progress:
         written = draw_map(vectors, out, options, words=words_file or chosen, top=top, method=method,

@@ -4,16 +4,16 @@ const canvas = document.querySelector("#map canvas"), pen = canvas.getContext("2
 const near = document.getElementById("near"), form = document.getElementById("search");
 const field = form.querySelector("input"), count = form.querySelector("span");
 const spans = [0, 1].map(axis => given.map(point => point[axis])).map(xs => [Math.min(...xs), Math.max(...xs)]);
-const points = given.map(point => point.map((x, axis) => {  // each axis from -1 to 1, to fill the screen
+const points = given.map(point => point.map((x, axis) => {  // scale each axis to -1..1
   const [least, most] = spans[axis];
   return most > least ? 2 * (x - least) / (most - least) - 1 : 0;
 }));
 const number = new Map(words.map((word, i) => [word, i]));
 const FONT = "13px system-ui, sans-serif", BLUE = "#4c78a8", ORANGE = "#f58518", MARGIN = 36, REACH = 16;
-const view = { scale: 1, x: 0, y: 0 };         // zoom, and the point of the plane that is in the middle
+const view = { scale: 1, x: 0, y: 0 };         // zoom factor, and the point at the centre
 let width = 0, height = 0, chosen = -1, pinned = -1, matches = new Set(), widths = [];
 
-function units() {                             // pixels a unit of the plane, across and up
+function units() {                             // pixels per unit, horizontal and vertical
   return [width, height].map(side => view.scale * Math.max(40, side / 2 - MARGIN));
 }
 function place([x, y]) {
@@ -43,7 +43,7 @@ function draw() {
     pen.globalAlpha = searching && !marked ? 0.25 : 0.8;
     pen.beginPath(); pen.arc(x, y, marked ? 4 : 2.5, 0, 7); pen.fill();
   });
-  const taken = new Map(), ROW = 20;           // boxes by band of the screen, so that few are compared
+  const taken = new Map(), ROW = 20;           // label boxes by row of the screen, to limit comparisons
   const bands = (top, bottom) => [...new Set([top, bottom].map(y => Math.floor(y / ROW)))];
   const take = (left, top, right, bottom) => {
     for (const band of bands(top, bottom)) taken.set(band, [...(taken.get(band) || []), [left, top, right, bottom]]);
@@ -127,7 +127,7 @@ function nearest(px, py) {
   return best;
 }
 
-const held = new Map();                        // pointers that are down, by id: one drags, two pinch
+const held = new Map();                        // active pointers by id: one drags, two pinch
 let moved = 0;
 const spot = event => { const box = canvas.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
 canvas.onpointerdown = event => {

@@ -10,8 +10,10 @@ from hypothesis.extra.numpy import arrays
 
 from embeddings import compressed_files
 from embeddings.errors import VectorFileError
-from embeddings.formats.detect import detect_format, read_vectors
+from embeddings.formats.detect import detect_format, formats, read_vectors
+from embeddings.formats.fasttext_binary import MAGIC as FASTTEXT_MAGIC
 from embeddings.formats.interface import RowSelection
+from embeddings.formats.safetensors_matrix import is_safetensors
 
 
 def read_text_vectors(path, selection=RowSelection()):  # noqa: B008
@@ -244,3 +246,15 @@ def test_line_of_100000_numbers(tmp_path):
     vectors = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
     path = write(tmp_path, "a " + " ".join(map(repr, vectors.tolist())) + "\n")
     assert read_text_vectors(path)[1].tobytes() == vectors.tobytes()
+
+
+def test_formats_are_tried_by_priority_and_name():
+    order = [(one.priority, one.name) for one in formats()]
+    assert order == sorted(order)
+    assert [name for priority, name in order if priority == max(order)[0]] == ["text"]
+
+
+def test_a_signature_has_priority_over_the_header_of_safetensors(tmp_path):
+    model = FASTTEXT_MAGIC + (12).to_bytes(4, "little") + (123).to_bytes(4, "little") + bytes(100)
+    assert is_safetensors(model)
+    assert detect_format(write(tmp_path, model)).name == "fastText model"

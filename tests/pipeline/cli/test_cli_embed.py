@@ -289,7 +289,8 @@ MISTAKES = {
     "what the format cannot hold": (["convert", "phrases.txt", "--to", "out.bin"], "new york", 1),
     "no such picture": (["map", "vectors.txt", "--out", "out.gif"], ".html or .png", 1),
     "too few words": (["map", "vectors.txt", "--out", "out.png", "--words", "apple,none"], "at least 3 words", 1),
-    "words twice": (["map", "vectors.txt", "--out", "out.png", "--words", "a", "--words-file", "b"], "not both", 1),
+    "words twice": (
+        ["map", "vectors.txt", "--out", "out.png", "--words", "a", "--words-file", "b"], "cannot be combined", 1),
     "not a learner": (["train", "vectors.txt", "--to", "out.txt", "--source", "glove"], "word2vec", 2),
     "no such corpus": (["train", "none.txt", "--to", "out.txt"], "none.txt", 1),
     "rare words": (["train", "folder/text.txt", "--to", "out.txt", "--source", "word2vec,min_count=9"], "min_count", 1),
