@@ -1,4 +1,4 @@
-"""Stage one: words to vectors. Useful by itself; knows nothing of tasks, models or commands."""
+"""Stage one: word vectors from files, pretrained models or training; usable without the other packages."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from embeddings.table import EmbeddingTable
     from embeddings.tokenization.tokenizer import WordTokenizer
 
-# Looked up when asked for: whoever needs a table alone does not wait for the readers of files.
-_HOMES = {
+# Imported on first access, so that importing the package is fast.
+_MODULES = {
     "EmbeddingTable": "embeddings.table",
     "WordTokenizer": "embeddings.tokenization.tokenizer",
     "load_vectors": "embeddings.loading",
@@ -20,8 +20,8 @@ __all__ = ["EmbeddingTable", "WordTokenizer", "load_vectors"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'embeddings' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -1,4 +1,4 @@
-"""Word vectors in one call."""
+"""Loading of word vectors in one call."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def load_vectors(
     """Load or train word vectors.
 
     Args:
-        path_or_specification: a file of vectors in any format, or a source such as ``glove``, ``word2vec,dim=200``,
+        path_or_specification: a vector file in any format, or a source such as ``glove``, ``word2vec,dim=200`` or
             ``glove:vectors.txt+fasttext``.
-        vocabulary: keep just these words; by default all that the source knows.
-        transforms: what is done to the vectors, in order: ``("all-but-the-top:2", "unit")``.
-        unknown: what is tried for words of the vocabulary that the source does not list.
-        texts: what ``word2vec`` and ``fasttext`` learn from.
-        seed: decides everything random.
-        trust_pickle: read files that can run code of their maker's when they are read.
-        progress: called with what is being done and the share that is done.
+        vocabulary: the requested words; by default all words of the source.
+        transforms: transforms to apply, in order: ``("all-but-the-top:2", "unit")``.
+        unknown: out-of-vocabulary policy for words that the source does not list.
+        texts: training texts of ``word2vec`` and ``fasttext``.
+        seed: seed of all random numbers.
+        trust_pickle: allow pickle files, which can execute arbitrary code.
+        progress: progress callback.
 
     Returns:
-        A table; with a vocabulary, of those of its words that have a vector, in its order. If the policy ends in
+        A table. With a vocabulary it contains the words that have a vector, in the given order; if the policy ends in
         ``zero``, all of them.
 
     Raises:
-        EmbeddingError: if the specification, the file or the text is not in order.
+        EmbeddingError: if the specification, the file or the text is invalid.
 
     Example:
         >>> table = load_vectors("glove", vocabulary=["the", "transformer"])

@@ -1,4 +1,4 @@
-"""The special tokens and their ids, defined once: both stages and every saved tokenizer share them."""
+"""Special tokens and their ids, shared by both stages and every saved tokenizer."""
 
 from __future__ import annotations
 

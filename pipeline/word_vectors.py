@@ -1,4 +1,4 @@
-"""Stage one of a run: the words of the text, a vector for each, and how many of them the source knew."""
+"""Stage one of a run: the vocabulary of the text, its vectors, and its coverage by the source."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ log = logging.getLogger("vecformer")
 
 @dataclass(frozen=True)
 class StageOne:
-    """What stage one hands on.
+    """Result of stage one.
 
     Attributes:
-        tokenizer: its vocabulary is the words that are trained on.
-        table: those words first, in the order of their ids and each with a vector; then what else the source knows.
-        target: the same of the text that is written, if that has words of its own (a translation).
+        tokenizer: the tokenizer; its vocabulary is the words of the training text.
+        table: vectors of the vocabulary in the order of the ids, then of the source's other words.
+        target: the same for the target text, if it has its own vocabulary (translation).
     """
 
     tokenizer: WordTokenizer
@@ -41,12 +41,12 @@ class StageOne:
 
     @property
     def sides(self) -> tuple[StageOne, ...]:
-        """The text that is read, and the target if there is one."""
+        """The source text, and the target text if there is one."""
         return (self, self.target) if self.target else (self,)
 
     @property
     def start(self) -> EmbeddingTable:
-        """The rows that are trained on."""
+        """The rows of the vocabulary, which are trained."""
         n_words = len(self.tokenizer) - len(SPECIAL_TOKENS)
         return self.table.where(row < n_words for row in range(len(self.table)))
 
@@ -61,40 +61,41 @@ def prepare_vectors(
     shared: Path | None = None,
     clock: Clock = STOPPED,
 ) -> StageOne:
-    """Count the words, load or train their vectors, and fill the gaps.
+    """Build the vocabulary, load or train its vectors, and fill missing ones.
 
     Args:
-        config: the run's.
+        config: configuration of the run.
         train: labelled training texts; their words are the vocabulary.
-        held_out: dev and test texts. Only which words they hold is looked at, so that a source read from a large file
-            keeps the rows of those words; nothing is learned from them.
-        unlabelled: further texts that word vectors may be trained on, and whole models, if these are pretrained: then
-            their words are in the vocabulary too.
-        progress: told how far long work has come.
-        shared: folder where word vectors that are trained are kept and, if they are there already, found.
-        clock: told when the texts are cut into words.
+        held_out: dev and test texts. Only their word types are used, so that the rows of these words are read from a
+            large file; nothing is trained on them.
+        unlabelled: further training texts of word vectors, and of the model if it is pretrained; in that case their
+            words are part of the vocabulary.
+        progress: progress callback.
+        shared: folder in which trained word vectors are cached.
+        clock: measures the time of tokenization.
 
     Raises:
-        DataError: if the training texts hold no words.
-        EmbeddingError: if the source is not in order.
+        DataError: if the training texts contain no words.
+        EmbeddingError: if the source is invalid.
     """
     data = config.data
-    cutter = WordTokenizer(lowercase=data.lowercase, strip_accents=data.strip_accents, fold_digits=data.fold_digits,
-                           han=data.han)
+    tokenizer = WordTokenizer(lowercase=data.lowercase, strip_accents=data.strip_accents, fold_digits=data.fold_digits,
+                              han=data.han)
     texts: list[Text] = [*train, *unlabelled]
     with clock("tokenising"):
-        counts = cutter.count(texts if config.pretraining.epochs else train)
-        also = cutter.count(held_out).keys()
+        counts = tokenizer.count(texts if config.pretraining.epochs else train)
+        held_out_words = tokenizer.count(held_out).keys()
     vocabulary = build_vocabulary(counts, min_count=data.min_count, max_words=data.max_words or None)
     if not vocabulary:
-        raise DataError(f"{data.path}: no word stands {data.min_count} times in the training texts")
+        raise DataError(f"{data.path}: no word occurs {data.min_count} times in the training texts; lower "
+                        "data.min_count, or add text")
     policy = parse_policy(config.unknown)
     request = VectorRequest(
         vocabulary=vocabulary,
-        extra_words=also,
+        extra_words=held_out_words,
         n_frequent=data.unseen_words,
-        texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else sorted(texts, key=_as_written),
-        tokenizer=cutter,
+        texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else sorted(texts, key=_sort_key),
+        tokenizer=tokenizer,
         seed=config.seed,
         dim=config.model.d_model,
         unknown=policy,
@@ -105,17 +106,17 @@ def prepare_vectors(
     known = apply_transforms(sources.load(config.source, request), config.transforms, request)
     start = known.lookup(vocabulary, policy).filled(config.seed, policy.last)
     table = start.followed_by(known)
-    log.info("%s: %d words of the training text, %d more kept", config.source, len(start), len(table) - len(start))
-    return StageOne(cutter.with_vocabulary(vocabulary), table)
+    log.info("%s: %d words of the training text, %d further words", config.source, len(start), len(table) - len(start))
+    return StageOne(tokenizer.with_vocabulary(vocabulary), table)
 
 
-def _as_written(text: Text) -> str:
-    """What the texts to learn from are ordered by, so that it does not matter which of them are labelled."""
+def _sort_key(text: Text) -> str:
+    """Return the sort key of a training text, so that the order does not depend on which texts are labelled."""
     return text if isinstance(text, str) else " ".join(text)
 
 
 def measure_texts(stage_one: StageOne, texts: Sequence[Text], policy: OOVPolicy) -> Coverage:
-    """How much of the texts the source knows."""
+    """Measure the coverage of texts by the source."""
     counts = stage_one.tokenizer.count(texts)
     found = stage_one.table.lookup(counts, policy)
     reasons = dict(zip(found.words, found.provenance, strict=True))
@@ -123,7 +124,7 @@ def measure_texts(stage_one: StageOne, texts: Sequence[Text], policy: OOVPolicy)
 
 
 def unseen_words(table: EmbeddingTable, words: Iterable[str], policy: OOVPolicy) -> EmbeddingTable:
-    """Those of the words, which were not trained on, that the policy finds a vector for."""
+    """Return the words outside the vocabulary for which the policy finds a vector."""
     found = table.lookup(words, policy)
     return found.where(why != MISSING for why in found.provenance)
 

@@ -1,1 +1,1 @@
-"""Looking into word vectors: scores on gold standards, neighbours, pictures, how much of a text they cover."""
+"""Analysis of word vectors: intrinsic evaluation, nearest neighbours, projection, coverage of a text."""

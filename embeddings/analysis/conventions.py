@@ -1,4 +1,4 @@
-"""How a vector file writes its words, seen from the words: which case, which digits, with phrases or without."""
+"""Conventions of a vocabulary: case, digits and phrases, detected from its words."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ ONLY_ZEROS = re.compile(r"(?:[^1-9]*0){2}[^1-9]*")
 HASHES = re.compile(r"[.,:%$-]*#[#.,:%$-]*#[#.,:%$-]*")  # not BERT's ##ing
 PHRASE = re.compile(r"[^\W\d_]_[^\W\d_]")
 
-FEW = 0.001     # a share of words that is still nothing: cased names in a file of lower case
-LEAST_PHRASES = 0.01
-NEARLY_ALL = 0.95
+MAX_CASED = 0.001    # fraction of cased words that a lower-case vocabulary may contain
+MIN_PHRASES = 0.01   # fraction of words that are phrases
+MIN_ZEROS = 0.95     # fraction of numbers that consist of zeros
 
 
 @dataclass(frozen=True)
 class Conventions:
-    """What the words of a file have in common.
+    """Conventions of a vocabulary.
 
     Attributes:
-        lowercase: whether all words are in lower case (nearly: less than one in a thousand is not).
-        digits: ``#`` or ``0`` if that stands for every digit of longer numbers, ``as they are``, or ``none``.
+        lowercase: whether at most one word in a thousand is not in lower case.
+        digits: ``#`` or ``0`` if it replaces every digit of longer numbers, ``unchanged``, or ``none``.
         phrases: whether phrases are joined by underscores, as in ``New_York``.
     """
 
@@ -31,17 +31,17 @@ class Conventions:
     phrases: bool
 
     def __str__(self) -> str:
-        case = "in lower case" if self.lowercase else "in upper and lower case"
-        digits = f"digits {self.digits}" if self.digits in ("as they are", "none") else f"digits as {self.digits}"
+        case = "lower case" if self.lowercase else "upper and lower case"
+        digits = f"digits {self.digits}" if self.digits in ("unchanged", "none") else f"digits as {self.digits}"
         return f"{case}, {digits}, {'phrases joined by _' if self.phrases else 'no phrases'}"
 
 
 def conventions_of(words: Iterable[str]) -> Conventions:
-    """See what the words have in common.
+    """Detect the conventions of a vocabulary.
 
     Example:
         >>> str(conventions_of(["New_York", "the", "##", "##.#", "Paris"]))
-        'in upper and lower case, digits as #, phrases joined by _'
+        'upper and lower case, digits as #, phrases joined by _'
     """
     n_words = n_cased = n_numbers = n_zeros = n_hashes = n_phrases = 0
     for word in words:
@@ -54,9 +54,9 @@ def conventions_of(words: Iterable[str]) -> Conventions:
             n_numbers += 1
             n_zeros += ONLY_ZEROS.fullmatch(word) is not None
     return Conventions(
-        lowercase=n_cased <= FEW * n_words,
+        lowercase=n_cased <= MAX_CASED * n_words,
         digits=_digits(n_numbers, n_zeros, n_hashes),
-        phrases=n_phrases > LEAST_PHRASES * n_words,
+        phrases=n_phrases > MIN_PHRASES * n_words,
     )
 
 
@@ -65,4 +65,4 @@ def _digits(n_numbers: int, n_zeros: int, n_hashes: int) -> str:
         return "#"
     if not n_numbers:
         return "none"
-    return "0" if n_zeros > NEARLY_ALL * n_numbers else "as they are"
+    return "0" if n_zeros > MIN_ZEROS * n_numbers else "unchanged"

@@ -1,4 +1,4 @@
-"""How much of a text the word vectors know, and the words whose absence weighs most."""
+"""Coverage of a text by word vectors: fractions of tokens and types, and the most frequent missing words."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ N_MISSES = 20
 
 @dataclass(frozen=True)
 class Coverage:
-    """Shares of a text that a source of vectors knows.
+    """Coverage of a text by a source of vectors.
 
     Attributes:
-        n_types: distinct words of the text.
-        n_tokens: running words of the text.
-        types: share of the distinct words that the source knows, 0 to 1.
-        tokens: share of the running words that the source knows, 0 to 1.
-        misses: the unknown words that stand most often, with their counts.
-        by_provenance: running words by the reason for which they have their vector.
-        types_by_provenance: distinct words by that reason.
+        n_types: number of types (distinct words) of the text.
+        n_tokens: number of tokens of the text.
+        types: fraction of the types that have a vector, 0 to 1.
+        tokens: fraction of the tokens that have a vector, 0 to 1.
+        misses: the most frequent words without a vector, with their counts.
+        by_provenance: number of tokens by the provenance of their vector.
+        types_by_provenance: number of types by the provenance of their vector.
     """
 
     n_types: int
@@ -35,12 +35,12 @@ class Coverage:
 def measure_coverage(
     counts: Mapping[str, int], provenance: Callable[[str], str], known: Callable[[str], bool]
 ) -> Coverage:
-    """Measure a text, given how often each of its words stands in it.
+    """Measure the coverage of a text.
 
     Args:
-        counts: the words of the text and how often each stands there.
-        provenance: why a word has its vector.
-        known: whether that reason counts as known to the source.
+        counts: the words of the text and their counts.
+        provenance: returns the provenance of a word's vector.
+        known: returns whether a provenance counts as covered.
     """
     reasons = {word: provenance(word) for word in counts}
     misses = Counter({word: count for word, count in counts.items() if not known(reasons[word])})

@@ -1,7 +1,7 @@
-"""The files that word vectors are measured on: pairs of words with a judged similarity, and analogy questions.
+"""Readers of gold standards: word pairs with human similarity ratings, and analogy questions.
 
-Formats: ``word1 word2 score`` a line (WordSim-353, SimLex-999, MEN, ...); word2vec's ``questions-words.txt``, four
-words a line under lines ``: section``.
+Formats: lines ``word1 word2 score`` (WordSim-353, SimLex-999, MEN, ...); word2vec's ``questions-words.txt``, lines of
+four words in sections that start with ``: NAME``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 from embeddings.errors import EmbeddingError
 
-SHIPPED_PAIRS = ("wordsim353.tsv", "simlex999.txt")  # of gensim's test data
+SHIPPED_PAIRS = ("wordsim353.tsv", "simlex999.txt")  # in gensim's test data
 SHIPPED_QUESTIONS = ("questions-words.txt",)
-ENDINGS = (".tsv", ".csv", ".txt")
+SUFFIXES = (".tsv", ".csv", ".txt")
 
 
 class Pair(NamedTuple):
-    """Two words, and how alike people found them."""
+    """Two words and their human similarity rating."""
 
     first: str
     second: str
@@ -38,10 +38,10 @@ class Question(NamedTuple):
 
 
 def read_pairs(path: Path) -> list[Pair]:
-    """Read word pairs and their scores, with tabs, commas or spaces between; a header and ``#`` comments may stand.
+    """Read word pairs separated by tabs, commas or spaces; a header and ``#`` comments are skipped.
 
     Raises:
-        EmbeddingError: if the file cannot be read, holds no pair, or has a line that is none; the message names it.
+        EmbeddingError: if the file cannot be read, contains no pair, or has an invalid line, which the message names.
     """
     lines = [(number, line) for number, line in _lines(path) if not line.startswith("#")]
     pairs = []
@@ -54,7 +54,7 @@ def read_pairs(path: Path) -> list[Pair]:
             raise EmbeddingError(f"{path}:{number}: expected 'word1 word2 score', found {line[:60]!r}")
         pairs.append(Pair(cells[0], cells[1], score))
     if not pairs:
-        raise EmbeddingError(f"{path}: holds no pair of words; a line of it should be 'word1 word2 score'")
+        raise EmbeddingError(f"{path}: contains no word pair; expected lines 'word1 word2 score'")
     return pairs
 
 
@@ -62,8 +62,8 @@ def read_questions(path: Path) -> dict[str, list[Question]]:
     """Read analogy questions by section.
 
     Raises:
-        EmbeddingError: if the file cannot be read, holds no question, or has a line that is neither a section nor a
-            question; the message names it.
+        EmbeddingError: if the file cannot be read, contains no question, or has an invalid line; the message
+            names it.
     """
     sections: dict[str, list[Question]] = {}
     current: list[Question] | None = None
@@ -73,42 +73,42 @@ def read_questions(path: Path) -> dict[str, list[Question]]:
             continue
         words = line.split()
         if current is None:
-            raise EmbeddingError(f"{path}:{number}: a question before the first section; begin with a line ': NAME'")
+            raise EmbeddingError(f"{path}:{number}: a question before the first section; start with a line ': NAME'")
         if len(words) != 4:
             raise EmbeddingError(f"{path}:{number}: expected four words (A is to B as C is to D), found {line[:60]!r}")
         current.append(Question(*words))
     if not any(sections.values()):
-        raise EmbeddingError(f"{path}: holds no analogy question; a line of it should be four words")
+        raise EmbeddingError(f"{path}: contains no analogy question; expected lines of four words")
     return sections
 
 
 def files_of(paths: Sequence[Path]) -> list[Path]:
-    """The files that are named, and those of the folders that are (``.tsv``, ``.csv``, ``.txt``, by name).
+    """Return the files, and the ``.tsv``, ``.csv`` and ``.txt`` files of the folders, by name.
 
     Raises:
-        EmbeddingError: if a path is missing, or a folder holds no such file.
+        EmbeddingError: if a path is missing, or a folder contains no such file.
     """
     files: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise EmbeddingError(f"{path}: no such file or folder of word pairs or questions")
-        found = sorted(p for p in path.iterdir() if p.suffix in ENDINGS) if path.is_dir() else [path]
+            raise EmbeddingError(f"{path}: no such file or folder; check the path")
+        found = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES) if path.is_dir() else [path]
         if not found:
-            raise EmbeddingError(f"{path}: the folder holds no {', '.join(ENDINGS)} file")
+            raise EmbeddingError(f"{path}: the folder contains no {', '.join(SUFFIXES)} file")
         files += found
     return files
 
 
 def shipped(names: tuple[str, ...]) -> list[Path]:
-    """The files of these names that gensim ships."""
+    """Return the paths of files in gensim's test data."""
     spec = find_spec("gensim")
     if spec is None or spec.origin is None:
-        raise EmbeddingError("gensim, which ships the usual sets, is not installed; name files of your own")
+        raise EmbeddingError("the default gold standards are part of gensim, which is not installed; name files")
     return [Path(spec.origin).parent / "test" / "test_data" / name for name in names]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their numbers."""
+    """Yield the lines that are not blank, with their numbers."""
     try:
         raw = path.read_bytes()
     except OSError as error:

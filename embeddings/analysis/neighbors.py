@@ -1,8 +1,8 @@
-"""The words nearest to a word, a phrase or a point, by cosine; and what completes an analogy."""
+"""Nearest neighbours by cosine similarity, and analogies."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
+from embeddings.progress import FractionCallback, ignore_fraction
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, OOVPolicy
@@ -18,8 +19,8 @@ from embeddings.table.row_maps import UnitLength, Vectors
 
 Rows = NDArray[np.intp]
 
-ROWS_A_BLOCK = 8192
-QUERIES_A_BLOCK = 1024   # with the rows, 32 MiB of similarities at a time
+ROWS_PER_BLOCK = 8192
+QUERIES_PER_BLOCK = 1024   # times the rows: 32 MiB of similarities
 WORDS_TO_SUGGEST = 50_000
 
 to_unit_length = UnitLength()
@@ -31,40 +32,40 @@ def nearest_rows(
     n: int,
     *,
     without: tuple[Rows, Rows] | None = None,
-    tell: Callable[[float], None] = lambda _share: None,
+    progress: FractionCallback = ignore_fraction,
 ) -> tuple[Rows, Vectors]:
-    """Find the rows nearest to each query by cosine, block by block, so that memory stays bounded.
+    """Find the rows nearest to each query by cosine similarity, in blocks of bounded memory.
 
     Args:
         vectors: *Shape:* ``(n_words, dim)``.
         queries: *Shape:* ``(n_queries, dim)``.
-        n: how many rows to find for each.
-        without: numbers of queries and, for each, of a row that is no answer to it. *Shape:* ``(n_pairs,)`` twice.
-        tell: told the share that is done, 0 to 1.
+        n: number of rows to find for each query.
+        without: indices of queries and of rows that are excluded for them. *Shape:* ``(n_pairs,)`` each.
+        progress: progress callback.
 
     Returns:
-        The rows, nearest first (of equally near ones the upper), and their similarities; ``-inf`` stands where there
-        are fewer than ``n``. *Shape:* ``(n_queries, n)`` twice.
+        The rows, nearest first (ties in order of the rows), and their similarities; ``-inf`` if there are fewer than
+        ``n``. *Shape:* ``(n_queries, n)`` each.
     """
     queries = to_unit_length(queries)
     rows = np.zeros((len(queries), n), dtype=np.intp)
     similarity = np.full((len(queries), n), -np.inf, dtype=np.float32)
     no_query, no_row = without or (np.zeros(0, np.intp), np.zeros(0, np.intp))
-    for start in range(0, len(vectors), ROWS_A_BLOCK):
-        block = to_unit_length(vectors[start : start + ROWS_A_BLOCK])                       # (n_block, dim)
+    for start in range(0, len(vectors), ROWS_PER_BLOCK):
+        block = to_unit_length(vectors[start : start + ROWS_PER_BLOCK])                       # (n_block, dim)
         here = (no_row >= start) & (no_row < start + len(block))
-        for first in range(0, len(queries), QUERIES_A_BLOCK):
-            some = slice(first, first + QUERIES_A_BLOCK)
+        for first in range(0, len(queries), QUERIES_PER_BLOCK):
+            some = slice(first, first + QUERIES_PER_BLOCK)
             scores = queries[some] @ block.T                                                # (n_some, n_block)
-            refused = here & (no_query >= first) & (no_query < first + len(scores))
-            scores[no_query[refused] - first, no_row[refused] - start] = -np.inf
+            excluded = here & (no_query >= first) & (no_query < first + len(scores))
+            scores[no_query[excluded] - first, no_row[excluded] - start] = -np.inf
             columns = _best_columns(scores, n)                                              # (n_some, <= n)
             found_rows = np.concatenate([rows[some], columns + start], axis=1)
             found = np.concatenate([similarity[some], np.take_along_axis(scores, columns, axis=1)], axis=1)
             best = np.argsort(-found, axis=1, kind="stable")[:, :n]
             rows[some] = np.take_along_axis(found_rows, best, axis=1)
             similarity[some] = np.take_along_axis(found, best, axis=1)
-        tell(min(1.0, (start + ROWS_A_BLOCK) / len(vectors)))
+        progress(min(1.0, (start + ROWS_PER_BLOCK) / len(vectors)))
     return rows, similarity
 
 
@@ -80,7 +81,7 @@ def _best_columns(scores: Vectors, n: int) -> Rows:
 
 @dataclass(frozen=True)
 class Neighbor:
-    """A word of the table and its cosine similarity, -1 to 1."""
+    """A word and its cosine similarity, -1 to 1."""
 
     word: str
     similarity: float
@@ -88,10 +89,10 @@ class Neighbor:
 
 @dataclass(frozen=True)
 class Nearest:
-    """An answer.
+    """Nearest neighbours of a query.
 
     Attributes:
-        asked: each word that was asked for, and its provenance: why it has its vector.
+        asked: the words of the query and the provenance of their vectors.
         neighbors: nearest first.
     """
 
@@ -100,14 +101,14 @@ class Nearest:
 
 
 class Neighborhood:
-    """Answers which words of a table are near to something.
+    """Searches a table for nearest neighbours.
 
-    Words that the table does not list get a vector by the policy, where it has one for them. The words that are asked
-    for are left out of the answers, and so are those whose vectors they got.
+    Words that the table does not list are looked up by the out-of-vocabulary policy. The words of a query, and the
+    listed words whose vectors they use, are excluded from the results.
 
     Args:
-        table: the words among which neighbors are looked for.
-        policy: what is tried for a word that the table does not list.
+        table: the table to search.
+        policy: out-of-vocabulary policy.
     """
 
     def __init__(self, table: EmbeddingTable, policy: OOVPolicy = DEFAULT_POLICY) -> None:
@@ -115,22 +116,22 @@ class Neighborhood:
         self.policy = policy
 
     def of_vector(self, vector: Vectors, n: int = 10) -> tuple[Neighbor, ...]:
-        """The words nearest to a point of shape ``(dim,)``."""
+        """Return the words nearest to a vector. *Shape:* ``(dim,)``."""
         return self._nearest(vector, n, ())
 
     def of_words(self, words: Sequence[str], n: int = 10) -> Nearest:
-        """The words nearest to a word, or to the mean of several, each brought to unit length first.
+        """Return the words nearest to a word, or to the mean of several words after scaling each to unit norm.
 
         Raises:
-            EmbeddingError: if no word is given, or the table has no vector for one of them.
+            EmbeddingError: if no word is given, or one of them has no vector.
         """
         if not words:
-            raise EmbeddingError("nearest words of what? Give a word")
+            raise EmbeddingError("no word given; name at least one")
         asked = self._find(words)
         return self._answer(asked, to_unit_length(asked.vectors).mean(axis=0), n)
 
     def of_phrase(self, phrase: str, n: int = 10) -> Nearest:
-        """The words nearest to a phrase: to its own vector if the table lists it, else to the mean of its words.
+        """Return the words nearest to a phrase: to its own vector if it is listed, otherwise to the mean of its words.
 
         Raises:
             EmbeddingError: as :meth:`of_words`.
@@ -138,10 +139,10 @@ class Neighborhood:
         return self.of_words([phrase] if phrase in self.table else phrase.split(), n)
 
     def analogy(self, a: str, b: str, c: str, n: int = 10) -> Nearest:
-        """What is to ``c`` as ``b`` is to ``a``: the words nearest to b - a + c (3CosAdd, Mikolov et al. 2013).
+        """Return the words nearest to b - a + c: a is to b as c is to which word? (3CosAdd, Mikolov et al. 2013).
 
         Raises:
-            EmbeddingError: if the table has no vector for one of the words.
+            EmbeddingError: if one of the words has no vector.
         """
         asked = self._find((a, b, c))
         row = dict(zip(asked.words, to_unit_length(asked.vectors), strict=True))
@@ -152,7 +153,7 @@ class Neighborhood:
         for word, why in zip(asked.words, asked.provenance, strict=True):
             if why == MISSING:
                 near = did_you_mean(word, islice(self.table.words, WORDS_TO_SUGGEST))
-                raise EmbeddingError(f"{self.table.source}: has no vector for {word!r}.{near}")
+                raise EmbeddingError(f"{self.table.source}: no vector for {word!r}.{near}")
         return asked
 
     def _answer(self, asked: EmbeddingTable, point: Vectors, n: int) -> Nearest:
@@ -160,13 +161,13 @@ class Neighborhood:
         return Nearest(dict(zip(asked.words, asked.provenance, strict=True)), self._nearest(point, n, listed))
 
     def _row(self, word: str) -> int | None:
-        """The row that lists the word or, if none does, the spelling of it that the policy finds first."""
+        """Return the row that lists the word, or the first variant of it in the policy's order."""
         spellings = (word, *(variant for variant, _ in self.policy.variants(word)))
         return next((row for one in spellings if (row := self.table.index.get(one)) is not None), None)
 
     def _nearest(self, point: Vectors, n: int, without: Sequence[int]) -> tuple[Neighbor, ...]:
-        refused = np.array([*without, *self._missing], dtype=np.intp)
-        pairs = (np.zeros_like(refused), refused)
+        excluded = np.array([*without, *self._missing], dtype=np.intp)
+        pairs = (np.zeros_like(excluded), excluded)
         rows, similarity = nearest_rows(self.table.vectors, point[None], min(n, len(self.table)), without=pairs)
         return tuple(
             Neighbor(self.table.words[row], float(value))

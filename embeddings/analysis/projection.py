@@ -1,4 +1,4 @@
-"""Word vectors as points of a plane, to be looked at."""
+"""Projection of word vectors to two dimensions."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from embeddings.table.row_maps import UnitLength, Vectors
 
 Method = Literal["pca", "tsne"]
 
-LEAST_WORDS = 3
-PERPLEXITY = 30.0  # van der Maaten & Hinton (2008) advise 5 to 50
+MIN_WORDS = 3
+PERPLEXITY = 30.0  # van der Maaten & Hinton (2008) recommend 5 to 50
 
 
 def project(vectors: Vectors, method: Method = "tsne", *, seed: int = 1) -> NDArray[np.float32]:
-    """Lay vectors out in a plane; the same vectors and seed give the same plane.
+    """Project vectors to two dimensions; reproducible with the same seed.
 
-    Rows are brought to unit length first, so that near means a small angle, as it does wherever words are compared.
+    Rows are scaled to unit norm first, so that distances correspond to cosine similarities.
 
     Args:
         vectors: *Shape:* ``(n_words, dim)``.
-        method: ``pca`` keeps the two directions of the greatest spread; ``tsne`` (van der Maaten & Hinton 2008) keeps
-            neighbors together, while distances across the plane mean little.
-        seed: decides what is random in ``tsne``.
+        method: ``pca`` keeps the two directions of greatest variance; ``tsne`` (van der Maaten & Hinton 2008) preserves
+            neighbourhoods, but not large distances.
+        seed: random seed of ``tsne``.
 
     Returns:
-        Coordinates, centred, the farthest of them 1 from the centre along an axis. *Shape:* ``(n_words, 2)``, float32.
+        Centred coordinates with maximum absolute value 1. *Shape:* ``(n_words, 2)``, float32.
 
     Raises:
-        EmbeddingError: if there are fewer than three words, or all have the same direction.
+        EmbeddingError: if there are fewer than three words, or all vectors have the same direction.
     """
-    if len(vectors) < LEAST_WORDS:
-        raise EmbeddingError(f"a map needs {LEAST_WORDS} words or more, not {len(vectors)}")
+    if len(vectors) < MIN_WORDS:
+        raise EmbeddingError(f"a map needs at least {MIN_WORDS} words, not {len(vectors)}; name more words")
     rows = UnitLength()(vectors)
     if not np.ptp(rows, axis=0).any():
-        raise EmbeddingError("a map of vectors that all point the same way would be a single point")
-    rows = np.pad(rows, ((0, 0), (0, max(0, 2 - rows.shape[1]))))  # a plane needs two columns
+        raise EmbeddingError("all vectors have the same direction, so the map would be one point; choose other words")
+    rows = np.pad(rows, ((0, 0), (0, max(0, 2 - rows.shape[1]))))  # two dimensions need two columns
     points = _pca(rows) if method == "pca" else _tsne(rows, seed)
     points = points - points.mean(axis=0)
-    placed: NDArray[np.float32] = (points / np.abs(points).max()).astype(np.float32)
-    return placed
+    scaled: NDArray[np.float32] = (points / np.abs(points).max()).astype(np.float32)
+    return scaled
 
 
 def _pca(rows: Vectors) -> NDArray[np.floating]:
@@ -65,5 +65,5 @@ def _tsne(rows: Vectors, seed: int) -> NDArray[np.floating]:
 
 
 def frequent_words(table: EmbeddingTable, n: int) -> tuple[str, ...]:
-    """The first ``n`` words of a table that hold a letter; tables list frequent words first."""
+    """Return the first ``n`` words with a letter; tables list frequent words first."""
     return tuple(islice((word for word in table.words if any(map(str.isalpha, word))), n))

@@ -1,8 +1,8 @@
-"""What was read out of a big file is kept as a table, so that reading the same rows again takes no time.
+"""A cache of rows read from large files, so that reading the same rows again is fast.
 
-The folder is ``VECFORMER_CACHE``, by default the platform's own for caches; ``VECFORMER_CACHE=off`` keeps nothing. An
-entry holds for the file's absolute path, its size and time and what was asked for. If only the time has changed, the
-content is hashed and compared with the hash that was taken when the entry was made.
+The folder is ``VECFORMER_CACHE``, by default the platform's cache folder; ``VECFORMER_CACHE=off`` disables the cache.
+An entry is valid for the absolute path, size and modification time of a file and for the requested rows. If only the
+time has changed, the content is hashed and compared with the hash in the entry.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from safetensors import SafetensorError
 from embeddings.table import EmbeddingTable
 from embeddings.table.persistence import read_saved
 
-VERSION = 1            # of what an entry holds; another one answers for nothing
-MIN_FILE_BYTES = 2**25  # smaller files are read faster than the cache is asked
+VERSION = 1             # of the content of an entry; entries of other versions are ignored
+MIN_FILE_BYTES = 2**25  # smaller files are not cached
 MAX_BYTES = 10 * 2**30
 TABLE, ORIGIN = "table.safetensors", "origin.json"
 OFF = ("", "off")
-HASHED_AT_ONCE = 2**20
+HASH_BLOCK = 2**20
 
 log = logging.getLogger("vecformer")
 
 
 def cache_folder() -> Path | None:
-    """Where tables are kept; None if nothing is to be."""
+    """Return the folder of the cache; None if it is disabled."""
     named = os.environ.get("VECFORMER_CACHE")
     if named is not None:
         return None if named.strip().lower() in OFF else Path(named).expanduser()
@@ -48,34 +48,34 @@ def cache_folder() -> Path | None:
     return Path(base).expanduser() / "vecformer"
 
 
-def cached(path: Path, key: str, make: Callable[[], EmbeddingTable]) -> EmbeddingTable:
-    """Take a table from the cache, or make it and keep it.
+def cached(path: Path, key: str, read: Callable[[], EmbeddingTable]) -> EmbeddingTable:
+    """Return a table from the cache, or read it and add it to the cache.
 
-    The content is hashed and the entry written beside the work that goes on. A broken entry is made anew; where an
-    entry cannot be written, for instance on a full disk, the table is given all the same.
+    A background thread hashes the file and writes the entry. A broken entry is replaced; if an entry cannot be written,
+    for instance because the disk is full, the table is returned nevertheless.
 
     Args:
         path: the file that the table is read from.
-        key: everything else that decides what the table holds.
-        make: reads the table.
+        key: everything else that decides the content of the table.
+        read: reads the table.
     """
     folder = cache_folder()
     if folder is None or path.stat().st_size < MIN_FILE_BYTES:
-        return make()
+        return read()
     entries = _Entries(folder, path, key)
     found = entries.find()
     if found is not None:
         return found
     stamp = entries.stamp()
-    table = make()
-    place = entries.place(stamp)
-    _unwritten[place] = table
-    _writer().submit(entries.keep, table, stamp).add_done_callback(lambda _done: _unwritten.pop(place, None))
+    table = read()
+    entry = entries.folder(stamp)
+    _unwritten[entry] = table
+    _writer().submit(entries.write, table, stamp).add_done_callback(lambda _future: _unwritten.pop(entry, None))
     return table
 
 
 def flush() -> None:
-    """Wait until everything that is to be kept is written."""
+    """Wait until all pending entries are written."""
     _writer().submit(lambda: None).result()
 
 
@@ -84,39 +84,39 @@ _unwritten: dict[Path, EmbeddingTable] = {}
 
 @cache
 def _writer() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="vecformer-cache")  # waited for when the interpreter ends
+    return ThreadPoolExecutor(1, thread_name_prefix="vecformer-cache")  # joined when the interpreter exits
 
 
 def content_hash(path: Path) -> str:
-    """A hash of a file's content."""
+    """Hash the content of a file."""
     digest = hashlib.blake2b(digest_size=32)
     with path.open("rb", buffering=0) as file:
-        while block := file.read(HASHED_AT_ONCE):
+        while block := file.read(HASH_BLOCK):
             digest.update(block)
     return digest.hexdigest()
 
 
 class _Entries:
-    """The folders kept for one file and one key: one for each state of the file, named by its size and time."""
+    """The entries of one file and one key: a folder for each state of the file, named by its size and time."""
 
     def __init__(self, folder: Path, path: Path, key: str) -> None:
         self._folder, self._path = folder, path
-        told = "\0".join((str(VERSION), str(path.absolute()), key))
-        self._name = hashlib.blake2b(told.encode("utf-8", errors="replace"), digest_size=20).hexdigest()
+        identity = "\0".join((str(VERSION), str(path.absolute()), key))
+        self._name = hashlib.blake2b(identity.encode("utf-8", errors="replace"), digest_size=20).hexdigest()
 
     def stamp(self) -> str:
-        """The file's size and time."""
+        """Return the size and modification time of the file."""
         state = self._path.stat()
         return f"{state.st_size}-{state.st_mtime_ns}"
 
-    def place(self, stamp: str) -> Path:
-        """Where the entry for a state of the file is kept."""
+    def folder(self, stamp: str) -> Path:
+        """Return the folder of the entry for a state of the file."""
         return self._folder / f"{self._name}-{stamp}"
 
     def find(self) -> EmbeddingTable | None:
-        """The entry for the file as it is now."""
+        """Return the entry for the current state of the file."""
         stamp = self.stamp()
-        entry = self.place(stamp)
+        entry = self.folder(stamp)
         if entry in _unwritten:
             return _unwritten[entry]
         try:
@@ -124,44 +124,44 @@ class _Entries:
                 self._adopt(entry, stamp)
             table = EmbeddingTable(*read_saved(entry / TABLE))
             os.utime(entry)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none there, or a broken one
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no entry, or a broken one
             return None
         return table
 
     def _adopt(self, entry: Path, stamp: str) -> None:
-        """Take over the entry of an earlier time, if the content is the same."""
+        """Rename the entry of an earlier modification time, if the content is the same."""
         size = stamp.partition("-")[0]
         for earlier in self._folder.glob(f"{self._name}-{size}-*"):
             if json.loads((earlier / ORIGIN).read_text(encoding="utf-8"))["blake2b"] == content_hash(self._path):
                 earlier.rename(entry)
                 return
 
-    def keep(self, table: EmbeddingTable, stamp: str) -> None:
-        """Write an entry, whole or not at all, in place of those of earlier states of the file."""
+    def write(self, table: EmbeddingTable, stamp: str) -> None:
+        """Write an entry atomically, and delete those of earlier states of the file."""
         try:
             digest = content_hash(self._path)
-            if stamp == self.stamp():  # else the file was changed since it was read
+            if stamp == self.stamp():  # otherwise the file was changed since it was read
                 self._write(table, stamp, digest)
                 _shrink(self._folder)
         except (OSError, SafetensorError) as error:
-            log.info("%s: not kept in the cache (%s)", self._path, error)
+            log.info("%s: not cached (%s)", self._path, error)
 
     def _write(self, table: EmbeddingTable, stamp: str, digest: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(dir=self._folder, prefix="new-"))
+        new = Path(tempfile.mkdtemp(dir=self._folder, prefix="new-"))
         try:
-            table.save(made / TABLE)
+            table.save(new / TABLE)
             origin = {"path": str(self._path.absolute()), "blake2b": digest, "source": table.source}
-            (made / ORIGIN).write_text(json.dumps(origin), encoding="utf-8")
+            (new / ORIGIN).write_text(json.dumps(origin), encoding="utf-8")
             for earlier in self._folder.glob(f"{self._name}-*"):
                 shutil.rmtree(earlier, ignore_errors=True)
-            made.rename(self.place(stamp))
+            new.rename(self.folder(stamp))
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
 
 
 def _shrink(folder: Path) -> None:
-    """Take away the entries that were used longest ago, until the rest is small enough."""
+    """Delete the least recently used entries until the cache is below ``MAX_BYTES``."""
     used = sorted((entry for entry in folder.iterdir() if (entry / TABLE).exists()),
                   key=lambda entry: entry.stat().st_mtime, reverse=True)
     total = 0

@@ -1,1 +1,1 @@
-"""Word vectors learned from text by gensim: options, training, going on with it later."""
+"""Training of word vectors by gensim: options, training, continued training."""

@@ -1,4 +1,4 @@
-"""Vectors learned from a text once, for all runs that learn with the same settings from the same text."""
+"""A cache of trained vectors, shared by runs with the same settings and texts."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ TABLE = "table.safetensors"
 
 
 def train_once(
-    settings: Mapping[str, Any], request: VectorRequest, learn: Callable[[], EmbeddingTable]
+    settings: Mapping[str, Any], request: VectorRequest, train: Callable[[], EmbeddingTable]
 ) -> EmbeddingTable:
-    """Take vectors from the request's folder of shared ones, or learn them and put them there.
+    """Return vectors from the request's shared folder, or train them and store them there.
 
-    Of several processes that ask at the same time one learns and the others wait for it.
+    Of several processes with the same request one trains, and the others wait.
 
     Args:
-        settings: everything that decides what is learned, beside the request's texts, tokenizer and seed.
-        request: with a folder ``shared``.
-        learn: makes the table.
+        settings: everything that decides the result besides the request's texts, tokenizer and seed.
+        request: a request with a ``shared`` folder.
+        train: trains the table.
     """
     from filelock import FileLock
 
@@ -38,7 +38,7 @@ def train_once(
     request.shared.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{entry}.lock"):
         if not entry.exists():
-            table = learn()
+            table = train()
             made = Path(tempfile.mkdtemp(dir=request.shared, prefix="new-"))
             try:
                 table.save(made / TABLE)
@@ -50,9 +50,9 @@ def train_once(
 
 def _key(settings: Mapping[str, Any], request: VectorRequest) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    told = {"settings": settings, "seed": request.seed, "tokenizer": request.tokenizer.to_json(),
+    described = {"settings": settings, "seed": request.seed, "tokenizer": request.tokenizer.to_json(),
             "gensim": version("gensim")}
-    digest.update(json.dumps(told, sort_keys=True, default=str).encode())
+    digest.update(json.dumps(described, sort_keys=True, default=str).encode())
     if isinstance(request.texts, CorpusFiles):
         for path in request.texts.files():
             digest.update(content_hash(path).encode())

@@ -1,4 +1,4 @@
-"""Word vectors trained from text and written to a file: what ``vecformer embed train`` does."""
+"""Training of word vectors into a file, for ``vecformer embed train``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization.tokenizer import WordTokenizer
 
-MAX_SEED = 2**32 - 2  # gensim draws FastText's n-grams by the seed after it
+MAX_SEED = 2**32 - 2  # gensim initialises FastText's n-grams with the next seed
 
 
 def train_vectors(
@@ -36,33 +36,33 @@ def train_vectors(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> TrainedVectors:
-    """Train word vectors on a corpus and write them, in the format that the file's ending names.
+    """Train word vectors on a corpus and write them in the format that the file's suffix selects.
 
-    Beside a ``.safetensors`` the state of the training is written as well, for a later ``start=`` to go on from.
+    With a ``.safetensors`` file the training state is written as well, so that ``start=`` can continue the training.
 
     Args:
         specification: ``word2vec`` or ``fasttext``, with options: ``word2vec,dim=300,epochs=5``.
         corpus: texts, such as :class:`~embeddings.tokenization.corpus.CorpusFiles`; read once.
-        to: the file to write.
-        tokenizer: cuts the texts into words.
-        workers: threads; by default what the specification says, else one for each core.
-        deterministic: one worker, so that the same seed gives the same vectors.
-        seed: decides everything random.
-        trust_pickle: read a ``start`` that can run code of its maker's when it is read.
-        overwrite: replace files that are there.
-        progress: told how far the work has come.
+        to: path of the file to write.
+        tokenizer: splits the texts into words.
+        workers: number of threads; by default that of the specification, otherwise one per core.
+        deterministic: use one worker, so that the same seed gives the same vectors.
+        seed: seed of all random numbers.
+        trust_pickle: allow a pickle file as ``start``, which can execute arbitrary code.
+        overwrite: replace existing files.
+        progress: progress callback.
 
     Returns:
-        The table that was written, and gensim's model.
+        The gensim model and the table that was written.
 
     Raises:
-        SpecificationError: if the specification is of a source that does not learn from text.
-        EmbeddingError: if the file is there already or cannot be written, before anything is read; and as
-            :meth:`~embeddings.gensim_training.trainer.TrainingOptions.train` says.
+        SpecificationError: if the source is not trained on text.
+        EmbeddingError: if the file exists or cannot be written, which is checked first; and as
+            :meth:`~embeddings.gensim_training.trainer.TrainingOptions.train`.
     """
     source = sources.parse(specification)
     if not isinstance(source, TrainingOptions) or source.path is not None:
-        raise SpecificationError(f"{specification} does not learn from text: write word2vec or fasttext, with options "
+        raise SpecificationError(f"{specification} is not trained on text: write word2vec or fasttext, with options "
                                  "such as word2vec,dim=300,epochs=5")
     if not 0 <= seed <= MAX_SEED:
         raise EmbeddingError(f"seed must be from 0 to {MAX_SEED}, not {seed}")
@@ -84,9 +84,9 @@ def train_vectors(
 
 
 def _check_target(to: Path, overwrite: bool) -> None:
-    """Find out by a trial, hours before it is needed, whether the file can be written."""
+    """Check that the file can be written before the training starts, by writing a small table."""
     if to.exists() and not overwrite:
-        raise EmbeddingError(f"{to}: is there already; give another name, or --overwrite")
+        raise EmbeddingError(f"{to}: exists already; choose another name, or replace it with --overwrite")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=to.parent, prefix=".vecformer-") as folder:

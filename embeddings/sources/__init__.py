@@ -1,1 +1,1 @@
-"""Sources of word vectors: one file each, found through :mod:`embeddings.specification.sources`."""
+"""Sources of word vectors, one file each; found through :mod:`embeddings.specification.sources`."""

@@ -15,7 +15,7 @@ from embeddings.request import VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import EXACT, SUBWORD
-from embeddings.table.subword_composer import WORDS_A_BATCH, Pool, Subwords, SubwordVectors, TokenIds, pooled
+from embeddings.table.subword_composer import WORDS_PER_BATCH, Pool, Subwords, SubwordVectors, TokenIds, pooled
 
 MAX_COMPOSED = 200_000_000  # bytes of token vectors that are kept with a table by default, and saved with every run
 
@@ -54,8 +54,8 @@ class HuggingFace:
         tokens = tokens_of_words(subwords, request)
         words, ids = tuple(tokens), list(tokens.values())
         vectors = np.empty((len(words), dim), np.float32)
-        for start in range(0, len(words), WORDS_A_BATCH):
-            batch = slice(start, start + WORDS_A_BATCH)
+        for start in range(0, len(words), WORDS_PER_BATCH):
+            batch = slice(start, start + WORDS_PER_BATCH)
             vectors[batch] = pooled(table.rows, ids[batch], self.pool)
             request.progress(f"reading {name}", start / len(words))
         composer = None

@@ -1,1 +1,1 @@
-"""From ``"glove+word2vec,dim=100"`` to a source: the grammar, plugins by name, and fingerprints of sources."""
+"""Specifications such as ``glove+word2vec,dim=100``: grammar, registries of sources and transforms, fingerprints."""

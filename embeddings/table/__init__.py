@@ -1,4 +1,4 @@
-"""The value that stage one hands to stage two, and everything that it is made of."""
+"""The embedding table: the result of stage one and the input of stage two."""
 
 from embeddings.table.table import EmbeddingTable
 

@@ -1,7 +1,7 @@
-"""How a word that a table does not list gets a vector: from character n-grams, through whatever was done to the table.
+"""Composers: vectors of out-of-vocabulary words from character n-grams or subwords, with the table's transforms.
 
-A composer is a small tree of values, saved with its table: the vectors of n-grams or of a checkpoint's tokens at the
-leaves, concatenation, averages and row maps above them.
+A composer is a tree that is saved with its table: vectors of n-grams or of a checkpoint's tokens at the leaves,
+concatenations, averages and row maps above them.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from embeddings.table.subword_composer import SubwordVectors
 
 
 class Composer(Protocol):
-    """Gives vectors to words outside a table."""
+    """Composes vectors of words that a table does not list."""
 
     def compose(self, word: str) -> Vectors | None:
-        """The word's vector, or None if there is nothing to compose it from. *Shape:* ``(dim,)``, float32."""
+        """Return the word's vector, or None if it cannot be composed. *Shape:* ``(dim,)``, float32."""
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What is needed, beside the arrays, to make it again: readable JSON."""
+        """Return a JSON description from which, with the arrays, the composer can be constructed."""
         ...
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Its arrays by name."""
+        """Return the arrays by name."""
         ...
 
 
@@ -40,7 +40,7 @@ class NgramVectors:
 
     Attributes:
         vectors: float32. *Shape:* ``(n_buckets, dim)``.
-        min_n: shortest n-gram, in characters; the word's own ``<`` and ``>`` count.
+        min_n: shortest n-gram, in characters, with the ``<`` and ``>`` around the word.
         max_n: longest n-gram.
     """
 
@@ -49,7 +49,7 @@ class NgramVectors:
     max_n: int
 
     def compose(self, word: str) -> Vectors | None:
-        """The mean of the word's n-gram vectors; None for a word too short to have any."""
+        """Return the mean of the word's n-gram vectors; None for a word without n-grams."""
         if self.max_n < 1 or not len(self.vectors):
             return None
         buckets = ngram_buckets([word], self.min_n, self.max_n, len(self.vectors))[0]
@@ -59,26 +59,26 @@ class NgramVectors:
         return mean
 
     def describe(self) -> dict[str, Any]:
-        """The lengths of the n-grams."""
+        """Return the lengths of the n-grams."""
         return {"kind": "ngrams", "min_n": self.min_n, "max_n": self.max_n}
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """The n-gram vectors."""
+        """Return the n-gram vectors."""
         return {"vectors": self.vectors}
 
 
 @dataclass(frozen=True, eq=False)
 class Concatenated:
-    """Composers side by side; where one has nothing, its columns are zero.
+    """Concatenates composers; columns of a part without a vector are zero.
 
     Attributes:
-        parts: a composer and the width of its columns, left to right; None for a part that composes nothing.
+        parts: composer and number of columns of each part, left to right; None for a part without a composer.
     """
 
     parts: tuple[tuple[Composer | None, int], ...]
 
     def compose(self, word: str) -> Vectors | None:
-        """The parts' vectors one after another; None if no part has one."""
+        """Return the concatenated vectors of the parts; None if no part has one."""
         found = [part.compose(word) if part else None for part, _ in self.parts]
         if all(row is None for row in found):
             return None
@@ -89,23 +89,23 @@ class Concatenated:
         return row
 
     def describe(self) -> dict[str, Any]:
-        """The parts, and their widths."""
+        """Return the parts and their dimensions."""
         return {"kind": "concatenated", "widths": [width for _, width in self.parts],
                 "parts": [part.describe() if part else None for part, _ in self.parts]}
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Those of the parts."""
+        """Return the arrays of the parts."""
         return _prefixed([part for part, _ in self.parts])
 
 
 @dataclass(frozen=True, eq=False)
 class Averaged:
-    """The mean of what the parts compose; a part that has nothing does not count."""
+    """Averages the vectors of the parts that have one."""
 
     parts: tuple[Composer, ...]
 
     def compose(self, word: str) -> Vectors | None:
-        """The mean; None if no part has a vector."""
+        """Return the mean; None if no part has a vector."""
         found = [row for part in self.parts if (row := part.compose(word)) is not None]
         if not found:
             return None
@@ -113,57 +113,57 @@ class Averaged:
         return mean
 
     def describe(self) -> dict[str, Any]:
-        """The parts."""
+        """Return the parts."""
         return {"kind": "averaged", "parts": [part.describe() for part in self.parts]}
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Those of the parts."""
+        """Return the arrays of the parts."""
         return _prefixed(self.parts)
 
 
 @dataclass(frozen=True, eq=False)
 class Transformed:
-    """What another composer gives, put through the maps that its table went through."""
+    """Applies the row maps of a table to the vectors of another composer."""
 
     inner: Composer
     maps: tuple[RowMap, ...]
 
     def compose(self, word: str) -> Vectors | None:
-        """The inner vector, mapped."""
+        """Return the transformed vector of the inner composer."""
         row = self.inner.compose(word)
         if row is None:
             return None
         rows = row[None]
-        for one in self.maps:
-            rows = one(rows)
-        last: Vectors = rows[0]
-        return last
+        for row_map in self.maps:
+            rows = row_map(rows)
+        vector: Vectors = rows[0]
+        return vector
 
     def describe(self) -> dict[str, Any]:
-        """The inner composer and the maps."""
+        """Return the inner composer and the maps."""
         return {"kind": "mapped", "inner": self.inner.describe(),
                 "maps": [{"kind": one.kind, **one.describe()} for one in self.maps]}
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Those of the inner composer and of the maps."""
+        """Return the arrays of the inner composer and of the maps."""
         of_maps = {f"map{i}.{name}": array for i, one in enumerate(self.maps) for name, array in one.tensors().items()}
         return {f"inner.{name}": array for name, array in self.inner.tensors().items()} | of_maps
 
 
-def transformed(composer: Composer | None, one: RowMap) -> Composer | None:
-    """Put one more map behind a composer, if there is one."""
+def transformed(composer: Composer | None, row_map: RowMap) -> Composer | None:
+    """Append a row map to a composer, if there is one."""
     if composer is None:
         return None
     if isinstance(composer, Transformed):
-        return Transformed(composer.inner, (*composer.maps, one))
-    return Transformed(composer, (one,))
+        return Transformed(composer.inner, (*composer.maps, row_map))
+    return Transformed(composer, (row_map,))
 
 
 def read_composer(described: Mapping[str, Any] | None, tensors: Mapping[str, NDArray[Any]]) -> Composer | None:
-    """Make a composer again from what ``describe`` and ``tensors`` gave.
+    """Construct a composer from the results of ``describe`` and ``tensors``.
 
     Raises:
-        KeyError: if something is missing or of an unknown kind.
+        KeyError: if something is missing, or the kind is unknown.
     """
     if described is None:
         return None

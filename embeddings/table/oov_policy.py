@@ -1,4 +1,4 @@
-"""What a word gets when the source does not list it: an explicit policy, tried in order and noted row by row."""
+"""Out-of-vocabulary policy: fallbacks for words that a source does not list, and the provenance of each row."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from numpy.typing import NDArray
 from embeddings.errors import SpecificationError
 from embeddings.specification.suggest import did_you_mean
 
-EXACT = "exact"        # the source lists the word as it stands
+EXACT = "exact"        # the source lists the word unchanged
 FOLDED = "folded"      # the source lists it in another case
-DIGITS = "digits"      # the source lists it with its digits folded, as ## or 00
-SUBWORD = "subword"    # composed from the source's character n-grams
-SPELLING = "spelling"  # the mean of the listed words that are spelt most like it
-RANDOM = "random"      # drawn
+DIGITS = "digits"      # the source lists it with its digits replaced, as ## or 00
+SUBWORD = "subword"    # composed from character n-grams or subwords
+SPELLING = "spelling"  # mean of the listed words with the most similar spelling
+RANDOM = "random"      # drawn at random
 ZERO = "zero"          # zeros
-MISSING = "missing"    # nothing found (yet)
+MISSING = "missing"    # no vector (yet)
 
 KNOWN = frozenset({EXACT, FOLDED, DIGITS, SUBWORD, SPELLING})
 
 STEPS = ("case", "digits", "subword", "spelling", "random", "zero")
-N_NEAREST = 3            # listed words that a misspelt one is the mean of
-LEAST_SIMILARITY = 75.0  # in per cent of the longer word's letters, to count as a spelling of it
+N_NEAREST = 3          # listed words whose mean represents a misspelt word
+MIN_SIMILARITY = 75.0  # indel similarity of the spellings, in per cent
 DIGIT = re.compile(r"\d")
 
 
 def is_known(provenance: str) -> bool:
-    """Whether a source had something to say about the word (any part of a concatenation counts)."""
+    """Return whether the source has a vector for the word (any part of a concatenation counts)."""
     return not KNOWN.isdisjoint(provenance.split("+"))
 
 
 def cases(word: str) -> Iterator[str]:
-    """The word as it stands, then in the cases that a vector file may have it in; each once."""
+    """Yield the word, then its lower, capitalised and upper case; each once."""
     yield from dict.fromkeys((word, word.lower(), word.capitalize(), word.upper()))
 
 
 def folded_digits(word: str) -> Iterator[str]:
-    """The word with every digit as ``#`` (Google News) and as ``0``, if it has any."""
+    """Yield the word with every digit as ``#`` (Google News) and as ``0``, if it has digits."""
     if DIGIT.search(word):
         yield DIGIT.sub("#", word)
         yield DIGIT.sub("0", word)
@@ -49,15 +49,16 @@ def folded_digits(word: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class OOVPolicy:
-    """What is tried for a word that the source does not list, in order.
+    """Fallbacks for out-of-vocabulary words, in order.
 
     Attributes:
-        steps: of ``case`` (lower, Capitalised, UPPER), ``digits`` (folded to ``#`` or ``0``), ``subword`` (from
-            character n-grams), ``spelling`` (mean of the words that are spelt most like it), and at the end ``random``
-            (drawn with the mean and spread of the source's own) or ``zero``. Without an end it is ``random``.
+        steps: any of ``case`` (lower, Capitalised, UPPER), ``digits`` (replaced by ``#`` or ``0``), ``subword``
+            (composed from character n-grams) and ``spelling`` (mean of the words with the most similar spelling), and
+            last ``random`` (drawn with the mean and standard deviation of the source's vectors; the default) or
+            ``zero``.
 
     Raises:
-        SpecificationError: for an unknown step, a repeated one, or one that stands after the end.
+        SpecificationError: for an unknown or repeated step, or one after ``random`` or ``zero``.
     """
 
     steps: tuple[str, ...] = ("case", "digits", "subword", "random")
@@ -65,21 +66,22 @@ class OOVPolicy:
     def __post_init__(self) -> None:
         for step in self.steps:
             if step not in STEPS:
-                raise SpecificationError(f"no policy for unknown words is called {step!r}."
+                raise SpecificationError(f"no step for out-of-vocabulary words is called {step!r}."
                                          f"{did_you_mean(step, STEPS)} There are: {', '.join(STEPS)}")
         if len(set(self.steps)) < len(self.steps):
-            raise SpecificationError(f"unknown words: a step stands twice in {', '.join(self.steps)}")
+            raise SpecificationError(f"out-of-vocabulary words: a step is repeated in {','.join(self.steps)}; "
+                                     "name each once")
         for step in self.steps[:-1]:
             if step in (RANDOM, ZERO):
-                raise SpecificationError(f"unknown words: {step!r} leaves nothing for the steps after it; put it last")
+                raise SpecificationError(f"out-of-vocabulary words: no step can follow {step!r}; put it last")
 
     @property
     def last(self) -> str:
-        """What is left gets this: ``random`` or ``zero``."""
+        """Return the final fallback: ``random`` or ``zero``."""
         return ZERO if ZERO in self.steps else RANDOM
 
     def variants(self, word: str) -> Iterator[tuple[str, str]]:
-        """Other ways in which a source may list the word, each with its provenance, in the policy's order."""
+        """Yield other forms in which a source may list the word, with their provenance, in the policy's order."""
         for step in self.steps:
             if step == "case":
                 yield from ((spelling, FOLDED) for spelling in cases(word) if spelling != word)
@@ -89,7 +91,7 @@ class OOVPolicy:
 
     @property
     def reads_all(self) -> bool:
-        """Whether any word of a source may be needed, so that none may be left out in reading."""
+        """Whether any word of a source may be needed, so that every row has to be read."""
         return "spelling" in self.steps
 
 
@@ -97,9 +99,9 @@ DEFAULT_POLICY = OOVPolicy()
 
 
 class NearestSpelling:
-    """The words of a list that are spelt most like another.
+    """Finds the words of a list with the most similar spelling.
 
-    Similarity is the share of equal letters in the best alignment (indel similarity, as RapidFuzz defines ``ratio``).
+    Similarity is the normalised indel similarity (``ratio`` of RapidFuzz).
 
     Args:
         words: the list.
@@ -116,27 +118,27 @@ class NearestSpelling:
         return rows
 
     def rows(self, word: str) -> list[int]:
-        """Rows of the likest words, at most ``N_NEAREST`` and only such as are alike enough; words of near length."""
+        """Return the rows of at most ``N_NEAREST`` words of similar length and sufficient similarity."""
         from rapidfuzz import fuzz, process
 
         lengths = range(max(1, len(word) - 2), len(word) + 3)
         candidates = {row: self.words[row] for length in lengths for row in self._by_length.get(length, ())}
-        found = process.extract(word, candidates, scorer=fuzz.ratio, limit=N_NEAREST, score_cutoff=LEAST_SIMILARITY)
+        found = process.extract(word, candidates, scorer=fuzz.ratio, limit=N_NEAREST, score_cutoff=MIN_SIMILARITY)
         return [row for _, _, row in found]
 
 
 def parse_policy(steps: Iterable[str]) -> OOVPolicy:
-    """Make a policy of names, given one by one or with commas between them."""
+    """Parse a policy from names of steps, given singly or separated by commas."""
     return OOVPolicy(tuple(step.strip() for given in steps for step in given.split(",") if step.strip()))
 
 
 def draw_like(known: NDArray[np.float32], n: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """Draw vectors whose every column has the mean and spread that the known vectors have in it.
+    """Draw vectors whose columns have the mean and standard deviation of the known vectors.
 
     Args:
-        known: float32. *Shape:* ``(n_known, dim)``; with fewer than two rows, zeros are given instead.
-        n: how many to draw.
-        random: where the draws come from.
+        known: float32. *Shape:* ``(n_known, dim)``; with fewer than two rows zeros are returned.
+        n: number of vectors.
+        random: random generator.
 
     Returns:
         float32. *Shape:* ``(n, dim)``.

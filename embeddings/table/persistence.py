@@ -1,4 +1,4 @@
-"""Vecformer's own tables: vectors in safetensors, mapped into memory, and the rest, readable, in a ``.json`` beside."""
+"""Storage of tables: arrays in a safetensors file, which is memory-mapped, everything else in a ``.json`` file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMPOSER = "composer."
 
 
 class SavedTable(NamedTuple):
-    """What was saved of a table: the arguments to make it again, in their order."""
+    """The fields of a saved table, in the order of the constructor."""
 
     words: tuple[str, ...]
     vectors: Vectors
@@ -29,7 +29,7 @@ class SavedTable(NamedTuple):
 
 
 def write_saved(path: Path, table: SavedTable) -> Vectors:
-    """Write the arrays to ``path`` and the rest to the ``.json`` beside it; give the vectors, mapped from the file."""
+    """Write the arrays to ``path`` and the rest to the ``.json`` file; return the memory-mapped vectors."""
     tensors: dict[str, NDArray[Any]] = {"vectors": table.vectors}
     if table.composer is not None:
         tensors |= {COMPOSER + name: array for name, array in table.composer.tensors().items()}
@@ -45,7 +45,7 @@ def write_saved(path: Path, table: SavedTable) -> Vectors:
         "composer": table.composer.describe() if table.composer is not None else None,
         "words": table.words,
     }
-    new = path.with_name(f"{path.name}.new")  # a file that is mapped into memory must not be written into
+    new = path.with_name(f"{path.name}.new")  # a memory-mapped file must not be overwritten
     try:
         write_tensors(new, {**tensors, "provenance": codes})
         path.with_suffix(".json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
@@ -56,10 +56,10 @@ def write_saved(path: Path, table: SavedTable) -> Vectors:
 
 
 def read_saved(path: Path) -> SavedTable:
-    """Read what :func:`write_saved` wrote; the arrays stay in the file, mapped into memory.
+    """Read a table written by :func:`write_saved`; the arrays are memory-mapped.
 
     Raises:
-        VectorFileError: if either of the two files is missing or does not fit the other.
+        VectorFileError: if one of the two files is missing, or they do not belong together.
     """
     try:
         described = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -77,5 +77,6 @@ def read_saved(path: Path) -> SavedTable:
         )
     except VectorFileError:
         raise
-    except Exception as error:  # whatever a foreign or broken description brings about
-        raise VectorFileError(f"{path}: not a table of word vectors saved by vecformer ({error})") from error
+    except Exception as error:  # a broken description causes exceptions of many classes
+        raise VectorFileError(f"{path}: not a table saved by vecformer, or its .json file "
+                              f"is missing or broken ({error})") from error

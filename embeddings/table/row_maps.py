@@ -1,4 +1,4 @@
-"""What a fitted transform does to vectors, row by row: kept as a value, so that words met later go the same way."""
+"""Row maps: fitted transforms as values, which are saved and applied to words that are composed later."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ Vectors = NDArray[np.float32]
 
 
 class RowMap(Protocol):
-    """A function of a row, with numbers of its own that are saved and read again."""
+    """A function of rows with parameters that can be saved."""
 
     @property
     def kind(self) -> str:
-        """Its name in files."""
+        """Name in files."""
         ...
 
     def __call__(self, rows: Vectors) -> Vectors:
-        """Map rows. *Shape:* ``(n, dim_in)`` to ``(n, dim_out)``, float32."""
+        """Apply the map. *Shape:* ``(n, dim_in)`` to ``(n, dim_out)``, float32."""
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Its plain numbers."""
+        """Return the scalar parameters."""
         ...
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Its arrays."""
+        """Return the array parameters."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """``(row - offset) @ matrix``, or ``(row - offset) * matrix`` where the matrix has one axis.
+    """``(row - offset) @ matrix``, or ``(row - offset) * matrix`` for a one-dimensional matrix.
 
     Attributes:
         offset: float32. *Shape:* ``(dim_in,)``.
-        matrix: float32. *Shape:* ``(dim_in, dim_out)``, or ``(dim_in,)`` for a factor a column.
+        matrix: float32. *Shape:* ``(dim_in, dim_out)``, or ``(dim_in,)`` for one factor per column.
     """
 
     offset: Vectors
@@ -48,61 +48,61 @@ class Affine:
 
     @classmethod
     def scale(cls, factor: float, dim: int) -> Affine:
-        """Multiply everything by a number."""
+        """Return the map that multiplies every entry by a number."""
         return cls(np.zeros(dim, np.float32), np.full(dim, factor, np.float32))
 
     def __call__(self, rows: Vectors) -> Vectors:
-        """Map rows. *Shape:* ``(n, dim_in)`` to ``(n, dim_out)``."""
+        """Apply the map. *Shape:* ``(n, dim_in)`` to ``(n, dim_out)``."""
         centred = rows - self.offset if self.offset.any() else rows
-        mapped = centred * self.matrix if self.matrix.ndim == 1 else centred @ self.matrix
-        return mapped.astype(np.float32, copy=False)
+        product = centred * self.matrix if self.matrix.ndim == 1 else centred @ self.matrix
+        return product.astype(np.float32, copy=False)
 
     def describe(self) -> dict[str, Any]:
-        """Nothing beside the arrays."""
+        """Return no scalars."""
         return {}
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Offset and matrix."""
+        """Return offset and matrix."""
         return {"offset": self.offset, "matrix": self.matrix}
 
 
 @dataclass(frozen=True)
 class UnitLength:
-    """Each row divided by its Euclidean length; a row of zeros stays."""
+    """Divides each row by its Euclidean norm; zero rows stay zero."""
 
     kind = "unit"
 
     def __call__(self, rows: Vectors) -> Vectors:
-        """Map rows. *Shape:* ``(n, dim)`` in and out."""
-        length = np.linalg.norm(rows, axis=1, keepdims=True)
-        return (rows / np.where(length > 0, length, 1)).astype(np.float32, copy=False)
+        """Apply the map. *Shape:* ``(n, dim)`` in and out."""
+        norm = np.linalg.norm(rows, axis=1, keepdims=True)
+        return (rows / np.where(norm > 0, norm, 1)).astype(np.float32, copy=False)
 
     def describe(self) -> dict[str, Any]:
-        """It has no numbers."""
+        """Return no scalars."""
         return {}
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """It has no arrays."""
+        """Return no arrays."""
         return {}
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Entries beyond ``limit`` either way are brought back to it."""
+    """Clips entries to the interval from ``-limit`` to ``limit``."""
 
     limit: float
     kind = "clip"
 
     def __call__(self, rows: Vectors) -> Vectors:
-        """Map rows. *Shape:* ``(n, dim)`` in and out."""
+        """Apply the map. *Shape:* ``(n, dim)`` in and out."""
         return np.clip(rows, -self.limit, self.limit).astype(np.float32)
 
     def describe(self) -> dict[str, Any]:
-        """The limit."""
+        """Return the limit."""
         return {"limit": self.limit}
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """It has no arrays."""
+        """Return no arrays."""
         return {}
 
 
@@ -110,10 +110,10 @@ _KINDS = {cls.kind: cls for cls in (Affine, UnitLength, Clip)}
 
 
 def make_row_map(kind: str, numbers: Mapping[str, Any]) -> RowMap:
-    """Make a map again from its name, its plain numbers and its arrays.
+    """Construct a map from its name, scalars and arrays.
 
     Raises:
-        KeyError: if there is no map of that name.
+        KeyError: if the name is unknown.
     """
-    made: RowMap = _KINDS[kind](**numbers)
-    return made
+    built: RowMap = _KINDS[kind](**numbers)
+    return built

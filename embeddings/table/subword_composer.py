@@ -1,4 +1,4 @@
-"""Words as a checkpoint's tokenizer cuts them, and vectors pooled from the rows of their tokens."""
+"""Subword tokenization of words by a checkpoint's tokenizer, and pooling of their token vectors."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ from embeddings.table.row_maps import Vectors
 Pool = Literal["mean", "first", "last"]
 TokenIds = NDArray[np.int64]
 
-SPACE_MARKS = ("Ġ", "▁")  # how byte-level BPE and sentencepiece write a leading space
+SPACE_MARKS = ("Ġ", "▁")  # a leading space in byte-level BPE and sentencepiece
 UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
-"""Thai, Lao, Burmese, Khmer, kana and Chinese characters: their words follow one another without a space."""
-WORDS_A_BATCH = 1024
+"""Thai, Lao, Burmese, Khmer, kana and Chinese characters, whose words are not separated by spaces."""
+WORDS_PER_BATCH = 1024
 
 
 class Subwords:
-    """Cuts words into the tokens that they are inside a sentence.
+    """Splits words into the tokens that they have inside a sentence.
 
-    A tokenizer that marks spaces, and does not set one before a text by itself (byte-level BPE), is given the word with
-    a space before it, except where text has none there: before punctuation and in scripts written without spaces.
-    Case, accents and the like are folded as the tokenizer does it.
+    A tokenizer that encodes spaces and does not prepend one itself (byte-level BPE) receives the word with a leading
+    space, except before punctuation and in scripts written without spaces. The tokenizer normalises case and accents.
 
     Args:
-        tokenizer: a checkpoint's; its truncation and padding are switched off.
-        n_tokens: rows of the table that its ids number; by default all ids have one.
+        tokenizer: a checkpoint's tokenizer; its truncation and padding are disabled.
+        n_tokens: number of rows of the embedding matrix; by default every id has a row.
     """
 
     def __init__(self, tokenizer: Tokenizer, n_tokens: int | None = None) -> None:
@@ -46,7 +45,7 @@ class Subwords:
         self._prefix = _prefix(tokenizer)
 
     def encode(self, words: Iterable[str]) -> list[TokenIds]:
-        """The ids of each word's tokens, int64; none for a word that holds something unknown to the tokenizer.
+        """Return the token ids of each word, int64; none for a word that contains an unknown token.
 
         Returns:
             For each word: *Shape:* ``(n_subwords,)``.
@@ -55,10 +54,10 @@ class Subwords:
         return [self._known(encoding.ids) for encoding in encodings]
 
     def encode_texts(self, words: Iterable[str], max_length: int) -> list[tuple[list[int], list[bool]]]:
-        """Encode each word as a text by itself, with the special tokens that the checkpoint's model expects.
+        """Encode each word as a sequence with the special tokens that the model expects.
 
         Returns:
-            For each word the ids of the tokens, no more than ``max_length``, and which of them are the word's own.
+            For each word the token ids, at most ``max_length``, and for each token whether it belongs to the word.
         """
         self.tokenizer.enable_truncation(max_length)
         encodings = self.tokenizer.encode_batch(list(map(self.in_sentence, words)))
@@ -66,13 +65,13 @@ class Subwords:
         return [(one.ids, [not special for special in one.special_tokens_mask]) for one in encodings]
 
     def in_sentence(self, word: str) -> str:
-        """The word with what stands before it inside a sentence."""
+        """Return the word with the space that precedes it inside a sentence."""
         return self._prefix + word if word[:1].isalnum() and not UNSPACED.match(word) else word
 
     def whole_words(self) -> dict[str, TokenIds]:
-        """The words that are one token, in the order of their ids.
+        """Return the words that are a single token, in the order of their ids.
 
-        A token counts if its own text is encoded as that token: neither continuations nor special tokens do.
+        A token counts if its text is encoded as that token; continuations and special tokens are not.
         """
         tokens = range(min(self._n_tokens, self.tokenizer.get_vocab_size()))
         texts = [_bare(text) for text in self.tokenizer.decode_batch([[token] for token in tokens])]
@@ -86,12 +85,12 @@ class Subwords:
 
 
 def pooled(rows: Callable[[TokenIds], Vectors], ids: Sequence[TokenIds], pool: Pool) -> Vectors:
-    """Make each word's vector of those of its tokens.
+    """Pool the vectors of each word's tokens.
 
     Args:
         rows: gathers the vectors of tokens. *Shape:* ``(n_ids,)`` to ``(n_ids, dim)``, float32.
-        ids: of each word's tokens, at least one. *Shape:* ``(n_subwords,)``.
-        pool: the ``mean`` of the tokens, or the ``first`` or ``last`` of them.
+        ids: token ids of each word, at least one. *Shape:* ``(n_subwords,)``.
+        pool: ``mean``, ``first`` or ``last``.
 
     Returns:
         float32. *Shape:* ``(n_words, dim)``.
@@ -108,12 +107,12 @@ def pooled(rows: Callable[[TokenIds], Vectors], ids: Sequence[TokenIds], pool: P
 
 @dataclass(frozen=True, eq=False)
 class SubwordVectors:
-    """Composes a word from a checkpoint's tokens.
+    """Composes words from the token vectors of a checkpoint.
 
     Attributes:
         vectors: float32. *Shape:* ``(n_tokens, dim)``.
-        subwords: cuts words into tokens.
-        pool: how the tokens' vectors become the word's.
+        subwords: splits words into tokens.
+        pool: pooling over the tokens of a word.
     """
 
     vectors: Vectors
@@ -121,7 +120,7 @@ class SubwordVectors:
     pool: Pool
 
     def compose(self, word: str) -> Vectors | None:
-        """The word's vector; None if it holds something unknown to the tokenizer."""
+        """Return the word's vector; None if it contains an unknown token."""
         ids = self.subwords.encode([word])
         if not len(ids[0]):
             return None
@@ -129,22 +128,22 @@ class SubwordVectors:
         return row
 
     def describe(self) -> dict[str, Any]:
-        """The pooling, and the tokenizer as its ``tokenizer.json`` has it."""
+        """Return the pooling, and the content of ``tokenizer.json``."""
         return {"kind": "subwords", "pool": self.pool, "tokenizer": json.loads(self.subwords.tokenizer.to_str())}
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """The vectors of the tokens."""
+        """Return the vectors of the tokens."""
         return {"vectors": self.vectors}
 
     @classmethod
     def read(cls, described: Mapping[str, Any], vectors: Vectors) -> SubwordVectors:
-        """Make it again from what :meth:`describe` and :meth:`tensors` gave."""
+        """Construct a composer from the results of :meth:`describe` and :meth:`tensors`."""
         tokenizer = Tokenizer.from_str(json.dumps(described["tokenizer"]))
         return cls(vectors, Subwords(tokenizer, len(vectors)), described["pool"])
 
 
 def _unknown_id(tokenizer: Tokenizer) -> int | None:
-    if isinstance(tokenizer.model, models.Unigram):  # its class does not tell
+    if isinstance(tokenizer.model, models.Unigram):  # its class has no such attribute
         unknown: int | None = json.loads(tokenizer.to_str())["model"]["unk_id"]
         return unknown
     token = tokenizer.model.unk_token
@@ -152,12 +151,12 @@ def _unknown_id(tokenizer: Tokenizer) -> int | None:
 
 
 def _prefix(tokenizer: Tokenizer) -> str:
-    """What a word needs before it to be cut as it is inside a sentence, seen from how a sentence of two is cut."""
+    """Return what has to precede a word to tokenize it as inside a sentence, tested with a sentence of two words."""
     two, alone, spaced = (tokenizer.encode(text, add_special_tokens=False).ids for text in ("a a", "a", " a"))
     return " " if two != alone + alone and two == alone + spaced else ""
 
 
 def _bare(text: str) -> str:
-    """A token's text without its leading space, however that is written."""
+    """Return a token's text without its leading space, in any encoding."""
     text = text.strip()
     return text[1:] if text.startswith(SPACE_MARKS) else text

@@ -1,4 +1,4 @@
-"""The value that stage one hands to stage two: words, their vectors, and why each word has the vector it has."""
+"""The embedding table: words, their vectors, and the provenance of each vector."""
 
 from __future__ import annotations
 
@@ -30,48 +30,48 @@ from embeddings.table.oov_policy import (
 from embeddings.table.persistence import SavedTable, read_saved, write_saved
 from embeddings.table.row_maps import Affine, RowMap, Vectors
 
-MAX_PASSES = 16       # through all words to find some of them; after that an index is worth its memory
-SHARE_A_PASS = 1 / 4  # of all the words; for more an index is
+MAX_SCANS = 16            # over all words, to find some of them; after that an index is worth its memory
+MAX_FRACTION = 1 / 4      # of the words to find by a scan; more are found by an index
 
 
 class Words(tuple[str, ...]):
-    """Words and where each stands, which tables of the same words share."""
+    """Words with an index of their rows, which tables with the same words share."""
 
-    n_passes = 0
+    n_scans = 0
 
     @cached_property
     def rows(self) -> dict[str, int]:
         """The row of each word."""
         return dict(zip(self, range(len(self)), strict=True))
 
-    def rows_of(self, wanted: Set[str]) -> Mapping[str, int]:
-        """The rows of these words, and maybe of others.
+    def rows_of(self, words: Set[str]) -> Mapping[str, int]:
+        """Return the rows of these words, and possibly of others.
 
-        To number 400,000 words takes 30 MB, and several times as long as to go through them once.
+        An index of 400,000 words takes 30 MB and several times as long as a scan.
         """
-        if "rows" in vars(self) or self.n_passes == MAX_PASSES or len(wanted) > SHARE_A_PASS * len(self):
+        if "rows" in vars(self) or self.n_scans == MAX_SCANS or len(words) > MAX_FRACTION * len(self):
             return self.rows
-        self.n_passes += 1
-        return dict(compress(zip(self, count(), strict=False), map(wanted.__contains__, self)))  # no loop in Python
+        self.n_scans += 1
+        return dict(compress(zip(self, count(), strict=False), map(words.__contains__, self)))  # no loop in Python
 
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingTable:
-    """Words and their vectors, row by row; never changed after it is made.
+    """Words and their vectors; immutable.
 
     Attributes:
-        words: distinct words, one a row.
+        words: distinct words, one per row.
         vectors: float32, read-only; large ones are memory-mapped files (:mod:`embeddings.table.memmap`).
             *Shape:* ``(n_words, dim)``.
-        provenance: for each row why it has its vector: ``exact``, ``folded``, ``digits``, ``subword``, ``spelling``,
-            ``random``, ``zero`` or ``missing``; parts of a concatenation are joined by ``+``.
-        source: the specification that made it, such as ``glove:vectors.txt``.
-        transforms: what was done to the vectors since, in order.
-        composer: gives words outside the table a vector (fastText's n-grams); None for most sources.
+        provenance: origin of the vector in each row: ``exact``, ``folded``, ``digits``, ``subword``, ``spelling``,
+            ``random``, ``zero`` or ``missing``; those of a concatenation's parts are joined by ``+``.
+        source: specification of the source, such as ``glove:vectors.txt``.
+        transforms: transforms that were applied to the vectors, in order.
+        composer: composes vectors of words outside the table (fastText's n-grams); None for most sources.
 
     Raises:
-        EmbeddingError: if words, rows and provenance are not equally many, a word stands twice, or a value is not
-            finite; in a mapped file only the rows that are looked up are looked at.
+        EmbeddingError: if words, rows and provenance differ in number, a word is repeated, or a value is not finite
+            (rows of a memory map are checked on lookup only).
     """
 
     words: tuple[str, ...]
@@ -83,33 +83,33 @@ class EmbeddingTable:
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2:
-            raise EmbeddingError(f"vectors must have two axes, not {self.vectors.ndim}, from {self.source}")
+            raise EmbeddingError(f"{self.source}: vectors must be two-dimensional, not {self.vectors.ndim}-dimensional")
         if len(self.words) != len(self.vectors):
-            raise EmbeddingError(f"{len(self.words)} words but {len(self.vectors)} rows of vectors, from {self.source}")
+            raise EmbeddingError(f"{self.source}: {len(self.words)} words but {len(self.vectors)} rows of vectors")
         if len(self.words) != len(self.provenance):
             raise EmbeddingError(
-                f"{len(self.words)} words but {len(self.provenance)} notes of provenance, from {self.source}"
+                f"{self.source}: {len(self.words)} words but {len(self.provenance)} provenance entries"
             )
         if not isinstance(self.words, Words):
             n_words = len(set(self.words))
             if n_words != len(self.words):
-                raise EmbeddingError(f"{len(self.words) - n_words} words stand twice, from {self.source}")
+                raise EmbeddingError(f"{self.source}: {len(self.words) - n_words} words are repeated")
             object.__setattr__(self, "words", Words(self.words))
         if not is_memmap(self.vectors) and not np.isfinite(self.vectors).all():
             row = int(np.flatnonzero(~np.isfinite(self.vectors).all(axis=1))[0])
-            raise EmbeddingError(f"the vector of {self.words[row]!r} is not finite, from {self.source}")
+            raise EmbeddingError(f"{self.source}: the vector of {self.words[row]!r} is not finite")
         vectors = self.vectors.astype(np.float32, copy=False).view()
         vectors.flags.writeable = False
         object.__setattr__(self, "vectors", vectors)
 
     @classmethod
     def known(cls, words: Sequence[str], vectors: Vectors, source: str) -> EmbeddingTable:
-        """Make a table whose every row is the source's own vector for exactly that word."""
+        """Construct a table in which every row has the provenance ``exact``."""
         return cls(tuple(words), vectors, (EXACT,) * len(words), source)
 
     @property
     def dim(self) -> int:
-        """Width of a vector."""
+        """Dimension of a vector."""
         return int(self.vectors.shape[1])
 
     @property
@@ -125,14 +125,13 @@ class EmbeddingTable:
         return word in self.index
 
     def lookup(self, words: Iterable[str], policy: OOVPolicy = DEFAULT_POLICY) -> EmbeddingTable:
-        """Give each of the words the best vector that this table has for it.
+        """Look up words, with the fallbacks of the out-of-vocabulary policy.
 
-        The word itself is tried, then what the policy says, in its order. What is left gets a row of zeros with
-        provenance ``missing``, for :meth:`filled` to fill.
+        Words that are not found get a row of zeros with provenance ``missing``, which :meth:`filled` fills.
 
         Args:
             words: distinct words.
-            policy: what is tried for a word that the table does not list.
+            policy: fallbacks for words that the table does not list.
 
         Returns:
             A table of exactly these words, in this order.
@@ -149,11 +148,11 @@ class EmbeddingTable:
                 if row is not None:
                     composed[place] = row
             provenance.append(why)
-        vectors = concatenate_rows(self._laid_out(listed, composed))
+        vectors = concatenate_rows(self._looked_up(listed, composed))
         return replace(self, words=words, vectors=vectors, provenance=tuple(provenance))
 
-    def _laid_out(self, listed: NDArray[np.intp], composed: Mapping[int, Vectors]) -> Iterator[Vectors]:
-        """The listed rows, lot by lot; where that is -1 what was composed for the place, or zeros."""
+    def _looked_up(self, listed: NDArray[np.intp], composed: Mapping[int, Vectors]) -> Iterator[Vectors]:
+        """Yield the listed rows in batches; for -1 the composed vector of that position, or zeros."""
         if not len(self):
             yield np.zeros((len(listed), self.dim), dtype=np.float32)
             return
@@ -165,7 +164,7 @@ class EmbeddingTable:
             yield rows
 
     def _listed(self, word: str, policy: OOVPolicy, index: Mapping[str, int]) -> tuple[int, str]:
-        """The row that lists the word or a variant of it, and why; -1 if none does."""
+        """Return the row that lists the word or a variant of it, and the provenance; -1 if none does."""
         row = index.get(word)
         if row is not None and self.provenance[row] != MISSING:
             return row, self.provenance[row]
@@ -176,7 +175,7 @@ class EmbeddingTable:
         return -1, MISSING
 
     def _composed(self, word: str, policy: OOVPolicy) -> tuple[Vectors | None, str]:
-        """What is made of other rows, and how; None if nothing is."""
+        """Return a vector composed from others, and the provenance; None if there is none."""
         for step in policy.steps:
             if step == "subword" and self.composer is not None:
                 row = self.composer.compose(word)
@@ -194,7 +193,7 @@ class EmbeddingTable:
         return NearestSpelling(known)
 
     def where(self, keep: Iterable[bool]) -> EmbeddingTable:
-        """Keep the rows whose entry in ``keep`` is true."""
+        """Select the rows whose entry in ``keep`` is true."""
         rows = np.flatnonzero(np.fromiter(keep, dtype=bool, count=len(self)))
         if len(rows) == len(self):
             return self
@@ -206,11 +205,11 @@ class EmbeddingTable:
         )
 
     def filled(self, seed: int, how: str = RANDOM) -> EmbeddingTable:
-        """Give each ``missing`` row a vector; its provenance becomes ``how``.
+        """Fill the ``missing`` rows; their provenance becomes ``how``.
 
         Args:
-            seed: decides what is drawn.
-            how: ``random`` (drawn with the mean and spread of the other rows) or ``zero``.
+            seed: seed of the random vectors.
+            how: ``random`` (drawn with the mean and standard deviation of the other rows) or ``zero``.
         """
         missing = np.array([why == MISSING for why in self.provenance], dtype=bool)
         vectors = np.array(self.vectors)
@@ -220,7 +219,7 @@ class EmbeddingTable:
         return replace(self, vectors=vectors, provenance=provenance)
 
     def followed_by(self, other: EmbeddingTable) -> EmbeddingTable:
-        """Append the rows of another table of the same source whose words this one does not have."""
+        """Append the rows of another table of the same source whose words are not in this one."""
         rest = np.array([row for row, word in enumerate(other.words) if word not in self.index], dtype=np.intp)
         return replace(
             self,
@@ -230,47 +229,47 @@ class EmbeddingTable:
             provenance=(*self.provenance, *(other.provenance[row] for row in rest)),
         )
 
-    def transformed(self, one: RowMap, note: str) -> EmbeddingTable:
-        """Put every vector through a map, those composed later too; ``missing`` rows stay zero.
+    def transformed(self, row_map: RowMap, note: str) -> EmbeddingTable:
+        """Apply a map to every vector, also to those composed later; ``missing`` rows stay zero.
 
         Args:
-            one: what is done to each row; it may change the width.
+            row_map: the map; it may change the dimension.
             note: recorded in ``transforms``.
         """
         missing = np.array([why == MISSING for why in self.provenance], dtype=bool)
 
         def change(place: slice, rows: Vectors) -> Vectors:
-            there = np.array(one(rows), dtype=np.float32)
-            there[missing[place]] = 0
-            return there
+            result = np.array(row_map(rows), dtype=np.float32)
+            result[missing[place]] = 0
+            return result
 
         return replace(self, vectors=map_rows(self.vectors, change), transforms=(*self.transforms, note),
-                       composer=transformed(self.composer, one))
+                       composer=transformed(self.composer, row_map))
 
-    def weighted(self, weights: NDArray[np.floating[Any]], of_others: float, note: str) -> EmbeddingTable:
-        """Multiply each word's vector by a weight of its own.
+    def weighted(self, weights: NDArray[np.floating[Any]], oov_weight: float, note: str) -> EmbeddingTable:
+        """Multiply each word's vector by its weight.
 
         Args:
-            weights: one a row. *Shape:* ``(n_words,)``.
-            of_others: the weight of words composed later.
+            weights: one per row. *Shape:* ``(n_words,)``.
+            oov_weight: weight of words composed later.
             note: recorded in ``transforms``.
         """
         return replace(
             self,
             vectors=map_rows(self.vectors, lambda place, rows: (rows * weights[place, None]).astype(np.float32)),
             transforms=(*self.transforms, note),
-            composer=transformed(self.composer, Affine.scale(of_others, self.dim)),
+            composer=transformed(self.composer, Affine.scale(oov_weight, self.dim)),
         )
 
     def scaled(self, factor: float) -> EmbeddingTable:
-        """Multiply every vector, those composed later too; recorded in ``transforms``."""
+        """Multiply every vector by a number, also those composed later; recorded in ``transforms``."""
         return self.transformed(Affine.scale(factor, self.dim), f"scale={factor:.6g}")
 
     def save(self, path: Path) -> EmbeddingTable:
-        """Write the vectors to ``path`` (safetensors) and everything else, readable, to the ``.json`` beside it.
+        """Write the arrays to ``path`` (safetensors) and everything else to a ``.json`` file of the same name.
 
         Returns:
-            The same table, its vectors mapped from the file.
+            The same table, memory-mapped from the file.
         """
         vectors = write_saved(path, SavedTable(
             self.words, self.vectors, self.provenance, self.source, self.transforms, self.composer
@@ -279,14 +278,14 @@ class EmbeddingTable:
 
     @classmethod
     def load(cls, path: Path, *, limit: int | None = None) -> EmbeddingTable:
-        """Read what :meth:`save` wrote; the vectors stay in the file, mapped into memory.
+        """Read a table written by :meth:`save`; the vectors are memory-mapped.
 
         Args:
-            path: of the vectors.
-            limit: take the first rows only, and look at no others.
+            path: path of the safetensors file.
+            limit: maximum number of rows.
 
         Raises:
-            VectorFileError: if either of the two files is missing or does not fit the other.
+            VectorFileError: if one of the two files is missing, or they do not belong together.
         """
         saved = read_saved(path)
         return cls(*saved._replace(words=saved.words[:limit], vectors=saved.vectors[:limit],

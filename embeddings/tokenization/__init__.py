@@ -1,1 +1,1 @@
-"""Text to words: how it is folded and cut, read from files, and which of its words are kept."""
+"""Tokenization: normalisation and splitting of text, corpora, vocabularies."""

@@ -1,4 +1,4 @@
-"""Chinese by words: runs of Han characters cut by jieba (the extra ``zh``)."""
+"""Chinese word segmentation by jieba (extra ``zh``)."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Segmenter = Callable[[str], list[str]]
 
 @cache
 def chinese_segmenter() -> Segmenter:
-    """A function that cuts a run of Han characters into words; their concatenation is the run again.
+    """Return a function that splits a run of Han characters into words, whose concatenation is the run.
 
-    jieba's dictionary is read anew in each process (about a second). The cache that jieba would keep for that is a file
-    which anybody may have put into the temporary folder.
+    The dictionary of jieba is read in each process (about a second). The cache file that jieba would use is in the
+    temporary folder, where any user may have placed it.
 
     Raises:
         EmbeddingError: if jieba is not installed.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # jieba's own, about its use of setuptools
+            warnings.simplefilter("ignore")  # of jieba, about setuptools
             import jieba
     except ImportError as error:
-        raise EmbeddingError("cutting Chinese into words needs the package jieba: pip install 'vecformer[zh]', "
-                             "or cut it by characters") from error
+        raise EmbeddingError("Chinese word segmentation needs the package jieba: pip install 'vecformer[zh]'; "
+                             "or split by characters") from error
     jieba.setLogLevel(logging.WARNING)
-    cutter = jieba.Tokenizer()
-    cutter.FREQ, cutter.total = cutter.gen_pfdict(cutter.get_dict_file())
-    cutter.initialized = True
-    return cast(Segmenter, cutter.lcut)
+    segmenter = jieba.Tokenizer()
+    segmenter.FREQ, segmenter.total = segmenter.gen_pfdict(segmenter.get_dict_file())
+    segmenter.initialized = True
+    return cast(Segmenter, segmenter.lcut)

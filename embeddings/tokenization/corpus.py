@@ -1,4 +1,4 @@
-"""Plain text for stage one: streamed from files line by line, and written out once, cut into words, for gensim."""
+"""Text corpora: lines streamed from files, and tokenized text in a temporary file for gensim."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,31 +15,26 @@ from typing import IO, NamedTuple
 
 from embeddings.compressed_files import decompressed
 from embeddings.errors import CorpusError
+from embeddings.progress import FractionCallback, ignore_fraction
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 
-MAX_WORDS_A_LINE = 10_000  # gensim silently drops what a line holds beyond this
-MAX_BYTES_A_LINE = 1 << 20  # some corpora are one line, and memory is to stay flat
-TEXTS_A_TELLING = 2048
-
-Tell = Callable[[float], None]
-
-
-def _untold(_share: float) -> None:
-    """Tell nobody."""
+MAX_WORDS_PER_LINE = 10_000  # gensim silently drops further words of a line
+MAX_BYTES_PER_LINE = 1 << 20  # some corpora are a single line; memory has to stay constant
+TEXTS_PER_UPDATE = 2048      # texts between two calls of the progress callback
 
 
 @dataclass(frozen=True)
 class CorpusFiles:
-    """The lines of text files, gzip files and folders of them; read anew at every iteration, never held whole.
+    """The lines of text files, gzip files and folders of them; streamed in every iteration.
 
-    A line of more than a megabyte is given in parts, cut at spaces.
+    Lines of more than 1 MiB are split at spaces.
 
     Args:
-        paths: files, or folders whose files are all taken, in the order of their names.
+        paths: files, or folders, whose files are read in the order of their names.
 
     Raises:
         CorpusError: if a path is missing or a folder is empty; while iterating, if a file cannot be read, a line is not
-            UTF-8 or a gzip file is cut off.
+            UTF-8 or a gzip file is truncated.
     """
 
     paths: tuple[Path, ...]
@@ -48,36 +43,36 @@ class CorpusFiles:
         self.files()
 
     def files(self) -> list[Path]:
-        """The files that are read, in order."""
+        """Return the files, in the order of reading."""
         files: list[Path] = []
         for path in self.paths:
             if not path.exists():
-                raise CorpusError(f"{path}: no such file or folder of text")
+                raise CorpusError(f"{path}: no such text file or folder; check the path")
             found = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
             if not found:
-                raise CorpusError(f"{path}: the folder holds no file")
+                raise CorpusError(f"{path}: the folder is empty; add text files, or name another")
             files += found
         return files
 
     def __iter__(self) -> Iterator[str]:
         return self.lines()
 
-    def lines(self, tell: Tell = _untold) -> Iterator[str]:
-        """The lines; ``tell`` is told now and then the share of the files' bytes that was read, 0 to 1."""
+    def lines(self, progress: FractionCallback = ignore_fraction) -> Iterator[str]:
+        """Yield the lines; ``progress`` is called with the fraction of the files' bytes that was read, 0 to 1."""
         files = self.files()
         sizes = [path.stat().st_size for path in files]
         n_bytes = max(1, sum(sizes))
         for i, path in enumerate(files):
-            yield from _lines(path, sum(sizes[:i]) / n_bytes, n_bytes, tell)
+            yield from _lines(path, sum(sizes[:i]) / n_bytes, n_bytes, progress)
 
 
-def _lines(path: Path, before: float, n_bytes: int, tell: Tell) -> Iterator[str]:
+def _lines(path: Path, before: float, n_bytes: int, progress: FractionCallback) -> Iterator[str]:
     number = 0
     try:
         with path.open("rb") as packed, decompressed(packed) as file:
             for line in _parts(file):
-                if not number % TEXTS_A_TELLING:
-                    tell(before + packed.tell() / n_bytes)
+                if not number % TEXTS_PER_UPDATE:
+                    progress(before + packed.tell() / n_bytes)
                 yield line.decode("utf-8")
                 number += line.endswith(b"\n")
     except UnicodeDecodeError as error:
@@ -85,15 +80,15 @@ def _lines(path: Path, before: float, n_bytes: int, tell: Tell) -> Iterator[str]
             f"{path}:{number + 1}: not UTF-8 ({error.reason}); convert the file, for instance with iconv"
         ) from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise CorpusError(f"{path}:{number + 1}: broken gzip file ({error})") from error
+        raise CorpusError(f"{path}:{number + 1}: broken gzip file ({error}); download or write it again") from error
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def _parts(file: IO[bytes]) -> Iterator[bytes]:
-    """The lines of a file; one that is too long in parts that end where a word does."""
+    """Yield the lines of a file; long lines in parts that end at a space."""
     rest = b""
-    while read := file.readline(MAX_BYTES_A_LINE):
+    while read := file.readline(MAX_BYTES_PER_LINE):
         rest += read
         if not read.endswith(b"\n"):
             part, space, rest = rest.rpartition(b" ")
@@ -107,12 +102,12 @@ def _parts(file: IO[bytes]) -> Iterator[bytes]:
 
 
 class TokenizedText(NamedTuple):
-    """Text that was cut into words, in the file that gensim reads.
+    """Tokenized text in a file for gensim.
 
     Attributes:
-        path: UTF-8, words with spaces between them, of one text a line.
-        counts: how often each word stands in it, in the order in which they first appear.
-        n_lines: how many lines it has.
+        path: UTF-8, one text per line, words separated by spaces.
+        counts: count of each word, in order of first occurrence.
+        n_lines: number of lines.
     """
 
     path: Path
@@ -121,28 +116,30 @@ class TokenizedText(NamedTuple):
 
 
 @contextmanager
-def tokenized_file(texts: Iterable[Text], tokenizer: WordTokenizer, tell: Tell = _untold) -> Iterator[TokenizedText]:
-    """Cut the texts into words once, into a temporary file that gensim streams from disk.
+def tokenized_file(
+    texts: Iterable[Text], tokenizer: WordTokenizer, progress: FractionCallback = ignore_fraction
+) -> Iterator[TokenizedText]:
+    """Tokenize the texts into a temporary file, which gensim streams from disk.
 
-    Should the work on it be broken off, the file is emptied: gensim's threads, which nothing else can stop, then find
-    its end.
+    If the training is interrupted, the file is truncated: this is the only way to stop gensim's threads.
 
     Args:
         texts: read once.
-        tokenizer: cuts them.
-        tell: told now and then the share of the texts that was cut, 0 to 1.
+        tokenizer: splits them into words.
+        progress: called with the completed fraction of the texts.
 
     Raises:
-        CorpusError: if the texts hold no word, or the temporary folder has no room for them.
+        CorpusError: if the texts contain no word, or do not fit into the temporary folder.
     """
     with tempfile.TemporaryDirectory(prefix="vecformer-") as folder:
-        made = _write(Path(folder) / "words.txt", _told(texts, tell), tokenizer)
-        if not made.counts:
-            raise CorpusError("the text to train word vectors on holds no word; give some with --corpus FILES")
+        tokenized = _write(Path(folder) / "words.txt", _with_progress(texts, progress), tokenizer)
+        if not tokenized.counts:
+            raise CorpusError("the training text of the word vectors contains no word; name more text with "
+                              "--corpus FILES")
         try:
-            yield made
+            yield tokenized
         except BaseException:
-            os.truncate(made.path, 0)
+            os.truncate(tokenized.path, 0)
             raise
 
 
@@ -150,7 +147,7 @@ def _write(path: Path, texts: Iterable[Text], tokenizer: WordTokenizer) -> Token
     counts: Counter[str] = Counter()
     n_lines = 0
     try:
-        with path.open("w", encoding="utf-8", buffering=MAX_BYTES_A_LINE) as file:
+        with path.open("w", encoding="utf-8", buffering=MAX_BYTES_PER_LINE) as file:
             for text in texts:
                 words = tokenizer.words(text)
                 counts.update(words)
@@ -158,22 +155,22 @@ def _write(path: Path, texts: Iterable[Text], tokenizer: WordTokenizer) -> Token
                     file.write(f"{' '.join(piece)}\n")
                     n_lines += 1
     except OSError as error:
-        raise CorpusError(f"{path.parent}: the text, cut into words, cannot be written there ({error.strerror}); "
-                          "name a folder with more room in TMPDIR") from error
+        raise CorpusError(f"{path.parent}: the tokenized text cannot be written there ({error.strerror}); "
+                          "set TMPDIR to a folder with more space") from error
     return TokenizedText(path, counts, n_lines)
 
 
-def _told(texts: Iterable[Text], tell: Tell) -> Iterator[Text]:
+def _with_progress(texts: Iterable[Text], progress: FractionCallback) -> Iterator[Text]:
     if isinstance(texts, CorpusFiles):
-        yield from texts.lines(tell)
+        yield from texts.lines(progress)
         return
     n_texts = len(texts) if isinstance(texts, Sized) else None
     for i, text in enumerate(texts):
-        if n_texts and not i % TEXTS_A_TELLING:
-            tell(i / n_texts)
+        if n_texts and not i % TEXTS_PER_UPDATE:
+            progress(i / n_texts)
         yield text
 
 
 def _pieces(words: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(words), MAX_WORDS_A_LINE):
-        yield words[start : start + MAX_WORDS_A_LINE]
+    for start in range(0, len(words), MAX_WORDS_PER_LINE):
+        yield words[start : start + MAX_WORDS_PER_LINE]

@@ -1,4 +1,4 @@
-"""Numbers for words that are met while texts are read: by compiled code where there is such, else by Python."""
+"""Interning of tokens: consecutive ids for the words of a text, by compiled code or by Python."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ from embeddings.tokenization.word_pattern import PLAIN
 
 
 class TokenInterner(Protocol):
-    """A vocabulary that takes in the words it is asked for; the number of a new one is the next."""
+    """A growing vocabulary: a new word gets the next id."""
 
     def __len__(self) -> int:
-        """How many words there are."""
+        """Return the number of words."""
         ...
 
-    def __getitem__(self, number: int) -> str:
-        """The word of a number."""
+    def __getitem__(self, index: int) -> str:
+        """Return the word of an id."""
         ...
 
     def intern(self, words: Sequence[str]) -> NDArray[np.int32]:
-        """Number whole words. *Shape:* ``(n_words,)``, int32."""
+        """Return the ids of words. *Shape:* ``(n_words,)``, int32."""
         ...
 
     def tokenize(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """Cut ASCII texts, folded already, by the rule ``PLAIN``. *Shape:* for each ``(n_words,)``, int32."""
+        """Tokenize normalised ASCII texts by the pattern ``PLAIN``. *Shape* of each result: ``(n_words,)``, int32."""
         ...
 
 
 def token_interner(words: Iterable[str]) -> TokenInterner:
-    """A vocabulary of distinct words, numbered from 0 in this order."""
-    made: TokenInterner = native.NativeInterner() if native.available() else PythonInterner()
-    made.intern(list(words))
-    return made
+    """Return an interner of distinct words, with ids from 0 in this order."""
+    interner: TokenInterner = native.NativeInterner() if native.available() else PythonInterner()
+    interner.intern(list(words))
+    return interner
 
 
 class PythonInterner:
-    """The same without compiled code."""
+    """A token interner without compiled code."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+        self._ids: dict[str, int] = {}
         self._words: list[str] = []
 
     def __len__(self) -> int:
         return len(self._words)
 
-    def __getitem__(self, number: int) -> str:
-        return self._words[number]
+    def __getitem__(self, index: int) -> str:
+        return self._words[index]
 
     def intern(self, words: Sequence[str]) -> NDArray[np.int32]:
-        """Number whole words. *Shape:* ``(n_words,)``, int32."""
+        """Return the ids of words. *Shape:* ``(n_words,)``, int32."""
         for word in dict.fromkeys(words):
-            if word not in self._numbers:
-                self._numbers[word] = len(self._words)
+            if word not in self._ids:
+                self._ids[word] = len(self._words)
                 self._words.append(word)
-        return np.array([self._numbers[word] for word in words], dtype=np.int32)
+        return np.array([self._ids[word] for word in words], dtype=np.int32)
 
     def tokenize(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """Cut ASCII texts. *Shape:* for each ``(n_words,)``, int32."""
+        """Tokenize normalised ASCII texts. *Shape* of each result: ``(n_words,)``, int32."""
         return [self.intern(PLAIN.findall(text)) for text in texts]

@@ -1,4 +1,4 @@
-"""From how often words stand in text to the words that are kept."""
+"""Selection of a vocabulary by word counts."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 
 def build_vocabulary(counts: Mapping[str, int], *, min_count: int = 1, max_words: int | None = None) -> dict[str, int]:
-    """The words that are frequent enough, the most frequent first; equally frequent ones by their spelling.
+    """Return the frequent words and their counts, in order of decreasing count; ties are in alphabetical order.
 
     Args:
-        counts: how often each word stands in the text.
-        min_count: leave out words that stand more rarely.
-        max_words: keep no more than this many, the most frequent.
+        counts: count of each word in the text.
+        min_count: words with smaller counts are dropped.
+        max_words: maximum number of words; the rarest are dropped.
     """
     frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return {word: count for word, count in frequent[:max_words] if count >= min_count}

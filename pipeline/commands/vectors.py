@@ -1,4 +1,4 @@
-"""Word vectors by whatever name they have: a file, a source, or a finished run, whose tuned vectors are meant."""
+"""Loading, summary, coverage and conversion of word vectors from a file, a source, or a run folder."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from pipeline.runs.trained import TrainedRun
 
 SOURCE_NAME = re.compile(r"\s*\(*\s*(\w+)\s*(?:[:,+()]|$)")
-N_FREQUENT = 20  # words shown by a summary
+N_FREQUENT = 20  # words in a summary
 
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How vectors are to be loaded.
+    """Options for loading vectors.
 
     Attributes:
-        transforms: applied in this order, such as ``("center", "pca:50")``.
-        corpus: text that sources which learn learn from.
-        unknown: what is tried for words that the vectors do not list.
-        seed: decides everything random.
-        trust_pickle: unpickle files, which can run code.
+        transforms: transforms to apply, in order, such as ``("center", "pca:50")``.
+        corpus: training texts of sources that are trained.
+        unknown: out-of-vocabulary policy.
+        seed: seed of all random numbers.
+        trust_pickle: allow pickle files, which can execute arbitrary code.
     """
 
     transforms: tuple[str, ...] = ()
@@ -64,19 +64,19 @@ def open_vectors(
     limit: int | None = None,
     progress: Progress = silent,
 ) -> EmbeddingTable:
-    """Load the vectors of a file, a source or a finished run.
+    """Load the vectors of a file, a source or a finished run (its fine-tuned vectors).
 
     Args:
-        vectors: a file of vectors, also one inside an archive (``archive.zip!member``); a run's folder; or a source,
-            such as ``glove`` or ``glove+word2vec,dim=50``.
-        options: transforms, seed and the like.
-        vocabulary: words and their counts, if only those matter.
-        limit: keep no more than this many words, the first.
-        progress: told how far long work has come.
+        vectors: a vector file, also inside an archive (``archive.zip!member``); a run folder; or a source, such as
+            ``glove`` or ``glove+word2vec,dim=50``.
+        options: transforms, seed and other options.
+        vocabulary: the requested words and their counts; by default all words.
+        limit: maximum number of words, the first of the table.
+        progress: progress callback.
 
     Raises:
-        PipelineError: if there is nothing of that name.
-        EmbeddingError, TransformerError: if what is there is not in order.
+        PipelineError: if there is no such file, run or source.
+        EmbeddingError, TransformerError: if it is broken.
     """
     options = options or LoadOptions()
     request = VectorRequest(
@@ -92,38 +92,38 @@ def open_vectors(
 def _open(vectors: str, limit: int | None, request: VectorRequest) -> EmbeddingTable:
     path = Path(vectors)
     if vectors and path.is_dir():
-        return tuned_vectors(_run(path))
+        return fine_tuned_vectors(_run(path))
     if is_file_location(vectors):
         return read_file(vectors, limit, request, f"file:{vectors}")
     named = SOURCE_NAME.match(vectors)
     if named and named[1] in sources.SOURCES.available:
         return sources.load(vectors, request)
-    beside = sorted(map(str, path.parent.iterdir())) if path.parent.is_dir() else []
-    near = did_you_mean(vectors, [*beside, *sources.SOURCES.available])
+    siblings = sorted(map(str, path.parent.iterdir())) if path.parent.is_dir() else []
+    near = did_you_mean(vectors, [*siblings, *sources.SOURCES.available])
     raise PipelineError(
-        f"{vectors!r}: no such file of vectors, run or source.{near} "
-        "Give a file, a run's folder, or a source (`vecformer sources` lists them)"
+        f"{vectors!r}: no such vector file, run folder or source.{near} "
+        "Name a file, a run folder, or a source (`vecformer sources` lists them)"
     )
 
 
 def _run(path: Path) -> TrainedRun:
     if not RunFolder(path).config.is_file():
         raise RunFolderError(
-            f"{path}: a folder, but not a run's. Give a file in it; the input vectors of a checkpoint are hf:{path}"
+            f"{path}: a folder, but not of a run. Name a file in it; for the embeddings of a checkpoint write hf:{path}"
         )
     from pipeline.runs.trained import load_run
 
     return load_run(path)
 
 
-def tuned_vectors(run: TrainedRun) -> EmbeddingTable:
-    """The word vectors of a finished run, as training left them.
+def fine_tuned_vectors(run: TrainedRun) -> EmbeddingTable:
+    """Return the word vectors of a finished run after training.
 
-    Words that training did not meet keep the vectors of their source, at the scale of those that were trained; so do
-    words that are composed from n-grams.
+    Words outside the training text, and words composed from n-grams, have the vectors of the source, scaled like the
+    trained ones.
 
     Raises:
-        RunFolderError: if the run's words and its weights do not belong together.
+        RunFolderError: if the words and the weights of the run do not belong together.
     """
     from embeddings.special_tokens import N_SPECIAL
 
@@ -132,23 +132,23 @@ def tuned_vectors(run: TrainedRun) -> EmbeddingTable:
     trained = layer.weight.detach().float().cpu().numpy()[N_SPECIAL:]                       # (n_words, dim)
     if len(words) != len(trained) or run.table.dim != trained.shape[1] or not set(words) <= run.table.index.keys():
         raise RunFolderError(
-            f"the run's files do not belong together: tokenizer.json has {len(words)} words, model.safetensors "
-            f"{len(trained)} vectors of width {trained.shape[1]}, embeddings.safetensors {len(run.table)} of width "
-            f"{run.table.dim}"
+            f"the files of the run do not belong together: tokenizer.json has {len(words)} words, model.safetensors "
+            f"{len(trained)} vectors of dimension {trained.shape[1]}, embeddings.safetensors {len(run.table)} of "
+            f"dimension {run.table.dim}; copy the run folder again"
         )
     table = run.table.scaled(float(layer.table_scale))
     vectors = table.vectors.copy()
     vectors[[table.index[word] for word in words]] = trained
-    return replace(table, vectors=vectors, transforms=(*table.transforms, "tuned"))
+    return replace(table, vectors=vectors, transforms=(*table.transforms, "fine-tuned"))
 
 
 def summarize(table: EmbeddingTable) -> dict[str, Any]:
-    """What is worth knowing about a table before it is used, as plain values that JSON holds.
+    """Summarise a table, JSON-serialisable.
 
     Returns:
         ``source``, ``transforms``, ``n_words``, ``dim``; ``spread`` (standard deviation of the entries); ``norm``
-        (``mean``, ``least``, ``greatest`` length of a row); ``norm_of_mean`` (length of the mean row: 0 if the table is
-        centred); ``ngrams`` (whether words outside it are composed); ``provenance`` (rows by reason);
+        (``mean``, ``least`` and ``greatest`` norm of a row); ``norm_of_mean`` (norm of the mean vector: 0 if the table
+        is centred); ``ngrams`` (whether out-of-vocabulary words are composed); ``provenance`` (rows by provenance);
         ``frequent_words``.
     """
     norms = np.linalg.norm(table.vectors, axis=1) if len(table) else np.zeros(1, np.float32)
@@ -170,21 +170,21 @@ def summarize(table: EmbeddingTable) -> dict[str, Any]:
 def text_coverage(
     vectors: str, files: Sequence[Path], options: LoadOptions, *, tokenizer: WordTokenizer, progress: Progress = silent
 ) -> Coverage:
-    """Measure how much of the words of text files has a vector, and why.
+    """Measure the coverage of text files by vectors.
 
     Args:
         vectors: as for :func:`open_vectors`.
         files: plain text, gzip files or folders of them.
-        options: what is tried for unknown words, transforms and the like.
-        tokenizer: cuts the text into words.
-        progress: told how far long work has come.
+        options: out-of-vocabulary policy, transforms and other options.
+        tokenizer: splits the text into words.
+        progress: progress callback.
 
     Raises:
-        PipelineError, EmbeddingError: if the vectors or the text are not in order.
+        PipelineError, EmbeddingError: if the vectors or the text are missing or broken.
     """
     counts = tokenizer.count(CorpusFiles(tuple(files)))
     if not counts:
-        raise PipelineError(f"{files[0]}: holds no word to look up")
+        raise PipelineError(f"{files[0]}: contains no word; name a file with text")
     found = open_vectors(vectors, options, vocabulary=counts, progress=progress).lookup(counts, options.unknown)
     reasons = dict(zip(found.words, found.provenance, strict=True))
     return measure_coverage(counts, reasons.__getitem__, is_known)
@@ -193,24 +193,24 @@ def text_coverage(
 def describe_vectors(
     vectors: str, options: LoadOptions | None = None, *, progress: Progress = silent
 ) -> dict[str, Any]:
-    """What :func:`summarize` says, with the ``format`` of the file and the ``habits`` of its words.
+    """Return the summary of :func:`summarize`, the ``format`` of the file and the ``conventions`` of its words.
 
     Args:
         vectors: as for :func:`open_vectors`.
-        options: transforms, seed and the like.
-        progress: told how far long work has come.
+        options: transforms, seed and other options.
+        progress: progress callback.
 
     Raises:
-        PipelineError, EmbeddingError: if the vectors are not in order.
+        PipelineError, EmbeddingError: if the vectors are missing or broken.
     """
     table = open_vectors(vectors, options, progress=progress)
     path = Path(vectors)
     kind = "source"
     if path.is_dir():
-        kind = "tuned vectors of a run"
+        kind = "fine-tuned vectors of a run"
     elif is_file_location(vectors):
         kind = detect_format(vectors).name
-    return {"format": kind, **summarize(table), "habits": str(conventions_of(table.words))}
+    return {"format": kind, **summarize(table), "conventions": str(conventions_of(table.words))}
 
 
 def convert(
@@ -222,22 +222,22 @@ def convert(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> EmbeddingTable:
-    """Write vectors to a file whose ending decides its format.
+    """Write vectors to a file; its suffix selects the format.
 
     Args:
         vectors: as for :func:`open_vectors`.
-        to: the file; it is whole, or it is not there.
-        options: transforms, seed and the like.
-        limit: keep no more than this many words, the first.
-        overwrite: replace the file if it is there.
-        progress: told how far long work has come.
+        to: the file to write; it is complete or absent.
+        options: transforms, seed and other options.
+        limit: maximum number of words, the first of the table.
+        overwrite: replace an existing file.
+        progress: progress callback.
 
     Returns:
-        What was written.
+        The table that was written.
 
     Raises:
         PipelineError: if the file cannot be written.
-        EmbeddingError: if the vectors are not in order, or the format cannot hold them.
+        EmbeddingError: if the vectors are missing or broken, or the format cannot store them.
     """
     check_free_file(to, overwrite=overwrite)
     table = open_vectors(vectors, options, limit=limit, progress=progress)
@@ -246,17 +246,17 @@ def convert(
 
 
 def check_free_file(path: Path, *, overwrite: bool) -> None:
-    """Refuse a file that must not be replaced, or that cannot be written, before any work is done for it.
+    """Check that a file can be written, before any work is done.
 
     Raises:
-        PipelineError: if it exists and ``overwrite`` is not set, is a folder, or its folder is missing or closed.
+        PipelineError: if it exists and ``overwrite`` is not set, is a folder, or its folder is missing or read-only.
     """
     if path.is_dir():
-        raise PipelineError(f"{path}: a folder; give the name of a file to write")
+        raise PipelineError(f"{path}: a folder; name a file to write")
     if path.exists() and not overwrite:
         raise PipelineError(f"{path}: exists already; choose another name, or replace it with --overwrite")
     folder = path.parent
     if not folder.is_dir():
-        raise PipelineError(f"{path}: there is no folder {folder}; make it with: mkdir -p {folder}")
+        raise PipelineError(f"{path}: the folder {folder} does not exist; type: mkdir -p {folder}")
     if not os.access(folder, os.W_OK):
-        raise PipelineError(f"{path}: cannot write in {folder}; choose another place")
+        raise PipelineError(f"{path}: no permission to write in {folder}; choose another folder")

@@ -1,9 +1,10 @@
-"""Words as points of a plane: chosen, laid out, and drawn into files."""
+"""Two-dimensional maps of words: selection, projection and drawing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,12 @@ WRITERS = {".html": write_html, ".png": write_png}
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What was drawn.
+class MapFiles:
+    """The files of a map.
 
     Attributes:
-        files: that were written.
-        without_vector: chosen words that could not be drawn.
+        files: the files that were written.
+        without_vector: selected words without a vector, which are not on the map.
     """
 
     files: tuple[Path, ...]
@@ -45,22 +46,22 @@ def draw_map(
     method: Method = "tsne",
     overwrite: bool = False,
     progress: Progress = silent,
-) -> Drawn:
-    """Draw words as points of a plane into ``.html``, ``.png``, or both.
+) -> MapFiles:
+    """Draw a map of words as ``.html``, ``.png``, or both.
 
     Args:
         vectors: as for :func:`pipeline.commands.vectors.open_vectors`.
-        out: the file; one of each kind if its name has no ending.
-        options: what is tried for unknown words, transforms, seed and the like.
-        words: what to draw, or a file of it, a word a line; by default the most frequent words.
-        top: how many of those.
+        out: the file to write; without a suffix one of each kind.
+        options: out-of-vocabulary policy, transforms, seed and other options.
+        words: the words to draw, or a file with one word per line; by default the most frequent words.
+        top: number of the most frequent words.
         method: ``tsne`` or ``pca``.
-        overwrite: replace files that are there.
-        progress: told how far long work has come.
+        overwrite: replace existing files.
+        progress: progress callback.
 
     Raises:
-        PipelineError: if a file cannot be written, or the ending is another.
-        EmbeddingError: if the vectors are not in order, or too few of the words have one.
+        PipelineError: if a file cannot be written, or has another suffix.
+        EmbeddingError: if the vectors are missing or broken, or too few of the words have one.
     """
     files = _files(out)
     for file in files:
@@ -70,23 +71,23 @@ def draw_map(
     table = open_vectors(vectors, options, progress=progress)
     found = table.lookup(dict.fromkeys(chosen or frequent_words(table, top)), options.unknown)
     missing = tuple(word for word, why in zip(found.words, found.provenance, strict=True) if why == MISSING)
-    drawn = make_map(table, found.where(why != MISSING for why in found.provenance), method, options.seed, progress)
+    word_map = make_map(table, found.where(why != MISSING for why in found.provenance), method, options.seed, progress)
     for file in files:
-        WRITERS[file.suffix](file, drawn)
-    return Drawn(files, missing)
+        WRITERS[file.suffix](file, word_map)
+    return MapFiles(files, missing)
 
 
 def make_map(
     table: EmbeddingTable, chosen: EmbeddingTable, method: Method, seed: int, progress: Progress = silent
 ) -> WordMap:
-    """Lay the chosen words out, and find the nearest of all the table's words to each."""
-    progress("laying words out", 0.0)
+    """Project the chosen words, and find the nearest neighbours of each among all words of the table."""
+    progress("projecting words", 0.0)
     points = project(chosen.vectors, method, seed=seed)
-    progress("laying words out", 1.0)
+    progress("projecting words", 1.0)
     own = [(number, table.index[word]) for number, word in enumerate(chosen.words) if word in table.index]
     numbers, rows = np.array(own, dtype=np.intp).reshape(-1, 2).T
     near, similarity = nearest_rows(table.vectors, chosen.vectors, N_NEIGHBORS, without=(numbers, rows),
-                                    tell=lambda share: progress("finding neighbors", share))
+                                    progress=partial(progress, "finding neighbors"))
     neighbors = tuple(
         tuple(Neighbor(table.words[row], float(value)) for row, value in zip(*one, strict=True) if np.isfinite(value))
         for one in zip(near, similarity, strict=True)
@@ -98,5 +99,6 @@ def _files(out: Path) -> tuple[Path, ...]:
     if out.suffix in WRITERS:
         return (out,)
     if out.suffix:
-        raise PipelineError(f"{out}: a map is drawn as {' or '.join(WRITERS)}; a name without ending gives both")
+        raise PipelineError(f"{out}: a map is written as {' or '.join(WRITERS)}; choose one, or omit "
+                            "the suffix for both")
     return tuple(out.with_suffix(suffix) for suffix in WRITERS)

@@ -1,4 +1,4 @@
-"""``vecformer embed``: word vectors by themselves; one file a command."""
+"""``vecformer embed``: commands for word vectors, one file each."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ COMMANDS = ("train", "convert", "info", "neighbors", "analogy", "coverage", "eva
 
 @click.group("embed", cls=LazyGroup, package="pipeline.cli.embed", names=COMMANDS)
 def embed_command() -> None:
-    """Train word vectors, convert them, look into them.
+    """Train, convert, inspect and evaluate word vectors.
 
-    VECTORS is a file of vectors, a source (`vecformer sources`), or a run's folder, whose tuned vectors are meant.
+    VECTORS is a file, a source (`vecformer sources`), or a run folder (its fine-tuned vectors).
 
     \b
     vecformer embed train articles/*.txt --to vectors.safetensors

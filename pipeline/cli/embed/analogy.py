@@ -1,4 +1,4 @@
-"""``vecformer embed analogy``: what is to C as B is to A."""
+"""``vecformer embed analogy``: complete an analogy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("a")
 @click.argument("b")
 @click.argument("c")
-@click.option("-n", "n", type=click.IntRange(min=1), default=10, show_default=True, help="How many answers to show.")
+@click.option("-n", "n", type=click.IntRange(min=1), default=10, show_default=True, help="Number of answers.")
 @json_option
 @unknown_option
 @verbosity
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 def analogy_command(
     vectors: str, a: str, b: str, c: str, n: int, as_json: bool, options: LoadOptions, quiet: bool
 ) -> None:
-    """Complete an analogy: A is to B as C is to what? Shows the words nearest to B - A + C.
+    """Complete the analogy "A is to B as C is to …".
 
-    The order is that of the usual files of questions; A, B and C are no answers.
+    The answers are the words nearest to B - A + C by cosine similarity, without A, B and C.
 
     \b
     vecformer embed analogy glove man king woman

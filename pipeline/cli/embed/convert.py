@@ -1,4 +1,4 @@
-"""``vecformer embed convert``: from any format, source or run to a file."""
+"""``vecformer embed convert``: write vectors to a file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 @click.command("convert")
 @vectors_argument
 @click.option("--to", required=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="File to write; its ending decides the format: .safetensors, .txt, .vec (either also .gz), .bin, "
-                   ".npy.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Keep the first N words only.")
+              help="File to write. The suffix selects the format, such as .safetensors, .txt, .vec.gz, .bin or .npy; "
+                   "`vecformer sources` lists the formats.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N",
+              help="Maximum number of words, the first of VECTORS.")
 @overwrite_option
 @verbosity
 @reports_errors
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def convert_command(
     vectors: str, to: Path, limit: int | None, overwrite: bool, options: LoadOptions, quiet: bool
 ) -> None:
-    """Write VECTORS to a file of another format, or the tuned vectors of a run to a file.
+    """Write VECTORS, such as the fine-tuned vectors of a run, to a file of any format.
 
     \b
     vecformer embed convert vectors.bin --to vectors.safetensors
@@ -39,4 +40,4 @@ def convert_command(
 
     with bars(quiet=quiet) as progress:
         table = convert(vectors, to, options, limit=limit, overwrite=overwrite, progress=progress)
-    click.echo(f"wrote {to}: {len(table):,} words of width {table.dim}; look into it with: vecformer embed info {to}")
+    click.echo(f"wrote {to}: {len(table):,} words, dimension {table.dim}; summary: vecformer embed info {to}")

@@ -1,4 +1,4 @@
-"""``vecformer embed coverage``: how much of a text the vectors know."""
+"""``vecformer embed coverage``: coverage of a text by vectors."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @click.command("coverage")
 @vectors_argument
 @click.option("--text", "files", required=True, multiple=True, type=click.Path(path_type=Path), metavar="PATH",
-              help="Plain text, gzip, or a folder of them. May be repeated.")
-@click.option("--no-lowercase", is_flag=True, help="Leave the text's case as it is.")
+              help="Text file, gzip file, or a folder of them. May be repeated.")
+@click.option("--no-lowercase", is_flag=True, help="Do not convert the text to lower case.")
 @json_option
 @unknown_option
 @verbosity
@@ -30,7 +30,7 @@ def coverage_command(
     vectors: str, files: tuple[Path, ...], no_lowercase: bool, as_json: bool, options: LoadOptions,
     quiet: bool,
 ) -> None:
-    """Show how many words of a text have a vector, why, and which unknown words weigh most.
+    """Show the fractions of tokens and types of a text that have a vector, by provenance, and the words that lack one.
 
     \b
     vecformer embed coverage glove --text articles.txt
@@ -47,12 +47,12 @@ def coverage_command(
         click.echo(json.dumps(asdict(coverage), ensure_ascii=False))
         return
     rows = []
-    for why, tokens in coverage.by_provenance.items():
-        types = coverage.types_by_provenance[why]
-        rows.append([why, f"{types:,}", f"{types / coverage.n_types:.1%}", f"{tokens:,}",
+    for provenance, tokens in coverage.by_provenance.items():
+        types = coverage.types_by_provenance[provenance]
+        rows.append([provenance, f"{types:,}", f"{types / coverage.n_types:.1%}", f"{tokens:,}",
                      f"{tokens / coverage.n_tokens:.1%}"])
-    rows.append(["all known", "", f"{coverage.types:.1%}", "", f"{coverage.tokens:.1%}"])
-    click.echo(table(["vector", "distinct words", "share", "running words", "share"], rows))
+    rows.append(["all with a vector", "", f"{coverage.types:.1%}", "", f"{coverage.tokens:.1%}"])
+    click.echo(table(["provenance", "types", "fraction", "tokens", "fraction"], rows))
     misses = ", ".join(f"{word} ({count})" for word, count in coverage.misses)
     if misses:
-        click.echo(f"\nheaviest misses: {misses}")
+        click.echo(f"\nmost frequent words without a vector: {misses}")

@@ -1,4 +1,4 @@
-"""``vecformer embed evaluate``: word similarity and analogies."""
+"""``vecformer embed evaluate``: intrinsic evaluation by word similarity and analogies."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 @click.command("evaluate")
 @vectors_argument
 @click.option("--similarity", multiple=True, type=click.Path(path_type=Path), metavar="PATH",
-              help="File of 'word1 word2 score' lines, or a folder of such. May be repeated.")
+              help="File with lines 'word1 word2 score', or a folder of them. May be repeated.")
 @click.option("--analogies", multiple=True, type=click.Path(path_type=Path), metavar="PATH",
-              help="File of analogy questions as in questions-words.txt, or a folder of such. May be repeated.")
+              help="File of analogy questions, in the format of questions-words.txt, or a folder. May be repeated.")
 @click.option("--first", "n_words", type=click.IntRange(min=1), default=300_000, show_default=True, metavar="N",
-              help="Look at the N most frequent words only, as is usual.")
-@click.option("--sections", is_flag=True, help="Show the sections of the analogies too.")
+              help="Number of most frequent words to evaluate.")
+@click.option("--sections", is_flag=True, help="Show the scores of each section of the analogies.")
 @json_option
 @verbosity
 @reports_errors
@@ -33,9 +33,9 @@ def evaluate_command(
     vectors: str, similarity: tuple[Path, ...], analogies: tuple[Path, ...], n_words: int, sections: bool,
     as_json: bool, options: LoadOptions, quiet: bool,
 ) -> None:
-    """Score VECTORS on word similarity (Spearman) and analogies (3CosAdd).
+    """Evaluate VECTORS on word similarity (Spearman's rank correlation) and analogies (3CosAdd).
 
-    Without files: WordSim-353, SimLex-999 and Google's analogies, which gensim ships.
+    Without files: WordSim-353, SimLex-999 and Google's analogies, which are part of gensim.
 
     \b
     vecformer embed evaluate glove
@@ -46,13 +46,13 @@ def evaluate_command(
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        opened_table = open_vectors(vectors, options, progress=progress)
-        scores = evaluate_files(opened_table, similarity, analogies, n_words=n_words, progress=progress)
+        loaded = open_vectors(vectors, options, progress=progress)
+        scores = evaluate_files(loaded, similarity, analogies, n_words=n_words, progress=progress)
     click.echo(json.dumps(as_values(scores), ensure_ascii=False) if as_json else as_text(scores, sections=sections))
 
 
 def as_values(scores: IntrinsicScores) -> dict[str, Any]:
-    """Plain values for JSON; a score that could not be computed is None."""
+    """Return JSON-serialisable scores; a score that could not be computed is None."""
     from embeddings.analysis.intrinsic import total
 
     return {
@@ -69,7 +69,7 @@ def as_values(scores: IntrinsicScores) -> dict[str, Any]:
 
 
 def as_text(scores: IntrinsicScores, *, sections: bool) -> str:
-    """A table a kind of score."""
+    """Return one table for each kind of score."""
     from embeddings.analysis.intrinsic import total
 
     parts = []

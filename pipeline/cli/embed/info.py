@@ -1,4 +1,4 @@
-"""``vecformer embed info``: what vectors are like."""
+"""``vecformer embed info``: summary of vectors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @reports_errors
 @load_options
 def info_command(vectors: str, as_json: bool, options: LoadOptions, quiet: bool) -> None:
-    """Show what VECTORS are like: format, size, spread, lengths, habits of the words, where they come from.
+    """Summarise VECTORS: format, size, standard deviation, norms, conventions of the words, provenance.
 
     \b
     vecformer embed info vectors.txt.gz
@@ -41,12 +41,12 @@ def info_command(vectors: str, as_json: bool, options: LoadOptions, quiet: bool)
         "source": described["source"],
         "transforms": ", ".join(described["transforms"]) or "none",
         "words": f"{described['n_words']:,}",
-        "width": str(described["dim"]),
-        "spread": f"{described['spread']:.4f} (standard deviation of the entries)",
-        "lengths": f"{norm['mean']:.4f} on average, {norm['least']:.4f} to {norm['greatest']:.4f}",
-        "mean": f"{described['norm_of_mean']:.4f} (length of the mean vector; 0 if centred)",
-        "n-grams": "yes, for words that are not listed" if described["ngrams"] else "no",
-        "habits": described["habits"],
+        "dimension": str(described["dim"]),
+        "std": f"{described['spread']:.4f} (standard deviation of the entries)",
+        "norms": f"{norm['mean']:.4f} on average, {norm['least']:.4f} to {norm['greatest']:.4f}",
+        "mean": f"{described['norm_of_mean']:.4f} (norm of the mean vector; 0 if centred)",
+        "n-grams": "yes, for out-of-vocabulary words" if described["ngrams"] else "no",
+        "conventions": described["conventions"],
         "provenance": ", ".join(f"{why} {count:,}" for why, count in described["provenance"].items()),
         "frequent": " ".join(described["frequent_words"]),
     }

@@ -1,4 +1,4 @@
-"""``vecformer embed map``: words as points of a plane."""
+"""``vecformer embed map``: two-dimensional map of words."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 @click.command("map")
 @vectors_argument
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="map.html (interactive), map.png, or a name without ending for both.")
-@click.option("--words", metavar="W,W,...", help="Draw these words, with commas or spaces between.")
+              help="File to write: map.html (interactive), map.png, or a name without suffix for both.")
+@click.option("--words", metavar="W,W,...", help="Words to draw, separated by commas or spaces.")
 @click.option("--words-file", type=click.Path(path_type=Path), metavar="FILE",
-              help="Draw the words of this file, one a line.")
+              help="File with the words to draw, one per line.")
 @click.option("--top", type=click.IntRange(min=3), default=500, show_default=True, metavar="N",
-              help="Draw the N most frequent words, if no others are named.")
+              help="Number of most frequent words to draw, unless words are named.")
 @click.option("--method", type=click.Choice(["tsne", "pca"]), default="tsne", show_default=True,
-              help="t-SNE keeps neighbors together; PCA keeps the directions of the greatest spread.")
+              help="t-SNE preserves neighbourhoods; PCA keeps the directions of greatest variance.")
 @overwrite_option
 @unknown_option
 @verbosity
@@ -35,7 +35,7 @@ def map_command(
     vectors: str, out: Path, words: str | None, words_file: Path | None, top: int, method: Method, overwrite: bool,
     options: LoadOptions, quiet: bool,
 ) -> None:
-    """Draw words as points of a plane, near to each other if their vectors are.
+    """Draw a two-dimensional map of words, in which nearby words have similar vectors.
 
     \b
     vecformer embed map glove --out map.html --top 1000
@@ -49,8 +49,8 @@ def map_command(
         raise DataError("give --words or --words-file, not both")
     chosen = words.replace(",", " ").split() if words else None
     with bars(quiet=quiet) as progress:
-        drawn = draw_map(vectors, out, options, words=words_file or chosen, top=top, method=method, overwrite=overwrite,
-                         progress=progress)
-    if drawn.without_vector:
-        click.echo(f"no vector for: {', '.join(drawn.without_vector)}", err=True)
-    click.echo("\n".join(f"wrote {path}" for path in drawn.files))
+        written = draw_map(vectors, out, options, words=words_file or chosen, top=top, method=method,
+                           overwrite=overwrite, progress=progress)
+    if written.without_vector:
+        click.echo(f"no vector for: {', '.join(written.without_vector)}", err=True)
+    click.echo("\n".join(f"wrote {path}" for path in written.files))

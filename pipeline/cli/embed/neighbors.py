@@ -1,4 +1,4 @@
-"""``vecformer embed neighbors``: the nearest words."""
+"""``vecformer embed neighbors``: nearest neighbours of words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 @click.command("neighbors")
 @vectors_argument
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
-@click.option("-n", "n", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show for each.")
+@click.option("-n", "n", type=click.IntRange(min=1), default=10, show_default=True,
+              help="Number of neighbors for each WORD.")
 @json_option
 @unknown_option
 @verbosity
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 def neighbors_command(
     vectors: str, words: tuple[str, ...], n: int, as_json: bool, options: LoadOptions, quiet: bool
 ) -> None:
-    """Show the words nearest to each WORD, by cosine.
+    """Show the words nearest to each WORD by cosine similarity.
 
-    A WORD of several words in quotes stands for their mean.
+    For several words in quotes the neighbors of their mean are shown.
 
     \b
     vecformer embed neighbors glove bank river
@@ -50,7 +51,7 @@ def neighbors_command(
 
 
 def shown(title: str, answer: Nearest) -> str:
-    """The words and their similarities under a title, with a line for each word that was not listed as it stands."""
+    """Return a table of words and similarities, with a note for each query word that is not listed exactly."""
     rows = [[one.word, f"{one.similarity:.4f}"] for one in answer.neighbors]
-    notes = [f"{word}: vector is {why}" for word, why in answer.asked.items() if why != "exact"]
+    notes = [f"{word}: vector is {provenance}" for word, provenance in answer.asked.items() if provenance != "exact"]
     return "\n".join([table([title, "cosine"], rows), *notes])

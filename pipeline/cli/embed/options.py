@@ -1,4 +1,4 @@
-"""Options that the commands of ``vecformer embed`` share."""
+"""Options shared by the commands of ``vecformer embed``."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 vectors_argument = click.argument("vectors")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the file if it is there.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 unknown_option = click.option(
     "--unknown", default="case,digits,subword", show_default=True, metavar="STEPS",
-    help="What is tried for words that VECTORS do not list, with commas between: case, digits, subword, spelling.",
+    help="Fallbacks for out-of-vocabulary words, separated by commas: case, digits, subword, spelling.",
 )
 
 
 def load_options(command: F) -> F:
-    """Add what decides how VECTORS are loaded; the command gets it as ``how``, with ``--unknown`` if it has that."""
+    """Add the options for loading VECTORS; the command receives them as ``options``, including ``--unknown``."""
 
     @click.option("--transform", "transforms", multiple=True, metavar="T",
-                  help="Do this to the vectors first: center, unit, pca:50, all-but-the-top:2, ... May be repeated; "
+                  help="Transform of the vectors: center, unit, pca:50, all-but-the-top:2, ... May be repeated; "
                        "applied in order.")
     @click.option("--corpus", multiple=True, type=click.Path(path_type=Path), metavar="PATH",
-                  help="Text that a source which learns (word2vec, fasttext) learns from. May be repeated.")
+                  help="Training text of sources that are trained (word2vec, fasttext). May be repeated.")
     @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, metavar="N",
-                  help="Decides everything random.")
+                  help="Seed of all random numbers.")
     @click.option("--trust-pickle", is_flag=True,
-                  help="Unpickle files if need be. A pickle can run any code: only for files whose origin you trust.")
+                  help="Allow pickle files, which can execute arbitrary code: use it only for files that you trust.")
     @functools.wraps(command)
     def wrapped(
         *args: Any, transforms: tuple[str, ...], corpus: tuple[Path, ...], seed: int, trust_pickle: bool,

@@ -1,4 +1,4 @@
-"""``vecformer embed train``: word vectors from text."""
+"""``vecformer embed train``: train word vectors on text."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from pipeline.cli.embed.options import overwrite_option
 @click.command("train")
 @click.argument("corpus", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="CORPUS...")
 @click.option("--to", required=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="File to write; its ending decides the format. A .safetensors can be trained on later: "
+              help="File to write; the suffix selects the format. Training can be continued from a .safetensors file: "
                    "--source word2vec,start=FILE.")
 @click.option("--source", default="word2vec", show_default=True, metavar="SPEC",
               help="word2vec or fasttext with options, such as fasttext,dim=300,epochs=5 (`vecformer sources` lists "
                    "them).")
-@click.option("--deterministic", is_flag=True, help="One worker, so that the same seed gives the same vectors.")
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Threads. Default: one for each core.")
+@click.option("--deterministic", is_flag=True, help="Use one thread, so that the same seed gives the same vectors.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Number of threads. Default: one per core.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 2), default=1, show_default=True, metavar="N",
-              help="Decides everything random.")
-@click.option("--no-lowercase", is_flag=True, help="Leave the text's case as it is.")
-@click.option("--strip-accents", is_flag=True, help="Take the accents off letters.")
-@click.option("--fold-digits", is_flag=True, help="Turn every digit into 0.")
+              help="Seed of all random numbers.")
+@click.option("--no-lowercase", is_flag=True, help="Do not convert the text to lower case.")
+@click.option("--strip-accents", is_flag=True, help="Remove accents from letters.")
+@click.option("--fold-digits", is_flag=True, help="Replace every digit by 0.")
 @click.option("--han", type=click.Choice(["characters", "words"]), default="characters", show_default=True,
-              help="Cut Chinese into characters, or into words (needs: pip install 'vecformer[zh]').")
+              help="Split Chinese into characters, or into words (needs: pip install 'vecformer[zh]').")
 @click.option("--trust-pickle", is_flag=True,
-              help="Unpickle the file of start= if need be. A pickle can run any code: only for files you trust.")
+              help="Allow a pickle file for start=, which can execute arbitrary code: only for files that you trust.")
 @overwrite_option
 @verbosity
 @reports_errors
@@ -39,7 +39,7 @@ def train_command(
     no_lowercase: bool, strip_accents: bool, fold_digits: bool, han: Literal["characters", "words"],
     trust_pickle: bool, overwrite: bool, quiet: bool,
 ) -> None:
-    """Train word vectors on CORPUS: plain text, gzip, or folders of them, a text a line.
+    """Train word vectors on CORPUS: text files, gzip files, or folders of them, with one text per line.
 
     \b
     vecformer embed train articles/*.txt.gz --to vectors.safetensors
@@ -59,8 +59,8 @@ def train_command(
             seed=seed, trust_pickle=trust_pickle, overwrite=overwrite, progress=progress,
         )
     table, seconds = trained.table, time.perf_counter() - start
-    n_words = trained.model.corpus_total_words * trained.model.epochs
-    click.echo(f"wrote {to}: {len(table):,} words of width {table.dim}, in {seconds:.1f} s "
-               f"({n_words / seconds:,.0f} words a second)")
-    click.echo(f"look    vecformer embed neighbors {to} {table.words[min(100, len(table) - 1)]}")
-    click.echo(f"use     vecformer run --data FILE --source file:{to}")
+    n_tokens = trained.model.corpus_total_words * trained.model.epochs
+    click.echo(f"wrote {to}: {len(table):,} words, dimension {table.dim}, in {seconds:.1f} s "
+               f"({n_tokens / seconds:,.0f} tokens per second)")
+    click.echo(f"inspect  vecformer embed neighbors {to} {table.words[min(100, len(table) - 1)]}")
+    click.echo(f"use      vecformer run --data FILE --source file:{to}")

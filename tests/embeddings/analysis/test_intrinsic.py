@@ -165,15 +165,15 @@ WRONG_PAIRS = {
     b"a\tb\tnoun\t1\n": "pairs:1: expected",
     b"a\tb\t1\n\tb\t1\n": "pairs:2: expected",
     b"a\tb\t1\n\xff\tb\t1\n": "pairs:2: not UTF-8",
-    b"word1\tword2\tscore\n": "pairs: holds no pair",
-    b"": "pairs: holds no pair",
+    b"word1\tword2\tscore\n": "pairs: contains no word pair",
+    b"": "pairs: contains no word pair",
 }
 WRONG_QUESTIONS = {
     b"a b c d\n": "questions:1: a question before the first section",
     b": one\na b c\n": "questions:2: expected four words",
     b": one\n\na b c d e\n": "questions:3: expected four words",
     b": one\na b c \xff\n": "questions:2: not UTF-8",
-    b": one\n: two\n": "questions: holds no analogy question",
+    b": one\n: two\n": "questions: contains no analogy question",
 }
 
 
@@ -209,7 +209,7 @@ def test_files_and_folders_of_them(tmp_path):
         (tmp_path / name).write_text("a b 1\n")
     assert [path.name for path in files_of([tmp_path, tmp_path / "CARD.md"])] == ["a.csv", "b.tsv", "CARD.md"]
     (tmp_path / "empty").mkdir()
-    for missing, message in (("none.tsv", "none.tsv: no such file"), ("empty", "the folder holds no .tsv")):
+    for missing, message in (("none.tsv", "none.tsv: no such file"), ("empty", "the folder contains no .tsv")):
         with pytest.raises(EmbeddingError, match=message):
             files_of([tmp_path / missing])
     with pytest.raises(EmbeddingError, match="Is a directory"):

@@ -57,8 +57,8 @@ def test_blocks_equal_brute_force(n_words, n_queries, n, seed, block):
     queries = random.standard_normal((n_queries, 3)).astype(np.float32)
     refused = random.random((n_queries, n_words)) < 0.2
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embeddings.analysis.neighbors, "ROWS_A_BLOCK", block)
-        patch.setattr(embeddings.analysis.neighbors, "QUERIES_A_BLOCK", 2)
+        patch.setattr(embeddings.analysis.neighbors, "ROWS_PER_BLOCK", block)
+        patch.setattr(embeddings.analysis.neighbors, "QUERIES_PER_BLOCK", 2)
         rows, similarity = nearest_rows(vectors, queries, n, without=np.nonzero(refused))
     lengths = np.linalg.norm(vectors, axis=1)
     scores = queries @ vectors.T / np.where(lengths > 0, lengths, 1) / np.linalg.norm(queries, axis=1)[:, None]
@@ -101,7 +101,7 @@ def test_rows_without_a_vector_are_no_answers():
 
 
 @pytest.mark.parametrize(("phrase", "message"), [("parisss", "no vector for 'parisss'. Did you mean 'paris'?"),
-                                                 (" ", "Give a word")])
+                                                 (" ", "no word given")])
 def test_a_word_that_is_not_there(glove, phrase, message):
     with pytest.raises(EmbeddingError) as caught:
         Neighborhood(glove).of_phrase(phrase)

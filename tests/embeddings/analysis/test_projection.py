@@ -46,9 +46,9 @@ def test_two_kinds_of_words_lie_apart(method):
 
 
 @pytest.mark.parametrize(("vectors", "message"), [
-    (drawn(2, 5), "3 words or more, not 2"),
-    (np.outer([1, 2, 3], np.ones(4)).astype(np.float32), "all point the same way"),
-    (np.zeros((5, 4), np.float32), "all point the same way"),
+    (drawn(2, 5), "at least 3 words, not 2"),
+    (np.outer([1, 2, 3], np.ones(4)).astype(np.float32), "all vectors have the same direction"),
+    (np.zeros((5, 4), np.float32), "all vectors have the same direction"),
 ])
 def test_what_has_no_map(vectors, message):
     with pytest.raises(EmbeddingError, match=message):

@@ -243,7 +243,7 @@ def test_a_table_and_the_folder_of_a_run(tmp_path):
         assert detect_format(location).name == "vecformer table"
         assert (ours.words, ours.provenance, ours.transforms) == (["b"], ("random",), ("unit",))
     (tmp_path / "embeddings.json").write_text('{"source": "x"}')
-    with pytest.raises(VectorFileError, match="not a table of word vectors saved by vecformer"):
+    with pytest.raises(VectorFileError, match="not a table saved by vecformer"):
         read_vectors(tmp_path)
 
 

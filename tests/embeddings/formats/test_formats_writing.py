@@ -15,7 +15,7 @@ from embeddings.formats.writing import write_vectors
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_composers import NgramVectors
 
-ENDINGS = {
+SUFFIXES = {
     "txt": "text", "txt.gz": "text", "vec": "text", "vec.gz": "text", "bin": "word2vec binary", "npy": "numpy array",
     "safetensors": "vecformer table",
 }
@@ -26,12 +26,12 @@ TABLES = st.tuples(
 ).map(lambda drawn: EmbeddingTable.known(drawn[0], drawn[1][: len(drawn[0])], "test"))
 
 
-@given(TABLES, st.sampled_from(sorted(ENDINGS)))
+@given(TABLES, st.sampled_from(sorted(SUFFIXES)))
 def test_what_is_written_is_read(tmp_path_factory, table, ending):
     path = tmp_path_factory.mktemp("v") / f"v.{ending}"
     write_vectors(table, path)
     read = read_vectors(path)
-    assert detect_format(path).name == ENDINGS[ending]
+    assert detect_format(path).name == SUFFIXES[ending]
     assert tuple(read.words) == table.words
     assert read.vectors.tobytes() == table.vectors.tobytes()
 

@@ -311,16 +311,16 @@ def spoil_many(folder):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda folder: (folder / "tokenizer.json").unlink(), "no tokenizer.json in this folder; write one"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json is missing; write it"),
         (lambda folder: (folder / "tokenizer.json").write_text("{"), "tokenizer.json: not a tokenizer"),
         (lambda folder: (folder / "tokenizer.json").write_bytes(b"\xff"), "tokenizer.json: not a tokenizer"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "not a checkpoint: it holds no model.safetensors"),
-        (spoil_pickled, "pickled (pytorch_model.bin), which can run code and is not read; convert them"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "because model.safetensors is missing"),
+        (spoil_pickled, "pickled (pytorch_model.bin), which can execute arbitrary code; convert them"),
         (spoil_header, "model.safetensors: not a safetensors file"),
         (spoil_length, "truncated"),
         (spoil_names, "tensor=NAME. The largest are: odd.table [90, 4]"),
-        (spoil_quantised, "holds whole numbers"),
-        (spoil_vocabulary, "table of input embeddings has 20 rows: they are of different checkpoints"),
+        (spoil_quantised, "contains integers"),
+        (spoil_vocabulary, "input embeddings have 20 rows: they belong to different checkpoints"),
         (spoil_values, "is not finite"),
         (spoil_index, "not an index of safetensors shards (a shard must be a file of the same folder)"),
         (spoil_shard, "its shard b.safetensors is missing"),
@@ -387,7 +387,7 @@ def test_no_checkpoint_of_that_name(name):
 
 
 def test_a_file_is_no_folder(checkpoints):
-    with pytest.raises(EmbeddingError, match="give the folder"):
+    with pytest.raises(EmbeddingError, match="name its folder"):
         find_checkpoint(str(checkpoints / "bert" / "config.json"))
 
 

@@ -131,7 +131,7 @@ def test_other_settings_are_told(tmp_path, caplog):
     train_vectors(f"word2vec,{WRITTEN},sg=0", FIRST, start, deterministic=True)
     with caplog.at_level(logging.WARNING, "vecformer"):
         load_vectors(f"word2vec,{WRITTEN},start={start},window=3,hs=1", texts=SECOND)
-    assert "window=3 (it was 5), sg=1 (it was 0), hs=1 (it was 0)" in caplog.text
+    assert "window=3 (before: 5), sg=1 (before: 0), hs=1 (before: 0)" in caplog.text
 
 
 def test_what_cannot_be_gone_on_from(tmp_path):
@@ -145,17 +145,17 @@ def test_what_cannot_be_gone_on_from(tmp_path):
         return str(caught.value)
 
     assert "dim=20, but the vectors of" in message(f"word2vec,dim=20,start={words}")
-    assert "are 16 wide: write dim=16" in message(f"word2vec,dim=20,start={words}")
+    assert "have dimension 16: write dim=16" in message(f"word2vec,dim=20,start={words}")
     assert "was trained by fasttext: write fasttext,start=" in message(f"word2vec,dim=16,start={ngrams}")
     assert "buckets=100, not min_n=2,max_n=6,buckets=9" in message(f"fasttext,dim=16,start={ngrams},min_n=2,buckets=9")
     assert "no such vector file" in message("word2vec,start=nowhere.txt")
     state_path(ngrams).unlink()
     (tmp_path / "plain.txt").write_text("a 1 2\nb 3 4\n")
-    assert "no vectors of n-grams" in message(f"fasttext,dim=2,start={tmp_path / 'plain.txt'}")
+    assert "has no n-gram vectors" in message(f"fasttext,dim=2,start={tmp_path / 'plain.txt'}")
     load_vectors(words).scaled(2).save(words)
     assert "belongs to other vectors" in message(f"word2vec,dim=16,start={words}", VectorFileError)
     state_path(words).write_bytes(b"no such thing")
-    assert "not the state of a training" in message(f"word2vec,dim=16,start={words}", VectorFileError)
+    assert "not a training state" in message(f"word2vec,dim=16,start={words}", VectorFileError)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -210,11 +210,11 @@ def test_nothing_is_trained_for_a_place_that_cannot_be_written(tmp_path):
         yield
 
     (tmp_path / "there.txt").write_text("mine")
-    for to, message in ((tmp_path / "there.txt", "is there already"), (tmp_path / "x.pdf", r"\.pdf"),
+    for to, message in ((tmp_path / "there.txt", "exists already"), (tmp_path / "x.pdf", r"\.pdf"),
                         (tmp_path / "there.txt" / "v.txt", "cannot be written")):
         with pytest.raises(EmbeddingError, match=message):
             train_vectors("word2vec", never(), to)
-    for specification, message in (("glove", "does not learn from text"), ("word2vec:x.txt", "does not learn")):
+    for specification, message in (("glove", "is not trained on text"), ("word2vec:x.txt", "does not learn")):
         with pytest.raises(SpecificationError, match=message):
             train_vectors(specification, never(), tmp_path / "v.txt")
     with pytest.raises(EmbeddingError, match="seed must be from 0"):

@@ -214,7 +214,7 @@ def test_a_checkpoint_is_fetched_once_and_only_what_is_needed(checkpoint, cache,
     with serving(Hub, checkpoint) as address:
         point_hub_to(monkeypatch, address)
         assert load_vectors("hf:me/tiny", ["cat", "mouse"]).vectors.tolist() == [[2, 3]]
-        with pytest.raises(EmbeddingError, match=r"me/other: .* shows no checkpoint of that name"):
+        with pytest.raises(EmbeddingError, match=r"me/other: .* has no checkpoint of that name"):
             load_vectors("hf:me/other")
     (fetched,) = cache.glob("models--me--tiny/snapshots/*")
     assert {path.name for path in fetched.iterdir()} == {"tokenizer.json", "model.safetensors"}

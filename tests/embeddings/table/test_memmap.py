@@ -26,8 +26,8 @@ def table(seed=0, words=WORDS):
 
 @pytest.fixture
 def few_in_memory(monkeypatch):
-    monkeypatch.setattr(memmap, "IN_MEMORY", 4 * DIM * FEW)
-    monkeypatch.setattr(memmap, "ROWS_A_LOT", 7)
+    monkeypatch.setattr(memmap, "MAX_IN_MEMORY", 4 * DIM * FEW)
+    monkeypatch.setattr(memmap, "ROWS_PER_BATCH", 7)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_values_are_those_of_a_table_in_memory(tmp_path, monkeypatch, source, tr
 
     wanted = ["zebra", "Aab", "nowhere", *WORDS[::50]]
     expected, expected_few = load(), load(wanted)
-    monkeypatch.setattr(memmap, "IN_MEMORY", 4 * DIM * FEW)
+    monkeypatch.setattr(memmap, "MAX_IN_MEMORY", 4 * DIM * FEW)
     found, found_few = load(), load(wanted)
     assert is_memmap(found.vectors)
     assert not is_memmap(expected.vectors)
@@ -161,7 +161,7 @@ from embeddings.formats.writing import write_vectors
 from embeddings.transforms import apply_transforms
 from pipeline.telemetry.resources import measured, peak_memory_mb
 
-memmap.IN_MEMORY = 2**20
+memmap.MAX_IN_MEMORY = 2**20
 folder, words = Path(sys.argv[1]), [f"w{{i}}" for i in range({n_words})]
 
 def rows():

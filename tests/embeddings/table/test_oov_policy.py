@@ -7,7 +7,7 @@ from rapidfuzz.distance import Indel
 from embeddings import EmbeddingTable
 from embeddings.errors import SpecificationError
 from embeddings.table.oov_composers import NgramVectors
-from embeddings.table.oov_policy import LEAST_SIMILARITY, STEPS, NearestSpelling, OOVPolicy, parse_policy
+from embeddings.table.oov_policy import MIN_SIMILARITY, STEPS, NearestSpelling, OOVPolicy, parse_policy
 
 WORDS = ("cat", "Paris", "NATO", "####", "00-00", "colour", "colors")
 
@@ -53,7 +53,7 @@ def test_the_likest_spellings_equal_a_search_of_all(words, word):
     assert len(found) <= 3
     scores = sorted((100 * Indel.normalized_similarity(word, other) for other in words
                      if abs(len(other) - len(word)) <= 2), reverse=True)
-    expected = [score for score in scores[:3] if score >= LEAST_SIMILARITY]
+    expected = [score for score in scores[:3] if score >= MIN_SIMILARITY]
     assert [100 * Indel.normalized_similarity(word, words[row]) for row in found] == pytest.approx(expected)
 
 
@@ -69,7 +69,7 @@ def test_the_end_of_the_policy_fills_the_rest():
 
 @pytest.mark.parametrize(
     ("steps", "message"),
-    [(("cases",), "Did you mean 'case'"), (("zero", "case"), "put it last"), (("case", "case"), "stands twice")],
+    [(("cases",), "Did you mean 'case'"), (("zero", "case"), "put it last"), (("case", "case"), "is repeated")],
 )
 def test_wrong_policies(steps, message):
     with pytest.raises(SpecificationError, match=message):

@@ -20,7 +20,7 @@ def test_words_and_rows_must_be_equally_many():
 
 
 def test_a_word_may_not_stand_twice():
-    with pytest.raises(EmbeddingError, match="1 words stand twice, from file"):
+    with pytest.raises(EmbeddingError, match="1 words are repeated"):
         EmbeddingTable.known(["a", "a"], np.zeros((2, 2), np.float32), "file.txt")
 
 

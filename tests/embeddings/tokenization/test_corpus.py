@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from embeddings import WordTokenizer
 from embeddings.errors import CorpusError
-from embeddings.tokenization.corpus import MAX_BYTES_A_LINE, MAX_WORDS_A_LINE, CorpusFiles, _write, tokenized_file
+from embeddings.tokenization.corpus import MAX_BYTES_PER_LINE, MAX_WORDS_PER_LINE, CorpusFiles, _write, tokenized_file
 
 
 def test_plain_gzip_and_folders_in_order(tmp_path):
@@ -31,7 +31,7 @@ def test_lines_are_streamed(tmp_path):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(CorpusError, match="no such file or folder"):
+    with pytest.raises(CorpusError, match="no such text file or folder"):
         CorpusFiles((tmp_path / "none",))
     with pytest.raises(CorpusError, match="holds no file"):
         CorpusFiles((tmp_path,))
@@ -44,12 +44,12 @@ def test_a_cut_gzip_file_is_named(tmp_path):
 
 
 def test_a_file_that_is_one_line_is_read_in_parts(tmp_path):
-    text = "déjà vu " * (MAX_BYTES_A_LINE // 8)
-    (tmp_path / "a.txt").write_text(text + "東京" * MAX_BYTES_A_LINE + "\nlast", encoding="utf-8")
+    text = "déjà vu " * (MAX_BYTES_PER_LINE // 8)
+    (tmp_path / "a.txt").write_text(text + "東京" * MAX_BYTES_PER_LINE + "\nlast", encoding="utf-8")
     lines = list(CorpusFiles((tmp_path / "a.txt",)))
     assert len(lines) > 2
-    assert " ".join(lines).split() == [*text.split(), "東京" * MAX_BYTES_A_LINE, "last"]
-    assert max(map(len, lines[:-2])) <= MAX_BYTES_A_LINE
+    assert " ".join(lines).split() == [*text.split(), "東京" * MAX_BYTES_PER_LINE, "last"]
+    assert max(map(len, lines[:-2])) <= MAX_BYTES_PER_LINE
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
@@ -83,7 +83,7 @@ def test_the_tokenized_file_holds_every_word_in_order(texts):
     tokenizer = WordTokenizer()
     words = [word for text in texts for word in tokenizer.words(text)]
     if not words:
-        with pytest.raises(CorpusError, match="holds no word"), tokenized_file(texts, tokenizer):
+        with pytest.raises(CorpusError, match="contains no word"), tokenized_file(texts, tokenizer):
             pass
     else:
         with tokenized_file(texts, tokenizer) as text:
@@ -95,8 +95,8 @@ def test_the_tokenized_file_holds_every_word_in_order(texts):
 
 
 def test_long_texts_are_cut_where_gensim_would_drop_the_rest():
-    with tokenized_file(["word " * (MAX_WORDS_A_LINE + 1)], WordTokenizer()) as text:
-        assert [len(line.split()) for line in text.path.read_text().splitlines()] == [MAX_WORDS_A_LINE, 1]
+    with tokenized_file(["word " * (MAX_WORDS_PER_LINE + 1)], WordTokenizer()) as text:
+        assert [len(line.split()) for line in text.path.read_text().splitlines()] == [MAX_WORDS_PER_LINE, 1]
         assert text.n_lines == 2
 
 
@@ -113,7 +113,7 @@ def test_a_full_disk_is_named():
     if not Path("/dev/full").exists():
         pytest.skip("the system has no device that is always full")
     with pytest.raises(CorpusError, match=r"cannot be written there .*TMPDIR"):
-        _write(Path("/dev/full"), ["word " * MAX_BYTES_A_LINE], WordTokenizer())
+        _write(Path("/dev/full"), ["word " * MAX_BYTES_PER_LINE], WordTokenizer())
 
 
 @pytest.mark.datasets

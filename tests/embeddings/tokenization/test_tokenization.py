@@ -213,7 +213,7 @@ def test_a_file_of_an_earlier_version_cuts_as_it_did(tmp_path):
 ])
 def test_a_broken_file_is_named(tmp_path, wrong):
     (tmp_path / "tokenizer.json").write_text(wrong)
-    with pytest.raises(EmbeddingError, match=r"tokenizer\.json: not a tokenizer"):
+    with pytest.raises(EmbeddingError, match=r"tokenizer\.json: not the tokenizer"):
         WordTokenizer.load(tmp_path / "tokenizer.json")
 
 
@@ -223,7 +223,7 @@ def test_what_we_add_is_checked(tmp_path, wrong):
     described = json.loads((tmp_path / "tokenizer.json").read_text())
     described["model"]["vecformer"] = {**wrong, "more": 1}
     (tmp_path / "tokenizer.json").write_text(json.dumps(described))
-    with pytest.raises(EmbeddingError, match="not a tokenizer"):
+    with pytest.raises(EmbeddingError, match="not the tokenizer"):
         WordTokenizer.load(tmp_path / "tokenizer.json")
 
 

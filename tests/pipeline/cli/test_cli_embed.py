@@ -18,7 +18,7 @@ from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline import RunConfig, run
 from pipeline.cli.embed import COMMANDS, embed_command
 from pipeline.cli.main import cli
-from pipeline.commands.vectors import open_vectors, summarize, tuned_vectors
+from pipeline.commands.vectors import fine_tuned_vectors, open_vectors, summarize
 from pipeline.data.examples import Example
 from pipeline.errors import RunFolderError
 from pipeline.runs.trained import load_run
@@ -131,7 +131,7 @@ def test_coverage(vectors, tmp_path):
         good("coverage", vectors, "--text", text, "--no-lowercase", "--json", "--unknown", "subword")
     )
     assert "folded" not in as_it_stands["by_provenance"]
-    assert "heaviest misses: xyzzy (2)" in good("coverage", vectors, "--text", text)
+    assert "most frequent words without a vector: xyzzy (2)" in good("coverage", vectors, "--text", text)
 
 
 def test_evaluate(vectors, tmp_path):
@@ -166,7 +166,7 @@ def test_evaluate_without_files_takes_the_usual_ones():
 def test_convert_keeps_every_value(vectors, tmp_path, ending):
     target = tmp_path / f"copy{ending}"
     printed = good("convert", vectors, "--to", target, "--limit", 100)
-    assert "100 words of width 10" in printed
+    assert "100 words, dimension 10" in printed
     copy, table = open_vectors(str(target)), load_vectors(vectors)
     assert copy.words == table.words[:100]
     assert np.array_equal(copy.vectors, table.vectors[:100])
@@ -194,10 +194,10 @@ def test_tuned_vectors_compose_at_the_scale_of_the_run(finished):
     trained = load_run(finished)
     ngrams = NgramVectors(np.random.default_rng(1).standard_normal((30, trained.table.dim)).astype(np.float32), 3, 4)
     table = EmbeddingTable(trained.table.words, trained.table.vectors, trained.table.provenance, "x", composer=ngrams)
-    tuned = tuned_vectors(replace(trained, stage_one=replace(trained.stage_one, table=table)))
+    tuned = fine_tuned_vectors(replace(trained, stage_one=replace(trained.stage_one, table=table)))
     scale = float(trained.model.encoder.embedding.table_scale)
     assert np.allclose(tuned.composer.compose("unheard"), scale * ngrams.compose("unheard"), rtol=1e-5)
-    assert tuned.transforms[-1] == "tuned"
+    assert tuned.transforms[-1] == "fine-tuned"
 
 
 def test_a_run_of_mixed_up_files_is_one_message(finished):
@@ -205,11 +205,11 @@ def test_a_run_of_mixed_up_files_is_one_message(finished):
     alone = trained.tokenizer.with_vocabulary(["alone"])
     mixed = replace(trained, stage_one=replace(trained.stage_one, tokenizer=alone))
     with pytest.raises(RunFolderError, match="do not belong together"):
-        tuned_vectors(mixed)
+        fine_tuned_vectors(mixed)
 
 
 def test_every_command_takes_a_run(finished, tmp_path):
-    assert json.loads(good("info", finished, "--json"))["format"] == "tuned vectors of a run"
+    assert json.loads(good("info", finished, "--json"))["format"] == "fine-tuned vectors of a run"
     word = load_run(finished).tokenizer.vocabulary()[5]
     assert json.loads(good("neighbors", finished, word, "--json"))[0]["asked"] == {word: "exact"}
     (tmp_path / "text.txt").write_text(word)
@@ -221,7 +221,7 @@ def test_train_writes_vectors_that_are_its_own(support, tmp_path, name):
     corpus, to = support / "unlabelled.txt", tmp_path / "vectors.safetensors"
     printed = good("train", corpus, "--to", to, "--source", name, "--deterministic")
     table = open_vectors(str(to))
-    assert f"{len(table):,} words of width 8" in printed
+    assert f"{len(table):,} words, dimension 8" in printed
     assert f"vecformer embed neighbors {to}" in printed
     again = tmp_path / "again.safetensors"
     good("train", corpus, "--to", again, "--source", name, "--deterministic")
@@ -268,10 +268,10 @@ def test_map_draws_chosen_words_and_says_which_have_no_vector(tmp_path):
 
 MISTAKES = {
     "no such name": (["info", "vectrs.txt"],
-                     "'vectrs.txt': no such file of vectors, run or source. Did you mean 'vectors.txt'?", 1),
+                     "'vectrs.txt': no such vector file, run folder or source. Did you mean 'vectors.txt'?", 1),
     "no such source": (["info", "glvoe"], "Did you mean 'glove'?", 1),
     "no such option": (["info", "word2vec,dims=3"], "Did you mean 'dim'?", 2),
-    "a folder": (["info", "folder"], "a folder, but not a run's", 1),
+    "a folder": (["info", "folder"], "a folder, but not of a run", 1),
     "an unfinished run": (["info", "unfinished"], "not a finished run", 1),
     "a broken file": (["info", "broken.txt"], "broken.txt:2", 1),
     "nothing to learn from": (["info", "word2vec"], "--corpus", 1),
@@ -288,7 +288,7 @@ MISTAKES = {
     "a folder to write": (["convert", "vectors.txt", "--to", "folder"], "a folder", 1),
     "what the format cannot hold": (["convert", "phrases.txt", "--to", "out.bin"], "new york", 1),
     "no such picture": (["map", "vectors.txt", "--out", "out.gif"], ".html or .png", 1),
-    "too few words": (["map", "vectors.txt", "--out", "out.png", "--words", "apple,none"], "3 words or more, not 1", 1),
+    "too few words": (["map", "vectors.txt", "--out", "out.png", "--words", "apple,none"], "at least 3 words, not 1", 1),
     "words twice": (["map", "vectors.txt", "--out", "out.png", "--words", "a", "--words-file", "b"], "not both", 1),
     "not a learner": (["train", "vectors.txt", "--to", "out.txt", "--source", "glove"], "word2vec", 2),
     "no such corpus": (["train", "none.txt", "--to", "out.txt"], "none.txt", 1),
