@@ -147,3 +147,10 @@ def test_a_source_is_one_new_file(tmp_path):
     code = "from embeddings import load_vectors; print(load_vectors('constant,value=3', ['a']).vectors.tolist())"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[[3.0, 3.0]]"
+
+
+def test_positions_inside_attention_are_three_files():
+    """ALiBi as the example of CONTRIBUTING.md: configuration, module, and its name in the inspection."""
+    found = {str(file.relative_to(ROOT)) for file in (ROOT / "transformer").rglob("*.py")
+             if "alibi" in file.read_text(encoding="utf-8").lower()}
+    assert found == {"transformer/config.py", "transformer/layers/positions.py", "transformer/inspect/census.py"}

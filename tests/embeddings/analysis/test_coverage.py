@@ -4,7 +4,7 @@ from embeddings.analysis.coverage import measure_coverage
 from embeddings.table.oov_policy import cases, is_known
 
 
-def test_shares_and_heaviest_misses():
+def test_fractions_and_most_frequent_misses():
     counts = {"the": 6, "cat": 2, "zyx": 1, "brr": 3}
     reasons = {"the": "exact", "cat": "folded", "zyx": "missing", "brr": "random"}
     coverage = measure_coverage(counts, reasons.__getitem__, is_known)
@@ -16,17 +16,17 @@ def test_shares_and_heaviest_misses():
     assert coverage.types_by_provenance == {"exact": 1, "folded": 1, "missing": 1, "random": 1}
 
 
-def test_no_text_is_covered_by_nothing():
+def test_coverage_of_an_empty_text():
     assert measure_coverage({}, str, is_known).tokens == 0
 
 
 @pytest.mark.parametrize(
     ("why", "known"), [("exact", True), ("missing+subword", True), ("random", False), ("missing", False)]
 )
-def test_any_known_part_counts(why, known):
+def test_any_known_part_of_a_concatenation_counts(why, known):
     assert is_known(why) is known
 
 
-def test_each_spelling_once():
+def test_each_spelling_is_tried_once():
     assert list(cases("paris")) == ["paris", "Paris", "PARIS"]
     assert list(cases("1st")) == ["1st", "1ST"]

@@ -1,4 +1,4 @@
-"""Similarity and analogy scores: equal to gensim's, and readers that name the line that is to blame."""
+"""Similarity and analogy scores equal gensim's; errors of the readers name the line."""
 
 import json
 import subprocess
@@ -41,15 +41,15 @@ def keyed(table):
     return made
 
 
-def assert_same_similarity(judge, peer, path, restrict=300_000):
-    ours = judge.similarity(read_pairs(path))
+def assert_same_similarity(evaluation, peer, path, restrict=300_000):
+    ours = evaluation.similarity(read_pairs(path))
     _, spearman, out_of_vocabulary = peer.evaluate_word_pairs(str(path), restrict_vocab=restrict)
     assert ours.spearman == pytest.approx(spearman.statistic, abs=RANKS)
     assert 100 * (1 - ours.found) == pytest.approx(out_of_vocabulary)
 
 
-def assert_same_analogies(judge, peer, path, restrict=300_000):
-    ours = judge.analogies(read_questions(path))
+def assert_same_analogies(evaluation, peer, path, restrict=300_000):
+    ours = evaluation.analogies(read_questions(path))
     score, sections = peer.evaluate_word_analogies(str(path), restrict_vocab=restrict)
     theirs = {one["section"]: (len(one["correct"]), len(one["incorrect"])) for one in sections}
     overall = theirs.pop("Total accuracy")
@@ -59,7 +59,7 @@ def assert_same_analogies(judge, peer, path, restrict=300_000):
 
 
 def every(step, path, target):
-    """Write every so-many-th question of each section to another file."""
+    """Write every n-th question of each section to another file."""
     sections = read_questions(path)
     target.write_text("".join(
         f": {name}\n" + "".join(" ".join(question) + "\n" for question in questions[::step])
@@ -68,22 +68,22 @@ def every(step, path, target):
     return target
 
 
-def test_what_gensim_ships_equals_gensim_on_glove(glove, tmp_path):
-    judge, peer = IntrinsicEvaluation(glove), keyed(glove)
+def test_default_gold_standards_equal_gensim_on_glove(glove, tmp_path):
+    evaluation, peer = IntrinsicEvaluation(glove), keyed(glove)
     for path in shipped(SHIPPED_PAIRS):
-        assert_same_similarity(judge, peer, path)
-    assert_same_analogies(judge, peer, every(60, *shipped(SHIPPED_QUESTIONS), tmp_path / "some.txt"))
+        assert_same_similarity(evaluation, peer, path)
+    assert_same_analogies(evaluation, peer, every(60, *shipped(SHIPPED_QUESTIONS), tmp_path / "some.txt"))
 
 
 @pytest.mark.datasets
 def test_every_set_equals_gensim_on_glove(glove, datasets, tmp_path):
-    judge, peer = IntrinsicEvaluation(glove), keyed(glove)
+    evaluation, peer = IntrinsicEvaluation(glove), keyed(glove)
     pairs, questions = files_of([datasets / "word_similarity"]), files_of([datasets / "word_analogies"])
     assert (len(pairs), len(questions)) == (12, 2)
     for path in pairs:
-        assert_same_similarity(judge, peer, path)
+        assert_same_similarity(evaluation, peer, path)
     for path in questions:
-        assert_same_analogies(judge, peer, every(40, path, tmp_path / path.name))
+        assert_same_analogies(evaluation, peer, every(40, path, tmp_path / path.name))
 
 
 @pytest.mark.slow
@@ -92,16 +92,16 @@ def test_every_set_equals_gensim_on_glove(glove, datasets, tmp_path):
 def test_every_question_equals_gensim(source, datasets):
     corpus = CorpusFiles((datasets / "corpus_en" / "wikipedia_en_00.txt.gz",))
     table = load_vectors(source, texts=corpus)
-    judge, peer = IntrinsicEvaluation(table), keyed(table)
+    evaluation, peer = IntrinsicEvaluation(table), keyed(table)
     for path in files_of([datasets / "word_similarity"]):
-        assert_same_similarity(judge, peer, path)
+        assert_same_similarity(evaluation, peer, path)
     for path in files_of([datasets / "word_analogies"]):
-        assert_same_analogies(judge, peer, path)
+        assert_same_analogies(evaluation, peer, path)
 
 
 @st.composite
 def cased_tables(draw):
-    """Words of which some stand in two cases, random vectors, and pairs and questions that know some of them."""
+    """Random vectors, some words in two cases, and pairs and questions with some of these words."""
     stems = draw(st.lists(st.text("abcßéд", min_size=1, max_size=3), min_size=4, max_size=9, unique_by=str.upper))
     words = [*stems, *(stem.upper() for stem in stems if stem.upper() != stem and draw(st.booleans()))]
     words = draw(st.permutations(words))
@@ -123,29 +123,29 @@ def test_case_gaps_and_restriction_equal_gensim(tmp_path_factory, drawn):
                      "none\tnone\t1\n", encoding="utf-8")
     # A question whose answer is among its own words counts as wrong here, and by chance in gensim.
     fair = [row for row in rows if row[3].upper() not in {word.upper() for word in row[:3]}]
-    judge, peer = IntrinsicEvaluation(table, n_words=restrict), keyed(table)
-    ours = judge.similarity(read_pairs(pairs))
+    evaluation, peer = IntrinsicEvaluation(table, n_words=restrict), keyed(table)
+    ours = evaluation.similarity(read_pairs(pairs))
     if ours.spearman is not None:
-        assert_same_similarity(judge, peer, pairs, restrict)
+        assert_same_similarity(evaluation, peer, pairs, restrict)
     if fair:
         questions.write_text(": some\n" + "".join(f"{' '.join(row[:4])}\n" for row in fair), encoding="utf-8")
-        assert_same_analogies(judge, peer, questions, restrict)
+        assert_same_analogies(evaluation, peer, questions, restrict)
 
 
-def test_words_asked_with_are_no_answers_in_any_case():
+def test_query_words_are_no_answers_in_any_case():
     table = EmbeddingTable.known(["a", "A", "b", "B", "c", "C", "d"], np.eye(7, 3, dtype=np.float32) + 0.1, "drawn")
     questions = [Question("a", "b", "c", "D"), Question("A", "b", "C", "a")]
     score = IntrinsicEvaluation(table).analogies({"one": questions})["one"]
-    assert score == AnalogyScore(n_questions=2, n_found=2, n_correct=1)  # d is all that is left
+    assert score == AnalogyScore(n_questions=2, n_found=2, n_correct=1)  # d is the only candidate
 
 
 def test_scores_that_cannot_be_computed_are_none():
     table = EmbeddingTable.known(["a", "b"], np.eye(2, dtype=np.float32), "drawn")
-    judge = IntrinsicEvaluation(table)
-    assert judge.similarity([Pair("a", "b", 1.0)]).spearman is None                        # a single pair
-    assert judge.similarity([Pair("a", "b", 1.0), Pair("b", "a", 2.0)]).spearman is None   # cosines all the same
-    assert judge.similarity([Pair("a", "x", 1.0)] * 2).n_found == 0
-    assert judge.analogies({"s": [Question("a", "b", "x", "y")], "empty": []})["s"].accuracy is None
+    evaluation = IntrinsicEvaluation(table)
+    assert evaluation.similarity([Pair("a", "b", 1.0)]).spearman is None                        # a single pair
+    assert evaluation.similarity([Pair("a", "b", 1.0), Pair("b", "a", 2.0)]).spearman is None   # constant cosines
+    assert evaluation.similarity([Pair("a", "x", 1.0)] * 2).n_found == 0
+    assert evaluation.analogies({"s": [Question("a", "b", "x", "y")], "empty": []})["s"].accuracy is None
 
 
 @pytest.mark.parametrize("content", [
@@ -178,7 +178,7 @@ WRONG_QUESTIONS = {
 
 
 @pytest.mark.parametrize("content", WRONG_PAIRS)
-def test_broken_pairs_name_their_line(tmp_path, content):
+def test_error_names_the_line_of_broken_pairs(tmp_path, content):
     (tmp_path / "pairs").write_bytes(content)
     with pytest.raises(EmbeddingError) as caught:
         read_pairs(tmp_path / "pairs")
@@ -186,7 +186,7 @@ def test_broken_pairs_name_their_line(tmp_path, content):
 
 
 @pytest.mark.parametrize("content", WRONG_QUESTIONS)
-def test_broken_questions_name_their_line(tmp_path, content):
+def test_error_names_the_line_of_broken_questions(tmp_path, content):
     (tmp_path / "questions").write_bytes(content)
     with pytest.raises(EmbeddingError) as caught:
         read_questions(tmp_path / "questions")
@@ -194,7 +194,7 @@ def test_broken_questions_name_their_line(tmp_path, content):
 
 
 @given(st.one_of(st.binary(max_size=80), st.text("a1.,\t :#\n-", max_size=60).map(str.encode)))
-def test_any_bytes_are_a_set_or_one_message(tmp_path_factory, content):
+def test_any_bytes_are_a_gold_standard_or_one_message(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("any") / "set"
     path.write_bytes(content)
     for read in (read_pairs, read_questions):
@@ -204,7 +204,7 @@ def test_any_bytes_are_a_set_or_one_message(tmp_path_factory, content):
             assert str(path) in str(error)
 
 
-def test_files_and_folders_of_them(tmp_path):
+def test_files_and_folders(tmp_path):
     for name in ("b.tsv", "a.csv", "CARD.md"):
         (tmp_path / name).write_text("a b 1\n")
     assert [path.name for path in files_of([tmp_path, tmp_path / "CARD.md"])] == ["a.csv", "b.tsv", "CARD.md"]
@@ -216,7 +216,7 @@ def test_files_and_folders_of_them(tmp_path):
         read_pairs(tmp_path)
 
 
-def test_sets_of_one_name_are_told_apart(tmp_path):
+def test_data_sets_of_equal_names_are_distinguished(tmp_path):
     for folder in "ab":
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "set.tsv").write_text("x y 1\ny z 2\n")
@@ -225,7 +225,7 @@ def test_sets_of_one_name_are_told_apart(tmp_path):
     assert list(scores.similarity) == [str(tmp_path / folder / "set.tsv") for folder in "ab"]
 
 
-def test_the_usual_sets_are_found_without_importing_gensim():
+def test_default_gold_standards_are_found_without_importing_gensim():
     code = ("import json, sys, embeddings.analysis.intrinsic; "
             "from embeddings.analysis.gold_standards import SHIPPED_PAIRS, shipped; "
             "print(json.dumps([[str(p) for p in shipped(SHIPPED_PAIRS)], 'gensim' in sys.modules]))")

@@ -1,4 +1,4 @@
-"""Nearest words: equal to gensim's and to brute force, with unknown words found by the policy."""
+"""Nearest neighbours equal gensim's and brute force; out-of-vocabulary words are found by the policy."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_analogies_equal_gensim(glove, peer, a, b, c):
                 peer.most_similar(positive=[b, c], negative=[a], topn=8))
 
 
-def test_a_point_equals_gensim(glove, peer):
+def test_neighbors_of_a_vector_equal_gensim(glove, peer):
     point = np.linspace(-1, 1, glove.dim, dtype=np.float32)
     assert_same(Neighborhood(glove).of_vector(point), peer.similar_by_vector(point))
 
@@ -53,7 +53,7 @@ def test_a_point_equals_gensim(glove, peer):
 @given(st.integers(1, 60), st.integers(1, 7), st.integers(1, 9), st.integers(0, 9999), st.integers(1, 8))
 def test_blocks_equal_brute_force(n_words, n_queries, n, seed, block):
     random = np.random.default_rng(seed)
-    vectors = random.integers(-2, 3, (n_words, 3)).astype(np.float32)  # ties and zeros among them
+    vectors = random.integers(-2, 3, (n_words, 3)).astype(np.float32)  # with ties and zeros
     queries = random.standard_normal((n_queries, 3)).astype(np.float32)
     refused = random.random((n_queries, n_words)) < 0.2
     with pytest.MonkeyPatch.context() as patch:
@@ -72,13 +72,13 @@ def test_blocks_equal_brute_force(n_words, n_queries, n, seed, block):
         assert len(set(rows[query][there[query]])) == there[query].sum()
 
 
-def test_a_word_in_another_case_is_found_and_its_row_is_no_answer(glove):
+def test_word_in_another_case_is_found_and_excluded(glove):
     answer = Neighborhood(glove).of_words(["Paris"], 5)
     assert answer.asked == {"Paris": "folded"}
     assert answer.neighbors == Neighborhood(glove).of_words(["paris"], 5).neighbors
 
 
-def test_a_word_outside_is_composed_or_spelt():
+def test_oov_word_is_composed_or_matched_by_spelling():
     ngrams = NgramVectors(np.random.default_rng(1).standard_normal((50, 4)).astype(np.float32), 3, 5)
     words = ["running", "walking", "swimming"]
     table = EmbeddingTable(tuple(words), np.eye(3, 4, dtype=np.float32), ("exact",) * 3, "drawn", composer=ngrams)
@@ -89,20 +89,20 @@ def test_a_word_outside_is_composed_or_spelt():
     assert spelt.asked == {"runing": "spelling"}
 
 
-def test_a_phrase_is_its_own_row_or_the_mean_of_its_words():
+def test_phrase_uses_its_row_or_the_mean_of_its_words():
     table = EmbeddingTable.known(["new york", "new", "york", "x"], np.eye(4, dtype=np.float32), "drawn")
     assert list(Neighborhood(table).of_phrase("new york").asked) == ["new york"]
     assert list(Neighborhood(table).of_phrase("york new").asked) == ["york", "new"]
 
 
-def test_rows_without_a_vector_are_no_answers():
+def test_missing_rows_are_no_neighbors():
     table = EmbeddingTable(("a", "b", "c"), -np.eye(3, dtype=np.float32), ("exact", "missing", "exact"), "drawn")
     assert [one.word for one in Neighborhood(table).of_vector(np.ones(3, np.float32))] == ["a", "c"]
 
 
 @pytest.mark.parametrize(("phrase", "message"), [("parisss", "no vector for 'parisss'. Did you mean 'paris'?"),
                                                  (" ", "no word given")])
-def test_a_word_that_is_not_there(glove, phrase, message):
+def test_missing_word_is_an_error(glove, phrase, message):
     with pytest.raises(EmbeddingError) as caught:
         Neighborhood(glove).of_phrase(phrase)
     assert message in str(caught.value)

@@ -11,7 +11,7 @@ from embeddings.formats import cache
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
 
-WORDS = [first + second for first in "abcdefgh" for second in "abcdefghijklmnopqrstuvwxyz"]  # no digits to fold
+WORDS = [first + second for first in "abcdefgh" for second in "abcdefghijklmnopqrstuvwxyz"]  # without digits
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def refuse_to_read(monkeypatch):
     monkeypatch.setattr("embeddings.formats.to_table.read_vectors", read)
 
 
-def test_the_same_rows_are_read_once(folder, path, monkeypatch):
+def test_same_rows_are_read_once(folder, path, monkeypatch):
     first = load(path)
     refuse_to_read(monkeypatch)
     again = load(path)
@@ -58,7 +58,7 @@ def test_the_same_rows_are_read_once(folder, path, monkeypatch):
     assert len(entries(folder)) == 1
 
 
-def test_another_question_is_another_entry(folder, path):
+def test_each_request_has_its_own_entry(folder, path):
     load(path)
     assert load(path, words=("ah",)).words == ("ah",)
     assert load(path, n_frequent=2).words == ("aa", "ab", "ad", "af")
@@ -69,14 +69,14 @@ def test_another_question_is_another_entry(folder, path):
     assert len(entries(folder)) == 6
 
 
-def test_another_content_is_read_anew_and_the_earlier_entry_goes(folder, path):
+def test_changed_content_replaces_the_entry(folder, path):
     load(path)
     write(path, 0.5)
     assert load(path).vectors[:, 0].tolist() == [3.5, 5.5]
     assert len(entries(folder)) == 1
 
 
-def test_the_same_content_at_another_time_is_known_by_its_hash(folder, path, monkeypatch):
+def test_unchanged_content_with_new_time_is_recognised_by_hash(folder, path, monkeypatch):
     load(path)
     os.utime(path, ns=(1, 1))
     with monkeypatch.context() as patch:
@@ -84,13 +84,13 @@ def test_the_same_content_at_another_time_is_known_by_its_hash(folder, path, mon
         assert load(path).vectors[:, 0].tolist() == [3, 5]
     assert len(entries(folder)) == 1
     content = path.read_text().replace("ad 3.0", "ad 4.0")
-    path.write_text(content)  # as long as before
+    path.write_text(content)  # of the same length
     assert load(path).vectors[:, 0].tolist() == [4, 5]
 
 
 @pytest.mark.parametrize("spoil", ["cut", "empty", "gone", "foreign"])
 @pytest.mark.parametrize("name", ["table.safetensors", "table.json", "origin.json"])
-def test_a_broken_entry_is_made_anew(folder, path, spoil, name):
+def test_broken_entry_is_replaced(folder, path, spoil, name):
     load(path)
     file = entries(folder)[0] / name
     content = file.read_bytes()
@@ -98,32 +98,32 @@ def test_a_broken_entry_is_made_anew(folder, path, spoil, name):
         file.unlink()
     else:
         file.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "foreign": b"[]"}[spoil])
-    if name == "origin.json":  # which is asked when the time has changed
+    if name == "origin.json":  # which is read when the time has changed
         os.utime(path, ns=(1, 1))
     assert load(path).vectors[:, 0].tolist() == [3, 5]
     assert load(path).vectors[:, 0].tolist() == [3, 5]
 
 
 @pytest.mark.parametrize("off", ["off", "", "OFF"])
-def test_it_can_be_switched_off(folder, path, monkeypatch, off):
+def test_cache_can_be_disabled(folder, path, monkeypatch, off):
     monkeypatch.setenv("VECFORMER_CACHE", off)
     assert len(load(path)) == 2
     assert cache.cache_folder() is None
     assert not folder.exists()
 
 
-def test_small_files_are_not_kept(folder, path, monkeypatch):
+def test_small_files_are_not_cached(folder, path, monkeypatch):
     monkeypatch.setattr(cache, "MIN_FILE_BYTES", 2**25)
     load(path)
     assert not folder.exists()
 
 
-def test_a_place_that_cannot_be_written_to_fails_nothing(folder, path):
+def test_unwritable_cache_is_ignored(folder, path):
     folder.write_text("a file where the folder should be")
     assert load(path).vectors[:, 0].tolist() == [3, 5]
 
 
-def test_the_entries_used_longest_ago_go_first(folder, path, monkeypatch):
+def test_least_recently_used_entries_are_deleted_first(folder, path, monkeypatch):
     load(path)
     size = sum(file.stat().st_size for file in entries(folder)[0].iterdir())
     monkeypatch.setattr(cache, "MAX_BYTES", int(2.5 * size))
@@ -138,7 +138,7 @@ def test_the_entries_used_longest_ago_go_first(folder, path, monkeypatch):
     assert not second.exists()
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_kept(folder, path, monkeypatch):
+def test_file_modified_during_reading_is_not_cached(folder, path, monkeypatch):
     real = cache.content_hash
 
     def change_first(path):
@@ -150,7 +150,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(folder, path, monkeypa
     assert not folder.exists()
 
 
-def test_what_is_not_written_yet_is_given_from_memory(folder, path, monkeypatch):
+def test_pending_entry_is_served_from_memory(folder, path, monkeypatch):
     request = VectorRequest(vocabulary={"ad": 1})
     first = sources.load(f"file:{path}", request)
     refuse_to_read(monkeypatch)
@@ -159,7 +159,7 @@ def test_what_is_not_written_yet_is_given_from_memory(folder, path, monkeypatch)
     shutil.rmtree(folder)
 
 
-def test_the_platforms_own_folder(monkeypatch):
+def test_default_cache_folder_of_the_platform(monkeypatch):
     monkeypatch.delenv("VECFORMER_CACHE", raising=False)
     for platform in ("linux", "darwin", "win32"):
         monkeypatch.setattr(cache.sys, "platform", platform)
@@ -176,11 +176,11 @@ def test_the_platforms_own_folder(monkeypatch):
         ([], "lower case, digits none, no phrases"),
     ],
 )
-def test_the_habits_of_a_file(words, expected):
+def test_conventions_of_a_vocabulary(words, expected):
     assert str(conventions_of(words)) == expected
 
 
-def test_the_habits_are_said(tmp_path, caplog):
+def test_conventions_are_logged(tmp_path, caplog):
     (tmp_path / "v.txt").write_text("Paris 1 2\nnew_york 3 4\n")
     with caplog.at_level(logging.INFO, "vecformer"):
         table = load_vectors(f"file:{tmp_path / 'v.txt'}")

@@ -14,8 +14,8 @@ from embeddings.formats.detect import detect_format, read_vectors
 from embeddings.formats.interface import RowSelection
 
 
-def read_text_vectors(path, wanted=RowSelection()):  # noqa: B008
-    rows = read_vectors(path, wanted)
+def read_text_vectors(path, selection=RowSelection()):  # noqa: B008
+    rows = read_vectors(path, selection)
     return rows.words, rows.vectors
 
 
@@ -56,15 +56,15 @@ FORMS = st.one_of(
 
 
 @given(st.lists(FORMS, min_size=4, max_size=4))
-def test_numbers_in_any_form_are_what_numpy_makes_of_them(tmp_path_factory, numbers):
+def test_numbers_in_any_notation_equal_numpy(tmp_path_factory, numbers):
     path = write(tmp_path_factory.mktemp("v"), f"a {' '.join(numbers)}\nb 1 2 3 4\n")
     _, read = read_text_vectors(path)
     assert read[0].tobytes() == np.array([np.float32(number) for number in numbers]).tobytes()
 
 
 @given(st.data())
-def test_passing_over_rows_changes_nothing(tmp_path_factory, data):
-    """Reading some words is reading all and keeping those: with spaces, tabs, repeats, bad bytes, blank beginnings."""
+def test_skipping_rows_does_not_change_the_result(tmp_path_factory, data):
+    """Reading some words equals reading all and selecting them: spaces, tabs, repeats, invalid bytes, blanks."""
     word = st.lists(st.sampled_from([b"a", b"b", b" ", b"\xff", "é".encode(), b"1", b"-"]), max_size=4).map(b"".join)
     gap = st.sampled_from([b" ", b"\t", b"  "])
     words = data.draw(st.lists(word, min_size=1, max_size=12))
@@ -95,7 +95,7 @@ def test_any_bytes_give_vectors_or_one_message(tmp_path_factory, content):
 
 @pytest.mark.reference("source", "file")
 @pytest.mark.reference("format", "text")
-def test_agrees_with_gensim(tmp_path):
+def test_text_format_equals_gensim(tmp_path):
     random = np.random.default_rng(0)
     made = KeyedVectors(7)
     made.add_vectors([f"w{i}" for i in range(300)], random.normal(size=(300, 7)).astype(np.float32))
@@ -106,20 +106,20 @@ def test_agrees_with_gensim(tmp_path):
     assert vectors.tobytes() == theirs.vectors.tobytes()
 
 
-def test_a_word_may_hold_spaces(tmp_path):
+def test_word_may_contain_spaces(tmp_path):
     path = write(tmp_path, "a 1 2\nnew york 3 4\nb 5 6\n")
     words, vectors = read_text_vectors(path)
     assert words == ["a", "new york", "b"]
     assert vectors.tolist() == [[1, 2], [3, 4], [5, 6]]
 
 
-def test_of_a_repeated_word_the_first_is_taken(tmp_path):
+def test_first_row_of_a_repeated_word_is_read(tmp_path):
     words, vectors = read_text_vectors(write(tmp_path, "a 1 2\na 3 4\nb 5 6\n"))
     assert words == ["a", "b"]
     assert vectors.tolist() == [[1, 2], [5, 6]]
 
 
-def test_only_wanted_rows_and_no_more_than_the_limit(tmp_path):
+def test_selected_rows_and_limit(tmp_path):
     path = write(tmp_path, "a 1\nb 2\nc 3\nd 4\n")
     assert read_text_vectors(path, RowSelection(frozenset({"d", "b"})))[0] == ["b", "d"]
     assert read_text_vectors(path, RowSelection(limit=2))[0] == ["a", "b"]
@@ -141,12 +141,12 @@ def test_only_wanted_rows_and_no_more_than_the_limit(tmp_path):
         ("", r"vectors\.txt: the file is empty"),
     ],
 )
-def test_a_broken_line_is_named(tmp_path, content, message):
+def test_error_names_the_broken_line(tmp_path, content, message):
     with pytest.raises(VectorFileError, match=message):
         read_text_vectors(write(tmp_path, content))
 
 
-def test_a_missing_file_a_folder_and_a_cut_gzip(tmp_path):
+def test_missing_file_folder_and_truncated_gzip(tmp_path):
     with pytest.raises(VectorFileError, match="no such vector file"):
         read_text_vectors(tmp_path / "none.txt")
     with pytest.raises(VectorFileError, match="a folder"):
@@ -156,13 +156,13 @@ def test_a_missing_file_a_folder_and_a_cut_gzip(tmp_path):
         read_text_vectors(cut)
 
 
-def test_tabs_blanks_and_every_other_ragged_edge(tmp_path):
+def test_tabs_blanks_and_irregular_lines(tmp_path):
     words, vectors = read_text_vectors(write(tmp_path, b"a\t1\t2\r\n b  3 4 \n 5 6\n\xff 7 8\n\xfe 9 9\n"))
     assert words == ["a", "b", "", "\N{REPLACEMENT CHARACTER}"]
     assert vectors.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
 
 
-def test_a_file_of_phrases_and_a_file_of_numbers(tmp_path):
+def test_file_of_phrases_and_file_of_numbers(tmp_path):
     words, _ = read_text_vectors(write(tmp_path, "new york 1 2\nden haag 3 4\nmacho e 5 6\n"))
     assert words == ["new york", "den haag", "macho e"]
     words, vectors = read_text_vectors(write(tmp_path, "1984 1 2\n1985 3 4\n"))
@@ -171,13 +171,13 @@ def test_a_file_of_phrases_and_a_file_of_numbers(tmp_path):
     assert (words, vectors.tolist()) == (["7", "8"], [[5], [6]])
 
 
-def test_a_shortened_file_is_read_and_said(tmp_path, caplog):
+def test_shortened_file_is_read_with_a_warning(tmp_path, caplog):
     words, _ = read_text_vectors(write(tmp_path, "1000 2\na 1 2\nb 3 4\n"))
     assert words == ["a", "b"]
     assert "announces 1000 rows, but the file has 2" in caplog.text
 
 
-def test_the_first_rows_are_kept_beside_the_words(tmp_path):
+def test_first_rows_are_read_besides_requested_words(tmp_path):
     path = write(tmp_path, "a 1\nb 2\nc 3\nd 4\n")
     assert read_text_vectors(path, RowSelection(frozenset({"d"}), n_frequent=2))[0] == ["a", "b", "d"]
 
@@ -206,7 +206,7 @@ def test_members_of_a_zip(tmp_path):
     assert read_vectors(odd).words == ["a"]
 
 
-def test_an_encrypted_and_a_broken_zip(tmp_path):
+def test_encrypted_and_broken_zip(tmp_path):
     path = zipped(tmp_path, {"v.txt": "a 1 2\n" * 99})
     content = bytearray(path.read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1
@@ -216,7 +216,7 @@ def test_an_encrypted_and_a_broken_zip(tmp_path):
         read_vectors(write(tmp_path, path.read_bytes()[:-30], "cut.zip"))
 
 
-def test_what_unpacks_without_bound_is_stopped(tmp_path, monkeypatch):
+def test_decompression_bomb_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(compressed_files, "FREE_EXPANSION", 2**20)
     bomb = gzip.compress(b"a 1\n" + b"b 2\n" * 2**20)
     with pytest.raises(VectorFileError, match="expands to more than 200 times its size"):
@@ -225,12 +225,12 @@ def test_what_unpacks_without_bound_is_stopped(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("location", ["", "\0", "x" * 5000, "none.zip!a", "~no-such-user/none"])
-def test_a_location_that_is_none(location):
+def test_invalid_location(location):
     with pytest.raises(VectorFileError):
         read_vectors(location)
 
 
-def test_the_kind_is_told_by_content(tmp_path):
+def test_format_is_detected_by_content(tmp_path):
     assert detect_format(write(tmp_path, "a 1 2\nb 3 4\n", "v.bin")).name == "text"
     assert detect_format(write(tmp_path, "2 2\na 1 2\nb 3 4\n", "v.npy")).name == "text"
     assert detect_format(write(tmp_path, "2 2\nnew york 1 2\nb 3 4\n")).name == "text"
@@ -240,7 +240,7 @@ def test_the_kind_is_told_by_content(tmp_path):
         detect_format(write(tmp_path, ""))
 
 
-def test_a_line_of_100000_numbers(tmp_path):
+def test_line_of_100000_numbers(tmp_path):
     vectors = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
     path = write(tmp_path, "a " + " ".join(map(repr, vectors.tolist())) + "\n")
     assert read_text_vectors(path)[1].tobytes() == vectors.tobytes()

@@ -39,7 +39,7 @@ def packed(path):
 
 
 @pytest.mark.reference("format", "word2vec binary")
-def test_word2vec_binary_is_gensims_to_the_last_bit(tmp_path, word2vec):
+def test_word2vec_binary_equals_gensim_bit_for_bit(tmp_path, word2vec):
     path = tmp_path / "v.bin"
     word2vec.wv.save_word2vec_format(path, binary=True)
     theirs = KeyedVectors.load_word2vec_format(path, binary=True)
@@ -57,14 +57,14 @@ def test_word2vec_binary_is_gensims_to_the_last_bit(tmp_path, word2vec):
 
 
 @given(arrays(np.uint32, (5, 3)), st.integers(1, 200))
-def test_word2vec_binary_with_any_bits_in_it(tmp_path_factory, bits, cut):
-    """Bytes of numbers may look like spaces and line ends; the file may be cut anywhere."""
+def test_word2vec_binary_with_arbitrary_bits(tmp_path_factory, bits, cut):
+    """Bytes of numbers may equal spaces and line breaks; the file may be truncated anywhere."""
     vectors = bits.view(np.float32)
     vectors = np.where(np.isfinite(vectors), vectors, np.float32(0.5))
     content = b"5 3\n" + b"".join(b"w%d " % row + numbers.tobytes() + b"\n" for row, numbers in enumerate(vectors))
     path = tmp_path_factory.mktemp("v") / "v.bin"
     path.write_bytes(content)
-    if detect_format(path).name == "word2vec binary":  # a few such files are text as well
+    if detect_format(path).name == "word2vec binary":  # a few such files are also valid text
         assert read_vectors(path).vectors.tobytes() == vectors.tobytes()
     path.write_bytes(content[:cut])
     try:
@@ -74,7 +74,7 @@ def test_word2vec_binary_with_any_bits_in_it(tmp_path_factory, bits, cut):
 
 
 @pytest.mark.reference("format", "fastText model")
-def test_fasttext_binary_is_gensims_to_the_last_bit(tmp_path, fasttext):
+def test_fasttext_binary_equals_gensim_bit_for_bit(tmp_path, fasttext):
     path = tmp_path / "model.bin"
     save_facebook_model(fasttext, str(path))
     theirs = load_facebook_vectors(str(path))
@@ -90,7 +90,7 @@ def test_fasttext_binary_is_gensims_to_the_last_bit(tmp_path, fasttext):
         assert len(some.words) >= 1
 
 
-def test_a_fasttext_classifier_and_models_that_keep_no_vectors(tmp_path, fasttext):
+def test_fasttext_classifier_and_models_without_vectors(tmp_path, fasttext):
     path = tmp_path / "model.bin"
     save_facebook_model(fasttext, str(path))
     content = path.read_bytes()
@@ -124,7 +124,7 @@ def test_a_fasttext_classifier_and_models_that_keep_no_vectors(tmp_path, fasttex
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize("sep_limit", [0, 10 * 2**20])
 @pytest.mark.parametrize("whole", [False, True])
-def test_what_gensim_saved_is_read_without_unpickling(
+def test_gensim_files_are_read_without_unpickling(
     tmp_path, monkeypatch, fasttext, word2vec, protocol, sep_limit, whole
 ):
     for model in (fasttext, word2vec):
@@ -141,7 +141,7 @@ def test_what_gensim_saved_is_read_without_unpickling(
     np.testing.assert_allclose(composer.compose("catdog"), fasttext.wv["catdog"], atol=1e-6)
 
 
-def test_an_array_that_is_missing_is_named(tmp_path, word2vec):
+def test_error_names_a_missing_array(tmp_path, word2vec):
     word2vec.wv.save(str(tmp_path / "v"), sep_limit=0)
     (tmp_path / "v.vectors.npy").unlink()
     with pytest.raises(VectorFileError, match=r"its array .*v\.vectors\.npy is missing"):
@@ -157,7 +157,7 @@ class Malicious:
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_a_pickle_runs_nothing_unless_it_is_trusted(tmp_path, protocol):
+def test_untrusted_pickle_executes_nothing(tmp_path, protocol):
     path, made = tmp_path / "evil", tmp_path / "made"
     path.write_bytes(pickle.dumps(Malicious(made), protocol))
     with pytest.raises(VectorFileError, match=r"evil: a pickle of \w+\.mkdir.*--trust-pickle"):
@@ -168,7 +168,7 @@ def test_a_pickle_runs_nothing_unless_it_is_trusted(tmp_path, protocol):
     assert made.exists()
 
 
-def test_a_pickled_dict_is_read_if_it_is_trusted(tmp_path):
+def test_trusted_pickled_dict_is_read(tmp_path):
     path = tmp_path / "d.pkl"
     path.write_bytes(pickle.dumps({"a": [1, 2], "b": np.array([3, 4])}))
     with pytest.raises(VectorFileError, match=r"a pickle of a dict.*--trust-pickle"):
@@ -187,7 +187,7 @@ DATA = st.recursive(
 
 
 @given(DATA, st.integers(2, 5))
-def test_plain_data_in_a_pickle_are_what_they_were(value, protocol):
+def test_plain_data_in_a_pickle_are_unchanged(value, protocol):
     def plain(read):
         if isinstance(read, CallRecord):
             assert isinstance(read.what, GlobalName)
@@ -200,7 +200,7 @@ def test_plain_data_in_a_pickle_are_what_they_were(value, protocol):
 
 
 @given(DATA, st.integers(2, 5), st.integers(0, 200), st.integers(0, 255))
-def test_a_spoilt_pickle_is_data_or_one_error(value, protocol, place, byte):
+def test_corrupted_pickle_is_data_or_one_error(value, protocol, place, byte):
     content = bytearray(pickle.dumps(value, protocol))
     content[place % len(content)] = byte
     try:
@@ -210,7 +210,7 @@ def test_a_spoilt_pickle_is_data_or_one_error(value, protocol, place, byte):
 
 
 @pytest.mark.reference("format", "numpy array", "safetensors")
-def test_numpy_and_safetensors_with_words_beside(tmp_path):
+def test_numpy_and_safetensors_with_word_lists(tmp_path):
     vectors = np.arange(6).reshape(3, 2)
     for kind in ("f2", "f4", "f8"):
         np.save(tmp_path / "v.npy", vectors.astype(kind))
@@ -235,7 +235,7 @@ def test_numpy_and_safetensors_with_words_beside(tmp_path):
 
 
 @pytest.mark.reference("format", "vecformer table")
-def test_a_table_and_the_folder_of_a_run(tmp_path):
+def test_own_table_and_run_folder(tmp_path):
     table = EmbeddingTable(("a", "b"), np.eye(2, dtype=np.float32), ("exact", "random"), "x", ("unit",))
     table.save(tmp_path / "embeddings.safetensors")
     for location in (tmp_path, tmp_path / "embeddings.safetensors"):
@@ -278,7 +278,7 @@ def test_safetensors_of_every_type_equal_torch(tmp_path):
         (b"[" * 10_000, "header is broken"),
     ],
 )
-def test_a_broken_safetensors_header(tmp_path, header, message):
+def test_broken_safetensors_header(tmp_path, header, message):
     path = tmp_path / "t.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 8)
     with pytest.raises(VectorFileError, match=message):
@@ -290,13 +290,13 @@ def test_a_broken_safetensors_header(tmp_path, header, message):
         open_tensors(tmp_path / "none")
 
 
-def test_what_needs_files_beside_it_cannot_be_packed(tmp_path):
+def test_formats_with_several_files_cannot_be_compressed(tmp_path):
     np.save(tmp_path / "v.npy", np.eye(2))
     with pytest.raises(VectorFileError, match="numpy array file cannot be read from an archive; unpack it first"):
         read_vectors(packed(tmp_path / "v.npy"))
 
 
-def test_a_vector_that_is_not_finite_is_named(tmp_path):
+def test_error_names_the_word_of_a_nonfinite_vector(tmp_path):
     (tmp_path / "v.bin").write_bytes(b"2 1\na " + struct.pack("<f", 1e-9) + b"b " + struct.pack("<f", float("nan")))
     with pytest.raises(VectorFileError, match=r"v\.bin: the vector of 'b' is not finite"):
         read_vectors(tmp_path / "v.bin")

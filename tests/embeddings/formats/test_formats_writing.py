@@ -39,7 +39,7 @@ def test_what_is_written_is_read(tmp_path_factory, table, ending):
 @given(st.lists(st.lists(st.tuples(st.sampled_from(["", "-"]), st.integers(0, 9), st.integers(4, 6), st.integers(0)),
                          min_size=4, max_size=4), min_size=1, max_size=5))
 def test_text_to_safetensors_to_text_is_exact_to_the_printed_digits(tmp_path_factory, drawn):
-    """Numbers printed as GloVe's are, up to six significant digits; 0.5 may come back for 0.50000, the same number."""
+    """Numbers with up to six significant digits, as in GloVe files, are preserved; 0.50000 may become 0.5."""
     printed = [[f"{sign}{whole}.{digits % 10**places:0{places}d}"[: len(sign) + 7]
                 for sign, whole, places, digits in row] for row in drawn]
     folder = tmp_path_factory.mktemp("v")
@@ -66,7 +66,7 @@ def test_gensim_reads_what_is_written(tmp_path):
     assert tuple(theirs.index_to_key) == table.words
 
 
-def test_gensim_reads_a_fasttext_model_as_it_was(tmp_path):
+def test_gensim_reads_a_written_fasttext_model(tmp_path):
     sentences = [[f"word{i}" for i in range(start, start + 20)] for start in range(300)] + [["sät", "日本語", "a"]] * 9
     wv = FastText(sentences, vector_size=30, bucket=900, min_count=1, epochs=2, seed=1, workers=1).wv
     composer = NgramVectors(wv.vectors_ngrams, min_n=3, max_n=6)
@@ -81,7 +81,7 @@ def test_gensim_reads_a_fasttext_model_as_it_was(tmp_path):
     assert load_facebook_model(str(tmp_path / "m.bin")).wv.vector_size == 30
 
 
-def test_what_is_lost_is_said(tmp_path, caplog):
+def test_lost_ngrams_are_logged(tmp_path, caplog):
     composer = NgramVectors(np.ones((5, 2), np.float32), min_n=3, max_n=6)
     table = EmbeddingTable(("a",), np.ones((1, 2), np.float32), ("exact",), "test", composer=composer)
     write_vectors(table, tmp_path / "v.safetensors")
@@ -105,7 +105,7 @@ def test_what_is_lost_is_said(tmp_path, caplog):
         ("\x85", set()),
     ],
 )
-def test_a_format_that_cannot_hold_a_word_says_so_before_it_writes(tmp_path, word, refused):
+def test_word_that_a_format_cannot_store_is_refused_before_writing(tmp_path, word, refused):
     table = EmbeddingTable.known(["ok", word], np.eye(2, dtype=np.float32), "test")
     for ending in ("txt", "vec", "bin", "npy", "safetensors"):
         path = tmp_path / f"v.{ending}"
@@ -118,13 +118,13 @@ def test_a_format_that_cannot_hold_a_word_says_so_before_it_writes(tmp_path, wor
             assert read_vectors(path).words == ["ok", word]
 
 
-def test_a_number_that_would_be_taken_for_a_header(tmp_path):
+def test_number_that_would_be_read_as_header_is_refused(tmp_path):
     table = EmbeddingTable.known(["5"], np.full((1, 1), 3, np.float32), "test")
     with pytest.raises(EmbeddingError, match="cannot store the word '5'"):
         write_vectors(table, tmp_path / "v.txt")
 
 
-def test_an_ending_or_a_place_that_will_not_do_leaves_nothing(tmp_path):
+def test_invalid_suffix_or_folder_leaves_no_file(tmp_path):
     table = EmbeddingTable.known(["a"], np.ones((1, 2), np.float32), "test")
     with pytest.raises(EmbeddingError, match=r"no format has the suffix '\.xls'; choose one of \.bin"):
         write_vectors(table, tmp_path / "v.xls")
@@ -136,7 +136,7 @@ def test_an_ending_or_a_place_that_will_not_do_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["v.txt"]
 
 
-def test_the_same_table_gives_the_same_bytes(tmp_path):
+def test_same_table_gives_the_same_bytes(tmp_path):
     table = EmbeddingTable.known(["a"], np.ones((1, 2), np.float32), "test")
     for name in ("a.txt.gz", "b.txt.gz"):
         write_vectors(table, tmp_path / name)

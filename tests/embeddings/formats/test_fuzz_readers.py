@@ -1,4 +1,4 @@
-"""Every reader, given files that were cut, spoilt, repeated, shuffled, mixed: vectors, or one message with the file."""
+"""Every reader returns vectors or one message that names the file, for truncated, corrupted and mixed files."""
 
 import gzip
 import io
@@ -26,7 +26,7 @@ SENTENCES = [["the", "cat", "sät", "日本語"], ["a", "dog", "x", "y"]] * 9
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory):
-    """A small file of each kind, as bytes."""
+    """A small file of each format, as bytes."""
     folder = tmp_path_factory.mktemp("samples")
     wv = FastText(SENTENCES, vector_size=3, bucket=9, min_count=1, epochs=1, workers=1, seed=1)
     save_facebook_model(wv, str(folder / "fasttext"))
@@ -48,8 +48,8 @@ def samples(tmp_path_factory):
     return [*made, packed.getvalue(), *map(gzip.compress, made)]
 
 
-def spoilt(data, samples):
-    """One of the samples, changed."""
+def corrupted(data, samples):
+    """A corrupted sample."""
     content = bytearray(data.draw(st.sampled_from(samples)))
     for change in data.draw(st.lists(st.sampled_from(CHANGES), max_size=3)):
         first, second = sorted(data.draw(st.tuples(*[st.integers(0, len(content))] * 2)))
@@ -68,11 +68,11 @@ def spoilt(data, samples):
     return bytes(content)
 
 
-def read_or_refuse(content, folder, wanted):
+def read_or_refuse(content, folder, selection):
     path = folder / "vectors"
     path.write_bytes(content)
     (folder / "vectors.words.txt").write_text("a\nb\nc\n")
-    for action in (lambda: read_vectors(path, wanted), lambda: detect_format(path)):
+    for action in (lambda: read_vectors(path, selection), lambda: detect_format(path)):
         try:
             found = action()
         except EmbeddingError as error:
@@ -84,30 +84,30 @@ def read_or_refuse(content, folder, wanted):
             )
 
 
-WANTED = st.builds(RowSelection, st.none() | st.just(frozenset({"the", "cat", "new york"})), st.integers(0, 3),
+SELECTIONS = st.builds(RowSelection, st.none() | st.just(frozenset({"the", "cat", "new york"})), st.integers(0, 3),
                    st.none() | st.integers(1, 5))
 
 
 @settings(max_examples=400)
-@given(st.data(), WANTED)
-def test_spoilt_files(samples, tmp_path_factory, data, wanted):
-    read_or_refuse(spoilt(data, samples), tmp_path_factory.getbasetemp(), wanted)
+@given(st.data(), SELECTIONS)
+def test_corrupted_files_are_vectors_or_one_message(samples, tmp_path_factory, data, selection):
+    read_or_refuse(corrupted(data, samples), tmp_path_factory.getbasetemp(), selection)
 
 
 @pytest.mark.slow
 @settings(max_examples=10_000)
-@given(st.data(), WANTED)
-def test_many_spoilt_files(samples, tmp_path_factory, data, wanted):
-    read_or_refuse(spoilt(data, samples), tmp_path_factory.getbasetemp(), wanted)
+@given(st.data(), SELECTIONS)
+def test_many_corrupted_files_are_vectors_or_one_message(samples, tmp_path_factory, data, selection):
+    read_or_refuse(corrupted(data, samples), tmp_path_factory.getbasetemp(), selection)
 
 
 @settings(max_examples=300)
-@given(st.binary(max_size=300), WANTED, st.sampled_from(BEGINNINGS))
-def test_foreign_bytes_behind_any_beginning(tmp_path_factory, content, wanted, beginning):
-    read_or_refuse(beginning + content, tmp_path_factory.getbasetemp(), wanted)
+@given(st.binary(max_size=300), SELECTIONS, st.sampled_from(BEGINNINGS))
+def test_random_bytes_after_any_signature(tmp_path_factory, content, selection, beginning):
+    read_or_refuse(beginning + content, tmp_path_factory.getbasetemp(), selection)
 
 
-def test_nothing_beside_the_file_is_written(samples, tmp_path):
+def test_reading_writes_no_files(samples, tmp_path):
     for content in samples:
         read_or_refuse(content, tmp_path, RowSelection())
     assert sorted(file.name for file in tmp_path.iterdir()) == ["vectors", "vectors.words.txt"]

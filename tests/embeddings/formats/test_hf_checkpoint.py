@@ -65,7 +65,7 @@ def unigram():
 
 
 def sentencepiece_bpe():
-    """As Llama 2 has it: the normalizer sets the space, and nothing cuts at it."""
+    """The tokenizer of Llama 2: the normalizer inserts the space, and there is no pre-tokenizer."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.train_from_iterator([word for text in TEXTS for word in text.split()],
@@ -117,7 +117,7 @@ CHECKPOINTS = {
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
-    """A tiny random checkpoint of each make, in a folder of its name."""
+    """A tiny random checkpoint of each architecture, in a folder of that name."""
     torch.manual_seed(1)
     root = tmp_path_factory.mktemp("tiny checkpoints")
     for name, (make_tokenizer, make_model, dtype, shard) in CHECKPOINTS.items():
@@ -129,12 +129,12 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture
 def broken(checkpoints, tmp_path):
-    """A copy that may be spoilt."""
+    """A copy that a test may corrupt."""
     return shutil.copytree(checkpoints / "bert", tmp_path / "bert")
 
 
 def theirs(folder, words, *, prefix=""):
-    """Token ids and input embeddings as transformers has them."""
+    """Token ids and input embeddings of transformers."""
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
     model = transformers.AutoModel.from_pretrained(folder).float().eval()
     ids = [tokenizer(prefix + word, add_special_tokens=False)["input_ids"] for word in words]
@@ -153,21 +153,21 @@ def test_input_embeddings_equal_those_of_transformers(checkpoints, name):
 
 
 @pytest.mark.parametrize(("pool", "place"), [("first", 0), ("last", -1)])
-def test_the_first_or_the_last_token_alone(checkpoints, pool, place):
+def test_pooling_of_the_first_or_last_token(checkpoints, pool, place):
     ids, matrix, _ = theirs(checkpoints / "t5", WORDS)
     table = load_vectors(f"hf:{checkpoints / 't5'},pool={pool}", WORDS)
     assert (table.vectors == [matrix[one[place]] for one in ids]).all()
 
 
 @given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6), min_size=1, max_size=8))
-def test_the_mean_of_each_words_tokens(tokens):
+def test_mean_pooling_of_tokens(tokens):
     matrix = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
     ids = [np.array(one) for one in tokens]
     expected = [matrix[one].mean(axis=0) for one in ids]
     np.testing.assert_allclose(pooled(matrix.__getitem__, ids, "mean"), expected, atol=1e-6)
 
 
-def test_the_real_checkpoint_equals_transformers():
+def test_real_checkpoint_equals_transformers():
     words = ["king", "Queen", "transformers", "naïveté", "don't", "日本", "antidisestablishmentarianism"]
     ids, matrix, _ = theirs(find_checkpoint(MINILM), words)
     table = load_vectors(f"hf:{MINILM}", words)
@@ -175,11 +175,11 @@ def test_the_real_checkpoint_equals_transformers():
     assert table.provenance[:2] == ("exact", "exact")
 
 
-def test_without_a_vocabulary_the_words_that_are_one_token():
+def test_without_vocabulary_words_of_one_token_are_read():
     folder = find_checkpoint(MINILM)
     listed = (folder / "vocab.txt").read_text().splitlines()
     whole = [token for token in listed if not token.startswith("##") and not re.fullmatch(r"\[.+\]", token)]
-    whole.remove("...")  # text never yields it, since the tokenizer cuts at every full stop
+    whole.remove("...")  # the word tokenizer splits at every full stop
     table = load_vectors(f"hf:{MINILM}")
     assert list(table.words) == whole
     matrix = load_file(folder / "model.safetensors")["embeddings.word_embeddings.weight"]
@@ -189,14 +189,14 @@ def test_without_a_vocabulary_the_words_that_are_one_token():
 @pytest.mark.parametrize(
     ("name", "inside", "part"), [("gpt2", "cat", "at"), ("llama", "cat", "ca"), ("t5", "cat", "s")]
 )
-def test_the_mark_of_a_space_is_no_part_of_a_word(checkpoints, name, inside, part):
+def test_space_marker_is_not_part_of_a_word(checkpoints, name, inside, part):
     words = load_vectors(f"hf:{checkpoints / name}").words
     assert inside in words
     assert part not in words
     assert not any(set("Ġ▁ ") & set(word) for word in words)
 
 
-def test_a_word_is_cut_as_it_stands_in_a_sentence(checkpoints):
+def test_word_is_tokenized_as_inside_a_sentence(checkpoints):
     subwords = Subwords(read_tokenizer(checkpoints / "gpt2", 1000))
     tokenizer = subwords.tokenizer
     text = "the cat, 'mat'東"
@@ -208,7 +208,7 @@ def test_a_word_is_cut_as_it_stands_in_a_sentence(checkpoints):
     ]
 
 
-def test_words_beside_the_vocabulary_and_words_unknown_to_the_tokenizer(checkpoints):
+def test_extra_words_and_words_unknown_to_the_tokenizer(checkpoints):
     request = VectorRequest(vocabulary={"cat": 3, "Ωmega": 1}, extra_words={"dogs", "東"}, n_frequent=20)
     table = sources.load(f"hf:{checkpoints / 'bert'}", request)
     assert table.words[:2] == ("cat", "dogs")
@@ -217,14 +217,14 @@ def test_words_beside_the_vocabulary_and_words_unknown_to_the_tokenizer(checkpoi
     assert table.lookup(["Ωmega"]).provenance == ("missing",)
 
 
-def test_a_word_that_cannot_be_encoded_is_tried_in_other_cases(checkpoints):
+def test_unencodable_word_is_tried_in_other_cases(checkpoints):
     cased = OOVPolicy(("case", "zero"))
     table = sources.load(f"hf:{checkpoints / 't5'}", VectorRequest(vocabulary={"CAT": 1}, unknown=cased))
     assert "CAT" not in table
     assert table.lookup(["CAT"], cased).provenance == ("folded",)
 
 
-def test_words_met_later_are_composed_and_survive_saving(checkpoints, tmp_path):
+def test_later_words_are_composed_also_after_saving(checkpoints, tmp_path):
     table = load_vectors(f"hf:{checkpoints / 'gpt2'},pool=last", ["cat"])
     table.save(tmp_path / "embeddings.safetensors")
     again = EmbeddingTable.load(tmp_path / "embeddings.safetensors")
@@ -235,7 +235,7 @@ def test_words_met_later_are_composed_and_survive_saving(checkpoints, tmp_path):
         assert (found.vectors == whole.vectors).all()
 
 
-def test_a_large_table_of_tokens_is_not_kept(checkpoints, monkeypatch):
+def test_large_token_table_has_no_composer(checkpoints, monkeypatch):
     where = str(checkpoints / "gpt2")
     assert HuggingFace(where, compose=False).load(VectorRequest()).composer is None
     monkeypatch.setattr("embeddings.sources.hf.MAX_COMPOSED", 1000)
@@ -327,7 +327,7 @@ def spoil_many(folder):
         (spoil_many, "2 safetensors files, but no model.safetensors and no"),
     ],
 )
-def test_a_spoilt_checkpoint_is_one_message(broken, spoil, message):
+def test_corrupted_checkpoint_is_one_message(broken, spoil, message):
     spoil(broken)
     with pytest.raises(EmbeddingError) as caught:
         load_vectors(f"hf:{broken}", ["cat"])
@@ -336,7 +336,7 @@ def test_a_spoilt_checkpoint_is_one_message(broken, spoil, message):
 
 
 @given(st.data())
-def test_any_bytes_for_an_index_are_a_message(tmp_path_factory, data):
+def test_any_bytes_as_shard_index_are_one_message(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("any")
     content = data.draw(st.one_of(st.binary(max_size=40), st.builds(
         lambda value: json.dumps(value).encode(),
@@ -358,41 +358,41 @@ def test_any_bytes_for_an_index_are_a_message(tmp_path_factory, data):
         (["embeddings", "weights"], 0),
     ],
 )
-def test_the_table_is_told_by_its_name(tmp_path, names, chosen):
+def test_embedding_tensor_is_detected_by_name(tmp_path, names, chosen):
     tables = {name: np.full((3, 2), number, np.float32) for number, name in enumerate(names)}
     save_file(tables, tmp_path / "model.safetensors")
     table = input_embeddings(tmp_path)
     assert (table.name, table.rows(np.array([2])).tolist()) == (names[chosen], [[chosen, chosen]])
 
 
-def test_another_tensor_by_its_name(broken):
+def test_tensor_selected_by_name(broken):
     spoil_names(broken)
     assert load_vectors(f"hf:{broken},tensor=odd.table", ["cat"]).dim == 4
     with pytest.raises(EmbeddingError, match=r"is called 'odd\.tabel'\. Did you mean 'odd\.table'"):
         load_vectors(f"hf:{broken},tensor=odd.tabel", ["cat"])
 
 
-def test_folders_by_any_path(checkpoints, monkeypatch):
+def test_checkpoint_folders_by_any_path(checkpoints, monkeypatch):
     monkeypatch.chdir(checkpoints.parent)
     monkeypatch.setenv("HOME", str(checkpoints))
-    assert find_checkpoint(f"{checkpoints.name}/bert").samefile(checkpoints / "bert")  # with spaces in it
+    assert find_checkpoint(f"{checkpoints.name}/bert").samefile(checkpoints / "bert")  # the path contains spaces
     assert find_checkpoint("~/bert").samefile(checkpoints / "bert")
 
 
 @pytest.mark.parametrize("name", ["../x", "a b", "x/y/z", "~nobody-here/x", "n" * 300, "a\0b"])
-def test_no_checkpoint_of_that_name(name):
+def test_invalid_checkpoint_name_is_one_message(name):
     with pytest.raises(EmbeddingError) as caught:
         find_checkpoint(name)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_file_is_no_folder(checkpoints):
+def test_file_instead_of_folder_is_an_error(checkpoints):
     with pytest.raises(EmbeddingError, match="name its folder"):
         find_checkpoint(str(checkpoints / "bert" / "config.json"))
 
 
 def hidden_states(folder, words, prefix=""):
-    """Of each word alone, with the special tokens: those of its own tokens, and of the first of all."""
+    """Hidden states of each word as a sequence with special tokens: of its own tokens, and of the first token."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -421,7 +421,7 @@ def test_distilled_vectors_equal_transformers_pca_and_sif():
     ("name", "pool"),
     [("bert", "cls"), ("gpt2", "cls"), *itertools.product(["bert", "gpt2", "t5", "llama"], ["mean", "first", "last"])],
 )
-def test_every_pooling_of_every_make(checkpoints, name, pool):
+def test_every_pooling_of_every_architecture(checkpoints, name, pool):
     pools = {"mean": lambda own, _: own.mean(axis=0), "first": lambda own, _: own[0], "last": lambda own, _: own[-1],
              "cls": lambda _, very_first: very_first}
     table = load_vectors(f"distill:{checkpoints / name},dim=2,sif=0,pool={pool}", WORDS)
@@ -429,29 +429,29 @@ def test_every_pooling_of_every_make(checkpoints, name, pool):
     np.testing.assert_allclose(table.vectors, PCA(2, svd_solver="full").fit_transform(states), atol=1e-4)
 
 
-def test_the_first_token_of_a_decoder_sees_no_word(checkpoints):
+def test_first_token_of_a_decoder_is_refused_for_pooling(checkpoints):
     with pytest.raises(EmbeddingError, match=r"all vectors are equal.*pool=last"):
         load_vectors(f"distill:{checkpoints / 'llama'},pool=cls", WORDS)
 
 
-def test_how_many_are_run_at_once_changes_nothing(checkpoints):
+def test_batch_size_does_not_change_the_result(checkpoints):
     one, many = (load_vectors(f"distill:{checkpoints / 'bert'},dim=4,batch={batch}") for batch in (1, 64))
     again = load_vectors(f"distill:{checkpoints / 'bert'},dim=4,batch=64")
     assert many.vectors.tobytes() == again.vectors.tobytes()
     np.testing.assert_allclose(one.vectors, many.vectors, atol=1e-6)
 
 
-def test_a_width_that_cannot_be_had_is_reduced_and_noted(checkpoints):
+def test_dimension_is_reduced_and_recorded_if_too_large(checkpoints):
     assert load_vectors(f"distill:{checkpoints / 'bert'}").transforms[0] == "pca:16 (256 requested)"
     assert load_vectors(f"distill:{checkpoints / 'bert'}", ["cat", "mat"]).dim == 2
     assert load_vectors(f"distill:{checkpoints / 'bert'}", ["cat"]).dim == 16
 
 
-def test_a_very_long_word_is_cut(checkpoints):
+def test_very_long_word_is_truncated(checkpoints):
     assert load_vectors(f"distill:{checkpoints / 'gpt2'}", ["cat" * 1000, "mat"]).words == ("cat" * 1000, "mat")
 
 
-def test_progress_is_told_to_the_end(checkpoints):
+def test_progress_is_reported_to_the_end(checkpoints):
     for source in ("hf", "distill"):
         told = []
         load_vectors(f"{source}:{checkpoints / 'bert'}", progress=lambda *one, told=told: told.append(one))
@@ -459,7 +459,7 @@ def test_progress_is_told_to_the_end(checkpoints):
         assert {what.split()[0] for what, _ in told} == ({"reading"} if source == "hf" else {"loading", "running"})
 
 
-def test_distilling_needs_transformers_and_a_model_it_knows(checkpoints, broken, monkeypatch, capfd):
+def test_distill_requires_transformers_and_a_known_model(checkpoints, broken, monkeypatch, capfd):
     (broken / "config.json").write_text('{"model_type": "nonesuch"}')
     with pytest.raises(EmbeddingError, match="transformers cannot load this checkpoint"):
         load_vectors(f"distill:{broken}", ["cat"])

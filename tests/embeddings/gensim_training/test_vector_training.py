@@ -1,4 +1,4 @@
-"""Training equals gensim's, bit for bit: from nothing, and going on."""
+"""Training and continued training equal gensim's, bit for bit."""
 
 import logging
 import os
@@ -54,7 +54,7 @@ def trained(name, path, **settings):
     ("alpha=0.05,min_alpha=0.001,min_count=60", {"alpha": 0.05, "min_alpha": 0.001, "min_count": 60}),
     ("max_vocab=20", {"max_final_vocab": 20}),
 ])
-def test_training_equals_gensims(name, options, settings, tmp_path):
+def test_training_equals_gensim(name, options, settings, tmp_path):
     theirs = trained(name, written(FIRST, tmp_path), **settings)
     table = load_vectors(f"{name},{WRITTEN}{OF_FASTTEXT[name][0]}" + f",{options}" * bool(options), texts=FIRST, seed=7)
     assert list(table.words) == theirs.wv.index_to_key
@@ -67,7 +67,7 @@ def test_training_equals_gensims(name, options, settings, tmp_path):
 @pytest.mark.parametrize(("options", "settings"), [
     ("", {}), (",sg=0,min_count=9", {"sg": 0, "min_count": 9}), (",hs=1,negative=0", {"hs": 1, "negative": 0}),
 ])
-def test_going_on_equals_gensims(name, options, settings, tmp_path):
+def test_continued_training_equals_gensim(name, options, settings, tmp_path):
     old, new = tmp_path / "old.safetensors", tmp_path / "new.safetensors"
     specification = f"{name},{WRITTEN}{OF_FASTTEXT[name][0]}{options}"
     train_vectors(specification, FIRST, old, deterministic=True, seed=7)
@@ -92,7 +92,7 @@ def test_going_on_equals_gensims(name, options, settings, tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".txt", ".safetensors"])
-def test_going_on_from_plain_vectors_starts_contexts_at_zero_and_says_so(ending, tmp_path, caplog):
+def test_continuing_from_plain_vectors_starts_contexts_at_zero_with_a_warning(ending, tmp_path, caplog):
     start = tmp_path / f"old{ending}"
     train_vectors(f"word2vec,{WRITTEN}", FIRST, start, deterministic=True)
     state_path(start).unlink(missing_ok=True)
@@ -109,7 +109,7 @@ def test_going_on_from_plain_vectors_starts_contexts_at_zero_and_says_so(ending,
     assert (table.lookup(moved).vectors != old.lookup(moved).vectors).any(axis=1).all()
 
 
-def test_fasttext_goes_on_from_the_ngrams_of_a_table_without_state(tmp_path):
+def test_fasttext_continues_from_ngrams_without_state(tmp_path):
     start = tmp_path / "old.safetensors"
     specification = f"fasttext,{WRITTEN}{OF_FASTTEXT['fasttext'][0]}"
     old = train_vectors(specification, FIRST, start, deterministic=True).table
@@ -119,14 +119,14 @@ def test_fasttext_goes_on_from_the_ngrams_of_a_table_without_state(tmp_path):
     np.testing.assert_allclose(table.composer.vectors, old.composer.vectors, atol=1e-6)
 
 
-def test_another_seed_goes_on_otherwise(tmp_path):
+def test_other_seed_continues_differently(tmp_path):
     start = tmp_path / "old.safetensors"
     train_vectors(f"word2vec,{WRITTEN}", FIRST, start, deterministic=True)
     one, two = (load_vectors(f"word2vec,{WRITTEN},start={start}", texts=SECOND, seed=seed) for seed in (1, 2))
     assert one.vectors.tobytes() != two.vectors.tobytes()
 
 
-def test_other_settings_are_told(tmp_path, caplog):
+def test_changed_settings_are_logged(tmp_path, caplog):
     start = tmp_path / "old.safetensors"
     train_vectors(f"word2vec,{WRITTEN},sg=0", FIRST, start, deterministic=True)
     with caplog.at_level(logging.WARNING, "vecformer"):
@@ -134,7 +134,7 @@ def test_other_settings_are_told(tmp_path, caplog):
     assert "window=3 (before: 5), sg=1 (before: 0), hs=1 (before: 0)" in caplog.text
 
 
-def test_what_cannot_be_gone_on_from(tmp_path):
+def test_invalid_start_files(tmp_path):
     words, ngrams = tmp_path / "w.safetensors", tmp_path / "f.safetensors"
     train_vectors(f"word2vec,{WRITTEN}", FIRST, words, deterministic=True)
     train_vectors(f"fasttext,{WRITTEN},buckets=100", FIRST, ngrams, deterministic=True)
@@ -159,7 +159,7 @@ def test_what_cannot_be_gone_on_from(tmp_path):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_path_reads_a_file(name, tmp_path):
+def test_path_option_reads_a_file(name, tmp_path):
     (tmp_path / "v.txt").write_text("a 1 2\nb 3 4\nc 5 6\n")
     table = load_vectors(f"{name}:{tmp_path / 'v.txt'},limit=2")
     assert (table.words, table.dim) == (("a", "b"), 2)
@@ -183,14 +183,14 @@ def test_wrong_options(wrong, message):
 
 @pytest.mark.parametrize("more", ["", ",hs=1,negative=0", ",max_vocab=1"])
 @pytest.mark.parametrize("name", MODELS)
-def test_text_in_which_no_word_is_frequent_enough(name, more):
+def test_text_without_frequent_words_is_an_error(name, more):
     with pytest.raises(CorpusError, match=r"no word occurs \d times"):
         load_vectors(f"{name},min_count=2,dim=4{more}", texts=["a few words"])
     with pytest.raises(CorpusError, match=r"no word occurs \d times"):
         load_vectors(f"{name},min_count=2,dim=4,max_vocab=1", texts=["a few a few"])
 
 
-def test_what_is_written(tmp_path):
+def test_written_vectors_and_state(tmp_path):
     told = []
     table = train_vectors(f"fasttext,{WRITTEN},buckets=50", FIRST, tmp_path / "new" / "v.safetensors",
                           deterministic=True, progress=lambda what, share: told.append((what, share))).table
@@ -204,7 +204,7 @@ def test_what_is_written(tmp_path):
     assert set(load_vectors(tmp_path / "v.txt").words) == set(" ".join(FIRST).split())
 
 
-def test_nothing_is_trained_for_a_place_that_cannot_be_written(tmp_path):
+def test_unwritable_target_is_refused_before_training(tmp_path):
     def never():
         raise AssertionError("the corpus was read")
         yield
@@ -214,7 +214,7 @@ def test_nothing_is_trained_for_a_place_that_cannot_be_written(tmp_path):
                         (tmp_path / "there.txt" / "v.txt", "cannot be written")):
         with pytest.raises(EmbeddingError, match=message):
             train_vectors("word2vec", never(), to)
-    for specification, message in (("glove", "is not trained on text"), ("word2vec:x.txt", "does not learn")):
+    for specification, message in (("glove", "is not trained on text"), ("word2vec:x.txt", "is not trained on text")):
         with pytest.raises(SpecificationError, match=message):
             train_vectors(specification, never(), tmp_path / "v.txt")
     with pytest.raises(EmbeddingError, match="seed must be from 0"):
@@ -225,7 +225,7 @@ def test_nothing_is_trained_for_a_place_that_cannot_be_written(tmp_path):
     assert load_vectors(tmp_path / "there.txt").dim == 2
 
 
-def test_workers_are_all_cores_unless_asked_otherwise(monkeypatch, tmp_path):
+def test_workers_default_to_all_cores(monkeypatch, tmp_path):
     asked = []
     source = type(sources.parse("word2vec"))
     monkeypatch.setattr(source, "train", lambda self, request: asked.append(self.workers) or 1 / 0)
@@ -237,7 +237,7 @@ def test_workers_are_all_cores_unless_asked_otherwise(monkeypatch, tmp_path):
     assert sources.parse("word2vec").settings()["workers"] == 1
 
 
-def test_an_interruption_ends_the_work_and_leaves_no_file(tmp_path):
+def test_interruption_stops_training_and_leaves_no_file(tmp_path):
     code = (
         "from embeddings import load_vectors\n"
         "def tell(what, share):\n    print(f'{what} {share:.6f}', flush=True)\n"
@@ -259,6 +259,6 @@ def test_an_interruption_ends_the_work_and_leaves_no_file(tmp_path):
     assert not list(temporary.iterdir())
 
 
-def test_the_sources_words_are_the_corpus_words():
+def test_trained_vocabulary_equals_corpus_words():
     request = VectorRequest(texts=["The CAFÉ, the cafe"], tokenizer=WordTokenizer(strip_accents=True))
     assert set(sources.load("word2vec,dim=2,min_count=1", request).words) == {"the", "cafe", ","}

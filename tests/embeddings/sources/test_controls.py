@@ -1,4 +1,4 @@
-"""Random vectors that share something with a source, and sources joined into one."""
+"""Control sources, which share statistics with another source, and averages of sources."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from embeddings.specification import sources
 
 @pytest.fixture(scope="module")
 def many():
-    """Two thousand words that GloVe knows."""
+    """Two thousand words of GloVe."""
     listed = sources.load("glove,limit=4000", VectorRequest()).words
     return [word for word in listed if word.isalpha()][:2000]
 
@@ -20,7 +20,7 @@ def control(kind, words, seed=1):
     return load_vectors(f"random,init={kind}:glove", words, seed=seed)
 
 
-def test_matched_has_the_sources_spread(many):
+def test_matched_control_has_the_scale_of_the_source(many):
     theirs, ours = load_vectors("glove", many), control("matched", many)
     assert ours.dim == 50
     assert ours.vectors.std() == pytest.approx(theirs.vectors.std(), rel=0.01)
@@ -28,7 +28,7 @@ def test_matched_has_the_sources_spread(many):
     assert set(ours.provenance) == {"random"}
 
 
-def test_covariance_has_the_sources_geometry(many):
+def test_covariance_control_has_the_geometry_of_the_source(many):
     theirs, ours = load_vectors("glove", many).vectors, control("covariance", many).vectors
     np.testing.assert_allclose(ours.mean(axis=0), theirs.mean(axis=0), atol=0.1)
     error = np.abs(np.cov(ours.T) - np.cov(theirs.T)).max()
@@ -36,24 +36,24 @@ def test_covariance_has_the_sources_geometry(many):
     assert np.abs(np.cov(control("matched", many).vectors.T) - np.cov(theirs.T)).max() > 3 * error
 
 
-def test_shuffled_has_the_sources_rows_at_other_words(many):
+def test_shuffled_control_permutes_the_rows_of_the_source(many):
     theirs, ours = load_vectors("glove", many).vectors, control("shuffled", many).vectors
     assert sorted(map(bytes, ours)) == sorted(map(bytes, theirs))
     assert (ours == theirs).all(axis=1).mean() < 0.01
 
 
-def test_the_seed_decides(many):
+def test_seed_determines_controls(many):
     for kind in ("matched", "covariance", "shuffled"):
         assert (control(kind, many[:50]).vectors == control(kind, many[:50]).vectors).all()
         assert (control(kind, many[:50]).vectors != control(kind, many[:50], seed=2).vectors).any()
 
 
-def test_a_control_for_a_joined_source():
+def test_control_for_a_concatenated_source():
     made = load_vectors("random,init=shuffled:(glove+random,dim=3,init=normal)", ["tea", "coffee", "zzqqzz"])
     assert made.vectors.shape == (3, 53)
 
 
-def test_a_control_needs_words_that_the_source_knows():
+def test_control_requires_words_of_the_source():
     with pytest.raises(EmbeddingError, match="needs at least two words of the text"):
         control("shuffled", ["zzqqzz"])
 
@@ -76,7 +76,7 @@ def test_wrong_specifications(wrong, message):
 
 
 @pytest.mark.reference("source", "average")
-def test_an_average_of_equal_widths(tmp_path):
+def test_average_of_equal_dimensions(tmp_path):
     (tmp_path / "a.txt").write_text("x 1 0\ny 0 1\n")
     (tmp_path / "b.txt").write_text("y 0 -10\nz 10 0\n")
     made = load_vectors(f"average(glove:{tmp_path / 'a.txt'},glove:{tmp_path / 'b.txt'})")
@@ -88,7 +88,7 @@ def test_an_average_of_equal_widths(tmp_path):
     np.testing.assert_allclose(made.vectors[2], [10 / spreads[1], 0], rtol=1e-5)
 
 
-def test_an_average_of_unequal_widths_keeps_neighbourhoods():
+def test_average_of_unequal_dimensions_preserves_neighbourhoods():
     words = ["tea", "coffee", "king"]
     made = load_vectors("average(glove,random,dim=20,init=normal)", words)
     assert made.dim == 20
@@ -97,7 +97,7 @@ def test_an_average_of_unequal_widths_keeps_neighbourhoods():
     assert near[0] @ near[1] > near[0] @ near[2]
 
 
-def test_an_average_composes_words_from_ngrams():
+def test_average_composes_words_from_ngrams():
     texts = ["the cat sat on the mat", "a dog lay on the rug"] * 30
     source = "average(glove,fasttext,dim=50,epochs=1,buckets=100,min_count=1)"
     made = load_vectors(source, ["cat", "qcatq"], texts=texts)

@@ -33,7 +33,7 @@ class Silent(SimpleHTTPRequestHandler):
 
 
 class Hub(Silent):
-    """As much of Hugging Face as a download asks for: what a repository holds, and its files."""
+    """The part of the Hugging Face API that a download uses: the content of a repository, and its files."""
 
     def do_GET(self):
         files = [path for path in Path(self.directory).rglob("*") if path.is_file()]
@@ -70,7 +70,7 @@ class Hub(Silent):
 
 @contextmanager
 def serving(handler, folder):
-    """Serve a folder; the server's address."""
+    """Serve a folder, and yield the address of the server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -91,14 +91,14 @@ def closed_port():
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """Gensim's own folder, empty."""
+    """An empty data folder of gensim."""
     monkeypatch.setattr(downloader, "BASE_DIR", str(tmp_path / "gensim-data"))
     return tmp_path / "gensim-data"
 
 
 @pytest.fixture
 def site(tmp_path, home, monkeypatch):
-    """A server in the place of gensim's, and its folder."""
+    """A replacement of gensim's server; yields its folder."""
     folder = tmp_path / "site"
     (folder / NAME).mkdir(parents=True)
     (folder / "list.json").write_text(json.dumps({"models": {NAME: LISTED}, "corpora": {"text8": {}}}))
@@ -122,7 +122,7 @@ def point_to(monkeypatch, address):
 
 
 @pytest.mark.reference("source", "gensim")
-def test_a_name_is_fetched_once_and_its_code_never_runs(site, home, capfd):
+def test_vectors_are_downloaded_once_and_code_is_never_executed(site, home, capfd):
     told = []
     table = load_vectors(f"gensim:{NAME}", ["cat", "the"], progress=lambda what, share: told.append((what, share)))
     assert (table.words, table.vectors.tolist(), table.source) == (("cat", "the"), [[3, 4], [1, 2]], f"gensim:{NAME}")
@@ -134,7 +134,7 @@ def test_a_name_is_fetched_once_and_its_code_never_runs(site, home, capfd):
     assert not (home / NAME / "ran").exists()
 
 
-def test_what_was_fetched_before_needs_no_network(home, no_network):
+def test_downloaded_vectors_need_no_network(home, no_network):
     (home / NAME).mkdir(parents=True)
     (home / NAME / "__init__.py").write_text(HARMFUL)
     (home / NAME / "vectors.txt").write_text("cat 3 4\n")
@@ -142,7 +142,7 @@ def test_what_was_fetched_before_needs_no_network(home, no_network):
     assert not (home / NAME / "ran").exists()
 
 
-def test_without_a_network_one_message(no_network, capfd):
+def test_missing_network_is_one_message(no_network, capfd):
     with pytest.raises(EmbeddingError, match=f"python -m gensim.downloader --download {NAME}") as caught:
         load_vectors(f"gensim:{NAME}")
     assert len(str(caught.value).splitlines()) == 1
@@ -158,26 +158,26 @@ def test_without_a_network_one_message(no_network, capfd):
         ("text8", "a corpus, not vectors"),
     ],
 )
-def test_names_that_gensim_does_not_know(site, name, message):
+def test_unknown_names_of_the_gensim_collection(site, name, message):
     with pytest.raises(SpecificationError) as caught:
         load_vectors(f"gensim:{name}")
     assert message in str(caught.value)
 
 
-def test_what_arrives_broken_is_not_kept(site, home):
+def test_broken_download_is_not_kept(site, home):
     (site / NAME / f"{NAME}.gz").write_bytes(PACKED[:-3])
     with pytest.raises(EmbeddingError, match=r"could not be downloaded .*Checksum comparison failed"):
         load_vectors(f"gensim:{NAME}")
     assert not (home / NAME).exists()
 
 
-def test_a_folder_that_lost_its_file(home, no_network):
+def test_downloaded_folder_without_its_file(home, no_network):
     (home / NAME).mkdir(parents=True)
     with pytest.raises(EmbeddingError, match="contains 0 files instead of one vector file; remove the folder"):
         load_vectors(f"gensim:{NAME}")
 
 
-def test_fetched_vectors_survive_a_list_that_cannot_be_had(site, home, monkeypatch):
+def test_downloaded_vectors_do_not_need_the_list(site, home, monkeypatch):
     first = load_vectors(f"gensim:{NAME}")
     (site / "list.json").unlink()
     assert np.array_equal(load_vectors(f"gensim:{NAME}").vectors, first.vectors)
@@ -185,7 +185,7 @@ def test_fetched_vectors_survive_a_list_that_cannot_be_had(site, home, monkeypat
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """A checkpoint of five words, two wide, among files that nobody wants."""
+    """A checkpoint with three tokens of dimension 2, and files that are not needed."""
     folder = tmp_path / "checkpoint"
     (folder / "onnx").mkdir(parents=True)
     tokenizer = Tokenizer(models.WordLevel({"the": 0, "cat": 1, "<unk>": 2}, unk_token="<unk>"))
@@ -199,7 +199,7 @@ def checkpoint(tmp_path):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """The local cache of Hugging Face's checkpoints, empty."""
+    """An empty local cache of Hugging Face checkpoints."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
 
@@ -210,7 +210,7 @@ def point_hub_to(monkeypatch, address):
                         address + "/{repo_id}/resolve/{revision}/{filename}")
 
 
-def test_a_checkpoint_is_fetched_once_and_only_what_is_needed(checkpoint, cache, monkeypatch):
+def test_checkpoint_is_downloaded_once_without_unneeded_files(checkpoint, cache, monkeypatch):
     with serving(Hub, checkpoint) as address:
         point_hub_to(monkeypatch, address)
         assert load_vectors("hf:me/tiny", ["cat", "mouse"]).vectors.tolist() == [[2, 3]]
@@ -224,7 +224,7 @@ def test_a_checkpoint_is_fetched_once_and_only_what_is_needed(checkpoint, cache,
 
 
 @pytest.mark.parametrize("name", ["me/tiny", "gpt2", "json", "__main__"])
-def test_without_a_network_and_a_copy_one_message(name, cache, monkeypatch):
+def test_missing_network_and_copy_is_one_message(name, cache, monkeypatch):
     with closed_port() as address:
         point_hub_to(monkeypatch, address)
         with pytest.raises(EmbeddingError, match=f"^{name}: no such folder.*hf download {name}") as caught:

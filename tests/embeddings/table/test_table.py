@@ -14,12 +14,12 @@ def table(words=("cat", "Paris", "NATO"), dim=3, **more):
     return EmbeddingTable.known(words, vectors, "here", **more)
 
 
-def test_words_and_rows_must_be_equally_many():
+def test_number_of_words_and_rows_must_be_equal():
     with pytest.raises(EmbeddingError, match="2 words but 3 rows"):
         EmbeddingTable.known(["a", "b"], np.zeros((3, 2), np.float32), "file.txt")
 
 
-def test_a_word_may_not_stand_twice():
+def test_repeated_word_is_an_error():
     with pytest.raises(EmbeddingError, match="1 words are repeated"):
         EmbeddingTable.known(["a", "a"], np.zeros((2, 2), np.float32), "file.txt")
 
@@ -30,18 +30,18 @@ def test_values_must_be_finite(bad):
         EmbeddingTable.known(["a", "b"], np.array([[1.0], [bad]], np.float32), "file.txt")
 
 
-def test_vectors_cannot_be_written_to():
+def test_vectors_are_read_only():
     with pytest.raises(ValueError, match="read-only"):
         table().vectors[0, 0] = 9
 
 
-def test_lookup_tries_other_spellings_and_says_so():
+def test_lookup_tries_other_spellings_and_records_them():
     found = table().lookup(["cat", "paris", "nato", "dog"])
     assert found.provenance == ("exact", "folded", "folded", "missing")
     assert found.vectors.tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9], [0, 0, 0]]
 
 
-def test_a_drawn_row_is_not_the_source_knowing_another_spelling():
+def test_random_row_is_not_used_for_other_spellings():
     drawn = EmbeddingTable(("Cat",), np.ones((1, 2), np.float32), ("random",), "random")
     assert drawn.lookup(["Cat", "cat"]).provenance == ("random", "missing")
 
@@ -54,7 +54,7 @@ def test_ngrams_give_a_word_outside_the_table_a_vector():
     assert found.vectors.tolist() == [[1, 1, 1]]
 
 
-def test_gaps_are_filled_with_the_spread_of_the_known_rows():
+def test_missing_rows_are_filled_with_the_scale_of_known_rows():
     random = np.random.default_rng(0)
     words = [f"w{i}" for i in range(2000)]
     known = EmbeddingTable.known(words, random.normal(3, 0.5, (2000, 4)).astype(np.float32), "here")
@@ -66,13 +66,13 @@ def test_gaps_are_filled_with_the_spread_of_the_known_rows():
     assert (gaps.vectors[:2000] == known.vectors).all()
 
 
-def test_filling_is_decided_by_the_seed():
+def test_seed_determines_filled_rows():
     gaps = table().lookup(["cat", "Paris", "x", "y"])
     assert (gaps.filled(1).vectors == gaps.filled(1).vectors).all()
     assert (gaps.filled(1).vectors != gaps.filled(2).vectors).any()
 
 
-def test_followed_by_appends_only_what_is_new():
+def test_followed_by_appends_new_words_only():
     both = table(("a", "b")).followed_by(table(("b", "c")))
     assert both.words == ("a", "b", "c")
     assert both.vectors[2].tolist() == [4, 5, 6]
@@ -87,7 +87,7 @@ def test_scaling_is_recorded():
     words=st.lists(st.text(min_size=1), unique=True, min_size=1, max_size=8),
     vectors=arrays(np.float32, (8, 3), elements=st.floats(-1e6, 1e6, width=32)),
 )
-def test_save_and_load_lose_nothing(tmp_path_factory, words, vectors):
+def test_save_and_load_are_lossless(tmp_path_factory, words, vectors):
     path = tmp_path_factory.mktemp("table") / "embeddings.safetensors"
     ngrams = NgramVectors(vectors, min_n=2, max_n=5)
     provenance = tuple("exact" if i % 2 else "random" for i in range(len(words)))
@@ -101,7 +101,7 @@ def test_save_and_load_lose_nothing(tmp_path_factory, words, vectors):
 
 
 @pytest.mark.parametrize("broken", ["embeddings.safetensors", "embeddings.json"])
-def test_a_broken_table_names_its_file(tmp_path, broken):
+def test_error_of_a_broken_table_names_the_file(tmp_path, broken):
     table().save(tmp_path / "embeddings.safetensors")
     (tmp_path / broken).write_bytes(b"{]")
     with pytest.raises(VectorFileError, match=r"embeddings\.safetensors: not a (table|safetensors file)"):

@@ -19,31 +19,31 @@ def test_plain_gzip_and_folders_in_order(tmp_path):
     (tmp_path / "more" / "b.any").write_bytes(gzip.compress(b"three\n"))
     corpus = CorpusFiles((tmp_path,))
     assert [line.strip() for line in corpus] == ["one", "two", "three"]
-    assert [line.strip() for line in corpus] == ["one", "two", "three"]  # read anew
+    assert [line.strip() for line in corpus] == ["one", "two", "three"]  # a second iteration
 
 
 def test_lines_are_streamed(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"good\n" * 10 + b"\xff\n")
     lines = iter(CorpusFiles((tmp_path / "a.txt",)))
-    assert next(lines) == "good\n"  # the bad line far below is not met yet
+    assert next(lines) == "good\n"  # the invalid line is not read yet
     with pytest.raises(CorpusError, match=r"a\.txt:11: not UTF-8"):
         list(lines)
 
 
-def test_what_is_missing_is_named(tmp_path):
+def test_error_names_missing_paths(tmp_path):
     with pytest.raises(CorpusError, match="no such text file or folder"):
         CorpusFiles((tmp_path / "none",))
-    with pytest.raises(CorpusError, match="holds no file"):
+    with pytest.raises(CorpusError, match="the folder is empty"):
         CorpusFiles((tmp_path,))
 
 
-def test_a_cut_gzip_file_is_named(tmp_path):
+def test_error_names_a_truncated_gzip_file(tmp_path):
     (tmp_path / "a.gz").write_bytes(gzip.compress(b"word\n" * 1000)[:-12])
     with pytest.raises(CorpusError, match=r"a\.gz:\d+: broken gzip"):
         list(CorpusFiles((tmp_path / "a.gz",)))
 
 
-def test_a_file_that_is_one_line_is_read_in_parts(tmp_path):
+def test_single_line_file_is_read_in_parts(tmp_path):
     text = "déjà vu " * (MAX_BYTES_PER_LINE // 8)
     (tmp_path / "a.txt").write_text(text + "東京" * MAX_BYTES_PER_LINE + "\nlast", encoding="utf-8")
     lines = list(CorpusFiles((tmp_path / "a.txt",)))
@@ -52,7 +52,7 @@ def test_a_file_that_is_one_line_is_read_in_parts(tmp_path):
     assert max(map(len, lines[:-2])) <= MAX_BYTES_PER_LINE
 
 
-def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+def test_error_names_an_unreadable_file(tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text("a\n")
     corpus = CorpusFiles((tmp_path / "a.txt",))
     (tmp_path / "a.txt").unlink()
@@ -62,7 +62,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
         list(corpus)
 
 
-def test_the_share_of_bytes_read_is_told(tmp_path):
+def test_progress_reports_the_fraction_of_bytes(tmp_path):
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text("some words of text\n" * 20_000)
     told = []
@@ -79,7 +79,7 @@ def test_the_share_of_bytes_read_is_told(tmp_path):
 
 
 @given(st.lists(st.text(), min_size=1))
-def test_the_tokenized_file_holds_every_word_in_order(texts):
+def test_tokenized_file_contains_every_word_in_order(texts):
     tokenizer = WordTokenizer()
     words = [word for text in texts for word in tokenizer.words(text)]
     if not words:
@@ -94,13 +94,13 @@ def test_the_tokenized_file_holds_every_word_in_order(texts):
         assert not text.path.exists()
 
 
-def test_long_texts_are_cut_where_gensim_would_drop_the_rest():
+def test_long_texts_are_split_for_gensim():
     with tokenized_file(["word " * (MAX_WORDS_PER_LINE + 1)], WordTokenizer()) as text:
         assert [len(line.split()) for line in text.path.read_text().splitlines()] == [MAX_WORDS_PER_LINE, 1]
         assert text.n_lines == 2
 
 
-def test_work_that_is_broken_off_leaves_threads_an_empty_file_and_then_none():
+def test_interruption_truncates_and_removes_the_file():
     with pytest.raises(KeyboardInterrupt), tokenized_file(["a word"], WordTokenizer()) as text:
         reader = text.path.open()
         raise KeyboardInterrupt
@@ -109,7 +109,7 @@ def test_work_that_is_broken_off_leaves_threads_an_empty_file_and_then_none():
     assert not text.path.exists()
 
 
-def test_a_full_disk_is_named():
+def test_error_names_a_full_disk():
     if not Path("/dev/full").exists():
         pytest.skip("the system has no device that is always full")
     with pytest.raises(CorpusError, match=r"cannot be written there .*TMPDIR"):
@@ -117,8 +117,8 @@ def test_a_full_disk_is_named():
 
 
 @pytest.mark.datasets
-def test_the_quick_way_cuts_a_real_corpus_as_the_library_does(datasets):
+def test_fast_ascii_path_equals_the_library_on_a_real_corpus(datasets):
     tokenizer, plain = WordTokenizer(), WordTokenizer()
-    plain._is_ours = False  # so that the library cuts all of it
+    plain._has_our_pattern = False  # the library tokenizes everything
     lines = islice(CorpusFiles((datasets / "corpus_en",)), 0, None, 10)
     assert all(tokenizer.words(line) == plain.words(line) for line in lines)

@@ -54,22 +54,22 @@ rules = st.builds(
         (" \n\t", []),
     ],
 )
-def test_words(text, words):
+def test_words_of_a_text(text, words):
     assert WordTokenizer().words(text) == words
 
 
-def test_case_is_kept_when_asked():
+def test_case_is_kept_on_request():
     assert WordTokenizer(lowercase=False).words("The Cat") == ["The", "Cat"]
 
 
-def test_accents_and_digits_are_folded_when_asked():
+def test_accents_and_digits_are_folded_on_request():
     tokenizer = WordTokenizer(strip_accents=True, fold_digits=True)
     assert tokenizer.words("Ёлка naïve Ãé 27.5 ٣") == ["елка", "naive", "ae", "00.0", "0"]
     assert tokenizer.words("หนี้ हिन्दी が بَ 각") == [*WordTokenizer().words("หนี้ हिन्दी が بَ 각")]
     assert tokenizer.words("in 1987, 3.5%") == ["in", "0000", ",", "0.0", "%"]
 
 
-def test_chinese_by_words():
+def test_chinese_word_segmentation():
     tokenizer = WordTokenizer(han="words")
     assert tokenizer.words("我来到北京清华大学, OK東京へ") == [
         "我", "来到", "北京", "清华大学", ",", "ok", "東京", "へ"]
@@ -78,14 +78,14 @@ def test_chinese_by_words():
     assert numbered.encode(["北京清华大学东"])[0].tolist() == [5, 6, 1]
 
 
-def test_chinese_by_words_needs_jieba(monkeypatch):
+def test_chinese_word_segmentation_needs_jieba(monkeypatch):
     chinese_segmenter.cache_clear()
     monkeypatch.setitem(sys.modules, "jieba", None)
     with pytest.raises(EmbeddingError, match=r"pip install 'vecformer\[zh\]'"):
         WordTokenizer(han="words")
 
 
-def test_jieba_is_silent_and_leaves_no_file(tmp_path):
+def test_jieba_prints_nothing_and_leaves_no_file(tmp_path):
     import subprocess
 
     done = subprocess.run(
@@ -97,7 +97,7 @@ def test_jieba_is_silent_and_leaves_no_file(tmp_path):
 
 
 @given(awkward, rules)
-def test_nothing_visible_is_lost(text, options):
+def test_no_visible_character_is_lost(text, options):
     tokenizer = WordTokenizer(**options)
     invisible = "\u180e\u200b\u200c\u200d\u2061\u2062\u2063\u2064\u2065" + REMOVED
 
@@ -109,13 +109,13 @@ def test_nothing_visible_is_lost(text, options):
 
 
 @given(awkward, rules)
-def test_no_word_holds_white_space(text, options):
+def test_words_contain_no_white_space(text, options):
     for word in WordTokenizer(**options).words(text):
         assert word.split() == [word]
 
 
 @given(awkward, rules)
-def test_spans_are_where_the_words_stand_in_the_text_as_given(text, options):
+def test_spans_are_positions_in_the_original_text(text, options):
     tokenizer = WordTokenizer(**options)
     spans = tokenizer.spans(text)
     assert [word for word, _, _ in spans] == tokenizer.words(text)
@@ -135,17 +135,17 @@ def test_spans_of_composed_and_folded_text():
 
 
 @given(st.text(st.characters(max_codepoint=127)), st.booleans(), st.booleans())
-def test_the_quick_way_for_ascii_is_the_rule(text, lowercase, fold_digits):
+def test_fast_ascii_path_equals_the_library(text, lowercase, fold_digits):
     tokenizer = WordTokenizer(lowercase=lowercase, fold_digits=fold_digits)
     words = tokenizer.words(text)
     spans = tokenizer.spans(text)
-    tokenizer._is_ours = False  # so that the library itself cuts
+    tokenizer._has_our_pattern = False  # the library tokenizes
     assert words == tokenizer.words(text)
     assert spans == tokenizer.spans(text)
 
 
 @given(st.lists(awkward, min_size=1, max_size=5), rules)
-def test_ids_stand_for_the_words(texts, options):
+def test_ids_correspond_to_words(texts, options):
     cutter = WordTokenizer(**options)
     tokenizer = cutter.with_vocabulary(cutter.count(texts))
     vocabulary = tokenizer.vocabulary()
@@ -154,14 +154,14 @@ def test_ids_stand_for_the_words(texts, options):
         assert ids.dtype == np.int32
 
 
-def test_unknown_words_and_cut():
+def test_unknown_words_and_truncation():
     tokenizer = WordTokenizer(["cat"])
     assert tokenizer.encode(["cat dog cat"])[0].tolist() == [5, 1, 5]
     assert tokenizer.encode(["cat dog cat"], max_length=2)[0].tolist() == [5, 1]
 
 
 @given(st.text())
-def test_special_words_cannot_be_written(text):
+def test_special_tokens_cannot_be_produced_by_text(text):
     ids = WordTokenizer(["a"]).encode([f"{text}<pad>{text}"])[0]
     assert 0 not in ids
 
@@ -193,7 +193,7 @@ def test_options_and_counts_survive(tmp_path_factory, texts, options):
             ids.tolist() for ids in tokenizer.encode(texts)]
 
 
-def test_a_file_of_an_earlier_version_cuts_as_it_did(tmp_path):
+def test_tokenizer_file_of_an_earlier_version_keeps_its_pattern(tmp_path):
     old = Tokenizer(models.WordLevel({word: i for i, word in enumerate((*SPECIAL_TOKENS, "a-b"))}, unk_token="<unk>"))
     old.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     old.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\w-]+"), behavior="removed", invert=True)
@@ -211,14 +211,14 @@ def test_a_file_of_an_earlier_version_cuts_as_it_did(tmp_path):
     Tokenizer(models.WordLevel({"a": 0}, unk_token="a")).to_str(),
     Tokenizer(models.BPE()).to_str(),
 ])
-def test_a_broken_file_is_named(tmp_path, wrong):
+def test_error_names_a_broken_file(tmp_path, wrong):
     (tmp_path / "tokenizer.json").write_text(wrong)
     with pytest.raises(EmbeddingError, match=r"tokenizer\.json: not the tokenizer"):
         WordTokenizer.load(tmp_path / "tokenizer.json")
 
 
 @pytest.mark.parametrize("wrong", [{"counts": [1, 2]}, {"counts": "x"}, {"counts": None, "han": "no"}, {}])
-def test_what_we_add_is_checked(tmp_path, wrong):
+def test_our_additions_to_the_tokenizer_file_are_validated(tmp_path, wrong):
     WordTokenizer({"cat": 3}).save(tmp_path / "tokenizer.json")
     described = json.loads((tmp_path / "tokenizer.json").read_text())
     described["model"]["vecformer"] = {**wrong, "more": 1}
@@ -228,7 +228,7 @@ def test_what_we_add_is_checked(tmp_path, wrong):
 
 
 @given(awkward.map(lambda text: text[:6]), st.booleans())
-def test_can_produce_agrees_with_cutting(word, lowercase):
+def test_can_produce_agrees_with_tokenization(word, lowercase):
     tokenizer = WordTokenizer(lowercase=lowercase)
     assert tokenizer.can_produce(word) == (tokenizer.words(word) == [word])
 
@@ -240,7 +240,7 @@ def test_folding_twice_is_folding_once(text, options):
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 5)), st.integers(1, 6), st.none() | st.integers(0, 5))
-def test_a_vocabulary_is_the_most_frequent_words(counts, min_count, max_words):
+def test_vocabulary_is_the_most_frequent_words(counts, min_count, max_words):
     kept = build_vocabulary(counts, min_count=min_count, max_words=max_words)
     left_out = {word: count for word, count in counts.items() if word not in kept}
     assert kept.items() <= counts.items()
@@ -251,7 +251,7 @@ def test_a_vocabulary_is_the_most_frequent_words(counts, min_count, max_words):
     assert max(left_out.values(), default=0) <= max(min_count - 1, min(kept.values(), default=0)) or not kept
 
 
-def test_words_cut_already_stay_whole_and_are_folded():
+def test_split_words_are_folded_but_not_split():
     tokenizer = WordTokenizer(["u.s.", "new-york"])
     assert tokenizer.words(["U.S.", "New-York"]) == ["u.s.", "new-york"]
     assert tokenizer.count([["U.S.", "a b"]]) == {"u.s.": 1, "a b": 1}
