@@ -218,6 +218,20 @@ def current(key: str, value: Any) -> tuple[str, Any]:
     return key, values.get(value, value) if values and isinstance(value, str | bool) else value
 
 
+def in_earlier_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Translate nested values to the names of version 0.1.0, in which results of benchmarks are identified."""
+    earlier = {new: old for old, new in RENAMED.items()}
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            made[name] = in_earlier_names(value, f"{key}.")
+        else:
+            old = {new: old for old, new in RENAMED_VALUES.get(key, {}).items()} if isinstance(value, str) else {}
+            made[earlier.get(key, key).removeprefix(prefix)] = old.get(value, value)
+    return made
+
+
 def _renamed(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Translate nested values from the names of earlier versions to today's."""
     made: dict[str, Any] = {}

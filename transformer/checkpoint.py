@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from transformer.errors import CheckpointError
 
-RENAMED = ((re.compile(r"(^|\.)segments\.weight$"), r"\1token_types.weight"),)
+RENAMED = ((re.compile(r"(^|\.)segments\.weight(?=\.|$)"), r"\1token_types.weight"),)
 """Patterns of weight names of earlier versions, and what they are called now."""
 FACTS, SEAL = "facts", "seal"  # keys of safetensors' metadata: the JSON, and a hash
 
@@ -113,7 +113,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not iterable)
         if metadata[SEAL] != _seal(metadata[FACTS], tensors):
             raise ValueError("damaged")
-        return tensors, json.loads(metadata[FACTS])
+        return {current_name(name): tensor for name, tensor in tensors.items()}, json.loads(metadata[FACTS])
     except Exception as error:  # the library has an exception of its own beside OSError
         raise CheckpointError(f"{path}: not a checkpoint that can be read ({error}); delete it to start anew"
                               ) from error

@@ -17,7 +17,7 @@ from embeddings.progress import Progress, silent
 from embeddings.specification.fingerprint import content_hashes
 from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.benchmark.grid import Condition, Grid, Initialisation
-from pipeline.config import RunConfig, with_values
+from pipeline.config import RunConfig, in_earlier_names, with_values
 from pipeline.errors import ConfigError
 from pipeline.runs.chain import data_hash
 from pipeline.tasks import base
@@ -188,5 +188,6 @@ def _key(resolved: RunConfig, data: str) -> str:
     corpus = CorpusFiles(tuple(map(Path, resolved.corpus))).files() if resolved.corpus else []
     sources = [resolved.source, *([resolved.target_source] if resolved.target_source else [])]
     contents = [content_hashes(source, resolved.transforms, corpus) for source in sources]
-    identity = {"config": asdict(resolved), "data": data, "contents": contents, "version": version("vecformer")}
+    identity = {"config": in_earlier_names(asdict(resolved)), "data": data, "contents": contents,
+                "version": version("vecformer")}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]

@@ -43,7 +43,7 @@ class ClsEngine:
         if stack.causal or call.cache is not None or call.memory is not None:
             reasons.append("only for encoders")
         if stack.score_positions is not None:
-            reasons.append("positions act inside attention (model.positions=rotary or alibi)")
+            reasons.append("positions act inside attention (model.positions)")
         if not isinstance(last, TransformerLayer):
             reasons.append(f"the last layer is a {type(last).__name__}")
         elif has_hooks(last):

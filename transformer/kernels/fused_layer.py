@@ -55,7 +55,7 @@ class FusedEngine:
         if call.memory is not None:
             reasons.append("the decoder has cross-attention")
         if stack.score_positions is not None:
-            reasons.append("positions act inside attention (model.positions=rotary or alibi)")
+            reasons.append("positions act inside attention (model.positions)")
         if call.ids.shape[1] > MAX_LENGTH:
             reasons.append(f"texts have more than {MAX_LENGTH} tokens")
         return reasons or [reason for layer in stack.layers if (reason := _reason_against_layer(layer))][:1]

@@ -45,7 +45,7 @@ class Int8Engine:
         if call.cache is not None or call.memory is not None:
             reasons.append("only for encoders")
         if stack.score_positions is not None:
-            reasons.append("positions act inside attention (model.positions=rotary or alibi)")
+            reasons.append("positions act inside attention (model.positions)")
         if stack.token_types is not None:
             reasons.append("the encoder has token types")
         if stack.convolutions is not None:

@@ -50,7 +50,7 @@ class NativeEngine:
         if call.memory is not None:
             reasons.append("the decoder has cross-attention")
         if stack.score_positions is not None:
-            reasons.append("positions act inside attention (model.positions=rotary or alibi)")
+            reasons.append("positions act inside attention (model.positions)")
         return reasons or [reason for layer in stack.layers if (reason := reason_against_layer(layer))][:1]
 
     def run(self, stack: Stack, ids: Tensor, token_types: Tensor | None, needs: Needs) -> Encoded:

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from transformer.layers.positions import ScorePositions
 
+MAX_KEYS = 1024
+"""Longest text for which the scores of all pairs of tokens are stored."""
+
 
 @dataclass
 class KeyValueCache:
@@ -141,6 +144,8 @@ class MultiHeadAttention(nn.Module):
 def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, bias: Tensor | None = None) -> Tensor:
     """Compute ``softmax(q k^T / sqrt(d_head) + bias) v`` (Vaswani et al. 2017, equation 1).
 
+    The formula is written out for bfloat16 on a CPU, where PyTorch's fused kernel is slow with a mask.
+
     Args:
         q: *Shape:* ``(batch, heads, length, d_head)``.
         k: *Shape:* ``(batch, heads, n_keys, d_head)``.
@@ -153,4 +158,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, bias: Tensor
     """
     if bias is not None:
         mask = bias.to(q) if mask is None else bias.to(q).masked_fill(~mask, float("-inf"))
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    if q.dtype != torch.bfloat16 or q.device.type != "cpu" or k.shape[2] > MAX_KEYS:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT                                        # (B, H, L, K)
+    if mask is not None:
+        scores = scores + mask if bias is not None else scores.masked_fill(~mask, float("-inf"))
+    attended: Tensor = scores.softmax(dim=-1) @ v
+    return attended

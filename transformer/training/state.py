@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transformer.checkpoint import load_state, read_checkpoint, state_of, write_checkpoint
+from transformer.checkpoint import current_name, load_state, read_checkpoint, state_of, write_checkpoint
 from transformer.config import TrainingConfig
 from transformer.errors import CheckpointError
 from transformer.training.optimizer import Optimizer
@@ -97,7 +97,7 @@ class TrainingState:
         """
         tensors, facts = read_checkpoint(path)
         try:
-            check_settings(facts["settings"], settings, path)
+            check_settings(_current(facts["settings"]), settings, path)
             self._take(tensors, facts)
             set_random_state(_under(f"random.{rank}", tensors), next(self.model.parameters()).device)
         except (KeyError, RuntimeError) as error:
@@ -129,6 +129,14 @@ def settings_of(model: nn.Module, config: TrainingConfig, *, n_processes: int) -
     for name, tensor in state_of(model).items():
         settings[name] = f"{tuple(tensor.shape)} {'trained' if name in trained else 'fixed'}"
     return settings
+
+
+def _current(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Translate the settings in a checkpoint of an earlier version to today's names."""
+    renamed = {current_name(name): value for name, value in settings.items()}
+    if "training.compiled" in renamed:
+        renamed["training.engine"] = "auto" if renamed.pop("training.compiled") else "torch"
+    return renamed
 
 
 def check_settings(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:

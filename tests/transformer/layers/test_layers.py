@@ -10,7 +10,7 @@ from torch import nn
 
 from transformer import ModelConfig
 from transformer.errors import TransformerError
-from transformer.layers.attention import KeyValueCache, Memory, MultiHeadAttention
+from transformer.layers.attention import MAX_KEYS, KeyValueCache, Memory, MultiHeadAttention, attend
 from transformer.layers.positions import (
     AlibiPositions,
     LearnedPositions,
@@ -66,6 +66,25 @@ def test_attention_equals_torch(cross, padded, causal):
 def test_without_a_mask_every_query_sees_every_key():
     attention, x = MultiHeadAttention(d_model=12, n_heads=3), torch.randn(2, 5, 12)
     torch.testing.assert_close(attention(x, mask=None), attention(x, mask=torch.ones(2, 1, 1, 5).bool()))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("length", "n_keys"), [(7, 7), (1, 9), (64, 64), (3, MAX_KEYS + 1)])
+@pytest.mark.parametrize("biased", [False, True])
+def test_bfloat16_attention_is_close_to_float32(length, n_keys, masked, biased):
+    random = torch.Generator().manual_seed(0)
+    low = [torch.randn(2, 3, n, 8, generator=random).bfloat16().requires_grad_() for n in (length, n_keys, n_keys)]
+    wide = [x.detach().float().requires_grad_() for x in low]
+    mask = torch.rand(2, 1, length, n_keys, generator=random) > 0.4 if masked else None
+    if masked:
+        mask[..., 0] = True
+    bias = torch.randn(1, 3, length, n_keys, generator=random) if biased else None
+    ours, exact = attend(*low, mask=mask, bias=bias), attend(*wide, mask=mask, bias=bias)
+    assert (ours.float() - exact).norm() < 0.02 * exact.norm()
+    ours.float().square().sum().backward()
+    exact.square().sum().backward()
+    for one, other in zip(low, wide, strict=True):
+        assert (one.grad.float() - other.grad).norm() < 0.03 * other.grad.norm()
 
 
 def test_heads_must_divide_the_width():
