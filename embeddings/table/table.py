@@ -246,6 +246,8 @@ class EmbeddingTable:
         return replace(self, vectors=map_rows(self.vectors, change), transforms=(*self.transforms, note),
                        composer=transformed(self.composer, row_map))
 
+    mapped = transformed  # the name in version 0.1.0
+
     def weighted(self, weights: NDArray[np.floating[Any]], oov_weight: float, note: str) -> EmbeddingTable:
         """Multiply each word's vector by its weight.
 

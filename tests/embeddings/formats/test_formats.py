@@ -37,7 +37,7 @@ FILES = st.integers(1, 6).flatmap(
 
 
 @given(FILES, st.booleans(), st.booleans(), st.sampled_from(["\n", "\r\n", " \n"]))
-def test_what_is_written_is_read(tmp_path_factory, file, header, zipped, newline):
+def test_written_vectors_are_read_back(tmp_path_factory, file, header, zipped, newline):
     words, vectors = file
     vectors = vectors[: len(words)]
     lines = [f"{len(words)} {vectors.shape[1]}"] * header

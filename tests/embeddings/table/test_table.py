@@ -106,3 +106,7 @@ def test_error_of_a_broken_table_names_the_file(tmp_path, broken):
     (tmp_path / broken).write_bytes(b"{]")
     with pytest.raises(VectorFileError, match=r"embeddings\.safetensors: not a (table|safetensors file)"):
         EmbeddingTable.load(tmp_path / "embeddings.safetensors")
+
+
+def test_name_of_version_0_1_0_is_an_alias():
+    assert EmbeddingTable.mapped is EmbeddingTable.transformed
