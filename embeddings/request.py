@@ -20,7 +20,7 @@ class VectorRequest:
     Attributes:
         vocabulary: the words to give vectors to, with how often each stands in the text; ``None`` asks for all that the
             source knows.
-        also: further words to keep if the source knows them, such as those of the test set.
+        extra_words: further words to keep if the source knows them, such as those of the test set.
         n_frequent: how many more words to keep, the source's most frequent first: words that may be met after training.
         texts: what a source that learns learns from; iterated more than once.
         tokenizer: cuts those texts into words.
@@ -33,7 +33,7 @@ class VectorRequest:
     """
 
     vocabulary: Mapping[str, int] | None = None
-    also: Collection[str] = frozenset()
+    extra_words: Collection[str] = frozenset()
     n_frequent: int = 0
     texts: Iterable[Text] | None = None
     tokenizer: WordTokenizer = field(default_factory=WordTokenizer)

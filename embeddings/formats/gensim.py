@@ -45,8 +45,8 @@ def read_pickle(path: Path, selection: RowSelection) -> VectorRows:
 
 
 def _is_gensims(root: Any) -> bool:
-    return (isinstance(root, CallRecord) and isinstance(root.what, GlobalName) and root.what.module.startswith("gensim.")
-            and isinstance(root.state, dict))
+    return (isinstance(root, CallRecord) and isinstance(root.what, GlobalName) and isinstance(root.state, dict)
+            and root.what.module.startswith("gensim."))
 
 
 def _kind(root: Any) -> str:

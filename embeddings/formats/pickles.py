@@ -47,7 +47,9 @@ class UnreadablePickleError(ValueError):
 
 
 def parse_pickle(content: bytes | Any) -> Any:
-    """Read a pickle as dicts, lists, tuples, strings, numbers, :class:`GlobalName` and :class:`CallRecord`; sets become lists.
+    """Parse a pickle into dicts, lists, tuples, strings, numbers, :class:`GlobalName` and :class:`CallRecord`.
+
+    Sets become lists.
 
     Args:
         content: bytes, or a file opened for reading in binary.
@@ -184,7 +186,8 @@ _STEPS: dict[str, Callable[[_Machine], Any]] = {
 
 def as_array(value: Any) -> NDArray[Any] | None:
     """The numpy array of floats that a record stands for; None if it stands for anything else."""
-    if not (isinstance(value, CallRecord) and isinstance(value.what, GlobalName) and value.what.module in NUMPY_MODULES):
+    if not (isinstance(value, CallRecord) and isinstance(value.what, GlobalName)
+            and value.what.module in NUMPY_MODULES):
         return None
     try:
         if value.what.name == "_reconstruct":
@@ -212,7 +215,8 @@ def _as_bytes(value: Any) -> bytes | bytearray | None:
 
 
 def _as_dtype(value: Any) -> np.dtype[Any] | None:
-    if not (isinstance(value, CallRecord) and value.what == GlobalName("numpy", "dtype") and value.arguments[0] in FLOAT_TYPES):
+    if not (isinstance(value, CallRecord) and value.what == GlobalName("numpy", "dtype")
+            and value.arguments[0] in FLOAT_TYPES):
         return None
     order = value.state[1] if value.state else "="
     dtype: np.dtype[Any] = np.dtype(value.arguments[0]).newbyteorder(order)

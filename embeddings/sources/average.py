@@ -69,4 +69,5 @@ def _narrowed(table: EmbeddingTable, dim: int, seed: int) -> EmbeddingTable:
         raise EmbeddingError(f"{table.source}: it knows none of the words, so there is nothing to average")
     if table.dim == dim:
         return table
-    return table.transformed(Affine(np.zeros(table.dim, np.float32), orthogonal(table.dim, dim, seed)), f"project:{dim}")
+    projection = Affine(np.zeros(table.dim, np.float32), orthogonal(table.dim, dim, seed))
+    return table.transformed(projection, f"project:{dim}")

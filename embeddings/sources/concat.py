@@ -58,7 +58,8 @@ def concatenate(
     composers = tuple((table.composer, table.dim) for table in scaled)
     return EmbeddingTable(
         words=words,
-        vectors=concatenate_rows(np.concatenate(rows, axis=1) for _, rows in row_blocks(*(table.vectors for table in found))),
+        vectors=concatenate_rows(np.concatenate(rows, axis=1)
+                                 for _, rows in row_blocks(*(table.vectors for table in found))),
         provenance=tuple("+".join(reasons) for reasons in zip(*(table.provenance for table in found), strict=True)),
         source=specification,
         transforms=tuple(f"{table.source}: {done}" for table in scaled for done in table.transforms),

@@ -1,7 +1,8 @@
 """From names such as ``standardize`` or ``pca:50`` to transforms, applied to a table in order and recorded in it.
 
 A transform is a frozen dataclass under ``@transform("name")`` in a file of this folder. Its fields are its options; the
-first may be written behind a colon: ``pca:50`` is ``pca,dim=50``. Most are :class:`FittedTransform`: one map for all rows.
+first may be written after a colon: ``pca:50`` is ``pca,dim=50``. Most are a :class:`FittedTransform`: one map for all
+rows.
 """
 
 from __future__ import annotations

@@ -225,7 +225,8 @@ class EmbeddingTable:
         return replace(
             self,
             words=(*self.words, *(other.words[row] for row in rest)),
-            vectors=concatenate_rows(chain((rows for _, (rows,) in row_blocks(self.vectors)), row_batches(other.vectors, rest))),
+            vectors=concatenate_rows(chain((rows for _, (rows,) in row_blocks(self.vectors)),
+                                           row_batches(other.vectors, rest))),
             provenance=(*self.provenance, *(other.provenance[row] for row in rest)),
         )
 

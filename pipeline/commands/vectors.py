@@ -205,7 +205,11 @@ def describe_vectors(
     """
     table = open_vectors(vectors, options, progress=progress)
     path = Path(vectors)
-    kind = "tuned vectors of a run" if path.is_dir() else detect_format(vectors) if is_file_location(vectors) else "source"
+    kind = "source"
+    if path.is_dir():
+        kind = "tuned vectors of a run"
+    elif is_file_location(vectors):
+        kind = detect_format(vectors)
     return {"format": kind, **summarize(table), "habits": str(conventions_of(table.words))}
 
 

@@ -134,7 +134,8 @@ def test_case_gaps_and_restriction_equal_gensim(tmp_path_factory, drawn):
 
 def test_words_asked_with_are_no_answers_in_any_case():
     table = EmbeddingTable.known(["a", "A", "b", "B", "c", "C", "d"], np.eye(7, 3, dtype=np.float32) + 0.1, "drawn")
-    score = IntrinsicEvaluation(table).analogies({"one": [Question("a", "b", "c", "D"), Question("A", "b", "C", "a")]})["one"]
+    questions = [Question("a", "b", "c", "D"), Question("A", "b", "C", "a")]
+    score = IntrinsicEvaluation(table).analogies({"one": questions})["one"]
     assert score == AnalogyScore(n_questions=2, n_found=2, n_correct=1)  # d is all that is left
 
 

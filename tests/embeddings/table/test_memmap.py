@@ -11,7 +11,7 @@ from embeddings import EmbeddingTable, load_vectors
 from embeddings.errors import EmbeddingError, VectorFileError
 from embeddings.formats.writing import write_vectors
 from embeddings.table import memmap
-from embeddings.table.memmap import concatenate_rows, is_memmap, row_batches, row_blocks, take_rows
+from embeddings.table.memmap import concatenate_rows, is_memmap, map_rows, row_batches, row_blocks, take_rows
 from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING
 from embeddings.table.safetensors import write_tensors
 
@@ -69,7 +69,7 @@ def test_blocks_and_lots_are_the_rows(saved, few_in_memory):
 
 def test_a_product_has_the_same_last_bit_by_blocks(saved):
     matrix = np.random.default_rng(2).normal(size=(DIM, 5)).astype(np.float32)
-    by_blocks = changed(saved.vectors, lambda _place, rows: rows @ matrix)
+    by_blocks = map_rows(saved.vectors, lambda _place, rows: rows @ matrix)
     assert by_blocks.tobytes() == (table().vectors @ matrix).tobytes()
 
 
