@@ -40,7 +40,7 @@ def path(tmp_path_factory, support):
 def phrases(tmp_path_factory, support):
     return trained(support.parent / "phrases", tmp_path_factory.mktemp("inspected") / "phrases",
                    ("task", "translation"), ("source", "random"), ("target_source", "random"), ("data.limit_train", 50),
-                   ("model.d_model", 16), ("model.d_ff", 16), ("generation.beam", 1), ("generation.max_words", 8))
+                   ("model.d_model", 16), ("model.d_ff", 16), ("generation.beam", 1), ("generation.max_tokens", 8))
 
 
 def unpacked(packed):

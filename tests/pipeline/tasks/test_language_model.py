@@ -213,7 +213,7 @@ def finished(tmp_path_factory):
         "data": {"path": str(ROOT / "data" / "stories"), "max_length": 32, "limit_train": 200},
         "model": {"d_model": 64, "positions": "rotary", "n_heads": 2, "dropout": 0.0},
         "training": {"epochs": 6, "batch_size": 4, "lr": 4e-3},
-        "generation": {"max_words": 30},
+        "generation": {"max_tokens": 30},
     })
     return run(settings, tmp_path_factory.mktemp("runs") / "stories")
 
@@ -266,7 +266,7 @@ def test_generate_takes_the_runs_settings_and_the_options(finished):
 
 
 def test_generate_writes_lines_and_goes_on_past_its_window(finished):
-    (text,) = generate(load_run(finished.path), config=GenerationConfig(max_words=200, temperature=0.7))
+    (text,) = generate(load_run(finished.path), config=GenerationConfig(max_tokens=200, temperature=0.7))
     assert text.text.count("\n") > 2
     assert len(text.text.split()) > 100
 

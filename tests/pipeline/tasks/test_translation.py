@@ -145,7 +145,7 @@ def test_predictions_do_not_depend_on_what_stands_beside_them(learned):
 
 
 def test_a_translation_is_no_longer_than_asked(learned):
-    (prediction,) = TASK.predict(learned, prepared(EXAMPLES[2:3]), config(generation={"max_words": 3, "beam": 1}))
+    (prediction,) = TASK.predict(learned, prepared(EXAMPLES[2:3]), config(generation={"max_tokens": 3, "beam": 1}))
     assert prediction["translation"] == "Der große Hund"
     (prediction,) = TASK.predict(learned, prepared(EXAMPLES[2:3]), config(data={"max_length": 2}))
     assert len(prediction["translation"].split()) <= 2
