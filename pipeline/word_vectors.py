@@ -1,4 +1,4 @@
-"""Stage one of a run: the words of the text, a vector for each, and how many of them the source knew."""
+"""Stage one of a run: the vocabulary of the text, a vector for each word, and the coverage of the source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embeddings.analysis.coverage import Coverage, measure_coverage
-from embeddings.progress import Progress
 from embeddings.request import VectorRequest
 from embeddings.special_tokens import SPECIAL_TOKENS
 from embeddings.specification import sources
@@ -20,19 +19,19 @@ from embeddings.tokenization.vocabulary import build_vocabulary
 from embeddings.transforms import apply_transforms
 from pipeline.config import RunConfig
 from pipeline.errors import DataError
-from pipeline.telemetry.profiling import STOPPED, Clock
+from pipeline.runs.context import RunContext
 
 log = logging.getLogger("vecformer")
 
 
 @dataclass(frozen=True)
 class StageOne:
-    """What stage one hands on.
+    """The result of stage one.
 
     Attributes:
-        tokenizer: its vocabulary is the words that are trained on.
-        table: those words first, in the order of their ids and each with a vector; then what else the source knows.
-        target: the same of the text that is written, if that has words of its own (a translation).
+        tokenizer: tokenizer with the training vocabulary.
+        table: vectors of the training vocabulary, in the order of the ids, followed by those of further words.
+        target: the same for the output text, if it has a vocabulary of its own (translation).
     """
 
     tokenizer: WordTokenizer
@@ -41,12 +40,12 @@ class StageOne:
 
     @property
     def sides(self) -> tuple[StageOne, ...]:
-        """The text that is read, and the target if there is one."""
+        """The input, and the output if it has a vocabulary of its own."""
         return (self, self.target) if self.target else (self,)
 
     @property
     def start(self) -> EmbeddingTable:
-        """The rows that are trained on."""
+        """The rows of the training vocabulary."""
         n_words = len(self.tokenizer) - len(SPECIAL_TOKENS)
         return self.table.where(row < n_words for row in range(len(self.table)))
 
@@ -57,65 +56,65 @@ def prepare_vectors(
     train: Sequence[Text],
     held_out: Sequence[Text],
     unlabelled: Sequence[str],
-    progress: Progress,
+    context: RunContext,
     shared: Path | None = None,
-    clock: Clock = STOPPED,
 ) -> StageOne:
-    """Count the words, load or train their vectors, and fill the gaps.
+    """Build the vocabulary, load or train its vectors, and fill in the missing ones.
 
     Args:
-        config: the run's.
-        train: labelled training texts; their words are the vocabulary.
-        held_out: dev and test texts. Only which words they hold is looked at, so that a source read from a large file
-            keeps the rows of those words; nothing is learned from them.
-        unlabelled: further texts that word vectors may be trained on, and whole models, if these are pretrained: then
-            their words are in the vocabulary too.
-        progress: told how far long work has come.
-        shared: folder where word vectors that are trained are kept and, if they are there already, found.
-        clock: told when the texts are cut into words.
+        config: the configuration.
+        train: training texts; their words are the vocabulary.
+        held_out: dev and test texts. Only their vocabulary is used, to keep the rows of these words when a source is
+            read from a large file; nothing is trained on them.
+        unlabelled: further texts for training word vectors, and for pretraining, which adds their words to the
+            vocabulary.
+        context: progress and clock.
+        shared: folder in which trained word vectors are stored and looked up.
 
     Raises:
-        DataError: if the training texts hold no words.
-        EmbeddingError: if the source is not in order.
+        DataError: if the training texts have no words.
+        EmbeddingError: if the source is invalid.
     """
     data = config.data
-    cutter = WordTokenizer(lowercase=data.lowercase, strip_accents=data.strip_accents, fold_digits=data.fold_digits,
-                           han=data.han)
+    tokenizer = WordTokenizer(lowercase=data.lowercase, strip_accents=data.strip_accents, fold_digits=data.fold_digits,
+                              han=data.han)
     texts: list[Text] = [*train, *unlabelled]
-    with clock("tokenising"):
-        counts = cutter.count(texts if config.pretraining.epochs else train)
-        also = cutter.count(held_out).keys()
+    with context.clock("tokenising"):
+        counts = tokenizer.count(texts if config.pretraining.epochs else train)
+        extra_words = tokenizer.count(held_out).keys()
     vocabulary = build_vocabulary(counts, min_count=data.min_count, max_words=data.max_words or None)
     if not vocabulary:
-        raise DataError(f"{data.path}: no word stands {data.min_count} times in the training texts")
+        raise DataError(f"{data.path}: no word occurs {data.min_count} times in the training texts; lower "
+                        "data.min_count")
     policy = parse_policy(config.unknown)
     request = VectorRequest(
         vocabulary=vocabulary,
-        extra_words=also,
+        extra_words=extra_words,
         n_frequent=data.unseen_words,
-        texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else sorted(texts, key=_as_written),
-        tokenizer=cutter,
+        texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else sorted(texts, key=_as_string),
+        tokenizer=tokenizer,
         seed=config.seed,
         dim=config.model.d_model,
         unknown=policy,
         trust_pickle=config.trust_pickle,
         shared=shared,
-        progress=progress,
+        progress=context.progress,
     )
-    known = apply_transforms(sources.load(config.source, request), config.transforms, request)
-    start = known.lookup(vocabulary, policy).filled(config.seed, policy.last)
-    table = start.followed_by(known)
-    log.info("%s: %d words of the training text, %d more kept", config.source, len(start), len(table) - len(start))
-    return StageOne(cutter.with_vocabulary(vocabulary), table)
+    source = apply_transforms(sources.load(config.source, request), config.transforms, request)
+    start = source.lookup(vocabulary, policy).filled(config.seed, policy.last)
+    table = start.followed_by(source)
+    log.info("%s: vectors of %d words of the training text and %d further words", config.source, len(start),
+             len(table) - len(start))
+    return StageOne(tokenizer.with_vocabulary(vocabulary), table)
 
 
-def _as_written(text: Text) -> str:
-    """What the texts to learn from are ordered by, so that it does not matter which of them are labelled."""
+def _as_string(text: Text) -> str:
+    """Sort key of training texts, so that their order does not depend on which of them are labelled."""
     return text if isinstance(text, str) else " ".join(text)
 
 
 def measure_texts(stage_one: StageOne, texts: Sequence[Text], policy: OOVPolicy) -> Coverage:
-    """How much of the texts the source knows."""
+    """Measure the coverage of texts by the source."""
     counts = stage_one.tokenizer.count(texts)
     found = stage_one.table.lookup(counts, policy)
     reasons = dict(zip(found.words, found.provenance, strict=True))
@@ -123,7 +122,7 @@ def measure_texts(stage_one: StageOne, texts: Sequence[Text], policy: OOVPolicy)
 
 
 def unseen_words(table: EmbeddingTable, words: Iterable[str], policy: OOVPolicy) -> EmbeddingTable:
-    """Those of the words, which were not trained on, that the policy finds a vector for."""
+    """Return the vectors of words outside the training vocabulary, without those that have none."""
     found = table.lookup(words, policy)
     return found.where(why != MISSING for why in found.provenance)
 

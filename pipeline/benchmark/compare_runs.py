@@ -24,8 +24,8 @@ from pipeline.tasks import base
 from pipeline.tasks.base import Task
 
 OF_THE_START = ("source", "transforms", "embedding.freeze")
-BY_THE_WAY = ("seed", "data.path", "data.labels", "data.languages", "data.no_answer_threshold", "training.device",
-              "training.checkpoint_seconds")
+BY_THE_WAY = ("seed", "data.path", "data.labels", "data.languages", "data.no_answer_threshold", "model.token_types",
+              "training.device", "training.checkpoint_seconds")
 """Keys that tell no groups apart: the seed, where data and work are, and what the task finds out from the data."""
 
 

@@ -26,17 +26,16 @@ from pipeline.tasks.base import Task
 log = logging.getLogger("vecformer")
 
 SMALLER_IS_BETTER = ("loss", "perplexity", "masked_perplexity", "bits_per_word", "calibration_error")
-NO_SHARES = ("loss", "perplexity", "masked_perplexity", "bits_per_word", "bleu", "chrf")
 
 
 def smaller_is_better(task: Task[Any], measure: str) -> bool:
     """Of two values of a measure."""
-    return measure in SMALLER_IS_BETTER or (measure == task.measure_name and task.smaller_is_better)
+    return task.find_measure(measure).smaller_is_better
 
 
 def is_share(task: Task[Any], measure: str) -> bool:
     """Whether a measure is from 0 to 1 and shown as a percentage."""
-    return task.measure_is_share and measure not in NO_SHARES
+    return task.find_measure(measure).is_share
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class Plan:
         return {
             "task": self.runs[0].config.task,
             "data": self.data,
-            "counted": self.task.counted,
+            "counted": self.task.unit,
             "measure": self.measure,
             "is_share": is_share(self.task, self.measure),
             "smaller_is_better": smaller_is_better(self.task, self.measure),
@@ -173,15 +172,16 @@ class _Reader:
         self._read: dict[str, tuple[Any, str]] = {}
 
     def __call__(self, config: RunConfig) -> tuple[RunConfig, str, bool]:
-        """The resolved configuration, a hash of the data, and whether there is a dev set."""
+        """The configuration, a hash of the data, and whether there is a dev set; checks the data."""
         place = json.dumps([config.seed, asdict(config.data)], sort_keys=True)
         if place not in self._read:
             self._read.clear()  # runs come seed by seed, and one cut at a time is enough to hold
-            splits = self.task.read(config)
+            splits = self.task.reader.read(config.data, seed=config.seed)
             self._read[place] = splits, data_hash(splits)
         splits, hashed = self._read[place]
         self.name = splits.name
-        return self.task.resolve(config, splits), hashed, bool(splits.dev)
+        self.task.resolve(config, splits)
+        return config, hashed, bool(splits.dev)
 
 
 def _key(resolved: RunConfig, data: str) -> str:
