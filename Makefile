@@ -1,4 +1,4 @@
-# Each target makes the virtual environment it needs: `make run` and `make test` are all the set-up there is.
+# Each target creates the virtual environment that it needs; no other setup is required.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -9,21 +9,21 @@ DATASETS ?= $(VECFORMER_DATASETS)
 
 .PHONY: run test test-slow fuzz tasks findings null bench bench-accuracy lint clean
 
-run: $(VENV)/.demo            ## the main job on BBC News, with a table and a report at the end
+run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
 
-test: $(VENV)/.dev            ## the whole suite: eight minutes on two new cores, seventeen on two older ones
+test: $(VENV)/.dev            ## run the test suite: 8 minutes on two recent cores, 17 on two older ones
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-slow: $(VENV)/.dev       ## the checks that take minutes: figures over several seeds, fuzzing
+test-slow: $(VENV)/.dev       ## run the slow tests: results over several seeds, fuzzing
 	$(BIN)/python -m pytest -m slow -s
 
-fuzz: $(VENV)/.dev            ## 10,000 spoilt vector files: each gives vectors or one message
+fuzz: $(VENV)/.dev            ## read 10,000 damaged vector files: each is read or causes one error message
 	$(BIN)/python -m pytest -m slow tests/embeddings/formats/test_fuzz_readers.py
 
 TASK = $(BIN)/vecformer run --overwrite -q --out runs/tasks
 
-tasks: $(VENV)/.dev           ## each task on real data, an hour and more; DATASETS names their folder
+tasks: $(VENV)/.dev           ## train each task on real data, more than an hour; DATASETS is the folder of the datasets
 	$(TASK)/trec6 --data $(DATASETS)/trec6 --source glove --set model.convolutions=[3,5]
 	$(TASK)/sst2 --data $(DATASETS)/sst2 --source glove --set model.convolutions=[3,5]
 	$(TASK)/sick --data $(DATASETS)/sick --source glove
@@ -39,21 +39,21 @@ tasks: $(VENV)/.dev           ## each task on real data, an hour and more; DATAS
 	  --set model.d_model=256 --set model.n_layers=3 --set model.d_ff=512 --set model.dropout=0.2 \
 	  --set training.batch_size=64 --set training.lr=2e-3
 
-findings: $(VENV)/.dev        ## the grids behind docs/findings, an hour on two cores; DATASETS as for tasks
+findings: $(VENV)/.dev        ## repeat the benchmarks of docs/findings, an hour on two cores; DATASETS as for tasks
 	$(BIN)/vecformer benchmark speed/grids/initialisation_classification.toml --data $(DATASETS)/trec6 \
 	  --out runs/initialisation-classification
 	$(BIN)/vecformer benchmark speed/grids/initialisation_translation.toml --data $(DATASETS)/multi30k_en_de \
 	  --out runs/initialisation-translation
 
-null: $(VENV)/.dev            ## how often the verdict claims what is not there, simulated and on 300 real runs
+null: $(VENV)/.dev            ## measure the false positive rate of verdicts, simulated and on 300 real runs
 	$(BIN)/vecformer benchmark --data $(DATASETS)/trec6 --source random --seeds 300 --limit-train 50 --out runs/null
 	$(BIN)/python speed/null_and_power.py --runs runs/null
 
-bench: $(VENV)/.dev $(PEERS)/.made  ## everything beside its peers, an hour, into speed/RESULTS.md
+bench: $(VENV)/.dev $(PEERS)/.made  ## compare speed and memory with other libraries, an hour; writes speed/RESULTS.md
 	$(BIN)/python speed/run.py --datasets $(DATASETS) --peer-python $(PEERS)/bin/python
 
 bench-accuracy: BERT = --set model.like=bert --set model.positions=learned
-bench-accuracy: $(VENV)/.dev  ## whether speed costs accuracy: the fast path against float32, ten seeds, two data sets and forms
+bench-accuracy: $(VENV)/.dev  ## compare the accuracy of the fast engines and plain float32: ten seeds, two datasets, two models
 	$(BIN)/vecformer benchmark speed/grids/precision.toml --data bbc --limit-train 250 --out runs/precision-bbc
 	$(BIN)/vecformer benchmark speed/grids/precision.toml --data $(DATASETS)/trec6 --out runs/precision-trec6
 	$(BIN)/vecformer benchmark speed/grids/precision.toml --data bbc --limit-train 250 $(BERT) \
@@ -61,11 +61,11 @@ bench-accuracy: $(VENV)/.dev  ## whether speed costs accuracy: the fast path aga
 	$(BIN)/vecformer benchmark speed/grids/precision.toml --data $(DATASETS)/trec6 $(BERT) \
 	  --out runs/precision-bert-trec6
 
-lint: $(VENV)/.dev            ## ruff and mypy
+lint: $(VENV)/.dev            ## run ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-clean:                        ## remove the environment and what tools left behind
+clean:                        ## remove the environment and generated files
 	rm -rf $(VENV) $(PEERS) build dist *.egg-info */*/native/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:

@@ -1,10 +1,10 @@
-"""The driver: chains the stages, measures, reports. ``from pipeline import run, RunConfig, load_run``."""
+"""Run both stages, evaluate and report: ``from pipeline import run, RunConfig, load_run``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Looked up when asked for: `vecformer --help` imports this package and must not import torch.
+# Imported lazily, because `vecformer --help` imports this package and must not import torch.
 _HOMES = {
     "RunConfig": "pipeline.config",
     "load_run": "pipeline.runs.trained",

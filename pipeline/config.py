@@ -1,12 +1,13 @@
-"""The configuration of a run: from defaults, a TOML file and options, in this order; saved with the run."""
+"""The configuration of a run: defaults, then a TOML file, then options; saved with the run as requested."""
 
 from __future__ import annotations
 
 import copy
 import math
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,46 +32,58 @@ RENAMED = {
     "training.compiled": "training.engine",
     "generation.max_words": "generation.max_tokens",
 }
-"""Keys of earlier versions and what they are called now."""
+"""Keys of earlier versions and their current names."""
 RENAMED_VALUES: dict[str, dict[Any, Any]] = {
     "model.pooling": {"first": "cls", "views": "mean-max"},
     "training.engine": {True: "auto", False: "torch"},
 }
-"""Values of earlier versions and what they are called now, by the current key."""
+"""Values of earlier versions and their current names, by current key."""
+OTHER_NAMES = {
+    "learning_rate": "training.lr",
+    "hidden_size": "model.d_model",
+    "num_layers": "model.n_layers",
+    "num_heads": "model.n_heads",
+    "num_epochs": "training.epochs",
+}
+"""Names of other libraries, for the suggestion in error messages."""
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What to read, and how to cut it."""
+    """The data: where they are, and how texts are split into tokens."""
 
-    path: str = option("", "a file, a folder with train/dev/test files, or bbc; data/README.md says in which formats")
-    text_column: str = option("", "column of the text; \"\" guesses (text, sentence, review, ...)")
-    text_b_column: str = option("", "column of a pair's second text; \"\" guesses (text_b, sentence2, hypothesis, ...)")
-    label_column: str = option("", "column of the label; \"\" guesses (label, class, topic, ...)")
+    path: str = option("", "file, folder with train/dev/test files, or bbc; data/README.md describes the formats")
+    text_column: str = option("", "column of the text; \"\" finds it by its name (text, sentence, review, ...)")
+    text_b_column: str = option("", "column of the second text of a pair; \"\" finds it by its name (text_b, "
+                                    "sentence2, hypothesis, ...)")
+    label_column: str = option("", "column of the label; \"\" finds it by its name (label, class, topic, ...)")
     labels: tuple[str, ...] = option((), "labels in the order of the output layer; [] takes those of the training data")
-    languages: tuple[str, ...] = option((), "endings of the files to translate from and to, as [\"en\", \"de\"]; [] "
-                                        "takes the two that are there, in the order of the alphabet")
-    max_length: int = option(512, "words of a text that the model reads, from its start")
-    stride: int = option(128, "words that neighbouring windows of a long text share (questions and tagging read it "
-                              "window by window)")
-    max_answer_words: int = option(30, "longest answer to a question")
+    languages: tuple[str, ...] = option((), "suffixes of the source and target files, such as [\"en\", \"de\"]; [] "
+                                            "takes the two that exist, in alphabetical order")
+    max_length: int = option(512, "maximum sequence length in tokens, at least 1; longer texts are truncated or "
+                                  "divided into windows")
+    stride: int = option(128, "overlap of neighbouring windows of a long text in tokens, at least 0")
+    max_answer_words: int = option(30, "maximum length of an answer in words, at least 1")
     no_answer_threshold: float | Literal["dev"] = option(
-        "dev", "a question gets no answer if that scores higher than the best answer by more than this; dev takes what "
-        "is best on the dev set, inf answers always")
-    limit_train: int = option(0, "training examples to use, drawn evenly over the labels if there are any; 0 takes all")
-    test_share: float = option(0.25, "share of a single file that is held out for the test")
-    dev_share: float = option(0.1, "share of the labelled set aside for early stopping, if there is no dev file")
-    lowercase: bool = option(True, "fold case")
-    strip_accents: bool = option(False, "take the accents off letters")
-    fold_digits: bool = option(False, "turn every digit into 0")
-    han: Literal["characters", "words"] = option("characters", "cut Chinese into characters or words (extra zh)")
-    min_count: int = option(1, "rarer words of the training examples get no row of their own")
-    max_words: int = option(0, "keep no more words of the training examples than this, the most frequent; 0 keeps all")
-    unseen_words: int = option(400_000, "words outside the training examples whose vectors are kept with the run")
+        "dev", "predict no answer if its score exceeds that of the best span by more than this; dev tunes it on dev, "
+        "inf always predicts an answer")
+    limit_train: int = option(0, "number of training examples, balanced over the labels; 0 uses all")
+    test_share: float = option(0.25, "share of the examples held out for testing if there is no test file, between 0 "
+                                     "and 1")
+    dev_share: float = option(0.1, "share of the training examples set aside for early stopping if there is no dev "
+                                   "file, at least 0 and below 1; 0 sets none aside")
+    lowercase: bool = option(True, "convert text to lower case")
+    strip_accents: bool = option(False, "remove accents from letters")
+    fold_digits: bool = option(False, "replace every digit by 0")
+    han: Literal["characters", "words"] = option("characters", "split Chinese into characters or words (extra zh)")
+    min_count: int = option(1, "minimum count of a word in the training texts to be in the vocabulary, at least 1")
+    max_words: int = option(0, "maximum size of the vocabulary, the most frequent words first; 0 for no limit")
+    unseen_words: int = option(400_000, "number of words outside the vocabulary whose vectors are saved with the run, "
+                                        "the source's most frequent first")
 
     def __post_init__(self) -> None:
         require(len(set(self.languages)) == len(self.languages) and len(self.languages) in (0, 2),
-                f"data.languages must be two, the one to translate from first, not {list(self.languages)}")
+                f"data.languages must be two suffixes, the source language first, not {list(self.languages)}")
         require(self.max_length >= 1, f"data.max_length must be 1 or more, not {self.max_length}")
         require(self.stride >= 0, f"data.stride must be 0 or more, not {self.stride}")
         require(self.no_answer_threshold == "dev" or not math.isnan(self.no_answer_threshold),
@@ -86,11 +99,11 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class PretrainingConfig:
-    """Masked-word training on the task's own text, before the task."""
+    """Masked language modelling on the task's own text, before training."""
 
-    epochs: int = option(0, "passes over the training texts, unlabelled ones included, before the task; 0 for none")
-    lr: float = option(1e-3, "highest learning rate of these passes")
-    masked_share: float = option(0.2, "share of the words that are to be guessed")
+    epochs: int = option(0, "epochs of pretraining on the training texts, unlabelled ones included; 0 for none")
+    lr: float = option(1e-3, "peak learning rate of pretraining, above 0")
+    masked_share: float = option(0.2, "share of the tokens that are masked, between 0 and 1")
 
     def __post_init__(self) -> None:
         require(self.epochs >= 0, f"pretraining.epochs must be 0 or more, not {self.epochs}")
@@ -100,18 +113,21 @@ class PretrainingConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that decides a run, but for the folder it is written to."""
+    """The configuration of a run: everything that decides its result, except the path of its folder."""
 
-    task: str = option("classification", "what is learned: classification, tagging, question-answering, "
-                                         "language-model, masked-language-model or translation")
-    source: str = option("glove", "word vectors: random, word2vec, fasttext, glove, file:FILE, hf:FOLDER, A+B, ...")
-    target_source: str = option("", "word vectors of the language that is translated to; \"\" as source")
-    transforms: tuple[str, ...] = option((), "what is done to them, in this order: standardize, unit, pca:50, ...")
-    unknown: tuple[str, ...] = option(DEFAULT_POLICY.steps, "what a word that the source lacks gets, tried in this "
-                                      "order: case, digits, subword, spelling; then random or zero")
-    trust_pickle: bool = option(False, "read vector files that can run code of their maker's when they are read")
-    corpus: tuple[str, ...] = option((), "text that word2vec and fasttext learn from; [] takes the data's own")
-    seed: int = option(1, "decides splits, data order, initialisation, dropout and word-vector training")
+    task: str = option("classification", "name of the task, such as classification or translation; `vecformer tasks` "
+                                         "lists them")
+    source: str = option("glove", "source of the word vectors, such as random, glove, file:FILE or glove+word2vec; "
+                                  "`vecformer sources` lists them")
+    target_source: str = option("", "source of the word vectors of the target language; \"\" for the same as source")
+    transforms: tuple[str, ...] = option((), "transforms of the vectors, in order, such as "
+                                             "[\"standardize\", \"pca:50\"]")
+    unknown: tuple[str, ...] = option(DEFAULT_POLICY.steps, "fallbacks for out-of-vocabulary words, tried in order: "
+                                      "case, digits, subword, spelling; the last is random or zero")
+    trust_pickle: bool = option(False, "allow pickle files, which can execute arbitrary code")
+    corpus: tuple[str, ...] = option((), "files or folders of text for training word2vec and fasttext; [] for the "
+                                         "texts of the data")
+    seed: int = option(1, "seed of all random numbers, including the splits of the data; 0 to 4294967295")
     data: DataConfig = field(default_factory=DataConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -122,21 +138,21 @@ class RunConfig:
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, f"seed must be from 0 to 4294967295, not {self.seed}")
         require(self.model.positions != "learned" or self.data.max_length <= self.model.max_positions,
-                f"positions are learned for model.max_positions={self.model.max_positions} words, fewer than "
-                f"data.max_length={self.data.max_length}; make them equal")
+                f"model.max_positions={self.model.max_positions} is less than data.max_length="
+                f"{self.data.max_length}, but model.positions=learned needs a row for each position; make them equal")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, where: str = "the configuration") -> RunConfig:
-        """Check nested values and make a configuration of them; what is left out has its default.
+        """Validate nested values and make a configuration; keys that are left out have their defaults.
 
         Raises:
-            ConfigError: for a wrong key, with the nearest right one, or a wrong value.
+            ConfigError: for an unknown key (the message suggests the nearest) or an invalid value.
         """
         values = _renamed(values)
-        right = dict(keys())
+        valid = dict(keys())
         for key in _dotted(values):
-            if key not in right:
-                raise ConfigError(f"{where}: there is no key {key!r}.{_nearest(key, right)}")
+            if key not in valid:
+                raise ConfigError(f"{where}: there is no key {key!r}.{_nearest(key, valid)}")
         model = values.get("model", {})
         like = LIKE.get(str(model.get("like")), {}) if isinstance(model, Mapping) else {}
         filled = {**values, "model": {**like, **model}} if like else dict(values)
@@ -144,14 +160,14 @@ class RunConfig:
             return TypeAdapter(cls).validate_python(filled)
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            key = next((known for known in right if place.startswith(f"{known}.float")), place)  # one of two types
+            path = ".".join(str(part) for part in first["loc"])
+            key = next((known for known in valid if path.startswith(f"{known}.float")), path)  # member of a union
             message = first["msg"].removeprefix("Value error, ")
-            told = message if first["type"] == "value_error" else f"{key} = {first['input']!r}: {message}"
-            raise ConfigError(f"{where}: {told}") from error
+            described = message if first["type"] == "value_error" else f"{key} = {first['input']!r}: {message}"
+            raise ConfigError(f"{where}: {described}") from error
 
     def to_toml(self) -> str:
-        """The whole configuration as TOML, resolved and without comments."""
+        """Return the whole configuration as TOML, without comments."""
         return tomli_w.dumps(asdict(self))
 
     def save(self, path: Path) -> None:
@@ -163,7 +179,7 @@ class RunConfig:
         """Read a TOML file.
 
         Raises:
-            ConfigError: if it is missing, is not TOML, or has a wrong key or value.
+            ConfigError: if it is missing, is not TOML, or has an unknown key or invalid value.
         """
         return cls.from_mapping(read_toml(path), where=str(path))
 
@@ -172,19 +188,19 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file as nested values.
 
     Raises:
-        ConfigError: if it is missing or is not TOML; the message gives the line.
+        ConfigError: if it is missing or not TOML; the message names the line.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot read this configuration: {error}") from error
+        raise ConfigError(f"{path}: cannot read the configuration: {error}") from error
 
 
 def resolve(file: Path | None, assignments: Iterable[tuple[str, Any]]) -> RunConfig:
-    """Defaults, then the file, then the assignments of dotted keys; the later beats the earlier.
+    """Combine defaults, a file and assignments of dotted keys; later values replace earlier ones.
 
     Raises:
-        ConfigError: as :meth:`RunConfig.load`.
+        ConfigError: see :meth:`RunConfig.load`.
     """
     values = read_toml(file) if file else {}
     RunConfig.from_mapping(values, where=str(file))
@@ -192,17 +208,17 @@ def resolve(file: Path | None, assignments: Iterable[tuple[str, Any]]) -> RunCon
 
 
 def with_values(values: Mapping[str, Any], assignments: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Nested values with those of dotted keys put in; the given ones stay as they are.
+    """Return a copy of nested values with values of dotted keys set.
 
     Raises:
-        ConfigError: for a wrong key, with the nearest right one.
+        ConfigError: for an unknown key; the message suggests the nearest.
     """
-    right = dict(keys())
+    valid = dict(keys())
     made: dict[str, Any] = copy.deepcopy(dict(values))
-    for written, assigned in assignments:
-        key, value = current(written, assigned)
-        if key not in right:
-            raise ConfigError(f"there is no key {key!r}.{_nearest(key, right)}")
+    for given, assigned in assignments:
+        key, value = current(given, assigned)
+        if key not in valid:
+            raise ConfigError(f"there is no key {key!r}.{_nearest(key, valid)}")
         *sections, name = key.split(".")
         inner = made
         for section in sections:
@@ -212,7 +228,7 @@ def with_values(values: Mapping[str, Any], assignments: Iterable[tuple[str, Any]
 
 
 def current(key: str, value: Any) -> tuple[str, Any]:
-    """Translate a dotted key and its value from the names of earlier versions to today's."""
+    """Convert a dotted key and its value from the names of earlier versions to the current ones."""
     key = RENAMED.get(key, key)
     values = RENAMED_VALUES.get(key, {})
     return key, values.get(value, value) if values and isinstance(value, str | bool) else value
@@ -233,7 +249,7 @@ def in_earlier_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, A
 
 
 def _renamed(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Translate nested values from the names of earlier versions to today's."""
+    """Convert nested values from the names of earlier versions to the current ones."""
     made: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -245,7 +261,7 @@ def _renamed(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
-    """Read ``key.path=value``; the value is TOML (``3``, ``true``, ``["a"]``), and anything that is not is a string.
+    """Parse ``key.path=value``; a value that is not TOML (``3``, ``true``, ``["a"]``) is a string.
 
     Raises:
         ConfigError: if there is no ``=`` or no key.
@@ -253,7 +269,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     key, value = key.strip(), value.strip()
     if not equals or not key:
-        raise ConfigError(f"--set {text!r}: write it as key.path=value, for instance --set model.n_layers=4")
+        raise ConfigError(f"--set {text!r}: write it as key.path=value, such as --set model.n_layers=4")
     try:
         parsed = tomllib.loads(f"value = {value}")
     except tomllib.TOMLDecodeError:
@@ -262,7 +278,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
 
 
 def keys(of: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every dotted key with its dataclass field, in order."""
+    """Yield every dotted key with its dataclass field, in order."""
     for item in fields(of):
         inner = item.default_factory
         if isinstance(inner, type) and is_dataclass(inner):
@@ -271,21 +287,33 @@ def keys(of: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + item.name, item
 
 
-def commented_toml() -> str:
-    """A configuration file of the defaults, each key with its meaning."""
-    lines = ["# Every key with its default. Run with: vecformer run THIS_FILE"]
+def changed_keys(config: RunConfig) -> Iterator[str]:
+    """Yield the dotted keys whose values are not the defaults."""
+    return (key for key, item in keys() if reduce(getattr, key.split("."), config) != item.default)
+
+
+def commented_toml(task: str = "", without: Container[str] = ()) -> str:
+    """Return a configuration file with all defaults, each key preceded by its help.
+
+    Args:
+        task: value of the key ``task``; "" for the default.
+        without: keys to leave out.
+    """
+    lines = ["# All keys with their defaults. Use with: vecformer run FILE"]
     section = ""
     for key, item in keys():
+        if key in without:
+            continue
         head, _, name = key.rpartition(".")
         if head != section:
             section = head
             lines += ["", f"[{section}]"]
-        lines += [f"# {item.metadata['help']}", _on_a_line(name, item.default)]
+        lines += [f"# {item.metadata['help']}", _one_line(name, task if key == "task" and task else item.default)]
     return "\n".join(lines) + "\n"
 
 
-def _on_a_line(name: str, value: Any) -> str:
-    if isinstance(value, tuple):  # the library would put each entry on a line of its own
+def _one_line(name: str, value: Any) -> str:
+    if isinstance(value, tuple):  # tomli_w puts each entry of an array on a separate line
         return f"{name} = [{', '.join(tomli_w.dumps({'': entry}).partition(' = ')[2].strip() for entry in value)}]"
     return tomli_w.dumps({name: value}).strip()
 
@@ -298,10 +326,11 @@ def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _nearest(key: str, right: Iterable[str]) -> str:
-    """The key that was meant: one that is written alike, or whose last word is."""
-    by_last_word = {known.rpartition(".")[2]: known for known in right}
-    near = nearest(key, right, cutoff=0.6)
+def _nearest(key: str, valid: Iterable[str]) -> str:
+    """Return the suggestion for an unknown key: a similar key, or one with a similar last part."""
+    last = key.rpartition(".")[2]
+    by_last_part = {known.rpartition(".")[2]: known for known in valid}
+    near = OTHER_NAMES.get(last) or nearest(key, valid, cutoff=0.6)
     if near is None:
-        near = by_last_word.get(nearest(key.rpartition(".")[2], by_last_word, cutoff=0.6) or "")
-    return f" Did you mean {near!r}?" if near else " `vecformer config` writes a file of every key."
+        near = by_last_part.get(nearest(last, by_last_part, cutoff=0.6) or "")
+    return f" Did you mean {near!r}?" if near else " `vecformer config` lists all keys."

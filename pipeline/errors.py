@@ -1,23 +1,23 @@
-"""The driver's errors: what a user can mend, with the words that say how."""
+"""Errors of the pipeline that the user can correct; the message says how."""
 
 from __future__ import annotations
 
 
 class PipelineError(ValueError):
-    """Something about a run that the user can mend."""
+    """Base class of the errors of the pipeline."""
 
 
 class ConfigError(PipelineError):
-    """A configuration with a wrong key or value."""
+    """The configuration has an invalid key or value."""
 
 
 class DataError(PipelineError):
-    """Labelled data that cannot be read or used."""
+    """The data cannot be read or used."""
 
 
 class RunFolderError(PipelineError):
-    """A run's folder that is in the way, unfinished, or not one."""
+    """A run folder already exists, is unfinished, damaged, or not a run folder."""
 
 
 class ExportError(PipelineError):
-    """A run that another library has no form for, or an export that is in the way."""
+    """The run has no equivalent in another library, or the target of the export already exists."""

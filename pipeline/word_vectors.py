@@ -1,4 +1,4 @@
-"""Stage one of a run: the vocabulary of the text, its vectors, and its coverage by the source."""
+"""Stage one of a run: the vocabulary of the text, a vector for each word, and the coverage of the source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embeddings.analysis.coverage import Coverage, measure_coverage
-from embeddings.progress import Progress
 from embeddings.request import VectorRequest
 from embeddings.special_tokens import SPECIAL_TOKENS
 from embeddings.specification import sources
@@ -20,19 +19,19 @@ from embeddings.tokenization.vocabulary import build_vocabulary
 from embeddings.transforms import apply_transforms
 from pipeline.config import RunConfig
 from pipeline.errors import DataError
-from pipeline.telemetry.profiling import STOPPED, Clock
+from pipeline.runs.context import RunContext
 
 log = logging.getLogger("vecformer")
 
 
 @dataclass(frozen=True)
 class StageOne:
-    """Result of stage one.
+    """The result of stage one.
 
     Attributes:
-        tokenizer: the tokenizer; its vocabulary is the words of the training text.
-        table: vectors of the vocabulary in the order of the ids, then of the source's other words.
-        target: the same for the target text, if it has its own vocabulary (translation).
+        tokenizer: tokenizer with the training vocabulary.
+        table: vectors of the training vocabulary, in the order of the ids, followed by those of further words.
+        target: the same for the output text, if it has a vocabulary of its own (translation).
     """
 
     tokenizer: WordTokenizer
@@ -41,12 +40,12 @@ class StageOne:
 
     @property
     def sides(self) -> tuple[StageOne, ...]:
-        """The source text, and the target text if there is one."""
+        """The input, and the output if it has a vocabulary of its own."""
         return (self, self.target) if self.target else (self,)
 
     @property
     def start(self) -> EmbeddingTable:
-        """The rows of the vocabulary, which are trained."""
+        """The rows of the training vocabulary."""
         n_words = len(self.tokenizer) - len(SPECIAL_TOKENS)
         return self.table.where(row < n_words for row in range(len(self.table)))
 
@@ -57,61 +56,60 @@ def prepare_vectors(
     train: Sequence[Text],
     held_out: Sequence[Text],
     unlabelled: Sequence[str],
-    progress: Progress,
+    context: RunContext,
     shared: Path | None = None,
-    clock: Clock = STOPPED,
 ) -> StageOne:
-    """Build the vocabulary, load or train its vectors, and fill missing ones.
+    """Build the vocabulary, load or train its vectors, and fill in the missing ones.
 
     Args:
-        config: configuration of the run.
-        train: labelled training texts; their words are the vocabulary.
-        held_out: dev and test texts. Only their word types are used, so that the rows of these words are read from a
-            large file; nothing is trained on them.
-        unlabelled: further training texts of word vectors, and of the model if it is pretrained; in that case their
-            words are part of the vocabulary.
-        progress: progress callback.
-        shared: folder in which trained word vectors are cached.
-        clock: measures the time of tokenization.
+        config: the configuration.
+        train: training texts; their words are the vocabulary.
+        held_out: dev and test texts. Only their vocabulary is used, to keep the rows of these words when a source is
+            read from a large file; nothing is trained on them.
+        unlabelled: further texts for training word vectors, and for pretraining, which adds their words to the
+            vocabulary.
+        context: progress and clock.
+        shared: folder in which trained word vectors are stored and looked up.
 
     Raises:
-        DataError: if the training texts contain no words.
+        DataError: if the training texts have no words.
         EmbeddingError: if the source is invalid.
     """
     data = config.data
     tokenizer = WordTokenizer(lowercase=data.lowercase, strip_accents=data.strip_accents, fold_digits=data.fold_digits,
                               han=data.han)
     texts: list[Text] = [*train, *unlabelled]
-    with clock("tokenising"):
+    with context.clock("tokenising"):
         counts = tokenizer.count(texts if config.pretraining.epochs else train)
-        held_out_words = tokenizer.count(held_out).keys()
+        extra_words = tokenizer.count(held_out).keys()
     vocabulary = build_vocabulary(counts, min_count=data.min_count, max_words=data.max_words or None)
     if not vocabulary:
         raise DataError(f"{data.path}: no word occurs {data.min_count} times in the training texts; lower "
-                        "data.min_count, or add text")
+                        "data.min_count")
     policy = parse_policy(config.unknown)
     request = VectorRequest(
         vocabulary=vocabulary,
-        extra_words=held_out_words,
+        extra_words=extra_words,
         n_frequent=data.unseen_words,
-        texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else sorted(texts, key=_sort_key),
+        texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else sorted(texts, key=_as_string),
         tokenizer=tokenizer,
         seed=config.seed,
         dim=config.model.d_model,
         unknown=policy,
         trust_pickle=config.trust_pickle,
         shared=shared,
-        progress=progress,
+        progress=context.progress,
     )
-    known = apply_transforms(sources.load(config.source, request), config.transforms, request)
-    start = known.lookup(vocabulary, policy).filled(config.seed, policy.last)
-    table = start.followed_by(known)
-    log.info("%s: %d words of the training text, %d further words", config.source, len(start), len(table) - len(start))
+    source = apply_transforms(sources.load(config.source, request), config.transforms, request)
+    start = source.lookup(vocabulary, policy).filled(config.seed, policy.last)
+    table = start.followed_by(source)
+    log.info("%s: vectors of %d words of the training text and %d further words", config.source, len(start),
+             len(table) - len(start))
     return StageOne(tokenizer.with_vocabulary(vocabulary), table)
 
 
-def _sort_key(text: Text) -> str:
-    """Return the sort key of a training text, so that the order does not depend on which texts are labelled."""
+def _as_string(text: Text) -> str:
+    """Sort key of training texts, so that their order does not depend on which of them are labelled."""
     return text if isinstance(text, str) else " ".join(text)
 
 
@@ -124,7 +122,7 @@ def measure_texts(stage_one: StageOne, texts: Sequence[Text], policy: OOVPolicy)
 
 
 def unseen_words(table: EmbeddingTable, words: Iterable[str], policy: OOVPolicy) -> EmbeddingTable:
-    """Return the words outside the vocabulary for which the policy finds a vector."""
+    """Return the vectors of words outside the training vocabulary, without those that have none."""
     found = table.lookup(words, policy)
     return found.where(why != MISSING for why in found.provenance)
 

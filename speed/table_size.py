@@ -38,9 +38,9 @@ def words_of(data: Path) -> Iterator[str]:
     """Yield the distinct words of a data set, then synthetic ones."""
     from embeddings.tokenization.tokenizer import WordTokenizer
     from pipeline.config import DataConfig
-    from pipeline.data.readers.labelled import read_splits
+    from pipeline.data.readers.labelled import LabelledReader
 
-    splits = read_splits(DataConfig(path=str(data)), seed=1)
+    splits = LabelledReader().read(DataConfig(path=str(data)), seed=1)
     texts = [example.text for example in (*splits.train, *splits.dev, *splits.test)]
     known = WordTokenizer().count(texts)
     yield from known

@@ -25,15 +25,16 @@ import numpy as np
 import torch
 from table_size import LETTERS
 
-from embeddings.progress import silent
 from embeddings.special_tokens import END_ID, START_ID
 from pipeline.config import parse_assignment, resolve
 from pipeline.data.examples import Splits
 from pipeline.data.features.batching import Batch
 from pipeline.runs.chain import build_model
+from pipeline.runs.context import RunContext
 from pipeline.runs.training_batches import TrainingBatches
 from pipeline.tasks import base
 from pipeline.tasks.base import Tokenizers
+from pipeline.tasks.resolved import Setup
 from pipeline.telemetry.resources import measured
 from pipeline.word_vectors import prepare_vectors
 from transformer.kernels.precision import choose_precision
@@ -103,14 +104,15 @@ def prepared(file: Path, settings: Sequence[tuple[str, Any]], more_words: int) -
     """Return a trainer set up like that of `vecformer run`, and the size of its vocabulary."""
     config = resolve(None, [*DEFAULTS, *settings])
     task = base.find(config.task)
-    examples = task.read_examples(file, config.data)
-    config = task.resolve(config, Splits(file.stem, examples, (), (), ()))
+    examples = task.reader.read_examples(file, config.data)
+    setup = Setup(config, task.resolve(config, Splits(file.stem, examples, (), (), ())))
     synthetic = " ".join(islice(map("".join, product(LETTERS, repeat=5)), more_words))
-    stage_one = prepare_vectors(config, train=[*task.texts(examples), synthetic], held_out=(), unlabelled=(),
-                                progress=silent)
-    model = build_model(config, task, stage_one)
-    features = task.encode_training(examples, Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer), None), config)
-    batches = TrainingBatches(task, features, config, World())
+    stage_one = prepare_vectors(config, train=[*task.reader.texts(examples), synthetic], held_out=(), unlabelled=(),
+                                context=RunContext())
+    model = build_model(setup, task, stage_one)
+    tokenizers = Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer))
+    features = task.encode(examples, tokenizers, setup, training=True)
+    batches = TrainingBatches(task, features, setup, World())
     trainer = Trainer(model=model, batches=batches, loss=task.loss, evaluate=None, config=config.training)
     return trainer, len(stage_one.tokenizer)
 
@@ -119,8 +121,8 @@ def _shuffled(epochs: TrainingBatches) -> Callable[[int], list[Batch | None]]:
     """Return batches of equal size in random order, regardless of the lengths of texts."""
     def batches(epoch: int) -> list[Batch | None]:
         order = np.random.default_rng(epoch).permutation(len(epochs.features))
-        size = epochs.config.training.batch_size
-        return [epochs.task.batch([epochs.features[i] for i in order[start : start + size]], epochs.config,
+        size = epochs.setup.config.training.batch_size
+        return [epochs.task.batch([epochs.features[i] for i in order[start : start + size]], epochs.setup,
                                   np.random.default_rng(start)) for start in range(0, len(order), size)]
 
     return batches

@@ -1,4 +1,4 @@
-"""Simpler models to compare with, a file a task: if one of them wins, use that."""
+"""Baselines, one file per task: if one of them is better than the Transformer, use it."""
 
 from pipeline.baselines.classification import MeanVectors, majority, on_mean_vectors, tfidf
 

@@ -1,4 +1,4 @@
-"""Simpler models that label texts, by scikit-learn."""
+"""Baselines for classification, with scikit-learn."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pipeline.baselines.linear import logistic_regression
 
 
 def majority(labels: Sequence[str], n: int) -> list[str]:
-    """The commonest training label, ``n`` times."""
+    """Return the most frequent training label, ``n`` times."""
     return [Counter(sorted(labels)).most_common(1)[0][0]] * n
 
 
 def tfidf(train: Sequence[str], labels: Sequence[str], test: Sequence[str]) -> list[str]:
-    """Logistic regression on TF-IDF of single words and pairs of neighbours."""
+    """Predict labels by logistic regression on TF-IDF of unigrams and bigrams."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|[^\w\s]")
@@ -28,12 +28,12 @@ def tfidf(train: Sequence[str], labels: Sequence[str], test: Sequence[str]) -> l
 
 
 class MeanVectors:
-    """A text as the mean of the vectors of its words; those without a vector count for nothing.
+    """Represent a text by the mean of its word vectors; words without a vector are ignored.
 
     Args:
         table: word vectors.
-        tokenizer: text to words.
-        policy: what is tried for words that the table does not list.
+        tokenizer: splits texts into words.
+        policy: fallbacks for out-of-vocabulary words.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class MeanVectors:
         self.table, self.tokenizer, self.policy = table, tokenizer, policy
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Give each text its mean. *Shape:* ``(n_texts, dim)``, float32; zeros for a text without known words."""
+        """Compute the means. *Shape:* ``(n_texts, dim)``, float32; zeros for a text without any vector."""
         counts = [self.tokenizer.count([text]) for text in texts]
         found = self.table.lookup(dict.fromkeys(word for count in counts for word in count), self.policy)
         found = found.where(why != MISSING for why in found.provenance)
@@ -58,9 +58,9 @@ class MeanVectors:
 def on_mean_vectors(
     train: NDArray[np.float32], labels: Sequence[str], test: NDArray[np.float32]
 ) -> dict[str, list[str]]:
-    """Logistic regression, and the nearest centroid by cosine, on means of word vectors.
+    """Predict labels by logistic regression and nearest centroid (cosine) on means of word vectors.
 
-    Neither where these are all the same, as of a source that knows none of the words.
+    Empty if all means are equal, as for a source without any of the words.
     """
     from sklearn.neighbors import NearestCentroid
     from sklearn.preprocessing import StandardScaler, normalize

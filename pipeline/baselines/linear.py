@@ -1,4 +1,4 @@
-"""Logistic regression by scikit-learn, which several tasks have as a baseline."""
+"""Logistic regression with scikit-learn, a baseline of several tasks."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from typing import Any
 
 
 def logistic_regression(train: Any, labels: Sequence[str], test: Any, *, features: Any, **settings: Any) -> list[str]:
-    """Labels of ``test`` by logistic regression on what ``features`` makes of the examples.
+    """Predict labels by logistic regression.
 
-    Its vectors are short and its steps many: BLAS gets one thread, since to wait for a second one at each of them takes
-    longer than the arithmetic.
+    BLAS is limited to one thread, because synchronising threads takes longer than the small matrix products.
 
     Args:
-        train: examples as ``features`` takes them.
-        labels: one for each of these.
-        test: further examples.
-        features: a transformer of scikit-learn.
-        settings: of :class:`sklearn.linear_model.LogisticRegression`.
+        train: training examples, as ``features`` accepts them.
+        labels: one label for each training example.
+        test: test examples.
+        features: scikit-learn transformer that converts examples to vectors.
+        settings: arguments of :class:`sklearn.linear_model.LogisticRegression`.
 
     Raises:
-        ValueError: scikit-learn's, as of training examples that all have one label.
+        ValueError: raised by scikit-learn, for example if all training examples have the same label.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -1,4 +1,4 @@
-"""An n-gram language model, with the smoothing that is best for words: interpolated modified Kneser-Ney."""
+"""n-gram language model with interpolated modified Kneser-Ney smoothing."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 UNSEEN = -1
-USUAL_DISCOUNTS = (0.5, 1.0, 1.5)  # where a text is too small to estimate them
+DEFAULT_DISCOUNTS = (0.5, 1.0, 1.5)  # for texts too small to estimate them
 
 
 class _Grams(NamedTuple):
-    """The n-grams of one length, and what follows each context (the n-gram without its last token).
+    """The n-grams of one length; the context of an n-gram is the n-gram without its last token.
 
     Attributes:
-        keys: context's number times the vocabulary's size plus the last token, ascending. *Shape:* ``(n_types,)``.
-        mass: count of each, less the discount. *Shape:* ``(n_types,)``.
-        total: sum of the counts after each context. *Shape:* ``(n_contexts,)``.
-        saved: sum of the discounts after each context. *Shape:* ``(n_contexts,)``.
+        keys: index of the context times the vocabulary size plus the last token, ascending. *Shape:* ``(n_types,)``.
+        mass: discounted counts. *Shape:* ``(n_types,)``.
+        total: sum of the counts of each context. *Shape:* ``(n_contexts,)``.
+        saved: sum of the discounts of each context. *Shape:* ``(n_contexts,)``.
     """
 
     keys: Ints
@@ -29,38 +29,38 @@ class _Grams(NamedTuple):
     saved: Floats
 
     def find(self, keys: Ints) -> Ints:
-        """The number of each key, or ``UNSEEN``."""
-        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[place] == keys, place, UNSEEN)
+        """Return the index of each key, or ``UNSEEN``."""
+        index = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[index] == keys, index, UNSEEN)
 
 
 class KneserNey:
-    """An interpolated modified Kneser-Ney model of a stream of tokens (Chen and Goodman 1999, section 3).
+    """Interpolated modified Kneser-Ney model of a stream of tokens (Chen and Goodman 1999, section 3).
 
-    The longest n-grams are counted; of the shorter ones it counts how many different tokens stand before them. Where
-    the text is too small to estimate the three discounts of a length, they are 0.5, 1 and 1.5. The shortest are mixed
-    with the uniform distribution, so that every token of the vocabulary has some probability.
+    The longest n-grams have their counts, shorter ones the number of distinct tokens that precede them. If the text is
+    too small to estimate the three discounts of a length, they are 0.5, 1 and 1.5. Unigrams are interpolated with the
+    uniform distribution, so that every token of the vocabulary has a positive probability.
 
     Args:
         order: length of the longest n-grams.
-        discount: one discount for all counts, 0 to 1 (Kneser and Ney 1995); by default three of each length, estimated.
+        discount: one discount for all counts, 0 to 1 (Kneser and Ney 1995); by default three are estimated per length.
     """
 
     def __init__(self, order: int = 3, discount: float | None = None) -> None:
         self.order, self.discount = order, discount
 
     def fit(self, ids: NDArray[np.integer], vocabulary_size: int) -> KneserNey:
-        """Count.
+        """Count the n-grams of a text.
 
         Args:
-            ids: the text, run on, with ends of lines and unknown words as tokens of their own; each below
-                ``vocabulary_size``. *Shape:* ``(n_tokens,)``.
-            vocabulary_size: how many tokens there are.
+            ids: token ids of the running text, ends of lines and unknown words included, below ``vocabulary_size``.
+                *Shape:* ``(n_tokens,)``.
+            vocabulary_size: number of distinct tokens.
         """
         stream = np.asarray(ids, dtype=np.int64)
         self.vocabulary_size = vocabulary_size
         keys: list[Ints] = []
-        numbers = [np.zeros(len(stream), dtype=np.int64)]  # at each place the number of the n-gram that ends there
+        numbers = [np.zeros(len(stream), dtype=np.int64)]  # index of the n-gram that ends at each position
         order = min(self.order, len(stream))
         for n in range(1, order + 1):
             found, number = np.unique(_contexts(numbers[-1], n)[n - 1:] * vocabulary_size + stream[n - 1:],
@@ -78,10 +78,10 @@ class KneserNey:
         return self
 
     def log_probabilities(self, ids: NDArray[np.integer]) -> Floats:
-        """The natural logarithm of each token's probability, given those before it in the same stream.
+        """Compute the natural log-probability of each token given the preceding ones.
 
         Args:
-            ids: another text, run on. *Shape:* ``(n_tokens,)``.
+            ids: token ids of a running text. *Shape:* ``(n_tokens,)``.
 
         Returns:
             *Shape:* ``(n_tokens,)``, float64.
@@ -111,17 +111,17 @@ class KneserNey:
         )
 
     def _discounts(self, counts: Ints) -> tuple[float, ...]:
-        """What is taken off counts of one, two, and three or more (equation 17 of Chen and Goodman)."""
+        """Estimate the discounts of counts one, two, and three or more (equation 17 of Chen and Goodman)."""
         if self.discount is not None:
             return (self.discount,) * 3
         n1, n2, n3, n4 = np.bincount(np.minimum(counts, 5), minlength=6)[1:5].tolist()
         if not (n1 and n2 and n3 and n4):
-            return USUAL_DISCOUNTS
+            return DEFAULT_DISCOUNTS
         y = n1 / (n1 + 2 * n2)
         estimated = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
-        return estimated if min(estimated) >= 0 else USUAL_DISCOUNTS
+        return estimated if min(estimated) >= 0 else DEFAULT_DISCOUNTS
 
 
 def _contexts(numbers: Ints, n: int) -> Ints:
-    """The context of each place for n-grams of length ``n``: the n-gram one shorter that ends before it."""
+    """Return the context of each position for length ``n``: the n-gram of length ``n - 1`` that ends before it."""
     return numbers if n == 1 else np.concatenate([[UNSEEN], numbers[:-1]])[:len(numbers)]

@@ -1,4 +1,4 @@
-"""Simpler taggers: each word by itself, and a linear model of the word and its neighbours."""
+"""Baselines for tagging: most frequent tag, and logistic regression on a window."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ Sentences = Sequence[Sequence[str]]
 RUNS = re.compile(r"(.)\1+")
 
 
-def commonest_tag(words: Sentences, tags: Sentences, test: Sentences) -> list[list[str]]:
-    """The tag that each word has most often in training; for unseen words the commonest of all, ``O`` in entities."""
-    of_word: defaultdict[str, Counter[str]] = defaultdict(Counter)
+def most_frequent_tag(words: Sentences, tags: Sentences, test: Sentences) -> list[list[str]]:
+    """Predict the most frequent training tag of each word; for unseen words the most frequent tag of all words."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for sentence, its_tags in zip(words, tags, strict=True):
         for word, tag in zip(sentence, its_tags, strict=True):
-            of_word[word][tag] += 1
-    best = {word: _first(counts) for word, counts in of_word.items()}
-    otherwise = _first(Counter(tag for its_tags in tags for tag in its_tags))
-    return [repair([best.get(word, otherwise) for word in sentence]) for sentence in test]
+            counts[word][tag] += 1
+    best = {word: _most_frequent(of_word) for word, of_word in counts.items()}
+    default = _most_frequent(Counter(tag for its_tags in tags for tag in its_tags))
+    return [repair([best.get(word, default) for word in sentence]) for sentence in test]
 
 
 def logistic_regression(words: Sentences, tags: Sentences, test: Sentences) -> list[list[str]]:
-    """Logistic regression on the word, its shape, prefix and suffixes, and its neighbours; each tag by itself."""
+    """Predict each tag by logistic regression on the word, its shape, prefix and suffixes, and its neighbours."""
     from sklearn.feature_extraction import DictVectorizer
 
-    guessed = iter(linear.logistic_regression(
-        [one for sentence in words for one in _features(sentence)], [tag for its in tags for tag in its],
-        [one for sentence in test for one in _features(sentence)],
+    predicted = iter(linear.logistic_regression(
+        [word for sentence in words for word in _features(sentence)], [tag for its_tags in tags for tag in its_tags],
+        [word for sentence in test for word in _features(sentence)],
         features=DictVectorizer(), C=10, max_iter=1000, tol=1e-3))
-    return [repair([next(guessed) for _ in sentence]) for sentence in test]
+    return [repair([next(predicted) for _ in sentence]) for sentence in test]
 
 
 def shape(word: str) -> str:
-    """The word's kinds of characters, each run of a kind written once.
+    """Return the character classes of a word, with runs of a class reduced to one.
 
     Example:
         >>> shape("McDonald's"), shape("B-52")
         ("AaAa'a", 'A-0')
     """
-    kinds = "".join("A" if c.isupper() else "a" if c.isalpha() else "0" if c.isdigit() else c for c in word)
-    return RUNS.sub(r"\1", kinds)
+    classes = "".join("A" if c.isupper() else "a" if c.isalpha() else "0" if c.isdigit() else c for c in word)
+    return RUNS.sub(r"\1", classes)
 
 
-def _first(counts: Counter[str]) -> str:
-    """The commonest, of equals the first in the alphabet."""
+def _most_frequent(counts: Counter[str]) -> str:
+    """Return the most frequent tag; ties are broken alphabetically."""
     return min(counts, key=lambda tag: (-counts[tag], tag))
 
 

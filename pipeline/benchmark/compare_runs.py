@@ -30,8 +30,8 @@ from pipeline.tasks import base
 from pipeline.tasks.base import Task
 
 INITIALISATION_KEYS = ("source", "transforms", "embedding.freeze")
-IGNORED_KEYS = ("seed", "data.path", "data.labels", "data.languages", "data.no_answer_threshold", "training.device",
-                "training.checkpoint_seconds")
+IGNORED_KEYS = ("seed", "data.path", "data.labels", "data.languages", "data.no_answer_threshold", "model.token_types",
+                "training.device", "training.checkpoint_seconds")
 """Keys that may differ within a group: the seed, the locations of data and work, and values derived from the data."""
 
 

@@ -26,17 +26,16 @@ from pipeline.tasks.base import Task
 log = logging.getLogger("vecformer")
 
 SMALLER_IS_BETTER = ("loss", "perplexity", "masked_perplexity", "bits_per_word", "calibration_error")
-NOT_SHARES = ("loss", "perplexity", "masked_perplexity", "bits_per_word", "bleu", "chrf")
 
 
 def smaller_is_better(task: Task[Any], measure: str) -> bool:
     """Return whether a smaller value of the measure is better."""
-    return measure in SMALLER_IS_BETTER or (measure == task.measure_name and task.smaller_is_better)
+    return task.find_measure(measure).smaller_is_better
 
 
 def is_share(task: Task[Any], measure: str) -> bool:
     """Return whether a measure lies between 0 and 1 and is printed as a percentage."""
-    return task.measure_is_share and measure not in NOT_SHARES
+    return task.find_measure(measure).is_share
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class Plan:
         return {
             "task": self.runs[0].config.task,
             "data": self.data,
-            "counted": self.task.counted,
+            "counted": self.task.unit,
             "measure": self.measure,
             "is_share": is_share(self.task, self.measure),
             "smaller_is_better": smaller_is_better(self.task, self.measure),
@@ -173,15 +172,16 @@ class _CachedReader:
         self._cache: dict[str, tuple[Any, str]] = {}
 
     def __call__(self, config: RunConfig) -> tuple[RunConfig, str, bool]:
-        """Return the resolved configuration, a hash of the data, and whether there is a dev set."""
+        """Return the configuration, a hash of the data, and whether there is a dev set."""
         cache_key = json.dumps([config.seed, asdict(config.data)], sort_keys=True)
         if cache_key not in self._cache:
             self._cache.clear()  # runs are ordered by seed: one split at a time is enough
-            splits = self.task.read(config)
+            splits = self.task.reader.read(config.data, seed=config.seed)
             self._cache[cache_key] = splits, data_hash(splits)
         splits, hashed = self._cache[cache_key]
         self.name = splits.name
-        return self.task.resolve(config, splits), hashed, bool(splits.dev)
+        self.task.resolve(config, splits)
+        return config, hashed, bool(splits.dev)
 
 
 def _key(resolved: RunConfig, data: str) -> str:

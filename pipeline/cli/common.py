@@ -1,4 +1,4 @@
-"""What the commands share: verbosity, error messages, small tables."""
+"""Shared by the commands: verbosity, error messages, tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WRONG_INPUT, WRONG_USE, INTERRUPTED = 1, 2, 130
 
 
 class Failure(click.ClickException):
-    """One message and an exit code."""
+    """An error message with an exit code."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class Failure(click.ClickException):
 
 
 def reports_errors(command: F) -> F:
-    """Turn what the user can mend into one message; anything else is a bug and keeps its traceback."""
+    """Print errors that the user can correct as one message; all others are bugs and keep their traceback."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -53,7 +53,7 @@ def _failure(error: Exception) -> Failure | None:
     from transformer.errors import TransformerError
 
     if isinstance(error, BrokenPipeError):
-        return None  # `vecformer predict … | head`: click ends quietly
+        return None  # `vecformer predict … | head`: click exits silently
     if isinstance(error, ConfigError | SpecificationError):
         return Failure(str(error), WRONG_USE)
     if isinstance(error, PipelineError | EmbeddingError | TransformerError):
@@ -71,10 +71,10 @@ def _failure(error: Exception) -> Failure | None:
 
 
 def verbosity(command: F) -> F:
-    """Add ``--quiet`` and ``-v`` and set logging up by them; the command itself gets ``quiet``."""
+    """Add ``--quiet`` and ``--verbose``, which configure logging; the command receives ``quiet``."""
 
-    @click.option("-q", "--quiet", is_flag=True, help="No progress bars and no warnings; errors and results only.")
-    @click.option("-v", "--verbose", is_flag=True, help="Say what is done: words, epochs, losses.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print results and errors only: no progress bars, no warnings.")
+    @click.option("-v", "--verbose", is_flag=True, help="Log what is done: vocabulary, epochs, losses.")
     @functools.wraps(command)
     def wrapped(*args: Any, quiet: bool, verbose: bool, **kwargs: Any) -> Any:
         level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
@@ -103,7 +103,7 @@ def seeds_advice(found: Mapping[str, Any]) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay cells out in columns, the first to the left and the others to the right."""
+    """Format cells in columns, the first one left-aligned and the others right-aligned."""
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""``vecformer config``: a configuration file to start from."""
+"""``vecformer config``: write a configuration file."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from pipeline.cli.common import reports_errors
 
 @click.command("config")
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
+@click.option("--task", default="", metavar="NAME", help="Only the keys that this task reads. Default: all keys.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @reports_errors
-def config_command(file: Path | None, overwrite: bool) -> None:
-    """Write every key of the configuration with its default and its meaning, to FILE or to standard output.
+def config_command(file: Path | None, task: str, overwrite: bool) -> None:
+    """Write all configuration keys with their defaults and help, to FILE or to standard output.
 
     \b
     vecformer config config.toml
+    vecformer config --task translation
     vecformer run config.toml --data reviews.tsv
     """
-    from pipeline.config import commented_toml
-    from pipeline.errors import ConfigError
+    from pipeline.commands.config import default_configuration, write_configuration
 
     if file is None:
-        click.echo(commented_toml(), nl=False)
-        return
-    if file.exists() and not overwrite:
-        raise ConfigError(f"{file}: exists already; choose another name, or replace it with --overwrite")
-    file.write_text(commented_toml(), encoding="utf-8")
-    click.echo(f"wrote {file}; run it with: vecformer run {file}")
+        click.echo(default_configuration(task), nl=False)
+    else:
+        write_configuration(file, task=task, overwrite=overwrite)
+        click.echo(f"wrote {file}; use it with: vecformer run {file}")

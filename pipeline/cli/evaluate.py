@@ -1,4 +1,4 @@
-"""``vecformer evaluate``: a finished run on other labelled data."""
+"""``vecformer evaluate``: evaluate a finished run on other data."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pipeline.cli.common import reports_errors, table, verbosity
 @click.command("evaluate")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="File to measure on (.tsv .csv .jsonl .parquet).")
-@click.option("--text-column", default="", metavar="NAME", help="Column of the text, if not as the run had it.")
-@click.option("--label-column", default="", metavar="NAME", help="Column of the label, if not as the run had it.")
+              help="Labelled file in a format of the task, such as .tsv or .jsonl.")
+@click.option("--text-column", default="", metavar="NAME", help="Column of the text. Default: as in the run.")
+@click.option("--label-column", default="", metavar="NAME", help="Column of the label. Default: as in the run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @verbosity
 @reports_errors
 def evaluate_command(run: Path, data: Path, text_column: str, label_column: str, as_json: bool, quiet: bool) -> None:
-    """Measure RUN on other labelled data.
+    """Evaluate RUN on other labelled data.
 
     \b
     vecformer evaluate runs/news --data reviews/test.tsv

@@ -1,4 +1,4 @@
-"""``vecformer export``: a finished run in the form of another library."""
+"""``vecformer export``: export a finished run to another library."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from pipeline.cli.common import reports_errors, verbosity
 
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--to", required=True, type=click.Choice(["hf"]), help="Form: hf is a folder that transformers loads.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Folder to make.")
+@click.option("--to", required=True, type=click.Choice(["hf"]),
+              help="Format: hf is a folder for Hugging Face transformers.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Folder to create.")
 @click.option("--words", default=50_000, show_default=True, type=click.IntRange(min=0), metavar="N",
-              help="Words that training did not meet to take along, the source's first (none where words are written).")
+              help="Number of words not seen in training to export, the most frequent first; 0 for language models.")
 @verbosity
 @reports_errors
 def export_command(run: Path, to: str, out: Path, words: int, quiet: bool) -> None:
-    """Write RUN so that others can use it without vecformer.
+    """Export RUN to a format that is used without vecformer.
 
-    The run must keep to the arithmetic of an existing architecture (--set model.like=bert, or gpt2 for a language
-    model).
+    The run must have been trained with the arithmetic of an existing architecture: --set model.like=bert, or gpt2 for a
+    language model.
 
     \b
     vecformer run --task question-answering --data data/questions --set model.like=bert --out runs/questions
@@ -32,7 +33,8 @@ def export_command(run: Path, to: str, out: Path, words: int, quiet: bool) -> No
 
     with bars(quiet=quiet) as progress:
         made = export(run, out, words=words, progress=progress)
-    click.echo(f"{made.path}: {made.architecture}, {made.n_words:,} words, {made.n_more:,} of them not met in training")
-    click.echo("not compared with the run, since transformers is not installed: pip install 'vecformer[hf]'"
+    click.echo(f"{made.path}: {made.architecture}, {made.n_words:,} words, of which {made.n_extra:,} were not seen in "
+               "training")
+    click.echo("not compared with the run, because transformers is not installed: pip install 'vecformer[hf]'"
                if made.difference is None else
-               f"compared with the run by transformers: scores differ by {made.difference:.1e} at most")
+               f"compared with the run in transformers: scores differ by at most {made.difference:.1e}")

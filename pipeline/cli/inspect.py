@@ -1,4 +1,4 @@
-"""``vecformer inspect``: a finished run opened to view."""
+"""``vecformer inspect``: inspect a finished run."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 @click.command("inspect")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--head", metavar="L.H", help="One head's W_Q, W_K, W_V and W_O, and its QK and OV circuits; layers and "
-              "heads count from 0. In a translator encoder.L.H, decoder.L.H or cross.L.H.")
+@click.option("--head", metavar="L.H", help="Show W_Q, W_K, W_V and W_O of one head and its QK and OV circuits; layers "
+              "and heads count from 0. For translation: encoder.L.H, decoder.L.H or cross.L.H.")
 @click.option("--words", type=click.IntRange(min=0), default=10, show_default=True, metavar="N",
-              help="Name the N words whose vectors moved most.")
-@click.option("--text", metavar="TEXT", help="What every head does with this text: queries, keys, values and "
-              "attention, as JSON.")
-@click.option("--context", default="", metavar="TEXT", help="The text beside it: what a question is asked about, the "
-              "other sentence of a pair.")
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="With --text: a page of all this "
-              "instead, in one file that needs no network.")
-@click.option("--overwrite", is_flag=True, help="Replace that file if it is there.")
+              help="List the N words whose vectors moved most.")
+@click.option("--text", metavar="TEXT", help="Show queries, keys, values and attention of every head for this text, "
+              "as JSON.")
+@click.option("--context", default="", metavar="TEXT", help="Second text: the context of a question, or the second "
+              "text of a pair.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="With --text: write an HTML page "
+              "instead, in one file that opens offline.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @reports_errors
 def inspect_command(
     run: Path, head: str | None, words: int, text: str | None, context: str, html: Path | None, overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Look into RUN: every parameter and how far training moved it, a head's matrices, a text's attention.
+    """Inspect RUN: parameters and how far training moved them, matrices of a head, attention for a text.
 
     \b
     vecformer inspect runs/news
@@ -49,28 +49,28 @@ def inspect_command(
     from pipeline.errors import PipelineError
 
     if html and text is None:
-        raise PipelineError("--html draws what the heads do with a text; give one with --text")
+        raise PipelineError("--html shows the attention for a text; add --text TEXT")
     if context and text is None:
-        raise PipelineError("--context stands beside a text; give one with --text")
+        raise PipelineError("--context needs a text; add --text TEXT")
     if html:
         check_free_file(html, overwrite=overwrite)
     opened = open_run(run, unseen=text is not None)
-    asked: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     shown = []
     if head:
         matrices = head_matrices(opened.trained.model, head)
-        asked["head"] = {"name": head, **{name: matrix._asdict() for name, matrix in matrices.items()}}
+        result["head"] = {"name": head, **{name: matrix._asdict() for name, matrix in matrices.items()}}
         shown.append(_head(head, matrices))
     if text is not None:
         read = open_text(opened.trained, well_formed(text), well_formed(context))
-        asked |= read.to_json()
+        result |= read.to_json()
         if html:
             write_attention(html, opened, read, name=run.name, n_words=words)
             shown.append(f"wrote {html}")
-    if not asked:
-        asked = opened.to_json(words)
+    if not result:
+        result = opened.to_json(words)
         shown += [_census(opened), _words(opened, words)]
-    click.echo(json.dumps(asked, ensure_ascii=False) if as_json or (text is not None and not html) else
+    click.echo(json.dumps(result, ensure_ascii=False) if as_json or (text is not None and not html) else
                "\n\n".join(shown))
 
 
@@ -83,7 +83,8 @@ def _census(opened: Inspection) -> str:
         rows += [_line(f"  {entry.name}", entry) for entry in opened.census
                  if (entry.kind, entry.state) == (kind.kind, kind.state)]
     rows.append(_line("all", together(opened.census, kind="all")))
-    return table(["parameters", "shape", "count", "share", "state", "norm at start", "now", "moved", "of start"], rows)
+    header = ["parameters", "shape", "count", "share", "state", "initial norm", "norm", "distance", "relative"]
+    return table(header, rows)
 
 
 def _line(name: str, entry: Entry) -> list[str]:
@@ -98,8 +99,8 @@ def _line(name: str, entry: Entry) -> list[str]:
 def _words(opened: Inspection, n: int) -> str:
     parts = []
     for side, moved in opened.moved(n).items():
-        parts.append(f"{moved.n_moved:,} of {moved.n_words:,} {side} moved, on average by {moved.distance:.3f} "
-                     f"to a cosine of {moved.cosine:.4f} with where they began")
+        parts.append(f"{moved.n_moved:,} of {moved.n_words:,} {side} moved; mean distance to the initial vectors: "
+                     f"{moved.distance:.3f}, mean cosine similarity: {moved.cosine:.4f}")
         if moved.most:
             rows = [[word.word, f"{word.cosine:.4f}", f"{word.distance:.3f}"] for word in moved.most]
             parts.append(table(["moved most", "cosine", "distance"], rows))

@@ -1,42 +1,61 @@
-"""A group of commands whose files are imported when the command, or the list of them, is asked for."""
+"""A group of commands that are imported when they are used or listed."""
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Sequence
+from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 import rich_click as click
 
 
 class LazyGroup(click.RichGroup):
-    """Finds ``NAME_command`` in the module ``NAME`` of a package.
+    """Find the command ``NAME_command`` in the module ``NAME`` of a package.
+
+    Every such module is a command; other modules of the package are ignored.
 
     Args:
-        package: where the modules are.
-        names: the commands, in the order in which a newcomer meets them.
+        package: import path of the package.
+        names: order of the known commands in the help; all others follow in alphabetical order.
     """
 
-    def __init__(self, *args: Any, package: str, names: Sequence[str], **more: Any) -> None:
+    def __init__(self, *args: Any, package: str, names: Sequence[str] = (), **more: Any) -> None:
         super().__init__(*args, **more)
-        self.package = package
-        self.names = tuple(names)
+        self.package, self.order = package, tuple(names)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of all commands, in the order of the help."""
+        spec = find_spec(self.package)
+        found = {module.name for module in pkgutil.iter_modules(spec.submodule_search_locations if spec else ())}
+        known = [name for name in self.order if name in found]
+        others = (name for name in sorted(found - set(known)) if self._load(name) is not None)
+        return (*known, *others)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command, in order."""
+        """Return the names of all commands."""
         return list(self.names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
-        if cmd_name not in self.names:
-            return None
-        command: click.Command = getattr(importlib.import_module(f"{self.package}.{cmd_name}"), f"{cmd_name}_command")
-        return command
+        """Import one command; return None if there is no such command."""
+        return self._load(cmd_name) if cmd_name in self.order or cmd_name in self.names else None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find the command, or say which one was meant."""
-        if args and args[0] not in self.names and not args[0].startswith("-"):
+        """Find the command of the arguments.
+
+        Raises:
+            UsageError: if there is none; the message suggests the nearest.
+        """
+        if args and not args[0].startswith("-") and args[0] not in self.order and args[0] not in self.names:
             from embeddings.specification.suggest import did_you_mean
 
             raise click.UsageError(f"there is no command {args[0]!r}.{did_you_mean(args[0], self.names)}", ctx)
         return super().resolve_command(ctx, args)
+
+    def _load(self, name: str) -> click.Command | None:
+        module = importlib.import_module(f"{self.package}.{name}")
+        command: click.Command | None = getattr(module, f"{name}_command", None)
+        return command

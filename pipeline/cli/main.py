@@ -10,15 +10,15 @@ import rich_click as click
 
 from pipeline.cli.lazy import LazyGroup
 
-COMMANDS = ("run", "config", "evaluate", "predict", "generate", "inspect", "export", "embed", "sources", "benchmark",
-            "compare", "demo")
+ORDER = ("run", "config", "evaluate", "predict", "generate", "inspect", "export", "embed", "sources", "tasks",
+         "benchmark", "compare", "demo")
 
 
 class Root(LazyGroup):
-    """The group of all commands, which says in one line what went wrong."""
+    """The group of all commands; prints errors as plain lines."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """Run, and print what went wrong on a line of its own: a path in it stays whole, unlike in a box."""
+        """Run the command line; an error message is not wrapped in a box, so that paths can be copied."""
         try:
             code = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
         except click.ClickException as error:
@@ -36,11 +36,11 @@ class Root(LazyGroup):
         return code
 
 
-@click.group(cls=Root, package="pipeline.cli", names=COMMANDS,
+@click.group(cls=Root, package="pipeline.cli", names=ORDER,
              context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="vecformer", help="Print the version and exit.")
 def cli() -> None:
-    """Turn word vectors into a Transformer's starting point, train it, and measure what the vectors were worth.
+    """Initialise a Transformer with word vectors, train it, and measure the benefit of the vectors.
 
     \b
     vecformer run --data reviews.tsv --source glove+word2vec --out runs/reviews
@@ -49,7 +49,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; a polite kill cleans up as Ctrl-C does."""
+    """Run the command line; SIGTERM cleans up like an interrupt from the keyboard."""
 
     def stop(_signal: int, _frame: Any) -> None:
         raise SystemExit(128 + signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""``vecformer predict``: a finished run on new text."""
+"""``vecformer predict``: predict for new texts with a finished run."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from pipeline.cli.common import reports_errors, verbosity
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option("--file", type=click.Path(path_type=Path), help="Predict for each line of this file.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line: the text and what is predicted.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: the text and its prediction.")
 @click.option("--context", default="", metavar="TEXT",
-              help="The text beside each one: what a question is asked about, the other sentence of a pair.")
+              help="Second text: the context of a question, or the second text of a pair.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16", "int8", "auto"]), default="float32",
               show_default=True,
-              help="Of the arithmetic: bfloat16 is quicker where the processor has it, and moves probabilities by a "
-                   "few thousandths; auto takes it there. int8 is the quickest on a CPU, for models that read whole "
-                   "texts, and moves them by a few hundredths.")
+              help="Precision of the computation. bfloat16 is faster on hardware with bfloat16 units and changes "
+                   "probabilities by a few thousandths; auto uses it there. int8 is the fastest on a CPU (encoders "
+                   "only) and changes probabilities by a few hundredths.")
 @verbosity
 @reports_errors
 def predict_command(
     run: Path, texts: tuple[str, ...], file: Path | None, as_json: bool, context: str, precision: str, quiet: bool
 ) -> None:
-    """Predict for texts: those given, each line of --file, or each line of standard input.
+    """Predict for the given texts, each line of --file, or each line of standard input.
 
-    Prints what the run's task says of each, such as the label, its probability and the text, with tabs between.
+    Prints one line per text, separated by tabs; for classification the label, its probability and the text.
 
     \b
     vecformer predict runs/bbc "Shares rose after the bank cut rates."
@@ -39,31 +39,15 @@ def predict_command(
     vecformer predict runs/bbc --file headlines.txt --precision int8
     vecformer predict runs/questions "Where is the tower?" --context "The tower is in Paris."
     """
-    import torch  # noqa: F401  (before all else, for the line below)
+    import torch  # noqa: F401  (before everything else, so that the next line covers its objects)
 
-    gc.freeze()  # what torch brought along stays: going through it for garbage would take a tenth of a second
+    gc.freeze()  # exempts the objects of torch from garbage collection, which would take a tenth of a second
 
-    from pipeline.data.readers.tables import decode_text, lines_of, read_text, well_formed
-    from pipeline.errors import DataError
-    from pipeline.runs.trained import load_run
+    from pipeline.commands.predict import predict, read_texts
     from pipeline.telemetry.progress import bars
 
-    if file and texts:
-        raise DataError("give texts or --file, not both")
-    if file:
-        chosen = lines_of(read_text(file))
-    elif texts:
-        chosen = [well_formed(text) for text in texts]
-    else:
-        chosen = lines_of(decode_text(sys.stdin.buffer.read(), "standard input"))
-    if not chosen:
-        raise DataError(f"{file or 'standard input'}: no text to predict for")
-    trained = load_run(run, precision=precision)
-    examples = [trained.task.example(text, well_formed(context)) for text in chosen]
+    chosen = read_texts(texts, file, None if file or texts else sys.stdin.buffer.read())
     with bars(quiet=quiet) as progress:
-        predictions = trained.predict_for(examples, progress=progress)
-    for example, text, prediction in zip(examples, chosen, predictions, strict=True):
-        if as_json:
-            click.echo(json.dumps({"text": text, **prediction}, ensure_ascii=False))
-        else:
-            click.echo(trained.task.show(example, prediction))
+        predicted = predict(run, chosen, context=context, precision=precision, progress=progress)
+    for one in predicted:
+        click.echo(json.dumps(one.to_json(), ensure_ascii=False) if as_json else one.line)

@@ -1,4 +1,4 @@
-"""The main job on BBC News: few labels, much unlabelled text, three starting points and the baselines on one split."""
+"""The demonstration on BBC News: few labels, many unlabelled texts, three initialisations and the baselines."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pipeline.runs.chain import run
 from pipeline.runs.folder import new_folder, write_json
 from pipeline.runs.report import write_comparison
 
-NOTE = "Word2Vec was trained on all the training articles, without their labels. Orange: the Transformer."
+NOTE = "Word2Vec is trained on all training articles, without their labels. Orange: Transformer."
 SOURCES = ("random", "glove", "glove+word2vec")
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo found.
+    """The results of the demonstration.
 
     Attributes:
-        title: what was compared.
-        measure: what ``score`` is.
-        rows: a row a model: ``name``, ``score``, ``coverage``, ``tokens_per_second``, ``report``; the last three are
-            None for baselines.
+        title: title of the comparison.
+        measure: name of the measure of ``score``.
+        rows: one mapping for each model with ``name``, ``score``, ``coverage``, ``tokens_per_second`` and ``report``;
+            the last three are None for baselines.
     """
 
     title: str
@@ -34,14 +34,14 @@ class Demo:
 
 
 def demo(out: Path, *, labels: int = 50, seed: int = 1, overwrite: bool = False, progress: Progress = silent) -> Demo:
-    """Train from each source, and put the results beside the baselines.
+    """Train with each source and compare the results with the baselines.
 
     Args:
-        out: a folder to make; it holds a run's folder for each source, and ``report.html``.
-        labels: labelled articles, drawn evenly over the topics; the rest of the training part is unlabelled text.
-        seed: decides everything random.
-        overwrite: replace an earlier demo.
-        progress: told how far long work has come.
+        out: folder to create, with a run folder for each source and ``report.html``.
+        labels: number of labelled articles, balanced over the topics; the other training articles are unlabelled text.
+        seed: seed of all random numbers.
+        overwrite: replace an existing folder.
+        progress: progress callback.
     """
     with new_folder(out, overwrite=overwrite) as folder:
         results = {}
@@ -51,7 +51,7 @@ def demo(out: Path, *, labels: int = 50, seed: int = 1, overwrite: bool = False,
             results[source] = run(config, folder / source, progress=_prefixed(source, progress)).metrics
         n_test = results["glove"]["test"]["n"]
         found = Demo(
-            title=f"BBC News: {labels} labelled articles, measured on {n_test} held-out ones (seed {seed})",
+            title=f"BBC News: {labels} labelled articles, {n_test} test articles, seed {seed}",
             measure="accuracy",
             rows=tuple(_rows(results)),
         )

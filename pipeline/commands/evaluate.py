@@ -1,4 +1,4 @@
-"""Measuring a finished run on other labelled data."""
+"""Evaluate a finished run on other labelled data."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from pipeline.tasks.base import Measures
 def evaluate(
     run: str | Path, data: str | Path, *, text_column: str = "", label_column: str = "", progress: Progress = silent
 ) -> Measures:
-    """Measure a finished run on a file of labelled examples.
+    """Evaluate a finished run on a file of labelled examples.
 
     Args:
-        run: the run's folder.
-        data: a file (.tsv .csv .jsonl .parquet).
-        text_column: column of the text; by default as the run was configured.
-        label_column: column of the label; likewise.
-        progress: told the share of the texts that is done.
+        run: the run folder.
+        data: a file in a format of the task.
+        text_column: column of the text; by default as configured for the run.
+        label_column: column of the label; by default as configured for the run.
+        progress: progress callback.
 
     Returns:
-        The task's measures; for classification ``accuracy``, ``macro_f1``, ``n`` and ``loss``.
+        The measures of the task; for classification ``accuracy``, ``macro_f1``, ``loss``, ``calibration_error`` and
+        ``n``.
 
     Raises:
-        PipelineError, EmbeddingError, TransformerError: for what the user can mend, such as labels that the run does
-            not know.
+        PipelineError, EmbeddingError, TransformerError: if the user has to correct something, such as unknown labels.
     """
     trained = load_run(run)
-    columns = trained.config.data
-    columns = replace(columns, text_column=text_column or columns.text_column,
-                      label_column=label_column or columns.label_column)
-    examples = trained.task.read_examples(Path(data), columns)
-    return trained.evaluate(examples, progress=progress)
+    config = trained.setup.data
+    config = replace(config, text_column=text_column or config.text_column,
+                     label_column=label_column or config.label_column)
+    return trained.evaluate(trained.task.reader.read_examples(Path(data), config), progress=progress)

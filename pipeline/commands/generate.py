@@ -1,9 +1,10 @@
-"""Text that a language model writes."""
+"""Generate text with a language model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,34 +15,45 @@ from pipeline.measures.detokenization import detokenize
 from pipeline.runs.trained import TrainedRun
 from transformer.config import GenerationConfig
 from transformer.models.decoding import Writer, sample
-from transformer.models.models import LanguageModel
 
 
 class Continued(NamedTuple):
-    """A prompt and what a model wrote behind it.
+    """A prompt with its continuation.
 
     Attributes:
-        text: all of it, as it is usually written.
-        log_probability: natural logarithm of what the model wrote.
+        text: prompt and continuation, detokenised.
+        log_probability: natural logarithm of the probability of the continuation.
     """
 
     text: str
     log_probability: float
 
 
+def generation_config(trained: TrainedRun, options: Mapping[str, Any]) -> GenerationConfig:
+    """Return the generation options of a run, with some of them replaced; None keeps the configured value.
+
+    Raises:
+        ConfigError: for an invalid value.
+    """
+    try:
+        return replace(trained.config.generation,
+                       **{name: value for name, value in options.items() if value is not None})
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
 def generate(
     trained: TrainedRun, prompt: str = "", *, n: int = 1, config: GenerationConfig | None = None, seed: int = 1
 ) -> list[Continued]:
-    """Continue a text.
+    """Continue a text by sampling.
 
     Args:
         trained: a run of the task ``language-model``.
-        prompt: how the text begins; "" begins a new line. Its words are read by their own vectors, even those that
-            training did not meet.
-        n: how many texts are written.
-        config: ``max_tokens`` (ends of lines counted), ``temperature``, ``top_k`` and ``top_p`` are looked at; by
-            default those of the run.
-        seed: decides what is drawn.
+        prompt: the beginning of the text; "" starts a new line. Its words may be words that were not seen in training.
+        n: number of texts.
+        config: ``max_tokens`` (ends of lines included), ``temperature``, ``top_k`` and ``top_p``; by default those of
+            the run.
+        seed: seed of the sampling.
 
     Raises:
         ConfigError: if the run is not a language model.
@@ -50,16 +62,16 @@ def generate(
         >>> from pipeline import load_run                                  # doctest: +SKIP
         >>> print(generate(load_run("runs/stories"), "A fox")[0].text)     # doctest: +SKIP
     """
-    model = trained.model
-    if not isinstance(model, LanguageModel):
-        raise ConfigError(f"the run was trained for {trained.config.task}, which writes no text; train one that does "
-                          "with `vecformer run --task language-model`")
+    if not trained.task.generates:
+        raise ConfigError(f"the task {trained.config.task} of this run cannot continue a text; train a language model "
+                          "with: vecformer run --task language-model")
     lines = prompt.splitlines() or [""]
     lines += [""] * prompt.endswith("\n")
-    source = trained.prepare([trained.task.example(line, "") for line in lines]).tokenizers.source
+    source = trained.prepare([trained.task.reader.example(line, "") for line in lines]).tokenizers.source
     ids = np.concatenate([np.append(np.int32(END_ID), line) for line in source.encode(lines)])
     start = torch.from_numpy(ids.astype(np.int64)).to(trained.embedding.weight.device).repeat(n, 1)
     with trained.computing():
+        model: Any = trained.model
         writer = Writer.continuing(model, start, window=trained.config.data.max_length)
         written = sample(writer, config=config or trained.config.generation, seed=seed, end=None)
     words = source.vocabulary()
@@ -68,12 +80,12 @@ def generate(
 
 
 def joined(prompt: str, before: Sequence[str], words: Sequence[str]) -> str:
-    """A prompt and what stands behind it, as it is usually written.
+    """Append the detokenised continuation to a prompt.
 
     Args:
-        prompt: left as it is.
-        before: the words of its last line.
-        words: those that follow, ends of lines among them.
+        prompt: the prompt, unchanged.
+        before: words of its last line.
+        words: the words that follow, ends of lines included.
     """
     lines: list[list[str]] = [[]]
     for word in words:

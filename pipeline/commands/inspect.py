@@ -1,4 +1,4 @@
-"""A finished run opened to view: its parameters and how far they moved, its heads, and what these do with a text."""
+"""Inspect a finished run: its parameters and how far training moved them, its attention heads, and their attention."""
 
 from __future__ import annotations
 
@@ -12,22 +12,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from embeddings.special_tokens import START_ID
 from embeddings.tokenization.tokenizer import WordTokenizer
-from pipeline.config import RunConfig
 from pipeline.data.features.batching import pad
 from pipeline.errors import DataError, PipelineError, RunFolderError
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.trained import TrainedRun, load_run
+from pipeline.runs.trained import TrainedRun, embedding_layers, load_run
 from transformer.checkpoint import read_weights
-from transformer.inspect.attention_record import AttentionRecord, blocks, record_attention
+from transformer.inspect.attention_record import AttentionRecord, blocks
 from transformer.inspect.census import Entry, Movement, census, movement
 from transformer.layers.attention import MultiHeadAttention
 from transformer.layers.embedding import TokenEmbedding
-from transformer.models.decoding import Writer, greedy
 from transformer.models.head_weights import Attentions, effective_rank, product_spectrum
-from transformer.models.models import EncoderDecoder
-from transformer.models.stack import Stack
 
 N_MOVED = 10
 SIDES = ("words", "target words")
@@ -35,7 +30,7 @@ SIDES = ("words", "target words")
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """A finished run, and what it began with.
+    """A finished run and its initial parameters.
 
     Attributes:
         trained: the run.
@@ -47,17 +42,17 @@ class Inspection:
 
     @cached_property
     def census(self) -> list[Entry]:
-        """Every parameter by kind."""
+        """All parameters, grouped by kind."""
         return census(self.trained.model, self.start)
 
     def moved(self, n: int = N_MOVED) -> dict[str, Movement]:
-        """How far the words of each table moved, and the ``n`` that moved most."""
-        sides = zip(SIDES, tables(self.trained.model).items(), self.trained.stage_one.sides, strict=False)
+        """Return how far the vectors of each table moved, and the ``n`` words that moved most."""
+        sides = zip(SIDES, embedding_layers(self.trained.model).items(), self.trained.stage_one.sides, strict=False)
         return {side: movement(self.start[name], layer.weight.detach(), stage_one.tokenizer.vocabulary(), n)
                 for side, (name, layer), stage_one in sides}
 
     def to_json(self, n_words: int = N_MOVED) -> dict[str, Any]:
-        """The census and the words that moved most, of what JSON has."""
+        """Return the parameters and the words that moved most, JSON-serialisable."""
         return {
             "parameters": [{**asdict(entry), "moved_share": entry.moved_share} for entry in self.census],
             "n_parameters": sum(entry.count for entry in self.census),
@@ -67,13 +62,13 @@ class Inspection:
 
 
 class Matrix(NamedTuple):
-    """A head's matrix, or a product of two.
+    """A matrix of a head, or a product of two.
 
     Attributes:
-        shape: rows and columns.
+        shape: number of rows and columns.
         norm: Frobenius norm.
-        spectrum: singular values, the largest first; of a product as many as the head is wide.
-        effective_rank: how many directions count (Roy & Vetterli 2007).
+        spectrum: singular values in descending order; for a product as many as the width of the head.
+        effective_rank: effective rank (Roy & Vetterli 2007).
     """
 
     shape: tuple[int, int]
@@ -83,13 +78,13 @@ class Matrix(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Attention of one kind to one text.
+    """The attention of one kind for one text.
 
     Attributes:
         name: ``encoder``, ``decoder`` or ``cross``.
-        words: that look.
-        seen: that are looked at.
-        layers: from the lowest; the batch is one text.
+        words: tokens of the queries.
+        seen: tokens of the keys.
+        layers: recorded attention, the first layer first; the batch is one text.
     """
 
     name: str
@@ -98,7 +93,7 @@ class Block(NamedTuple):
     layers: tuple[AttentionRecord, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The same, of what JSON has; of each head its attention (a row a word) and its vectors (a row a word)."""
+        """Return attention patterns and query, key and value vectors of each head, one row per token."""
         return {"name": self.name, "words": self.words, "seen": self.seen, "layers": [
             {"heads": [
                 {"attention": _rows(layer.pattern[0, head]), "query": _rows(layer.query[0, head]),
@@ -107,15 +102,15 @@ class Block(NamedTuple):
             for layer in self.layers]}
 
 
-class OpenedText(NamedTuple):
-    """A text as the model reads it.
+class InspectedText(NamedTuple):
+    """A text, its prediction and its attention.
 
     Attributes:
-        text: what was asked for.
-        context: the text beside it.
-        said: what the model predicts, as a line for people.
-        n_pieces: windows that the text is read in; the first of them is here.
-        blocks: what the heads do with it.
+        text: the text.
+        context: second text, for tasks on pairs of texts.
+        said: the prediction as one line of text.
+        n_pieces: number of windows of the text; the attention is that of the first.
+        blocks: the attention of each kind.
     """
 
     text: str
@@ -125,62 +120,57 @@ class OpenedText(NamedTuple):
     blocks: tuple[Block, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The same, of what JSON has."""
+        """Return a JSON-serialisable dictionary."""
         return {**self._asdict(), "blocks": [block.to_json() for block in self.blocks]}
 
 
 def open_run(path: Path, *, unseen: bool = False) -> Inspection:
-    """Load a finished run to look at.
+    """Load a finished run with its initial parameters.
 
     Args:
-        path: its folder.
-        unseen: take along the vectors of words that training did not meet, which a text may hold.
+        path: the run folder.
+        unseen: load the vectors of words that were not seen in training too, for inspecting texts.
 
     Raises:
-        RunFolderError: if there is no finished run, or it does not say what training started from.
-        ConfigError, EmbeddingError, TransformerError: if one of its files is broken.
+        RunFolderError: if there is no finished run, or its initial parameters are missing.
+        ConfigError, EmbeddingError, TransformerError: if one of its files is damaged.
     """
     trained = load_run(path, unseen=unseen)
     folder = RunFolder(path)
     if not folder.start.is_file():
-        raise RunFolderError(f"{folder.start}: missing, so nothing says what training started from; make the run again "
-                             f"with: vecformer run {folder.config} --out {path} --overwrite")
+        raise RunFolderError(f"{folder.start}: missing, so the initial parameters are unknown; repeat the run with: "
+                             f"vecformer run {folder.config} --out {path} --overwrite")
     start = read_weights(folder.start)
     config = trained.config
-    for (name, _), side in zip(tables(trained.model).items(), trained.stage_one.sides, strict=True):
+    for (name, _), side in zip(embedding_layers(trained.model).items(), trained.stage_one.sides, strict=True):
         layer = TokenEmbedding.from_table(side.start, d_model=config.model.d_model, config=config.embedding)
         start[name] = layer.weight.detach()
     return Inspection(trained, start)
 
 
-def tables(model: nn.Module) -> dict[str, TokenEmbedding]:
-    """The embedding layers, that of the text that is read first, by the name of their weights."""
-    return {f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, TokenEmbedding)}
-
-
 def head_matrices(model: nn.Module, head: str) -> dict[str, Matrix]:
-    """A head's four matrices, and the two circuits they make (Elhage et al. 2021).
+    """Return the four matrices of a head and its two circuits (Elhage et al. 2021).
 
     Args:
-        model: has heads.
-        head: ``L.H``, numbered from 0; ``encoder.L.H``, ``decoder.L.H`` or ``cross.L.H`` where there are several kinds.
+        model: a model with attention heads.
+        head: ``L.H``, counted from 0; ``encoder.L.H``, ``decoder.L.H`` or ``cross.L.H`` if there are several kinds.
 
     Raises:
-        PipelineError: if there is no such head; the message says which there are.
+        PipelineError: if there is no such head; the message lists the valid ranges.
     """
-    there = {name: heads.attentions() for name, heads in blocks(model).items()}
+    available = {name: heads.attentions() for name, heads in blocks(model).items()}
     match = re.fullmatch(r"(?:([a-z]+)\.)?([0-9]+)\.([0-9]+)", head)
-    kind = (match[1] or (next(iter(there)) if len(there) == 1 else "")) if match else ""
-    layers = there.get(kind, [])
+    kind = (match[1] or (next(iter(available)) if len(available) == 1 else "")) if match else ""
+    layers = available.get(kind, [])
     if match is None or int(match[2]) >= len(layers) or int(match[3]) >= layers[0].n_heads:
-        ranges = (f"{name + '.' if len(there) > 1 else ''}L.H with L from 0 to {len(layers) - 1} and H from 0 to "
-                  f"{layers[0].n_heads - 1}" for name, layers in there.items())
+        ranges = (f"{name + '.' if len(available) > 1 else ''}L.H with L from 0 to {len(layers) - 1} and H from 0 to "
+                  f"{layers[0].n_heads - 1}" for name, layers in available.items())
         raise PipelineError(f"--head {head}: no such head; the model has {', '.join(ranges)}")
     return matrices_of(layers[int(match[2])], int(match[3]))
 
 
 def matrices_of(attention: MultiHeadAttention, head: int) -> dict[str, Matrix]:
-    """``W_Q``, ``W_K``, ``W_V``, ``W_O``, and the circuits ``QK`` and ``OV``, of one head of a layer."""
+    """Return ``W_Q``, ``W_K``, ``W_V``, ``W_O`` and the circuits ``QK`` and ``OV`` of one head of a layer."""
     weights = Attentions([attention])
     q, k, v, o = (stacked[0, head].detach() for stacked in (weights.W_Q, weights.W_K, weights.W_V, weights.W_O))
     single = {name: _matrix(matrix, torch.linalg.svdvals(matrix))
@@ -188,49 +178,38 @@ def matrices_of(attention: MultiHeadAttention, head: int) -> dict[str, Matrix]:
     return single | {"QK": _matrix(q @ k.mT, product_spectrum(q, k.mT)), "OV": _matrix(v @ o, product_spectrum(v, o))}
 
 
-def open_text(trained: TrainedRun, text: str, context: str = "") -> OpenedText:
-    """Let the model read a text and write down what every head does.
+def open_text(trained: TrainedRun, text: str, context: str = "") -> InspectedText:
+    """Predict for a text and record the attention of every head.
 
-    A translation's decoder reads the likeliest words that the model itself wrote.
+    The input of a translation's decoder is the greedy translation of the model.
 
     Args:
-        trained: loaded with the words that training did not meet.
-        text: to read.
-        context: the text beside it, for tasks that read two.
+        trained: a run, loaded with the vectors of unseen words.
+        text: the text.
+        context: second text, for tasks on pairs of texts.
 
     Raises:
-        DataError: if there is no word in it.
+        DataError: if the text has no token.
     """
-    prepared = trained.prepare([trained.task.example(text, context)])
+    task, model = trained.task, trained.model
+    prepared = trained.prepare([task.reader.example(text, context)])
     if not prepared.features or not len(prepared.features[0]):
-        raise DataError(f"{text!r}: no word in this text")
-    said = trained.task.predict(trained.model, prepared, trained.config)[0]
-    first, model, tokenizers = prepared.features[0], trained.model, prepared.tokenizers
+        raise DataError(f"{text!r}: the text has no word; use one with at least one word")
+    prediction = task.predict(model, prepared, trained.setup)[0]
+    first, tokenizers = prepared.features[0], prepared.tokenizers
     ids = pad([first.ids]).to(trained.embedding.weight.device)
     token_types = None if first.token_types is None else pad([first.token_types]).to(ids.device)
     with torch.inference_mode():
-        own = _own_translation(model, ids, trained.config) if isinstance(model, EncoderDecoder) else ids
-        with record_attention(model) as seen:
-            if isinstance(model, EncoderDecoder):
-                model(ids, own)
-            else:
-                stack = next(module for module in model.modules() if isinstance(module, Stack))
-                stack(ids, token_types)
-    source = _named(ids, tokenizers.source)
-    target = _named(own, tokenizers.target or tokenizers.source)
+        trace = task.trace(model, ids, token_types, trained.setup)
+    source = _tokens(trace.source, tokenizers.source)
+    target = _tokens(trace.target, tokenizers.target or tokenizers.source)
     of = {"encoder": (source, source), "decoder": (target, target), "cross": (target, source)}
-    return OpenedText(text, context, trained.task.show(prepared.examples[0], said), len(prepared.features), tuple(
-        Block(name, *of[name], tuple(one for one in seen if one.block == name)) for name in blocks(model)
+    return InspectedText(text, context, task.show(prepared.examples[0], prediction), len(prepared.features), tuple(
+        Block(name, *of[name], tuple(one for one in trace.attention if one.block == name)) for name in blocks(model)
     ))
 
 
-def _own_translation(model: EncoderDecoder, ids: Tensor, config: RunConfig) -> Tensor:
-    """The start word and the likeliest words behind it. *Shape:* ``(1, 1 + n_words)``, int64."""
-    written = greedy(Writer.translating(model, ids), max_tokens=config.generation.max_tokens)[0]
-    return ids.new_tensor([[START_ID, *written.ids]])
-
-
-def _named(ids: Tensor, tokenizer: WordTokenizer) -> tuple[str, ...]:
+def _tokens(ids: Tensor, tokenizer: WordTokenizer) -> tuple[str, ...]:
     words = tokenizer.vocabulary()
     return tuple(words[i] for i in ids[0].tolist())
 

@@ -1,7 +1,7 @@
-"""What a task learns from: one class a kind of data, and a data set of them, cut.
+"""Examples, one class per kind of data, and a data set of them, split into parts.
 
-Each says where it stands (``where``: ``file:line``), what is right (``gold``, as ``predictions.jsonl`` shows it), and
-what makes two of them the same (``key``): examples of equal keys never end up on both sides of a cut.
+Every example has ``where`` (its place, ``file:line``), ``gold`` (the gold answer as ``predictions.jsonl`` holds it) and
+``key``: examples with equal keys are never on both sides of a split.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 
 class AnyExample(Protocol):
-    """What the examples of every task have in common."""
+    """Attributes that the examples of every task have."""
 
     @property
     def where(self) -> str:
@@ -20,11 +20,11 @@ class AnyExample(Protocol):
 
     @property
     def gold(self) -> Any:
-        """What is right, made of what JSON has."""
+        """The gold answer, JSON-serialisable."""
 
     @property
     def key(self) -> Hashable:
-        """Equal in examples that must stay on one side of a cut."""
+        """Equal for examples that must stay on one side of a split."""
 
 
 E = TypeVar("E", bound=AnyExample)
@@ -33,7 +33,7 @@ E_co = TypeVar("E_co", bound=AnyExample, covariant=True)
 
 @dataclass(frozen=True)
 class Example:
-    """A text, or two, and its label ("" for none; a language model's lines have none)."""
+    """A text or a pair of texts, and its label ("" for none; lines of running text have none)."""
 
     text: str
     label: str
@@ -53,7 +53,7 @@ class Example:
 
 @dataclass(frozen=True)
 class TaggedExample:
-    """The words of a sentence, and a tag for each."""
+    """The words of a sentence and one tag for each."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
@@ -80,7 +80,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class QuestionExample:
-    """A question about a context, and the answers that people marked in it; () if it has none."""
+    """A question about a context, and the annotated answers; () for an unanswerable question."""
 
     id: str
     question: str
@@ -101,7 +101,7 @@ class QuestionExample:
 
 @dataclass(frozen=True)
 class TranslationExample:
-    """A text and what it is in the other language."""
+    """A text and its translation."""
 
     source: str
     target: str
@@ -109,25 +109,25 @@ class TranslationExample:
 
     @property
     def gold(self) -> str:
-        """The translation."""
+        """The reference translation."""
         return self.target
 
     @property
     def key(self) -> str:
-        """The text to translate."""
+        """The source text."""
         return self.source.strip()
 
 
 @dataclass(frozen=True)
 class Splits(Generic[E_co]):
-    """A data set, cut.
+    """A data set, split into parts.
 
     Attributes:
-        name: what to call it in reports.
-        train: to learn from.
-        dev: to stop early by; may be empty.
-        test: to measure on.
-        unlabelled: texts to train word vectors on, beside those of ``train``.
+        name: name of the data set in reports.
+        train: training examples.
+        dev: development examples, for early stopping; may be empty.
+        test: test examples.
+        unlabelled: additional texts for training word vectors.
     """
 
     name: str

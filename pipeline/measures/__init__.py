@@ -1,1 +1,1 @@
-"""How good predictions are, a file a task: functions of plain strings and numbers, which know no model."""
+"""Measures, one file per task: functions of plain strings and numbers."""

@@ -1,4 +1,4 @@
-"""Words back to text: the other way from ``WordTokenizer.words``, as far as the words still tell."""
+"""Detokenisation: the inverse of ``WordTokenizer.words``, as far as it is determined by the words."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 CLOSE_LEFT = frozenset(".,;:!?)]}%°…”’›")
 CLOSE_RIGHT = frozenset("([{„‚‹#$£¿¡")
-QUOTES = frozenset("\"“«»")      # „so“, “so”, «so», »so«: which way one points is told by whether a quotation is open
+QUOTES = frozenset("\"“«»")      # „a“, “a”, «a», »a«: the direction follows from whether a quotation is open
 OPENS, CLOSES = "„", "”"         # always
 CLITIC = re.compile(r"n't|'(?:s|m|d|ll|re|ve)", re.IGNORECASE)
-AFTER_NUMBER = re.compile(r"st|nd|rd|th|s|d|k|x|er[ns]?|x\d+", re.IGNORECASE)  # the rule cuts "20th" and "80er" in two
+AFTER_NUMBER = re.compile(r"st|nd|rd|th|s|d|k|x|er[ns]?|x\d+", re.IGNORECASE)  # the tokenizer splits "20th" and "80er"
 LINKS = frozenset(("und", "oder", "bzw", "and", "or", "to", ","))           # "Vor- und Nachname", "two- or three-fold"
 SPACELESS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3001-\u30ff\u3400-\u9fff\uff01-\uff65]")
 
 
 class Sides(NamedTuple):
-    """Whether a word stands close to the one before it, and to the one after it."""
+    """Whether a word is joined to the previous and to the next one without a space."""
 
     left: bool
     right: bool
@@ -27,14 +27,13 @@ APART, AT_LEFT, AT_RIGHT, AT_BOTH = Sides(False, False), Sides(True, False), Sid
 
 
 def detokenize(words: Sequence[str]) -> str:
-    """Join words to a text as it is usually written.
+    """Join words to a text with standard spacing.
 
-    Punctuation stands close to the word that it belongs to, what was cut apart comes together (``do n't``,
-    ``six - pack``, ``20 th``), and quotation marks open and close in turn. There are no spaces within Chinese,
-    Japanese, Thai, Lao, Khmer and Burmese.
+    Punctuation is joined to its word, parts of words are joined (``do n't``, ``six - pack``, ``20 th``), and quotation
+    marks open and close alternately. There are no spaces in Chinese, Japanese, Thai, Lao, Khmer and Burmese.
 
     Args:
-        words: as :meth:`embeddings.tokenization.tokenizer.WordTokenizer.words` gives them.
+        words: words of :meth:`embeddings.tokenization.tokenizer.WordTokenizer.words`.
 
     Example:
         >>> print(detokenize(["Do", "n't", "shout", '"', "fire", '"', ",", "please", "."]))
@@ -83,7 +82,7 @@ def _apostrophe(before: str, is_open: bool, *, closes_later: bool) -> Sides:
     if _is_letter(before) and before.lower() not in ("a", "i"):
         return AT_BOTH  # "o'clock"
     opens = closes_later and not is_open and not before.endswith("s")
-    return AT_RIGHT if opens else AT_LEFT  # "the girls' hats" has no second one
+    return AT_RIGHT if opens else AT_LEFT  # "the girls' hats" has no closing one
 
 
 def _at(words: Sequence[str], i: int) -> str:

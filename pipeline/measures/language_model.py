@@ -1,4 +1,4 @@
-"""How surprised a language model is by a text."""
+"""Measures of language models: perplexity and bits per word."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pipeline.errors import DataError
 
 
 def perplexity(nll: float, n: int) -> float:
-    """``exp(nll / n)``: among how many equally likely tokens the model chooses, so to say; inf where that overflows.
+    """Compute ``exp(nll / n)``; inf on overflow.
 
     Args:
-        nll: the sum of the tokens' negative log-probabilities, in nats.
-        n: how many tokens that are.
+        nll: sum of the negative log-probabilities of the tokens, in nats.
+        n: number of tokens.
 
     Raises:
         DataError: if there are none.
@@ -24,11 +24,11 @@ def perplexity(nll: float, n: int) -> float:
 
 
 def bits_per(nll: float, n: int) -> float:
-    """Bits per character or word of the text, whatever ``n`` counts; comparable between models that cut it differently.
+    """Compute bits per character or word, comparable between models with different tokenisation.
 
     Args:
-        nll: the sum of the tokens' negative log-probabilities, in nats.
-        n: how many characters, or words, the text has.
+        nll: sum of the negative log-probabilities of the tokens, in nats.
+        n: number of characters or words of the text.
 
     Raises:
         DataError: if there are none.
@@ -38,5 +38,5 @@ def bits_per(nll: float, n: int) -> float:
 
 def _mean(nll: float, n: int) -> float:
     if n <= 0:
-        raise DataError("there is no text to measure a language model on; give one with at least one token")
+        raise DataError("the text has no token to evaluate a language model on; use one with at least one token")
     return nll / n

@@ -1,1 +1,1 @@
-"""A run: training, its folder on disk, loading it again, its report."""
+"""Runs: training, the run folder, loading, the report."""

@@ -1,6 +1,6 @@
-"""The chain itself: text, vectors, Transformer, training, measures, report.
+"""The whole chain: text, vectors, Transformer, training, evaluation, report.
 
-Called ``chain`` and not ``run``, so that ``from pipeline import run`` is the function whatever was imported before.
+The module is not called ``run``, so that ``from pipeline import run`` is always the function.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ from torch import Tensor, nn
 from embeddings.analysis.coverage import Coverage
 from embeddings.progress import Progress, silent
 from embeddings.table.oov_policy import parse_policy
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, changed_keys
 from pipeline.data.examples import AnyExample, Splits
 from pipeline.errors import RunFolderError
+from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder, read_json, unfinished, unfinished_folder, write_json, write_lines
 from pipeline.runs.pretraining import pretrain
 from pipeline.runs.report import write_report
 from pipeline.runs.sampling_error import sampling_error
-from pipeline.runs.trained import TrainedRun, load_stage_one, save_stage_one
+from pipeline.runs.trained import TrainedRun, embedding_layers, load_stage_one, save_stage_one
 from pipeline.runs.training_batches import TrainingBatches
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Task, Tokenizers
+from pipeline.tasks.resolved import Setup
 from pipeline.telemetry.profiling import STOPPED, Clock
 from pipeline.telemetry.resources import peak_memory_mb
 from pipeline.word_vectors import StageOne, measure_texts, prepare_vectors
@@ -38,7 +40,6 @@ from transformer.checkpoint import save_tensors, save_weights
 from transformer.kernels.engine import require
 from transformer.layers.embedding import TokenEmbedding
 from transformer.training import distributed
-from transformer.training.distributed import World
 from transformer.training.trainer import Evaluation, Trainer, TrainingResult, choose_device
 
 log = logging.getLogger("vecformer")
@@ -46,11 +47,11 @@ log = logging.getLogger("vecformer")
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that has ended well.
+    """A finished run.
 
     Attributes:
         path: its folder.
-        metrics: what ``metrics.json`` holds.
+        metrics: contents of ``metrics.json``.
     """
 
     path: Path
@@ -61,90 +62,101 @@ def run(
     config: RunConfig, out: str | Path, *, overwrite: bool = False, resume: bool = False, progress: Progress = silent,
     clock: Clock = STOPPED,
 ) -> Finished:
-    """Run both stages, measure, and write the run's folder.
+    """Run both stages, evaluate, and write the run folder.
 
-    A run that is stopped in stage two leaves ``OUT.unfinished``. Several processes started by torchrun share the
-    training; the first of them does all else.
+    A run that is interrupted in stage two leaves ``OUT.unfinished``. Several processes started by torchrun share the
+    training; the first one does everything else.
 
     Args:
-        config: what to do.
-        out: the folder to make; it appears when the run is finished, whole, or not at all.
-        overwrite: replace an earlier run of that name (when this one is finished).
-        resume: go on with a run of the same configuration that was stopped.
-        progress: told what is being done and the share of it that is done.
-        clock: told which part is under way, for a profile (:func:`pipeline.telemetry.profiling.take_profile`).
+        config: the configuration.
+        out: the folder to create; it appears complete when the run is finished.
+        overwrite: replace an existing run of that name when this one is finished.
+        resume: resume an interrupted run of the same configuration.
+        progress: progress callback.
+        clock: measures the time of each part (:func:`pipeline.telemetry.profiling.take_profile`).
 
     Raises:
-        PipelineError, EmbeddingError, TransformerError: for what the user can mend.
+        PipelineError, EmbeddingError, TransformerError: if the user has to correct something.
     """
     require(config.training.engine)
     world = distributed.world(choose_device(config.training.device))
+    context = RunContext(progress, clock, world)
     try:
         if world.rank:
-            return _assist(config, Path(out), world)
+            return _assist(config, Path(out), context)
         task = base.find(config.task)
+        _warn_of_foreign_keys(config)
         with unfinished_folder(Path(out), overwrite=overwrite, resume=resume) as path:
             folder = RunFolder(path)
             with clock("reading"):
-                splits = task.read(config)
-                config = task.resolve(config, splits)
+                splits = task.reader.read(config.data, seed=config.seed)
+                setup = Setup(config, task.resolve(config, splits))
             config.save(folder.config)
-            stage_one = run_stage_one(config, task, splits, folder, progress, clock)
+            setup.resolved.save(folder.resolved)
+            stage_one = run_stage_one(setup, task, splits, folder, context)
             world.barrier()
-            made = run_stage_two(config, task, splits, stage_one, folder, world, progress, clock)
-            metrics = measure_and_write(folder, *made, splits, name=Path(out).name, progress=progress, clock=clock)
+            made = run_stage_two(setup, task, splits, stage_one, folder, context)
+            metrics = evaluate_and_write(folder, *made, splits, name=Path(out).name, context=context)
         return Finished(Path(out), metrics)
     finally:
         world.close()
 
 
-def _assist(config: RunConfig, out: Path, world: World) -> Finished:
-    """What every process but the first does: its share of the training."""
+def _assist(config: RunConfig, out: Path, context: RunContext) -> Finished:
+    """Do the share of the training of a process other than the first."""
     task = base.find(config.task)
-    splits = task.read(config)
-    config = task.resolve(config, splits)
-    world.barrier()
+    splits = task.reader.read(config.data, seed=config.seed)
+    setup = Setup(config, task.resolve(config, splits))
+    context.world.barrier()
     folder = RunFolder(unfinished(out))
-    run_stage_two(config, task, splits, load_stage_one(folder), folder, world, silent)
+    run_stage_two(setup, task, splits, load_stage_one(folder), folder, RunContext(world=context.world))
     return Finished(out, {})
 
 
+def _warn_of_foreign_keys(config: RunConfig) -> None:
+    foreign = base.foreign_keys(config.task)
+    for key in changed_keys(config):
+        if key in foreign:
+            log.warning("%s has no effect: the task %s does not read it (%s does)", key, config.task,
+                        ", ".join(foreign[key]))
+
+
 def run_stage_one(
-    config: RunConfig, task: Task[Any], splits: Splits[Any], folder: RunFolder, progress: Progress,
-    clock: Clock = STOPPED, *, shared: Path | None = None,
+    setup: Setup[Any], task: Task[Any], splits: Splits[Any], folder: RunFolder, context: RunContext, *,
+    shared: Path | None = None,
 ) -> StageOne:
-    """Text to word vectors, kept in the folder; taken from there if they are there already.
+    """Make the vocabulary and word vectors and write them to the folder, or load them if they exist there.
 
     Args:
-        config: the run's.
-        task: its task.
-        splits: its data.
-        folder: where the vectors are kept.
-        progress: told how far long work has come.
-        clock: told which part is under way.
-        shared: folder of word vectors that runs on the same text share, so that they are trained once.
+        setup: configuration and resolved facts.
+        task: the task.
+        splits: the data.
+        folder: the run folder.
+        context: progress and clock.
+        shared: folder of trained word vectors that runs on the same text share.
 
     Raises:
-        RunFolderError: if those were made of other data.
+        RunFolderError: if existing vectors were made from other data.
     """
+    config, clock, reader = setup.config, context.clock, task.reader
     with clock("reading"):
         data = {"sha256": data_hash(splits)}
     if folder.stage_one.exists():
         if read_json(folder.stage_one) != data:
-            raise RunFolderError(f"{config.data.path}: the data have changed since this run began; start over with "
-                                 "--overwrite")
+            raise RunFolderError(f"{config.data.path}: the data have changed since this run was started; start again "
+                                 "with --overwrite")
         with clock("vectors"):
             return load_stage_one(folder)
     held_out = [*splits.dev, *splits.test]
     with clock("vectors"):
-        stage_one = prepare_vectors(config, train=task.texts(splits.train), held_out=task.texts(held_out),
-                                    unlabelled=splits.unlabelled, progress=progress, shared=shared, clock=clock)
-        if task.target_texts(splits.train):
-            as_written = replace(config.data, lowercase=False, strip_accents=False, fold_digits=False)
-            target = replace(config, source=config.target_source or config.source, data=as_written, corpus=())
+        stage_one = prepare_vectors(config, train=reader.texts(splits.train), held_out=reader.texts(held_out),
+                                    unlabelled=splits.unlabelled, context=context, shared=shared)
+        if reader.target_texts(splits.train):
+            unfolded = replace(config.data, lowercase=False, strip_accents=False, fold_digits=False)
+            target = replace(config, source=config.target_source or config.source, data=unfolded, corpus=())
             stage_one = replace(stage_one, target=prepare_vectors(
-                target, train=task.target_texts(splits.train), held_out=task.target_texts(held_out), unlabelled=(),
-                progress=progress, shared=shared, clock=clock))
+                target, train=reader.target_texts(splits.train), held_out=reader.target_texts(held_out), unlabelled=(),
+                context=context, shared=shared))
     with clock("writing"):
         stage_one = save_stage_one(stage_one, folder)
         write_json(folder.stage_one, data)
@@ -152,56 +164,55 @@ def run_stage_one(
 
 
 def run_stage_two(
-    config: RunConfig, task: Task[Any], splits: Splits[Any], stage_one: StageOne, folder: RunFolder, world: World,
-    progress: Progress, clock: Clock = STOPPED, *, probe: Sequence[Any] = (),
+    setup: Setup[Any], task: Task[Any], splits: Splits[Any], stage_one: StageOne, folder: RunFolder,
+    context: RunContext, *, probe: Sequence[Any] = (),
 ) -> tuple[TrainedRun, TrainingResult, dict[str, Tensor]]:
-    """Word vectors to a trained Transformer.
+    """Train a Transformer that starts from the word vectors.
 
     Args:
-        config: the run's, resolved.
-        task: its task.
-        splits: its data.
-        stage_one: its words and vectors.
-        folder: where checkpoints are kept.
-        world: the processes that train together.
-        progress: told how far training has come.
-        clock: told which part is under way.
-        probe: examples that are measured on after epochs 1, 2, 4, 8, … and the last, where there is no dev set. They
-            decide nothing: their measures are in the history, as ``probe_…``.
+        setup: configuration and resolved facts.
+        task: the task.
+        splits: the data.
+        stage_one: vocabulary and vectors.
+        folder: folder of the checkpoints.
+        context: progress, clock and process group.
+        probe: examples to evaluate on after epochs 1, 2, 4, 8, … and the last one, for data without a dev set. They
+            have no influence on training; the history has their measures as ``probe_…``.
 
     Returns:
-        It, what training it took, and its weights before the first step (but for the tables).
+        The trained run, the costs of training, and the initial weights (without the embedding tables).
     """
+    config, world, clock = setup.config, context.world, context.clock
     if not splits.dev:
-        log.info("no dev set: too few labelled examples to set any aside, so training runs through all epochs")
+        log.info("no dev set (too few labelled examples to set some aside): training runs for all epochs")
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        model = build_model(config, task, stage_one).to(world.device)
-        start = {name: weight.detach().clone() for name, weight in _but_tables(model)}
-        texts = [*task.texts(splits.train), *splits.unlabelled]
+        model = build_model(setup, task, stage_one).to(world.device)
+        start = {name: weight.detach().clone() for name, weight in _without_tables(model)}
+        texts = [*task.reader.texts(splits.train), *splits.unlabelled]
         before, during = folder.checkpoints
         if config.pretraining.epochs:
             with clock("pretraining"):
-                pretrain(config, model, stage_one, texts, checkpoint=before, world=world, progress=progress)
-            torch.manual_seed(config.seed)  # whether pretraining was taken up again or ran through
-        trained = TrainedRun(config, stage_one, model, config.training.precision)
+                pretrain(setup, model, stage_one, texts, checkpoint=before, context=context)
+            torch.manual_seed(config.seed)  # the same state whether pretraining was resumed or not
+        trained = TrainedRun(setup, stage_one, model, config.training.precision)
         target = stage_one.target.tokenizer if stage_one.target else None
         tokenizers = Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer), target)
         with clock("tokenising"):
-            features = task.encode_training(splits.train, tokenizers, config)
+            features = task.encode(splits.train, tokenizers, setup, training=True)
         with clock("evaluation"):
-            evaluate = _measuring(trained, splits.dev) if splits.dev else None
+            evaluate = _evaluation_on(trained, splits.dev) if splits.dev else None
         trainer = Trainer(
             model=model,
-            batches=TrainingBatches(task, features, config, world),
+            batches=TrainingBatches(task, features, setup, world),
             loss=clock.observe(task.loss),
             evaluate=evaluate,
-            watch=_now_and_then(_measuring(trained, probe)) if probe else None,
+            watch=_at_powers_of_two(_evaluation_on(trained, probe)) if probe else None,
             config=config.training,
             checkpoint=during,
             world=world,
             on_epoch=lambda line: log.info("%s", "  ".join(f"{key} {value:.4g}" for key, value in line.items())),
-            progress=progress,
+            progress=context.progress,
             clock=clock,
         )
         result = trainer.run()
@@ -210,42 +221,43 @@ def run_stage_two(
 
 
 def tuned(trained: TrainedRun, dev: Sequence[Any]) -> TrainedRun:
-    """The same model, with what its task decides on dev once it is trained."""
+    """Return the run with the facts that its task finds on dev after training."""
     if not dev:
         return trained
     with trained.computing():
-        config = trained.task.tune(trained.model, trained.prepare(dev), trained.config)
-    return replace(trained, config=config)
+        resolved = trained.task.tune(trained.model, trained.prepare(dev), trained.setup)
+    return replace(trained, setup=replace(trained.setup, resolved=resolved))
 
 
-def build_model(config: RunConfig, task: Task[Any], stage_one: StageOne) -> nn.Module:
-    """An untrained model around the vectors of stage one; sets torch's seed to the run's on the way."""
+def build_model(setup: Setup[Any], task: Task[Any], stage_one: StageOne) -> nn.Module:
+    """Build an untrained model with the vectors of stage one; sets torch's seed to that of the run."""
+    config = setup.config
     embeddings = [
         TokenEmbedding.from_table(side.start, d_model=config.model.d_model, config=config.embedding)
         for side in stage_one.sides
     ]
-    torch.manual_seed(config.seed)  # the same weights behind the table, whatever was drawn for the projection
-    return task.model(config, embeddings)
+    torch.manual_seed(config.seed)  # the same weights whether or not a projection was drawn
+    return task.model(setup, embeddings)
 
 
-def _but_tables(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    tables = {id(module.weight) for module in model.modules() if isinstance(module, TokenEmbedding)}
+def _without_tables(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    tables = {id(layer.weight) for layer in embedding_layers(model).values()}
     return ((name, weight) for name, weight in model.named_parameters() if id(weight) not in tables)
 
 
-def _measuring(trained: TrainedRun, examples: Sequence[Any]) -> Callable[[], Evaluation]:
+def _evaluation_on(trained: TrainedRun, examples: Sequence[Any]) -> Callable[[], Evaluation]:
     prepared = trained.prepare(examples)
 
     def evaluate() -> Evaluation:
         with trained.computing():
-            measures = trained.task.develop(trained.model, prepared, trained.config)
+            measures = trained.task.develop(trained.model, prepared, trained.setup)
         return Evaluation(measures, trained.task.score(measures))
 
     return evaluate
 
 
-def _now_and_then(evaluate: Callable[[], Evaluation]) -> Callable[[int, bool], Mapping[str, float]]:
-    """Measure after epochs 1, 2, 4, 8, … and the last."""
+def _at_powers_of_two(evaluate: Callable[[], Evaluation]) -> Callable[[int, bool], Mapping[str, float]]:
+    """Evaluate after epochs 1, 2, 4, 8, … and the last one."""
     def watch(epoch: int, is_last: bool) -> Mapping[str, float]:
         if epoch & (epoch - 1) and not is_last:
             return {}
@@ -254,27 +266,27 @@ def _now_and_then(evaluate: Callable[[], Evaluation]) -> Callable[[int, bool], M
     return watch
 
 
-def measure_and_write(
+def evaluate_and_write(
     folder: RunFolder, trained: TrainedRun, training: TrainingResult, start: Mapping[str, Tensor], splits: Splits[Any],
-    *, name: str, progress: Progress, clock: Clock = STOPPED,
+    *, name: str, context: RunContext,
 ) -> dict[str, Any]:
-    """Measure a trained model on dev and test beside the baselines, and write every file of the run.
+    """Evaluate a trained model and the baselines, and write all files of the run.
 
     Returns:
-        What ``metrics.json`` holds.
+        The contents of ``metrics.json``.
     """
-    task, config = trained.task, trained.config
+    task, setup, progress, clock = trained.task, trained.setup, context.progress, context.clock
     with clock("evaluation"):
         predictions = trained.predict_for(splits.test, progress=progress)
-        test = task.measure(splits.test, predictions, config)
+        test = task.measure(splits.test, predictions, setup)
         dev = trained.evaluate(splits.dev, progress=progress) if splits.dev else {}
-        error = sampling_error(task, splits.test, predictions, config)
-        policy = parse_policy(config.unknown)
-        coverage = {part: measure_texts(trained.stage_one, task.texts(examples), policy)
+        error = sampling_error(task, splits.test, predictions, setup)
+        policy = parse_policy(setup.config.unknown)
+        coverage = {part: measure_texts(trained.stage_one, task.reader.texts(examples), policy)
                     for part, examples in (("train", splits.train), ("test", splits.test))}
     progress("baselines", 0.0)
     with clock("baselines"):
-        baselines = task.baselines(splits, config, trained.stage_one)
+        baselines = task.baselines(splits, setup, trained.stage_one)
     progress("baselines", 1.0)
     metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
     with clock("writing"):
@@ -292,7 +304,7 @@ def collect_metrics(
     dev: Measures,
     baselines: Mapping[str, Measures],
 ) -> dict[str, Any]:
-    """What ``metrics.json`` holds: the same keys for every task."""
+    """Return the contents of ``metrics.json``, which has the same keys for every task."""
     config = trained.config
     return {
         "task": config.task,
@@ -331,36 +343,36 @@ def write_run(
     *,
     name: str,
 ) -> None:
-    """Write every file of a run, the manifest last."""
-    trained.config.save(folder.config)
+    """Write all files of a run, the manifest last."""
+    task, setup = trained.task, trained.setup
+    setup.config.save(folder.config)
+    setup.resolved.save(folder.resolved)
     save_weights(trained.model, folder.model)
     write_lines(folder.history, iter(training.history))
     write_lines(folder.predictions, ({"where": example.where, "gold": example.gold, **prediction}
                                      for example, prediction in zip(splits.test, predictions, strict=True)))
     write_json(folder.metrics, metrics)
-    task = trained.task
-    plots = task.plots(splits.test, predictions, trained.config)
-    write_report(folder.report, trained.config, metrics, training.history, plots, name=name, measure=task.measure_name,
-                 is_share=task.measure_is_share, smaller_is_better=task.smaller_is_better)
+    plots = task.plots(splits.test, predictions, setup)
+    write_report(folder.report, setup, metrics, training.history, plots, name=name, measure=task.measures[0])
     for scratch in (*folder.checkpoints, folder.stage_one):
         scratch.unlink(missing_ok=True)
     for file in folder.path.iterdir():
-        file.chmod(0o644)  # safetensors makes files that only their owner can read
+        file.chmod(0o644)  # safetensors creates files with permissions for the owner only
     packages = ("vecformer", "torch", "gensim", "tokenizers", "scikit-learn", "numpy")
     folder.write_manifest({
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
-        "seed": trained.config.seed,
+        "seed": setup.config.seed,
         "data": {"name": splits.name, "sizes": part_sizes(splits), "sha256": data_hash(splits)},
     })
 
 
 def part_sizes(splits: Splits[Any]) -> dict[str, int]:
-    """How many examples each part has, and how many unlabelled texts."""
+    """Return the number of examples of each part, and of unlabelled texts."""
     return {part: len(getattr(splits, part)) for part in ("train", "dev", "test", "unlabelled")}
 
 
 def data_hash(splits: Splits[Any]) -> str:
-    """A hash of what was read: every example with its part, wherever it stands; every unlabelled text."""
+    """Return the SHA-256 of all examples with their parts, but without their places, and of all unlabelled texts."""
     digest = hashlib.sha256()
     for part in ("train", "dev", "test"):
         for example in getattr(splits, part):

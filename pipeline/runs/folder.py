@@ -1,4 +1,4 @@
-"""A run's folder: which files it has, and how it comes to be whole or not at all."""
+"""The run folder: its files, and how it is created completely or not at all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger("vecformer")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run, by name.
+    """The files of a run.
 
     Attributes:
         path: the folder.
@@ -33,25 +33,30 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        """The configuration, fully resolved."""
+        """The configuration as it was requested, with all defaults."""
         return self.path / "config.toml"
 
     @property
+    def resolved(self) -> Path:
+        """What the run found in its data, such as the labels; runs of earlier versions do not have it."""
+        return self.path / "resolved.json"
+
+    @property
     def tokenizers(self) -> tuple[Path, Path]:
-        """Text to ids; the vocabulary is the words that were trained on. The second is of a translation's target."""
+        """The tokenizers of the input and, for translation, of the output; their vocabulary is that of training."""
         return self.path / "tokenizer.json", self.path / "target_tokenizer.json"
 
     @property
     def tables(self) -> tuple[Path, Path]:
-        """The word vectors that training started from, and those of words it did not meet; a .json beside says more.
+        """The initial word vectors and those of words not seen in training, each with a .json of metadata.
 
-        The second is of a translation's target.
+        The second file is that of the output of a translation.
         """
         return self.path / "embeddings.safetensors", self.path / "target_embeddings.safetensors"
 
     @property
     def start(self) -> Path:
-        """The weights before the first step, but for the tables, which are the vectors above at the model's scale."""
+        """The initial weights without the embedding tables, which follow from the vectors and the configuration."""
         return self.path / "start.safetensors"
 
     @property
@@ -61,128 +66,127 @@ class RunFolder:
 
     @property
     def history(self) -> Path:
-        """A JSON line an evaluation."""
+        """One line of JSON per epoch."""
         return self.path / "history.jsonl"
 
     @property
     def predictions(self) -> Path:
-        """A JSON line a test example."""
+        """One line of JSON per test example."""
         return self.path / "predictions.jsonl"
 
     @property
     def metrics(self) -> Path:
-        """The run's measures."""
+        """The measures of the run."""
         return self.path / "metrics.json"
 
     @property
     def sampling_error(self) -> Path:
-        """The standard error of each measure that is due to the test set's being a sample."""
+        """The standard error of each measure due to the sampling of the test set."""
         return self.path / "sampling_error.json"
 
     @property
     def report(self) -> Path:
-        """The page for people."""
+        """The HTML report."""
         return self.path / "report.html"
 
     @property
     def checkpoints(self) -> tuple[Path, Path]:
-        """What pretraining and training need to go on after a stop; only in an unfinished run."""
+        """Checkpoints of pretraining and training; in unfinished runs only."""
         return self.path / "pretraining.checkpoint", self.path / "training.checkpoint"
 
     @property
     def stage_one(self) -> Path:
-        """Says that the vectors are all there, and of which data; only in an unfinished run."""
+        """Marks stage one as complete and has the hash of its data; in unfinished runs only."""
         return self.path / "stage_one.json"
 
     @property
     def manifest(self) -> Path:
-        """Versions, seed and hashes; written last, so that a folder without it is an unfinished run."""
+        """Versions, seed and hashes; written last, so that a folder without it is unfinished."""
         return self.path / "manifest.json"
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """Take a finished run.
+        """Open a finished run.
 
         Raises:
             RunFolderError: if there is none.
         """
         folder = cls(path)
         if not path.is_dir() and unfinished(path).is_dir():
-            raise RunFolderError(f"{path}: not finished; `vecformer run --resume {path}` goes on with it")
+            raise RunFolderError(f"{path}: not finished; resume it with: vecformer run --resume {path}")
         if not path.is_dir():
-            raise RunFolderError(f"{path}: no such run; `vecformer run --out {path}` makes one")
+            raise RunFolderError(f"{path}: no such run; create one with: vecformer run --data FILE --out {path}")
         if not folder.manifest.is_file():
-            raise RunFolderError(f"{path}: not a finished run, since it has no manifest.json")
+            raise RunFolderError(f"{path}: not a finished run (no manifest.json)")
         return folder
 
     def write_manifest(self, facts: Mapping[str, Any]) -> None:
-        """Write the manifest: the facts, and the SHA-256 of every file in the folder."""
+        """Write the manifest: the given facts, and the SHA-256 of every file in the folder."""
         files = {file.name: sha256(file) for file in sorted(self.path.iterdir())}
         write_json(self.manifest, {**facts, "files": files})
 
 
 def unfinished(target: Path) -> Path:
-    """Where a run is made, before it is moved to its name."""
+    """Return the folder in which a run is created before it is renamed to ``target``."""
     return target.with_name(target.name + ".unfinished")
 
 
 def configuration_of_unfinished(target: Path) -> Path:
-    """The configuration of a run that was stopped.
+    """Return the configuration file of an interrupted run.
 
     Raises:
-        RunFolderError: if there is none to go on with.
+        RunFolderError: if there is none to resume.
     """
     config = RunFolder(unfinished(target)).config
     if config.is_file():
         return config
     if (target / "manifest.json").is_file():
-        raise RunFolderError(f"{target}: finished already; there is nothing to resume")
-    raise RunFolderError(f"{unfinished(target)}: no run that was stopped, so nothing to resume; start it again")
+        raise RunFolderError(f"{target}: already finished; there is nothing to resume")
+    raise RunFolderError(f"{unfinished(target)}: no interrupted run to resume; start one with `vecformer run`")
 
 
 @contextmanager
 def unfinished_folder(target: Path, *, overwrite: bool = False, resume: bool = False) -> Iterator[Path]:
-    """Make ``TARGET.unfinished`` and move it to ``target`` when the block ends well.
+    """Create ``TARGET.unfinished`` and rename it to ``target`` when the block succeeds.
 
-    If the block is stopped when stage one is over, the folder stays, to go on from; if it is stopped earlier, or the
-    input is at fault, nothing is left. A folder that was to be overwritten is there until the new one is whole.
+    If the block is interrupted after stage one, the folder is kept and can be resumed; if it is interrupted earlier, or
+    the input is invalid, nothing is left. A folder to be overwritten exists until the new one is complete.
 
     Args:
-        target: the folder to make.
-        overwrite: replace ``target``, and forget an unfinished run of that name.
-        resume: go on in the unfinished folder.
+        target: the folder to create.
+        overwrite: replace ``target``, and delete an unfinished run of that name.
+        resume: continue in the unfinished folder.
 
     Raises:
-        RunFolderError: if ``target`` is taken, an unfinished run of that name is there and none of the two options says
-            what to do with it, or there is none to go on with.
+        RunFolderError: if ``target`` exists, an unfinished run exists and neither option is set, or there is no run to
+            resume.
     """
     folder = unfinished(target)
     check_free(target, overwrite=overwrite or resume)
     if not resume:
-        _forget(folder, target, overwrite=overwrite)
+        _delete_unfinished(folder, target, overwrite=overwrite)
     elif not folder.is_dir():
-        raise RunFolderError(f"{folder}: no such folder, so there is nothing to resume")
+        raise RunFolderError(f"{folder}: no such folder; there is nothing to resume")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder
         _move(folder, target)
     except BaseException as error:
-        mistake = isinstance(error, PipelineError | TransformerError | EmbeddingError) and not resume
-        if mistake or not RunFolder(folder).stage_one.exists():
+        invalid = isinstance(error, PipelineError | TransformerError | EmbeddingError) and not resume
+        if invalid or not RunFolder(folder).stage_one.exists():
             shutil.rmtree(folder, ignore_errors=True)
         elif isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"go on with: vecformer run --resume {target}") from error
+            raise KeyboardInterrupt(f"resume with: vecformer run --resume {target}") from error
         else:
-            log.warning("stopped; go on with: vecformer run --resume %s", target)
+            log.warning("interrupted; resume with: vecformer run --resume %s", target)
         raise
 
 
 @contextmanager
 def new_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Make a folder under a temporary name beside ``target`` and move it into place when the block ends well.
+    """Create a folder under a temporary name and rename it to ``target`` when the block succeeds.
 
-    If the block does not end well, whatever the reason, nothing is left under either name, and a folder that was to be
-    overwritten is still there.
+    If the block fails, nothing is left under either name, and a folder to be overwritten is unchanged.
 
     Raises:
         RunFolderError: if ``target`` exists and ``overwrite`` is not set, or it cannot be written.
@@ -199,11 +203,11 @@ def new_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def check_free(target: Path, *, overwrite: bool) -> None:
-    """Refuse a target that must not be replaced, before any work is done for it.
+    """Check that a folder can be created, before any work is done.
 
     Raises:
-        RunFolderError: if it exists and ``overwrite`` is not set, or it is something that this program did not make, or
-            nothing can be written there.
+        RunFolderError: if it exists and ``overwrite`` is not set, it was not created by this program, or its parent is
+            not writable.
     """
     ancestor = next(folder for folder in target.absolute().parents if folder.exists())
     if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
@@ -211,22 +215,23 @@ def check_free(target: Path, *, overwrite: bool) -> None:
     if not target.exists():
         return
     if not overwrite:
-        raise RunFolderError(f"{target}: exists already; choose another --out, or replace it with --overwrite")
+        raise RunFolderError(f"{target}: already exists; choose another --out, or replace it with --overwrite")
     if target.is_dir() and (not any(target.iterdir()) or (target / "manifest.json").is_file()):
         return
-    raise RunFolderError(f"{target}: not a run's folder, so --overwrite leaves it; remove it or choose another --out")
+    raise RunFolderError(f"{target}: not a run folder, so --overwrite does not replace it; remove it or choose "
+                         "another --out")
 
 
-def _forget(folder: Path, target: Path, *, overwrite: bool) -> None:
-    """Remove what a stopped run left, if that is what it is and the user wants it so."""
+def _delete_unfinished(folder: Path, target: Path, *, overwrite: bool) -> None:
+    """Delete an unfinished run, if it is one and ``overwrite`` is set."""
     if not folder.exists():
         return
-    begun = RunFolder(folder).config.exists()
-    if not folder.is_dir() or (not begun and any(folder.iterdir())):
-        raise RunFolderError(f"{folder}: not a run that was stopped, and where {target} would be made; remove it or "
+    is_run = RunFolder(folder).config.exists()
+    if not folder.is_dir() or (not is_run and any(folder.iterdir())):
+        raise RunFolderError(f"{folder}: not an interrupted run, but {target} would be created there; remove it or "
                              "choose another --out")
-    if begun and not overwrite:
-        raise RunFolderError(f"{folder}: a run that was stopped; go on with it by --resume {target}, or start over "
+    if is_run and not overwrite:
+        raise RunFolderError(f"{folder}: an interrupted run; resume it with --resume {target}, or start again "
                              "with --overwrite")
     shutil.rmtree(folder)
 
@@ -242,7 +247,7 @@ def _move(temporary: Path, target: Path) -> None:
 
 
 def free_name(folder: Path) -> Path:
-    """The folder itself if nothing is there, else with the first free number behind its name."""
+    """Return the folder if it does not exist, otherwise with the first free number appended to its name."""
     number, candidate = 1, folder
     while candidate.exists():
         number += 1
@@ -251,22 +256,22 @@ def free_name(folder: Path) -> Path:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write readable JSON."""
+    """Write indented JSON."""
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """Read what :func:`write_json` wrote."""
+    """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_lines(path: Path, values: Iterator[Mapping[str, Any]]) -> None:
-    """Write JSON lines."""
+    """Write one line of JSON per value."""
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

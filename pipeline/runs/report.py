@@ -1,4 +1,4 @@
-"""The report of a run, and of several runs side by side."""
+"""The HTML report of a run, and of a comparison of several models."""
 
 from __future__ import annotations
 
@@ -6,45 +6,43 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import RunConfig
 from pipeline.drawing.page import render
 from pipeline.drawing.plots import bars_svg, learning_curves_svg
+from pipeline.tasks.base import Measure
+from pipeline.tasks.resolved import Setup
 
 HERE = Path(__file__).parent
 
 
 def write_report(
     path: Path,
-    config: RunConfig,
+    setup: Setup[Any],
     metrics: Mapping[str, Any],
     history: Sequence[Mapping[str, float]],
     plots: Mapping[str, str],
     *,
     name: str,
-    measure: str,
-    is_share: bool = True,
-    smaller_is_better: bool = False,
+    measure: Measure,
 ) -> None:
-    """Write a run's page: its measures beside the baselines', learning curves, coverage, the configuration.
+    """Write the page of a run: measures, baselines, learning curves, coverage and configuration.
 
     Args:
         path: the file to write.
-        config: fully resolved.
-        metrics: as in ``metrics.json``.
-        history: a line an epoch.
-        plots: the task's own pictures, title to SVG.
-        name: the run's name.
-        measure: the measure that the task is judged by.
-        is_share: it is from 0 to 1.
-        smaller_is_better: of two values of it.
+        setup: configuration and resolved facts of the run.
+        metrics: contents of ``metrics.json``.
+        history: one entry for each epoch.
+        plots: figures of the task, SVG by title.
+        name: name of the run.
+        measure: measure that the task is judged by.
     """
-    scores = {"this run": metrics["test"][measure]}
-    scores |= {baseline: measures[measure] for baseline, measures in metrics["baselines"].items()}
-    label = f"{measure} on the test set" + " (smaller is better)" * smaller_is_better
+    scores = {"this run": metrics["test"][measure.name]}
+    scores |= {baseline: measures[measure.name] for baseline, measures in metrics["baselines"].items()}
+    label = f"{measure.name} on the test set" + " (smaller is better)" * measure.smaller_is_better
     page = render(
-        HERE / "run.html", title=name, config=config.to_toml(), metrics=metrics, measure=measure,
-        comparison=bars_svg(scores, highlighted=["this run"], label=label, is_share=is_share),
-        curves=learning_curves_svg(history, measure), plots=plots,
+        HERE / "run.html", title=name, config=setup.config.to_toml(), metrics=metrics,
+        resolved={key: value for key, value in vars(setup.resolved).items() if value not in (0, ())},
+        comparison=bars_svg(scores, highlighted=["this run"], label=label, is_share=measure.is_share),
+        curves=learning_curves_svg(history, measure.name), plots=plots,
     )
     path.write_text(page, encoding="utf-8")
 
@@ -52,15 +50,15 @@ def write_report(
 def write_comparison(
     path: Path, *, title: str, rows: Sequence[Mapping[str, Any]], measure: str, notes: Sequence[str]
 ) -> None:
-    """Write a page that puts models side by side.
+    """Write a page that compares models.
 
     Args:
         path: the file to write.
-        title: of the page.
-        rows: ``name``, ``score``, ``coverage``, ``tokens_per_second`` and ``report`` (a link); the last three may
-            be None.
-        measure: what ``score`` is.
-        notes: lines of plain text beneath the title.
+        title: title of the page.
+        rows: one mapping for each model with ``name``, ``score``, ``coverage``, ``tokens_per_second`` and ``report`` (a
+            link); the last three may be None.
+        measure: name of the measure of ``score``.
+        notes: lines of plain text below the title.
     """
     page = render(
         HERE / "comparison.html", title=title, rows=rows, measure=measure, notes=notes,

@@ -1,4 +1,4 @@
-"""How far a measure would move with another test set of the same size."""
+"""The sampling error of measures: how much they vary between test sets of the same size."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import RunConfig
 from pipeline.errors import DataError
 from pipeline.tasks.base import Measures, Prediction, Task
+from pipeline.tasks.resolved import Setup
 
 MAX_GROUPS, MANY = 50, 1_000
-MAX_GROUPS_OF_MANY = 20  # from so many examples on, since each measuring of them takes long (a corpus's chrF most)
-SEED = 0  # of the groups; the same for every run, so that the same predictions have the same error
+MAX_GROUPS_OF_MANY = 20  # from MANY examples, because evaluating them takes long (corpus chrF in particular)
+SEED = 0  # of the groups; fixed, so that equal predictions have equal errors
 
 
 def sampling_error(
-    task: Task[Any], examples: Sequence[Any], predictions: Sequence[Prediction], config: RunConfig
+    task: Task[Any], examples: Sequence[Any], predictions: Sequence[Prediction], setup: Setup[Any]
 ) -> dict[str, float]:
-    """The standard error of each measure due to the examples being a sample, by the delete-a-group jackknife.
+    """Estimate the standard error of each measure by the delete-a-group jackknife (Kott 2001).
 
-    Every group of examples is left out in turn and the rest measured (Kott 2001, "The Delete-a-Group Jackknife"), which
-    needs nothing of the measure but that it can be taken: a mean, an F1 over all entities, a BLEU of a corpus.
+    Every group of examples is left out in turn and the rest evaluated. The method applies to any measure: a mean, an F1
+    of entities, a corpus BLEU.
 
     Args:
-        task: takes the measures.
+        task: computes the measures.
         examples: the test set.
-        predictions: for each of them.
-        config: of the run.
+        predictions: one for each example.
+        setup: configuration and resolved facts of the run.
 
     Returns:
-        By the measure's name; measures that some of the groups leave undefined are not in it. Empty for fewer than two
+        Standard errors by measure, without measures that are undefined for some groups. Empty for fewer than two
         examples.
     """
     n_groups = min(len(examples), MAX_GROUPS if len(examples) < MANY else MAX_GROUPS_OF_MANY)
@@ -42,8 +42,8 @@ def sampling_error(
     for group in range(n_groups):
         rows = np.flatnonzero(group_of != group).tolist()
         try:
-            without.append(_numbers(task.measure([examples[i] for i in rows], [predictions[i] for i in rows], config)))
-        except DataError:  # nothing to measure is left
+            without.append(_numbers(task.measure([examples[i] for i in rows], [predictions[i] for i in rows], setup)))
+        except DataError:  # nothing is left to evaluate
             return {}
     names = [name for name in without[0] if all(name in measures for measures in without)]
     values = np.array([[measures[name] for name in names] for measures in without])        # (n_groups, n_measures)

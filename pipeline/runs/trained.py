@@ -1,4 +1,4 @@
-"""A model with all that is needed to use it: fresh from training, or loaded from a run's folder."""
+"""A trained model with everything needed to use it, fresh from training or loaded from a run folder."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from pipeline.config import RunConfig
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers
+from pipeline.tasks.resolved import Setup
 from pipeline.word_vectors import StageOne, unseen_words
 from transformer.checkpoint import load_weights, read_weights
 from transformer.kernels.precision import autocast
@@ -29,59 +30,61 @@ from transformer.layers.embedding import TokenEmbedding
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A model, its words, and the task it was trained for.
+    """A model, its vocabulary and its task.
 
     Attributes:
-        config: fully resolved.
-        stage_one: the words that were trained on and the vectors that training started from, and those of words that it
-            did not meet.
-        model: in evaluation mode.
-        precision: of predictions: ``float32``, ``bfloat16`` (its weights and matrix products, which is quicker where
-            the processor has it), ``auto`` (the quicker of these) or ``int8`` (the quickest on a CPU; of encoders, the
-            rest of a model is float32).
+        setup: configuration, and what was found in the data.
+        stage_one: training vocabulary, initial vectors, and vectors of further words.
+        model: the model, in evaluation mode.
+        precision: precision of predictions: ``float32``; ``bfloat16`` (weights and matrix products); ``auto`` (the
+            faster of these); or ``int8`` (the fastest on a CPU; encoders only, the rest is float32).
     """
 
-    config: RunConfig
+    setup: Setup[Any]
     stage_one: StageOne
     model: nn.Module
     precision: str = "float32"
 
     @property
+    def config(self) -> RunConfig:
+        """The configuration as it was requested."""
+        return self.setup.config
+
+    @property
     def tokenizer(self) -> WordTokenizer:
-        """Its vocabulary is the words that were trained on."""
+        """The tokenizer; its vocabulary is the training vocabulary."""
         return self.stage_one.tokenizer
 
     @property
     def table(self) -> EmbeddingTable:
-        """The vectors of the text's words, as training found them."""
+        """The initial vectors of the input text, before training."""
         return self.stage_one.table
 
     @property
     def embedding(self) -> TokenEmbedding:
-        """The embedding layer of the text that is read."""
-        return next(module for module in self.model.modules() if isinstance(module, TokenEmbedding))
+        """The embedding layer of the input text."""
+        return next(iter(embedding_layers(self.model).values()))
 
     @property
     def task(self) -> Task[Any]:
-        """The task of the configuration."""
+        """The task."""
         return base.find(self.config.task)
 
     def predict(
         self, texts: Sequence[str], *, contexts: Iterable[str] = (), progress: Progress = silent
     ) -> list[Prediction]:
-        """Predict for texts; words that training did not meet get their vectors if the source knows them.
+        """Predict for texts; words that were not seen in training have their vectors if the source has them.
 
         Args:
-            texts: what to predict for; the question, where the task answers questions.
-            contexts: the text beside each, for tasks that read two.
-            progress: told the share that is done.
+            texts: texts to predict for; for question answering, the questions.
+            contexts: second text of each, for tasks on pairs of texts.
+            progress: progress callback.
 
         Returns:
-            For each text what its task predicts; for classification a ``label`` and ``probabilities`` (label to
-            probability).
+            One prediction for each text; for classification a ``label`` and ``probabilities`` by label.
         """
-        beside = list(contexts) or [""] * len(texts)
-        examples = [self.task.example(text, context) for text, context in zip(texts, beside, strict=True)]
+        seconds = list(contexts) or [""] * len(texts)
+        examples = [self.task.reader.example(text, second) for text, second in zip(texts, seconds, strict=True)]
         return self.predict_for(examples, progress=progress)
 
     def predict_for(self, examples: Sequence[Any], *, progress: Progress = silent) -> list[Prediction]:
@@ -89,29 +92,29 @@ class TrainedRun:
         if not examples:
             return []
         with self.computing():
-            return self.task.predict(self.model, self.prepare(examples), self.config, progress)
+            return self.task.predict(self.model, self.prepare(examples), self.setup, progress)
 
     def evaluate(self, examples: Sequence[Any], *, progress: Progress = silent) -> Measures:
-        """Measure on labelled examples.
+        """Evaluate on labelled examples.
 
         Raises:
-            DataError: if they have labels that the model does not.
+            DataError: if they have labels that the model does not have.
         """
-        return self.task.measure(examples, self.predict_for(examples, progress=progress), self.config)
+        return self.task.measure(examples, self.predict_for(examples, progress=progress), self.setup)
 
     def computing(self) -> AbstractContextManager[object]:
-        """Compute within the block in :attr:`precision`."""
+        """Return a context manager that computes in :attr:`precision`."""
         return autocast(self.embedding.weight.device, self.precision)
 
     def prepare(self, examples: Sequence[Any]) -> Prepared[Any]:
-        """Number the examples' words, and append the vectors of those that training did not meet.
+        """Encode examples, and append the vectors of unseen words to the embedding layer.
 
-        The appended vectors are those of the last call.
+        The appended vectors replace those of the previous call.
         """
-        source = self._extended_for(self.task.texts(examples))
+        source = self._extended_for(self.task.reader.texts(examples))
         target = self.stage_one.target.tokenizer if self.stage_one.target else None
         tokenizers = Tokenizers(source, len(self.tokenizer), target)
-        return Prepared(examples, self.task.encode(examples, tokenizers, self.config), tokenizers)
+        return Prepared(examples, self.task.encode(examples, tokenizers, self.setup), tokenizers)
 
     def _extended_for(self, texts: Sequence[Text]) -> WordTokenizer:
         distinct = list(dict.fromkeys(text if isinstance(text, str) else tuple(text) for text in texts))
@@ -124,23 +127,28 @@ class TrainedRun:
         extended = self.tokenizer.with_vocabulary([*trained[N_SPECIAL:], *unseen.words])
         of_unseen = {word: len(trained) + i for i, word in enumerate(unseen.words)}
         ids = np.array([*range(len(trained)), *(of_unseen.get(word, UNK_ID) for word in new)], dtype=np.int32)
-        cut = zip([*distinct, ""], [*numbered, ids[:0]], strict=True)
-        extended.cache_encodings({text: ids[found] for text, found in cut})  # cut once only
+        encodings = zip([*distinct, ""], [*numbered, ids[:0]], strict=True)
+        extended.cache_encodings({text: ids[found] for text, found in encodings})  # so that each text is split once
         return extended
+
+
+def embedding_layers(model: nn.Module) -> dict[str, TokenEmbedding]:
+    """Return the embedding layers of a model by the names of their weights, that of the input text first."""
+    return {f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, TokenEmbedding)}
 
 
 def load_run(path: str | Path, *, unseen: bool = True, precision: str = "float32") -> TrainedRun:
     """Load a finished run from its folder.
 
     Args:
-        path: the folder.
-        unseen: take along the vectors of words that training did not meet; without them a run of large vectors loads
-            several times as fast.
-        precision: of predictions, as :attr:`TrainedRun.precision`.
+        path: the run folder.
+        unseen: load the vectors of words that were not seen in training too; without them, a run with large vectors
+            loads several times faster.
+        precision: precision of predictions; see :attr:`TrainedRun.precision`.
 
     Raises:
         RunFolderError: if there is no finished run.
-        ConfigError, EmbeddingError, TransformerError: if one of its files is broken.
+        ConfigError, EmbeddingError, TransformerError: if one of its files is damaged.
 
     Example:
         >>> run = load_run("runs/bbc")                                             # doctest: +SKIP
@@ -148,21 +156,32 @@ def load_run(path: str | Path, *, unseen: bool = True, precision: str = "float32
         'business'
     """
     folder = RunFolder.open(Path(path))
-    config = RunConfig.load(folder.config)
+    setup = load_setup(folder)
     stage_one = load_stage_one(folder, unseen=unseen)
     embeddings = [
-        TokenEmbedding(n_words=len(side.tokenizer) - N_SPECIAL, dim=side.table.dim, d_model=config.model.d_model,
-                      freeze=config.embedding.freeze)
+        TokenEmbedding(n_words=len(side.tokenizer) - N_SPECIAL, dim=side.table.dim, d_model=setup.model.d_model,
+                      freeze=setup.config.embedding.freeze)
         for side in stage_one.sides
     ]
-    model = base.find(config.task).model(config, embeddings)
+    model = base.find(setup.config.task).model(setup, embeddings)
     load_weights(model, read_weights(folder.model), folder.model)
     model.eval()
-    return TrainedRun(config, stage_one, model, precision)
+    return TrainedRun(setup, stage_one, model, precision)
+
+
+def load_setup(folder: RunFolder) -> Setup[Any]:
+    """Read the configuration of a run and what was found in its data.
+
+    Runs of earlier versions have no ``resolved.json``; their ``config.toml`` has the resolved values.
+    """
+    setup = base.setup_from(RunConfig.load(folder.config))
+    if not folder.resolved.exists():
+        return setup
+    return Setup(setup.config, type(setup.resolved).load(folder.resolved))
 
 
 def save_stage_one(stage_one: StageOne, folder: RunFolder) -> StageOne:
-    """Write the words and vectors of a run; the same is given back, its vectors mapped from the run's file."""
+    """Write the tokenizers and vectors of a run; return them with the vectors memory-mapped from the files."""
     kept = []
     for side, tokenizer, table in zip(stage_one.sides, folder.tokenizers, folder.tables, strict=False):
         side.tokenizer.save(tokenizer)
@@ -172,7 +191,7 @@ def save_stage_one(stage_one: StageOne, folder: RunFolder) -> StageOne:
 
 
 def load_stage_one(folder: RunFolder, *, unseen: bool = True) -> StageOne:
-    """Read the words and vectors of a run, those of words that training did not meet if ``unseen``."""
+    """Read the tokenizers and vectors of a run; with ``unseen``, those of words not seen in training too."""
     sides = []
     for path, table in zip(folder.tokenizers, folder.tables, strict=True):
         if path.exists():

@@ -1,23 +1,26 @@
-"""What a task is to the rest of the driver, and how it is found."""
+"""The interface of a task, and the registry of tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
 from embeddings.specification.plugins import Registry
-from embeddings.tokenization.tokenizer import Text, WordTokenizer
-from pipeline.config import DataConfig, RunConfig
+from embeddings.tokenization.tokenizer import WordTokenizer
+from pipeline.config import RunConfig
 from pipeline.data.examples import E, Splits
-from pipeline.data.features.batching import Batch, Feature
+from pipeline.data.features.batching import Batch, Feature, collate
+from pipeline.data.readers.base import Reader
 from pipeline.errors import ConfigError
+from pipeline.tasks.resolved import R, Setup
 from pipeline.word_vectors import StageOne
+from transformer.inspect.attention_record import AttentionRecord, record_attention
 from transformer.layers.embedding import TokenEmbedding
 
 Measures = dict[str, Any]
@@ -25,13 +28,13 @@ Prediction = dict[str, Any]
 
 
 class Tokenizers(NamedTuple):
-    """Text to numbers.
+    """The tokenizers of a run.
 
     Attributes:
-        source: of the text that is read.
-        n_rows: words that training met, special ones included; the numbers from here on are of other words, which are
-            read but never written.
-        target: of the text that is written, if it has words of its own.
+        source: tokenizer of the input text.
+        n_rows: size of the training vocabulary, special tokens included; ids from here on are words that were not seen
+            in training, which are valid as input but not as output.
+        target: tokenizer of the output text, if it has a vocabulary of its own.
     """
 
     source: WordTokenizer
@@ -41,12 +44,12 @@ class Tokenizers(NamedTuple):
 
 @dataclass(frozen=True)
 class Prepared(Generic[E]):
-    """Examples as the model reads them.
+    """Encoded examples.
 
     Attributes:
-        examples: as they came.
-        features: what they were encoded to.
-        tokenizers: that did it; they number words that training did not meet, too.
+        examples: the examples.
+        features: their features; a long example may have several.
+        tokenizers: the tokenizers that encoded them, extended by words that were not seen in training.
     """
 
     examples: Sequence[E]
@@ -54,130 +57,236 @@ class Prepared(Generic[E]):
     tokenizers: Tokenizers
 
 
-class Task(Protocol[E]):
-    """What is read, what is predicted, and how good that is.
-
-    A task keeps nothing: what it learns of the data goes into the configuration (:meth:`resolve`), which is saved with
-    the run. What most tasks do alike stands here, with a body.
+@dataclass(frozen=True)
+class Measure:
+    """A measure that a task reports.
 
     Attributes:
-        measure_name: the measure that the task is judged by.
-        measure_is_share: it is from 0 to 1, and shown as a percentage.
-        smaller_is_better: of two values of it.
-        counted: what ``n`` of the measures is the number of.
+        name: its key in ``metrics.json``.
+        help: its definition in a few words.
+        is_share: whether it is between 0 and 1 and shown as a percentage.
+        smaller_is_better: whether the smaller of two values is the better one.
     """
 
-    measure_name: str
-    measure_is_share: bool = True
+    name: str
+    help: str = ""
+    is_share: bool = True
     smaller_is_better: bool = False
-    counted: str = "examples"
 
-    def read(self, config: RunConfig) -> Splits[E]:
-        """Read the data set and cut it."""
-        ...
 
-    def read_examples(self, path: Path, config: DataConfig) -> tuple[E, ...]:
-        """Read one file of examples to evaluate on."""
-        ...
+LOSS = Measure("loss", "mean cross-entropy in nats", is_share=False, smaller_is_better=True)
 
-    def example(self, text: str, context: str) -> E:
-        """An example of which only the input is known, such as one from the command line.
+
+class Architecture(NamedTuple):
+    """The class of Hugging Face ``transformers`` to which the model of a task corresponds.
+
+    Attributes:
+        like: value of ``model.like`` that makes the architectures equal: ``bert`` or ``gpt2``.
+        name: name of the class.
+        output: name of its output layer; "" if the output layer is the embedding table.
+        reads_masks: whether its texts contain the token ``<mask>``.
+    """
+
+    like: str
+    name: str
+    output: str = ""
+    reads_masks: bool = False
+
+
+class Trace(NamedTuple):
+    """One forward pass of a model.
+
+    Attributes:
+        source: ids of the input. *Shape:* ``(1, length)``, int64.
+        target: ids of the input of the decoder; ``source`` if the model has one stack. *Shape:* ``(1, length)``, int64.
+        attention: recorded attention of each layer.
+    """
+
+    source: Tensor
+    target: Tensor
+    attention: Sequence[AttentionRecord]
+
+
+class Task(ABC, Generic[E, R]):
+    """Definition of a task: its data, model, loss, predictions and measures.
+
+    A task has no state. Facts that it finds in the data are returned by :meth:`resolve` and passed to the other methods
+    as ``setup.resolved``. Methods without a default are abstract.
+
+    Attributes:
+        name: name of the task; set by :func:`task`.
+        reader: reader of its data sets.
+        measures: measures that it reports; the first one is the one it is judged by.
+        selection: names of the dev measures by which early stopping selects an epoch; later ones break ties.
+        unit: what ``n`` of the measures counts.
+        keys: keys of the configuration that only some tasks read, and this one does.
+        resolved_type: type of the facts that it finds in the data.
+        architecture: how Hugging Face represents its model; None if runs cannot be exported.
+        generates: whether its model is a decoder that can continue a text (``vecformer generate``).
+    """
+
+    name: ClassVar[str]
+    reader: Reader[E]
+    measures: ClassVar[tuple[Measure, ...]]
+    selection: ClassVar[tuple[str, ...]]
+    unit: ClassVar[str] = "examples"
+    keys: ClassVar[tuple[str, ...]] = ()
+    resolved_type: type[R]
+    architecture: ClassVar[Architecture | None] = None
+    generates: ClassVar[bool] = False
+
+    def resolve(self, config: RunConfig, splits: Splits[E]) -> R:
+        """Find facts in the training data, such as the labels; explicitly configured values take precedence.
+
+        Raises:
+            DataError: if the task cannot be learned from the data.
+        """
+        return self.resolved_type.from_config(config)
+
+    @abstractmethod
+    def model(self, setup: Setup[R], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
+        """Build the untrained model.
 
         Args:
-            text: what to predict for.
-            context: the text beside it, for tasks that read two ("" for none).
+            setup: configuration and resolved facts.
+            embeddings: embedding layer of the input, and of the output if it has a vocabulary of its own.
         """
-        ...
 
-    def resolve(self, config: RunConfig, splits: Splits[E]) -> RunConfig:
-        """Write what the training examples decide (the labels, say) into the configuration."""
-        return config
+    @abstractmethod
+    def encode(
+        self, examples: Sequence[E], tokenizers: Tokenizers, setup: Setup[R], *, training: bool = False
+    ) -> list[Feature]:
+        """Convert examples to features.
 
-    def texts(self, examples: Sequence[E]) -> list[Text]:
-        """What is read of examples, for counting words."""
-        ...
+        Args:
+            examples: examples, with or without gold answers.
+            tokenizers: the tokenizers of the run.
+            setup: configuration and resolved facts.
+            training: make features for training, where these differ from those for evaluation.
+        """
 
-    def target_texts(self, examples: Sequence[E]) -> list[Text]:
-        """What is written, if it has words of its own; [] if not."""
-        return []
+    def batch(self, features: Sequence[Feature], setup: Setup[R], random: np.random.Generator) -> Batch:
+        """Make a training batch; ``random`` is for choices that differ between epochs."""
+        return collate(features)
 
-    def model(self, config: RunConfig, embeddings: Sequence[TokenEmbedding]) -> nn.Module:
-        """The model around its embedding layers: that of the text, and that of the target if there is one."""
-        ...
+    @abstractmethod
+    def loss(self, model: Any, batch: Batch) -> Tensor:
+        """Compute the training loss: the mean over the ``n_targets`` items of the batch. *Shape:* ``()``."""
 
-    def encode(self, examples: Sequence[E], tokenizers: Tokenizers, config: RunConfig) -> list[Feature]:
-        """Number the words of examples, once; targets are filled in where they are known."""
-        ...
-
-    def encode_training(self, examples: Sequence[E], tokenizers: Tokenizers, config: RunConfig) -> list[Feature]:
-        """As :meth:`encode`, for training: where text is cut otherwise than it is for measuring."""
-        return self.encode(examples, tokenizers, config)
-
-    def batch(self, features: Sequence[Feature], config: RunConfig, random: np.random.Generator) -> Batch:
-        """Make a batch to train on; ``random`` is for what differs from epoch to epoch."""
-        ...
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """What training makes small: the mean over the batch's ``n_targets``. *Shape:* scalar."""
-        ...
-
+    @abstractmethod
     def predict(
-        self, model: nn.Module, prepared: Prepared[E], config: RunConfig, progress: Progress = silent
+        self, model: Any, prepared: Prepared[E], setup: Setup[R], progress: Progress = silent
     ) -> list[Prediction]:
-        """What the model says, an entry an example."""
-        ...
+        """Predict for encoded examples.
 
-    def measure(self, examples: Sequence[E], predictions: Sequence[Prediction], config: RunConfig) -> Measures:
-        """How good predictions are. Raises DataError for what the model cannot know, such as other labels."""
-        ...
-
-    def outcome(self, gold: Any, prediction: Prediction) -> float:
-        """How well one example was predicted, 0 to 1: for comparing models example by example.
-
-        Args:
-            gold: the example's ``gold``.
-            prediction: what a model said of it.
+        Returns:
+            One JSON-serialisable dictionary for each example.
         """
-        ...
 
+    @abstractmethod
+    def measure(self, examples: Sequence[E], predictions: Sequence[Prediction], setup: Setup[R]) -> Measures:
+        """Evaluate predictions.
+
+        Returns:
+            Values by name, with ``n``, the number of evaluated units.
+
+        Raises:
+            DataError: if the examples cannot be evaluated, such as for unknown labels.
+        """
+
+    def develop(self, model: Any, prepared: Prepared[E], setup: Setup[R]) -> Measures:
+        """Evaluate on dev after an epoch; by default with all measures."""
+        return self.measure(prepared.examples, self.predict(model, prepared, setup), setup)
+
+    def tune(self, model: Any, prepared: Prepared[E], setup: Setup[R]) -> R:
+        """Find facts that need the trained model and dev, such as a threshold; by default none."""
+        return setup.resolved
+
+    @abstractmethod
+    def outcome(self, gold: Any, prediction: Prediction) -> float:
+        """Score the prediction for one example between 0 and 1, for comparing models example by example."""
+
+    @abstractmethod
     def in_words(self, gold: Any, prediction: Prediction) -> tuple[str, str]:
-        """What was right of one example and what was said, as text for people; given as for :meth:`outcome`."""
-        ...
+        """Return the gold answer and the prediction as short texts for reports."""
 
-    def develop(self, model: nn.Module, prepared: Prepared[E], config: RunConfig) -> Measures:
-        """What is measured on dev after each epoch: all of it, unless that would take longer than the epoch."""
-        return self.measure(prepared.examples, self.predict(model, prepared, config), config)
+    @abstractmethod
+    def show(self, example: E, prediction: Prediction) -> str:
+        """Return the line that ``vecformer predict`` prints: the prediction and the text, separated by tabs."""
 
-    def tune(self, model: nn.Module, prepared: Prepared[E], config: RunConfig) -> RunConfig:
-        """Write what only the trained model and dev can decide (a threshold, say) into the configuration."""
-        return config
-
-    def score(self, measures: Measures) -> tuple[float, ...]:
-        """What early stopping compares; the larger is the better."""
-        ...
-
-    def baselines(self, splits: Splits[E], config: RunConfig, stage_one: StageOne) -> dict[str, Measures]:
-        """Simpler models, trained on the same examples and measured on the same test set."""
-        ...
-
-    def plots(self, examples: Sequence[E], predictions: Sequence[Prediction], config: RunConfig) -> Mapping[str, str]:
-        """Pictures for the report: a title and an SVG each."""
+    def baselines(self, splits: Splits[E], setup: Setup[R], stage_one: StageOne) -> dict[str, Measures]:
+        """Train simpler models on the same examples and evaluate them on the same test set; by default none."""
         return {}
 
-    def show(self, example: E, prediction: Prediction) -> str:
-        """A prediction as a line of text for people."""
-        ...
+    def plots(self, examples: Sequence[E], predictions: Sequence[Prediction], setup: Setup[R]) -> Mapping[str, str]:
+        """Draw figures for the report, as SVG by title; by default none."""
+        return {}
+
+    def trace(self, model: Any, ids: Tensor, token_types: Tensor | None, setup: Setup[R]) -> Trace:
+        """Run the layers of the model once on one text and record their attention.
+
+        Args:
+            model: the model, in evaluation mode.
+            ids: token ids. *Shape:* ``(1, length)``, int64.
+            token_types: token types, if the model has any. *Shape:* ``(1, length)``, int64.
+            setup: configuration and resolved facts.
+        """
+        with record_attention(model) as recorded:
+            model.stack(ids, *(() if token_types is None else (token_types,)))
+        return Trace(ids, ids, recorded)
+
+    @property
+    def measure_name(self) -> str:
+        """Name of the measure that the task is judged by."""
+        return self.measures[0].name
+
+    def find_measure(self, name: str) -> Measure:
+        """Return a measure by name; one that is not declared is a share if the first one is, and larger is better."""
+        default = Measure(name, is_share=self.measures[0].is_share)
+        return next((measure for measure in self.measures if measure.name == name), default)
+
+    def score(self, measures: Measures) -> tuple[float, ...]:
+        """Return the dev measures that early stopping compares, negated where smaller is better."""
+        return tuple(-measures[name] if self.find_measure(name).smaller_is_better else measures[name]
+                     for name in self.selection)
 
 
-TASKS = Registry("pipeline.tasks", "task", ConfigError)
-task = TASKS.register
+T = TypeVar("T", bound=type[Task[Any]])
+
+TASKS = Registry("pipeline.tasks", "task", ConfigError, group="vecformer.tasks")
+
+
+def task(name: str) -> Callable[[T], T]:
+    """Register a task class under a name, as a decorator."""
+
+    def registered(cls: T) -> T:
+        cls.name = name
+        return TASKS.register(name)(cls)
+
+    return registered
 
 
 def find(name: str) -> Task[Any]:
-    """The task of a name.
+    """Return the task of a name.
 
     Raises:
-        ConfigError: if there is none; the message gives the nearest.
+        ConfigError: if there is none; the message suggests the nearest name.
     """
     made: Task[Any] = TASKS.find(name)()
     return made
+
+
+def setup_from(config: RunConfig) -> Setup[Any]:
+    """Return the setup in which all facts are those given in the configuration."""
+    return Setup(config, find(config.task).resolved_type.from_config(config))
+
+
+def foreign_keys(name: str) -> dict[str, list[str]]:
+    """Return the keys that the task does not read, with the names of the tasks that do."""
+    own = find(name).keys
+    foreign: dict[str, list[str]] = {}
+    for other, cls in TASKS.available.items():
+        for key in cls.keys:  # type: ignore[attr-defined]
+            if key not in own:
+                foreign.setdefault(key, []).append(other)
+    return foreign

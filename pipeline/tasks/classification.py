@@ -1,11 +1,10 @@
-"""One label a text, or a pair of texts."""
+"""Classification of texts and of pairs of texts."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,18 +13,18 @@ from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
 from embeddings.table.oov_policy import parse_policy
-from embeddings.tokenization.tokenizer import Text
 from pipeline import baselines
-from pipeline.config import DataConfig, RunConfig
+from pipeline.config import RunConfig
 from pipeline.data.examples import Example, Splits
 from pipeline.data.features.batching import Batch, Feature, collate
 from pipeline.data.features.special_tokens import N_TOKEN_TYPES, framed, shortened, token_types_of
-from pipeline.data.readers.labelled import read_examples, read_splits
+from pipeline.data.readers.labelled import LabelledReader
 from pipeline.drawing.plots import confusion_matrix_svg, reliability_svg
 from pipeline.errors import DataError
 from pipeline.measures.classification import expected_calibration_error, label_measures, reliability_curve
-from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.base import LOSS, Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
 from pipeline.tasks.inference import outputs
+from pipeline.tasks.resolved import Resolved, Setup
 from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
 from transformer.models.heads import ClassificationHead, ClsHead, PairHead
@@ -33,141 +32,147 @@ from transformer.models.models import TransformerModel
 from transformer.models.stack import Encoder
 
 
+@dataclass(frozen=True)
+class Labels(Resolved):
+    """The labels of a data set.
+
+    Attributes:
+        labels: labels in the order of the output layer.
+    """
+
+    labels: tuple[str, ...] = ()
+
+
 @task("classification")
-class Classification(Task[Example]):
-    """Accuracy and macro-F1 of one label a text, or a pair of texts, by cross-entropy."""
+class Classification(Task[Example, Labels]):
+    """Predict the label of a text or of a pair of texts; trained with cross-entropy."""
 
-    measure_name = "accuracy"
+    reader = LabelledReader()
+    measures = (
+        Measure("accuracy", "share of correct labels"),
+        Measure("macro_f1", "mean of the F1 of all labels"),
+        LOSS,
+        Measure("calibration_error", "expected calibration error (Guo et al. 2017)", smaller_is_better=True),
+    )
+    selection = ("accuracy", "loss")
+    keys = ("data.labels", "data.label_column")
+    resolved_type = Labels
+    architecture = Architecture("bert", "BertForSequenceClassification", "classifier")
 
-    def read(self, config: RunConfig) -> Splits[Example]:
-        """Read a data set of texts and labels."""
-        return read_splits(config.data, seed=config.seed)
-
-    def read_examples(self, path: Path, config: DataConfig) -> tuple[Example, ...]:
-        """Read one file of texts and labels."""
-        return read_examples(path, config)
-
-    def example(self, text: str, context: str) -> Example:
-        """A text, and the other of its pair."""
-        return Example(text, "", "the text given", context)
-
-    def resolve(self, config: RunConfig, splits: Splits[Example]) -> RunConfig:
-        """Fix the labels and their order (those given, or those of the training examples, sorted), and the segments.
+    def resolve(self, config: RunConfig, splits: Splits[Example]) -> Labels:
+        """Find the labels (the configured ones, or those of the training examples, sorted) and the token types.
 
         Raises:
-            DataError: if the training examples have one label only, or dev or test have others.
+            DataError: if the training examples have fewer than two labels, or dev or test have further labels.
         """
         found = sorted({example.label for example in splits.train})
         labels = config.data.labels or tuple(found)
         if len(found) < 2:
-            raise DataError(f"{config.data.path}: classification needs two labels or more, but the training examples "
-                            f"have {'only ' + repr(found[0]) if found else 'none'}")
+            raise DataError(f"{config.data.path}: classification needs at least two labels, but the training examples "
+                            f"have {'only ' + repr(found[0]) if found else 'none'}; choose the column of the labels "
+                            "with --label-column NAME")
         for examples in (splits.train, splits.dev, splits.test):
             require_known_labels(examples, labels)
         pairs = any(example.text_b for example in splits.train)
-        token_types = (2 if config.model.like else N_TOKEN_TYPES) if pairs else 0
-        model = replace(config.model, token_types=token_types)
-        return replace(config, data=replace(config.data, labels=labels), model=model)
+        return Labels(token_types=(2 if config.model.like else N_TOKEN_TYPES) if pairs else 0, labels=labels)
 
-    def texts(self, examples: Sequence[Example]) -> list[Text]:
-        """The texts of examples."""
-        return [text for example in examples for text in (example.text, example.text_b) if text]
+    def model(self, setup: Setup[Labels], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
+        """Build an encoder with pooling and an output layer."""
+        shape = setup.model
+        head = ClsHead if shape.pooling == "cls" else PairHead if shape.token_types else ClassificationHead
+        return TransformerModel(
+            encoder=Encoder(config=shape, embedding=embeddings[0]),
+            head=head(d_model=shape.d_model, n_classes=len(setup.resolved.labels), dropout=shape.dropout))
 
-    def model(self, config: RunConfig, embeddings: Sequence[TokenEmbedding]) -> nn.Module:
-        """An encoder, pooling and an output layer."""
-        shape = config.model
-        kind = ClsHead if shape.pooling == "cls" else PairHead if shape.token_types else ClassificationHead
-        head = kind(d_model=shape.d_model, n_classes=len(config.data.labels), dropout=shape.dropout)
-        return TransformerModel(encoder=Encoder(config=shape, embedding=embeddings[0]), head=head)
-
-    def encode(self, examples: Sequence[Example], tokenizers: Tokenizers, config: RunConfig) -> list[Feature]:
-        """The words of each text; of a pair both, framed. The target is the label's number, -1 if it has none."""
-        number = {label: i for i, label in enumerate(config.data.labels)}
-        limit, kinds = config.data.max_length, config.model.token_types
+    def encode(
+        self, examples: Sequence[Example], tokenizers: Tokenizers, setup: Setup[Labels], *, training: bool = False
+    ) -> list[Feature]:
+        """Encode each text, or each pair with special tokens. The target is the label's number, -1 for none."""
+        number = {label: i for i, label in enumerate(setup.resolved.labels)}
+        limit, n_types = setup.data.max_length, setup.model.token_types
         first = tokenizers.source.encode([example.text for example in examples], max_length=limit)
         second = tokenizers.source.encode([example.text_b for example in examples], max_length=limit)
         features = []
         for i, example in enumerate(examples):
             ids, token_types = first[i], None
-            if kinds:
+            if n_types:
                 one, other = shortened(first[i], second[i], max(2, limit - 3))
-                ids, token_types = framed(one, other), token_types_of(one, other) % kinds
-            elif config.model.pooling == "cls":
+                ids, token_types = framed(one, other), token_types_of(one, other) % n_types
+            elif setup.model.pooling == "cls":
                 ids = framed(first[i][: max(1, limit - 2)])
             target = np.array(number.get(example.label, -1))
             features.append(Feature(ids, target, i, example.where, token_types))
         return features
 
-    def batch(self, features: Sequence[Feature], config: RunConfig, random: np.random.Generator) -> Batch:
-        """Pad the ids; the targets are the labels' numbers. *Shape:* ``(batch,)``, int64."""
-        return collate(features)
-
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Cross-entropy, the mean over the batch."""
+        """Compute the mean cross-entropy of the batch."""
         return F.cross_entropy(model(batch.ids, batch.token_types), batch.targets)
 
     def predict(
-        self, model: nn.Module, prepared: Prepared[Example], config: RunConfig, progress: Progress = silent
+        self, model: nn.Module, prepared: Prepared[Example], setup: Setup[Labels], progress: Progress = silent
     ) -> list[Prediction]:
-        """The likeliest label, and every label's probability."""
+        """Predict ``label``, the most probable label, and ``probabilities`` by label."""
         logits = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
                          progress=progress)
-        return label_predictions(torch.stack(logits), config.data.labels)
+        return label_predictions(torch.stack(logits), setup.resolved.labels)
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Prediction], config: RunConfig) -> Measures:
-        """Accuracy, macro-F1, the number of examples, cross-entropy, and how far off the probabilities are."""
-        require_known_labels(examples, config.data.labels)
+    def measure(
+        self, examples: Sequence[Example], predictions: Sequence[Prediction], setup: Setup[Labels]
+    ) -> Measures:
+        """Compute accuracy, macro-F1, cross-entropy and calibration error."""
+        require_known_labels(examples, setup.resolved.labels)
         gold = [example.label for example in examples]
         measures = label_measures(gold, [prediction["label"] for prediction in predictions])
-        right = [p["probabilities"][label] for label, p in zip(gold, predictions, strict=True)]
-        measures["loss"] = float(-np.log(np.maximum(right, 1e-12)).mean())
+        of_gold = [p["probabilities"][label] for label, p in zip(gold, predictions, strict=True)]
+        measures["loss"] = float(-np.log(np.maximum(of_gold, 1e-12)).mean())
         measures["calibration_error"] = expected_calibration_error(*_confidences(gold, predictions))
         return measures
 
     def outcome(self, gold: str, prediction: Prediction) -> float:
-        """1 for the right label."""
+        """Return 1 for the correct label, otherwise 0."""
         return float(prediction["label"] == gold)
 
     def in_words(self, gold: str, prediction: Prediction) -> tuple[str, str]:
-        """Both labels."""
+        """Return both labels."""
         return gold, prediction["label"]
 
-    def score(self, measures: Measures) -> tuple[float, ...]:
-        """Accuracy; at equal accuracy the smaller loss."""
-        return (measures["accuracy"], -measures["loss"])
-
-    def baselines(self, splits: Splits[Example], config: RunConfig, stage_one: StageOne) -> dict[str, Measures]:
-        """Majority, TF-IDF + logistic regression, mean of the vectors + logistic regression, nearest centroid."""
-        train, test = ([_joined(example) for example in part] for part in (splits.train, splits.test))
-        labels = [example.label for example in splits.train]
-        gold = [example.label for example in splits.test]
-        guesses = {
-            "majority": baselines.majority(labels, len(test)),
-            "tfidf+logreg": baselines.tfidf(train, labels, test),
-        }
-        vectors = baselines.MeanVectors(stage_one.table, stage_one.tokenizer, parse_policy(config.unknown))
-        guesses |= baselines.on_mean_vectors(vectors(train), labels, vectors(test))
-        return {name: label_measures(gold, guessed) for name, guessed in guesses.items()}
-
-    def plots(
-        self, examples: Sequence[Example], predictions: Sequence[Prediction], config: RunConfig
-    ) -> Mapping[str, str]:
-        """The confusion matrix, and how often the model is right when it is so sure."""
-        gold = [example.label for example in examples]
-        guessed = [prediction["label"] for prediction in predictions]
-        return {
-            "Confusion matrix": confusion_matrix_svg(gold, guessed, config.data.labels),
-            "Reliability": reliability_svg(reliability_curve(*_confidences(gold, predictions))),
-        }
-
     def show(self, example: Example, prediction: Prediction) -> str:
-        """The label, its probability and the text, with tabs between."""
+        """Return the label, its probability and the text, separated by tabs."""
         texts = "\t".join(text for text in (example.text, example.text_b) if text)
         return f"{prediction['label']}\t{prediction['probabilities'][prediction['label']]:.4f}\t{texts}"
 
+    def baselines(self, splits: Splits[Example], setup: Setup[Labels], stage_one: StageOne) -> dict[str, Measures]:
+        """Majority, TF-IDF + logistic regression, mean vectors + logistic regression, nearest centroid."""
+        train, test = ([_joined(example) for example in part] for part in (splits.train, splits.test))
+        labels = [example.label for example in splits.train]
+        gold = [example.label for example in splits.test]
+        predicted = {
+            "majority": baselines.majority(labels, len(test)),
+            "tfidf+logreg": baselines.tfidf(train, labels, test),
+        }
+        vectors = baselines.MeanVectors(stage_one.table, stage_one.tokenizer, parse_policy(setup.config.unknown))
+        predicted |= baselines.on_mean_vectors(vectors(train), labels, vectors(test))
+        return {name: label_measures(gold, by_name) for name, by_name in predicted.items()}
+
+    def plots(
+        self, examples: Sequence[Example], predictions: Sequence[Prediction], setup: Setup[Labels]
+    ) -> Mapping[str, str]:
+        """Draw the confusion matrix and the reliability diagram."""
+        gold = [example.label for example in examples]
+        predicted = [prediction["label"] for prediction in predictions]
+        return {
+            "Confusion matrix": confusion_matrix_svg(gold, predicted, setup.resolved.labels),
+            "Reliability": reliability_svg(reliability_curve(*_confidences(gold, predictions))),
+        }
+
 
 def label_predictions(logits: Tensor, labels: Sequence[str]) -> list[Prediction]:
-    """The likeliest label of each row, and every label's probability. *Shape:* ``(n, n_labels)``, float32."""
+    """Return the most probable label of each row and all probabilities.
+
+    Args:
+        logits: *Shape:* ``(n, n_labels)``, float32.
+        labels: names of the labels.
+    """
     return [
         {"label": labels[row.argmax()], "probabilities": dict(zip(labels, row.tolist(), strict=True))}
         for row in logits.double().softmax(dim=-1).numpy()
@@ -175,21 +180,21 @@ def label_predictions(logits: Tensor, labels: Sequence[str]) -> list[Prediction]
 
 
 def require_known_labels(examples: Sequence[Example], labels: Sequence[str]) -> None:
-    """Refuse examples with labels that the model does not have.
+    """Require that the model has all labels of the examples.
 
     Raises:
-        DataError: naming them, how often each stands, and where first.
+        DataError: if some are unknown; the message has their counts and the place of the first.
     """
     unknown = [example for example in examples if example.label not in set(labels)]
     if unknown:
         counts = Counter(example.label for example in unknown)
         named = ", ".join(f"{label!r} ({count})" for label, count in counts.most_common(10))
-        raise DataError(f"{unknown[0].where}: labels that the model was not trained on: {named}; "
-                        f"it knows {', '.join(map(repr, labels))}")
+        raise DataError(f"{unknown[0].where}: labels that are not among the model's labels: {named}; the model's "
+                        f"labels are {', '.join(map(repr, labels))}. Correct the file, or train with all labels")
 
 
 def _confidences(gold: Sequence[str], predictions: Sequence[Prediction]) -> tuple[list[float], list[bool]]:
-    """The probability of each predicted label, and whether it is the right one."""
+    """Return the probability of each predicted label, and whether the label is correct."""
     return ([prediction["probabilities"][prediction["label"]] for prediction in predictions],
             [prediction["label"] == label for label, prediction in zip(gold, predictions, strict=True)])
 

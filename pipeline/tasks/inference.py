@@ -1,8 +1,9 @@
-"""Running a model over features without training it: in batches of about the same length, in their order again."""
+"""Apply a model to features in batches of similar lengths, without training it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,8 @@ from pipeline.data.features.batching import Batch, Feature, by_length
 from transformer.kernels.precision import low_dtype
 from transformer.layers.embedding import projected_once
 
-PREDICT_PLACES = 4096  # of a batch, padding included: what fits a processor's caches, and fills a GPU well enough
-IN_INT8 = 16_384       # where each text goes through the layers by itself, and only as long as there are others
+MAX_POSITIONS = 4096        # positions of a batch, padding included: fits the caches of a CPU and fills a GPU
+MAX_POSITIONS_INT8 = 16_384  # in int8, where each text is computed separately and padding costs nothing
 
 Collate = Callable[[Sequence[Feature]], Batch]
 
@@ -23,23 +24,23 @@ def outputs(
     model: nn.Module, features: Sequence[Feature], collate: Collate, forward: Callable[[Batch], Tensor], *,
     progress: Progress = silent,
 ) -> list[Tensor]:
-    """What the model says of each feature.
+    """Compute the output of a model for each feature.
 
     Args:
-        model: put into evaluation mode.
-        features: what to read.
-        collate: features to a batch.
-        forward: a batch, on the model's device, to an output whose first dimension is the batch's.
-        progress: told the share of the features that is done.
+        model: a model; it is set to evaluation mode.
+        features: the features.
+        collate: makes a batch of features.
+        forward: computes the output of a batch, which is on the model's device. Its first dimension is the batch.
+        progress: progress callback.
 
     Returns:
-        float32 on the CPU, an entry a feature; a batch's padding is still in it.
+        One float32 tensor on the CPU for each feature, including the padding of its batch.
     """
     model.eval()
     device = next(model.parameters()).device
     made: list[Tensor] = []
-    n_places = IN_INT8 if low_dtype(device) == torch.int8 else PREDICT_PLACES
-    batches = by_length([len(feature) for feature in features], n_places)
+    max_positions = MAX_POSITIONS_INT8 if low_dtype(device) == torch.int8 else MAX_POSITIONS
+    batches = by_length([len(feature) for feature in features], max_positions)
     with torch.inference_mode(), projected_once(model, sum(map(len, features))):
         for number, rows in enumerate(batches, start=1):
             made.extend(forward(collate([features[i] for i in rows]).to(device)).float().cpu().unbind())
@@ -48,14 +49,14 @@ def outputs(
 
 
 def mean_loss(
-    model: nn.Module, features: Sequence[Feature], collate: Collate, loss: Callable[[nn.Module, Batch], Tensor]
+    model: nn.Module, features: Sequence[Feature], collate: Collate, loss: Callable[[Any, Batch], Tensor]
 ) -> float:
-    """The loss over all targets of the features, as training would see it but without dropout."""
+    """Compute the mean loss over all targets of the features, in evaluation mode."""
     model.eval()
     device = next(model.parameters()).device
     total, n_targets = 0.0, 0
     with torch.inference_mode():
-        for rows in by_length([len(feature) for feature in features], PREDICT_PLACES):
+        for rows in by_length([len(feature) for feature in features], MAX_POSITIONS):
             batch = collate([features[i] for i in rows]).to(device)
             total += float(loss(model, batch)) * batch.n_targets
             n_targets += batch.n_targets

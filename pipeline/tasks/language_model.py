@@ -1,10 +1,9 @@
-"""The next word of a running text."""
+"""Language modelling of running text: prediction of the next token."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,47 +15,46 @@ from embeddings.progress import Progress, silent
 from embeddings.special_tokens import END_ID, SPECIAL_TOKENS, UNK_ID
 from embeddings.tokenization.tokenizer import Text
 from pipeline.baselines.ngram import KneserNey
-from pipeline.config import DataConfig, RunConfig
 from pipeline.data.examples import Example, Splits
 from pipeline.data.features.batching import IGNORED, Batch, Feature, collate
-from pipeline.data.readers.lines import read_lines, read_lines_file
+from pipeline.data.readers.lines import LineReader
 from pipeline.measures.language_model import bits_per, perplexity
-from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.base import LOSS, Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
 from pipeline.tasks.inference import outputs
+from pipeline.tasks.resolved import Resolved, Setup
 from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
 from transformer.models.models import LanguageModel
 from transformer.models.stack import Decoder
 
 UNKNOWN_SHARE = 0.5
-"""Of the words that stand once in the training text, the share that the model is to say ``<unk>`` for: how likely it is
-to meet a word for the first time is learned from those that were met but once."""
+"""Share of the tokens with count 1 in the training text whose target is ``<unk>`` instead: the probability of an
+unknown word is estimated from the words that occur once."""
 
-AT_A_LINE = 0.5  # share of the training windows that begin where a line does, as what is written from a prompt will
-
+AT_LINE_START = 0.5  # share of the training windows that begin at the start of a line, as generated text does
 
 
 class Stream(NamedTuple):
-    """Lines as one running text: their words, and an end behind each line.
+    """Lines as one running text, with an end token after each line.
 
     Attributes:
-        read: what is read before each place: the text, an end before its first word. *Shape:* ``(n_tokens,)``, int32.
-        said: what is to be said there; words that training did not meet are ``<unk>``. *Shape:* ``(n_tokens,)``, int64.
-        line: the number of the line at each place. *Shape:* ``(n_tokens,)``, int64.
+        inputs: input token at each position; the first is an end token. *Shape:* ``(n_tokens,)``, int32.
+        targets: token to predict; ``<unk>`` for words outside the training vocabulary. *Shape:* ``(n_tokens,)``, int64.
+        line: index of the line at each position. *Shape:* ``(n_tokens,)``, int64.
     """
 
-    read: NDArray[np.int32]
-    said: NDArray[np.int64]
+    inputs: NDArray[np.int32]
+    targets: NDArray[np.int64]
     line: NDArray[np.int64]
 
 
 class Window(NamedTuple):
-    """Where a feature of training comes from.
+    """The position of a training feature in the text.
 
     Attributes:
         stream: the whole text.
-        rare: True where the word stands once in the text. *Shape:* ``(n_tokens,)``, bool.
-        start: the window's first place.
+        rare: True where the target occurs once in the text. *Shape:* ``(n_tokens,)``, bool.
+        start: first position of the window.
     """
 
     stream: Stream
@@ -65,173 +63,172 @@ class Window(NamedTuple):
 
 
 @task("language-model")
-class NextWords(Task[Example]):
-    """Perplexity of a running text, its lines in their order, by cross-entropy of the next word.
+class NextToken(Task[Example, Resolved]):
+    """Predict the next token of a running text; trained with cross-entropy.
 
-    The vocabulary is closed: words that training did not meet are read by their own vectors, if the source knows them,
-    but said as ``<unk>``. The ends of lines are words too. The model reads windows of ``data.max_length`` words: in
-    training wherever they fall, in measuring so that each word is said once, with half a window before it at least
-    (where the text has that much).
+    The output vocabulary is closed: words that were not seen in training have their vectors as input, if the source has
+    them, but ``<unk>`` as target. The ends of lines are tokens. The text is divided into windows of ``data.max_length``
+    tokens: at random positions in training; for evaluation, so that each token is predicted once with at least half a
+    window of context (as far as the text has it).
     """
 
-    measure_name = "perplexity"
-    measure_is_share = False
-    smaller_is_better = True
-    counted = "words and ends of lines"
+    reader = LineReader()
+    measures = (
+        Measure("perplexity", "exp(loss)", is_share=False, smaller_is_better=True),
+        LOSS,
+        Measure("bits_per_word", "cross-entropy in bits per word, ends of lines not counted as words", is_share=False,
+                smaller_is_better=True),
+    )
+    selection = ("loss",)
+    unit = "tokens, ends of lines included"
+    keys = ("generation.max_tokens", "generation.temperature", "generation.top_k", "generation.top_p")
+    resolved_type = Resolved
+    architecture = Architecture("gpt2", "GPT2LMHeadModel")
+    generates = True
 
-    def read(self, config: RunConfig) -> Splits[Example]:
-        """Read plain text, an example a line."""
-        return read_lines(config.data, seed=config.seed)
+    def model(self, setup: Setup[Resolved], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
+        """Build a decoder with an output layer over the vocabulary."""
+        return LanguageModel(decoder=Decoder(config=setup.model, embedding=embeddings[0]), config=setup.model)
 
-    def read_examples(self, path: Path, config: DataConfig) -> tuple[Example, ...]:
-        """Read one file of plain text."""
-        return read_lines_file(path, config)
+    def encode(
+        self, examples: Sequence[Example], tokenizers: Tokenizers, setup: Setup[Resolved], *, training: bool = False
+    ) -> list[Feature]:
+        """Divide the text into windows.
 
-    def example(self, text: str, context: str) -> Example:
-        """A line; several are read on, in their order."""
-        return Example(text, "", "the text given")
-
-    def texts(self, examples: Sequence[Example]) -> list[Text]:
-        """The lines."""
-        return [example.text for example in examples]
-
-    def model(self, config: RunConfig, embeddings: Sequence[TokenEmbedding]) -> nn.Module:
-        """A decoder, and an output layer over the words."""
-        return LanguageModel(decoder=Decoder(config=config.model, embedding=embeddings[0]), config=config.model)
-
-    def encode(self, examples: Sequence[Example], tokenizers: Tokenizers, config: RunConfig) -> list[Feature]:
-        """Windows that overlap by half; what the one before has said is not said again.
-
-        A feature's ``origin`` is the number of the line at each of its places.
+        In training they are adjacent, and all tokens are targets. For evaluation they overlap by half, and the tokens
+        that the previous window predicts are no targets; ``origin`` is the index of the line at each position.
         """
-        stream = stream_of(self.texts(examples), tokenizers)
-        size, features = config.data.max_length, []
-        step = max(1, size // 2)
-        for start in range(0, max(1, len(stream.read) - size + step), step):
-            stop = min(start + size, len(stream.read))
-            said = stream.said[start:stop].copy()
-            if start:
-                said[: size - step] = IGNORED
-            line = stream.line[start:stop]
-            features.append(Feature(stream.read[start:stop], said, int(line[0]), examples[line[0]].where,
-                                    n_targets=int((said != IGNORED).sum()), origin=line))
-        return features
+        stream = stream_of(self.reader.texts(examples), tokenizers)
+        size = setup.data.max_length
+        return (_adjacent if training else _overlapping)(stream, examples, size, tokenizers)
 
-    def encode_training(self, examples: Sequence[Example], tokenizers: Tokenizers, config: RunConfig) -> list[Feature]:
-        """Windows side by side; all that they hold is said."""
-        stream = stream_of(self.texts(examples), tokenizers)
-        words = tokenizers.source.vocabulary()
-        counts = tokenizers.source.counts or {}
-        rare = np.array([counts.get(word) == 1 for word in words])[stream.said]
-        size, features = config.data.max_length, []
-        for start in range(0, len(stream.read), size):
-            line = int(stream.line[start])
-            read, said = stream.read[start : start + size], stream.said[start : start + size]
-            features.append(Feature(read, said, line, examples[line].where, n_targets=len(said),
-                                    origin=Window(stream, rare, start)))
-        return features
+    def batch(self, features: Sequence[Feature], setup: Setup[Resolved], random: np.random.Generator) -> Batch:
+        """Shift each window by up to half its length, or to the start of a line, so that epochs differ.
 
-    def batch(self, features: Sequence[Feature], config: RunConfig, random: np.random.Generator) -> Batch:
-        """Move each window by up to half its length, or to where a line begins: no two epochs cut the text alike.
-
-        The targets are the next words. *Shape:* ``(batch, length)``, int64.
+        Targets: the next tokens. *Shape:* ``(batch, length)``, int64.
         """
-        return collate([_moved(feature, random) for feature in features])
+        return collate([_shifted(feature, random) for feature in features])
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Cross-entropy, the mean over the words to be said."""
+    def loss(self, model: LanguageModel, batch: Batch) -> Tensor:
+        """Compute the mean cross-entropy of the targets."""
         scores = model(batch.ids).float()
         return F.cross_entropy(scores.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
 
     def predict(
-        self, model: nn.Module, prepared: Prepared[Example], config: RunConfig, progress: Progress = silent
+        self, model: LanguageModel, prepared: Prepared[Example], setup: Setup[Resolved], progress: Progress = silent
     ) -> list[Prediction]:
-        """Of each line its log-probability (natural, the end included), and how many words and ends that is of."""
+        """Predict the natural ``log_probability`` of each line, its end included, and ``n``, its number of tokens."""
 
         def forward(batch: Batch) -> Tensor:
             scores = model(batch.ids).float()                                                 # (B, L, n_rows)
-            lost = F.cross_entropy(scores.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED,
-                                   reduction="none")
-            return -lost.view_as(batch.targets)                                               # (B, L)
+            nll = F.cross_entropy(scores.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED,
+                                  reduction="none")
+            return -nll.view_as(batch.targets)                                                # (B, L)
 
         logs = outputs(model, prepared.features, collate, forward, progress=progress)
         totals, counts = np.zeros(len(prepared.examples)), np.zeros(len(prepared.examples), dtype=np.int64)
         for feature, row in zip(prepared.features, logs, strict=True):
-            said = feature.target != IGNORED
-            np.add.at(totals, feature.origin[said], row.double().numpy()[: len(feature)][said])
-            np.add.at(counts, feature.origin[said], 1)
+            targets = feature.target != IGNORED
+            np.add.at(totals, feature.origin[targets], row.double().numpy()[: len(feature)][targets])
+            np.add.at(counts, feature.origin[targets], 1)
         return [{"log_probability": float(total), "n": int(n)} for total, n in zip(totals, counts, strict=True)]
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[Prediction], config: RunConfig) -> Measures:
-        """Perplexity, cross-entropy in nats, bits a word (ends of lines are no words), and what was said in number."""
-        lost = -math.fsum(prediction["log_probability"] for prediction in predictions)
-        return _measures(lost, sum(prediction["n"] for prediction in predictions), len(predictions))
+    def measure(
+        self, examples: Sequence[Example], predictions: Sequence[Prediction], setup: Setup[Resolved]
+    ) -> Measures:
+        """Compute perplexity, cross-entropy in nats and bits per word."""
+        nll = -math.fsum(prediction["log_probability"] for prediction in predictions)
+        return _measures(nll, sum(prediction["n"] for prediction in predictions), len(predictions))
 
     def outcome(self, gold: Any, prediction: Prediction) -> float:
-        """The geometric mean of the probabilities that its words got."""
+        """Return the geometric mean of the probabilities of the tokens."""
         return math.exp(prediction["log_probability"] / max(1, prediction["n"]))
 
     def in_words(self, gold: Any, prediction: Prediction) -> tuple[str, str]:
-        """Nothing, and the line's own perplexity."""
+        """Return "" and the perplexity of the line."""
         return "", f"perplexity {perplexity(-prediction['log_probability'], max(1, prediction['n'])):.1f}"
 
-    def score(self, measures: Measures) -> tuple[float, ...]:
-        """The smaller loss."""
-        return (-measures["loss"],)
+    def show(self, example: Example, prediction: Prediction) -> str:
+        """Return the perplexity of the line and the line, separated by a tab."""
+        return f"{perplexity(-prediction['log_probability'], prediction['n']):.1f}\t{example.text}"
 
-    def baselines(self, splits: Splits[Example], config: RunConfig, stage_one: StageOne) -> dict[str, Measures]:
-        """Words by their frequency, and a Kneser-Ney model of three words.
+    def baselines(self, splits: Splits[Example], setup: Setup[Resolved], stage_one: StageOne) -> dict[str, Measures]:
+        """Unigram and trigram models with Kneser-Ney smoothing.
 
-        They are given the same words as the model: of those that stand once, the same share as ``<unk>``.
+        They have the same vocabulary as the model, and the same share of rare words is replaced by ``<unk>``.
         """
         tokenizers = Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer))
-        learned, test = (stream_of(self.texts(part), tokenizers) for part in (splits.train, splits.test))
-        rare = np.bincount(learned.said, minlength=tokenizers.n_rows)[learned.said] == 1
-        said = _with_unknown(learned.said, rare, np.random.default_rng(config.seed))
-        given, asked = _without_gaps(said), _without_gaps(np.append(END_ID, test.said))
+        train, test = (stream_of(self.reader.texts(part), tokenizers) for part in (splits.train, splits.test))
+        rare = np.bincount(train.targets, minlength=tokenizers.n_rows)[train.targets] == 1
+        targets = _with_unknown(train.targets, rare, np.random.default_rng(setup.config.seed))
+        train_ids, test_ids = _compact(targets), _compact(np.append(END_ID, test.targets))
         n_words = tokenizers.n_rows - len(SPECIAL_TOKENS) + 2
         models = {"unigram": KneserNey(1), "3-gram": KneserNey(3)}
-        logs = {name: model.fit(given, n_words).log_probabilities(asked)[1:] for name, model in models.items()}
+        logs = {name: model.fit(train_ids, n_words).log_probabilities(test_ids)[1:] for name, model in models.items()}
         return {name: _measures(-math.fsum(log), len(log), len(splits.test)) for name, log in logs.items()}
-
-    def show(self, example: Example, prediction: Prediction) -> str:
-        """The line's own perplexity and the line, with a tab between."""
-        return f"{perplexity(-prediction['log_probability'], prediction['n']):.1f}\t{example.text}"
 
 
 def stream_of(texts: Sequence[Text], tokenizers: Tokenizers) -> Stream:
-    """Lines as one running text."""
+    """Concatenate lines to one running text."""
     lines = [np.append(ids, np.int32(END_ID)) for ids in tokenizers.source.encode(texts)]
     text = np.concatenate(lines) if lines else np.zeros(0, dtype=np.int32)
-    said = np.where(text < tokenizers.n_rows, text, UNK_ID).astype(np.int64)
-    return Stream(np.append(np.int32(END_ID), text)[:-1], said, np.repeat(np.arange(len(lines)), list(map(len, lines))))
+    targets = np.where(text < tokenizers.n_rows, text, UNK_ID).astype(np.int64)
+    line = np.repeat(np.arange(len(lines)), list(map(len, lines)))
+    return Stream(np.append(np.int32(END_ID), text)[:-1], targets, line)
 
 
-def _moved(feature: Feature, random: np.random.Generator) -> Feature:
-    """The window some places further on or back, with some rare words unknown."""
+def _overlapping(stream: Stream, examples: Sequence[Example], size: int, _: Tokenizers) -> list[Feature]:
+    features = []
+    step = max(1, size // 2)
+    for start in range(0, max(1, len(stream.inputs) - size + step), step):
+        stop = min(start + size, len(stream.inputs))
+        targets = stream.targets[start:stop].copy()
+        if start:
+            targets[: size - step] = IGNORED
+        line = stream.line[start:stop]
+        features.append(Feature(stream.inputs[start:stop], targets, int(line[0]), examples[line[0]].where,
+                                n_targets=int((targets != IGNORED).sum()), origin=line))
+    return features
+
+
+def _adjacent(stream: Stream, examples: Sequence[Example], size: int, tokenizers: Tokenizers) -> list[Feature]:
+    words = tokenizers.source.vocabulary()
+    counts = tokenizers.source.counts or {}
+    rare = np.array([counts.get(word) == 1 for word in words])[stream.targets]
+    features = []
+    for start in range(0, len(stream.inputs), size):
+        line = int(stream.line[start])
+        inputs, targets = stream.inputs[start : start + size], stream.targets[start : start + size]
+        features.append(Feature(inputs, targets, line, examples[line].where, n_targets=len(targets),
+                                origin=Window(stream, rare, start)))
+    return features
+
+
+def _shifted(feature: Feature, random: np.random.Generator) -> Feature:
+    """Shift a window at random, and replace some rare targets by ``<unk>``."""
     stream, rare, start = feature.origin
     size = len(feature)
-    last = len(stream.read) - size
+    last = len(stream.inputs) - size
     first = min(max(0, start + int(random.integers(-(size // 2), size // 2 + 1))), last)
-    if random.random() < AT_A_LINE:
+    if random.random() < AT_LINE_START:
         first = min(int(np.searchsorted(stream.line, stream.line[first])), last)
-    place = slice(first, first + size)
-    return Feature(stream.read[place], _with_unknown(stream.said[place], rare[place], random), feature.example,
+    window = slice(first, first + size)
+    return Feature(stream.inputs[window], _with_unknown(stream.targets[window], rare[window], random), feature.example,
                    feature.where, n_targets=size)
 
 
 def _with_unknown(
-    said: NDArray[np.int64], rare: NDArray[np.bool_], random: np.random.Generator
+    targets: NDArray[np.int64], rare: NDArray[np.bool_], random: np.random.Generator
 ) -> NDArray[np.int64]:
-    """What is to be said, ``<unk>`` for a share of the rare words. *Shape:* ``(length,)`` each."""
-    return np.where(rare & (random.random(len(said)) < UNKNOWN_SHARE), UNK_ID, said)
+    """Replace a share of the rare targets by ``<unk>``. *Shape:* ``(length,)`` each."""
+    return np.where(rare & (random.random(len(targets)) < UNKNOWN_SHARE), UNK_ID, targets)
 
 
-def _without_gaps(said: NDArray[np.int64]) -> NDArray[np.int64]:
-    """``<unk>`` as 0, the end as 1, words from 2 on: without the special words that are never said."""
-    return np.where(said == UNK_ID, 0, np.maximum(said - 3, 1))
+def _compact(targets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Renumber without the special tokens that are never targets: ``<unk>`` 0, ``</s>`` 1, words from 2."""
+    return np.where(targets == UNK_ID, 0, np.maximum(targets - 3, 1))
 
 
-def _measures(lost: float, n: int, n_lines: int) -> Measures:
-    """Measures of a text of ``n`` words and ends of lines, from the sum of their negative log-probabilities."""
-    return {"perplexity": perplexity(lost, n), "bits_per_word": bits_per(lost, n - n_lines), "loss": lost / n, "n": n}
+def _measures(nll: float, n: int, n_lines: int) -> Measures:
+    """Compute the measures of a text of ``n`` tokens, ends of lines included, from their summed NLL in nats."""
+    return {"perplexity": perplexity(nll, n), "bits_per_word": bits_per(nll, n - n_lines), "loss": nll / n, "n": n}

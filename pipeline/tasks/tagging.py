@@ -1,4 +1,4 @@
-"""A tag for each word: the names in a text and what they are names of."""
+"""Tagging of words with entities, such as the names in a text."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
 from embeddings.tokenization.tokenizer import Span, Text, WordTokenizer
-from pipeline.baselines.tagging import commonest_tag, logistic_regression
+from pipeline.baselines.tagging import logistic_regression, most_frequent_tag
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.examples import Splits, TaggedExample
 from pipeline.data.features.batching import IGNORED, Batch, Feature, collate
 from pipeline.data.features.special_tokens import framed
 from pipeline.data.features.windows import starts
-from pipeline.data.readers.tagged import read_tagged, read_tagged_file
+from pipeline.data.readers.tagged import TaggedReader, without_brackets
 from pipeline.drawing.plots import bars_svg
 from pipeline.errors import ConfigError, DataError
 from pipeline.measures.tagging import entity_measures, repair
-from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.base import Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.classification import Labels
 from pipeline.tasks.inference import outputs
+from pipeline.tasks.resolved import Setup
 from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
 from transformer.models.heads import TokenHead
@@ -35,22 +37,40 @@ from transformer.models.models import TransformerModel
 from transformer.models.stack import Encoder
 
 SHAPES = LOWER, CAPITALISED, UPPER, MIXED, DIGITS, OTHER = range(6)
-BRACKETED = re.compile(r"</?([^<>]+)>")
 IOB2 = re.compile(r"O|[BI]-\S+")
 AS_IOB2 = {"E-": "I-", "L-": "I-", "S-": "B-", "U-": "B-"}
 NO_ENTITY = "no entity"
-SHOWN = ("f1", "precision", "recall", "accuracy", "n")  # of a baseline, and after each epoch
+SHOWN = ("f1", "precision", "recall", "accuracy", "n")  # of baselines, and after each epoch
 
 
 @dataclass(frozen=True)
-class RunningText(TaggedExample):
-    """A text that is still to be cut into words, such as one from the command line."""
+class RawText(TaggedExample):
+    """A text that is not yet split into words, such as one from the command line."""
 
     text: str = ""
 
 
-class Part(NamedTuple):
-    """The words of a sentence that are read together, and those of them that are tagged then: ``first`` to ``last``."""
+class Iob2Reader(TaggedReader):
+    """Read tagged words and convert their tags to IOB2."""
+
+    def read_file(self, path: Path, config: DataConfig) -> tuple[TaggedExample, ...]:
+        """Read one file; see :meth:`TaggedReader.read_file`."""
+        return tuple(
+            replace(one, tags=tuple(repair([AS_IOB2.get(tag[:2], tag[:2]) + tag[2:] for tag in one.tags])))
+            for one in super().read_file(path, config))
+
+    def example(self, text: str, context: str) -> TaggedExample:
+        """Make an example of a text, which the tokenizer of the run splits into words."""
+        return RawText((), (), "the given text", text)
+
+    def texts(self, examples: Sequence[TaggedExample]) -> list[Text]:
+        """Return the words of each sentence, or the text that is not yet split."""
+        return [example.text if isinstance(example, RawText) else without_brackets(example.words)
+                for example in examples]
+
+
+class Window(NamedTuple):
+    """A window over a sentence, and the words that are tagged in it: ``first`` to ``last``, exclusive."""
 
     start: int
     end: int
@@ -59,194 +79,177 @@ class Part(NamedTuple):
 
 
 @task("tagging")
-class Tagging(Task[TaggedExample]):
-    """Entities, found by a tag a word (IOB2, whichever scheme the files are in), by cross-entropy.
+class Tagging(Task[TaggedExample, Labels]):
+    """Predict one tag per word (IOB2, whichever scheme the files use); trained with cross-entropy.
 
-    Words of a file stay the model's words. How a word is written, which folding its case forgets, is the kind of word
-    that the model is told beside it. Sentences longer than it reads are read in overlapping parts, and each word is
-    tagged, and learned from, in the part that shows most on both sides of it.
+    The words of a file are the tokens of the model. The token type of a word is its shape, which folding case removes.
+    Long sentences are divided into overlapping windows; each word is tagged, and trained on, in the window that has
+    most context on both sides of it.
     """
 
-    measure_name = "f1"
-    counted = "sentences"
+    reader = Iob2Reader()
+    measures = (
+        Measure("f1", "F1 of whole entities"),
+        Measure("precision", "share of the predicted entities that are correct"),
+        Measure("recall", "share of the entities that are found"),
+        Measure("accuracy", "share of correct tags"),
+    )
+    selection = ("f1", "accuracy")
+    unit = "sentences"
+    keys = ("data.labels", "data.stride")
+    resolved_type = Labels
+    architecture = Architecture("bert", "BertForTokenClassification", "classifier")
 
-    def read(self, config: RunConfig) -> Splits[TaggedExample]:
-        """Read a data set of tagged words."""
-        splits = read_tagged(config.data, seed=config.seed)
-        return replace(splits, train=_in_iob2(splits.train), dev=_in_iob2(splits.dev), test=_in_iob2(splits.test))
-
-    def read_examples(self, path: Path, config: DataConfig) -> tuple[TaggedExample, ...]:
-        """Read one file of tagged words."""
-        return _in_iob2(read_tagged_file(path, config))
-
-    def example(self, text: str, context: str) -> TaggedExample:
-        """A text, to be cut by the model's tokenizer."""
-        return RunningText((), (), "the text given", text)
-
-    def resolve(self, config: RunConfig, splits: Splits[TaggedExample]) -> RunConfig:
-        """Fix the tags and their order (those given, or ``O`` and two a type of the training examples), and the kinds.
+    def resolve(self, config: RunConfig, splits: Splits[TaggedExample]) -> Labels:
+        """Find the tags (the configured ones, or ``O`` and two for each type in the training data) and token types.
 
         Raises:
-            DataError: if no training sentence has an entity, or there are types that the model is not to know.
-            ConfigError: if what was given is not all tags.
+            DataError: if no training sentence has an entity, or there are types that are not among the configured tags.
+            ConfigError: if a configured tag is not in IOB2.
         """
         types = sorted({tag[2:] for example in splits.train for tag in example.tags if tag != "O"})
         if not types:
             raise DataError(f"{config.data.path}: no training sentence has an entity (all words are tagged O), so "
-                            "there is nothing to learn")
+                            "there is nothing to learn; check the last column of the file")
         labels = config.data.labels or _labels(types)
-        if strange := [label for label in labels if not IOB2.fullmatch(label)]:
-            raise ConfigError(f"data.labels: {', '.join(map(repr, strange))}: not a tag; for these data write "
+        if invalid := [label for label in labels if not IOB2.fullmatch(label)]:
+            raise ConfigError(f"data.labels: {', '.join(map(repr, invalid))}: not a tag of IOB2; use "
                               f"--set 'data.labels={json.dumps(_labels(types))}', or leave it out")
         for examples in (splits.train, splits.dev, splits.test):
             require_known_tags(examples, labels)
-        kinds = replace(config.model, token_types=0 if config.model.like else len(SHAPES))
-        return replace(config, data=replace(config.data, labels=labels), model=kinds)
+        return Labels(token_types=0 if config.model.like else len(SHAPES), labels=labels)
 
-    def texts(self, examples: Sequence[TaggedExample]) -> list[Text]:
-        """The words of each sentence; a running text as it is."""
-        return [example.text if isinstance(example, RunningText) else bare(example.words) for example in examples]
-
-    def model(self, config: RunConfig, embeddings: Sequence[TokenEmbedding]) -> nn.Module:
-        """An encoder, and an output layer for tags."""
-        shape = config.model
-        head = TokenHead(d_model=shape.d_model, n_outputs=len(config.data.labels), dropout=shape.dropout)
+    def model(self, setup: Setup[Labels], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
+        """Build an encoder with an output layer for the tag of each word."""
+        shape = setup.model
+        head = TokenHead(d_model=shape.d_model, n_outputs=len(setup.resolved.labels), dropout=shape.dropout)
         return TransformerModel(encoder=Encoder(config=shape, embedding=embeddings[0]), head=head)
 
-    def encode(self, examples: Sequence[TaggedExample], tokenizers: Tokenizers, config: RunConfig) -> list[Feature]:
-        """A feature a part of a sentence; the target is the number of each word's tag. ``origin``: the tagged places.
+    def encode(
+        self, examples: Sequence[TaggedExample], tokenizers: Tokenizers, setup: Setup[Labels], *,
+        training: bool = False,
+    ) -> list[Feature]:
+        """Make one feature per window; the target is the number of each word's tag, ``origin`` the tagged slice.
 
-        Words that another part tags, special words and those without a known tag have the target -100.
+        Words that another window tags, special tokens and words without a known tag have the target -100.
         """
-        number = {tag: i for i, tag in enumerate(config.data.labels)}
-        around = int(config.model.pooling == "cls")
-        room = max(1, config.data.max_length - 2 * around)
-        sentences = [[place.word for place in places_of(example, tokenizers.source)] for example in examples]
-        numbers = tokenizers.source.encode([bare(words) for words in sentences])
+        number = {tag: i for i, tag in enumerate(setup.resolved.labels)}
+        frame = int(setup.model.pooling == "cls")
+        room = max(1, setup.data.max_length - 2 * frame)
+        sentences = [[span.word for span in spans_of(example, tokenizers.source)] for example in examples]
+        encoded = tokenizers.source.encode([without_brackets(words) for words in sentences])
         features = []
-        for i, (example, words, ids) in enumerate(zip(examples, sentences, numbers, strict=True)):
+        for i, (example, words, ids) in enumerate(zip(examples, sentences, encoded, strict=True)):
             shapes = np.array([shape_of(word) for word in words], dtype=np.int32)
             tags = np.array([number.get(tag, IGNORED) for tag in example.tags] or [IGNORED] * len(ids), dtype=np.int64)
-            for start, end, first, last in parts(len(ids), room=room, overlap=config.data.stride):
-                target = np.full(end - start + 2 * around, IGNORED, dtype=np.int64)
-                tagged = slice(first - start + around, last - start + around)
+            for start, end, first, last in windows(len(ids), room=room, overlap=setup.data.stride):
+                target = np.full(end - start + 2 * frame, IGNORED, dtype=np.int64)
+                tagged = slice(first - start + frame, last - start + frame)
                 target[tagged] = tags[first:last]
                 features.append(Feature(
-                    framed(ids[start:end]) if around else ids[start:end], target, i, example.where,
-                    np.pad(shapes[start:end], around, constant_values=OTHER) if config.model.token_types else None,
+                    framed(ids[start:end]) if frame else ids[start:end], target, i, example.where,
+                    np.pad(shapes[start:end], frame, constant_values=OTHER) if setup.model.token_types else None,
                     n_targets=int((target != IGNORED).sum()), origin=tagged,
                 ))
         return features
 
-    def batch(self, features: Sequence[Feature], config: RunConfig, random: np.random.Generator) -> Batch:
-        """Pad the ids; the targets are the tags' numbers. *Shape:* ``(batch, length)``, int64."""
-        return collate(features)
-
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Cross-entropy, the mean over the tagged words."""
+        """Compute the mean cross-entropy of the tagged words."""
         logits = model(batch.ids, batch.token_types)                                           # (B, L, n_tags)
         return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
 
     def predict(
-        self, model: nn.Module, prepared: Prepared[TaggedExample], config: RunConfig, progress: Progress = silent
+        self, model: nn.Module, prepared: Prepared[TaggedExample], setup: Setup[Labels], progress: Progress = silent
     ) -> list[Prediction]:
-        """Of each text its ``words``, their likeliest ``tags``, made IOB2, and the ``entities`` that these mark.
+        """Predict ``words``, their most probable ``tags``, made valid IOB2, and the ``entities`` that they mark.
 
-        An entity has its ``type``, ``text``, ``start`` and ``end``, in characters of the text as it was given; words of
-        a file count as a text with blanks between them.
+        An entity has ``type``, ``text``, ``start`` and ``end``, which count characters of the text; the words of a file
+        count as a text in which they are separated by blanks.
         """
         logits = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
                          progress=progress)
         found: list[list[str]] = [[] for _ in prepared.examples]
         for feature, rows in zip(prepared.features, logits, strict=True):
-            found[feature.example] += [config.data.labels[i] for i in rows[feature.origin].argmax(dim=-1)]
-        return [_prediction(example, places_of(example, prepared.tokenizers.source), repair(tags))
+            found[feature.example] += [setup.resolved.labels[i] for i in rows[feature.origin].argmax(dim=-1)]
+        return [_prediction(example, spans_of(example, prepared.tokenizers.source), repair(tags))
                 for example, tags in zip(prepared.examples, found, strict=True)]
 
     def measure(
-        self, examples: Sequence[TaggedExample], predictions: Sequence[Prediction], config: RunConfig
+        self, examples: Sequence[TaggedExample], predictions: Sequence[Prediction], setup: Setup[Labels]
     ) -> Measures:
-        """F1, precision and recall of whole entities, of each type as well, and the accuracy of single tags."""
-        require_known_tags(examples, config.data.labels)
-        return entity_measures([example.tags for example in examples], [guess["tags"] for guess in predictions])
+        """Compute F1, precision and recall of whole entities, in total and by type, and the accuracy of tags."""
+        require_known_tags(examples, setup.resolved.labels)
+        return entity_measures([example.tags for example in examples], [one["tags"] for one in predictions])
+
+    def develop(self, model: nn.Module, prepared: Prepared[TaggedExample], setup: Setup[Labels]) -> Measures:
+        """Compute the measures of all types together."""
+        return _shown(super().develop(model, prepared, setup))
 
     def outcome(self, gold: Sequence[str], prediction: Prediction) -> float:
-        """1 if every word has its right tag, so that all entities are found and none is made up."""
+        """Return 1 if all tags of the sentence are correct, otherwise 0."""
         return float(prediction["tags"] == list(gold))
 
     def in_words(self, gold: Sequence[str], prediction: Prediction) -> tuple[str, str]:
-        """The entities that are there, and those that were found."""
+        """Return the gold and the predicted entities."""
         words = prediction["words"]
-        places = [Span(word, i, i + 1) for i, word in enumerate(words)]
-        right, said = ([f"{' '.join(words[first:last])} ({name})" for name, first, last in entities(tags, places)]
-                       for tags in (gold, prediction["tags"]))
-        return ", ".join(right) or NO_ENTITY, ", ".join(said) or NO_ENTITY
-
-    def develop(self, model: nn.Module, prepared: Prepared[TaggedExample], config: RunConfig) -> Measures:
-        """The measures of all types together."""
-        return _shown(super().develop(model, prepared, config))
-
-    def score(self, measures: Measures) -> tuple[float, ...]:
-        """F1; at equal F1 the accuracy."""
-        return (measures["f1"], measures["accuracy"])
-
-    def baselines(
-        self, splits: Splits[TaggedExample], config: RunConfig, stage_one: StageOne
-    ) -> dict[str, Measures]:
-        """Each word's commonest tag, and logistic regression on the word, its spelling and its neighbours."""
-        words, tags = [example.words for example in splits.train], [example.tags for example in splits.train]
-        test, gold = [example.words for example in splits.test], [example.tags for example in splits.test]
-        guesses = {"commonest-tag": commonest_tag(words, tags, test),
-                   "window+logreg": logistic_regression(words, tags, test)}
-        return {name: _shown(entity_measures(gold, guessed)) for name, guessed in guesses.items()}
-
-    def plots(
-        self, examples: Sequence[TaggedExample], predictions: Sequence[Prediction], config: RunConfig
-    ) -> Mapping[str, str]:
-        """F1 of each type."""
-        by_type = self.measure(examples, predictions, config)["by_type"]
-        scores = {f"{name} ({of['n_entities']})": of["f1"] for name, of in by_type.items()}
-        label = "f1 on the test set (number of right entities)"
-        return {"Types": bars_svg(scores, highlighted=[], label=label)} if scores else {}
+        spans = [Span(word, i, i + 1) for i, word in enumerate(words)]
+        expected, predicted = (
+            [f"{' '.join(words[first:last])} ({name})" for name, first, last in entities(tags, spans)]
+            for tags in (gold, prediction["tags"]))
+        return ", ".join(expected) or NO_ENTITY, ", ".join(predicted) or NO_ENTITY
 
     def show(self, example: TaggedExample, prediction: Prediction) -> str:
-        """The words, each with a slash and its tag if it is of an entity."""
+        """Return the words; those of entities are followed by a slash and their tag."""
         return " ".join(word if tag == "O" else f"{word}/{tag}"
                         for word, tag in zip(prediction["words"], prediction["tags"], strict=True))
 
+    def baselines(
+        self, splits: Splits[TaggedExample], setup: Setup[Labels], stage_one: StageOne
+    ) -> dict[str, Measures]:
+        """Most frequent tag of each word; logistic regression on the word, its shape, affixes and neighbours."""
+        words, tags = [example.words for example in splits.train], [example.tags for example in splits.train]
+        test, gold = [example.words for example in splits.test], [example.tags for example in splits.test]
+        predicted = {"commonest-tag": most_frequent_tag(words, tags, test),
+                     "window+logreg": logistic_regression(words, tags, test)}
+        return {name: _shown(entity_measures(gold, by_name)) for name, by_name in predicted.items()}
+
+    def plots(
+        self, examples: Sequence[TaggedExample], predictions: Sequence[Prediction], setup: Setup[Labels]
+    ) -> Mapping[str, str]:
+        """Draw the F1 of each type."""
+        by_type = self.measure(examples, predictions, setup)["by_type"]
+        scores = {f"{name} ({of['n_entities']})": of["f1"] for name, of in by_type.items()}
+        label = "f1 on the test set (number of gold entities)"
+        return {"Entity types": bars_svg(scores, highlighted=[], label=label)} if scores else {}
+
 
 def require_known_tags(examples: Sequence[TaggedExample], labels: Sequence[str]) -> None:
-    """Refuse examples with types of entities that the model does not have.
+    """Require that the model has all entity types of the examples.
 
     Raises:
-        DataError: naming them, how often each stands, and where first.
+        DataError: if some are unknown; the message has their counts and the place of the first.
     """
     unknown = [example for example in examples if not set(labels).issuperset(example.tags)]
     if unknown:
         counts = Counter(tag[2:] for example in unknown for tag in example.tags if tag not in labels)
         named = ", ".join(f"{name!r} ({count} words)" for name, count in counts.most_common(10))
         every = json.dumps(_labels(sorted({tag[2:] for tag in labels if tag != "O"} | counts.keys())))
-        raise DataError(f"{unknown[0].where}: types that the model was not trained on: {named}; it knows the tags "
-                        f"{', '.join(labels)}. To have them counted as missed, train with --set 'data.labels={every}'")
+        raise DataError(f"{unknown[0].where}: entity types that are not among the model's types: {named}; its tags are "
+                        f"{', '.join(labels)}. To count them as missed, train with --set 'data.labels={every}'")
 
 
-def places_of(example: TaggedExample, tokenizer: WordTokenizer) -> list[Span]:
-    """The words of an example as they are written, and where they stand in its text."""
-    if isinstance(example, RunningText):
+def spans_of(example: TaggedExample, tokenizer: WordTokenizer) -> list[Span]:
+    """Return the words of an example and their positions in its text."""
+    if isinstance(example, RawText):
         return [Span(example.text[start:end], start, end) for _, start, end in tokenizer.spans(example.text)]
-    starts = np.cumsum([0, *(len(word) + 1 for word in example.words)]).tolist()
-    return [Span(word, start, start + len(word)) for word, start in zip(example.words, starts, strict=False)]
-
-
-def bare(words: Sequence[str]) -> tuple[str, ...]:
-    """Words such as ``<unk>`` without their brackets, which would make special words of them."""
-    return tuple(match[1] if (match := BRACKETED.fullmatch(word)) else word for word in words)
+    begins = np.cumsum([0, *(len(word) + 1 for word in example.words)]).tolist()
+    return [Span(word, start, start + len(word)) for word, start in zip(example.words, begins, strict=False)]
 
 
 def shape_of(word: str) -> int:
-    """How a word is written: in small letters, with a capital first, in capitals, mixed, with digits only, otherwise.
+    """Return the shape of a word: lower case, capitalised, upper case, mixed case, digits, or other.
 
-    A lone capital counts as a capital first. Letters of scripts without case are of no shape.
+    A single capital letter counts as capitalised. Words of scripts without case have the shape "other".
     """
     if word.islower():
         return LOWER
@@ -259,44 +262,39 @@ def shape_of(word: str) -> int:
     return DIGITS if any(map(str.isdigit, word)) else OTHER
 
 
-def parts(n_words: int, *, room: int, overlap: int) -> list[Part]:
-    """Cut a sentence.
+def windows(n_words: int, *, room: int, overlap: int) -> list[Window]:
+    """Divide a sentence into overlapping windows.
 
     Args:
-        n_words: its length.
-        room: words that are read at once.
-        overlap: words that two neighbours share; at most half a part. One half of them is tagged in either.
+        n_words: length of the sentence.
+        room: maximum length of a window.
+        overlap: number of words that neighbouring windows share; at most half a window. Each window tags one half.
     """
     begins = starts(n_words, room=room, overlap=overlap)
     ends = [min(begin + room, n_words) for begin in begins]
     cuts = [0, *((begin + end) // 2 for begin, end in zip(begins[1:], ends, strict=False)), n_words]
-    return [Part(*part) for part in zip(begins, ends, cuts, cuts[1:], strict=False)]
+    return [Window(*bounds) for bounds in zip(begins, ends, cuts, cuts[1:], strict=False)]
 
 
-def entities(tags: Sequence[str], places: Sequence[Span]) -> Iterator[tuple[str, int, int]]:
-    """The type of each entity and its place in the text, given IOB2 tags and the places of the words."""
+def entities(tags: Sequence[str], spans: Sequence[Span]) -> Iterator[tuple[str, int, int]]:
+    """Yield type, start and end of each entity, given IOB2 tags and the spans of the words."""
     for first, tag in enumerate(tags):
         if tag.startswith("B-"):
             last = first
             while last + 1 < len(tags) and tags[last + 1].startswith("I-"):
                 last += 1
-            yield tag[2:], places[first].start, places[last].end
+            yield tag[2:], spans[first].start, spans[last].end
 
 
-def _prediction(example: TaggedExample, places: Sequence[Span], tags: Sequence[str]) -> Prediction:
-    text = example.text if isinstance(example, RunningText) else " ".join(example.words)
+def _prediction(example: TaggedExample, spans: Sequence[Span], tags: Sequence[str]) -> Prediction:
+    text = example.text if isinstance(example, RawText) else " ".join(example.words)
     marked = [{"type": name, "text": text[start:end], "start": start, "end": end}
-              for name, start, end in entities(tags, places)]
-    return {"tags": list(tags), "words": [place.word for place in places], "entities": marked}
+              for name, start, end in entities(tags, spans)]
+    return {"tags": list(tags), "words": [span.word for span in spans], "entities": marked}
 
 
 def _labels(types: Sequence[str]) -> tuple[str, ...]:
     return ("O", *(f"{prefix}-{name}" for name in types for prefix in "BI"))
-
-
-def _in_iob2(examples: Sequence[TaggedExample]) -> tuple[TaggedExample, ...]:
-    return tuple(replace(example, tags=tuple(repair([AS_IOB2.get(tag[:2], tag[:2]) + tag[2:] for tag in example.tags])))
-                 for example in examples)
 
 
 def _shown(measures: Measures) -> Measures:

@@ -1,4 +1,4 @@
-"""Telling people how far long work has come: bars on a terminal, nothing elsewhere."""
+"""Progress bars on a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from embeddings.progress import Progress, silent
 
 @contextmanager
 def bars(*, quiet: bool = False) -> Iterator[Progress]:
-    """Show a bar for each kind of work on standard error; nothing if it is no terminal, or if asked to be quiet."""
+    """Show one bar for each activity on standard error, unless it is not a terminal or ``quiet`` is set.
+
+    Yields:
+        A progress callback.
+    """
     if quiet or not sys.stderr.isatty():
         yield silent
         return
@@ -23,9 +27,9 @@ def bars(*, quiet: bool = False) -> Iterator[Progress]:
     with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         tasks: dict[str, rich.TaskID] = {}
 
-        def tell(what: str, share: float) -> None:
+        def update(what: str, share: float) -> None:
             if what not in tasks or (share == 0 and shown.tasks[tasks[what]].finished):
                 tasks[what] = shown.add_task(what, total=1.0)
             shown.update(tasks[what], completed=share)
 
-        yield tell
+        yield update

@@ -17,9 +17,9 @@ from pipeline.data.examples import Example
 from pipeline.errors import DataError, RunFolderError
 from transformer.kernels import native
 
-FILES = {"config.toml", "tokenizer.json", "embeddings.safetensors", "embeddings.json", "model.safetensors",
-         "start.safetensors", "history.jsonl", "predictions.jsonl", "metrics.json", "sampling_error.json",
-         "report.html", "manifest.json"}
+FILES = {"config.toml", "resolved.json", "tokenizer.json", "embeddings.safetensors", "embeddings.json",
+         "model.safetensors", "start.safetensors", "history.jsonl", "predictions.jsonl", "metrics.json",
+         "sampling_error.json", "report.html", "manifest.json"}
 
 
 def config(support, **more):
@@ -213,12 +213,12 @@ def test_a_corpus_takes_the_place_of_the_texts(tmp_path, support):
 def test_test_labels_that_training_lacks_are_an_error(tmp_path):
     (tmp_path / "train.tsv").write_text("text\tlabel\na\tx\nb\ty\n")
     (tmp_path / "test.tsv").write_text("text\tlabel\na\tz\n")
-    with pytest.raises(DataError, match=r"test\.tsv:2: .*'z' \(1\); it knows 'x', 'y'"):
+    with pytest.raises(DataError, match=r"test\.tsv:2: .*'z' \(1\); the model's labels are 'x', 'y'"):
         run(config(tmp_path, source="random"), tmp_path / "run")
 
 
 def test_wrong_labels_are_named_in_python_too(glove_run):
-    with pytest.raises(DataError, match="here:1: labels that the model was not trained on: 'nonsense'"):
+    with pytest.raises(DataError, match="here:1: labels that are not among the model's labels: 'nonsense'"):
         load_run(glove_run.path).evaluate([Example("hello", "nonsense", "here:1")])
 
 

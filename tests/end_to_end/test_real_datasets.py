@@ -8,11 +8,11 @@ from embeddings import WordTokenizer, load_vectors
 from embeddings.tokenization.corpus import CorpusFiles
 from pipeline import RunConfig, run
 from pipeline.config import DataConfig
-from pipeline.data.readers.labelled import read_splits
-from pipeline.data.readers.lines import read_lines
-from pipeline.data.readers.parallel import read_parallel
-from pipeline.data.readers.questions import read_questions
-from pipeline.data.readers.tagged import read_tagged
+from pipeline.data.readers.labelled import LabelledReader
+from pipeline.data.readers.lines import LineReader
+from pipeline.data.readers.parallel import ParallelReader
+from pipeline.data.readers.questions import QuestionReader
+from pipeline.data.readers.tagged import TaggedReader
 from pipeline.errors import DataError
 from pipeline.measures.tagging import repair
 
@@ -28,13 +28,13 @@ SIZES = {
 
 @pytest.mark.parametrize("name", SIZES)
 def test_folders_are_read_whole(datasets, name):
-    splits = read_splits(DataConfig(path=str(datasets / name)), seed=1)
+    splits = LabelledReader().read(DataConfig(path=str(datasets / name)), seed=1)
     sizes = len(splits.train), len(splits.dev), len(splits.test), len({example.label for example in splits.train})
     assert sizes == SIZES[name]
 
 
 def test_quotes_in_tsv_are_text(datasets):
-    splits = read_splits(DataConfig(path=str(datasets / "mr")), seed=1)
+    splits = LabelledReader().read(DataConfig(path=str(datasets / "mr")), seed=1)
     assert any(example.text.startswith('" birthday girl "') for example in splits.train)
 
 
@@ -43,14 +43,14 @@ def sizes(splits):
 
 
 def test_pairs(datasets):
-    splits = read_splits(DataConfig(path=str(datasets / "sick")), seed=1)
+    splits = LabelledReader().read(DataConfig(path=str(datasets / "sick")), seed=1)
     assert sizes(splits) == (4500, 500, 4927)
     assert Counter(pair.label for pair in splits.train) == {"contradiction": 665, "entailment": 1299, "neutral": 2536}
     assert all(pair.text and pair.text_b for pair in splits.test)
 
 
 def test_tagged_words(datasets):
-    splits = read_tagged(DataConfig(path=str(datasets / "wnut17_ner")), seed=1)
+    splits = TaggedReader().read(DataConfig(path=str(datasets / "wnut17_ner")), seed=1)
     parts = splits.train, splits.dev, splits.test
     assert sizes(splits) == (3394, 1009, 1287)
     assert [sum(len(sentence.words) for sentence in part) for part in parts] == [62730, 15733, 23394]
@@ -63,7 +63,7 @@ def test_tagged_words(datasets):
 
 
 def test_questions_about_articles(datasets, caplog):
-    splits = read_questions(DataConfig(path=str(datasets / "squad_v1_devsplit")), seed=1)
+    splits = QuestionReader().read(DataConfig(path=str(datasets / "squad_v1_devsplit")), seed=1)
     parts = splits.train, splits.dev, splits.test
     assert sizes(splits) == (8769, 705, 1096)
     contexts = [{question.context for question in part} for part in parts]
@@ -74,19 +74,19 @@ def test_questions_about_articles(datasets, caplog):
 
 
 def test_translations(datasets):
-    splits = read_parallel(DataConfig(path=str(datasets / "multi30k_en_de"), languages=("en", "de")), seed=1)
+    splits = ParallelReader().read(DataConfig(path=str(datasets / "multi30k_en_de"), languages=("en", "de")), seed=1)
     assert sizes(splits) == (29000, 1014, 1000)
     assert splits.train[0].source == "Two young, White males are outside near many bushes."
     assert splits.train[-1].target.startswith("Ein Mann in Shorts und Hawaiihemd lehnt sich über das Geländer")
 
 
 def test_lines_of_plays(datasets):
-    splits = read_lines(DataConfig(path=str(datasets / "tinyshakespeare_lm")), seed=1)
+    splits = LineReader().read(DataConfig(path=str(datasets / "tinyshakespeare_lm")), seed=1)
     words = [sum(len(line.text.split()) for line in part) for part in (splits.train, splits.dev, splits.test)]
     assert words == [182487, 10174, 9990]
     assert int(splits.train[-1].where.rsplit(":", 1)[1]) <= 35523
     with pytest.raises(DataError, match=r"no file train\.\*"):
-        read_lines(DataConfig(path=str(datasets / "wikitext2_lm")), seed=1)
+        LineReader().read(DataConfig(path=str(datasets / "wikitext2_lm")), seed=1)
 
 
 def test_questions_are_learned(datasets, tmp_path):
@@ -100,7 +100,7 @@ def test_questions_are_learned(datasets, tmp_path):
 
 
 def test_words_of_a_tonal_language_stay_whole(datasets):
-    splits = read_splits(DataConfig(path=str(datasets / "masakhanews_yor")), seed=1)
+    splits = LabelledReader().read(DataConfig(path=str(datasets / "masakhanews_yor")), seed=1)
     counts = WordTokenizer().count(example.text for example in splits.train)
     assert counts["ọ̀rọ̀"] + counts["àwọn"] > 100
 

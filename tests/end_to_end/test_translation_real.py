@@ -18,7 +18,7 @@ def multi30k(datasets, **sections):
 
 def test_a_start_is_made(datasets, tmp_path):
     finished = run(multi30k(
-        datasets, source="word2vec,epochs=5", data={"limit_train": 2000}, generation={"beam": 1, "max_words": 20},
+        datasets, source="word2vec,epochs=5", data={"limit_train": 2000}, generation={"beam": 1, "max_tokens": 20},
         model={"d_model": 64, "n_layers": 1, "n_heads": 4, "d_ff": 128},
         training={"epochs": 2, "batch_size": 32, "lr": 4e-3}), tmp_path / "run")
     assert finished.metrics["test"]["n"] == 1000 and finished.metrics["dev"]["n"] == 1014

@@ -84,7 +84,7 @@ def test_a_wrong_key_is_refused_with_the_nearest(tmp_path, wrong, right):
 
 
 def test_a_key_like_no_other_is_sent_to_the_list():
-    with pytest.raises(ConfigError, match=r"no key 'zzz'\. `vecformer config` writes a file of every key"):
+    with pytest.raises(ConfigError, match=r"no key 'zzz'\. `vecformer config` lists all keys"):
         resolve(None, [("zzz", 1)])
 
 

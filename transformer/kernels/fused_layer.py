@@ -84,7 +84,7 @@ class FusedEngine:
 
 
 class RoundedPacking(Packing):
-    """A packing whose number of rows is rounded up, since oneDNN prepares its products anew for each new size."""
+    """A packing whose number of rows is rounded up, since oneDNN prepares a product for each new size."""
 
     @property
     def n_rows(self) -> int:

@@ -17,7 +17,7 @@ from transformer.layers.positions import make_positions, make_score_positions
 from transformer.layers.transformer_layer import TransformerLayer, make_layer
 from transformer.models.outputs import Encoded, Needs
 
-TOKEN_TYPE_STD = 0.5  # about the spread of word vectors; BERT's 0.02 would hardly be felt beside them
+TOKEN_TYPE_STD = 0.5  # near the standard deviation of word vectors; BERT's 0.02 is negligible next to them
 
 
 @dataclass

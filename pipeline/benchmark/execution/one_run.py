@@ -16,11 +16,13 @@ from pipeline.benchmark.execution.jobs import Job, Outcome
 from pipeline.config import RunConfig
 from pipeline.data.examples import Splits
 from pipeline.runs.chain import data_hash, part_sizes, run_stage_one, run_stage_two
+from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.sampling_error import sampling_error
 from pipeline.runs.trained import TrainedRun
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Task
+from pipeline.tasks.resolved import Setup
 from pipeline.telemetry.resources import measured
 from pipeline.word_vectors import StageOne, measure_texts
 from transformer.training.distributed import World
@@ -50,15 +52,16 @@ def run_job(job: Job, progress: Progress = silent) -> Outcome:
 
 def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outcome:
     task = base.find(job.config.task)
-    splits = task.read(job.config)
-    config = task.resolve(job.config, splits)
+    config = job.config
+    splits = task.reader.read(config.data, seed=config.seed)
+    setup = Setup(config, task.resolve(config, splits))
+    context = RunContext(progress, world=World(device=choose_device(config.training.device)))
     config.save(folder.config)
     with measured() as vectors:
-        stage_one = run_stage_one(config, task, splits, folder, progress, shared=job.work / "vectors")
+        stage_one = run_stage_one(setup, task, splits, folder, context, shared=job.work / "vectors")
     probe = () if splits.dev else _sample(splits.test, job.n_probe, config.seed)
     with measured() as training:
-        trained, result, _ = run_stage_two(config, task, splits, stage_one, folder,
-                                           World(device=choose_device(config.training.device)), progress, probe=probe)
+        trained, result, _ = run_stage_two(setup, task, splits, stage_one, folder, context, probe=probe)
     with measured() as prediction:
         predictions = trained.predict_for(splits.test, progress=progress)
     progress("measuring", 0.0)
@@ -69,8 +72,8 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
         "versions": {package: version(package) for package in ("vecformer", "torch", "gensim", "numpy")},
         "test": _evaluate(trained, splits.test, predictions),
         "dev": _evaluate(trained, splits.dev, trained.predict_for(splits.dev)) if splits.dev else {},
-        "sampling_error": sampling_error(task, splits.test, predictions, trained.config),
-        "baselines": task.baselines(splits, config, stage_one) if job.baselines else {},
+        "sampling_error": sampling_error(task, splits.test, predictions, trained.setup),
+        "baselines": task.baselines(splits, setup, stage_one) if job.baselines else {},
         "coverage": _coverage(task, splits, stage_one, config),
         "table": {"n_words": len(stage_one.start), "dim": stage_one.table.dim,
                   "spread": float(stage_one.start.vectors.std(dtype=np.float64))},
@@ -92,11 +95,11 @@ def _sample(examples: Sequence[Any], n: int, seed: int) -> list[Any]:
 def _evaluate(trained: TrainedRun, examples: Sequence[Any], predictions: Sequence[Prediction]) -> Measures:
     """Compute the task's measures, including those it computes during training only (the loss of translation)."""
     task = trained.task
-    measures = task.measure(examples, predictions, trained.config)
+    measures = task.measure(examples, predictions, trained.setup)
     if type(task).develop is Task.develop:
         return measures
     with trained.computing():
-        return task.develop(trained.model, trained.prepare(examples), trained.config) | measures
+        return task.develop(trained.model, trained.prepare(examples), trained.setup) | measures
 
 
 def _curve(
@@ -112,14 +115,14 @@ def _curve(
 
 def _coverage(task: Task[Any], splits: Splits[Any], stage_one: StageOne, config: RunConfig) -> dict[str, float]:
     policy = parse_policy(config.unknown)
-    train, test = (measure_texts(stage_one, task.texts(part), policy) for part in (splits.train, splits.test))
+    train, test = (measure_texts(stage_one, task.reader.texts(part), policy) for part in (splits.train, splits.test))
     return {"types": train.types, "tokens": train.tokens, "test_types": test.types, "test_tokens": test.tokens}
 
 
 def _prediction_lines(
     task: Task[Any], examples: Sequence[Any], predictions: Sequence[Prediction]
 ) -> list[dict[str, Any]]:
-    return [{"where": example.where, "text": " / ".join(map(_joined, task.texts([example])))[:MAX_TEXT],
+    return [{"where": example.where, "text": " / ".join(map(_joined, task.reader.texts([example])))[:MAX_TEXT],
              "gold": example.gold, "prediction": prediction, "outcome": task.outcome(example.gold, prediction)}
             for example, prediction in zip(examples, predictions, strict=True)]
 

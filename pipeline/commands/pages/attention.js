@@ -1,12 +1,12 @@
 "use strict";
 const { blocks } = JSON.parse(document.getElementById("data").textContent);
 const BLUE = [76, 120, 168], ORANGE = [245, 133, 24], FONT = "13px system-ui, sans-serif";
-const STRONGEST = 3;                           // lines from each word, while none is pointed at
-const at = { block: 0, layer: 0, head: 0, side: "", word: -1, pinned: false };  // side: whose word is pointed at
+const STRONGEST = 3;                           // lines from each token, while none is pointed at
+const at = { block: 0, layer: 0, head: 0, side: "", word: -1, pinned: false };  // side: queries or keys
 const byId = id => document.getElementById(id), unpacked = new WeakMap();
 const ratio = () => window.devicePixelRatio || 1;
 
-function matrix(packed) {                      // 16-bit steps between the least and the largest value
+function matrix(packed) {                      // decode 16-bit values
   if (!unpacked.has(packed)) {
     const bytes = new DataView(Uint8Array.from(atob(packed.steps), c => c.charCodeAt(0)).buffer);
     const { rows, columns, low, high } = packed, step = (high - low) / 65535;
@@ -19,7 +19,7 @@ function colour(name) {
   const hex = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   return [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
 }
-function picture({ rows, columns, values, largest }, signed) {  // a pixel a value, from the paper's colour on
+function picture({ rows, columns, values, largest }, signed) {  // one pixel per value, from the background colour
   const canvas = Object.assign(document.createElement("canvas"), { width: columns, height: rows });
   const pen = canvas.getContext("2d"), image = pen.createImageData(columns, rows), paper = colour("--paper");
   values.forEach((value, i) => {
@@ -45,7 +45,7 @@ function shortened(pen, text, room) {
   return text + "…";
 }
 
-function heat(canvas, packed, { rows, columns, signed, tell, label }) {  // rows, columns: the words beside them, if any
+function heat(canvas, packed, { rows, columns, signed, tell, label }) {  // rows, columns: tokens as labels, if any
   const values = matrix(packed), pen = canvas.getContext("2d");
   pen.font = FONT;
   const widest = words => Math.min(110, Math.max(0, ...words.map(word => pen.measureText(word).width)) + 8);
@@ -129,13 +129,13 @@ function drawChoice() {
 }
 
 function drawWords() {
-  const sides = { looks: block().words, seen: block().seen };
+  const sides = { queries: block().words, keys: block().seen };
   for (const [side, words] of Object.entries(sides)) {
     byId("words").querySelector(`.${side}`).replaceChildren(...words.map((word, i) => {
       const [button, share, text] = ["button", "small", "span"].map(tag => document.createElement(tag));
       button.type = "button";
       text.textContent = button.title = word;
-      button.append(...side === "looks" ? [share, text] : [text, share]);
+      button.append(...side === "queries" ? [share, text] : [text, share]);
       const point = pinned => { Object.assign(at, { side, word: i, pinned }); drawLines(); };
       const leave = () => { Object.assign(at, { word: -1, pinned: false }); drawLines(); };
       const hovers = event => event.pointerType === "mouse" && !at.pinned;
@@ -149,16 +149,16 @@ function drawWords() {
 }
 function drawLines() {
   const box = byId("words"), canvas = box.querySelector("canvas"), values = matrix(head().attention);
-  const lists = { looks: [...box.querySelectorAll(".looks button")], seen: [...box.querySelectorAll(".seen button")] };
-  const width = canvas.clientWidth, tall = lists.looks[0].offsetHeight;
-  const pen = sized(canvas, width, tall * Math.max(lists.looks.length, lists.seen.length));
+  const lists = { queries: [...box.querySelectorAll(".queries button")], keys: [...box.querySelectorAll(".keys button")] };
+  const width = canvas.clientWidth, tall = lists.queries[0].offsetHeight;
+  const pen = sized(canvas, width, tall * Math.max(lists.queries.length, lists.keys.length));
   pen.strokeStyle = `rgb(${BLUE})`;
   pen.lineWidth = 2;
   for (let row = 0; row < values.rows; row++) {
-    const looks = [...values.values.subarray(row * values.columns, (row + 1) * values.columns)];
-    const least = at.word < 0 ? [...looks].sort((a, b) => b - a)[STRONGEST - 1] ?? 0 : 0;
-    looks.forEach((value, column) => {
-      if (value < least || (at.word >= 0 && at.word !== (at.side === "looks" ? row : column))) return;
+    const weights = [...values.values.subarray(row * values.columns, (row + 1) * values.columns)];
+    const least = at.word < 0 ? [...weights].sort((a, b) => b - a)[STRONGEST - 1] ?? 0 : 0;
+    weights.forEach((value, column) => {
+      if (value < least || (at.word >= 0 && at.word !== (at.side === "queries" ? row : column))) return;
       pen.globalAlpha = value / values.largest;
       pen.beginPath();
       pen.moveTo(2, (row + 0.5) * tall);
@@ -168,7 +168,7 @@ function drawLines() {
   }
   for (const [side, buttons] of Object.entries(lists)) buttons.forEach((button, i) => {
     const other = at.word >= 0 && side !== at.side, mine = at.side === side && at.word === i;
-    const [row, column] = side === "seen" ? [at.word, i] : [i, at.word];
+    const [row, column] = side === "keys" ? [at.word, i] : [i, at.word];
     const value = other ? values.values[row * values.columns + column] : 0;
     button.setAttribute("aria-pressed", mine);
     button.style.backgroundColor = other ? `rgba(${BLUE}, ${(0.6 * value / values.largest).toFixed(3)})` : "";
@@ -181,7 +181,7 @@ function drawHead() {
   byId("chosen").textContent = place;
   drawLines();
   heat(byId("attention"), one.attention, { rows: words, columns: seen, signed: false, label: `Attention of ${place}`,
-    tell: (row, column) => `${words[row]} looks at ${seen[column]}` });
+    tell: (row, column) => `${words[row]} attends to ${seen[column]}` });
   for (const part of ["query", "key", "value"]) {
     const whose = part === "query" ? words : seen;
     heat(byId(part), one[part], { rows: whose, signed: true, label: `${part} vectors of ${place}`,
@@ -208,7 +208,7 @@ byId("blocks").append(...blocks.map(({ name }, i) => {
 }));
 draw();
 let width = window.innerWidth;
-window.addEventListener("resize", () => {      // a phone's bars come and go, which changes the height only
+window.addEventListener("resize", () => {      // browser bars of phones change the height only
   if (width === window.innerWidth) return;
   width = window.innerWidth;
   drawHead();

@@ -1,4 +1,4 @@
-"""The page of what every head does with a text: one file that opens without a network."""
+"""The HTML page of the attention for a text: one file that opens offline."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from pipeline.commands.inspect import Block, Inspection, OpenedText, matrices_of
+from pipeline.commands.inspect import Block, InspectedText, Inspection, matrices_of
 from pipeline.drawing.page import render, write_whole
 from transformer.inspect.attention_record import blocks
 from transformer.inspect.census import by_kind, together
 from transformer.models.head_weights import Attentions
 
-MAX_WORDS = 64     # that the page shows of a text
-MAX_COLUMNS = 256  # of a weight matrix; of a wider one every second is left out, or more
+MAX_WORDS = 64     # tokens of a text that are shown
+MAX_COLUMNS = 256  # columns of a weight matrix that are shown; of wider matrices every second, third, …
 STEPS = 2**16 - 1
 
 
-def write_attention(path: Path, opened: Inspection, read: OpenedText, *, name: str, n_words: int) -> None:
+def write_attention(path: Path, opened: Inspection, read: InspectedText, *, name: str, n_words: int) -> None:
     """Write the page.
 
     Args:
         path: the file to write.
-        opened: the run; its census and the words that moved are on the page too.
-        read: the text, of which the first 64 words are shown.
-        name: the run's name.
-        n_words: how many moved words to list.
+        opened: the run, of which the page lists parameters and the words that moved most.
+        read: the text, of which the first 64 tokens are shown.
+        name: name of the run.
+        n_words: number of words to list.
     """
     model = opened.trained.model
     kinds = [(kind, [entry for entry in opened.census if (entry.kind, entry.state) == (kind.kind, kind.state)])
@@ -62,7 +62,7 @@ def _block(block: Block, model: nn.Module) -> dict[str, Any]:
 
 
 def _packed(matrix: Tensor) -> dict[str, Any]:
-    """A matrix as 16-bit steps between its least and its largest value, in base64: a third of its length in JSON."""
+    """Encode a matrix as 16-bit steps between its minimum and maximum, in base64: a third of its size as JSON."""
     values = matrix.detach().double().numpy()
     low, high = float(values.min()), float(values.max())
     steps = np.rint((values - low) / ((high - low) or 1.0) * STEPS).astype("<u2")

@@ -1,4 +1,4 @@
-"""Long texts as the model reads them, in overlapping pieces; a question stands before each piece of its context."""
+"""Overlapping windows over long texts; each window over a context is preceded by the question."""
 
 from __future__ import annotations
 
@@ -10,50 +10,50 @@ from pipeline.data.examples import Answer
 
 
 class Window(NamedTuple):
-    """Some words of a context, side by side.
+    """A window over the words of a context.
 
     Attributes:
-        places: of all the context's words in its text.
-        start: the number of the window's first word among them.
-        n_words: how many words there are.
-        offset: where the first of them stands in what the model reads.
+        spans: spans of all words of the context in its text.
+        start: index of the first word of the window.
+        n_words: number of words in the window.
+        offset: position of the first word in the model's input.
     """
 
-    places: Sequence[Span]
+    spans: Sequence[Span]
     start: int
     n_words: int
     offset: int
 
     def target(self, answer: Answer) -> tuple[int, int] | None:
-        """Where the answer's first and last word stand in what the model reads; None if one is not in the window."""
+        """Return the positions of an answer's first and last word in the input; None if it is not inside."""
         end = answer.start + len(answer.text)
-        touched = [i for i, place in enumerate(self.places) if place.start < end and place.end > answer.start]
+        touched = [i for i, span in enumerate(self.spans) if span.start < end and span.end > answer.start]
         if not touched or touched[0] < self.start or touched[-1] >= self.start + self.n_words:
             return None
         return touched[0] - self.start + self.offset, touched[-1] - self.start + self.offset
 
 
-def windows(places: Sequence[Span], *, n_question: int, max_length: int, overlap: int) -> list[Window]:
-    """Cut a context; each window but the first begins with the last words of the one before.
+def windows(spans: Sequence[Span], *, n_question: int, max_length: int, overlap: int) -> list[Window]:
+    """Divide a context into overlapping windows.
 
     Args:
-        places: of the context's words.
-        n_question: words of the question that is read with each window.
-        max_length: words that the model reads at once: the question, the window and three special ones.
-        overlap: words that two neighbours share; at most half a window.
+        spans: spans of the words of the context.
+        n_question: number of words of the question, which precedes each window.
+        max_length: maximum input length: question, window and three special tokens.
+        overlap: number of words that neighbouring windows share; at most half a window.
     """
     room = max(1, max_length - n_question - 3)
-    return [Window(places, start, min(room, len(places) - start), n_question + 2)
-            for start in starts(len(places), room=room, overlap=overlap)]
+    return [Window(spans, start, min(room, len(spans) - start), n_question + 2)
+            for start in starts(len(spans), room=room, overlap=overlap)]
 
 
 def starts(n_words: int, *, room: int, overlap: int) -> range:
-    """Where overlapping pieces of a text begin.
+    """Return the start of each window over a text.
 
     Args:
-        n_words: its length.
-        room: words of a piece; the last may have fewer.
-        overlap: words that two neighbours share; at most half a piece.
+        n_words: length of the text.
+        room: length of a window; the last one may be shorter.
+        overlap: number of words that neighbouring windows share; at most half a window.
     """
     step = room - min(overlap, room // 2)
     return range(0, max(1, n_words - room + step), step)

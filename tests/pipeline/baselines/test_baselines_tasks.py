@@ -12,12 +12,12 @@ from pipeline.measures.translation import translation_measures
 
 WORDS = [["Anna", "likes", "Rome"], ["Rome", "likes", "rain"], ["Mr", "Paul", "Anna"]]
 TAGS = [["B-person", "O", "B-place"], ["B-place", "O", "O"], ["O", "B-person", "I-person"]]
-TAGGERS = [tagging.commonest_tag, tagging.logistic_regression]
+TAGGERS = [tagging.most_frequent_tag, tagging.logistic_regression]
 
 
-def test_each_word_gets_its_commonest_tag():
+def test_each_word_gets_its_most_frequent_tag():
     test = [["Rome", "likes", "unseen"], [], ["Mr", "Paul"]]
-    assert tagging.commonest_tag(WORDS, TAGS, test) == [["B-place", "O", "O"], [], ["O", "B-person"]]
+    assert tagging.most_frequent_tag(WORDS, TAGS, test) == [["B-place", "O", "O"], [], ["O", "B-person"]]
 
 
 def test_the_linear_tagger_sees_neighbours_and_shapes():

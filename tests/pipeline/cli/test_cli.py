@@ -1,15 +1,17 @@
 """The command line: help, exit codes, one message for each mistake, nothing half-written."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import rich_click as click
 from click.testing import CliRunner
 
-from pipeline.cli.main import COMMANDS, cli
+from pipeline.cli.main import cli
 
 VECFORMER = [sys.executable, "-c", "from pipeline.cli.main import main; main()"]
 
@@ -20,7 +22,7 @@ def call(*args, **more):
 
 def commands():
     context = click.Context(cli)
-    return [(name, cli.get_command(context, name)) for name in COMMANDS]
+    return [(name, cli.get_command(context, name)) for name in cli.names]
 
 
 def test_help_is_quick_and_light():
@@ -51,7 +53,7 @@ def test_one_answer_brings_along_only_what_it_needs(tmp_path, support):
                 "pipeline.tasks.translation", "embeddings.loading", "embeddings.sources.glove"} & loaded
 
 
-@pytest.mark.parametrize(("name", "command"), commands(), ids=COMMANDS)
+@pytest.mark.parametrize(("name", "command"), commands(), ids=cli.names)
 def test_every_command_and_option_has_help(name, command):
     assert command.help, name
     assert f"vecformer {name}" in command.help or "vecformer run" in command.help, f"{name} has no example"
@@ -109,22 +111,22 @@ def labelled(tmp_path):
 GOOD = "text\tlabel\n" + "".join(f"word{i} and more\t{'ab'[i % 2]}\n" for i in range(12))
 
 MISTAKES = {
-    "no data": ([], "no data: give --data FILE", 1),
+    "no data": ([], "no data; add --data FILE", 1),
     "no such file": (["--data", "none.tsv"], "none.tsv: no such file or folder", 1),
     "unknown key": (["--set", "model.dmodel=4"], "Did you mean 'model.d_model'?", 2),
     "not an assignment": (["--set", "model"], "write it as key.path=value", 2),
-    "wrong value": (["--epochs", "-1"], "training.epochs must be 1 or more, or 0 to go by the steps, not -1", 2),
+    "wrong value": (["--epochs", "-1"], "training.epochs must be 1 or more, or 0 for about 1000 steps, not -1", 2),
     "wrong heads": (["--set", "model.n_heads=3"], "model.d_model=128 is not a multiple of model.n_heads=3", 2),
     "unknown source": (["--source", "glvoe"], "Did you mean 'glove'?", 2),
     "unknown task": (["--task", "clasification"], "Did you mean 'classification'?", 2),
 }
 BAD_FILES = {
-    "empty": ("", "the file holds no rows"),
-    "header only": ("text\tlabel\n", "the file holds no rows"),
-    "one label": ("text\tlabel\n" + "a\tx\nb\tx\nc\tx\nd\tx\n", "two labels or more"),
+    "empty": ("", "the file has no rows"),
+    "header only": ("text\tlabel\n", "the file has no rows"),
+    "one label": ("text\tlabel\n" + "a\tx\nb\tx\nc\tx\nd\tx\n", "at least two labels"),
     "bad UTF-8": (b"text\tlabel\nfine\ta\nbr\xffken\tb\n", "data.tsv:3: not UTF-8"),
     "missing column": ("words\tlabel\nx\ta\n", "--text-column"),
-    "ragged": ("text\tlabel\nx\ta\ny\n", "data.tsv:3: 1 cells where the header has 2"),
+    "ragged": ("text\tlabel\nx\ta\ny\n", "data.tsv:3: 1 cells, but the header has 2"),
 }
 
 
@@ -185,7 +187,7 @@ def test_an_interrupt_leaves_what_it_takes_to_go_on(tmp_path, support):
             break
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"interrupted; go on with: vecformer run --resume {tmp_path / 'out'}" in errors
+    assert f"interrupted; resume with: vecformer run --resume {tmp_path / 'out'}" in errors
     assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]
     again = call("run", "--data", support, "--source", "random", "--out", tmp_path / "out")
     assert (again.exit_code, f"--resume {tmp_path / 'out'}" in again.output) == (1, True)
@@ -229,3 +231,26 @@ def test_a_bug_keeps_its_traceback(labelled, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline.runs.chain, "run_stage_one", lambda *_: 1 / 0)
     result = call("run", "--data", labelled(GOOD), "--source", "random", "--out", tmp_path / "out")
     assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_a_command_is_one_new_file(tmp_path):
+    import shutil
+
+    shutil.copytree(Path(__file__).parents[3] / "pipeline", tmp_path / "pipeline",
+                    ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "pipeline" / "cli" / "hello.py").write_text(
+        "import rich_click as click\n\n\n@click.command('hello')\ndef hello_command():\n"
+        "    \"\"\"Print a greeting.\"\"\"\n    click.echo('good morning')\n")
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[3]}"}
+
+    def vecformer(*arguments):
+        return subprocess.run([*VECFORMER, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True)
+
+    assert "Print a greeting." in vecformer("--help").stdout
+    assert vecformer("hello").stdout == "good morning\n"
+    assert "Did you mean 'hello'?" in vecformer("helo").stderr
+
+
+def test_helper_modules_are_no_commands():
+    assert {"run", "tasks", "demo"} <= set(cli.names)
+    assert not {"common", "lazy", "main"} & set(cli.names)

@@ -16,13 +16,15 @@ from embeddings.special_tokens import END_ID, SPECIAL_TOKENS
 from pipeline import RunConfig
 from pipeline.cli.main import cli
 from pipeline.commands import export as module
-from pipeline.commands.export import export, form_of
-from pipeline.data.features.special_tokens import framed, text_numbers
+from pipeline.commands.export import export, require_architecture
+from pipeline.data.features.special_tokens import framed, segment_ids
 from pipeline.errors import ExportError, RunFolderError
 from pipeline.runs.chain import build_model
+from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.trained import load_run, save_stage_one
 from pipeline.tasks import base
+from pipeline.tasks.resolved import Setup
 from pipeline.word_vectors import prepare_vectors
 from transformer.checkpoint import save_weights
 from transformer.models.decoding import Writer, greedy
@@ -50,23 +52,24 @@ def random_run(folder, *, task, data, model, **folding):
         "data": {"path": str(DATA / data), "min_count": 2, "max_length": 60, **folding},
     })
     made = base.find(task)
-    splits = made.read(config)
-    config = made.resolve(config, splits)
-    texts = {part: made.texts(getattr(splits, part)) for part in ("train", "dev", "test")}
+    splits = made.reader.read(config.data, seed=config.seed)
+    setup = Setup(config, made.resolve(config, splits))
+    texts = {part: made.reader.texts(getattr(splits, part)) for part in ("train", "dev", "test")}
     random = np.random.default_rng(0)
     words = [*list(WordTokenizer().count([*texts["train"], *texts["test"]]))[::2], *OTHERS]
     Path(f"{folder}.txt").write_text("".join(
         f"{word} {' '.join(f'{x:.4f}' for x in random.normal(0, 0.5, 12))}\n" for word in words))
     folder.mkdir()
     stage_one = prepare_vectors(config, train=texts["train"], held_out=[*texts["dev"], *texts["test"]], unlabelled=(),
-                                progress=lambda *_: None)
+                                context=RunContext())
     torch.manual_seed(0)
-    network = build_model(config, made, stage_one)
+    network = build_model(setup, made, stage_one)
     with torch.no_grad():
         for weight in network.parameters():
             weight.add_(0.3 * torch.randn_like(weight))
     run = RunFolder(folder)
     config.save(run.config)
+    setup.resolved.save(run.resolved)
     save_stage_one(stage_one, run)
     save_weights(network, run.model)
     run.write_manifest({})
@@ -95,7 +98,7 @@ def loaded(made, auto):
     return transformers.AutoTokenizer.from_pretrained(made.path), model.eval()
 
 
-def test_every_run_is_compared_with_what_was_made_of_it(exported):
+def test_every_export_is_compared_with_its_run(exported):
     for name in RUNS:
         assert exported(name)[1].difference < 1e-4, name
 
@@ -104,7 +107,7 @@ def test_every_run_is_compared_with_what_was_made_of_it(exported):
 def test_labels_have_the_same_probabilities(exported, name):
     run, made = exported(name)
     trained = load_run(run)
-    examples = trained.task.read(trained.config).test
+    examples = trained.task.reader.read(trained.config.data, seed=1).test
     tokenizer, model = loaded(made, transformers.AutoModelForSequenceClassification)
     pairs = [example.text_b for example in examples] if name == "pairs" else None
     batch = tokenizer([example.text for example in examples], pairs, padding=True, truncation=True, return_tensors="pt")
@@ -115,13 +118,13 @@ def test_labels_have_the_same_probabilities(exported, name):
         assert said == pytest.approx(prediction["probabilities"], abs=1e-4)
 
 
-def test_long_texts_are_cut_alike(exported):
+def test_long_texts_are_truncated_alike(exported):
     run, made = exported("pairs")
     trained = load_run(run)
     tokenizer = transformers.AutoTokenizer.from_pretrained(made.path)
     one, other = "the dog ran " * 30, "a man sat on it " * 4
     for pair in ((one, other), (other, one), (one, one), (other, " ")):
-        feature = trained.prepare([trained.task.example(*pair)]).features[0]
+        feature = trained.prepare([trained.task.reader.example(*pair)]).features[0]
         read = tokenizer(*pair, truncation=True)
         assert len(read["input_ids"]) == len(feature.ids)
         assert read["token_type_ids"] == feature.token_types.tolist()
@@ -130,7 +133,7 @@ def test_long_texts_are_cut_alike(exported):
 def test_starts_and_ends_have_the_same_scores(exported):
     run, made = exported("question-answering")
     trained = load_run(run)
-    examples = trained.task.read(trained.config).test
+    examples = trained.task.reader.read(trained.config.data, seed=1).test
     tokenizer, model = loaded(made, transformers.AutoModelForQuestionAnswering)
     batch = tokenizer([example.question for example in examples], [example.context for example in examples],
                       padding=True, return_tensors="pt", return_offsets_mapping=True)
@@ -144,7 +147,7 @@ def test_starts_and_ends_have_the_same_scores(exported):
         n = len(feature)
         torch.testing.assert_close(torch.stack([output.start_logits[i], output.end_logits[i]], dim=-1)[:n], ours,
                                    atol=1e-4, rtol=0)
-        places = feature.origin.places
+        places = feature.origin.spans
         assert offsets[i, feature.origin.offset : n - 1].tolist() == [[place.start, place.end] for place in places]
 
 
@@ -152,13 +155,13 @@ def test_next_words_have_the_same_scores_and_greedy_writes_the_same(exported):
     run, made = exported("language-model")
     trained = load_run(run)
     tokenizer, model = loaded(made, transformers.AutoModelForCausalLM)
-    line = trained.task.read(trained.config).test[0].text
+    line = trained.task.reader.read(trained.config.data, seed=1).test[0].text
     read = tokenizer(line, return_tensors="pt")
     assert read["input_ids"][0, 0] == END_ID
     with torch.no_grad():
         torch.testing.assert_close(model(**read).logits, trained.model(read["input_ids"]), atol=1e-4, rtol=0)
     written = model.generate(**read, max_new_tokens=12, do_sample=False)[0, read["input_ids"].shape[1] :].tolist()
-    ours = greedy(Writer.continuing(trained.model, read["input_ids"]), max_words=12)[0]
+    ours = greedy(Writer.continuing(trained.model, read["input_ids"]), max_tokens=12)[0]
     assert [i for i in written if i != END_ID] == ours.ids
 
 
@@ -203,51 +206,52 @@ def test_text_is_cut_and_numbered_alike(tokenizers, text, other):
         first, second = ours.encode([text, other])
         read = theirs(text, other)
         assert read["input_ids"] == framed(first, second).tolist()
-        assert read["token_type_ids"] == text_numbers(first, second).tolist()
+        assert read["token_type_ids"] == segment_ids(first, second).tolist()
         assert theirs(text)["input_ids"] == framed(first).tolist()
 
 
-def test_words_that_training_did_not_meet_come_along(tmp_path, exported):
+def test_unseen_words_of_the_source_are_exported(tmp_path, exported):
     run, made = exported("classification")
     known = transformers.AutoTokenizer.from_pretrained(made.path).get_vocab()
     assert {"zebra", "quokka", "über"} <= known.keys()
     assert not {"New-York", "new-york", "ZEBRA"} & known.keys()
     assert made.n_words == len(known) - len(SPECIAL_TOKENS)
     few = export(run, tmp_path / "few", words=1)
-    assert (few.n_more, few.n_words) == (1, made.n_words - made.n_more + 1)
+    assert (few.n_extra, few.n_words) == (1, made.n_words - made.n_extra + 1)
     none = export(run, tmp_path / "none", words=0)
     tokenizer = transformers.AutoTokenizer.from_pretrained(none.path)
-    assert none.n_more == 0
+    assert none.n_extra == 0
     assert tokenizer("zebra")["input_ids"][1] == tokenizer.unk_token_id
 
 
-def test_models_that_write_words_have_only_those_that_they_can_write(exported):
+def test_models_with_tied_output_are_exported_without_unseen_words(exported):
     for name in ("language-model", "masked-language-model"):
         run, made = exported(name)
-        assert (made.n_more, made.n_words) == (0, len(load_run(run).tokenizer) - len(SPECIAL_TOKENS))
+        assert (made.n_extra, made.n_words) == (0, len(load_run(run).tokenizer) - len(SPECIAL_TOKENS))
 
 
 @pytest.mark.parametrize(("values", "message"), [
-    ({}, "model.norm=pre, model.embedding_norm=False, model.pooling=mean-max: have no BERT form; train with --set "
-         "model.like=bert"),
+    ({}, "model.norm=pre, model.embedding_norm=False, model.pooling=mean-max: have no equivalent in BERT; train "
+         "with --set model.like=bert"),
     ({"model": {"norm": "post", "embedding_norm": True, "pooling": "cls", "positions": "rotary"}},
-     "model.positions=rotary: has no BERT form"),
-    ({"model": {"norm": "post", "embedding_norm": True, "pooling": "cls"}}, "model.like='': has no BERT form"),
+     "model.positions=rotary: has no equivalent in BERT"),
+    ({"model": {"norm": "post", "embedding_norm": True, "pooling": "cls"}}, "model.like='': has no equivalent in BERT"),
     ({"model": GPT2}, "model.norm=pre, model.activation=gelu-tanh"),
-    ({"task": "language-model"}, "model.activation=gelu: has no GPT-2 form; train with --set model.like=gpt2"),
+    ({"task": "language-model"}, "model.activation=gelu: has no equivalent in GPT-2; train with --set model.like=gpt2"),
     ({"task": "language-model", "model": BERT}, "model.norm=post"),
-    ({"task": "translation"}, "the task 'translation' has no form in BERT or GPT-2, which have one stack"),
-    ({"model": BERT, "data": {"han": "words"}}, "data.han=words: Chinese is cut into words by a package"),
+    ({"task": "translation"}, "the task 'translation' has no equivalent in BERT or GPT-2"),
+    ({"model": BERT, "data": {"han": "words"}}, "data.han=words: tokenizer.json cannot represent"),
 ])
-def test_what_has_no_form_there_is_named(values, message):
+def test_options_without_an_equivalent_are_named(values, message):
     with pytest.raises(ExportError) as told:
-        form_of(RunConfig.from_mapping(values), origin="runs/mine")
+        config = RunConfig.from_mapping(values)
+        require_architecture(config, base.find(config.task).architecture, origin="runs/mine")
     assert str(told.value).startswith(f"runs/mine: {message}")
 
 
-def test_nothing_is_written_over_and_only_runs_are_exported(tmp_path, exported):
+def test_existing_folders_are_kept_and_only_runs_are_exported(tmp_path, exported):
     run, made = exported("classification")
-    with pytest.raises(ExportError, match="exists already; choose another --out"):
+    with pytest.raises(ExportError, match="already exists; choose another --out"):
         export(run, made.path)
     with pytest.raises(RunFolderError, match="no such run"):
         export(tmp_path / "none", tmp_path / "out")
@@ -258,42 +262,42 @@ def test_nothing_is_written_over_and_only_runs_are_exported(tmp_path, exported):
     (lambda state: {name: weight * 1.01 for name, weight in state.items()}, "scores differ by"),
     (lambda state: {name: weight * float("nan") for name, weight in state.items()}, "scores differ by nan"),
 ])
-def test_a_model_that_does_not_say_the_same_is_not_written(tmp_path, exported, monkeypatch, change, message):
+def test_a_model_with_other_scores_is_not_written(tmp_path, exported, monkeypatch, change, message):
     save = module.save_weights
     monkeypatch.setattr(module, "save_weights", lambda state, path: save(change(state), path))
-    with pytest.raises(ExportError, match=rf"does not read the exported model as this run does: .*{message}.*nothing"):
+    with pytest.raises(ExportError, match=rf"the exported model differs from the run .*{message}.*nothing"):
         export(exported("pairs")[0], tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_tokenizer_that_numbers_otherwise_is_not_written(tmp_path, exported, monkeypatch):
+def test_a_tokenizer_with_other_ids_is_not_written(tmp_path, exported, monkeypatch):
     write = module._write_tokenizer
     monkeypatch.setattr(module, "_write_tokenizer", lambda tokenizer, *rest: write(
         tokenizer.with_vocabulary(tokenizer.vocabulary()[: len(SPECIAL_TOKENS) - 1 : -1]), *rest))
-    with pytest.raises(ExportError, match="the words are not numbered alike; nothing was written"):
+    with pytest.raises(ExportError, match=r"the token ids differ for .*nothing was written"):
         export(exported("pairs")[0], tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_writes_the_same_and_says_what(tmp_path, exported):
+def test_the_command_writes_the_same_files(tmp_path, exported):
     run, made = exported("question-answering")
     told = CliRunner().invoke(cli, ["export", str(run), "--to", "hf", "--out", str(tmp_path / "out"), "-q"])
     assert told.exit_code == 0, told.output
-    assert f"BertForQuestionAnswering, {made.n_words:,} words, {made.n_more:,} of them not met" in told.output
+    assert f"BertForQuestionAnswering, {made.n_words:,} words, of which {made.n_extra:,} were not seen" in told.output
     assert "scores differ by" in told.output
     for file in made.path.iterdir():
         assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes(), file.name
     again = CliRunner().invoke(cli, ["export", str(run), "--to", "hf", "--out", str(tmp_path / "out")])
     assert again.exit_code == 1
-    assert "exists already" in again.output
+    assert "already exists" in again.output
     assert "Traceback" not in again.output
 
 
-def test_without_transformers_the_same_is_written_and_nothing_compared(tmp_path, exported, monkeypatch):
+def test_without_transformers_the_same_files_are_written(tmp_path, exported, monkeypatch):
     run, made = exported("pairs")
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     told = CliRunner().invoke(cli, ["export", str(run), "--to", "hf", "--out", str(tmp_path / "out"), "-q"])
-    assert "not compared with the run, since transformers is not installed" in told.output
+    assert "not compared with the run, because transformers is not installed" in told.output
     for file in made.path.iterdir():
         assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes(), file.name
 

@@ -40,7 +40,7 @@ def path(tmp_path_factory, support):
 def phrases(tmp_path_factory, support):
     return trained(support.parent / "phrases", tmp_path_factory.mktemp("inspected") / "phrases",
                    ("task", "translation"), ("source", "random"), ("target_source", "random"), ("data.limit_train", 50),
-                   ("model.d_model", 16), ("model.d_ff", 16), ("generation.beam", 1), ("generation.max_words", 8))
+                   ("model.d_model", 16), ("model.d_ff", 16), ("generation.beam", 1), ("generation.max_tokens", 8))
 
 
 def unpacked(packed):
@@ -141,7 +141,7 @@ def test_a_text_is_read_as_the_model_reads_it(path):
     assert (block["name"], block["words"], block["seen"]) == ("encoder", words, words)
     assert [len(layer["heads"]) for layer in block["layers"]] == [5, 5]
     loaded = load_run(path)
-    ids = torch.tensor(loaded.prepare([loaded.task.example(TEXT, "")]).features[0].ids[None], dtype=torch.long)
+    ids = torch.tensor(loaded.prepare([loaded.task.reader.example(TEXT, "")]).features[0].ids[None], dtype=torch.long)
     encoder = loaded.model.encoder
     with torch.no_grad():
         x = encoder.layers[0].attention_norm(encoder.positions(encoder.embedding(ids), torch.arange(12)[None]))[0]
@@ -212,7 +212,7 @@ def test_a_long_text_is_cut_for_the_page_with_a_note(path, tmp_path):
     assert len(read.blocks[0].words) > 100
     write_attention(tmp_path / "page.html", opened, read, name="run", n_words=3)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert f"Only the first 64 of {len(read.blocks[0].words)} words are shown" in page
+    assert f"The first 64 of {len(read.blocks[0].words)} tokens are shown" in page
     (block,) = data_of(page)["blocks"]
     assert len(block["words"]) == block["layers"][0][0]["attention"]["rows"] == 64
     assert "&lt;/script&gt;&lt;b&gt;</blockquote>" in page
@@ -225,8 +225,8 @@ def test_a_pages_numbers_survive_packing():
 
 
 @pytest.mark.parametrize(("args", "told"), [
-    (["--html", "x.html"], "give one with --text"), (["--context", "b"], "give one with --text"),
-    (["--text", " "], "no word in this text"), (["--text", TEXT, "--html", "none/x.html"], "mkdir -p none"),
+    (["--html", "x.html"], "add --text TEXT"), (["--context", "b"], "add --text TEXT"),
+    (["--text", " "], "the text has no word"), (["--text", TEXT, "--html", "none/x.html"], "mkdir -p none"),
 ])
 def test_mistakes_are_told_in_one_message(path, args, told):
     refused = call(path, *args)
@@ -264,7 +264,7 @@ def test_only_the_rows_that_were_trained_are_loaded_for_the_census(path):
 
 
 def test_a_text_without_a_word(path):
-    with pytest.raises(DataError, match="no word in this text"):
+    with pytest.raises(DataError, match="the text has no word"):
         open_text(load_run(path), "")
 
 

@@ -133,20 +133,20 @@ def test_endings_in_capitals_are_known(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.tsv", "text\tlabel\nx\ty\nz\n", r"a\.tsv:3: 1 cells where the header has 2 columns \(text, label\)"),
-        ("a.csv", "text,label\nx,y,z\n", r"a\.csv:2: 3 cells where the header has 2 columns \(text, label\)"),
+        ("a.tsv", "text\tlabel\nx\ty\nz\n", r"a\.tsv:3: 1 cells, but the header has 2 columns \(text, label\)"),
+        ("a.csv", "text,label\nx,y,z\n", r"a\.csv:2: 3 cells, but the header has 2 columns \(text, label\)"),
         ("a.tsv", b"text\tlabel\nx\ty\nz\xe9\ty\n", r"a\.tsv:3: not UTF-8 \(byte 0xe9\)"),
         ("a.csv", b"text,label\n\xff,y\n", r"a\.csv:2: not UTF-8 \(byte 0xff\)"),
         ("a.jsonl", b'{"text": "x"}\n\n{"text": "\xa3"}\n', r"a\.jsonl:3: not UTF-8 \(byte 0xa3\)"),
-        ("a.csv", 'text,label\n"open,y\n', r"a\.csv:2: broken CSV"),
+        ("a.csv", 'text,label\n"open,y\n', r"a\.csv:2: malformed CSV"),
         ("a.jsonl", '{"text": "x"}\n{"text": \n', r"a\.jsonl:2: not JSON"),
         ("a.jsonl", '["x"]\n', r"a\.jsonl:1: expected an object"),
         ("a.jsonl", "[" * 100_000, r"a\.jsonl:1: JSON that cannot be read"),
         ("a.jsonl", '{"text": ' + "1" * 5000 + "}", r"a\.jsonl:1: JSON that cannot be read"),
-        ("a.parquet", "no", r"a\.parquet: not a parquet file"),
-        ("a.xlsx", "", r"unknown kind of file '\.xlsx'; known are \.csv"),
-        ("a", "text\tlabel\nx\ty\n", r"unknown kind of file ''; known are \.csv"),
-        ("a.tsv", "text\tlabel\n", r"a\.tsv: the file holds no rows"),
+        ("a.parquet", "no", r"a\.parquet: not a Parquet file"),
+        ("a.xlsx", "", r"cannot read a table with the suffix '\.xlsx'; convert it to one of \.csv"),
+        ("a", "text\tlabel\nx\ty\n", r"cannot read a table with the suffix ''; convert it to one of \.csv"),
+        ("a.tsv", "text\tlabel\n", r"a\.tsv: the file has no rows"),
     ],
 )
 def test_what_is_broken_is_named(tmp_path, name, content, message):
@@ -156,7 +156,7 @@ def test_what_is_broken_is_named(tmp_path, name, content, message):
 
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".ndjson"])
 def test_an_empty_file_holds_no_rows(tmp_path, suffix):
-    with pytest.raises(DataError, match="the file holds no rows"):
+    with pytest.raises(DataError, match="the file has no rows"):
         read_rows(write(tmp_path, f"a{suffix}", ""))
 
 
@@ -184,7 +184,7 @@ def test_the_likeliest_name_wins_and_the_one_asked_for_beats_it(tmp_path):
 
 def test_a_missing_column_is_told_with_those_that_are_there(tmp_path):
     path = write(tmp_path, "a.tsv", "id\tReview\n1\tx\n")
-    with pytest.raises(DataError, match="no column 'body'; the columns are 'id', 'Review'"):
+    with pytest.raises(DataError, match="no column 'body'; choose one of 'id', 'Review'"):
         find_column(read_rows(path), path, "body", ("text",), "text_column")
     with pytest.raises(DataError, match=r"none of the columns 'id', 'Review' .*\(label\).*--label-column NAME"):
         find_column(read_rows(path), path, "", ("label",), "label_column")

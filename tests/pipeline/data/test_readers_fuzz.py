@@ -7,23 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import DataConfig
-from pipeline.data.readers.lines import read_lines_file
-from pipeline.data.readers.parallel import read_parallel_file
-from pipeline.data.readers.questions import read_question_file
-from pipeline.data.readers.tagged import read_tagged_file
+from pipeline.data.readers.lines import LineReader
+from pipeline.data.readers.parallel import ParallelReader
+from pipeline.data.readers.questions import QuestionReader
+from pipeline.data.readers.tagged import TaggedReader
 from pipeline.errors import DataError
 
 LINE = {"id": 1, "question": "Who?", "context": "Ben.", "answers": [{"text": "Ben", "answer_start": 0}]}
 SQUAD = {"data": [{"paragraphs": [{"context": "Ben.", "qas": [LINE]}]}]}
 LINES = [json.dumps(LINE), json.dumps(LINE | {"answers": ["Ben"]})]
 GOOD = {
-    "a.conll": (read_tagged_file, b"Ben\tB-x\r\nran\tO\n\n# id = 1\nfar O\tO\r\n"),
-    "b.conll": (read_tagged_file, b"-DOCSTART- O\n\nBen NN S-x\r\nran VB O\n\nfar _ O"),
-    "a.json": (read_question_file, json.dumps(SQUAD).encode()),
-    "a.jsonl": (read_question_file, "\r\n".join(LINES).encode()),
-    "a.en": (read_parallel_file, b"one\r\ntwo\n"),
-    "a.tsv": (read_parallel_file, b"en\tde\r\none\teins\n"),
-    "a.txt": (read_lines_file, b"one\r\n\ntwo\rthree"),
+    "a.conll": (TaggedReader().read_file, b"Ben\tB-x\r\nran\tO\n\n# id = 1\nfar O\tO\r\n"),
+    "b.conll": (TaggedReader().read_file, b"-DOCSTART- O\n\nBen NN S-x\r\nran VB O\n\nfar _ O"),
+    "a.json": (QuestionReader().read_file, json.dumps(SQUAD).encode()),
+    "a.jsonl": (QuestionReader().read_file, "\r\n".join(LINES).encode()),
+    "a.en": (ParallelReader().read_file, b"one\r\ntwo\n"),
+    "a.tsv": (ParallelReader().read_file, b"en\tde\r\none\teins\n"),
+    "a.txt": (LineReader().read_file, b"one\r\n\ntwo\rthree"),
 }
 CONFIG = DataConfig(languages=("en", "de"))
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.config import DataConfig
 from pipeline.data.readers import bbc
-from pipeline.data.readers.labelled import read_examples, read_splits
+from pipeline.data.readers.labelled import LabelledReader
 from pipeline.errors import DataError
 
 ROWS = [(f"text {i}", "ab"[i % 2]) for i in range(1200)]
@@ -22,7 +22,7 @@ def write(folder, **parts):
 
 
 def read(path, seed=1, **config):
-    return read_splits(DataConfig(path=str(path), **config), seed=seed)
+    return LabelledReader().read(DataConfig(path=str(path), **config), seed=seed)
 
 
 def sizes(splits):
@@ -86,7 +86,7 @@ def test_beyond_the_limit_texts_lose_their_labels(tmp_path):
 def test_a_limit_above_all_is_told(tmp_path, caplog):
     splits = read(write(tmp_path, train=ROWS[:20], test=ROWS[20:40]), limit_train=30)
     assert sizes(splits) == [20, 0, 20, 0]
-    assert warnings(caplog) == ["limit_train=30 takes all: there are 20 labelled examples"]
+    assert warnings(caplog) == ["data.limit_train=30 has no effect: there are 20 labelled examples"]
 
 
 @pytest.mark.parametrize("label", ["", "  "])
@@ -102,7 +102,7 @@ def test_few_labels_are_all_trained_on(tmp_path):
 
 def test_leaks_between_given_files_are_told(tmp_path, caplog):
     read(write(tmp_path, train=ROWS[:20], test=ROWS[15:40]))
-    assert warnings(caplog) == ["5 of the 25 test texts also stand in the training file"]
+    assert warnings(caplog) == ["5 of the 25 test texts are also in the training file"]
 
 
 def test_no_leak_no_warning(tmp_path, caplog):
@@ -117,10 +117,10 @@ def test_no_leak_no_warning(tmp_path, caplog):
         ({"test": ROWS[:9]}, r"no file train\.\*"),
         ({"train": ROWS[:9], "test": [*ROWS[:3], ("x", ""), ("y", "")]}, r"test\.tsv:5: no label \(2 such rows\)"),
         ({"train": ROWS[:9], "dev": [("x", "")], "test": ROWS[:3]}, r"dev\.tsv:2: no label \(1 such rows\)"),
-        ({"train": ROWS[:9], "dev": ROWS[:9], "valid": ROWS[:9]}, r"dev\.tsv and valid\.tsv are both there; keep one"),
-        ({"train": ROWS[:9], "training": ROWS[:9]}, r"train\.tsv and training\.tsv are both there"),
-        ({"train": ROWS[:1]}, r"too few examples \(1\)"),
-        ({"train": ROWS[:9], "test": []}, r"test\.tsv: the file holds no rows"),
+        ({"train": ROWS[:9], "dev": ROWS[:9], "valid": ROWS[:9]}, r"both dev\.tsv and valid\.tsv exist; keep one"),
+        ({"train": ROWS[:9], "training": ROWS[:9]}, r"both train\.tsv and training\.tsv exist"),
+        ({"train": ROWS[:1]}, r"1 examples are too few"),
+        ({"train": ROWS[:9], "test": []}, r"test\.tsv: the file has no rows"),
     ],
 )
 def test_folders_that_will_not_do(tmp_path, parts, message):
@@ -131,11 +131,11 @@ def test_folders_that_will_not_do(tmp_path, parts, message):
 def test_one_part_in_two_formats_is_refused(tmp_path):
     write(tmp_path, train=ROWS[:9])
     (tmp_path / "train.csv").write_text("text,label\nx,y\n")
-    with pytest.raises(DataError, match="are both there; keep one train file"):
+    with pytest.raises(DataError, match="exist; keep one train file"):
         read(tmp_path)
 
 
-@pytest.mark.parametrize(("path", "message"), [("", "no data: give --data"), ("nowhere", "nowhere: no such file")])
+@pytest.mark.parametrize(("path", "message"), [("", "no data; add --data"), ("nowhere", "nowhere: no such file")])
 def test_no_data(path, message):
     with pytest.raises(DataError, match=message):
         read(path)
@@ -147,21 +147,21 @@ def test_columns_are_found_and_chosen(tmp_path):
     assert {e.text[0] + e.label for e in read(file).train} == {"bx", "by"}
     chosen = read(file, text_column="Title", label_column="Mood")
     assert {e.text[0] + e.label for e in chosen.train} == {"tu", "tv"}
-    with pytest.raises(DataError, match="no column 'title'; the columns are 'Title', 'Body', 'Topic', 'Mood'"):
+    with pytest.raises(DataError, match="no column 'title'; choose one of 'Title', 'Body', 'Topic', 'Mood'"):
         read(file, text_column="title")
 
 
 def test_a_row_without_its_text_is_named(tmp_path):
     (tmp_path / "data.jsonl").write_text('{"text": "x", "label": "a"}\n{"label": "b"}\n')
-    with pytest.raises(DataError, match=r"data\.jsonl:2: no 'text'"):
+    with pytest.raises(DataError, match=r"data\.jsonl:2: no value for 'text'"):
         read(tmp_path / "data.jsonl")
 
 
 def test_evaluation_files_need_labels(tmp_path):
     write(tmp_path, good=[("x", " a ")], bad=[("x", "")])
-    assert [e.label for e in read_examples(tmp_path / "good.tsv", DataConfig())] == ["a"]
+    assert [e.label for e in LabelledReader().read_examples(tmp_path / "good.tsv", DataConfig())] == ["a"]
     with pytest.raises(DataError, match=r"bad\.tsv:2: no label"):
-        read_examples(tmp_path / "bad.tsv", DataConfig())
+        LabelledReader().read_examples(tmp_path / "bad.tsv", DataConfig())
 
 
 def test_bbc_without_repeats():
@@ -194,20 +194,20 @@ def test_bbc_not_installed(monkeypatch):
 def test_pairs_are_found_by_their_columns(tmp_path, names):
     first, second = names.split()
     (tmp_path / "data.tsv").write_text(f"{second}\t{first}\tlabel\n" + "b\ta\tx\n" + "d\tc\ty\n")
-    examples = read_examples(tmp_path / "data.tsv", DataConfig())
+    examples = LabelledReader().read_examples(tmp_path / "data.tsv", DataConfig())
     assert [(e.text, e.text_b, e.label) for e in examples] == [("a", "b", "x"), ("c", "d", "y")]
 
 
 def test_a_second_column_is_asked_for(tmp_path):
     (tmp_path / "data.csv").write_text("question,sentence,text_a,text_b,label\nq,s,a,b,x\n")
-    single = read_examples(tmp_path / "data.csv", DataConfig())[0]
-    pair = read_examples(tmp_path / "data.csv", DataConfig(text_b_column="sentence"))[0]
+    single = LabelledReader().read_examples(tmp_path / "data.csv", DataConfig())[0]
+    pair = LabelledReader().read_examples(tmp_path / "data.csv", DataConfig(text_b_column="sentence"))[0]
     assert (single.text, single.text_b) == ("s", "")
     assert (pair.text, pair.text_b) == ("q", "s")
     chosen = DataConfig(text_column="text_a", text_b_column="text_b")
-    assert read_examples(tmp_path / "data.csv", chosen)[0].key == ("a", "b")
-    with pytest.raises(DataError, match="no column 'none'; the columns are 'question'"):
-        read_examples(tmp_path / "data.csv", DataConfig(text_b_column="none"))
+    assert LabelledReader().read_examples(tmp_path / "data.csv", chosen)[0].key == ("a", "b")
+    with pytest.raises(DataError, match="no column 'none'; choose one of 'question'"):
+        LabelledReader().read_examples(tmp_path / "data.csv", DataConfig(text_b_column="none"))
 
 
 def test_pairs_are_the_same_if_both_texts_are(tmp_path, caplog):
@@ -215,4 +215,4 @@ def test_pairs_are_the_same_if_both_texts_are(tmp_path, caplog):
     (tmp_path / "test.tsv").write_text("text_a\ttext_b\tlabel\na\tb \tx\nb\ta\ty\n")
     (tmp_path / "unlabelled.tsv").write_text("text_a\ttext_b\nf\tg\n")
     assert read(tmp_path).unlabelled == ("f", "g", "d", "e")
-    assert warnings(caplog) == ["1 of the 2 test texts also stand in the training file"]
+    assert warnings(caplog) == ["1 of the 2 test texts are also in the training file"]

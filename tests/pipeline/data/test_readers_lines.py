@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import DataConfig
-from pipeline.data.readers.lines import read_lines, read_lines_file
+from pipeline.data.readers.lines import LineReader
 from pipeline.errors import DataError
 
 LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\ufeff"))
@@ -31,25 +31,25 @@ def test_the_lines_that_are_not_blank(folder, lines, newline, packed, mark):
     path = write(folder, gzip.compress(content) if packed else content)
     kept = [(line, f"{path}:{i}") for i, line in enumerate(lines, start=1) if line.strip()]
     if kept:
-        assert [(example.text, example.where) for example in read_lines_file(path, DataConfig())] == kept
+        assert [(example.text, example.where) for example in LineReader().read_file(path, DataConfig())] == kept
     else:
-        with pytest.raises(DataError, match=r"a\.txt: the file holds no text"):
-            read_lines_file(path, DataConfig())
+        with pytest.raises(DataError, match=r"a\.txt: the file has no text"):
+            LineReader().read_file(path, DataConfig())
 
 
 def test_one_file_is_cut_where_it_stands(tmp_path):
     path = write(tmp_path, b"".join(b"%d\n" % (i // 2) for i in range(1000)))
-    splits = read_lines(DataConfig(path=str(path), limit_train=600), seed=1)
+    splits = LineReader().read(DataConfig(path=str(path), limit_train=600), seed=1)
     parts = [splits.train, splits.dev, [type(splits.test[0])(text, "", "") for text in splits.unlabelled], splits.test]
     assert [len(part) for part in parts] == [540, 60, 150, 250]
     assert [int(example.text) for part in parts for example in part] == [i // 2 for i in range(1000)]
-    assert read_lines(DataConfig(path=str(path), limit_train=600), seed=2) == splits
+    assert LineReader().read(DataConfig(path=str(path), limit_train=600), seed=2) == splits
 
 
 def test_a_folder_keeps_its_parts_and_lines_may_repeat(tmp_path, caplog):
     write(tmp_path, b"one\ntwo\n", "train.txt")
     write(tmp_path, gzip.compress(b"two\n"), "test.txt.gz")
-    splits = read_lines(DataConfig(path=str(tmp_path)), seed=1)
+    splits = LineReader().read(DataConfig(path=str(tmp_path)), seed=1)
     assert [[example.text for example in part] for part in (splits.train, splits.dev, splits.test)] == [
         ["one", "two"], [], ["two"]
     ]
@@ -61,15 +61,15 @@ def test_a_folder_keeps_its_parts_and_lines_may_repeat(tmp_path, caplog):
     [
         (b"a\n\xff\n", r"a\.txt:2: not UTF-8"),
         (gzip.compress(b"text\n" * 99)[:-9], r"a\.txt:\d+: broken gzip"),
-        (b"", r"a\.txt: the file holds no text"),
+        (b"", r"a\.txt: the file has no text"),
     ],
     ids=["not UTF-8", "broken gzip", "empty"],
 )
 def test_what_is_no_text_is_named(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
-        read_lines_file(write(tmp_path, content), DataConfig())
+        LineReader().read_file(write(tmp_path, content), DataConfig())
 
 
 def test_a_file_that_is_missing(tmp_path):
     with pytest.raises(DataError, match=r"none\.txt: no such file"):
-        read_lines_file(tmp_path / "none.txt", DataConfig())
+        LineReader().read_file(tmp_path / "none.txt", DataConfig())

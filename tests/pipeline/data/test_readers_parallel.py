@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import DataConfig
-from pipeline.data.readers.parallel import find_languages, read_parallel, read_parallel_file
+from pipeline.data.readers.parallel import ParallelReader, find_languages
 from pipeline.errors import DataError
 
 LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\ufeff"), min_size=1).filter(str.strip)
@@ -25,7 +25,7 @@ def write(folder, **files):
 
 
 def read(path, seed=1, **config):
-    return read_parallel(DataConfig(path=str(path), **config), seed=seed)
+    return ParallelReader().read(DataConfig(path=str(path), **config), seed=seed)
 
 
 def sides(examples):
@@ -37,10 +37,10 @@ def sides(examples):
 def test_line_by_line(shared, pairs, newline, last):
     english, german = (newline.join(side) + newline * last for side in zip(*pairs, strict=True))
     write(shared, a_en=english, a_de=german)
-    examples = read_parallel_file(shared / "a.en", DataConfig(languages=("en", "de")))
+    examples = ParallelReader().read_file(shared / "a.en", DataConfig(languages=("en", "de")))
     assert sides(examples) == pairs
     assert [example.where for example in examples] == [f"{shared / 'a.en'}:{i + 1}" for i in range(len(pairs))]
-    swapped = read_parallel_file(shared / "a.en", DataConfig(languages=("de", "en")))
+    swapped = ParallelReader().read_file(shared / "a.en", DataConfig(languages=("de", "en")))
     assert sides(swapped) == [(target, source) for source, target in pairs]
 
 
@@ -59,7 +59,8 @@ def test_tables(tmp_path):
     assert (sides(splits.train), sides(splits.test)) == ([("dog", "Hund"), ("cat", "Katze")], [("cow", "Kuh")])
     assert find_languages(DataConfig(path=str(tmp_path))) == ()
     write(tmp_path, named_jsonl='{"de": "Hund", "en": "dog"}\n')
-    assert sides(read_parallel_file(tmp_path / "named.jsonl", DataConfig(languages=("en", "de")))) == [("dog", "Hund")]
+    named = ParallelReader().read_file(tmp_path / "named.jsonl", DataConfig(languages=("en", "de")))
+    assert sides(named) == [("dog", "Hund")]
 
 
 def test_one_pair_of_files_is_cut(tmp_path):
@@ -71,7 +72,7 @@ def test_one_pair_of_files_is_cut(tmp_path):
 
 def test_lines_that_are_blank_on_a_side_are_counted(tmp_path, caplog):
     write(tmp_path, a_en="dog\n\ncat\n \n", a_de="Hund\nx\n\n\n")
-    assert sides(read_parallel_file(tmp_path / "a.en", DataConfig(languages=("en", "de")))) == [("dog", "Hund")]
+    assert sides(ParallelReader().read_file(tmp_path / "a.en", DataConfig(languages=("en", "de")))) == [("dog", "Hund")]
     assert [(name, level) for name, level, _ in caplog.record_tuples] == [("vecformer", logging.WARNING)]
     assert "a.en: 3 of 4 lines are left out" in caplog.text
 
@@ -80,14 +81,15 @@ def test_lines_that_are_blank_on_a_side_are_counted(tmp_path, caplog):
     ("files", "config", "message"),
     [
         ({"train_en": "a\nb\n", "train_de": "x\n"}, {}, r"train\.de has 1 lines and .*train\.en has 2"),
-        ({"train_en": "a\n"}, {}, r"expected two files train\.\*, one a language, and found 1 \.en; say which"),
-        ({"train_en": "a\n", "train_de": "x\n", "train_fr": "y\n"}, {}, r"found 3 \.de \.en \.fr; say which"),
+        ({"train_en": "a\n"}, {}, r"expected two files train\.\*, one per language, and found 1 \.en; choose"),
+        ({"train_en": "a\n", "train_de": "x\n", "train_fr": "y\n"}, {}, r"found 3 \.de \.en \.fr; choose"),
         ({"train_en": "a\n"}, {"languages": ["en", "de"]}, r"train\.de: no such file"),
         ({"train_en": "a\n"}, {"languages": ["de", "en"]}, r"no file train\.\* \(\.de "),
-        ({"train_en": "\n", "train_de": "x\n"}, {}, r"train\.de: the file holds no text with its translation"),
-        ({"train_tsv": "a\tb\nx\ty\n"}, {}, r"train\.tsv: the columns are 'a', 'b'; call two of them source"),
+        ({"train_en": "\n", "train_de": "x\n"}, {}, r"train\.de: the file has no text with a translation"),
+        ({"train_tsv": "a\tb\nx\ty\n"}, {}, r"train\.tsv: the columns are 'a', 'b'; rename two of them to source"),
         ({"train_tsv": "source\tde\nx\ty\n"}, {"languages": ["en", "de"]}, r"the columns are 'source', 'de'"),
-        ({"train_jsonl": '{"source": "x", "target": "y"}\n{"source": "x"}\n'}, {}, r"train\.jsonl:2: no 'target'"),
+        ({"train_jsonl": '{"source": "x", "target": "y"}\n{"source": "x"}\n'}, {},
+         r"train\.jsonl:2: no value for 'target'"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, files, config, message):
@@ -97,5 +99,5 @@ def test_what_does_not_fit_is_named(tmp_path, files, config, message):
 
 def test_a_file_in_neither_language(tmp_path):
     write(tmp_path, a_en="a\n", a_de="x\n", a_fr="y\n")
-    with pytest.raises(DataError, match=r"a\.fr: expected a table .* or a file whose name ends in one of the"):
-        read_parallel_file(tmp_path / "a.fr", DataConfig(languages=("en", "de")))
+    with pytest.raises(DataError, match=r"a\.fr: expected a table .* or a file with the suffix of a language"):
+        ParallelReader().read_file(tmp_path / "a.fr", DataConfig(languages=("en", "de")))

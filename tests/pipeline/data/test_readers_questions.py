@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.config import DataConfig
 from pipeline.data.examples import Answer
-from pipeline.data.readers.questions import read_question_file, read_questions
+from pipeline.data.readers.questions import QuestionReader
 from pipeline.errors import DataError
 
 CONTEXT = "Anna met Ben. Ben met Cleo."
@@ -32,7 +32,7 @@ def question(*answers, **more):
 def read(folder, content, name="a.json"):
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_question_file(path, DataConfig())
+    return QuestionReader().read_file(path, DataConfig())
 
 
 def read_line(folder, **line):
@@ -86,24 +86,24 @@ def test_an_answer_is_taken_from_where_it_really_is(tmp_path, caplog):
     (example,) = read(tmp_path, json.dumps(squad(question(("Anna", 3), ("Cleo", -1)))))
     assert example.answers == (Answer("Anna", 0), Answer("Cleo", 22))
     assert len(warnings(caplog)) == 1
-    assert "a.json: 2 answers do not stand at their answer_start" in warnings(caplog)[0]
+    assert "a.json: 2 answers are not at their answer_start" in warnings(caplog)[0]
 
 
 def test_of_several_places_the_first_is_taken_if_none_is_said(tmp_path, caplog):
     assert read_line(tmp_path, answer="Ben").answers == (Answer("Ben", 9),)
-    assert "1 answers have no answer_start and stand in the context several times" in warnings(caplog)[0]
+    assert "1 answers have no answer_start and occur several times in the context" in warnings(caplog)[0]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (squad(question(("Ben", 3))), r"a\.json:q1: question 'q1' has the answer 'Ben', which is not at answer_start"),
-        (squad(question(("Dora", 3))), r"a\.json:q1: question 'q1' has the answer 'Dora', which is not in its"),
+        (squad(question(("Ben", 3))), r"a\.json:q1: question 'q1': the answer 'Ben' is not at answer_start"),
+        (squad(question(("Dora", 3))), r"a\.json:q1: question 'q1': the answer 'Dora' is not in its"),
         (squad(question((" ", 4))), r"data\[0\]\.paragraphs\[0\]\.qas\[0\]\.answers\[0\]\.text: the text is blank"),
-        (squad({"id": "q1"}), r"a\.json: not SQuAD's layout: data\[0\]\.paragraphs\[0\]\.qas\[0\]\.question: "),
-        (squad(), r"a\.json: the file holds no questions"),
-        ([], r"a\.json: not SQuAD's layout: "),
-        ({"version": "1.1"}, r"a\.json: not SQuAD's layout: data: Field required"),
+        (squad({"id": "q1"}), r"a\.json: not in SQuAD's format: data\[0\]\.paragraphs\[0\]\.qas\[0\]\.question: "),
+        (squad(), r"a\.json: the file has no questions"),
+        ([], r"a\.json: not in SQuAD's format: "),
+        ({"version": "1.1"}, r"a\.json: not in SQuAD's format: data: Field required"),
     ],
 )
 def test_what_is_broken_is_named(tmp_path, content, message):
@@ -114,12 +114,12 @@ def test_what_is_broken_is_named(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"data": [', r"a\.jsonl:1: not SQuAD's layout: Invalid JSON"),
+        (b'{"data": [', r"a\.jsonl:1: not in SQuAD's format: Invalid JSON"),
         (b'{"question": "?", "context": "x", "answer": "x"}\n\n{"question": "?"}', r"a\.jsonl:3: .*context: Field req"),
-        (b'{"question": "?", "context": "x", "answers": {"text": ["x"], "answer_start": []}}', "of the same length"),
-        (b'{"question": "?", "context": "\\ud800"}', r"a\.jsonl:1: not SQuAD's layout: Invalid JSON"),
+        (b'{"question": "?", "context": "x", "answers": {"text": ["x"], "answer_start": []}}', "lists of equal length"),
+        (b'{"question": "?", "context": "\\ud800"}', r"a\.jsonl:1: not in SQuAD's format: Invalid JSON"),
         (b'{"question": "\xff"}', r"a\.jsonl:1: not UTF-8"),
-        (b"\n", r"a\.jsonl: the file holds no questions"),
+        (b"\n", r"a\.jsonl: the file has no questions"),
     ],
 )
 def test_lines_that_are_broken_are_named(tmp_path, content, message):
@@ -130,7 +130,8 @@ def test_lines_that_are_broken_are_named(tmp_path, content, message):
 def test_the_questions_of_a_context_stay_together(tmp_path):
     lines = [{"question": f"{i}?", "context": f"context {i // 4}", "answer": "context"} for i in range(400)]
     (tmp_path / "all.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    splits = read_questions(DataConfig(path=str(tmp_path / "all.jsonl"), limit_train=200, dev_share=0.25), seed=1)
+    config = DataConfig(path=str(tmp_path / "all.jsonl"), limit_train=200, dev_share=0.25)
+    splits = QuestionReader().read(config, seed=1)
     kept = [{example.context for example in part} for part in (splits.train, splits.dev, splits.test)]
     assert not kept[0] & kept[1] and not kept[1] & kept[2] and not kept[0] & kept[2]
     assert (len(splits.train) + len(splits.dev), len(splits.test)) == (200, 100)

@@ -6,23 +6,23 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import DataConfig
-from pipeline.data.readers.labelled import read_examples
-from pipeline.data.readers.lines import read_lines_file
-from pipeline.data.readers.parallel import read_parallel_file
-from pipeline.data.readers.questions import read_question_file
-from pipeline.data.readers.tagged import read_tagged_file
+from pipeline.data.readers.labelled import LabelledReader
+from pipeline.data.readers.lines import LineReader
+from pipeline.data.readers.parallel import ParallelReader
+from pipeline.data.readers.questions import QuestionReader
+from pipeline.data.readers.tagged import TaggedReader
 from pipeline.measures.tagging import repair
 
 DATA = Path(__file__).parents[3] / "data"
 READERS = {
-    ("support", "tsv"): read_examples,
-    ("support", "txt"): read_lines_file,
-    ("pairs", "tsv"): read_examples,
-    ("entities", "conll"): read_tagged_file,
-    ("questions", "json"): read_question_file,
-    ("stories", "txt"): read_lines_file,
-    ("phrases", "en"): read_parallel_file,
-    ("phrases", "de"): read_parallel_file,
+    ("support", "tsv"): LabelledReader().read_examples,
+    ("support", "txt"): LineReader().read_file,
+    ("pairs", "tsv"): LabelledReader().read_examples,
+    ("entities", "conll"): TaggedReader().read_file,
+    ("questions", "json"): QuestionReader().read_file,
+    ("stories", "txt"): LineReader().read_file,
+    ("phrases", "en"): ParallelReader().read_file,
+    ("phrases", "de"): ParallelReader().read_file,
 }
 FILES = [path for folder, suffix in READERS for path in sorted((DATA / folder).glob(f"*.{suffix}"))
          if path.name != "vectors.txt"]

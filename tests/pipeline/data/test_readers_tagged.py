@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import DataConfig
-from pipeline.data.readers.tagged import read_tagged, read_tagged_file
+from pipeline.data.readers.tagged import TaggedReader
 from pipeline.errors import DataError
 
 WORD = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=8).filter(
@@ -27,7 +27,7 @@ def write(folder, content, name="a.conll"):
 
 
 def read(folder, content):
-    return read_tagged_file(write(folder, content), DataConfig())
+    return TaggedReader().read_file(write(folder, content), DataConfig())
 
 
 @given(sentences=SENTENCES, middle=st.sampled_from([[], ["_"], ["NN", "B-NP"]]), tabs=st.booleans(),
@@ -71,14 +71,14 @@ def test_the_tags_of_every_scheme_are_kept(tmp_path, scheme, sentences):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a\tO\nb\n", r"a\.conll:2: expected a word and its tag in columns, cut at tabs; found 'b'"),
-        ("a O\n\nb\n", r"a\.conll:3: expected a word and its tag in columns, cut at blanks; found 'b'"),
+        ("a\tO\nb\n", r"a\.conll:2: expected a word and its tag, separated by a tab; found 'b'"),
+        ("a O\n\nb\n", r"a\.conll:3: expected a word and its tag, separated by blanks; found 'b'"),
         ("a\tO\n\tO\n", r"a\.conll:2: expected a word and its tag"),
-        ("a\tO\nb\tNN\n", r"a\.conll:2: the tag 'NN' is of no known scheme"),
-        ("a\tO\nb\t\n", r"a\.conll:2: the tag '' is of no known scheme"),
-        ("a\tS-x\nb\tL-x\n", r"a\.conll:2: the tag 'L-x' is of another scheme than those above it"),
-        ("", r"a\.conll: the file holds no tagged words"),
-        ("\n-DOCSTART-\n\n", r"a\.conll: the file holds no tagged words"),
+        ("a\tO\nb\tNN\n", r"a\.conll:2: the tag 'NN' belongs to no known scheme"),
+        ("a\tO\nb\t\n", r"a\.conll:2: the tag '' belongs to no known scheme"),
+        ("a\tS-x\nb\tL-x\n", r"a\.conll:2: the tag 'L-x' and earlier tags belong to different schemes"),
+        ("", r"a\.conll: the file has no tagged words"),
+        ("\n-DOCSTART-\n\n", r"a\.conll: the file has no tagged words"),
         (b"a\tO\n\xe9\tO\n", r"a\.conll:2: not UTF-8"),
     ],
 )
@@ -93,8 +93,8 @@ def test_a_folder_with_a_limit(tmp_path):
     write(tmp_path, "y\tO\n", "test.iob2")
     write(tmp_path, "plain text\n", "unlabelled.txt")
     config = DataConfig(path=str(tmp_path), limit_train=30)
-    splits = read_tagged(config, seed=1)
+    splits = TaggedReader().read(config, seed=1)
     assert [len(part) for part in (splits.train, splits.dev, splits.test)] == [30, 0, 1]
     assert splits.unlabelled[0] == "plain text"
     assert {*splits.unlabelled[1:], *(" ".join(e.words) for e in splits.train)} == {f"w{i} x" for i in range(40)}
-    assert read_tagged(config, seed=1) == splits != read_tagged(config, seed=2)
+    assert TaggedReader().read(config, seed=1) == splits != TaggedReader().read(config, seed=2)

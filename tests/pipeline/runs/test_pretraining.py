@@ -8,24 +8,23 @@ from click.testing import CliRunner
 from torch import nn
 
 from embeddings import EmbeddingTable, WordTokenizer
-from embeddings.progress import silent
 from pipeline import RunConfig, run
 from pipeline.cli.main import cli
 from pipeline.errors import ConfigError
 from pipeline.runs.chain import build_model
+from pipeline.runs.context import RunContext
 from pipeline.runs.pretraining import pretrain
 from pipeline.tasks import base
 from pipeline.word_vectors import StageOne
-from transformer.training.distributed import World
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "dog", "ran"]
 TEXTS = ["the cat sat on a mat", "a dog ran", ("the", "dog", "sat"), "on the mat sat a cat"] * 4
 
 
 def config(**more):
-    return RunConfig.from_mapping({
+    return base.setup_from(RunConfig.from_mapping({
         "data": {"labels": ["a", "b"]}, "model": {"d_model": 16, "n_heads": 2, "d_ff": 32},
-        "pretraining": {"epochs": 8, "lr": 1e-2}, "training": {"batch_size": 4, "freeze_epochs": 3}, **more})
+        "pretraining": {"epochs": 8, "lr": 1e-2}, "training": {"batch_size": 4, "freeze_epochs": 3}, **more}))
 
 
 def stage_one():
@@ -35,13 +34,13 @@ def stage_one():
 
 def made(settings):
     torch.manual_seed(0)
-    return build_model(settings, base.find(settings.task), stage_one())
+    return build_model(settings, base.find(settings.config.task), stage_one())
 
 
 def pretrained(settings, path, texts=TEXTS):
     model = made(settings)
     torch.manual_seed(0)
-    pretrain(settings, model, stage_one(), texts, checkpoint=path / "checkpoint", world=World(), progress=silent)
+    pretrain(settings, model, stage_one(), texts, checkpoint=path / "checkpoint", context=RunContext())
     return model
 
 
@@ -71,7 +70,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
 
 
 def test_a_model_without_an_encoder_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"the task 'language-model' has no encoder to pretrain; set it to 0"):
+    with pytest.raises(ConfigError, match=r"the task 'language-model' has no encoder to pretrain; use --set"):
         pretrained(config(task="language-model"), tmp_path)
 
 
@@ -102,6 +101,6 @@ def test_a_translator_pretrains_its_encoder(tmp_path):
     model = build_model(settings, base.find("translation"), both)
     decoder = nn.utils.parameters_to_vector(model.decoder.parameters()).clone()
     encoder = nn.utils.parameters_to_vector(model.encoder.parameters()).clone()
-    pretrain(settings, model, both, TEXTS[:2], checkpoint=tmp_path / "c", world=World(), progress=silent)
+    pretrain(settings, model, both, TEXTS[:2], checkpoint=tmp_path / "c", context=RunContext())
     assert torch.equal(decoder, nn.utils.parameters_to_vector(model.decoder.parameters()))
     assert not torch.equal(encoder, nn.utils.parameters_to_vector(model.encoder.parameters()))

@@ -67,7 +67,7 @@ def test_what_is_replaced_stands_until_the_end_and_then_leaves_nothing(tmp_path)
 
 def test_what_exists_is_refused(tmp_path):
     run = finished(tmp_path / "run")
-    with pytest.raises(RunFolderError, match=r"run: exists already.*--overwrite"), new_folder(run):
+    with pytest.raises(RunFolderError, match=r"run: already exists.*--overwrite"), new_folder(run):
         pass
     assert names(tmp_path) == ["run"]
     assert (run / "model.safetensors").read_text() == "old"
@@ -78,7 +78,7 @@ def test_what_is_no_run_is_never_overwritten(tmp_path):
     (tmp_path / "thesis" / "chapter1").write_text("years of work")
     (tmp_path / "notes").write_text("a file")
     for name in ("thesis", "notes"):
-        with pytest.raises(RunFolderError, match="not a run's folder"), new_folder(tmp_path / name, overwrite=True):
+        with pytest.raises(RunFolderError, match="not a run folder"), new_folder(tmp_path / name, overwrite=True):
             pass
     assert names(tmp_path) == ["notes", "thesis"]
     assert (tmp_path / "thesis" / "chapter1").read_text() == "years of work"
@@ -107,7 +107,7 @@ def test_only_a_finished_run_is_opened(tmp_path):
         RunFolder.open(run / "manifest.json")
     assert RunFolder.open(run).path == run
     (run / "manifest.json").unlink()
-    with pytest.raises(RunFolderError, match=r"run: not a finished run, since it has no manifest\.json"):
+    with pytest.raises(RunFolderError, match=r"run: not a finished run \(no manifest\.json\)"):
         RunFolder.open(run)
 
 

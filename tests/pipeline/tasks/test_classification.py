@@ -22,7 +22,7 @@ from transformer.layers.embedding import TokenEmbedding
 from transformer.models.heads import ClassificationHead, ClsHead, PairHead
 
 TASK = base.find("classification")
-CONFIG = RunConfig.from_mapping({"data": {"labels": ["a", "b", "c"]}})
+CONFIG = base.setup_from(RunConfig.from_mapping({"data": {"labels": ["a", "b", "c"]}}))
 WORDS = ["text", *map(str, range(60)), "the", "cat", "sat", "dog"]
 TOKENIZERS = Tokenizers(WordTokenizer().with_vocabulary(WORDS), 5 + len(WORDS))
 PAIRS = Path(__file__).parents[3] / "data" / "pairs"
@@ -63,7 +63,8 @@ def pair(first, second, label="a"):
 
 
 def with_token_types(n, **model):
-    return RunConfig.from_mapping({"data": {"labels": ["a", "b", "c"]}, "model": {"token_types": n, **model}})
+    return base.setup_from(RunConfig.from_mapping(
+        {"data": {"labels": ["a", "b", "c"]}, "model": {"token_types": n, **model}}))
 
 
 def encode(example, config):
@@ -114,19 +115,19 @@ def test_the_report_shows_confusions_and_reliability():
 
 
 def test_labels_come_from_training_or_the_configuration():
-    assert TASK.resolve(RunConfig(), splits("bab")).data.labels == ("a", "b")
+    assert TASK.resolve(RunConfig(), splits("bab")).labels == ("a", "b")
     given = RunConfig.from_mapping({"data": {"labels": ["b", "a"]}})
-    assert TASK.resolve(given, splits("ab")).data.labels == ("b", "a")
+    assert TASK.resolve(given, splits("ab")).labels == ("b", "a")
 
 
 @pytest.mark.parametrize(("train", "message"), [("aaa", "only 'a'"), ("", "none")])
 def test_one_label_is_nothing_to_learn(train, message):
-    with pytest.raises(DataError, match=f"two labels or more, but the training examples have {message}"):
+    with pytest.raises(DataError, match=f"at least two labels, but the training examples have {message}"):
         TASK.resolve(RunConfig(), splits(train))
 
 
 def test_unknown_labels_are_named_with_the_first_place():
-    named = r"file:3: .*: 'y' \(2\), 'x' \(1\); it knows 'a', 'b'"
+    named = r"file:3: .*: 'y' \(2\), 'x' \(1\); the model's labels are 'a', 'b'"
     with pytest.raises(DataError, match=named):
         TASK.resolve(RunConfig(), splits("ab", test="ayxy"))
     with pytest.raises(DataError, match=named):
@@ -137,7 +138,7 @@ def test_unknown_labels_are_named_with_the_first_place():
 
 def test_training_labels_must_be_among_those_given():
     given = RunConfig.from_mapping({"data": {"labels": ["a", "b"]}})
-    with pytest.raises(DataError, match=r"file:4: .*'c' \(1\); it knows 'a', 'b'"):
+    with pytest.raises(DataError, match=r"file:4: .*'c' \(1\); the model's labels are 'a', 'b'"):
         TASK.resolve(given, splits("abc"))
 
 
@@ -182,7 +183,7 @@ def test_tasks_are_found_by_name():
 @pytest.mark.parametrize(("second", "like", "token_types"), [("", "", 0), ("dog", "", 4), ("dog", "bert", 2)])
 def test_pairs_have_kinds_of_words(second, like, token_types):
     data = Splits("made", (pair("cat", second, "a"), pair("dog", second, "b")), (), (), ())
-    assert TASK.resolve(with_token_types(3, like=like, positions="learned"), data).model.token_types == token_types
+    assert TASK.resolve(with_token_types(3, like=like, positions="learned").config, data).token_types == token_types
 
 
 def test_a_text_is_read_bare_or_framed():
@@ -210,7 +211,8 @@ def test_kinds_of_words_by_their_definition(one, other):
 
 @pytest.mark.parametrize("limit", [5, 7])
 def test_long_pairs_are_cut_to_what_the_model_reads(limit):
-    config = RunConfig.from_mapping({"data": {"labels": ["a"], "max_length": limit}, "model": {"token_types": 4}})
+    config = base.setup_from(RunConfig.from_mapping(
+        {"data": {"labels": ["a"], "max_length": limit}, "model": {"token_types": 4}}))
     words, token_types = encode(pair("the cat sat text 1 2 3", "dog sat 4"), config)
     assert len(words) == len(token_types) == limit
     assert (words[0], words[-1], words.count("</s>")) == ("<s>", "</s>", 2)
@@ -263,7 +265,7 @@ def test_the_sample_of_pairs_is_learned_and_both_texts_count(tmp_path):
     assert made.metrics["test"]["n"] == 60
     assert made.metrics["test"]["accuracy"] >= 0.6  # chance is a third
     trained = load_run(made.path)
-    assert trained.config.model.token_types == 4
+    assert trained.setup.model.token_types == 4
     texts = [pair("A man is sleeping.", other) for other in ("A man is sleeping.", "A man is not sleeping.")]
     same, opposite = (prediction["probabilities"] for prediction in trained.predict_for(texts))
     assert same["entailment"] > opposite["entailment"]

@@ -24,7 +24,7 @@ from pipeline.tasks import base
 from pipeline.tasks.base import Prepared, Tokenizers
 from pipeline.tasks.language_model import stream_of
 from pipeline.word_vectors import StageOne
-from transformer.config import EmbeddingConfig, GenerationConfig, TrainingConfig
+from transformer.config import EmbeddingConfig, GenerationConfig
 from transformer.layers.embedding import TokenEmbedding
 from transformer.training.trainer import Trainer
 
@@ -37,7 +37,8 @@ LINES = st.lists(st.lists(st.sampled_from([*WORDS, "wug", "xyzzy"]), min_size=1,
 
 
 def config(max_length=8, **more):
-    return RunConfig.from_mapping({"task": "language-model", "data": {"max_length": max_length}, **more})
+    return base.setup_from(RunConfig.from_mapping(
+        {"task": "language-model", "data": {"max_length": max_length}, **more}))
 
 
 def examples(*lines):
@@ -63,8 +64,8 @@ SMALL = {"model": {"d_model": 16, "n_heads": 2, "d_ff": 32, "dropout": 0.0, "pos
 def test_lines_run_on_and_unmet_words_are_read_but_not_said():
     stream = stream_of(["The wug", "xyzzy sat"], TOKENIZERS)
     the, sat, wug = TOKENIZERS.source.encode(["the sat wug"])[0]
-    assert stream.read.tolist() == [END_ID, the, wug, END_ID, UNK_ID, sat]
-    assert stream.said.tolist() == [the, UNK_ID, END_ID, UNK_ID, sat, END_ID]
+    assert stream.inputs.tolist() == [END_ID, the, wug, END_ID, UNK_ID, sat]
+    assert stream.targets.tolist() == [the, UNK_ID, END_ID, UNK_ID, sat, END_ID]
     assert stream.line.tolist() == [0, 0, 0, 1, 1, 1]
 
 
@@ -80,23 +81,23 @@ def test_every_word_is_said_once_with_half_a_window_before_it(lines, max_length)
         if at:
             assert places[0] >= max_length // 2
         context = feature.ids[: places[0] + 1].tolist()
-        assert stream.read[: at + 1].tolist()[-len(context):] == context
+        assert stream.inputs[: at + 1].tolist()[-len(context):] == context
         assert feature.origin[places].tolist() == stream.line[at : at + len(places)].tolist()
         said += feature.target[places].tolist()
         at, n_targets = at + len(places), n_targets + feature.n_targets
-    assert said == stream.said.tolist()
+    assert said == stream.targets.tolist()
 
 
 @settings(max_examples=50)
 @given(LINES, st.integers(2, 12), st.integers(0, 99))
 def test_training_windows_are_pieces_of_the_text(lines, max_length, seed):
     settings, stream = config(max_length), stream_of(lines, TOKENIZERS)
-    features = TASK.encode_training(examples(*lines), TOKENIZERS, settings)
-    assert sum(feature.n_targets for feature in features) == len(stream.said)
+    features = TASK.encode(examples(*lines), TOKENIZERS, settings, training=True)
+    assert sum(feature.n_targets for feature in features) == len(stream.targets)
     batch = TASK.batch(features, settings, np.random.default_rng(seed))
-    assert batch.n_targets == batch.n_tokens == len(stream.said)
-    pieces = {tuple(stream.read[i : i + n]): stream.said[i : i + n].tolist()
-              for n in {len(feature) for feature in features} for i in range(len(stream.read) - n + 1)}
+    assert batch.n_targets == batch.n_tokens == len(stream.targets)
+    pieces = {tuple(stream.inputs[i : i + n]): stream.targets[i : i + n].tolist()
+              for n in {len(feature) for feature in features} for i in range(len(stream.inputs) - n + 1)}
     for ids, targets, feature in zip(batch.ids.tolist(), batch.targets.tolist(), features, strict=True):
         assert tuple(ids[: len(feature)]) in pieces
         assert targets[len(feature):] == [IGNORED] * (len(targets) - len(feature))
@@ -105,7 +106,7 @@ def test_training_windows_are_pieces_of_the_text(lines, max_length, seed):
 def test_two_epochs_cut_the_text_differently_and_the_same_one_alike():
     lines = [" ".join(np.random.default_rng(i).choice(WORDS, 9)) for i in range(20)]
     settings = config(16)
-    features = TASK.encode_training(examples(*lines), TOKENIZERS, settings)
+    features = TASK.encode(examples(*lines), TOKENIZERS, settings, training=True)
     first, again, other = (TASK.batch(features, settings, np.random.default_rng(seed)).ids for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -117,7 +118,7 @@ def test_half_of_the_words_that_stand_once_are_unknown_in_training():
     tokenizers = Tokenizers(WordTokenizer().with_vocabulary(counts), 5 + len(counts))
     lines = examples(*(f"the {word}" for word in words))
     settings = config(400)
-    batch = TASK.batch(TASK.encode_training(lines, tokenizers, settings), settings, np.random.default_rng(0))
+    batch = TASK.batch(TASK.encode(lines, tokenizers, settings, training=True), settings, np.random.default_rng(0))
     the = tokenizers.source.encode(["the"])[0][0]
     rare = batch.targets[(batch.targets != the) & (batch.targets != END_ID) & (batch.targets != IGNORED)]
     assert (rare == UNK_ID).float().mean().item() == pytest.approx(0.5, abs=0.1)
@@ -132,11 +133,11 @@ def test_a_lines_log_probability_is_the_sum_of_its_words(max_length):
     prepared = Prepared(lines, TASK.encode(lines, TOKENIZERS, settings), TOKENIZERS)
     predictions = TASK.predict(network, prepared, settings)
     assert [prediction["n"] for prediction in predictions] == [7, 4, 8]
-    stream, totals = stream_of(TASK.texts(lines), TOKENIZERS), [0.0] * 3
-    for i, (said, line) in enumerate(zip(stream.said, stream.line, strict=True)):
+    stream, totals = stream_of(TASK.reader.texts(lines), TOKENIZERS), [0.0] * 3
+    for i, (said, line) in enumerate(zip(stream.targets, stream.line, strict=True)):
         step = max(1, max_length // 2)
         first = 0 if i < max_length else step * ((i - max_length) // step + 1)  # of the window that says this word
-        scores = network(torch.tensor(stream.read[None, first : i + 1].astype(np.int64)))[0, -1]
+        scores = network(torch.tensor(stream.inputs[None, first : i + 1].astype(np.int64)))[0, -1]
         totals[line] += scores.log_softmax(-1)[said].item()
     assert [prediction["log_probability"] for prediction in predictions] == pytest.approx(totals, abs=1e-4)
     measures = TASK.measure(lines, predictions, settings)
@@ -168,11 +169,11 @@ def test_no_word_sees_the_one_to_be_said():
 
 def test_a_smaller_loss_is_better():
     assert TASK.score({"loss": 1.0}) > TASK.score({"loss": 2.0})
-    assert TASK.smaller_is_better
+    assert TASK.measures[0].smaller_is_better
 
 
 def test_nothing_to_measure_is_said():
-    with pytest.raises(DataError, match="no text to measure"):
+    with pytest.raises(DataError, match="no token to evaluate"):
         TASK.measure((), [], config())
 
 
@@ -195,11 +196,11 @@ def test_the_baselines_are_given_the_same_words():
 def test_eight_lines_are_learned_by_heart():
     lines = examples("the cat sat on a mat", "a dog ran", "on the mat sat a dog", "the dog ran on", "cat cat ran",
                      "a mat", "sat the cat", "ran ran ran dog")
-    settings = replace(config(16, **SMALL), training=TrainingConfig(epochs=120, batch_size=2, lr=1e-2, ema=0.0))
+    settings = config(16, training={"epochs": 120, "batch_size": 2, "lr": 1e-2, "ema": 0.0}, **SMALL)
     network = model(settings)
-    features = TASK.encode_training(lines, TOKENIZERS, settings)
+    features = TASK.encode(lines, TOKENIZERS, settings, training=True)
     prepared = Prepared(lines, TASK.encode(lines, TOKENIZERS, settings), TOKENIZERS)
-    Trainer(model=network, loss=TASK.loss, evaluate=None, config=settings.training,
+    Trainer(model=network, loss=TASK.loss, evaluate=None, config=settings.config.training,
             batches=lambda epoch: [TASK.batch(features[i : i + 2], settings, np.random.default_rng((epoch, i)))
                                    for i in range(0, len(features), 2)]).run()
     measures = TASK.measure(lines, TASK.predict(network, prepared, settings), settings)
@@ -213,7 +214,7 @@ def finished(tmp_path_factory):
         "data": {"path": str(ROOT / "data" / "stories"), "max_length": 32, "limit_train": 200},
         "model": {"d_model": 64, "positions": "rotary", "n_heads": 2, "dropout": 0.0},
         "training": {"epochs": 6, "batch_size": 4, "lr": 4e-3},
-        "generation": {"max_words": 30},
+        "generation": {"max_tokens": 30},
     })
     return run(settings, tmp_path_factory.mktemp("runs") / "stories")
 
@@ -234,7 +235,7 @@ def test_the_chain_learns_the_stories(finished):
 def test_a_loaded_run_measures_the_same(finished):
     trained = load_run(finished.path)
     file = ROOT / "data" / "stories" / "test.txt"
-    measured = trained.evaluate(trained.task.read_examples(file, trained.config.data))
+    measured = trained.evaluate(trained.task.reader.read_examples(file, trained.config.data))
     assert measured["loss"] == pytest.approx(finished.metrics["test"]["loss"])
 
 
@@ -266,7 +267,7 @@ def test_generate_takes_the_runs_settings_and_the_options(finished):
 
 
 def test_generate_writes_lines_and_goes_on_past_its_window(finished):
-    (text,) = generate(load_run(finished.path), config=GenerationConfig(max_words=200, temperature=0.7))
+    (text,) = generate(load_run(finished.path), config=GenerationConfig(max_tokens=200, temperature=0.7))
     assert text.text.count("\n") > 2
     assert len(text.text.split()) > 100
 
@@ -294,7 +295,7 @@ def test_what_is_written_joins_the_prompt(prompt, words, expected):
 def test_a_run_of_another_task_writes_nothing(finished, tmp_path, support):
     settings = RunConfig.from_mapping({"data": {"path": str(support)}, "training": {"epochs": 1}, "source": "random"})
     other = run(settings, tmp_path / "other")
-    with pytest.raises(ConfigError, match="trained for classification, which writes no text"):
+    with pytest.raises(ConfigError, match="the task classification of this run cannot continue a text"):
         generate(load_run(other.path))
     said = invoke(other.path)
     assert said.exit_code == 2

@@ -22,7 +22,7 @@ from pipeline.errors import DataError
 from pipeline.tasks import base
 from pipeline.tasks.base import Prepared, Tokenizers
 from pipeline.word_vectors import StageOne
-from transformer.config import EmbeddingConfig, TrainingConfig
+from transformer.config import EmbeddingConfig
 from transformer.layers.embedding import TokenEmbedding
 from transformer.training.trainer import Trainer
 
@@ -36,7 +36,7 @@ LINES = st.lists(st.lists(st.sampled_from([*WORDS, "wug", "xyzzy"]), min_size=1,
 
 def config(**more):
     data = {"max_length": more.pop("max_length", 16)}
-    return RunConfig.from_mapping({"task": "masked-language-model", "data": data, **more})
+    return base.setup_from(RunConfig.from_mapping({"task": "masked-language-model", "data": data, **more}))
 
 
 def examples(*lines):
@@ -104,7 +104,8 @@ def test_other_words_are_hidden_every_epoch_but_the_same_ones_in_measuring():
     first, again, other = (TASK.batch(features, settings, np.random.default_rng(seed)).targets for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    one, two = (TASK.encode(examples(*lines), TOKENIZERS, replace(settings, seed=seed)) for seed in (1, 2))
+    seeds = (replace(settings, config=replace(settings.config, seed=seed)) for seed in (1, 2))
+    one, two = (TASK.encode(examples(*lines), TOKENIZERS, seeded) for seeded in seeds)
     assert all((a.target == b.target).all() and (a.ids == b.ids).all() for a, b in zip(one, two, strict=True))
 
 
@@ -119,9 +120,9 @@ def test_a_text_may_leave_places_open_itself():
     (feature,) = TASK.encode(examples("The <mask> sat on<mask>, wug"), TOKENIZERS, config())
     assert feature.ids.tolist() == [*ids("the"), MASK_ID, *ids("sat on"), MASK_ID, *ids(", wug")]
     assert (feature.target == IGNORED).all()
-    assert TASK.texts(examples("The <mask> sat")) == ["The   sat"]
-    with pytest.raises(DataError, match="write <mask> where a word is to be guessed"):
-        TASK.example("The cat sat", "")
+    assert TASK.reader.texts(examples("The <mask> sat")) == ["The   sat"]
+    with pytest.raises(DataError, match="write <mask> in place of the word to predict"):
+        TASK.reader.example("The cat sat", "")
 
 
 def test_words_that_were_cut_already_stay_whole():
@@ -173,7 +174,7 @@ def test_texts_without_a_word_of_training_are_nothing_to_measure_on():
     lines = examples("xyzzy wug")
     predictions = TASK.predict(model(settings), Prepared(lines, TASK.encode(lines, TOKENIZERS, settings), TOKENIZERS),
                                settings)
-    with pytest.raises(DataError, match="no word to guess"):
+    with pytest.raises(DataError, match="no token to predict"):
         TASK.measure(lines, predictions, settings)
 
 
@@ -190,11 +191,11 @@ def test_the_baseline_guesses_the_commonest_word():
 def test_eight_lines_are_learned_by_heart():
     lines = examples("the cat sat", "a dog ran", "mat on the", "dog dog dog", "ran cat ran", "a mat a", "sat sat the",
                      "on a dog")
-    settings = replace(config(**SMALL), training=TrainingConfig(epochs=150, lr=1e-2, ema=0.0, weight_decay=0.0))
+    settings = config(training={"epochs": 150, "lr": 1e-2, "ema": 0.0, "weight_decay": 0.0}, **SMALL)
     network = model(settings)
     features = TASK.encode(lines, TOKENIZERS, settings)
     batch = TASK.batch(features, settings, np.random.default_rng(0))
-    Trainer(model=network, loss=TASK.loss, evaluate=None, config=settings.training,
+    Trainer(model=network, loss=TASK.loss, evaluate=None, config=settings.config.training,
             batches=lambda epoch: [TASK.batch(features, settings, np.random.default_rng(epoch % 20))]).run()
     with torch.no_grad():
         guesses = network(batch.ids, batch.targets != IGNORED).argmax(-1)
@@ -217,7 +218,8 @@ def test_the_chain_learns_the_stories(finished):
     assert test["n"] == baseline["n"]
     assert test["masked_accuracy"] > 2 * baseline["masked_accuracy"]
     assert test["masked_perplexity"] < 0.3 * baseline["masked_perplexity"]
-    measured = load_run(finished.path).evaluate(TASK.read_examples(ROOT / "data/stories/test.txt", config().data))
+    test_examples = TASK.reader.read_examples(ROOT / "data/stories/test.txt", config().data)
+    measured = load_run(finished.path).evaluate(test_examples)
     assert measured["loss"] == pytest.approx(test["loss"], abs=1e-6)
 
 
@@ -229,4 +231,4 @@ def test_predict_guesses_the_word_behind_a_mask(finished):
     assert sum(guesses.values()) <= 1
     refused = CliRunner().invoke(cli, ["predict", str(finished.path), "Long ago"])
     assert refused.exit_code == 1
-    assert "write <mask> where a word is to be guessed" in refused.output
+    assert "write <mask> in place of the word to predict" in refused.output

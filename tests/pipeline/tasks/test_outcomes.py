@@ -3,7 +3,6 @@
 import math
 import random
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +13,9 @@ from pipeline.config import RunConfig
 from pipeline.data.examples import Answer, Example, QuestionExample, TaggedExample, TranslationExample
 from pipeline.errors import DataError
 from pipeline.runs.sampling_error import MANY, MAX_GROUPS_OF_MANY, sampling_error
-from pipeline.tasks.base import TASKS, find
+from pipeline.tasks.base import TASKS, find, setup_from
+from pipeline.tasks.classification import Labels
+from pipeline.tasks.resolved import Setup
 
 LABELS = ("business", "sport", "tech")
 
@@ -32,8 +33,7 @@ def labelled(n, share_right, seed=0):
 
 
 def with_labels(labels):
-    config = RunConfig()
-    return replace(config, data=replace(config.data, labels=labels))
+    return Setup(RunConfig(), Labels(labels=labels))
 
 
 def tagged(n, seed=0):
@@ -58,7 +58,7 @@ def translated(n, seed=0):
         kept = drawn.uniform(0.3, 1.0)  # some texts are harder than others
         said = (word if drawn.random() < kept else drawn.choice(words) for word in example.target.split())
         predictions.append({"translation": " ".join(said)})
-    return find("translation"), examples, predictions, RunConfig(task="translation")
+    return find("translation"), examples, predictions, setup_from(RunConfig(task="translation"))
 
 
 def bootstrapped(task, examples, predictions, config, name, n=150):
@@ -139,7 +139,7 @@ def test_too_few_examples_have_no_error():
 
 def test_a_measure_that_a_group_leaves_undefined_is_left_out():
     """Without the only question that has an answer there is no F1 of answerable questions."""
-    task, config = find("question-answering"), RunConfig(task="question-answering")
+    task, config = find("question-answering"), setup_from(RunConfig(task="question-answering"))
     questions = [QuestionExample(str(i), "q?", "text", (Answer("text", 0),) if i == 0 else (), f"f:{i}")
                  for i in range(5)]
     predictions = [{"answer": ""}] * 5
@@ -151,7 +151,7 @@ def test_a_measure_that_a_group_leaves_undefined_is_left_out():
 
 def test_nothing_left_to_measure_leaves_no_error():
     """A masked-word test set whose only word to guess is in one example."""
-    task, config = find("masked-language-model"), RunConfig(task="masked-language-model")
+    task, config = find("masked-language-model"), setup_from(RunConfig(task="masked-language-model"))
     predictions = [{"guesses": [], "log_probabilities": [-1.0], "right": [True]},
                    {"guesses": [], "log_probabilities": [], "right": []}]
     examples = [Example("a", "", "f:1"), Example("b", "", "f:2")]

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -19,6 +20,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.measures.question_answering import exact_match, f1
 from pipeline.tasks import base
 from pipeline.tasks.base import Prepared, Tokenizers
+from pipeline.tasks.resolved import Setup
 from pipeline.tasks.span_scores import SpanScores
 from pipeline.word_vectors import StageOne
 from tests.conftest import ROOT
@@ -38,7 +40,8 @@ def asked(question="Where is the tower?", answer="Paris", context=TEXT):
 
 def config(examples=(), **data):
     values = RunConfig.from_mapping({"task": "question-answering", "data": data})
-    return TASK.resolve(values, Splits("made", tuple(examples) or (asked(),), (asked(),), (), ()))
+    splits = Splits("made", tuple(examples) or (asked(),), (asked(),), (), ())
+    return Setup(values, TASK.resolve(values, splits))
 
 
 def encode(*examples, **data):
@@ -82,7 +85,8 @@ def test_words_that_nobody_knows_are_matched_too():
 
 
 def test_a_bert_has_two_kinds_and_its_own_output_layer():
-    made = TASK.resolve(RunConfig.from_mapping({"model": {"like": "bert"}}), Splits("made", (asked(),), (), (), ()))
+    bert = RunConfig.from_mapping({"model": {"like": "bert"}})
+    made = Setup(bert, TASK.resolve(bert, Splits("made", (asked(),), (), (), ())))
     assert made.model.token_types == 2
     (feature,) = TASK.encode([asked()], TOKENIZERS, made)
     assert feature.token_types.tolist() == [0] * 7 + [1] * 16
@@ -204,19 +208,19 @@ def test_no_answer_is_given_above_the_threshold(threshold, answer):
 
 
 def test_the_threshold_is_found_on_dev_only_where_some_questions_have_no_answer():
-    assert config().data.no_answer_threshold == math.inf
+    assert config().resolved.no_answer_threshold == math.inf
     either = (asked("Where is the tower?", "Tower"), asked("Why?", ""))
     open_ = config(either)
-    assert open_.data.no_answer_threshold == "dev"
+    assert open_.resolved.no_answer_threshold == "dev"
     prepared = Prepared(either, TASK.encode(either, TOKENIZERS, open_), TOKENIZERS)
-    tuned = TASK.tune(Pointer(8, 8), prepared, open_)
-    assert isinstance(tuned.data.no_answer_threshold, float)
+    tuned = replace(open_, resolved=TASK.tune(Pointer(8, 8), prepared, open_))
+    assert isinstance(tuned.resolved.no_answer_threshold, float)
     assert TASK.develop(Pointer(8, 8), prepared, open_)["f1"] == TASK.measure(
         either, TASK.predict(Pointer(8, 8), prepared, tuned), tuned)["f1"]
     given = config(either, no_answer_threshold=1.5)
-    assert TASK.tune(Pointer(8, 8), prepared, given) == given
+    assert TASK.tune(Pointer(8, 8), prepared, given) == given.resolved
     without_dev = TASK.resolve(RunConfig(), Splits("made", either, (), (), ()))
-    assert without_dev.data.no_answer_threshold == 0.0
+    assert without_dev.no_answer_threshold == 0.0
 
 
 def test_a_context_without_words_has_no_answer():
@@ -227,7 +231,7 @@ def test_a_context_without_words_has_no_answer():
     both = (asked("Where is the tower?", "Tower"), asked("Why?", ""), nothing)
     made = config(both)
     prepared = Prepared(both, TASK.encode(both, TOKENIZERS, made), TOKENIZERS)
-    assert isinstance(TASK.tune(Pointer(8, 8), prepared, made).data.no_answer_threshold, float)
+    assert isinstance(TASK.tune(Pointer(8, 8), prepared, made).no_answer_threshold, float)
 
 
 def test_measures_and_baselines_are_those_of_squad():
@@ -246,8 +250,8 @@ def test_measures_and_baselines_are_those_of_squad():
 
 
 def test_what_cannot_be_asked_is_refused():
-    with pytest.raises(DataError, match="give it with --context"):
-        TASK.example("Where?", " \n")
+    with pytest.raises(DataError, match="add it with --context TEXT"):
+        TASK.reader.example("Where?", " \n")
     with pytest.raises(ConfigError, match="no_answer_threshold must be dev, inf or another number, not nan"):
         RunConfig.from_mapping({"data": {"no_answer_threshold": math.nan}})
     with pytest.raises(DataError, match="no training question has an answer"):
@@ -255,7 +259,7 @@ def test_what_cannot_be_asked_is_refused():
 
 
 def test_a_prediction_is_shown_on_a_line():
-    example = TASK.example("Where is the tower?", TEXT)
+    example = TASK.reader.example("Where is the tower?", TEXT)
     (prediction,) = predict(Pointer(16, 16), example)
     answer, probability, place, question = TASK.show(example, prediction).split("\t")
     assert (answer, place, question) == ("Paris", "32-37", "Where is the tower?")
@@ -296,7 +300,7 @@ def test_that_there_is_no_answer_is_learned_and_the_threshold_kept(tmp_path):
     assert made.metrics["test"]["f1"] == 1.0
     assert made.metrics["test"]["unanswerable_n"] == 2
     loaded = load_run(made.path)
-    assert isinstance(loaded.config.data.no_answer_threshold, float)
+    assert isinstance(loaded.setup.resolved.no_answer_threshold, float)
     assert loaded.predict(["Where is Zoe?"], contexts=[FACTS])[0]["answer"] == ""
     assert loaded.predict(["Where is Bob?"], contexts=[FACTS])[0]["answer"] == "Oslo"
 
@@ -318,14 +322,14 @@ def test_the_sample_teaches_to_answer_a_question_about_what_it_never_mentions(tm
 @pytest.mark.datasets
 def test_every_answer_of_squad_is_found_in_a_window_again(datasets):
     data = DataConfig(path=str(datasets / "squad_v1_devsplit"))
-    examples = TASK.read_examples(datasets / "squad_v1_devsplit" / "test.json", data)
+    examples = TASK.reader.read_examples(datasets / "squad_v1_devsplit" / "test.json", data)
     tokenizers = Tokenizers(WordTokenizer(), 5)
     features = TASK.encode(examples, tokenizers, config(examples))
     kept = 0.0
     for feature in features:
         example, window = examples[feature.example], feature.origin
         first, last = feature.target[0] - window.offset + window.start
-        text = example.context[window.places[first].start : window.places[last].end]
+        text = example.context[window.spans[first].start : window.spans[last].end]
         kept += f1(text, example.gold)
     assert len(features) == len(examples) == 1096
     assert kept / len(features) > 0.99

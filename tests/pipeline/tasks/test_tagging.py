@@ -18,6 +18,7 @@ from pipeline import RunConfig, load_run, run
 from pipeline.cli.main import cli
 from pipeline.data.examples import Splits, TaggedExample
 from pipeline.data.features.batching import IGNORED
+from pipeline.data.readers.tagged import without_brackets
 from pipeline.errors import ConfigError, DataError
 from pipeline.measures.tagging import repair
 from pipeline.tasks import base
@@ -29,10 +30,9 @@ from pipeline.tasks.tagging import (
     MIXED,
     OTHER,
     UPPER,
-    bare,
     entities,
-    parts,
     shape_of,
+    windows,
 )
 from pipeline.word_vectors import StageOne
 
@@ -62,7 +62,7 @@ class Dictionary(nn.Module):
 
 def config(labels=LABELS, **sections):
     data = {"labels": list(labels), **sections.pop("data", {})}
-    return RunConfig.from_mapping({"task": "tagging", "data": data, **sections})
+    return base.setup_from(RunConfig.from_mapping({"task": "tagging", "data": data, **sections}))
 
 
 def sentence(tags, where="file:1"):
@@ -103,7 +103,7 @@ def test_only_case_gives_a_word_a_cased_shape(word):
 
 @given(st.integers(0, 60), st.integers(1, 20), st.integers(0, 20))
 def test_every_word_is_tagged_once_and_with_words_around_it(n_words, room, overlap):
-    cut = parts(n_words, room=room, overlap=overlap)
+    cut = windows(n_words, room=room, overlap=overlap)
     assert [i for part in cut for i in range(part.first, part.last)] == list(range(n_words))
     around = min(overlap, room // 2) // 2
     for part in cut:
@@ -131,7 +131,7 @@ def test_every_scheme_is_read_as_the_same_entities(tmp_path_factory, scheme, let
         written += [f"{prefix}-{name}" for prefix in prefixes] if name else ["O"] * n
         meant += [f"B-{name}", *[f"I-{name}"] * (n - 1)] if name else ["O"] * n
     path = write(tmp_path_factory.getbasetemp() / "scheme.conll", [sentence(written)])
-    [read] = TASK.read_examples(path, RunConfig().data)
+    [read] = TASK.reader.read_examples(path, RunConfig().data)
     assert read.tags == tuple(meant)
     theirs = Entities([written], scheme=scheme).entities[0]
     assert [(e.tag, e.start, e.end - 1) for e in theirs] == get_entities(list(read.tags))
@@ -140,27 +140,27 @@ def test_every_scheme_is_read_as_the_same_entities(tmp_path_factory, scheme, let
 def test_chunks_of_iob1_are_read_as_iob2(tmp_path):
     for part in ("train", "dev", "test"):
         path = write(tmp_path / f"{part}.conll", [sentence(["I-a", "I-a", "B-a", "O", "I-b", "I-a"])])
-    read = TASK.read(config(data={"path": str(tmp_path)}))
+    read = TASK.reader.read(config(data={"path": str(tmp_path)}).data, seed=1)
     assert [one.tags for one in (*read.train, *read.dev, *read.test)] == [("B-a", "I-a", "B-a", "O", "B-b", "B-a")] * 3
-    assert TASK.read_examples(path, RunConfig().data) == read.test
+    assert TASK.reader.read_examples(path, RunConfig().data) == read.test
 
 
 def test_tags_come_from_training_or_the_configuration():
     made = TASK.resolve(RunConfig(), splits([sentence(["O", "B-b"]), sentence(["B-a"])]))
-    assert made.data.labels == ("O", "B-a", "I-a", "B-b", "I-b")
+    assert made.labels == ("O", "B-a", "I-a", "B-b", "I-b")
     given = config(["B-a", "O"])
-    assert TASK.resolve(given, splits([sentence(["O", "B-a"])])).data.labels == ("B-a", "O")
+    assert TASK.resolve(given.config, splits([sentence(["O", "B-a"])])).labels == ("B-a", "O")
 
 
 @pytest.mark.parametrize(("model", "token_types"), [({}, 6), (BERT, 0)])
 def test_shapes_are_kinds_of_words_unless_the_architecture_has_none(model, token_types):
     narrow = RunConfig.from_mapping({"model": {"token_types": 2, **model}})
-    assert TASK.resolve(narrow, splits([GOOD])).model.token_types == token_types
+    assert TASK.resolve(narrow, splits([GOOD])).token_types == token_types
 
 
 def test_labels_must_be_tags():
-    with pytest.raises(ConfigError, match=r"""data\.labels: 'a', 'S-a': not a tag.*=\["O", "B-a", "I-a"\]'"""):
-        TASK.resolve(config(["O", "a", "S-a"]), splits([sentence(["B-a"])]))
+    with pytest.raises(ConfigError, match=r"""data\.labels: 'a', 'S-a': not a tag of IOB2.*=\["O", "B-a", "I-a"\]'"""):
+        TASK.resolve(config(["O", "a", "S-a"]).config, splits([sentence(["B-a"])]))
 
 
 def test_without_an_entity_there_is_nothing_to_learn():
@@ -171,21 +171,21 @@ def test_without_an_entity_there_is_nothing_to_learn():
 def test_unknown_types_are_named_with_the_first_place_and_what_to_do():
     strange = [sentence(["O"], "file:1"), sentence(["B-b", "I-b"], "file:3"), sentence(["B-c"], "file:6")]
     known = [sentence(["B-a"])]
-    message = r"file:3: types .*'b' \(2 words\), 'c' \(1 words\); it knows the tags O, B-a, I-a\. .*--set '(.*)'"
+    message = r"file:3: entity types .*'b' \(2 words\), 'c' \(1 words\); its tags are O, B-a, I-a\. .*--set '(.*)'"
     for made in (splits(known, dev=strange), splits(known, test=strange)):
         with pytest.raises(DataError, match=message) as raised:
             TASK.resolve(RunConfig(), made)
     key, value = str(raised.value).split("--set '")[1].rstrip("'").split("=")
     resolved = TASK.resolve(RunConfig.from_mapping({"data": {key.removeprefix("data."): json.loads(value)}}),
                             splits(known, test=strange))
-    assert resolved.data.labels == ("O", "B-a", "I-a", "B-b", "I-b", "B-c", "I-c")
+    assert resolved.labels == ("O", "B-a", "I-a", "B-b", "I-b", "B-c", "I-c")
     with pytest.raises(DataError, match=message):
         TASK.measure(strange, [{"tags": list(s.tags)} for s in strange], config(["O", "B-a", "I-a"]))
 
 
 def test_words_of_a_file_stay_whole():
     example = TaggedExample(("New-York's", "<unk>", "</s>", "<3"), ("B-place", "O", "O", "O"), "file:1")
-    [texts] = TASK.texts([example])
+    [texts] = TASK.reader.texts([example])
     assert texts == ("New-York's", "unk", "s", "<3")
     tokenizer = WordTokenizer()
     tokenizer = tokenizer.with_vocabulary(tokenizer.count([texts]))
@@ -197,9 +197,9 @@ def test_words_of_a_file_stay_whole():
 
 @given(st.sampled_from(["<pad>", "<PAD>", "<unk>", "<s>", "</s>", "<mask>"]), st.text(max_size=2))
 def test_no_word_of_a_file_is_a_special_word(name, more):
-    ids = WordTokenizer().encode([bare([name])])
+    ids = WordTokenizer().encode([without_brackets([name])])
     assert ids[0].tolist() == [1]  # unknown, to a tokenizer without words
-    assert bare([more + name]) == ((more + name,) if more else bare([name]))
+    assert without_brackets([more + name]) == ((more + name,) if more else without_brackets([name]))
 
 
 def test_a_feature_has_words_shapes_and_tags():
@@ -257,7 +257,7 @@ def test_the_loss_is_the_mean_over_the_tagged_words():
     ("Zoe\u0308 in new york", [("person", "Zoe\u0308"), ("place", "new york")]),
     ("𝕏 Anna", [("person", "Anna")]), ("in.", []), ("", []), (" \n", [])])
 def test_entities_of_running_text_are_given_by_their_place(text, found):
-    example = TASK.example(text, "")
+    example = TASK.reader.example(text, "")
     [prediction] = predict([example], config())
     assert [(entity["type"], entity["text"]) for entity in prediction["entities"]] == found
     assert all(text[e["start"] : e["end"]] == e["text"] for e in prediction["entities"])
@@ -276,7 +276,7 @@ def test_entities_of_a_file_stand_in_its_words_with_blanks_between():
 
 
 def test_predicted_tags_are_made_iob2():
-    [prediction] = predict([TASK.example("Smith. York Smith", "")], config())
+    [prediction] = predict([TASK.reader.example("Smith. York Smith", "")], config())
     assert prediction["tags"] == ["B-person", "O", "B-place", "B-person"]
 
 
@@ -302,8 +302,8 @@ def test_baselines_are_measured_on_the_test_set():
 
 def test_the_report_shows_each_type():
     plots = TASK.plots([GOOD], predict([GOOD], config()), config())
-    assert list(plots) == ["Types"]
-    assert "person (1)" in plots["Types"]
+    assert list(plots) == ["Entity types"]
+    assert "person (1)" in plots["Entity types"]
     assert TASK.plots([sentence(["O"])], [{"tags": ["O"]}], config()) == {}
 
 
@@ -321,7 +321,7 @@ def test_eight_sentences_are_learned_by_heart(tmp_path, model, longest):
     chosen = config((), data={"path": str(tmp_path), "max_length": longest}, source="random,dim=16",
                       model={"d_model": 32, "n_heads": 2, "d_ff": 32, "dropout": 0.0, **model},
                       training={"epochs": 40, "batch_size": 8, "lr": 1e-2, "ema": 0.0})
-    measures = run(chosen, tmp_path / "run").metrics["test"]
+    measures = run(chosen.config, tmp_path / "run").metrics["test"]
     assert (measures["f1"], measures["accuracy"], measures["n"]) == (1.0, 1.0, 8)
 
 
@@ -333,7 +333,7 @@ def test_the_sample_is_learned_from_the_command_line(tmp_path):
 
     folder = tmp_path / "run"
     printed = command("run", "--data", SAMPLE, "--task", "tagging", "--source", "glove", "--out", folder, "-q")
-    assert "50 test sentences" in printed
+    assert "n = 50 sentences" in printed
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["test"]["f1"] > 0.9
     assert metrics["test"]["f1"] > max(of["f1"] for of in metrics["baselines"].values())
@@ -353,7 +353,7 @@ def test_names_that_differ_in_case_only_are_told_apart(tmp_path):
     for part in ("train", "test"):
         write(tmp_path / f"{part}.conll", rows)
     made = run(config((), data={"path": str(tmp_path)}, source="random,dim=16", training={"epochs": 20, "lr": 5e-3},
-                      model={"d_model": 32, "n_heads": 2, "d_ff": 32, "dropout": 0.0}), tmp_path / "run")
+                      model={"d_model": 32, "n_heads": 2, "d_ff": 32, "dropout": 0.0}).config, tmp_path / "run")
     assert made.metrics["test"]["f1"] == 1.0
     assert [e["start"] for e in load_run(made.path).predict(["rose saw Rose"])[0]["entities"]] == [9]
 
@@ -361,7 +361,7 @@ def test_names_that_differ_in_case_only_are_told_apart(tmp_path):
 @pytest.mark.datasets
 def test_names_in_posts_are_found(datasets, tmp_path):
     chosen = config((), data={"path": str(datasets / "wnut17_ner")}, training={"epochs": 3})
-    made = run(chosen, tmp_path / "run").metrics
+    made = run(chosen.config, tmp_path / "run").metrics
     assert (made["dev"]["n"], made["test"]["n"], made["test"]["n_entities"]) == (1009, 1287, 1079)
     assert made["test"]["f1"] > 0.15
     assert made["test"]["f1"] > max(of["f1"] for of in made["baselines"].values())

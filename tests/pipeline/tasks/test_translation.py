@@ -36,11 +36,13 @@ EXAMPLES = tuple(TranslationExample(source, target, f"train.en:{i}") for i, (sou
 SOURCE, TARGET = (cutter.with_vocabulary(sorted({word for pair in PAIRS for word in cutter.words(pair[side])}))
                   for side, cutter in enumerate((WordTokenizer(), WordTokenizer(lowercase=False))))
 TOKENIZERS = Tokenizers(SOURCE, len(SOURCE), TARGET)
-CONFIG = RunConfig(task="translation", model=ModelConfig(d_model=32, n_layers=1, n_heads=2, d_ff=64, dropout=0.0))
+CONFIG = base.setup_from(
+    RunConfig(task="translation", model=ModelConfig(d_model=32, n_layers=1, n_heads=2, d_ff=64, dropout=0.0)))
 
 
 def config(**sections):
-    return replace(CONFIG, **{name: replace(getattr(CONFIG, name), **values) for name, values in sections.items()})
+    return base.setup_from(replace(CONFIG.config, **{
+        name: replace(getattr(CONFIG.config, name), **values) for name, values in sections.items()}))
 
 
 def small_model(config=CONFIG):
@@ -79,7 +81,7 @@ def test_neither_side_reads_more_words_than_max_length():
 
 
 def test_a_text_without_a_known_translation_is_encoded():
-    feature = features([TASK.example("a dog zzz", "")])[0]
+    feature = features([TASK.reader.example("a dog zzz", "")])[0]
     assert feature.ids.tolist() == [*SOURCE.encode(["a dog"])[0], UNK_ID, END_ID]
 
 
@@ -145,14 +147,14 @@ def test_predictions_do_not_depend_on_what_stands_beside_them(learned):
 
 
 def test_a_translation_is_no_longer_than_asked(learned):
-    (prediction,) = TASK.predict(learned, prepared(EXAMPLES[2:3]), config(generation={"max_words": 3, "beam": 1}))
+    (prediction,) = TASK.predict(learned, prepared(EXAMPLES[2:3]), config(generation={"max_tokens": 3, "beam": 1}))
     assert prediction["translation"] == "Der große Hund"
     (prediction,) = TASK.predict(learned, prepared(EXAMPLES[2:3]), config(data={"max_length": 2}))
     assert len(prediction["translation"].split()) <= 2
 
 
 def test_a_text_without_words_has_an_empty_translation(learned):
-    examples = [TASK.example("", ""), EXAMPLES[3], TASK.example(" ", "")]
+    examples = [TASK.reader.example("", ""), EXAMPLES[3], TASK.reader.example(" ", "")]
     predictions = TASK.predict(learned, prepared(examples), CONFIG)
     assert [TASK.show(*pair) for pair in zip(examples, predictions, strict=True)] == ["", "Zwei Hunde!", ""]
     assert TASK.predict(learned, prepared(examples[:1]), CONFIG) == [{"translation": "", "log_probability": 0.0}]
@@ -246,7 +248,7 @@ def test_the_sample_and_its_commands(tmp_path):
         "run", "--task", "translation", "--data", "data/phrases", "--set", 'data.languages=["en", "de"]', "--source",
         "word2vec,epochs=100", "--epochs", "5", "--out", str(path), "-q", *options])
     assert made.exit_code == 0, made.output
-    assert "80 test examples" in made.output and "word-for-word" in made.output
+    assert "n = 80 examples" in made.output and "word-for-word" in made.output
     metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["test"]["bleu"] > 1.5 * metrics["baselines"]["nearest"]["bleu"]
     assert metrics["dev"].keys() == metrics["test"].keys() >= {"bleu", "chrf", "n", "bleu_signature"}

@@ -1,0 +1,27 @@
+"""What ``vecformer run`` needs besides :func:`pipeline.runs.chain.run`: its configuration and its default folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import RunConfig, resolve
+from pipeline.runs.folder import configuration_of_unfinished, free_name
+
+
+def configuration(file: Path | None, resume: Path | None, assignments: Sequence[tuple[str, Any]]) -> RunConfig:
+    """Return the configuration of a run: that of the interrupted run, or defaults, a file and assignments.
+
+    Raises:
+        ConfigError: for an unknown key or invalid value.
+        RunFolderError: if there is no interrupted run.
+    """
+    return resolve(configuration_of_unfinished(resume) if resume else file, assignments)
+
+
+def default_folder(config: RunConfig) -> Path:
+    """Return a free name under ``runs/`` made of data, source and seed."""
+    source = re.sub(r"[^\w.=+-]+", "-", config.source)
+    return free_name(Path("runs") / f"{Path(config.data.path).stem or 'run'}-{source}-seed{config.seed}")

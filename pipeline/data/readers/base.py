@@ -1,0 +1,198 @@
+"""The base class of readers: finds the parts of a data set in a folder, or splits one file, alike for every format."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar, Generic
+
+from embeddings.tokenization.tokenizer import Text
+from pipeline.config import DataConfig
+from pipeline.data.examples import E, Splits
+from pipeline.data.readers.columns import read_unlabelled
+from pipeline.data.readers.splitting import cut_in_order, dev_size, draw_evenly, split_off
+from pipeline.data.readers.tables import known_suffixes
+from pipeline.errors import DataError
+
+log = logging.getLogger("vecformer")
+
+PARTS = {
+    "train": ("train", "training"),
+    "dev": ("dev", "valid", "validation", "val"),
+    "test": ("test",),
+    "unlabelled": ("unlabelled", "unlabeled"),
+}
+
+
+class Reader(ABC, Generic[E]):
+    """Read data sets of one kind of example.
+
+    A subclass implements :meth:`suffixes`, :meth:`read_file`, :meth:`example` and :meth:`texts`; splitting, drawing and
+    the search for the files of a folder are the same for all formats.
+
+    Attributes:
+        has_labels: examples have a label (:meth:`label`); splits are stratified by it, and training examples with the
+            label "" are unlabelled text.
+        in_order: examples are consecutive lines of one text, so that splits keep their order.
+        named: data sets that are found by name instead of a path.
+    """
+
+    has_labels: ClassVar[bool] = False
+    in_order: ClassVar[bool] = False
+    named: Mapping[str, Callable[[], tuple[E, ...]]] = MappingProxyType({})
+
+    @abstractmethod
+    def suffixes(self, config: DataConfig) -> tuple[str, ...]:
+        """Return the suffixes of the files that hold such examples, such as ``(".tsv", ".csv")``."""
+
+    @abstractmethod
+    def read_file(self, path: Path, config: DataConfig) -> tuple[E, ...]:
+        """Read all examples of one file.
+
+        Raises:
+            DataError: if the file is missing, empty or malformed; the message names the line.
+        """
+
+    @abstractmethod
+    def example(self, text: str, context: str) -> E:
+        """Make an example without a gold answer, such as one from the command line.
+
+        Args:
+            text: the text to predict for.
+            context: second text, for tasks on pairs of texts; "" for none.
+
+        Raises:
+            DataError: if the task cannot predict for such a text.
+        """
+
+    @abstractmethod
+    def texts(self, examples: Sequence[E]) -> list[Text]:
+        """Return the input texts of examples: what the vocabulary and word vectors are made from."""
+
+    def target_texts(self, examples: Sequence[E]) -> list[Text]:
+        """Return the output texts of examples, if the output has a vocabulary of its own; otherwise []."""
+        return []
+
+    def label(self, example: E) -> str:
+        """Return the label by which splits are stratified; "" for none."""
+        return ""
+
+    def read(self, config: DataConfig, *, seed: int) -> Splits[E]:
+        """Read and split a data set: a folder with train/dev/test files, one file, or a name.
+
+        Without a test file, ``test_share`` of the examples is held out. ``limit_train`` then draws from the rest; the
+        texts of the examples that are not drawn become unlabelled. Without a dev file, ``dev_share`` of the training
+        examples is set aside if that gives a dev set of useful size. Examples with equal keys stay on one side of a
+        split (except where examples are split in order).
+
+        Args:
+            config: section ``[data]`` of the configuration.
+            seed: seed of the splits.
+
+        Raises:
+            DataError: if nothing is found or a file is malformed.
+        """
+        if not config.path:
+            places = " or ".join(f"--data {place}" for place in ("FILE", "FOLDER", *self.named))
+            raise DataError(f"no data; add {places} (data.path in the configuration)")
+        splits = self._read(config)
+        without = [example for example in splits.train if self.is_unlabelled(example)]
+        train, test = [example for example in splits.train if not self.is_unlabelled(example)], list(splits.test)
+        if not test:
+            train, test = self._split_off(train, config.test_share, seed)
+            if not test or not train:
+                raise DataError(f"{config.path}: {len(splits.train)} examples are too few to hold out a test set; "
+                                "add examples or a test file")
+        if config.limit_train and config.limit_train >= len(train):
+            log.warning("data.limit_train=%d has no effect: there are %d %sexamples", config.limit_train, len(train),
+                        "labelled " if self.has_labels else "")
+        elif config.limit_train:
+            train, rest = self._draw(train, config.limit_train, seed)
+            without += rest
+        dev = list(splits.dev)
+        if not dev and (size := dev_size(len(train), config.dev_share)):
+            train, dev = self._split_off(train, size / len(train), seed)
+        if not self.in_order:
+            _warn_of_leaks(train, test)
+        self._require_labels(dev)
+        self._require_labels(test)
+        left_over = (text if isinstance(text, str) else " ".join(text) for text in self.texts(without))
+        return Splits(splits.name, tuple(train), tuple(dev), tuple(test), (*splits.unlabelled, *left_over))
+
+    def read_examples(self, path: Path, config: DataConfig) -> tuple[E, ...]:
+        """Read one file of labelled examples, such as one to evaluate a finished run on.
+
+        Raises:
+            DataError: if the file is missing or malformed, or an example has no label.
+        """
+        examples = self.read_file(path, config)
+        self._require_labels(examples)
+        return examples
+
+    def is_unlabelled(self, example: E) -> bool:
+        """Whether an example of labelled data has no label."""
+        return self.has_labels and not self.label(example)
+
+    def _split_off(self, examples: Sequence[E], share: float, seed: int) -> tuple[list[E], list[E]]:
+        if self.in_order:
+            return cut_in_order(examples, len(examples) - round(share * len(examples)))
+        return split_off(examples, share, seed=seed, key=lambda example: example.key, label=self.label)
+
+    def _draw(self, examples: Sequence[E], n: int, seed: int) -> tuple[list[E], list[E]]:
+        if self.in_order:
+            return cut_in_order(examples, n)
+        return draw_evenly(examples, n, seed=seed, label=self.label)
+
+    def _require_labels(self, examples: Sequence[E]) -> None:
+        missing = [example.where for example in examples if self.is_unlabelled(example)]
+        if missing:
+            raise DataError(f"{missing[0]}: no label ({len(missing)} such rows); only training examples may have none")
+
+    def _read(self, config: DataConfig) -> Splits[E]:
+        path = Path(config.path)
+        if path.is_dir():
+            return self._read_folder(path, config)
+        if path.exists():
+            return Splits(path.stem, train=self.read_file(path, config), dev=(), test=(), unlabelled=())
+        if config.path in self.named:
+            return Splits(config.path, train=self.named[config.path](), dev=(), test=(), unlabelled=())
+        named = f"; data sets with a name: {', '.join(self.named)}" if self.named else ""
+        raise DataError(f"{path}: no such file or folder{named}")
+
+    def _read_folder(self, folder: Path, config: DataConfig) -> Splits[E]:
+        suffixes = self.suffixes(config)
+        train = find_part(folder, "train", suffixes)
+        if train is None:
+            raise DataError(f"{folder}: no file train.* ({' '.join(suffixes)}); a data folder has the files train, "
+                            "test and optionally dev")
+        dev, test = (find_part(folder, part, suffixes) for part in ("dev", "test"))
+        unlabelled = find_part(folder, "unlabelled", (*known_suffixes(), ".txt", ".txt.gz"))
+        return Splits(
+            folder.resolve().name,
+            train=self.read_file(train, config),
+            dev=self.read_file(dev, config) if dev else (),
+            test=self.read_file(test, config) if test else (),
+            unlabelled=read_unlabelled(unlabelled, config) if unlabelled else (),
+        )
+
+
+def find_part(folder: Path, part: str, suffixes: Sequence[str]) -> Path | None:
+    """Return the file of one part of a folder, found by its usual names.
+
+    Raises:
+        DataError: if there are several.
+    """
+    found = [path for name in PARTS[part] for suffix in suffixes if (path := folder / f"{name}{suffix}").is_file()]
+    if len(found) > 1:
+        raise DataError(f"{folder}: both {' and '.join(path.name for path in found)} exist; keep one {part} file")
+    return found[0] if found else None
+
+
+def _warn_of_leaks(train: Sequence[E], test: Sequence[E]) -> None:
+    seen = {example.key for example in train}
+    repeated = sum(example.key in seen for example in test)
+    if repeated:
+        log.warning("%d of the %d test texts are also in the training file", repeated, len(test))

@@ -1,0 +1,24 @@
+"""The surroundings of a run, which do not change its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from embeddings.progress import Progress, silent
+from pipeline.telemetry.profiling import STOPPED, Clock
+from transformer.training.distributed import World
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Progress, clock and process group of a run.
+
+    Attributes:
+        progress: progress callback.
+        clock: clock that measures the time of each part of the run.
+        world: processes that train together, and the device of this one.
+    """
+
+    progress: Progress = silent
+    clock: Clock = STOPPED
+    world: World = field(default_factory=World)

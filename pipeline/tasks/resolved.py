@@ -1,0 +1,95 @@
+"""What a run found in its data, and the pair of this and the configuration that the methods of tasks take."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property, reduce
+from pathlib import Path
+from typing import Any, Generic, Self
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypeVar
+
+from pipeline.config import DataConfig, RunConfig, keys
+from pipeline.errors import RunFolderError
+from transformer.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Facts found in the data, saved as ``resolved.json``; tasks that find more declare a subclass.
+
+    A field with the name of a key of ``[data]`` or ``[model]`` replaces that key in :attr:`Setup.data` and
+    :attr:`Setup.model`.
+
+    Attributes:
+        token_types: number of token types (segments) of the model; 0 for none.
+    """
+
+    token_types: int = 0
+
+    @classmethod
+    def from_config(cls, config: RunConfig) -> Self:
+        """Take the values of the keys with the same names, such as ``data.labels``.
+
+        Runs of earlier versions have the resolved values in ``config.toml``.
+        """
+        names = {item.name for item in fields(cls)}
+        found: dict[str, Any] = {name: reduce(getattr, key.split("."), config)
+                                 for key, _ in keys() if (name := key.rpartition(".")[2]) in names}
+        return cls(**found)
+
+    def save(self, path: Path) -> None:
+        """Write the values as JSON; infinity is the string "inf"."""
+        values = {name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+                  for name, value in asdict(self).items()}
+        path.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file that :meth:`save` wrote.
+
+        Raises:
+            RunFolderError: if it is damaged.
+        """
+        try:
+            return TypeAdapter(cls).validate_python(json.loads(path.read_text(encoding="utf-8")))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise RunFolderError(f"{path}: damaged ({key}: {first['msg']}); repeat the run") from error
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{path}: damaged ({error}); repeat the run") from error
+
+
+R = TypeVar("R", bound=Resolved, default=Any)
+
+
+@dataclass(frozen=True)
+class Setup(Generic[R]):
+    """The configuration of a run and what was found in its data.
+
+    Attributes:
+        config: what was asked for; saved as ``config.toml``.
+        resolved: what was found; saved as ``resolved.json``.
+    """
+
+    config: RunConfig
+    resolved: R
+
+    @cached_property
+    def data(self) -> DataConfig:
+        """Section ``[data]`` with the resolved values filled in."""
+        return replace(self.config.data, **self._resolved_keys(DataConfig))
+
+    @cached_property
+    def model(self) -> ModelConfig:
+        """Section ``[model]`` with the resolved values filled in."""
+        return replace(self.config.model, **self._resolved_keys(ModelConfig))
+
+    def _resolved_keys(self, section: type) -> Mapping[str, Any]:
+        return {item.name: getattr(self.resolved, item.name)
+                for item in fields(section) if hasattr(self.resolved, item.name)}
