@@ -18,6 +18,7 @@ from pipeline.commands.inspect import head_matrices, open_run, open_text
 from pipeline.commands.pages.attention import _packed, write_attention
 from pipeline.config import resolve
 from pipeline.errors import DataError, PipelineError, RunFolderError
+from transformer.inspect.attention_record import blocks
 
 TEXT = "My order has not arrived yet, please send it again."
 
@@ -127,7 +128,7 @@ def test_a_head_that_is_not_there(path, head):
 
 def test_a_translators_heads_have_a_kind(phrases):
     model = load_run(phrases).model
-    for kind, weights in (("encoder", model.encoder), ("decoder", model.decoder), ("cross", model.decoder.cross)):
+    for kind, weights in blocks(model).items():
         assert head_matrices(model, f"{kind}.0.1")["W_V"].norm == pytest.approx(weights.W_V[0, 1].norm().item())
     with pytest.raises(PipelineError, match=r"encoder\.L\.H with .*, decoder\.L\.H with .*, cross\.L\.H with"):
         head_matrices(model, "0.1")
@@ -147,7 +148,7 @@ def test_a_text_is_read_as_the_model_reads_it(path):
         x = encoder.layers[0].attention_norm(encoder.positions(encoder.embedding(ids), torch.arange(12)[None]))[0]
     for number, head in enumerate(block["layers"][0]["heads"]):
         for part, matrix, bias in (("query", "W_Q", "b_Q"), ("key", "W_K", "b_K"), ("value", "W_V", "b_V")):
-            projected = x @ getattr(encoder, matrix)[0, number] + getattr(encoder, bias)[0, number]
+            projected = x @ getattr(loaded.model, matrix)[0, number] + getattr(loaded.model, bias)[0, number]
             np.testing.assert_allclose(head[part], projected.detach(), atol=1e-5)
         scores = np.array(head["query"]) @ np.array(head["key"]).T / 10**0.5
         expected = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)

@@ -166,14 +166,15 @@ def test_the_command_prints_the_profile(tmp_path, support):
     summary, printed = done.output.split("\n\npart ")
     assert "report    " in summary
     rows = re.findall(r"^(\w[\w ]*?) +(\d+\.\d\d) +(\d+\.\d)%$", printed, re.MULTILINE)
-    assert [name for name, *_ in rows] == ["starting", *ALWAYS, REST, "whole"]
+    assert [name for name, *_ in rows] == ["starting", *ALWAYS, REST, "total"]
     *parts, (_, whole, share) = [(name, float(seconds), float(share)) for name, seconds, share in rows]
     assert sum(seconds for _, seconds, _ in parts) == pytest.approx(whole, abs=0.005 * len(rows))
     assert sum(share for *_, share in parts) == pytest.approx(share, abs=0.05 * len(rows))
     assert share == 100
-    assert re.search(r"^speed  [\d,]+ tokens a second of training$", printed, re.MULTILINE)
-    assert re.search(r"^peak   \d+\.\d% reached in training: [\d,]+ of [\d,]+ GFLOP/s in .* of (float32|bfloat16)$",
+    assert re.search(r"^speed  [\d,]+ training tokens per second$", printed, re.MULTILINE)
+    assert re.search(r"^peak   \d+\.\d% of the peak: [\d,]+ of [\d,]+ GFLOP/s in (float32|bfloat16) matrix products$",
                      printed, re.MULTILINE)
+    assert re.search(r"^engine encoder: \w+", printed, re.MULTILINE)
 
 
 def test_without_the_option_no_profile_is_printed(tmp_path, support):
@@ -192,5 +193,5 @@ def test_without_training_there_is_no_speed(hands):
         "part      seconds   share",
         "starting     1.00   25.0%",
         "the rest     3.00   75.0%",
-        "whole        4.00  100.0%",
+        "total        4.00  100.0%",
     ]
