@@ -18,7 +18,7 @@ from transformer.layers.attention import MultiHeadAttention
 
 
 class HeadWeights(ABC):
-    """Base class of everything that has attention layers: stacks, models, and lists of attention layers."""
+    """Base class of models with attention layers, and of lists of attention layers."""
 
     @abstractmethod
     def attentions(self) -> list[MultiHeadAttention]:
