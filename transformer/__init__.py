@@ -1,4 +1,4 @@
-"""Stage two: ids to logits to trained weights. Takes word vectors as a table; knows no vector file and no command."""
+"""From token ids to logits, and training of the weights. Reads no vector files and has no commands."""
 
 from transformer.config import EmbeddingConfig, ModelConfig, TrainingConfig
 from transformer.layers.embedding import TokenEmbedding

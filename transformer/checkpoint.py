@@ -1,4 +1,4 @@
-"""Weights to and from disk, as safetensors: nothing is unpickled, and equal weights give equal bytes."""
+"""Reading and writing of weights as safetensors: no pickle, and equal weights give equal bytes."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from torch import Tensor, nn
 from transformer.errors import CheckpointError
 
 RENAMED = ((re.compile(r"(^|\.)segments\.weight(?=\.|$)"), r"\1token_types.weight"),)
-"""Patterns of weight names of earlier versions, and what they are called now."""
-FACTS, SEAL = "facts", "seal"  # keys of safetensors' metadata: the JSON, and a hash
+"""Patterns for weight names of earlier versions, and their current names."""
+FACTS, SEAL = "facts", "seal"  # keys in the metadata of safetensors: JSON, and a SHA-256
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write every trained weight and persistent buffer. The fixed positions are not weights and are left out."""
+    """Write all weights and persistent buffers of a model; fixed position encodings are not among them."""
     save_tensors(state_of(model), path)
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors by their names."""
+    """Write tensors by name."""
     save_file(_on_disk(tensors), path)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read what :func:`save_weights` wrote.
+    """Read the weights written by :func:`save_weights`.
 
     Raises:
-        CheckpointError: if the file is missing or is not safetensors.
+        CheckpointError: if the file is missing or is not in safetensors format.
     """
     try:
         weights: dict[str, Tensor] = load_file(path)
-    except Exception as error:  # the library has an exception of its own beside OSError
+    except Exception as error:  # OSError, or the exception class of safetensors
         raise CheckpointError(f"{path}: cannot read the weights ({error})") from error
     return {current_name(name): weight for name, weight in weights.items()}
 
 
 def current_name(name: str) -> str:
-    """Translate the name of a weight, or of an optimizer's tensor of it, from earlier versions to today's."""
+    """Translate the name of a weight or of its optimizer state from earlier versions to the current one."""
     for pattern, new in RENAMED:
         name = pattern.sub(new, name)
     return name
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path) -> None:
-    """Put weights into a model of the same shape.
+    """Load weights into a model.
 
     Raises:
         CheckpointError: if names or shapes differ.
@@ -60,52 +60,52 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path) 
     try:
         load_state(model, weights)
     except RuntimeError as error:
-        raise CheckpointError(f"{origin}: the weights do not fit the model of config.toml ({error})") from error
+        raise CheckpointError(f"{origin}: the weights do not match the model of config.toml ({error})") from error
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
-    """Weights and persistent buffers as they are now, not copied; one of several names (a tied output) by its first."""
+    """Return weights and persistent buffers, not copied; a tied weight is listed once, under its first name."""
     names = first_names(model)
     return {name: tensor.detach() for name, tensor in model.state_dict().items() if names.get(name, name) == name}
 
 
 def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Put what :func:`state_of` gave into a model; raises RuntimeError if names or shapes differ."""
+    """Load the tensors from :func:`state_of` into a model; raises RuntimeError if names or shapes differ."""
     names = first_names(model)
-    again = {name: state[first] for name, first in names.items() if name not in state and first in state}
-    model.load_state_dict({**state, **again})
+    tied = {name: state[first] for name, first in names.items() if name not in state and first in state}
+    model.load_state_dict({**state, **tied})
 
 
 def first_names(model: nn.Module) -> dict[str, str]:
-    """For every name of a weight, the first name that the same weight has."""
+    """Map every parameter name to the first name of the same parameter."""
     first: dict[int, str] = {}
     return {name: first.setdefault(id(weight), name)
             for name, weight in model.named_parameters(remove_duplicate=False)}
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors and JSON as one file, which is there whole or, like one that it replaces, untouched.
+    """Write tensors and JSON to one file, atomically.
 
     Raises:
-        CheckpointError: if it cannot be written.
+        CheckpointError: if the file cannot be written.
     """
-    beside = unfinished(path)
+    partial = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(facts)
-        save_file(_on_disk(tensors), beside, {FACTS: text, SEAL: _seal(text, tensors)})
-        beside.replace(path)
-    except Exception as error:  # the library has an exception of its own beside OSError
-        sweep(path)
-        raise CheckpointError(f"{path}: cannot write the checkpoint ({error}); make room there, or choose another "
-                              "place for the run") from error
+        save_file(_on_disk(tensors), partial, {FACTS: text, SEAL: _seal(text, tensors)})
+        partial.replace(path)
+    except Exception as error:  # OSError, or the exception class of safetensors
+        remove_partial(path)
+        raise CheckpointError(f"{path}: cannot write the checkpoint ({error}); free disk space, or choose "
+                              "another folder for the run") from error
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what :func:`write_checkpoint` wrote.
+    """Read the tensors and JSON written by :func:`write_checkpoint`.
 
     Raises:
-        CheckpointError: if it cannot be read or is something else.
+        CheckpointError: if the file cannot be read, is damaged, or is not a checkpoint.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -114,24 +114,24 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if metadata[SEAL] != _seal(metadata[FACTS], tensors):
             raise ValueError("damaged")
         return {current_name(name): tensor for name, tensor in tensors.items()}, json.loads(metadata[FACTS])
-    except Exception as error:  # the library has an exception of its own beside OSError
-        raise CheckpointError(f"{path}: not a checkpoint that can be read ({error}); delete it to start anew"
+    except Exception as error:  # also of safetensors and json
+        raise CheckpointError(f"{path}: not a readable checkpoint ({error}); delete it to start again"
                               ) from error
 
 
-def unfinished(path: Path) -> Path:
-    """Where a checkpoint is written before it is whole."""
+def partial_path(path: Path) -> Path:
+    """Return the temporary path under which a checkpoint is written before it is renamed."""
     return path.with_name(f".{path.name}-unfinished")
 
 
-def sweep(path: Path) -> None:
-    """Remove what a process that ended while it wrote a checkpoint has left beside it."""
+def remove_partial(path: Path) -> None:
+    """Remove the temporary file of a process that ended while it wrote a checkpoint."""
     with suppress(OSError):
-        unfinished(path).unlink()
+        partial_path(path).unlink()
 
 
 def _seal(facts: str, tensors: Mapping[str, Tensor]) -> str:
-    """A hash of all but the tensors' numbers, so that a damaged description is not taken for another."""
+    """Compute the SHA-256 of the JSON and of the names, dtypes and shapes of the tensors, to detect damage."""
     described = sorted(f"{name} {tensor.dtype} {tuple(tensor.shape)}" for name, tensor in tensors.items())
     return hashlib.sha256("\n".join([facts, *described]).encode()).hexdigest()
 

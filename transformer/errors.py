@@ -1,15 +1,15 @@
-"""The errors of stage two."""
+"""Errors of the ``transformer`` package."""
 
 from __future__ import annotations
 
 
 class TransformerError(ValueError):
-    """Something about a model or its training that the user can mend."""
+    """An error in a model or its training that the user can correct."""
 
 
 class CheckpointError(TransformerError):
-    """Weights on disk that are missing or do not fit the model."""
+    """Weights on disk that are missing, damaged, or do not match the model."""
 
 
 class DivergedError(TransformerError):
-    """Training met a loss that is not a finite number."""
+    """A loss or gradient that is not finite."""

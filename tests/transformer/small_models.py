@@ -1,4 +1,4 @@
-"""Small models of every form, away from the zeros that their branches begin with."""
+"""Small models of every architecture, with random weights where the initial weights are zero."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from transformer.models.heads import ClsHead, PairHead, TokenHead
 from transformer.models.models import EncoderDecoder, LanguageModel, MaskedLanguageModel
 from transformer.models.stack import Decoder
 
-needs_code = pytest.mark.skipif(not native.available(), reason="not built here, or not for this processor")
+needs_code = pytest.mark.skipif(not native.available(), reason="not built, or not supported here")
 
 N_WORDS = 30
 N_ROWS = N_WORDS + 5
@@ -35,7 +35,7 @@ def words(dim=16, freeze=False):
 
 
 def stirred(model):
-    """Give every branch's last projection weights, and every norm and bias a value of its own."""
+    """Add noise to all weights of layers and convolutions, so that none is zero or one."""
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "layers." in name or "convolutions." in name:
@@ -87,4 +87,4 @@ FORMS = {
     "language model": (language_model, lambda model: model(ids())),
     "encoder-decoder": (encoder_decoder, lambda model: model(ids(), ids(4, seed=1))),
 }
-"""Every form with a head: how to make it, and its output for some texts."""
+"""Every architecture with a head: a function that makes it, and one that computes its output for some texts."""

@@ -1,4 +1,4 @@
-"""A small model and its training, for the tests of the loop."""
+"""A small model and its training, for tests of the training loop."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ def model(dim=16, dropout=0.0, n_words=30, **embedding):
     made = TransformerModel(
         encoder=Encoder(config=shape, embedding=layer), head=ClassificationHead(d_model=16, n_classes=3)
     )
-    for layer in made.encoder.layers:  # away from the zeros that they begin with
+    for layer in made.encoder.layers:  # initially zero
         nn.init.normal_(layer.attention.output.weight, std=0.3)
         nn.init.normal_(layer.feedforward.output.weight, std=0.3)
     return made.eval()
@@ -53,7 +53,7 @@ class Batch:
         return self
 
     def cut(self, *sizes):
-        """The same examples in several batches."""
+        """Split the examples into several batches."""
         return [Batch(*parts) for parts in zip(self.ids.split(sizes), self.targets.split(sizes), strict=True)]
 
 
@@ -68,7 +68,10 @@ def loss(network, batch):
 
 
 def train(evaluate=None, dropout=0.1, batches=lambda _: [examples()] * 4, fields=None, embedding=None, **config):
-    """Train a small model; further fields of the trainer in ``fields``, of the embedding's configuration there."""
+    """Train a small model.
+
+    Further fields of the trainer are in ``fields``, options of the embedding in ``embedding``.
+    """
     network = model(dropout=dropout, **(embedding or {}))
     settings = TrainingConfig(**{"epochs": 3, "lr": 3e-3, "precision": "float32", **config})
     torch.manual_seed(5)
@@ -78,8 +81,8 @@ def train(evaluate=None, dropout=0.1, batches=lambda _: [examples()] * 4, fields
 
 def same_weights(first, second):
     pairs = zip(first.state_dict().items(), second.state_dict().items(), strict=True)
-    return all(name == again and torch.equal(a, b) for (name, a), (again, b) in pairs)
+    return all(name == other and torch.equal(a, b) for (name, a), (other, b) in pairs)
 
 
 def without_seconds(history):
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in history]
+    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in history]

@@ -1,1 +1,1 @@
-"""Weights in the forms of other libraries."""
+"""Conversion of weights to and from the formats of other libraries."""

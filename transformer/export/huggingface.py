@@ -1,6 +1,6 @@
-"""Weights in the forms of Hugging Face's ``transformers``, and back: BERT's encoder and GPT-2's decoder.
+"""Conversion of weights to and from Hugging Face's ``transformers``: BERT encoders and GPT-2 decoders.
 
-What differs is names and layouts. The library itself is not needed.
+Only names and layouts differ. The library does not need to be installed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from transformer.export.names import (
     BERT,
     BERT_HEADS,
     GPT2,
-    Named,
+    Tensors,
     from_bert,
     from_gpt2,
     module_of,
-    renamed,
+    rename,
     to_bert,
     to_gpt2,
 )
@@ -38,22 +38,22 @@ from transformer.models.stack import Decoder, Encoder, Stack
 
 
 def stack_state(stack: Stack, *, n_positions: int, n_token_types: int = 0) -> dict[str, Tensor]:
-    """The weights of a stack in terms that others have, too.
+    """Return the weights of a stack without the parts that other libraries do not have.
 
-    A projection is folded into the table, whose extension is included; fixed positions are written out.
+    The embedding table includes its extension and its projection, and fixed positions become a table.
 
     Args:
         stack: an encoder or decoder.
-        n_positions: rows of fixed positions; of learned ones there are as many as were learned.
-        n_token_types: minimum number of token types; rows that the stack lacks are zero.
+        n_positions: rows of the table of fixed positions; learned positions keep their number of rows.
+        n_token_types: minimum number of token types; additional rows are zero.
 
     Raises:
-        TransformerError: for positions that are not added to the words.
+        TransformerError: for positions that are not added to the embeddings.
     """
     state = {name: tensor for name, tensor in state_of(stack).items()
              if not name.startswith(("embedding.", "positions.", "token_types."))}
     with torch.no_grad():
-        state["embedding.weight"] = table_of(stack.embedding)
+        state["embedding.weight"] = projected_table(stack.embedding)
         state["positions.weight"] = _position_rows(stack.positions, n_positions)
     if n_token_types:
         rows = state["positions.weight"][:0] if stack.token_types is None else stack.token_types.weight.detach()
@@ -61,8 +61,8 @@ def stack_state(stack: Stack, *, n_positions: int, n_token_types: int = 0) -> di
     return state
 
 
-def table_of(embedding: TokenEmbedding) -> Tensor:
-    """The rows of an embedding layer as the model sees them. *Shape:* ``(n_rows + n_extension, d_model)``."""
+def projected_table(embedding: TokenEmbedding) -> Tensor:
+    """Return the projected rows of an embedding layer. *Shape:* ``(n_rows + n_extension, d_model)``."""
     with torch.no_grad():
         rows: Tensor = embedding.projection(torch.cat([embedding.weight, embedding.extension]))
     return rows
@@ -71,27 +71,27 @@ def table_of(embedding: TokenEmbedding) -> Tensor:
 def bert_state(
     model: TransformerModel | MaskedLanguageModel, *, output: str, n_positions: int, n_token_types: int = 2
 ) -> dict[str, Tensor]:
-    """The weights of an encoder with its head, as one of the ``BertFor…`` classes has them.
+    """Return the weights of an encoder and its head under the names of a ``BertFor…`` class.
 
     Args:
-        model: its encoder's options are those of ``model.like=bert``.
-        output: what that class calls the output layer, such as ``classifier``.
+        model: a model with the options of ``model.like=bert``.
+        output: name of the output layer in that class, such as ``classifier``.
         n_positions: as for :func:`stack_state`.
-        n_token_types: likewise.
+        n_token_types: as for :func:`stack_state`.
     """
     encoder = to_bert(stack_state(model.encoder, n_positions=n_positions, n_token_types=n_token_types))
-    head = renamed(state_of(model.head), {**BERT_HEADS, "output": output})
+    head = rename(state_of(model.head), {**BERT_HEADS, "output": output})
     return {f"bert.{name}": tensor for name, tensor in encoder.items()} | head
 
 
 def gpt2_state(model: LanguageModel, *, n_positions: int) -> dict[str, Tensor]:
-    """The weights of a language model with tied output, as ``GPT2LMHeadModel`` has them."""
+    """Return the weights of a language model with tied output under the names of ``GPT2LMHeadModel``."""
     decoder = to_gpt2(stack_state(model.decoder, n_positions=n_positions))
     return {f"transformer.{name}": tensor for name, tensor in decoder.items()}
 
 
-def bert_config(config: ModelConfig, state: Named) -> dict[str, Any]:
-    """What ``config.json`` says of the shape of :func:`bert_state`."""
+def bert_config(config: ModelConfig, state: Tensors) -> dict[str, Any]:
+    """Return the contents of ``config.json`` for :func:`bert_state`."""
     return {
         "model_type": "bert",
         "vocab_size": len(state["bert.embeddings.word_embeddings.weight"]),
@@ -109,8 +109,8 @@ def bert_config(config: ModelConfig, state: Named) -> dict[str, Any]:
     }
 
 
-def gpt2_config(config: ModelConfig, state: Named) -> dict[str, Any]:
-    """What ``config.json`` says of the shape of :func:`gpt2_state`."""
+def gpt2_config(config: ModelConfig, state: Tensors) -> dict[str, Any]:
+    """Return the contents of ``config.json`` for :func:`gpt2_state`."""
     return {
         "model_type": "gpt2",
         "vocab_size": len(state["transformer.wte.weight"]),
@@ -128,24 +128,24 @@ def gpt2_config(config: ModelConfig, state: Named) -> dict[str, Any]:
     }
 
 
-def save_weights(state: Named, path: Path) -> None:
-    """Write weights so that ``transformers`` takes them for those of torch."""
+def save_weights(state: Tensors, path: Path) -> None:
+    """Write weights in safetensors format, with the metadata that ``transformers`` requires."""
     save_file({name: tensor.cpu().contiguous() for name, tensor in state.items()}, path, {"format": "pt"})
 
 
 def load_bert(folder: Path) -> Encoder:
     """Read the encoder of a BERT checkpoint: ``config.json`` and ``model.safetensors``.
 
-    The ids are the checkpoint's, as long as its padding is 0, which is padding here.
+    Token ids are those of the checkpoint. Its padding id must be 0, as it is here.
 
     Raises:
-        CheckpointError: if a file is missing, or it is not a BERT whose arithmetic ``model.like=bert`` has.
+        CheckpointError: if a file is missing, or the checkpoint is not a BERT that ``model.like=bert`` can represent.
     """
     return bert_encoder(_config(folder), read_weights(folder / "model.safetensors"), str(folder))
 
 
-def bert_encoder(config: Mapping[str, Any], weights: Named, origin: str = "BERT") -> Encoder:
-    """Make the encoder of a BERT from what its ``config.json`` says and its weights; as :func:`load_bert`."""
+def bert_encoder(config: Mapping[str, Any], weights: Tensors, origin: str = "BERT") -> Encoder:
+    """Make an encoder from the ``config.json`` and the weights of a BERT; see :func:`load_bert`."""
     _require(config, {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute",
                       "is_decoder": False}, origin)
     shape = _shape("bert", {
@@ -154,23 +154,23 @@ def bert_encoder(config: Mapping[str, Any], weights: Named, origin: str = "BERT"
         "max_positions": "max_position_embeddings", "token_types": "type_vocab_size",
     }, config, origin)
     encoder = Encoder(config=shape, embedding=_embedding(config, shape))
-    _fill(encoder, from_bert(_known(weights, "bert.", BERT)), origin)
+    _load(encoder, from_bert(_stack_weights(weights, "bert.", BERT)), origin)
     return encoder.eval()
 
 
 def load_gpt2(folder: Path) -> LanguageModel:
     """Read a GPT-2 checkpoint: ``config.json`` and ``model.safetensors``.
 
-    The ids are the checkpoint's, but 0, which may be a word there, is padding here.
+    Token ids are those of the checkpoint, except for 0, which is always padding here.
 
     Raises:
-        CheckpointError: if a file is missing, or it is not a GPT-2 whose arithmetic ``model.like=gpt2`` has.
+        CheckpointError: if a file is missing, or the checkpoint is not a GPT-2 that ``model.like=gpt2`` can represent.
     """
     return gpt2_model(_config(folder), read_weights(folder / "model.safetensors"), str(folder))
 
 
-def gpt2_model(config: Mapping[str, Any], weights: Named, origin: str = "GPT-2") -> LanguageModel:
-    """Make a GPT-2 from what its ``config.json`` says and its weights; as :func:`load_gpt2`."""
+def gpt2_model(config: Mapping[str, Any], weights: Tensors, origin: str = "GPT-2") -> LanguageModel:
+    """Make a language model from the ``config.json`` and the weights of a GPT-2; see :func:`load_gpt2`."""
     _require(config, {"model_type": "gpt2", "activation_function": "gelu_new", "scale_attn_weights": True,
                       "scale_attn_by_inverse_layer_idx": False, "tie_word_embeddings": True}, origin)
     shape = _shape("gpt2", {
@@ -178,7 +178,7 @@ def gpt2_model(config: Mapping[str, Any], weights: Named, origin: str = "GPT-2")
         "norm_eps": "layer_norm_epsilon", "max_positions": "n_positions",
     }, {**config, "n_inner": config.get("n_inner") or 4 * config.get("n_embd", 0)}, origin)
     decoder = Decoder(config=shape, embedding=_embedding(config, shape))
-    _fill(decoder, from_gpt2(_known(weights, "transformer.", GPT2)), origin)
+    _load(decoder, from_gpt2(_stack_weights(weights, "transformer.", GPT2)), origin)
     return LanguageModel(decoder=decoder, config=shape).eval()
 
 
@@ -187,8 +187,8 @@ def _position_rows(positions: nn.Module, n_positions: int) -> Tensor:
         return positions.weight.detach()
     if isinstance(positions, SinusoidalPositions):
         return positions.rows(n_positions).clone()
-    raise TransformerError("positions that are not added to the words (model.positions=rotary or none) cannot be "
-                           "written as rows; train with --set model.positions=learned")
+    raise TransformerError("model.positions=rotary, alibi and none cannot be exported as a table of positions; train "
+                           "with --set model.positions=learned")
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -196,37 +196,37 @@ def _config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot read this checkpoint's configuration ({error})") from error
+        raise CheckpointError(f"{path}: cannot read the configuration of the checkpoint ({error})") from error
     return config
 
 
 def _require(config: Mapping[str, Any], expected: Mapping[str, Any], origin: str) -> None:
-    """Refuse what has another arithmetic; a key that is left out has the value that is expected."""
+    """Check options of a checkpoint; a missing key has the expected value."""
     for key, value in expected.items():
         if config.get(key, value) != value:
-            raise CheckpointError(f"{origin}: {key}={config[key]!r} has no form here, only {value!r}")
+            raise CheckpointError(f"{origin}: {key}={config[key]!r} is not supported, only {value!r}")
 
 
 def _shape(like: str, names: Mapping[str, str], config: Mapping[str, Any], origin: str) -> ModelConfig:
     try:
-        given = {ours: config[theirs] for ours, theirs in names.items()}
-        return ModelConfig(**{**LIKE[like], "like": like, "positions": "learned", **given})
+        options = {ours: config[theirs] for ours, theirs in names.items()}
+        return ModelConfig(**{**LIKE[like], "like": like, "positions": "learned", **options})
     except (KeyError, ValueError) as error:
-        raise CheckpointError(f"{origin}: not a {like} that has a form here ({error})") from error
+        raise CheckpointError(f"{origin}: not a supported {like} checkpoint ({error})") from error
 
 
 def _embedding(config: Mapping[str, Any], shape: ModelConfig) -> TokenEmbedding:
     return TokenEmbedding(n_words=config["vocab_size"] - N_SPECIAL, dim=shape.d_model, d_model=shape.d_model)
 
 
-def _known(weights: Named, prefix: str, names: Mapping[str, str]) -> dict[str, Tensor]:
-    """The weights of the modules that have a name here; a head and buffers are left out."""
-    bare = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-    return {name: tensor for name, tensor in bare.items() if module_of(name) in names.values()}
+def _stack_weights(weights: Tensors, prefix: str, names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Select the weights of the stack, without head and buffers."""
+    unprefixed = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    return {name: tensor for name, tensor in unprefixed.items() if module_of(name) in names.values()}
 
 
-def _fill(stack: Stack, state: Named, origin: str) -> None:
+def _load(stack: Stack, state: Tensors, origin: str) -> None:
     try:
         load_state(stack, {**state, "embedding.table_scale": torch.ones(())})
     except RuntimeError as error:
-        raise CheckpointError(f"{origin}: its weights do not fit its config.json ({error})") from error
+        raise CheckpointError(f"{origin}: the weights do not match config.json ({error})") from error

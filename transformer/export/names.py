@@ -1,4 +1,4 @@
-"""What Hugging Face's ``transformers`` calls the weights of BERT and GPT-2, and how it lays them out."""
+"""Names and layouts of the weights of BERT and GPT-2 in Hugging Face's ``transformers``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-Named = Mapping[str, Tensor]
+Tensors = Mapping[str, Tensor]
 
 BERT = {
     "embedding": "embeddings.word_embeddings",
@@ -24,7 +24,7 @@ BERT = {
     "layers.*.feedforward.output": "encoder.layer.*.output.dense",
     "layers.*.feedforward_norm": "encoder.layer.*.output.LayerNorm",
 }
-"""The modules of :class:`Encoder`, and what ``BertModel`` calls them; ``*`` is the layer's number."""
+"""The modules of :class:`Encoder`, and their names in ``BertModel``; ``*`` is the layer index."""
 
 BERT_HEADS = {
     "pooler": "bert.pooler.dense",
@@ -33,7 +33,10 @@ BERT_HEADS = {
     "scores.output": "cls.predictions.decoder",
     "": "cls.predictions",
 }
-"""Likewise for the heads; the last is of the masked words' bias, and ``output`` has a name in each architecture."""
+"""The modules of the heads. The last entry is for the bias of :class:`MaskedLMHead`.
+
+The name of ``output`` depends on the architecture.
+"""
 
 GPT2 = {
     "embedding": "wte",
@@ -46,39 +49,39 @@ GPT2 = {
     "layers.*.feedforward.output": "h.*.mlp.c_proj",
     "norm": "ln_f",
 }
-"""Likewise for :class:`Decoder` and ``GPT2Model``; ``all`` are query, key and value, one below the other."""
+"""The modules of :class:`Decoder`, and their names in ``GPT2Model``; ``all`` is query, key and value, concatenated."""
 
-LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
+LAYER_INDEX = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
-def to_bert(named: Named) -> dict[str, Tensor]:
+def to_bert(tensors: Tensors) -> dict[str, Tensor]:
     """Rename an encoder's weights, or their gradients, to those of ``BertModel``."""
-    return renamed(named, BERT)
+    return rename(tensors, BERT)
 
 
-def from_bert(named: Named) -> dict[str, Tensor]:
-    """Rename the weights of ``BertModel`` to an encoder's."""
-    return renamed(named, {theirs: ours for ours, theirs in BERT.items()})
+def from_bert(tensors: Tensors) -> dict[str, Tensor]:
+    """Rename the weights of ``BertModel`` to those of an encoder."""
+    return rename(tensors, {theirs: ours for ours, theirs in BERT.items()})
 
 
-def to_gpt2(named: Named) -> dict[str, Tensor]:
+def to_gpt2(tensors: Tensors) -> dict[str, Tensor]:
     """Rename a decoder's weights, or their gradients, to those of ``GPT2Model``.
 
-    Its matrices are transposed, and those of query, key and value are one.
+    Matrices are transposed, and query, key and value are concatenated.
     """
-    fused = {name: tensor for name, tensor in named.items() if not re.search(r"attention\.(query|key|value)\.", name)}
-    for name in named:
+    fused = {name: tensor for name, tensor in tensors.items() if not re.search(r"attention\.(query|key|value)\.", name)}
+    for name in tensors:
         if ".query." in name:
-            parts = [named[name.replace(".query.", f".{part}.")] for part in ("query", "key", "value")]
+            parts = [tensors[name.replace(".query.", f".{part}.")] for part in ("query", "key", "value")]
             fused[name.replace(".query.", ".all.")] = torch.cat(parts)
-    return {name: _turned(name, tensor) for name, tensor in renamed(fused, GPT2).items()}
+    return {name: _transposed(name, tensor) for name, tensor in rename(fused, GPT2).items()}
 
 
-def from_gpt2(named: Named) -> dict[str, Tensor]:
-    """Rename the weights of ``GPT2Model`` to a decoder's."""
-    turned = {name: _turned(name, tensor) for name, tensor in named.items()}
+def from_gpt2(tensors: Tensors) -> dict[str, Tensor]:
+    """Rename the weights of ``GPT2Model`` to those of a decoder; the inverse of :func:`to_gpt2`."""
+    transposed = {name: _transposed(name, tensor) for name, tensor in tensors.items()}
     split: dict[str, Tensor] = {}
-    for name, tensor in renamed(turned, {theirs: ours for ours, theirs in GPT2.items()}).items():
+    for name, tensor in rename(transposed, {theirs: ours for ours, theirs in GPT2.items()}).items():
         if ".all." in name:
             parts = zip(("query", "key", "value"), tensor.chunk(3), strict=True)
             split |= {name.replace(".all.", f".{part}."): weight for part, weight in parts}
@@ -87,25 +90,29 @@ def from_gpt2(named: Named) -> dict[str, Tensor]:
     return split
 
 
-def renamed(named: Named, names: Mapping[str, str]) -> dict[str, Tensor]:
-    """Give each tensor the name that its module has there; ``*`` in the names stands for a layer's number.
+def rename(tensors: Tensors, names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Rename tensors by their modules.
+
+    Args:
+        tensors: tensors by name.
+        names: old and new names of the modules; ``*`` is the layer index.
 
     Raises:
-        KeyError: for a module that has no name there.
+        KeyError: for a module that is not in ``names``.
     """
-    made = {}
-    for name, tensor in named.items():
-        number = LAYER.search(name)
-        theirs = names[module_of(name)].replace("*", number[0] if number else "")
-        made[f"{theirs}.{name.rpartition('.')[2]}"] = tensor
-    return made
+    result = {}
+    for name, tensor in tensors.items():
+        index = LAYER_INDEX.search(name)
+        module = names[module_of(name)].replace("*", index[0] if index else "")
+        result[f"{module}.{name.rpartition('.')[2]}"] = tensor
+    return result
 
 
 def module_of(name: str) -> str:
-    """The module that a weight belongs to, with ``*`` for the layer's number."""
-    return LAYER.sub("*", name).rpartition(".")[0]
+    """Return the name of the module of a weight, with ``*`` for the layer index."""
+    return LAYER_INDEX.sub("*", name).rpartition(".")[0]
 
 
-def _turned(name: str, tensor: Tensor) -> Tensor:
-    """Transpose a matrix of GPT-2's layers, which it writes the other way round ("Conv1D")."""
-    return tensor.T.contiguous() if tensor.ndim == 2 and LAYER.search(name) else tensor
+def _transposed(name: str, tensor: Tensor) -> Tensor:
+    """Transpose a matrix of a GPT-2 layer, whose ``Conv1D`` stores weights as ``(in, out)``."""
+    return tensor.T.contiguous() if tensor.ndim == 2 and LAYER_INDEX.search(name) else tensor

@@ -69,12 +69,12 @@ def record_attention(model: nn.Module) -> Iterator[list[AttentionRecord]]:
 
 def _recorder(records: list[AttentionRecord], block: str, layer: int) -> Callable[..., None]:
     @torch.no_grad()
-    def record(attention: MultiHeadAttention, args: tuple[Tensor], given: dict[str, Any], output: Tensor) -> None:
-        positions, memory, cache = (given.get(name) for name in ("positions", "memory", "cache"))
+    def record(attention: MultiHeadAttention, args: tuple[Tensor], kwargs: dict[str, Any], output: Tensor) -> None:
+        positions, memory, cache = (kwargs.get(name) for name in ("positions", "memory", "cache"))
         q, k, v = attention.project(*args, positions=positions, memory=memory)
         if cache is not None:  # the keys of earlier tokens as well
             k, v = cache.keys, cache.values
-        mask = memory.mask if memory is not None else given.get("mask")
+        mask = memory.mask if memory is not None else kwargs.get("mask")
         pattern = attention_pattern(q, k, mask=mask, bias=positions.bias if positions else None)
         records.append(AttentionRecord(block, layer, q, k, v, pattern, output))
 

@@ -1,4 +1,4 @@
-"""A model opened to view: every parameter and how far training moved it, and what each head does with a text."""
+"""The parameters of a model by kind, and how far training moved them from their initial values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from transformer.layers.positions import AlibiPositions, LearnedPositions, Rotar
 from transformer.models.heads import LMHead
 from transformer.models.stack import Stack
 
-EVERY = ""  # stands for each attribute of a module
+EVERY = ""  # matches every attribute of a module
 
 KINDS: tuple[tuple[type[nn.Module], dict[str, str]], ...] = (
     (TokenEmbedding, {"weight": "embedding", "projection": "projection"}),
@@ -30,9 +30,9 @@ KINDS: tuple[tuple[type[nn.Module], dict[str, str]], ...] = (
     (Convolutions, {EVERY: "convolution"}),
     (nn.Module, {"head": "output", "output": "output"}),
 )
-"""What the parameters below a module's attribute are; the innermost module that says something is right."""
+"""The kinds of parameters, by module class and attribute; the innermost module with an entry decides."""
 
-ORDER = tuple(dict.fromkeys(kind for _, kinds in KINDS for kind in kinds.values()))
+ORDER = tuple(dict.fromkeys(kind for _, attributes in KINDS for kind in attributes.values()))
 
 FIXED: dict[type[nn.Module], str] = {
     SinusoidalPositions: "fixed: sinusoidal", RotaryPositions: "fixed: rotary", AlibiPositions: "fixed: ALiBi",
@@ -41,17 +41,18 @@ FIXED: dict[type[nn.Module], str] = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A tensor of the model, or several of a kind taken together.
+    """A parameter of the model, or several parameters combined.
 
     Attributes:
-        kind: such as ``query``.
-        name: as in the model's file.
-        shape: () for what has no weights.
-        count: numbers in it.
-        share: of the model's.
-        state: ``trained``, ``frozen``, or why it has no weights: ``fixed: sinusoidal``, ``tied to the embedding``.
+        kind: kind of parameter, such as ``query``.
+        name: name of the parameter in the model file; empty for several.
+        shape: shape; () for several, and for a part of the model without parameters.
+        count: number of elements.
+        share: fraction of the elements of the model.
+        state: ``trained``, ``frozen``, or the reason why there are no parameters, such as ``fixed: sinusoidal`` or
+            ``tied to the embedding``.
         norm_start: Frobenius norm before the first step.
-        norm: now.
+        norm: Frobenius norm after training.
         moved: Frobenius norm of the difference.
     """
 
@@ -67,12 +68,18 @@ class Entry:
 
     @property
     def moved_share(self) -> float | None:
-        """``moved / norm_start``; None for what began at zero or has no weights."""
+        """``moved / norm_start``; None if the initial norm is zero."""
         return self.moved / self.norm_start if self.norm_start else None
 
 
 class MovedWord(NamedTuple):
-    """A word, the cosine of its vector with the one that it began as, and their distance."""
+    """A word whose vector training changed.
+
+    Attributes:
+        word: the word.
+        cosine: cosine similarity of the vectors before and after training.
+        distance: Euclidean distance between them.
+    """
 
     word: str
     cosine: float
@@ -80,14 +87,14 @@ class MovedWord(NamedTuple):
 
 
 class Movement(NamedTuple):
-    """How far training moved a table's words.
+    """How far training moved the word vectors of a table.
 
     Attributes:
-        n_words: of the table, special ones but padding included.
-        n_moved: whose vectors are no longer what they were; the others never met a gradient.
-        cosine: mean of the moved words'.
-        distance: likewise.
-        most: those that moved most, the farthest first.
+        n_words: number of words, with special tokens but without padding.
+        n_moved: number of words whose vector changed; the others had no gradient.
+        cosine: mean cosine similarity to the initial vectors, over the words that changed.
+        distance: mean Euclidean distance to the initial vectors, over the words that changed.
+        most: the words that moved farthest, in descending order.
     """
 
     n_words: int
@@ -98,39 +105,40 @@ class Movement(NamedTuple):
 
 
 def kind_of(model: nn.Module, name: str) -> str:
-    """What a parameter is, by the modules that it stands in.
+    """Return the kind of a parameter, by the modules that contain it.
 
     Raises:
-        LookupError: if none of them says.
+        LookupError: if no module has an entry for it in ``KINDS``.
     """
     found, module = None, model
     for part in name.split("."):
-        for of, kinds in KINDS:
-            if isinstance(module, of) and (kind := kinds.get(part, kinds.get(EVERY))):
+        for cls, attributes in KINDS:
+            if isinstance(module, cls) and (kind := attributes.get(part, attributes.get(EVERY))):
                 found = kind
                 break
         module = getattr(module, part)
     if found is None:
-        raise LookupError(f"{name}: no module on its way says what kind of parameter it is")
+        raise LookupError(f"{name}: unknown kind of parameter; add its module to KINDS in {__name__}")
     return found
 
 
 def census(model: nn.Module, start: Mapping[str, Tensor]) -> list[Entry]:
-    """Every parameter, and what has a place in the model but no weights of its own, in the order of the kinds.
+    """List all parameters by kind, with entries for fixed positions and tied output layers.
 
     Args:
-        model: trained.
-        start: its parameters before the first step.
+        model: the trained model.
+        start: parameters before the first step, by name.
 
     Raises:
-        CheckpointError: if they are not those of this model.
+        CheckpointError: if names or shapes in ``start`` do not match the model.
     """
     total = sum(weight.numel() for weight in model.parameters())
     entries = []
     for name, weight in model.named_parameters():
         if name not in start or start[name].shape != weight.shape:
-            raise CheckpointError(f"the weights that training started from are not this model's: {name} is "
-                                  f"{'missing' if name not in start else 'of another shape'}")
+            problem = "is missing" if name not in start else f"has shape {tuple(start[name].shape)}"
+            raise CheckpointError(f"the initial weights (start.safetensors) do not match the model: {name} {problem}; "
+                                  "train the run again")
         now, before = weight.detach(), start[name].detach().to(weight.device)
         entries.append(Entry(
             kind=kind_of(model, name), name=name, shape=tuple(now.shape), count=now.numel(), share=now.numel() / total,
@@ -146,7 +154,7 @@ def census(model: nn.Module, start: Mapping[str, Tensor]) -> list[Entry]:
 
 
 def by_kind(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries of each kind and state taken together, as if they were one tensor."""
+    """Combine the entries of each kind and state."""
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         groups.setdefault((entry.kind, entry.state), []).append(entry)
@@ -154,7 +162,7 @@ def by_kind(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def together(entries: Sequence[Entry], *, kind: str, state: str = "") -> Entry:
-    """Several tensors as if they were one."""
+    """Combine several entries, as if their tensors were concatenated."""
     return Entry(
         kind, "", (), sum(entry.count for entry in entries), sum(entry.share for entry in entries), state,
         *(math.hypot(*(getattr(entry, norm) for entry in entries)) for norm in ("norm_start", "norm", "moved")),
@@ -162,13 +170,13 @@ def together(entries: Sequence[Entry], *, kind: str, state: str = "") -> Entry:
 
 
 def movement(start: Tensor, now: Tensor, words: Sequence[str], n: int) -> Movement:
-    """How far a table's rows moved.
+    """Measure how far training moved the rows of an embedding table.
 
     Args:
-        start: *Shape:* ``(n_rows, dim)``, float32; row 0 is padding.
-        now: *Shape:* ``(n_rows, dim)``, float32.
+        start: rows before training; row 0 is padding. *Shape:* ``(n_rows, dim)``, float32.
+        now: rows after training. *Shape:* as ``start``.
         words: the word of each row.
-        n: how many words to name.
+        n: number of words to list in ``most``.
     """
     start, now, words = start[1:], now[1:], words[1:]                                       # without padding
     distance = (now - start).norm(dim=1)                                                    # (n_words,)

@@ -1,4 +1,4 @@
-"""The numbers that a model computes with: float32, bfloat16 where that is faster, or int8 for predictions."""
+"""Precision of computation: float32, bfloat16 where that is faster, or int8 for predictions."""
 
 from __future__ import annotations
 
@@ -11,63 +11,63 @@ import torch
 from transformer.errors import TransformerError
 from transformer.kernels import native
 
-FAST = ("avx512_bf16", "amx_bf16")  # what processors call matrix products of bfloat16
+BFLOAT16_FEATURES = ("avx512_bf16", "amx_bf16")  # CPU features for matrix products in bfloat16
 
 
 def autocast(device: torch.device, name: str) -> AbstractContextManager[object]:
-    """Compute in a precision within the block; weights, their gradients and losses stay float32.
+    """Compute in a precision inside the block; weights, gradients and losses remain float32.
 
     Args:
-        device: where the model is.
-        name: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where the device multiplies it faster, else float32. Or
-            ``int8``, for predictions by encoders on a CPU: layers that have such a form compute in it, everything else
-            in float32.
+        device: device of the model.
+        name: ``float32``, ``bfloat16``, ``auto`` or ``int8``. ``auto`` is bfloat16 where the device has fast matrix
+            products for it, and otherwise float32. ``int8`` is for predictions by encoders on a CPU: the layers that
+            support it compute in int8, everything else in float32.
 
     Raises:
-        TransformerError: if there is no code for int8 here.
+        TransformerError: if int8 is not supported on this machine.
     """
     if name == "int8":
         if device.type != "cpu" or not native.available(torch.int8):
             raise TransformerError(
-                "precision int8 needs a processor with AVX2 or AVX-512, and a C++ compiler at the installation; one of "
-                "them is missing here. Use precision float32")
-        return _bytes()
+                "precision int8 needs a processor with AVX2 or AVX-512, and a C++ compiler at installation time; one "
+                "of them is missing. Use precision float32")
+        return _int8()
     if choose_precision(device, name) == "float32":
         return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)  # a kept cache goes stale at a step
+    return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)  # cached casts become stale
 
 
-_BYTES: ContextVar[bool] = ContextVar("bytes", default=False)
+_INT8_ENABLED: ContextVar[bool] = ContextVar("int8_enabled", default=False)
 
 
 @contextmanager
-def _bytes() -> Iterator[None]:
-    token = _BYTES.set(True)
+def _int8() -> Iterator[None]:
+    token = _INT8_ENABLED.set(True)
     try:
         yield
     finally:
-        _BYTES.reset(token)
+        _INT8_ENABLED.reset(token)
 
 
 def low_dtype(device: torch.device) -> torch.dtype:
-    """What the matrix products of layers are in now: float32, bfloat16 or int8."""
-    if device.type == "cpu" and _BYTES.get():
+    """Return the current dtype of the layers' matrix products: float32, bfloat16 or int8."""
+    if device.type == "cpu" and _INT8_ENABLED.get():
         return torch.int8
     return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
 
 
 def in_float32(device: torch.device) -> AbstractContextManager[object]:
-    """Compute in float32 within the block, whatever goes on around it."""
+    """Compute in float32 inside the block, regardless of the surrounding autocast."""
     return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()
 
 
 def choose_precision(device: torch.device, name: str) -> str:
-    """What ``auto`` means on a device; another name means itself."""
+    """Resolve ``auto`` for a device; return other names unchanged."""
     if name != "auto":
         return name
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-        fast = device.type == "cpu" and any(found.get(name) for name in FAST)
+        capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+        fast = device.type == "cpu" and any(capabilities.get(feature) for feature in BFLOAT16_FEATURES)
     return "bfloat16" if fast else "float32"

@@ -1,9 +1,9 @@
-"""The weights of attention head by head, by the names that the field gives them, and what two of them make together.
+"""Attention weights by head, and the QK and OV circuits.
 
-Names and circuits are those of Elhage et al. (2021), "A Mathematical Framework for Transformer Circuits"; vectors are
-rows, so that ``x @ W_Q[layer, head] + b_Q[layer, head]`` is a head's query. A norm before the branch is not folded in.
+Names follow Elhage et al. (2021), "A Mathematical Framework for Transformer Circuits". Vectors are rows:
+``x @ W_Q[layer, head] + b_Q[layer, head]`` is the query of a head. Layer norms are not folded into the weights.
 """
-# ruff: noqa: N802  (W_Q and the others keep the names that people know)
+# ruff: noqa: N802  (W_Q and the others are established names)
 
 from __future__ import annotations
 
@@ -18,55 +18,55 @@ from transformer.layers.attention import MultiHeadAttention
 
 
 class HeadWeights(ABC):
-    """What has layers of attention: a stack's own, its layers' attention to another text, a model around a stack."""
+    """Base class of models with attention layers, and of lists of attention layers."""
 
     @abstractmethod
     def attentions(self) -> list[MultiHeadAttention]:
-        """The layers of attention, the lowest first."""
+        """Return the attention layers, lowest first."""
 
     @property
     def W_Q(self) -> Tensor:
-        """Residual stream to queries. *Shape:* ``(layers, heads, d_model, d_head)``."""
+        """Map from the residual stream to queries. *Shape:* ``(layers, heads, d_model, d_head)``."""
         return self._by_head(layer.query.weight for layer in self.attentions()).mT
 
     @property
     def W_K(self) -> Tensor:
-        """Residual stream to keys. *Shape:* ``(layers, heads, d_model, d_head)``."""
+        """Map from the residual stream to keys. *Shape:* ``(layers, heads, d_model, d_head)``."""
         return self._by_head(layer.key.weight for layer in self.attentions()).mT
 
     @property
     def W_V(self) -> Tensor:
-        """Residual stream to values. *Shape:* ``(layers, heads, d_model, d_head)``."""
+        """Map from the residual stream to values. *Shape:* ``(layers, heads, d_model, d_head)``."""
         return self._by_head(layer.value.weight for layer in self.attentions()).mT
 
     @property
     def W_O(self) -> Tensor:
-        """Values to the residual stream. *Shape:* ``(layers, heads, d_head, d_model)``."""
+        """Map from values to the residual stream. *Shape:* ``(layers, heads, d_head, d_model)``."""
         return self._by_head(layer.output.weight.T for layer in self.attentions())
 
     @property
     def b_Q(self) -> Tensor:
-        """Added to the queries. *Shape:* ``(layers, heads, d_head)``."""
+        """Bias of the queries. *Shape:* ``(layers, heads, d_head)``."""
         return self._by_head(layer.query.bias for layer in self.attentions())
 
     @property
     def b_K(self) -> Tensor:
-        """Added to the keys. *Shape:* ``(layers, heads, d_head)``."""
+        """Bias of the keys. *Shape:* ``(layers, heads, d_head)``."""
         return self._by_head(layer.key.bias for layer in self.attentions())
 
     @property
     def b_V(self) -> Tensor:
-        """Added to the values. *Shape:* ``(layers, heads, d_head)``."""
+        """Bias of the values. *Shape:* ``(layers, heads, d_head)``."""
         return self._by_head(layer.value.bias for layer in self.attentions())
 
     @property
     def b_O(self) -> Tensor:
-        """Added to what the heads of a layer write together. *Shape:* ``(layers, d_model)``."""
+        """Bias of the output, shared by the heads of a layer. *Shape:* ``(layers, d_model)``."""
         return torch.stack([layer.output.bias for layer in self.attentions()])
 
     @property
     def QK(self) -> Tensor:
-        """Which word looks at which: ``W_Q W_K^T``; rotary positions turn what stands between the two.
+        """The QK circuit ``W_Q W_K^T``, which determines the attention scores, without positions.
 
         *Shape:* ``(layers, heads, d_model, d_model)``.
         """
@@ -74,36 +74,39 @@ class HeadWeights(ABC):
 
     @property
     def OV(self) -> Tensor:
-        """What a word that is looked at writes: ``W_V W_O``. *Shape:* ``(layers, heads, d_model, d_model)``."""
+        """The OV circuit ``W_V W_O``: the output for an attended token.
+
+        *Shape:* ``(layers, heads, d_model, d_model)``.
+        """
         return self.W_V @ self.W_O
 
     def _by_head(self, weights: Iterable[Tensor]) -> Tensor:
-        """Stack layers whose first dimension is one head's after the other's."""
+        """Stack the weights of all layers, and split their first dimension by head."""
         layers = self.attentions()
         if not layers:
-            raise TransformerError("no layer attends to another text: only a decoder with a memory has such weights")
+            raise TransformerError("no attention layers: only the decoder of an encoder-decoder has cross-attention")
         return torch.stack([weight.reshape(layers[0].n_heads, -1, *weight.shape[1:]) for weight in weights])
 
 
 class Attentions(HeadWeights):
-    """Layers of attention by themselves.
+    """A list of attention layers.
 
     Args:
-        layers: the lowest first.
+        layers: attention layers, lowest first.
     """
 
     def __init__(self, layers: Sequence[MultiHeadAttention]) -> None:
         self._layers = list(layers)
 
     def attentions(self) -> list[MultiHeadAttention]:
-        """Those given."""
+        """Return the layers, lowest first."""
         return self._layers
 
 
 def product_spectrum(left: Tensor, right: Tensor) -> Tensor:
-    """Singular values of ``left @ right`` by way of the small width between them, the largest first.
+    """Compute the singular values of ``left @ right``, largest first, from a product of size ``(d_head, d_head)``.
 
-    With ``left = Q R`` and ``right^T = P S`` they are those of ``R S^T``.
+    With the QR decompositions ``left = Q R`` and ``right^T = P S`` they are the singular values of ``R S^T``.
 
     Args:
         left: *Shape:* ``(..., d_model, d_head)``.
@@ -118,10 +121,15 @@ def product_spectrum(left: Tensor, right: Tensor) -> Tensor:
 
 
 def effective_rank(spectrum: Tensor) -> float:
-    """The exponential of the entropy of singular values brought to sum 1 (Roy & Vetterli 2007); 0 if all are 0.
+    """Compute the effective rank: the exponential of the entropy of the normalised singular values.
+
+    Roy & Vetterli (2007), "The effective rank: A measure of effective dimensionality".
 
     Args:
-        spectrum: 0 or more. *Shape:* ``(n,)``.
+        spectrum: singular values. *Shape:* ``(n,)``.
+
+    Returns:
+        From 1 to ``n``; 0 if all singular values are 0.
     """
     total = float(spectrum.sum())
     return float(torch.special.entr(spectrum.double() / total).sum().exp()) if total else 0.0

@@ -1,4 +1,4 @@
-"""Training on several devices: one process each, started by torchrun, all with the same weights."""
+"""Data-parallel training: one process for each device, started by torchrun."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class World:
-    """The processes that train one model together; alone, every method does nothing or gives back what it was given.
+    """The process group that trains one model.
 
-    All processes call the same methods in the same order.
+    All processes must call the same methods in the same order. With one process, the methods do not communicate.
 
     Attributes:
-        rank: this process's number, from 0; the first one writes files and reports.
+        rank: index of this process; rank 0 writes files and reports progress.
         size: number of processes.
-        device: this process's own.
+        device: device of this process.
     """
 
     rank: int = 0
@@ -34,11 +34,11 @@ class World:
     device: torch.device = CPU
 
     def share(self, items: Sequence[T]) -> list[T]:
-        """What this process has of a batch: every ``size``-th, so that lengths are alike. Perhaps none."""
+        """Return this process's part of a batch: every ``size``-th item, so that lengths are similar. May be empty."""
         return list(items[self.rank :: self.size])
 
     def sum(self, *values: float) -> list[float]:
-        """Each value's sum over the processes."""
+        """Sum each value over all processes."""
         if self.size == 1:
             return list(values)
         sums = torch.tensor(values, dtype=torch.float64)
@@ -47,7 +47,7 @@ class World:
         return total
 
     def gather(self, value: T) -> list[T]:
-        """Each process's value, in the order of their numbers."""
+        """Return the values of all processes in the order of their ranks."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -55,18 +55,18 @@ class World:
         return values
 
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
-        """Give every process the first one's tensors, in place."""
+        """Copy the tensors of rank 0 to all processes, in place."""
         if self.size > 1:
             for tensor in tensors:
                 dist.broadcast(tensor.detach(), src=0)
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-        """Add up gradients, in place, and losses over the processes, all in one message.
+        """Sum the gradients (in place) and the losses over all processes, in one all-reduce.
 
-        A weight without a gradient in every process is left without; without one in some, they count as 0.
+        A gradient that is None in all processes stays None; one that is None in some counts as 0 there.
 
         Args:
-            parameters: the same ones in every process.
+            parameters: the same parameters in all processes.
             loss: *Shape:* scalar.
 
         Returns:
@@ -83,24 +83,24 @@ class World:
         return total.squeeze()
 
     def barrier(self) -> None:
-        """Wait until every process is here."""
+        """Wait until all processes have reached this call."""
         if self.size > 1:
             dist.barrier()
 
     def close(self) -> None:
-        """Take leave of the others."""
+        """Leave the process group."""
         if self.size > 1:
             dist.destroy_process_group()
 
 
 def world(device: torch.device = CPU) -> World:
-    """The processes that torchrun started, or this one alone.
+    """Join the process group that torchrun started; without torchrun, return a group of one process.
 
     Args:
-        device: the kind of device; each process of a machine gets a GPU of its own.
+        device: type of device; with ``cuda``, each process of a machine gets a different GPU.
 
     Raises:
-        TransformerError: if torchrun started more processes than there are GPUs.
+        TransformerError: if torchrun started more processes than the machine has GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -108,8 +108,8 @@ def world(device: torch.device = CPU) -> World:
     if device.type == "cuda":
         local, n_devices = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if local >= n_devices:
-            raise TransformerError(f"torchrun started process {local + 1} of this machine, which has {n_devices} GPUs: "
-                                   f"give it --nproc-per-node {n_devices}, or set training.device=cpu")
+            raise TransformerError(f"torchrun started process {local + 1} on a machine with {n_devices} GPUs; run "
+                                   f"torchrun --nproc-per-node {n_devices}, or set training.device=cpu")
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")

@@ -1,4 +1,4 @@
-"""Stops a training whose loss is no number any more, and says where and what to try."""
+"""Detection of losses and gradients that are not finite."""
 
 from __future__ import annotations
 
@@ -14,58 +14,59 @@ from transformer.errors import DivergedError
 from transformer.kernels.precision import choose_precision
 from transformer.training.distributed import World
 
-PLACES = 5      # examples named in the message
-GPU_STEPS = 50  # looking at a number makes the host wait for the GPU, so there it is done this seldom
+MAX_EXAMPLES = 5  # examples listed in the error message
+GPU_STEPS = 50    # steps per check on a GPU, since reading a value synchronises with the device
 
 
 @dataclass
 class NonFiniteGuard:
-    """Looks at the loss and the gradient of every step: at once on a CPU, every 50 steps on a GPU.
+    """Raises an error if a loss or gradient norm is not finite; checks every step on a CPU, every 50 steps on a GPU.
 
     Attributes:
-        config: what the message gives values of.
-        device: where losses and gradients are.
-        world: the processes that train together; all see the same numbers, each has its own examples.
+        config: settings that the error message mentions.
+        device: device of losses and gradients.
+        world: the process group; losses and norms are the same in all processes, examples differ.
     """
 
     config: TrainingConfig
     device: torch.device
     world: World
-    _unseen: list[tuple[str, Tensor, Tensor, Sequence[str]]] = field(default_factory=list)
+    _pending: list[tuple[str, Tensor, Tensor, Sequence[str]]] = field(default_factory=list)
 
     def add(self, step: str, loss: Tensor, norm: Tensor, where: Sequence[str]) -> None:
-        """Take in a step.
+        """Add a step, and check the pending ones when it is time.
 
         Args:
-            step: its name, for the message.
+            step: description of the step for the error message.
             loss: *Shape:* scalar.
-            norm: the gradient's length. *Shape:* scalar.
-            where: the places of its examples.
+            norm: norm of the gradient. *Shape:* scalar.
+            where: file and line of each example of this process.
 
         Raises:
-            DivergedError: if this or an earlier one is not finite.
+            DivergedError: if a value of this step or of an earlier one is not finite.
         """
-        self._unseen.append((step, loss, norm, where))
-        if self.device.type == "cpu" or len(self._unseen) >= GPU_STEPS:
+        self._pending.append((step, loss, norm, where))
+        if self.device.type == "cpu" or len(self._pending) >= GPU_STEPS:
             self.check()
 
     def check(self) -> None:
-        """Look at every step that was not looked at yet.
+        """Check all pending steps.
 
         Raises:
-            DivergedError: for the first whose loss or gradient is not finite.
+            DivergedError: for the first step whose loss or gradient norm is not finite.
         """
-        if not self._unseen:
+        if not self._pending:
             return
-        numbers = torch.stack([torch.stack([loss, norm]) for _, loss, norm, _ in self._unseen])     # (n_steps, 2)
-        finite = numbers.isfinite()
+        values = torch.stack([torch.stack([loss, norm]) for _, loss, norm, _ in self._pending])     # (n_steps, 2)
+        finite = values.isfinite()
         if not finite.all():
             first = int(finite.all(dim=1).int().argmin())
-            step, _, _, where = self._unseen[first]
-            loss, norm = numbers[first].tolist()
+            step, _, _, where = self._pending[first]
+            loss, norm = values[first].tolist()
             what = f"the gradient became {norm}" if finite[first, 0] else f"the loss became {loss}"
-            raise DivergedError(f"{what} in {step}, on {_named(self.world.gather(list(where)))}: try {self._advice()}")
-        self._unseen.clear()
+            examples = _first_examples(self.world.gather(list(where)))
+            raise DivergedError(f"{what} in {step}, on {examples}: try {self._advice()}")
+        self._pending.clear()
 
     def _advice(self) -> str:
         config = self.config
@@ -76,8 +77,8 @@ class NonFiniteGuard:
         return ", ".join(advice[:-1]) + f", or {advice[-1]}"
 
 
-def _named(where: Sequence[Sequence[str]]) -> str:
-    """The first few places of all processes."""
-    places = list(chain.from_iterable(where))
-    more = len(places) - PLACES
-    return ", ".join(places[:PLACES]) + (f" and {more} more" if more > 0 else "")
+def _first_examples(where: Sequence[Sequence[str]]) -> str:
+    """List the first few examples of all processes."""
+    examples = list(chain.from_iterable(where))
+    more = len(examples) - MAX_EXAMPLES
+    return ", ".join(examples[:MAX_EXAMPLES]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""How fast a machine multiplies matrices at best, and how many operations a model's training asks of it."""
+"""Peak matrix-product throughput of a machine, and floating-point operations of a training run."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformer.kernels.engine import TORCH, use
 from transformer.training.trainer import Batch
 
-SHAPES = ((512, 512, 512), (4096, 512, 2048), (2048, 2048, 2048))  # rows, inner, columns; the cheapest first
-GPU_SHAPES = (*SHAPES, (8192, 8192, 8192))                         # smaller ones end before a GPU is under way
-SECONDS = 1.0             # of measuring, over all shapes
-TRAINING_PER_FORWARD = 3  # a product's backward is two of the same size: for its input and for its weights
+SHAPES = ((512, 512, 512), (4096, 512, 2048), (2048, 2048, 2048))  # rows, inner, columns; smallest first
+GPU_SHAPES = (*SHAPES, (8192, 8192, 8192))                         # smaller products do not reach the peak of a GPU
+SECONDS = 1.0             # duration of the measurement, over all shapes
+TRAINING_PER_FORWARD = 3  # backward computes two products of the same size: the gradients of input and weights
 
 B = TypeVar("B", bound=Batch)
 
 
 def matrix_product_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """The most floating-point operations a second of several matrix products, each repeated, within about a second.
+    """Measure the peak throughput of matrix products, in about one second.
 
-    It is what this process has now: of its threads, beside whatever else the machine does.
+    The result holds for the threads of this process under the current load of the machine.
 
     Args:
-        device: where to multiply.
-        dtype: of the matrices.
+        device: device to measure.
+        dtype: data type of the matrices.
 
     Returns:
-        Operations a second; a multiplication and its addition are two.
+        Floating-point operations per second; a multiply-add counts as two.
     """
     shapes = GPU_SHAPES if device.type == "cuda" else SHAPES
     best = 0.0
     for rows, inner, columns in shapes:
         n_operations = 2 * rows * inner * columns
-        if n_operations > best * SECONDS > 0:  # one would take all the time: dtypes that the processor only emulates
+        if n_operations > best * SECONDS > 0:  # a dtype that the processor emulates: one product would exceed the time
             break
         multiply = _product(rows, inner, columns, device, dtype)
-        _seconds(multiply, device)  # the first one sets up
+        _seconds(multiply, device)  # warm-up
         end = time.perf_counter() + SECONDS / len(shapes)
         while time.perf_counter() < end:
             best = max(best, n_operations / _seconds(multiply, device))
@@ -59,44 +59,46 @@ def _product(
     return lambda: torch.mm(left, right, out=out)
 
 
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
+def _seconds(function: Callable[[], object], device: torch.device) -> float:
     start = time.perf_counter()
-    work()
+    function()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
 
 
-def count_operations(work: Callable[[], object]) -> int:
-    """The floating-point operations of the matrix products and convolutions in a call, forward ones alone.
+def count_operations(function: Callable[[], object]) -> int:
+    """Count the floating-point operations of the matrix products and convolutions in a call, without backward passes.
 
-    Counted as the machine computes them: padding too, where it is multiplied, and all scores of a causal attention.
-    Attention is written out for the count and layers are torch's, since it counts neither its fused form on a CPU nor
-    compiled code.
+    Padding is included where it is multiplied, and so are all scores of causal attention. The call runs in plain
+    PyTorch with the math form of attention, because PyTorch's counter ignores fused attention on a CPU and compiled
+    code.
 
     Returns:
-        Operations; a multiplication and its addition are two.
+        Number of operations; a multiply-add counts as two.
     """
     with torch.no_grad(), use(TORCH), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(
             display=False) as counter:
-        work()
+        function()
     n_operations: int = counter.get_total_flops()
     return n_operations
 
 
 def training_operations(model: nn.Module, loss: Callable[[nn.Module, B], Tensor], batches: Sequence[B]) -> float:
-    """The floating-point operations that training takes for a token: three times forward's, without the optimizer's.
+    """Count the floating-point operations of training per token: three times those of the forward pass.
+
+    Operations of the optimizer are not included. Weights and the random state of PyTorch do not change.
 
     Args:
-        model: neither its weights nor torch's random numbers are changed.
-        loss: of the model on a batch.
-        batches: to count with, on the model's device.
+        model: the model.
+        loss: computes the loss of the model on a batch.
+        batches: batches to measure, on the model's device.
 
     Returns:
-        The mean over all tokens of the batches, padding not being a token; counted as :func:`count_operations` does.
+        Mean over all tokens of the batches, padding excluded; counted as by :func:`count_operations`.
     """
     was_training = model.training
-    model.train()  # as training does it, whatever it leaves out elsewhere
+    model.train()  # engines may skip operations in evaluation mode
     try:
         with torch.random.fork_rng():
             n_operations = sum(count_operations(partial(loss, model, batch)) for batch in batches)

@@ -1,4 +1,4 @@
-"""All that one training step changes: the weights, by AdamW, and their moving average."""
+"""The optimizer: AdamW, gradient clipping and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -19,60 +19,61 @@ from transformer.training.weight_average import WeightAverage
 
 
 class Optimizer:
-    """AdamW (Loshchilov & Hutter 2019), by torch's fused function, and the average of what it makes.
+    """AdamW (Loshchilov & Hutter 2019) and the moving average of the weights.
 
-    Not by torch's class: making one imports torch's compiler, which takes longer than many a training.
+    Calls PyTorch's fused function, not its class: creating an instance of ``torch.optim.AdamW`` imports PyTorch's
+    compiler, which takes longer than a short training run.
 
-    On a CPU, tables that are looked up and nothing else are updated row by row
-    (:mod:`transformer.training.sparse_adamw`), if no other process trains them too; a table that is also the output
-    layer has a gradient in every row. Until :meth:`close`, such a table's values are those of dense updates only
-    behind :meth:`flush`, and while it is looked up.
+    On a CPU, and with one process, embedding tables that are only used for lookup have sparse updates
+    (:mod:`transformer.training.sparse_adamw`). A table that is also the output layer has a gradient in every row, and
+    dense updates. Until :meth:`close`, a table with sparse updates is only up to date after :meth:`flush`; rows are
+    brought up to date when they are looked up.
 
     Args:
-        model: whose weights are trained.
-        config: rates, decay, clipping, average.
-        alone: no other process trains the same model.
+        model: the model to train.
+        config: learning rates, weight decay, clipping, moving average.
+        single_process: no other process trains the same model.
 
     Attributes:
-        groups: the weights but for tables that are updated row by row, and their rates, as AdamW takes them.
-        average: the moving average of all weights.
+        groups: parameter groups of the weights with dense updates, as AdamW takes them.
+        average: moving average of all trained weights.
     """
 
-    def __init__(self, model: nn.Module, config: TrainingConfig, *, alone: bool = True) -> None:
+    def __init__(self, model: nn.Module, config: TrainingConfig, *, single_process: bool = True) -> None:
         self._clip = config.clip
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.average = WeightAverage(model, config.ema)
-        readers = looked_up_only(model) if alone and next(model.parameters()).device.type == "cpu" else {}
-        self._readers = [reader for weight in self._weights.values() for reader in readers.get(weight, ())]
+        lookups = lookup_tables(model) if single_process and next(model.parameters()).device.type == "cpu" else {}
+        self._embeddings = [module for weight in self._weights.values() for module in lookups.get(weight, ())]
         groups = parameter_groups(model, config)
         rates = {weight: group["lr"] for group in groups for weight in group["params"]}
-        self._rows = {name: SparseAdamW(weight, self.average.averages[name], lr=rates[weight], ema=config.ema)
-                      for name, weight in self._weights.items() if weight in readers}
-        self.groups = [{**group, "params": [weight for weight in group["params"] if weight not in readers]}
+        self._sparse = {name: SparseAdamW(weight, self.average.averages[name], lr=rates[weight], ema=config.ema)
+                        for name, weight in self._weights.items() if weight in lookups}
+        self.groups = [{**group, "params": [weight for weight in group["params"] if weight not in lookups]}
                        for group in groups]
         self._moments: dict[nn.Parameter, dict[str, Tensor]] = {}
-        self._hooks = [reader.register_forward_pre_hook(_catching_up(rows)) for rows in self._rows.values()
-                       for reader in readers[rows.weight]]
-        for reader in self._readers:
-            reader.sparse = True
+        self._hooks = [module.register_forward_pre_hook(_flush_before_lookup(table)) for table in self._sparse.values()
+                       for module in lookups[table.weight]]
+        for module in self._embeddings:
+            module.sparse = True
 
-    def set_rates(self, share: float) -> None:
-        """Let every weight learn at this share of its highest rate."""
+    def set_lr(self, factor: float) -> None:
+        """Set every learning rate to this fraction of its peak."""
         for group in self.groups:
-            group["lr"] = group["highest_lr"] * share
-        for rows in self._rows.values():
-            rows.lr = rows.highest_lr * share
+            group["lr"] = group["peak_lr"] * factor
+        for table in self._sparse.values():
+            table.lr = table.peak_lr * factor
 
-    def clear(self) -> None:
-        """Forget the gradients."""
+    def zero_grad(self) -> None:
+        """Set the gradients to None."""
         for weight in self._weights.values():
             weight.grad = None
 
     def clip(self) -> Tensor:
-        """Shorten the gradient to ``training.clip``; its length before. *Shape:* scalar."""
+        """Clip the gradient to the norm ``training.clip``, and return its norm before. *Shape:* scalar."""
         dense = [weight.grad for name, weight in self._weights.items()
-                 if name not in self._rows and weight.grad is not None]
-        gradients = [*dense, *(grad for rows in self._rows.values() if (grad := rows.gradient()) is not None)]
+                 if name not in self._sparse and weight.grad is not None]
+        gradients = [*dense, *(grad for table in self._sparse.values() if (grad := table.gradient()) is not None)]
         if not gradients:
             return torch.zeros((), device=next(iter(self._weights.values())).device)
         norm = get_total_norm(gradients, foreach=True)
@@ -80,16 +81,16 @@ class Optimizer:
         return norm
 
     def step(self) -> None:
-        """Move the weights down the gradient, and the average after them."""
+        """Update the weights, and then their moving average."""
         for group in self.groups:
-            self._move(group)
-        kept = self.average.update(but=self._rows.keys())
-        for rows in self._rows.values():
-            rows.step(kept)
+            self._update(group)
+        decay = self.average.update(exclude=self._sparse.keys())
+        for table in self._sparse.values():
+            table.step(decay)
 
     @torch.no_grad()
-    def _move(self, group: Mapping[str, Any]) -> None:
-        """One step of AdamW for the weights of a group that have a gradient."""
+    def _update(self, group: Mapping[str, Any]) -> None:
+        """Make one AdamW step for the weights of a group that have a gradient."""
         weights = [weight for weight in group["params"] if weight.grad is not None]
         for weight in weights:
             if weight not in self._moments:
@@ -98,40 +99,40 @@ class Optimizer:
         if weights:
             moments = [self._moments[weight] for weight in weights]
             adamw([*weights], [grad for weight in weights if (grad := weight.grad) is not None],
-                  [one["exp_avg"] for one in moments], [one["exp_avg_sq"] for one in moments], [],
-                  [one["step"] for one in moments], fused=True, amsgrad=False, beta1=BETA1, beta2=BETA2,
+                  [each["exp_avg"] for each in moments], [each["exp_avg_sq"] for each in moments], [],
+                  [each["step"] for each in moments], fused=True, amsgrad=False, beta1=BETA1, beta2=BETA2,
                   lr=group["lr"], weight_decay=group["weight_decay"], eps=EPS, maximize=False)
 
     def flush(self) -> None:
-        """Bring every row of the tables up to date."""
-        for rows in self._rows.values():
-            rows.flush()
+        """Apply all deferred updates of the embedding tables."""
+        for table in self._sparse.values():
+            table.flush()
 
     def close(self) -> None:
-        """Leave the tables to others, up to date."""
+        """Apply all deferred updates, and switch the embedding layers back to dense gradients."""
         self.flush()
         for hook in self._hooks:
             hook.remove()
-        for reader in self._readers:
-            reader.sparse = False
+        for module in self._embeddings:
+            module.sparse = False
 
     def state(self) -> dict[str, dict[str, Tensor]]:
-        """What a stopped training needs beside weights and averages, by the weight's name."""
+        """Return the state for a checkpoint by parameter name, without weights and averages."""
         dense = {name: self._moments[weight] for name, weight in self._weights.items() if weight in self._moments}
-        return {**dense, **{name: rows.state() for name, rows in self._rows.items()}}
+        return {**dense, **{name: table.state() for name, table in self._sparse.items()}}
 
     def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Restore the state from :meth:`state`."""
         for name, tensors in state.items():
-            if name in self._rows:
-                self._rows[name].load(tensors)
+            if name in self._sparse:
+                self._sparse[name].load(tensors)
             else:
                 weight = self._weights[name]
-                self._moments[weight] = {part: tensor.to(weight.device) for part, tensor in tensors.items()}
+                self._moments[weight] = {key: tensor.to(weight.device) for key, tensor in tensors.items()}
 
 
-def looked_up_only(model: nn.Module) -> dict[nn.Parameter, list[TokenEmbedding]]:
-    """The tables that nothing but word embeddings uses, and those embeddings."""
+def lookup_tables(model: nn.Module) -> dict[nn.Parameter, list[TokenEmbedding]]:
+    """Return the tables that are used by embedding layers only, each with its layers."""
     users = defaultdict(list)
     for module in model.modules():
         for weight in module.parameters(recurse=False):
@@ -145,9 +146,10 @@ def looked_up_only(model: nn.Module) -> dict[nn.Parameter, list[TokenEmbedding]]
     return tables
 
 
-def _catching_up(rows: SparseAdamW) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    def before_lookup(embedding: nn.Module, arguments: tuple[Any, ...]) -> None:
+def _flush_before_lookup(table: SparseAdamW) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    """Make a forward pre-hook that applies the deferred updates of the rows of a lookup."""
+    def hook(embedding: nn.Module, args: tuple[Any, ...]) -> None:
         if embedding.training:
-            rows.flush_rows(arguments[0])
+            table.flush_rows(args[0])
 
-    return before_lookup
+    return hook

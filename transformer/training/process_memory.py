@@ -1,4 +1,4 @@
-"""What the training process does with its memory: freed blocks are kept, old objects are not collected."""
+"""Settings of the training process's memory: malloc keeps freed memory, garbage collection skips existing objects."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
 
 
 def retain_heap() -> None:
-    """Let this process keep memory that is freed, where the C library is glibc; elsewhere nothing happens.
+    """Keep freed memory in this process instead of returning it to the operating system (glibc only).
 
-    A training step frees what the next one needs again. glibc would hand it to the system and ask for it anew, and the
-    system fills it with zeros each time: a tenth of a step.
+    A training step frees memory that the next step allocates again. By default glibc returns it to the system, which
+    fills it with zeros for every allocation; this takes a tenth of the time of a step.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
@@ -26,11 +26,11 @@ def retain_heap() -> None:
 
 @contextmanager
 def frozen_gc() -> Iterator[None]:
-    """Let the garbage collector pass over what there is already within the block.
+    """Exclude existing objects from garbage collection inside the block.
 
-    It would go through every word of a large vocabulary again and again.
+    Otherwise every full collection traverses all words of a large vocabulary.
     """
-    if gc.get_freeze_count():  # somebody else does so
+    if gc.get_freeze_count():  # already frozen by the caller
         yield
         return
     gc.freeze()

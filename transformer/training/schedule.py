@@ -1,4 +1,4 @@
-"""Which weights decay, how fast each of them learns, and how that changes over the steps."""
+"""Parameter groups for AdamW, their learning rates, and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ LAYER = re.compile(r"(?P<stack>.*?)\blayers\.(?P<number>\d+)\.")
 
 
 def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
-    """What AdamW takes: a group for the tables and, for each rate, one with and one without decay.
+    """Return the parameter groups for AdamW, by embedding table, learning rate and weight decay.
 
-    Only weight matrices decay. Biases, norms, positions and word vectors do not: a decayed word vector forgets its
-    source a little at every step, whether its word was met or not.
+    Weight decay applies to weight matrices only, not to biases, norms, positions and word vectors. Decay would move
+    every word vector away from its source in every step, even if its word is not in the batch.
 
-    A layer learns at the rate of the layer above times ``config.layer_decay`` (Howard & Ruder 2018, "discriminative
-    fine-tuning"). The heads, and all that is no layer and no input, are the top; embeddings, their projections and
-    convolutions are below layer 0; ``config.table_lr`` sets the tables' rate apart from all this.
+    The learning rate of a layer is that of the layer above times ``config.layer_decay`` (Howard & Ruder 2018,
+    "discriminative fine-tuning"). Heads and all other weights outside the layers have the full rate. Embeddings, their
+    projections and convolutions count as one more layer, below layer 0. ``config.table_lr`` replaces the learning rate
+    of the embedding tables.
     """
     tables = {id(table) for table in trained_tables(model)}
     rows = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
@@ -37,18 +38,18 @@ def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str,
         matrix = parameter.ndim >= 2 and not table and id(parameter) not in rows and "positions" not in name.split(".")
         lr = config.table_lr if table and config.table_lr else config.lr * config.layer_decay ** depths[name]
         groups[table, lr, config.weight_decay if matrix else 0.0].append(parameter)
-    return [{"params": parameters, "lr": lr, "highest_lr": lr, "weight_decay": decay}
+    return [{"params": parameters, "lr": lr, "peak_lr": lr, "weight_decay": decay}
             for (_, lr, decay), parameters in groups.items()]
 
 
 def trained_tables(model: nn.Module) -> list[nn.Parameter]:
-    """The word vectors that are trained, each table once, whether or not it is tied to another or to an output."""
+    """Return the embedding tables that are trained; a table that is shared or tied is listed once."""
     tables = {id(module.weight): module.weight for module in model.modules() if isinstance(module, TokenEmbedding)}
     return [table for table in tables.values() if table.requires_grad]
 
 
 def depths_below_top(model: nn.Module) -> dict[str, int]:
-    """How many layers below the top each weight is, by its name; encoder and decoder are counted each by itself."""
+    """Return the depth of each parameter, by name: the number of layers from the top, within encoder or decoder."""
     names = [name for name, _ in model.named_parameters()]
     layers = {name: match for name in names if (match := LAYER.match(name))}
     heights: dict[str, int] = defaultdict(int)
@@ -63,23 +64,25 @@ def depths_below_top(model: nn.Module) -> dict[str, int]:
     return depths
 
 
-def n_epochs(config: TrainingConfig, steps_per_epoch: int) -> int:
-    """Passes over the training examples: by the configuration, or as many as make about 1,000 steps, from 10 to 20.
+def resolve_epochs(config: TrainingConfig, steps_per_epoch: int) -> int:
+    """Return the number of epochs: the configured one, or by default that of about 1,000 steps, from 10 to 20.
 
-    Few examples need the passes. With many, dev stops to improve when half of 20 passes are over: early stopping then
-    ends training while the rate is still high, which costs accuracy (``speed/LOG.md``).
+    Few examples need many epochs. With many examples and 20 epochs, the dev score stops improving after half of them:
+    early stopping then ends training at a high learning rate, which lowers the accuracy (``speed/LOG.md``).
     """
     return config.epochs or min(max(round(1000 / max(1, steps_per_epoch)), 10), 20)
 
 
-def share_of_rate(step: int, config: TrainingConfig, n_steps: int) -> float:
-    """The share of the highest learning rate at a step: linear warm-up, then what ``config.schedule`` says.
+def lr_factor(step: int, config: TrainingConfig, n_steps: int) -> float:
+    """Compute the learning rate of a step as a fraction of the peak rate.
+
+    The rate rises linearly in the first ``config.warmup`` of the steps. ``config.schedule`` then determines whether it
+    decays linearly to 0, decays to 0 along half a cosine (Loshchilov & Hutter 2017), or is constant.
 
     Args:
         step: from 0.
-        config: its first ``warmup`` share of the steps is the warm-up. Then the rate falls to 0, in a line or as half a
-            cosine (Loshchilov & Hutter 2017), or stays.
-        n_steps: of the whole training.
+        config: warm-up and schedule.
+        n_steps: number of steps in the whole training.
     """
     n_warm = round(config.warmup * n_steps)
     if step < n_warm:

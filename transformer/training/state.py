@@ -1,4 +1,4 @@
-"""Everything that a training has become so far, to a file and back, so that it can go on as if never stopped."""
+"""The state of a training run, and its checkpoint: a resumed run computes the same bits as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from transformer.config import TrainingConfig
 from transformer.errors import CheckpointError
 from transformer.training.optimizer import Optimizer
 
-COUNTS = ("epoch", "done", "steps_per_epoch", "tokens", "seconds", "history")
+COUNTERS = {"epoch": "epoch", "steps_in_epoch": "done", "steps_per_epoch": "steps_per_epoch", "tokens": "tokens",
+            "seconds": "seconds", "history": "history"}
+"""The fields of :class:`TrainingState` that are saved as JSON, and their keys in a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Best:
-    """The epoch with the best evaluation.
+    """The epoch with the best dev score.
 
     Attributes:
-        score: of the evaluation.
+        score: score of its evaluation.
         epoch: from 1.
-        weights: averaged weights, by name.
+        weights: averaged weights by parameter name.
     """
 
     score: tuple[float, ...]
@@ -35,25 +37,25 @@ class Best:
 
 @dataclass
 class TrainingState:
-    """A training under way.
+    """The state of a training run in progress.
 
     Attributes:
-        model: with the weights of the last step.
-        updates: with the optimizer's moments and the moving average of the weights.
-        epoch: the one under way, from 1.
-        done: optimizer steps made in it.
+        model: the model with the weights of the last step.
+        optimizer: the moments and the moving average of the weights.
+        epoch: current epoch, from 1.
+        steps_in_epoch: optimizer steps made in the current epoch.
         steps_per_epoch: 0 before the first epoch.
-        tokens: trained on so far.
-        seconds: in training steps so far.
-        losses: of the epoch's steps, on the model's device. *Shape:* scalars.
-        history: a line a finished epoch.
-        best: the best of those.
+        tokens: number of tokens trained on.
+        seconds: time spent in training steps.
+        losses: losses of the current epoch's steps, on the model's device. *Shape:* scalars.
+        history: one entry for each finished epoch.
+        best: the finished epoch with the best dev score; None before the first evaluation.
     """
 
     model: nn.Module
-    updates: Optimizer
+    optimizer: Optimizer
     epoch: int = 1
-    done: int = 0
+    steps_in_epoch: int = 0
     steps_per_epoch: int = 0
     tokens: int = 0
     seconds: float = 0.0
@@ -63,65 +65,65 @@ class TrainingState:
 
     @property
     def step(self) -> int:
-        """Optimizer steps made since the beginning."""
-        return (self.epoch - 1) * self.steps_per_epoch + self.done
+        """Number of optimizer steps made in all epochs."""
+        return (self.epoch - 1) * self.steps_per_epoch + self.steps_in_epoch
 
     def save(self, path: Path, *, settings: Mapping[str, Any], random: Sequence[Mapping[str, Tensor]]) -> None:
-        """Write all of it.
+        """Write a checkpoint.
 
         Args:
-            path: the file.
-            settings: what must be the same when the training goes on (:func:`settings_of`).
+            path: file to write.
+            settings: settings that a resumed run must share (:func:`resume_settings`).
             random: :func:`random_state` of each process.
 
         Raises:
-            CheckpointError: if it cannot be written.
+            CheckpointError: if the file cannot be written.
         """
         tensors = {"losses": torch.stack(self.losses) if self.losses else torch.zeros(0)}
-        tensors |= _prefixed("model", state_of(self.model))
-        tensors |= _prefixed("average", self.updates.average.averages)
-        tensors |= _prefixed("best", self.best.weights if self.best else {})
-        for name, state in self.updates.state().items():
-            tensors |= _prefixed(f"optimizer.{name}", state)
+        tensors |= _add_prefix("model", state_of(self.model))
+        tensors |= _add_prefix("average", self.optimizer.average.averages)
+        tensors |= _add_prefix("best", self.best.weights if self.best else {})
+        for name, state in self.optimizer.state().items():
+            tensors |= _add_prefix(f"optimizer.{name}", state)
         for rank, states in enumerate(random):
-            tensors |= _prefixed(f"random.{rank}", states)
+            tensors |= _add_prefix(f"random.{rank}", states)
         best = {"score": self.best.score, "epoch": self.best.epoch} if self.best else None
-        counts = {name: getattr(self, name) for name in COUNTS}
-        write_checkpoint(path, tensors, {"settings": settings, "best": best, **counts})
+        counters = {key: getattr(self, name) for name, key in COUNTERS.items()}
+        write_checkpoint(path, tensors, {"settings": settings, "best": best, **counters})
 
     def restore(self, path: Path, *, settings: Mapping[str, Any], rank: int) -> None:
-        """Take over what :meth:`save` wrote, the state of this process's random numbers included.
+        """Read a checkpoint, and set the state of this process's random number generators.
 
         Raises:
-            CheckpointError: if it cannot be read, or was made with other settings.
+            CheckpointError: if the file cannot be read, or was written with other settings.
         """
         tensors, facts = read_checkpoint(path)
         try:
-            check_settings(_current(facts["settings"]), settings, path)
-            self._take(tensors, facts)
-            set_random_state(_under(f"random.{rank}", tensors), next(self.model.parameters()).device)
+            check_settings(_current_settings(facts["settings"]), settings, path)
+            self._load(tensors, facts)
+            set_random_state(_with_prefix(f"random.{rank}", tensors), next(self.model.parameters()).device)
         except (KeyError, RuntimeError) as error:
-            raise CheckpointError(f"{path}: not a training's checkpoint ({error!r}); delete it to start anew"
+            raise CheckpointError(f"{path}: not a checkpoint of a training run ({error!r}); delete it to start again"
                                   ) from error
 
-    def _take(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        for name in COUNTS:
-            setattr(self, name, facts[name])
-        load_state(self.model, _under("model", tensors))
-        averages = _under("average", tensors)
-        average = self.updates.average
+    def _load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        for name, key in COUNTERS.items():
+            setattr(self, name, facts[key])
+        load_state(self.model, _with_prefix("model", tensors))
+        averages = _with_prefix("average", tensors)
+        average = self.optimizer.average
         for name, weight in average.averages.items():
             weight.copy_(averages[name])
         average.step = self.step
-        moments = {name: _under(f"optimizer.{name}", tensors) for name in average.averages}
-        self.updates.load({name: state for name, state in moments.items() if state})
+        states = {name: _with_prefix(f"optimizer.{name}", tensors) for name in average.averages}
+        self.optimizer.load({name: state for name, state in states.items() if state})
         if facts["best"] is not None:
-            self.best = Best(tuple(facts["best"]["score"]), facts["best"]["epoch"], _under("best", tensors))
+            self.best = Best(tuple(facts["best"]["score"]), facts["best"]["epoch"], _with_prefix("best", tensors))
         self.losses = list(tensors["losses"].to(next(self.model.parameters()).device).unbind())
 
 
-def settings_of(model: nn.Module, config: TrainingConfig, *, n_processes: int) -> dict[str, str | int | float]:
-    """What a training must have in common with the checkpoint that it goes on from, by name."""
+def resume_settings(model: nn.Module, config: TrainingConfig, *, n_processes: int) -> dict[str, str | int | float]:
+    """Return the settings that a run must share with the checkpoint it resumes from, by name."""
     settings = {f"training.{name}": value for name, value in asdict(config).items() if name != "checkpoint_seconds"}
     settings["training.device"] = next(model.parameters()).device.type
     settings["the number of processes"] = n_processes
@@ -131,46 +133,45 @@ def settings_of(model: nn.Module, config: TrainingConfig, *, n_processes: int) -
     return settings
 
 
-def _current(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate the settings in a checkpoint of an earlier version to today's names."""
-    renamed = {current_name(name): value for name, value in settings.items()}
-    if "training.compiled" in renamed:
-        renamed["training.engine"] = "auto" if renamed.pop("training.compiled") else "torch"
-    return renamed
+def _current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Translate the settings in a checkpoint of an earlier version to current names."""
+    current = {current_name(name): value for name, value in settings.items()}
+    if "training.compiled" in current:
+        current["training.engine"] = "auto" if current.pop("training.compiled") else "torch"
+    return current
 
 
-def check_settings(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
-    """Refuse a checkpoint of another training.
+def check_settings(saved: Mapping[str, Any], current: Mapping[str, Any], path: Path) -> None:
+    """Check that a checkpoint was written with the current settings.
 
     Raises:
-        CheckpointError: with the first difference.
+        CheckpointError: for the first setting that differs.
     """
-    for name in [*now, *then]:
-        if then.get(name) != now.get(name):
+    for name in [*current, *saved]:
+        if saved.get(name) != current.get(name):
             raise CheckpointError(
-                f"{path}: this checkpoint is of another training: {name} was {then.get(name, 'missing')} and is "
-                f"{now.get(name, 'missing')}. Go on with what it was made with, or delete it to start anew"
-            )
+                f"{path}: the checkpoint is from a run with other settings: {name} was {saved.get(name, 'missing')} "
+                f"and is now {current.get(name, 'missing')}. Restore the setting, or delete the file to start again")
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
-    """The state of torch's random numbers, on the CPU and on the model's device. *Shape:* ``(n,)`` each, uint8."""
+    """Return the state of PyTorch's generators for the CPU and the device. *Shape:* ``(n,)`` each, uint8."""
     states = {"cpu": torch.get_rng_state()}
     return states | {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else states
 
 
 def set_random_state(states: Mapping[str, Tensor], device: torch.device) -> None:
-    """Go on with the random numbers from a state."""
+    """Restore the state from :func:`random_state`."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], device)
 
 
-def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _add_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those of a prefix, without it."""
+def _with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Select the tensors whose name has a prefix, and remove it from their names."""
     return {name.removeprefix(f"{prefix}."): tensor for name, tensor in tensors.items()
             if name.startswith(f"{prefix}.")}

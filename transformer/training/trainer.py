@@ -1,4 +1,4 @@
-"""The one training loop. It knows batches, a loss and an evaluation; what they are of is the task's business."""
+"""The training loop, for any task: batches, loss and evaluation are given as functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from transformer.checkpoint import sweep
+from transformer.checkpoint import remove_partial
 from transformer.config import TrainingConfig
 from transformer.errors import CheckpointError, TransformerError
 from transformer.kernels.engine import describe_engines, use
@@ -24,32 +24,32 @@ from transformer.training.distributed import World
 from transformer.training.divergence import NonFiniteGuard
 from transformer.training.optimizer import Optimizer
 from transformer.training.process_memory import frozen_gc, retain_heap
-from transformer.training.schedule import n_epochs, share_of_rate, trained_tables
-from transformer.training.state import Best, TrainingState, random_state, settings_of
+from transformer.training.schedule import lr_factor, resolve_epochs, trained_tables
+from transformer.training.state import Best, TrainingState, random_state, resume_settings
 
 log = logging.getLogger("vecformer")
 
 
 class Batch(Protocol):
-    """What the loop has to know of a batch."""
+    """Interface of a batch."""
 
     @property
     def n_tokens(self) -> int:
-        """Real tokens, padding not counted."""
+        """Number of tokens, without padding."""
         ...
 
     @property
     def n_targets(self) -> int:
-        """How many things are predicted: the loss is the mean over them. A batch of none is passed over."""
+        """Number of predictions that the loss is the mean of; a batch with 0 is skipped."""
         ...
 
     @property
     def where(self) -> Sequence[str]:
-        """The examples' places, for messages."""
+        """File and line of each example, for error messages."""
         ...
 
     def to(self, device: torch.device) -> Any:
-        """The same batch on a device."""
+        """Move the batch to a device."""
         ...
 
 
@@ -58,11 +58,11 @@ B = TypeVar("B", bound=Batch)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good a model is now.
+    """Result of an evaluation on the dev set.
 
     Attributes:
-        measures: by name.
-        score: what early stopping compares; the larger is the better, further entries break ties.
+        measures: measures by name.
+        score: score for early stopping; larger is better, and further entries break ties.
     """
 
     measures: Mapping[str, float]
@@ -71,14 +71,14 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training took, and what it saw on the way.
+    """Summary of a training run.
 
     Attributes:
-        history: a line an epoch.
+        history: one entry for each epoch.
         best_epoch: the epoch whose weights were kept.
-        steps: optimizer steps taken.
-        tokens: real tokens trained on, repeats counted.
-        seconds: time in training steps, evaluation not counted.
+        steps: number of optimizer steps.
+        tokens: number of tokens trained on, in all epochs, without padding.
+        seconds: time spent in training steps, without evaluation.
     """
 
     history: tuple[Mapping[str, float], ...]
@@ -92,31 +92,32 @@ class TrainingResult:
 class Trainer(Generic[B]):
     """Trains a model.
 
-    A training that is stopped, even killed, goes on from its checkpoint when a trainer with the same fields runs again,
-    and ends in the same weights and history, ``seconds`` excepted. Random numbers of ``loss`` come from torch's own
-    generators for that. The checkpoint is not deleted at the end.
+    After an interruption, even by a kill signal, a trainer with the same fields resumes from the checkpoint. The final
+    weights and the history are the same as without the interruption, except for ``seconds``. This requires that the
+    random numbers in ``loss`` come from PyTorch's global generators. The checkpoint is not deleted at the end.
 
-    With several processes, each has its share of every batch; the gradient is that of the whole batch, every process
-    takes the same step and evaluates, and the first one reports and writes the checkpoint, which all must be able to
-    read.
+    In a group of processes, each process has a part of every batch, and the gradient is that of the whole batch. All
+    processes make the same steps and evaluate the model. Rank 0 reports progress and writes the checkpoint, which all
+    processes must be able to read.
 
     Attributes:
-        model: trained in place; afterwards it has the averaged weights of the best epoch (of the last, without an
-            evaluation).
-        batches: the batches of an epoch, given its number from 1, and nothing but that number decides what they are;
-            equally many in every epoch. ``None`` is an empty share.
-        loss: of a model on a batch: the mean over its targets. *Shape:* scalar.
-        evaluate: the model, which then has its averaged weights, on dev, after each epoch; ``None`` if there is no dev
-            set.
-        config: how to train.
-        checkpoint: the file to write every ``config.checkpoint_seconds`` and to go on from if it is there; ``None`` for
-            none.
-        world: the processes that train together.
-        watch: given the number of an epoch that has ended and whether it is the last by plan, measures what it likes of
-            the model, which then has its averaged weights; only the history holds what it finds.
-        on_epoch: told each line of the history as it is made.
-        progress: told the share of the epochs that is done, 0 to 1.
-        clock: told what a block does (batches, forward, backward, optimizer, evaluation), for a profile.
+        model: the model, trained in place. Afterwards it has the averaged weights of the best epoch, or of the last
+            epoch without an evaluation.
+        batches: returns the batches of an epoch, given its number from 1. The result must depend on the number alone,
+            and every epoch must have the same number of batches. ``None`` stands for an empty part of a batch.
+        loss: computes the mean loss over the targets of a batch. *Shape:* scalar.
+        evaluate: evaluates the model on the dev set; called after each epoch, with averaged weights. ``None`` without
+            a dev set.
+        config: training settings.
+        checkpoint: checkpoint file, written every ``config.checkpoint_seconds``, and resumed from if it exists;
+            ``None`` for no checkpoints.
+        world: the process group.
+        watch: computes further measures for the history; called after each epoch, with averaged weights, the number of
+            the epoch, and whether it is the last planned one. Has no effect on training.
+        on_epoch: callback for each new entry of the history.
+        progress: progress callback, called with the completed fraction of the epochs, 0 to 1.
+        clock: context manager that measures the time of a stage (batches, forward, backward, optimizer, evaluation),
+            for profiling.
     """
 
     model: nn.Module
@@ -127,16 +128,16 @@ class Trainer(Generic[B]):
     checkpoint: Path | None = None
     world: World = field(default_factory=World)
     watch: Callable[[int, bool], Mapping[str, float]] | None = None
-    on_epoch: Callable[[Mapping[str, float]], None] = lambda _line: None
-    progress: Callable[[str, float], None] = lambda _what, _share: None
+    on_epoch: Callable[[Mapping[str, float]], None] = lambda _entry: None
+    progress: Callable[[str, float], None] = lambda _stage, _fraction: None
     clock: Callable[[str], AbstractContextManager[object]] = nullcontext
 
     def run(self) -> TrainingResult:
-        """Train until the epochs are over or dev has not improved for ``config.patience`` of them.
+        """Train for all epochs, or until the dev score has not improved for ``config.patience`` epochs.
 
         Raises:
             DivergedError: if a loss or a gradient is not finite.
-            CheckpointError: if the checkpoint is of another training, or cannot be read or written.
+            CheckpointError: if the checkpoint is from a run with other settings, or cannot be read or written.
             TransformerError: if no batch of an epoch has a target.
         """
         with frozen_gc():
@@ -144,24 +145,24 @@ class Trainer(Generic[B]):
 
 
 class _Training(Generic[B]):
-    """One run of a trainer."""
+    """A single run of a trainer."""
 
     def __init__(self, trainer: Trainer[B]) -> None:
         self.trainer, self.config, self.world = trainer, trainer.config, trainer.world
         self.model = trainer.model
         self.device = next(self.model.parameters()).device
-        self.world.broadcast(self.model.state_dict().values())  # all start from the first one's weights
+        self.world.broadcast(self.model.state_dict().values())  # all processes start from the weights of rank 0
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.tables = trained_tables(self.model)
-        self.settings = settings_of(self.model, self.config, n_processes=self.world.size)
-        self.updates = Optimizer(self.model, self.config, alone=self.world.size == 1)
-        self.state = TrainingState(self.model, self.updates)
-        self.watch = NonFiniteGuard(self.config, self.device, self.world)
-        self.written = time.monotonic()
+        self.settings = resume_settings(self.model, self.config, n_processes=self.world.size)
+        self.optimizer = Optimizer(self.model, self.config, single_process=self.world.size == 1)
+        self.state = TrainingState(self.model, self.optimizer)
+        self.guard = NonFiniteGuard(self.config, self.device, self.world)
+        self.last_checkpoint = time.monotonic()
 
     def run(self) -> TrainingResult:
         retain_heap()
-        self._begin()
+        self._resume()
         if self.world.rank == 0 and log.isEnabledFor(logging.INFO):
             for line in describe_training_engines(self.model, self.config):
                 log.info("engine: %s", line)
@@ -175,8 +176,8 @@ class _Training(Generic[B]):
         finally:
             for table in self.tables:
                 table.requires_grad_(True)
-            self.updates.close()
-        average = self.updates.average
+            self.optimizer.close()
+        average = self.optimizer.average
         average.assign(state.best.weights if state.best else average.averages)
         self.model.eval()
         return TrainingResult(
@@ -186,67 +187,67 @@ class _Training(Generic[B]):
 
     @property
     def n_epochs(self) -> int:
-        """By plan; of use once an epoch has begun, which tells its number of steps."""
-        return n_epochs(self.config, self.state.steps_per_epoch)
+        """Planned number of epochs; valid once ``steps_per_epoch`` is known."""
+        return resolve_epochs(self.config, self.state.steps_per_epoch)
 
-    def _begin(self) -> None:
-        """Go on from the checkpoint if there is one."""
+    def _resume(self) -> None:
+        """Restore the checkpoint if there is one."""
         path, rank = self.trainer.checkpoint, self.world.rank
         if path is not None and path.exists():
             self.state.restore(path, settings=self.settings, rank=rank)
         elif rank:
-            torch.manual_seed(torch.initial_seed() + rank)  # each drops activations of its own
+            torch.manual_seed(torch.initial_seed() + rank)  # different dropout masks in each process
         if path is not None and not rank:
-            sweep(path)
+            remove_partial(path)
 
     def _stopped_early(self) -> bool:
         best = self.state.best
         return best is not None and 0 < self.config.patience <= self.state.epoch - 1 - best.epoch
 
     def _epoch(self) -> None:
-        """Train what is left of the epoch under way, evaluate, and begin the next."""
+        """Train the rest of the current epoch, evaluate the model, and advance to the next epoch."""
         state, trainer = self.state, self.trainer
         with self._timed(), trainer.clock("batches"):
             batches = trainer.batches(state.epoch)
-        self._check_length(-(-len(batches) // self.config.accumulate))
+        self._set_steps_per_epoch(-(-len(batches) // self.config.accumulate))
         self.model.train()
-        for group in islice(_groups(batches, self.config.accumulate), state.done, None):
+        for group in islice(_groups(batches, self.config.accumulate), state.steps_in_epoch, None):
             with self._timed():
                 self._step([batch for batch in group if batch is not None])
             if self.world.rank == 0:
-                share = (state.epoch - 1 + state.done / state.steps_per_epoch) / self.n_epochs
-                trainer.progress("training", share)
+                completed = (state.epoch - 1 + state.steps_in_epoch / state.steps_per_epoch) / self.n_epochs
+                trainer.progress("training", completed)
             self._checkpoint()
         with self._timed():
-            self.watch.check()
+            self.guard.check()
             train_loss = self._mean_loss()
-        line = {"epoch": state.epoch, "step": state.step, "train_loss": train_loss,
-                "lr": self.config.lr * self._share_of_rate(), "tokens": state.tokens,
-                "seconds": round(state.seconds, 3)}
-        self.updates.flush()
-        average = self.updates.average
+        entry = {"epoch": state.epoch, "step": state.step, "train_loss": train_loss,
+                 "lr": self.config.lr * self._lr_factor(), "tokens": state.tokens,
+                 "seconds": round(state.seconds, 3)}
+        self.optimizer.flush()
+        average = self.optimizer.average
         if trainer.evaluate is not None:
-            with average.in_use(), trainer.clock("evaluation"):
+            with average.applied(), trainer.clock("evaluation"):
                 evaluation = trainer.evaluate()
             if state.best is None or evaluation.score > state.best.score:
                 weights = {name: weight.clone() for name, weight in average.averages.items()}
                 state.best = Best(evaluation.score, state.epoch, weights)
-            line |= {f"dev_{name}": value for name, value in evaluation.measures.items()}
+            entry |= {f"dev_{name}": value for name, value in evaluation.measures.items()}
         if trainer.watch is not None:
-            with average.in_use():
-                line |= trainer.watch(state.epoch, state.epoch == self.n_epochs)
-        state.history.append(line)
-        state.epoch, state.done, state.losses = state.epoch + 1, 0, []
+            with average.applied():
+                entry |= trainer.watch(state.epoch, state.epoch == self.n_epochs)
+        state.history.append(entry)
+        state.epoch, state.steps_in_epoch, state.losses = state.epoch + 1, 0, []
         if self.world.rank == 0:
-            trainer.on_epoch(line)
+            trainer.on_epoch(entry)
 
     def _step(self, batches: Sequence[B]) -> None:
-        """One optimizer step, down the gradient of the mean over all targets of these batches, in every process."""
+        """Make one optimizer step for the mean loss over all targets of these batches, in all processes."""
         state, clock = self.state, self.trainer.clock
         n_targets, n_tokens = self.world.sum(sum(batch.n_targets for batch in batches),
                                              sum(batch.n_tokens for batch in batches))
-        self.updates.set_rates(self._share_of_rate())
-        self.updates.clear()
+        self.optimizer.set_lr(self._lr_factor())
+        self.optimizer.zero_grad()
         loss = torch.zeros((), device=self.device)
         for batch in batches:
             if batch.n_targets:
@@ -258,47 +259,47 @@ class _Training(Generic[B]):
                 loss += part.detach()
         with clock("optimizer"):
             loss = self.world.sum_gradients([weight for weight in self.weights if weight.requires_grad], loss)
-            norm = self.updates.clip()
-            self.watch.add(f"epoch {state.epoch}, step {state.step + 1}", loss, norm,
-                           [place for batch in batches for place in batch.where])
-            self.updates.step()
+            norm = self.optimizer.clip()
+            self.guard.add(f"epoch {state.epoch}, step {state.step + 1}", loss, norm,
+                           [example for batch in batches for example in batch.where])
+            self.optimizer.step()
         if n_targets:
             state.losses.append(loss)
         state.tokens += int(n_tokens)
-        state.done += 1
+        state.steps_in_epoch += 1
 
-    def _share_of_rate(self) -> float:
-        return share_of_rate(self.state.step, self.config, self.state.steps_per_epoch * self.n_epochs)
+    def _lr_factor(self) -> float:
+        return lr_factor(self.state.step, self.config, self.state.steps_per_epoch * self.n_epochs)
 
     def _mean_loss(self) -> float:
         losses = torch.stack(self.state.losses).tolist() if self.state.losses else []
         if not losses:
-            raise TransformerError(f"no batch of epoch {self.state.epoch} has anything to predict; give it more "
-                                   "training examples")
+            raise TransformerError(f"no batch of epoch {self.state.epoch} has a target to predict; "
+                                   "add training examples")
         mean: float = sum(losses) / len(losses)
         return mean
 
-    def _check_length(self, n_steps: int) -> None:
+    def _set_steps_per_epoch(self, n_steps: int) -> None:
         state = self.state
         if state.steps_per_epoch not in (0, n_steps):
-            raise CheckpointError(f"{self.trainer.checkpoint}: epoch {state.epoch} has {n_steps} steps, and those "
-                                  f"before it had {state.steps_per_epoch}. Go on with the same training examples, or "
-                                  "delete the checkpoint to start anew")
+            raise CheckpointError(f"{self.trainer.checkpoint}: epoch {state.epoch} has {n_steps} steps, but earlier "
+                                  f"epochs had {state.steps_per_epoch}. Use the same training examples, or delete the "
+                                  "file to start again")
         state.steps_per_epoch = n_steps
 
     def _checkpoint(self) -> None:
-        """Write the checkpoint, if there is one and the first process finds that it is time."""
-        path, first = self.trainer.checkpoint, self.world.rank == 0
+        """Write the checkpoint if one is configured and due, by the clock of rank 0."""
+        path, is_first = self.trainer.checkpoint, self.world.rank == 0
         if path is None:
             return
-        (due,) = self.world.sum(first and time.monotonic() - self.written >= self.config.checkpoint_seconds)
+        (due,) = self.world.sum(is_first and time.monotonic() - self.last_checkpoint >= self.config.checkpoint_seconds)
         if not due:
             return
-        self.watch.check()
+        self.guard.check()
         random = self.world.gather(random_state(self.device))
-        if first:
+        if is_first:
             self.state.save(path, settings=self.settings, random=random)
-        self.written = time.monotonic()
+        self.last_checkpoint = time.monotonic()
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -308,26 +309,26 @@ class _Training(Generic[B]):
 
 
 def _groups(batches: Sequence[B | None], size: int) -> Iterator[list[B | None]]:
-    """Batches in lists of a size; the last list may be shorter."""
+    """Split batches into lists of a size; the last list may be shorter."""
     iterator = iter(batches)
     while group := list(islice(iterator, size)):
         yield group
 
 
 def describe_training_engines(model: nn.Module, config: TrainingConfig) -> list[str]:
-    """Describe the engine of each stack in training, and why faster ones are not used, in lines for people."""
+    """Describe the engine of each stack in training, and why faster ones are not used, as lines of text."""
     with use(config.engine), autocast(next(model.parameters()).device, config.precision):
         return describe_engines(model)
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that ``auto``, ``cpu`` or ``cuda`` means on this machine.
+    """Return the device for ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        TransformerError: if a GPU is asked for and there is none.
+        TransformerError: if the name is a GPU and PyTorch finds none.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise TransformerError(f"training.device={name}, but torch finds no GPU here; set training.device=auto")
+        raise TransformerError(f"training.device={name}, but PyTorch finds no GPU; set training.device=auto")
     return torch.device(name)

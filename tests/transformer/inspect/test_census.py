@@ -1,4 +1,4 @@
-"""Weights by head, the census of every form, words that moved, and attention as the model computes it."""
+"""Attention weights by head, the census of all architectures, moved words, and recorded attention."""
 
 import itertools
 
@@ -23,15 +23,16 @@ from transformer.models.stack import Cache, Decoder
 
 WORDS = [f"w{i}" for i in range(7)]
 IDS = torch.tensor([[2, 5, 6, 7, 3], [2, 8, 9, 3, 0]])
-FORMS = ("classification", "first word", "pair", "words", "span", "masked words", "language model", "translation")
+ARCHITECTURES = ("classification", "cls", "pair", "tagging", "span", "masked language model", "language model",
+                 "translation")
 
 
 def table_of(dim):
     return EmbeddingTable.known(WORDS, np.random.default_rng(0).normal(size=(len(WORDS), dim)).astype("f"), "made")
 
 
-def made(form, *, freeze=False, dim=6, **options):
-    """A model whose every weight is drawn, so that no branch is silent."""
+def make(architecture, *, freeze=False, dim=6, **options):
+    """Make a model with random weights, so that no branch is zero."""
     torch.manual_seed(0)
     config = ModelConfig(**{"d_model": 12, "n_heads": 3, "d_ff": 16, "dropout": 0.0, **options})
 
@@ -41,18 +42,18 @@ def made(form, *, freeze=False, dim=6, **options):
     def encoder():
         return Encoder(config=config, embedding=embedding())
 
-    if form == "language model":
+    if architecture == "language model":
         model = LanguageModel(decoder=Decoder(config=config, embedding=embedding()), config=config)
-    elif form == "translation":
+    elif architecture == "translation":
         decoder = Decoder(config=config, embedding=embedding(), cross=True)
         model = EncoderDecoder(encoder=encoder(), decoder=decoder, config=config)
-    elif form == "masked words":
+    elif architecture == "masked language model":
         model = MaskedLanguageModel(encoder=encoder(), config=config)
     else:
         head = {"classification": lambda: ClassificationHead(d_model=12, n_classes=3),
-                "first word": lambda: ClsHead(d_model=12, n_classes=3),
+                "cls": lambda: ClsHead(d_model=12, n_classes=3),
                 "pair": lambda: PairHead(d_model=12, n_classes=3), "span": lambda: SpanHead(d_model=12),
-                "words": lambda: TokenHead(d_model=12, n_outputs=2)}[form]()
+                "tagging": lambda: TokenHead(d_model=12, n_outputs=2)}[architecture]()
         model = TransformerModel(encoder=encoder(), head=head)
     for weight in model.parameters():
         if weight.requires_grad:
@@ -67,7 +68,7 @@ def run(model, ids=IDS):
 
 
 @given(st.integers(1, 3), st.sampled_from([1, 2, 4]), st.integers(1, 5), st.integers(0, 99))
-def test_a_weight_by_head_gives_the_heads_own_projection(n_layers, n_heads, d_head, seed):
+def test_weights_by_head_equal_the_projections(n_layers, n_heads, d_head, seed):
     torch.manual_seed(seed)
     d_model = n_heads * d_head
     layers = [MultiHeadAttention(d_model=d_model, n_heads=n_heads) for _ in range(n_layers)]
@@ -81,25 +82,25 @@ def test_a_weight_by_head_gives_the_heads_own_projection(n_layers, n_heads, d_he
             for head in range(n_heads):
                 torch.testing.assert_close(x @ matrix[number, head] + bias[number, head], expected[:, head],
                                            atol=1e-5, rtol=0)
-        mixed = torch.randn(2, 4, n_heads, d_head)
-        parts = sum(mixed[:, :, head] @ weights.W_O[number, head] for head in range(n_heads))
-        torch.testing.assert_close(parts + weights.b_O[number], layer.output(mixed.flatten(2)), atol=1e-5, rtol=0)
+        attended = torch.randn(2, 4, n_heads, d_head)
+        total = sum(attended[:, :, head] @ weights.W_O[number, head] for head in range(n_heads))
+        torch.testing.assert_close(total + weights.b_O[number], layer.output(attended.flatten(2)), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("form", FORMS[:-1])
-def test_a_model_gives_the_weights_of_its_stack(form):
-    model = made(form)
-    stack = model.decoder if form == "language model" else model.encoder
+@pytest.mark.parametrize("architecture", ARCHITECTURES[:-1])
+def test_model_has_the_weights_of_its_stack(architecture):
+    model = make(architecture)
+    stack = model.decoder if architecture == "language model" else model.encoder
     assert model.W_Q.shape == (2, 3, 12, 4)
     assert model.W_O.shape == (2, 3, 4, 12)
     for name in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O", "QK", "OV"):
         torch.testing.assert_close(getattr(model, name), getattr(Attentions(stack.attentions()), name), atol=0, rtol=0)
-    with pytest.raises(TransformerError, match="no layer attends to another text"):
+    with pytest.raises(TransformerError, match="no attention layers: only the decoder"):
         _ = Attentions(stack.cross_attentions()).W_Q
 
 
-def test_a_translator_gives_three_kinds_of_heads():
-    model = made("translation")
+def test_encoder_decoder_has_three_blocks():
+    model = make("translation")
     assert list(blocks(model)) == ["encoder", "decoder", "cross"]
     found = blocks(model)
     torch.testing.assert_close(found["cross"].W_Q[1, 0],
@@ -107,8 +108,8 @@ def test_a_translator_gives_three_kinds_of_heads():
     assert not torch.equal(found["decoder"].W_Q, found["cross"].W_Q)
 
 
-def test_weights_by_head_are_part_of_the_graph():
-    model = made("classification")
+def test_weights_by_head_propagate_gradients():
+    model = make("classification")
     model.W_Q[0, 1].sum().backward()
     gradient = model.encoder.layers[0].attention.query.weight.grad
     assert gradient[4:8].eq(1).all()
@@ -116,7 +117,7 @@ def test_weights_by_head_are_part_of_the_graph():
 
 
 @given(st.integers(1, 4), st.integers(0, 8), st.integers(0, 99))
-def test_the_spectrum_of_a_circuit_is_that_of_the_product(d_head, more, seed):
+def test_spectrum_equals_that_of_the_product(d_head, more, seed):
     random = torch.Generator().manual_seed(seed)
     left = torch.randn(2, d_head + more, d_head, generator=random, dtype=torch.float64)
     right = torch.randn(2, d_head, d_head + more, generator=random, dtype=torch.float64)
@@ -124,14 +125,14 @@ def test_the_spectrum_of_a_circuit_is_that_of_the_product(d_head, more, seed):
     torch.testing.assert_close(product_spectrum(left, right), expected, atol=1e-10, rtol=0)
 
 
-def test_effective_rank_counts_directions():
+def test_effective_rank():
     assert effective_rank(torch.tensor([3.0, 3.0, 3.0, 0.0])) == pytest.approx(3)
     assert effective_rank(torch.tensor([2.0, 0.0])) == pytest.approx(1)
     assert effective_rank(torch.zeros(4)) == 0
 
 
-def test_circuits_are_the_products():
-    model = made("language model")
+def test_circuits_equal_the_products():
+    model = make("language model")
     torch.testing.assert_close(model.QK[1, 2], model.W_Q[1, 2] @ model.W_K[1, 2].T)
     torch.testing.assert_close(model.OV[1, 2], model.W_V[1, 2] @ model.W_O[1, 2])
 
@@ -145,10 +146,10 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_the_census_knows_every_parameter_of_every_form(form):
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_census_contains_all_parameters_of_all_architectures(architecture):
     for options, dim in itertools.product(OPTIONS, (6, 12)):
-        model = made(form, dim=dim, **options)
+        model = make(architecture, dim=dim, **options)
         entries = census(model, dict(model.named_parameters()))
         weights = {entry.name: entry for entry in entries if entry.count}
         assert set(weights) == {name for name, _ in model.named_parameters()}
@@ -160,17 +161,17 @@ def test_the_census_knows_every_parameter_of_every_form(form):
         assert always <= kinds
         assert ("projection" in kinds) == (dim == 6)
         assert ("positions" in kinds) == (options["positions"] == "learned")
-        assert ("token_types" in kinds) == (options["token_types"] > 0)
-        assert ("convolution" in kinds) == (bool(options["convolutions"]) and form != "language model")
+        assert ("token types" in kinds) == (options["token_types"] > 0)
+        assert ("convolution" in kinds) == (bool(options["convolutions"]) and architecture != "language model")
         states = {entry.state for entry in entries if not entry.count}
         assert ("fixed: sinusoidal" in states) == (options["positions"] == "sinusoidal")
         assert ("fixed: rotary" in states) == (options["positions"] == "rotary")
-        tied = options["tied"] and form in ("masked words", "language model", "translation")
+        tied = options["tied"] and architecture in ("masked language model", "language model", "translation")
         assert ("tied to the embedding" in states) == tied
 
 
-def test_kinds_are_told_by_the_module_not_by_the_last_word_of_a_name():
-    model = made("masked words", activation="swiglu", convolutions=(3,))
+def test_kind_depends_on_the_module_and_not_on_the_parameter_name():
+    model = make("masked language model", activation="swiglu", convolutions=(3,))
     kinds = {name: kind_of(model, name) for name, _ in model.named_parameters()}
     assert kinds["encoder.layers.0.attention.output.weight"] == "attention output"
     assert kinds["encoder.layers.0.feedforward.output.weight"] == "feed-forward"
@@ -181,15 +182,15 @@ def test_kinds_are_told_by_the_module_not_by_the_last_word_of_a_name():
     assert kinds["head.transform.weight"] == kinds["head.bias"] == "output"
 
 
-def test_a_parameter_that_no_module_explains_is_not_passed_over():
-    model = made("classification")
+def test_parameter_of_unknown_kind_raises():
+    model = make("classification")
     model.encoder.layers[0].extra = nn.Linear(2, 2)
     with pytest.raises(LookupError, match=r"encoder\.layers\.0\.extra\.weight"):
         census(model, dict(model.named_parameters()))
 
 
-def test_the_census_measures_how_far_weights_moved():
-    model = made("classification", freeze=True)
+def test_census_measures_changes_of_weights():
+    model = make("classification", freeze=True)
     start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     query = model.encoder.layers[0].attention.query.weight
     start["head.output.bias"].zero_()
@@ -211,19 +212,19 @@ def test_the_census_measures_how_far_weights_moved():
     assert together(list(entries.values()), kind="all").norm == pytest.approx(float(whole.norm()), rel=1e-5)
 
 
-@pytest.mark.parametrize(("spoil", "told"), [
-    (lambda start: start.pop("head.output.bias"), "missing"),
-    (lambda start: start.update({"head.output.bias": torch.zeros(9)}), "shape"),
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda start: start.pop("head.output.bias"), "is missing"),
+    (lambda start: start.update({"head.output.bias": torch.zeros(9)}), r"has shape \(9,\)"),
 ])
-def test_another_models_start_is_refused(spoil, told):
-    model = made("classification")
+def test_initial_weights_of_another_model_are_refused(change, message):
+    model = make("classification")
     start = dict(model.named_parameters())
-    spoil(start)
-    with pytest.raises(CheckpointError, match=rf"head\.output\.bias is .*{told}"):
+    change(start)
+    with pytest.raises(CheckpointError, match=rf"do not match the model: head\.output\.bias {message}"):
         census(model, start)
 
 
-def test_words_that_never_moved_are_left_out():
+def test_unchanged_words_are_excluded():
     start = torch.tensor([[0.0, 0], [1, 0], [0, 1], [2, 0], [0, 0]])
     now = torch.tensor([[0.0, 0], [1, 0], [1, 0], [5, 0], [0, 0]])
     found = movement(start, now, ["<pad>", "a", "b", "c", "d"], 10)
@@ -233,41 +234,41 @@ def test_words_that_never_moved_are_left_out():
     assert [word.cosine for word in found.most] == pytest.approx([1, 0])
     assert found.distance == pytest.approx((3 + 2**0.5) / 2)
     assert len(movement(start, now, "pabcd", 1).most) == 1
-    still = movement(start, start, "pabcd", 5)
-    assert (still.n_moved, still.cosine, still.distance, still.most) == (0, 1, 0, ())
+    unchanged = movement(start, start, "pabcd", 5)
+    assert (unchanged.n_moved, unchanged.cosine, unchanged.distance, unchanged.most) == (0, 1, 0, ())
 
 
-@pytest.mark.parametrize("form", ["classification", "language model", "translation"])
+@pytest.mark.parametrize("architecture", ["classification", "language model", "translation"])
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary", "alibi"])
 @pytest.mark.parametrize("norm", ["pre", "post"])
-def test_attention_is_what_the_model_computes(form, positions, norm):
-    model = made(form, positions=positions, norm=norm)
+def test_recorded_attention_is_what_the_model_computes(architecture, positions, norm):
+    model = make(architecture, positions=positions, norm=norm)
     with torch.inference_mode():
         plain = run(model)
-        with record_attention(model) as seen:
+        with record_attention(model) as records:
             run(model)
         again = run(model)
-    one, other = (said.hidden if isinstance(said, Encoded) else said for said in (again, plain))
-    torch.testing.assert_close(one, other, atol=0, rtol=0)
-    expected = {"classification": ["encoder"], "language model": ["decoder"],
-                "translation": ["encoder", "decoder", "cross"]}[form]
-    assert {(one.block, one.layer) for one in seen} == set(itertools.product(expected, (0, 1)))
-    assert len(seen) == 2 * len(expected)
+    ours, expected = (out.hidden if isinstance(out, Encoded) else out for out in (again, plain))
+    torch.testing.assert_close(ours, expected, atol=0, rtol=0)
+    names = {"classification": ["encoder"], "language model": ["decoder"],
+             "translation": ["encoder", "decoder", "cross"]}[architecture]
+    assert {(one.block, one.layer) for one in records} == set(itertools.product(names, (0, 1)))
+    assert len(records) == 2 * len(names)
     attentions = {block: heads.attentions() for block, heads in blocks(model).items()}
-    for one in seen:
+    for one in records:
         output = attentions[one.block][one.layer].output
-        mixed = (one.pattern @ one.value).transpose(1, 2).flatten(2)
-        torch.testing.assert_close(output(mixed)[IDS != 0], one.output[IDS != 0], atol=1e-5, rtol=0)
+        attended = (one.pattern @ one.value).transpose(1, 2).flatten(2)
+        torch.testing.assert_close(output(attended)[IDS != 0], one.output[IDS != 0], atol=1e-5, rtol=0)
         torch.testing.assert_close(one.pattern.sum(dim=-1), torch.ones(2, 3, 5), atol=1e-6, rtol=0)
-        assert one.pattern[1, :, :4, 4].eq(0).all()  # nobody looks at padding
+        assert one.pattern[1, :, :4, 4].eq(0).all()  # padding is not attended to
         if one.block == "decoder":
             assert one.pattern.triu(diagonal=1).eq(0).all()
         else:
             assert one.pattern[0].gt(0).all()
 
 
-def test_attention_of_words_that_are_read_one_by_one_with_a_cache():
-    model = made("language model", positions="rotary")
+def test_recorded_attention_with_a_cache():
+    model = make("language model", positions="rotary")
     with torch.inference_mode():
         with record_attention(model) as whole:
             model(IDS[:1])
@@ -280,9 +281,9 @@ def test_attention_of_words_that_are_read_one_by_one_with_a_cache():
         torch.testing.assert_close(one.key, of_whole.key, atol=1e-5, rtol=0)
 
 
-def test_nothing_stays_behind_when_watching_ends_badly():
-    model = made("classification")
-    with pytest.raises(IndexError), record_attention(model) as seen:
+def test_hooks_are_removed_after_an_error():
+    model = make("classification")
+    with pytest.raises(IndexError), record_attention(model) as records:
         model.encoder(torch.tensor([[99]]))
     model.encoder(IDS)
-    assert seen == []
+    assert records == []

@@ -1,3 +1,5 @@
+"""Text generation: greedy decoding, sampling, beam search, the cache and the window."""
+
 import itertools
 
 import numpy as np
@@ -11,12 +13,12 @@ from embeddings import EmbeddingTable
 from embeddings.special_tokens import END_ID, START_ID
 from transformer import EmbeddingConfig, Encoder, ModelConfig, TokenEmbedding
 from transformer.config import GenerationConfig
-from transformer.models.decoding import NEVER_WRITTEN, Writer, beam_search, greedy, likeliest, nucleus, sample
+from transformer.models.decoding import NEVER_WRITTEN, Writer, beam_search, greedy, sample, top_k_filter, top_p_filter
 from transformer.models.models import EncoderDecoder, LanguageModel
 from transformer.models.stack import Decoder
 
 N_WORDS = 12
-FORMS = [{"positions": positions, "norm": norm} for positions in ("sinusoidal", "learned", "rotary", "none")
+OPTIONS = [{"positions": positions, "norm": norm} for positions in ("sinusoidal", "learned", "rotary", "none")
          for norm in ("pre", "post")]
 
 
@@ -26,9 +28,9 @@ def embedding(seed, n_words, d_model):
     return TokenEmbedding.from_table(table, d_model=d_model, config=EmbeddingConfig())
 
 
-def made(kind, n_words=N_WORDS, seed=0, **form):
-    """A small model whose every weight is random."""
-    config = ModelConfig(**{"d_model": 16, "n_heads": 2, "d_ff": 32, **form})
+def make(kind, n_words=N_WORDS, seed=0, **options):
+    """Make a small model with random weights."""
+    config = ModelConfig(**{"d_model": 16, "n_heads": 2, "d_ff": 32, **options})
     torch.manual_seed(seed)
     if kind == "language":
         model = LanguageModel(decoder=Decoder(config=config, embedding=embedding(seed, n_words, 16)), config=config)
@@ -43,7 +45,7 @@ def made(kind, n_words=N_WORDS, seed=0, **form):
 
 
 def prompts(*texts):
-    """Padded on the left."""
+    """Make a batch of prompts, padded on the left."""
     longest = max(map(len, texts))
     return torch.tensor([[0] * (longest - len(text)) + list(text) for text in texts])
 
@@ -54,27 +56,27 @@ def writer(model, start=((START_ID,), (5, 6, 7), (9, 6)), **options):
     return Writer.translating(model, torch.tensor([[5, 6, 7], [8, 3, 0], [9, 9, 12]]), **options)
 
 
-def ways(model, end=END_ID, **options):
-    """The words written in every way that there is."""
+def generate_all(model, end=END_ID, **options):
+    """Generate texts greedily, by sampling and by beam search."""
     config = GenerationConfig(max_tokens=9, temperature=1.3, top_k=8, top_p=0.95)
-    written = (greedy(writer(model, **options), max_tokens=9, end=end),
-               sample(writer(model, **options), config=config, seed=3, end=end),
-               beam_search(writer(model, **options), beam=3, length_penalty=0.6, max_tokens=9, end=end))
-    return [[text.ids for text in texts] for texts in written]
+    generated = (greedy(writer(model, **options), max_tokens=9, end=end),
+                 sample(writer(model, **options), config=config, seed=3, end=end),
+                 beam_search(writer(model, **options), beam=3, length_penalty=0.6, max_tokens=9, end=end))
+    return [[text.ids for text in texts] for texts in generated]
 
 
 @pytest.mark.parametrize("kind", ["language", "translation"])
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(form.values()))
-def test_the_cache_changes_no_word(kind, form):
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options.values()))
+def test_cache_does_not_change_the_text(kind, options):
     for seed in range(3):
-        model = made(kind, seed=seed, **form)
-        assert ways(model) == ways(model, use_cache=False)
-        assert ways(model, end=None) == ways(model, end=None, use_cache=False)
+        model = make(kind, seed=seed, **options)
+        assert generate_all(model) == generate_all(model, use_cache=False)
+        assert generate_all(model, end=None) == generate_all(model, end=None, use_cache=False)
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(form.values()))
-def test_a_batch_of_prompts_is_each_by_itself(form):
-    model = made("language", **form)
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options.values()))
+def test_batch_of_prompts_equals_single_prompts(options):
+    model = make("language", **options)
     starts = [(START_ID,), (5, 6, 7, 8, 5), (9, 6), (16,), (10, 11, 12)]
     together = greedy(writer(model, starts), max_tokens=8, end=None)
     assert together == [
@@ -86,8 +88,8 @@ def test_a_batch_of_prompts_is_each_by_itself(form):
     assert [text.ids for text in searched] == [text.ids for text in alone]
 
 
-def test_a_batch_of_sources_is_each_by_itself():
-    model = made("translation")
+def test_batch_of_sources_equals_single_sources():
+    model = make("translation")
     sources = torch.tensor([[5, 6, 7, 3], [8, 3, 0, 0], [9, 9, 12, 3]])
     together = beam_search(Writer.translating(model, sources), beam=3, length_penalty=1.0, max_tokens=8)
     alone = [beam_search(Writer.translating(model, row[row > 0][None]), beam=3, length_penalty=1.0, max_tokens=8)[0]
@@ -96,8 +98,8 @@ def test_a_batch_of_sources_is_each_by_itself():
 
 
 @pytest.mark.parametrize("kind", ["language", "translation"])
-def test_greedy_takes_the_likeliest_word_each_time(kind):
-    model = made(kind)
+def test_greedy_takes_the_most_probable_token(kind):
+    model = make(kind)
     start = prompts((5, 6, 7)) if kind == "language" else torch.tensor([[START_ID]])
     ids, total = start, 0.0
     for _ in range(7):
@@ -113,9 +115,9 @@ def test_greedy_takes_the_likeliest_word_each_time(kind):
 
 
 @pytest.mark.parametrize("kind", ["language", "translation"])
-def test_a_beam_of_one_is_greedy(kind):
+def test_beam_of_one_is_greedy(kind):
     for seed in range(5):
-        model = made(kind, seed=seed)
+        model = make(kind, seed=seed)
         for penalty in (0.0, 1.0):
             found = beam_search(writer(model), beam=1, length_penalty=penalty, max_tokens=9)
             expected = greedy(writer(model), max_tokens=9)
@@ -126,10 +128,10 @@ def test_a_beam_of_one_is_greedy(kind):
 
 @pytest.mark.parametrize("penalty", [0.0, 0.7, 1.0, 2.0])
 @pytest.mark.parametrize("kind", ["language", "translation"])
-def test_a_wide_beam_finds_the_best_of_all_texts(kind, penalty):
+def test_wide_beam_finds_the_best_of_all_texts(kind, penalty):
     n_words, max_tokens = 3, 4
     for seed in range(3):
-        model = made(kind, n_words=n_words, seed=seed)
+        model = make(kind, n_words=n_words, seed=seed)
         words = range(5, 5 + n_words)
         texts = [text for n in range(max_tokens) for text in itertools.product(words, repeat=n)]
         log = log_probability(model)
@@ -143,7 +145,7 @@ def test_a_wide_beam_finds_the_best_of_all_texts(kind, penalty):
 
 
 def log_probability(model):
-    def of(text):
+    def compute(text):
         before = [5, 6] if isinstance(model, LanguageModel) else [START_ID]
         ids = torch.tensor([[*before, *text[:-1]]])
         scores = model(ids) if isinstance(model, LanguageModel) else model(torch.tensor([[5, 6]]), ids)
@@ -151,11 +153,11 @@ def log_probability(model):
         scores[:, list(NEVER_WRITTEN)] = -torch.inf
         return scores.log_softmax(-1)[range(len(text)), text].sum().item()
 
-    return of
+    return compute
 
 
-def test_special_words_are_never_written():
-    model = made("language", n_words=2)
+def test_special_tokens_are_not_generated():
+    model = make("language", n_words=2)
     start, config = [(START_ID,), (5, 6)], GenerationConfig(max_tokens=200, temperature=5.0)
     texts = sample(writer(model, start), config=config, seed=0, end=None)
     assert {word for text in texts for word in text.ids} == {END_ID, 5, 6}
@@ -163,41 +165,41 @@ def test_special_words_are_never_written():
     assert {word for text in unknown for word in text.ids} == {1, END_ID, 5, 6}
 
 
-def test_a_text_ends_at_its_end_or_is_cut_off():
-    def always(word):
-        def read(ids, memory, cache):
-            return torch.nn.functional.one_hot(torch.full_like(ids, word), 8).float() * 50
+def test_text_ends_at_the_end_token_or_is_cut_off():
+    def always(token):
+        def decode(ids, memory, cache):
+            return torch.nn.functional.one_hot(torch.full_like(ids, token), 8).float() * 50
 
-        return Writer(read, prompts((START_ID,), (5, 6)), use_cache=False)
+        return Writer(decode, prompts((START_ID,), (5, 6)), use_cache=False)
 
     assert [(text.ids, text.ended) for text in greedy(always(END_ID), max_tokens=4)] == [([], True)] * 2
     assert [(text.ids, text.ended) for text in greedy(always(6), max_tokens=4)] == [([6] * 4, False)] * 2
-    for word, expected in ((END_ID, ([], True)), (6, ([6] * 4, False))):
-        found = beam_search(always(word), beam=1, length_penalty=1.0, max_tokens=4)
+    for token, expected in ((END_ID, ([], True)), (6, ([6] * 4, False))):
+        found = beam_search(always(token), beam=1, length_penalty=1.0, max_tokens=4)
         assert [(text.ids, text.ended) for text in found] == [expected] * 2
 
 
-def test_a_seed_decides_what_is_drawn():
-    model, config = made("language"), GenerationConfig(max_tokens=20)
+def test_seed_determines_the_sample():
+    model, config = make("language"), GenerationConfig(max_tokens=20)
     first, again, other = (sample(writer(model), config=config, seed=seed, end=None) for seed in (1, 1, 2))
     assert first == again != other
 
 
-def test_without_temperature_the_likeliest_is_drawn():
-    model = made("language")
+def test_sampling_at_temperature_zero_is_greedy():
+    model = make("language")
     cold = sample(writer(model), config=GenerationConfig(max_tokens=9, temperature=0.0), seed=1)
     single = sample(writer(model), config=GenerationConfig(max_tokens=9, top_k=1), seed=1)
     assert cold == single == greedy(writer(model), max_tokens=9)
 
 
-def test_words_are_drawn_by_their_probability():
-    logs = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
+def test_tokens_are_sampled_by_their_probability():
+    log_probs = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
 
-    def read(ids, memory, cache):
-        return logs.expand(*ids.shape, 4)
+    def decode(ids, memory, cache):
+        return log_probs.expand(*ids.shape, 4)
 
     def shares(**config):
-        (text,) = sample(Writer(read, prompts((1,)), use_cache=False, window=1, forbidden=()), seed=0, end=None,
+        (text,) = sample(Writer(decode, prompts((1,)), use_cache=False, window=1, forbidden=()), seed=0, end=None,
                          config=GenerationConfig(max_tokens=4000, **config))
         return np.bincount(text.ids, minlength=4) / 4000
 
@@ -213,23 +215,23 @@ SCORES = st.lists(st.integers(-40, 40), min_size=2, max_size=12, unique=True).ma
 
 
 @given(SCORES, st.integers(1, 14), st.floats(0.01, 0.999))
-def test_top_k_and_top_p_keep_what_transformers_keeps(scores, k, p):
+def test_top_k_and_top_p_equal_transformers(scores, k, p):
     from transformers.generation.logits_process import TopKLogitsWarper, TopPLogitsWarper
 
-    assert torch.equal(likeliest(scores, k), TopKLogitsWarper(k)(None, scores))
+    assert torch.equal(top_k_filter(scores, k), TopKLogitsWarper(k)(None, scores))
     shares = scores.softmax(-1).sort(descending=True).values.cumsum(-1)
-    if (shares - p).abs().min() > 1e-5:  # at the very border the two sums round differently
-        assert torch.equal(nucleus(scores, p), TopPLogitsWarper(p)(None, scores))
+    if (shares - p).abs().min() > 1e-5:  # close to p, rounding decides
+        assert torch.equal(top_p_filter(scores, p), TopPLogitsWarper(p)(None, scores))
         both = TopPLogitsWarper(p)(None, TopKLogitsWarper(k)(None, scores))
-        kept = likeliest(scores, k).softmax(-1).sort(descending=True).values.cumsum(-1)
+        kept = top_k_filter(scores, k).softmax(-1).sort(descending=True).values.cumsum(-1)
         if (kept - p).abs().min() > 1e-5:
-            assert torch.equal(nucleus(likeliest(scores, k), p), both)
+            assert torch.equal(top_p_filter(top_k_filter(scores, k), p), both)
 
 
 @settings(max_examples=20)
 @given(st.integers(2, 9), st.integers(1, 12), st.sampled_from(["sinusoidal", "learned", "rotary"]))
-def test_a_full_window_goes_on_from_its_last_half(window, n_prompt, positions):
-    model = made("language", positions=positions, max_positions=window)
+def test_full_window_continues_from_its_last_half(window, n_prompt, positions):
+    model = make("language", positions=positions, max_positions=window)
     start = [tuple(5 + i % N_WORDS for i in range(n_prompt))]
     (cached,) = greedy(writer(model, start, window=window), max_tokens=25, end=None)
     (plain,) = greedy(writer(model, start, window=window, use_cache=False), max_tokens=25, end=None)
@@ -237,22 +239,22 @@ def test_a_full_window_goes_on_from_its_last_half(window, n_prompt, positions):
     assert cached.ids == plain.ids
 
 
-def test_every_word_is_read_once_with_a_cache():
-    model, lengths = made("language"), []
+def test_each_token_is_computed_once_with_a_cache():
+    model, lengths = make("language"), []
 
-    def read(ids, memory, cache):
+    def decode(ids, memory, cache):
         lengths.append(ids.shape[1])
         return model(ids, cache=cache)
 
-    greedy(Writer(read, prompts((5, 6, 7))), max_tokens=5, end=None)
+    greedy(Writer(decode, prompts((5, 6, 7))), max_tokens=5, end=None)
     assert lengths == [3, 1, 1, 1, 1]
 
 
-def test_equal_to_gpt2_of_transformers():
-    """The same words as GPT2LMHeadModel.generate, greedily and by beam, from the same weights."""
+def test_generation_equals_gpt2_of_transformers():
+    """Greedy and beam search generate the same tokens as GPT2LMHeadModel.generate, with the same weights."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    model = made("language", like="gpt2", positions="learned", activation="gelu-tanh", max_positions=32)
+    model = make("language", like="gpt2", positions="learned", activation="gelu-tanh", max_positions=32)
     theirs = GPT2LMHeadModel(GPT2Config(
         vocab_size=5 + N_WORDS, n_positions=32, n_embd=16, n_layer=2, n_head=2, n_inner=32, bos_token_id=START_ID,
         eos_token_id=END_ID, pad_token_id=0, attn_implementation="eager")).eval()

@@ -1,4 +1,4 @@
-"""Two real processes on the CPU: the same training as one process with the whole batches."""
+"""Training in two processes on the CPU equals training in one process."""
 
 import json
 import multiprocessing
@@ -23,11 +23,11 @@ from transformer.training.distributed import World, world
 
 
 def whole_batches(epoch):
-    """The last one has a single example, so that the second process has none of it."""
+    """Return batches; the last has a single example, so that the second process has an empty part."""
     return [examples(seed=10 * epoch + i, n=n) for i, n in enumerate((8, 7, 4, 1))]
 
 
-def share(batch, ours):
+def part_of(batch, ours):
     rows = ours.share(range(len(batch.targets)))
     return Batch(batch.ids[rows], batch.targets[rows], tuple(batch.where[i] for i in rows)) if rows else None
 
@@ -35,7 +35,7 @@ def share(batch, ours):
 def trainer_of(ours, the_loss=loss, dropout=0.0, on_epoch=lambda _: None, checkpoint=None, **config):
     network = model(dropout=dropout)
     if ours.rank:
-        torch.nn.init.zeros_(network.head.output.weight)  # the first process's weights are everyone's
+        torch.nn.init.zeros_(network.head.output.weight)  # overwritten by the weights of rank 0
 
     def evaluate():
         total = sum(weight.abs().sum().item() for weight in network.parameters())
@@ -43,29 +43,29 @@ def trainer_of(ours, the_loss=loss, dropout=0.0, on_epoch=lambda _: None, checkp
 
     torch.manual_seed(5)
     return Trainer(
-        model=network, batches=lambda epoch: [share(batch, ours) for batch in whole_batches(epoch)], loss=the_loss,
+        model=network, batches=lambda epoch: [part_of(batch, ours) for batch in whole_batches(epoch)], loss=the_loss,
         evaluate=evaluate, world=ours, on_epoch=on_epoch, checkpoint=checkpoint,
         config=TrainingConfig(**{"epochs": 3, "lr": 3e-3, "checkpoint_seconds": 0.0, "precision": "float32",
                                  **config}),
     )
 
 
-def train_and_tell(ours, folder, kill_at=None, bad_at=None, **options):
-    """What each process does. Its weights, its history and more are left in the folder."""
-    calls, draws, told = count(), [], []
+def train_and_record(ours, folder, kill_at=None, bad_at=None, **options):
+    """Train in one process, and write its weights, history and other results to the folder."""
+    calls, draws, reported = count(), [], []
 
-    def watched(network, batch):
+    def recorded_loss(network, batch):
         draws.append(torch.rand(1, generator=torch.Generator().set_state(torch.get_rng_state())).item())
         call = next(calls)
         if call == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         return loss(network, batch) * (float("nan") if (ours.rank, call) == bad_at else 1.0)
 
-    trainer = trainer_of(ours, watched, on_epoch=told.append, **options)
+    trainer = trainer_of(ours, recorded_loss, on_epoch=reported.append, **options)
     facts = {"draws": draws}
     try:
         result = trainer.run()
-        facts |= {"history": without_seconds(result.history), "best": result.best_epoch, "told": len(told)}
+        facts |= {"history": without_seconds(result.history), "best": result.best_epoch, "reported": len(reported)}
     except TransformerError as error:
         facts["error"] = str(error)
     save_weights(trainer.model, folder / f"weights-{ours.rank}")
@@ -75,30 +75,30 @@ def train_and_tell(ours, folder, kill_at=None, bad_at=None, **options):
 def process(rank, port, options):
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     ours = world()
-    train_and_tell(ours, **options)
+    train_and_record(ours, **options)
     ours.barrier()
     ours.close()
 
 
-def what_they_left(folder):
-    """The bytes of the weights and the facts of each process."""
+def read_results(folder):
+    """Return the bytes of the weights and the recorded facts of each process."""
     return [((folder / f"weights-{rank}").read_bytes(), json.loads((folder / f"facts-{rank}").read_text()))
             for rank in range(2)]
 
 
 def two_processes(folder, **options):
-    """Run both to their end."""
+    """Train in two processes, and return their results."""
     folder.mkdir(exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     fork = multiprocessing.get_context("fork")
-    both = [fork.Process(target=process, args=(rank, port, {"folder": folder, **options})) for rank in range(2)]
-    for one in both:
-        one.start()
-    for one in both:
-        one.join(60)
-    assert [one.exitcode for one in both] == [0, 0]
-    return what_they_left(folder)
+    processes = [fork.Process(target=process, args=(rank, port, {"folder": folder, **options})) for rank in range(2)]
+    for each in processes:
+        each.start()
+    for each in processes:
+        each.join(60)
+    assert [each.exitcode for each in processes] == [0, 0]
+    return read_results(folder)
 
 
 def check_against_one_process(both, **config):
@@ -107,11 +107,11 @@ def check_against_one_process(both, **config):
     assert weights == other_weights
     assert facts["history"] == other_facts["history"]
     assert facts["best"] == other_facts["best"] == expected.best_epoch
-    assert (facts["told"], other_facts["told"]) == (len(expected.history), 0)
-    for line, wanted in zip(facts["history"], without_seconds(expected.history), strict=True):
-        total, wanted_total = line.pop("dev_total"), wanted.pop("dev_total")
-        assert total == pytest.approx(wanted_total, rel=1e-4)
-        assert line == pytest.approx(wanted, abs=1e-5, rel=0)
+    assert (facts["reported"], other_facts["reported"]) == (len(expected.history), 0)
+    for entry, expected_entry in zip(facts["history"], without_seconds(expected.history), strict=True):
+        total, expected_total = entry.pop("dev_total"), expected_entry.pop("dev_total")
+        assert total == pytest.approx(expected_total, rel=1e-4)
+        assert entry == pytest.approx(expected_entry, abs=1e-5, rel=0)
 
 
 @pytest.mark.parametrize(
@@ -123,16 +123,16 @@ def test_same_losses_as_one_process(config, tmp_path):
 
 
 def test_under_torchrun(tmp_path):
-    """This file is the program that it starts."""
+    """torchrun starts this file as a program."""
     root = Path(__file__).parents[3]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     path = os.pathsep.join([str(root), str(root / "tests" / "transformer")])
     subprocess.run([*torchrun, __file__, str(tmp_path)], check=True, cwd=root, timeout=120,
                    env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"})
-    check_against_one_process(what_they_left(tmp_path))
+    check_against_one_process(read_results(tmp_path))
 
 
-def test_each_process_drops_other_activations_and_a_run_can_be_repeated(tmp_path):
+def test_dropout_differs_between_processes_and_is_reproducible(tmp_path):
     first = two_processes(tmp_path, dropout=0.3)
     assert first == two_processes(tmp_path, dropout=0.3)
     (_, facts), (_, other_facts) = first
@@ -140,20 +140,20 @@ def test_each_process_drops_other_activations_and_a_run_can_be_repeated(tmp_path
 
 
 @pytest.mark.parametrize("kill_at", [1, 5, 8])
-def test_killed_and_gone_on_with(kill_at, tmp_path):
-    unbroken = two_processes(tmp_path / "unbroken", dropout=0.3)
+def test_resumes_after_a_kill(kill_at, tmp_path):
+    expected_results = two_processes(tmp_path / "uninterrupted", dropout=0.3)
     checkpoint = tmp_path / "checkpoint"
     with pytest.raises(AssertionError, match="-9"):
-        two_processes(tmp_path / "broken", dropout=0.3, checkpoint=checkpoint, kill_at=kill_at)
-    resumed = two_processes(tmp_path / "broken", dropout=0.3, checkpoint=checkpoint)
-    for (weights, facts), (expected_weights, expected) in zip(resumed, unbroken, strict=True):
+        two_processes(tmp_path / "killed", dropout=0.3, checkpoint=checkpoint, kill_at=kill_at)
+    resumed = two_processes(tmp_path / "killed", dropout=0.3, checkpoint=checkpoint)
+    for (weights, facts), (expected_weights, expected) in zip(resumed, expected_results, strict=True):
         assert weights == expected_weights
         assert facts["history"] == expected["history"]
         assert facts["draws"] == expected["draws"][-len(facts["draws"]) :]
         assert len(facts["draws"]) < len(expected["draws"])
 
 
-def test_a_bad_loss_in_one_process_stops_both_and_names_the_examples_of_all(tmp_path):
+def test_nan_loss_in_one_process_stops_both_with_the_examples_of_all(tmp_path):
     both = two_processes(tmp_path, bad_at=(1, 2))
     for _, facts in both:
         start, _, advice = facts["error"].partition(": try ")
@@ -161,20 +161,20 @@ def test_a_bad_loss_in_one_process_stops_both_and_names_the_examples_of_all(tmp_
         assert advice
 
 
-def test_a_checkpoint_of_two_is_not_for_one(tmp_path):
+def test_checkpoint_of_two_processes_is_refused_by_one(tmp_path):
     two_processes(tmp_path, checkpoint=tmp_path / "checkpoint")
-    with pytest.raises(CheckpointError, match="the number of processes was 2 and is 1"):
+    with pytest.raises(CheckpointError, match="the number of processes was 2 and is now 1"):
         trainer_of(World(), checkpoint=tmp_path / "checkpoint").run()
 
 
 @given(st.lists(st.integers()), st.integers(1, 9))
-def test_shares_make_up_the_whole(items, size):
+def test_parts_of_all_processes_are_the_whole_batch(items, size):
     shares = [World(rank, size).share(items) for rank in range(size)]
     assert sorted(item for part in shares for item in part) == sorted(items)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def test_alone_nothing_is_sent():
+def test_single_process_does_not_communicate():
     alone = world()
     assert alone == World()
     assert alone.sum(2, 3.5) == [2, 3.5]
@@ -186,15 +186,15 @@ def test_alone_nothing_is_sent():
     alone.close()
 
 
-def test_more_processes_than_gpus(monkeypatch):
+def test_more_processes_than_gpus_raises(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(TransformerError, match=r"process 2 of this machine, which has 1 GPUs: give it --nproc-.*1"):
+    with pytest.raises(TransformerError, match=r"process 2 on a machine with 1 GPUs; run torchrun --nproc-.*1"):
         world(torch.device("cuda"))
 
 
 if __name__ == "__main__":
     here = world()
-    train_and_tell(here, Path(sys.argv[1]))
+    train_and_record(here, Path(sys.argv[1]))
     here.close()

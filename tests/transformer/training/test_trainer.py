@@ -1,3 +1,5 @@
+"""The training loop, its configuration, and saving of weights."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,7 +18,7 @@ from transformer.training.optimizer import Optimizer
 from transformer.training.trainer import choose_device
 
 
-def test_eight_examples_are_learned_by_heart():
+def test_eight_examples_are_memorised():
     network, result = train(epochs=20, dropout=0.0)
     assert (network(examples().ids).argmax(dim=1) == examples().targets).all()
     assert result.history[-1]["train_loss"] < result.history[0]["train_loss"] / 10
@@ -24,7 +26,7 @@ def test_eight_examples_are_learned_by_heart():
 
 
 @pytest.mark.parametrize(("n_batches", "n_epochs"), [(2, 20), (83, 12)])
-def test_epochs_that_go_by_the_steps_end_with_the_rate_at_zero(n_batches, n_epochs):
+def test_default_number_of_epochs_ends_at_learning_rate_zero(n_batches, n_epochs):
     batch, seen = examples(), []
     _, result = train(batches=lambda _: [batch] * n_batches, epochs=0,
                       fields={"watch": lambda epoch, is_last: seen.append((epoch, is_last)) or {}})
@@ -33,13 +35,13 @@ def test_epochs_that_go_by_the_steps_end_with_the_rate_at_zero(n_batches, n_epoc
     assert result.history[-1]["lr"] == 0
 
 
-def test_the_same_seed_gives_the_same_weights():
+def test_same_seed_gives_same_weights():
     assert same_weights(train()[0], train()[0])
     assert not same_weights(train()[0], train(dropout=0.2)[0])
 
 
 def plain_training(network, batches, epochs, lr=3e-3):
-    """What the default configuration does, in its shortest form: the independent account of the loop."""
+    """Train with the default configuration: an independent, minimal implementation of the loop."""
     table = network.encoder.embedding.weight
     decayed = [p for p in network.parameters() if p.ndim >= 2 and p is not table]
     others = [p for p in network.parameters() if p.ndim < 2 or p is table]
@@ -74,20 +76,20 @@ def plain_training(network, batches, epochs, lr=3e-3):
     return network, history
 
 
-def test_the_default_configuration_is_a_plain_loop():
+def test_default_configuration_equals_a_minimal_loop():
     batches = [examples(seed) for seed in range(7)]
     ours, result = train(batches=lambda _: batches, epochs=5)
     network = model(dropout=0.1)
     torch.manual_seed(5)
     expected, history = plain_training(network, batches, epochs=5)
-    for name, weight in ours.state_dict().items():  # the table too, of which a step visits the rows of its batch only
-        if not name.endswith("key.bias"):  # moves no attention, so that its gradient is rounding and nothing else
+    for name, weight in ours.state_dict().items():  # including the table with sparse updates
+        if not name.endswith("key.bias"):  # its exact gradient is 0
             assert (weight - expected.state_dict()[name]).abs().max() < 2e-6, name
-    for line, same in zip(without_seconds(result.history), history, strict=True):
-        assert line == pytest.approx(same, rel=1e-5)
+    for entry, expected_entry in zip(without_seconds(result.history), history, strict=True):
+        assert entry == pytest.approx(expected_entry, rel=1e-5)
 
 
-def test_without_an_evaluation_every_epoch_runs():
+def test_without_evaluation_all_epochs_run():
     _, result = train(epochs=4, patience=1)
     assert (len(result.history), result.best_epoch) == (4, 4)
 
@@ -104,14 +106,14 @@ def test_early_stopping_keeps_the_best_weights():
     stopped, result = train(evaluate, epochs=6, patience=2)
     assert seen == [0.1, 0.5, 0.3, 0.4]
     assert result.best_epoch == 2
-    assert [line["dev_accuracy"] for line in result.history] == seen
+    assert [entry["dev_accuracy"] for entry in result.history] == seen
     scores = iter([0.1, 0.5, 0.0, 0.0, 0.0, 0.0])
-    ran_on, _ = train(evaluate, epochs=6, patience=0)  # runs to the end, and still keeps epoch 2
+    full, _ = train(evaluate, epochs=6, patience=0)  # runs to the end, and also keeps epoch 2
     for name, weight in stopped.state_dict().items():
-        assert torch.equal(weight, ran_on.state_dict()[name]), name
+        assert torch.equal(weight, full.state_dict()[name]), name
 
 
-def test_a_loss_that_is_not_finite_stops_with_advice():
+def test_non_finite_loss_raises_with_advice():
     network = model()
     trainer = Trainer(model=network, batches=lambda _: [examples()], loss=lambda n, b: loss(n, b) * float("nan"),
                       evaluate=None, config=TrainingConfig(lr=0.5, precision="float32"))
@@ -124,53 +126,53 @@ def test_a_loss_that_is_not_finite_stops_with_advice():
     assert all(torch.equal(weight, before[name]) for name, weight in network.state_dict().items())
 
 
-class Cliff(torch.autograd.Function):
-    """0 everywhere, with a slope that is not finite."""
+class InfiniteGradient(torch.autograd.Function):
+    """A function that is 0, with an infinite gradient."""
 
     @staticmethod
     def forward(_context, x):
         return torch.zeros_like(x)
 
     @staticmethod
-    def backward(_context, slope):
-        return slope * float("inf")
+    def backward(_context, grad):
+        return grad * float("inf")
 
 
-def test_a_gradient_that_is_not_finite_stops_likewise():
+def test_non_finite_gradient_raises_with_advice():
     network = model()
     seen = []
 
-    def steep(network, batch):
+    def exploding_loss(network, batch):
         seen.append(batch)
         value = loss(network, batch)
-        return value + Cliff.apply(value) if len(seen) == 3 else value
+        return value + InfiniteGradient.apply(value) if len(seen) == 3 else value
 
-    trainer = Trainer(model=network, batches=lambda _: [examples(n=2)] * 2, loss=steep, evaluate=None,
+    trainer = Trainer(model=network, batches=lambda _: [examples(n=2)] * 2, loss=exploding_loss, evaluate=None,
                       config=TrainingConfig(precision="bfloat16"))
     with pytest.raises(DivergedError, match=r"the gradient became (inf|nan) in epoch 2, step 3, on a.tsv:1, a.tsv:2: "
                                             r"try .*embedding.scale=unit, or training.precision=float32$"):
         trainer.run()
 
 
-def test_on_a_gpu_losses_are_looked_at_together_and_the_first_bad_one_is_named():
-    watch = NonFiniteGuard(TrainingConfig(), torch.device("cuda"), World())
-    good, bad = torch.tensor(1.0), torch.tensor(float("inf"))
+def test_steps_are_checked_together_on_a_gpu_and_the_first_failure_is_reported():
+    guard = NonFiniteGuard(TrainingConfig(), torch.device("cuda"), World())
+    finite, infinite = torch.tensor(1.0), torch.tensor(float("inf"))
     for step in range(GPU_STEPS + 9):
-        watch.add(f"step {step}", good, good, ["a"])
-    watch.add("step x", bad, good, ["b", "c"])
-    watch.add("step y", bad, bad, ["d"])
+        guard.add(f"step {step}", finite, finite, ["a"])
+    guard.add("step x", infinite, finite, ["b", "c"])
+    guard.add("step y", infinite, infinite, ["d"])
     with pytest.raises(DivergedError, match="the loss became inf in step x, on b, c: try"):
-        watch.check()
+        guard.check()
 
 
-def test_an_epoch_without_targets_is_refused():
-    with pytest.raises(TransformerError, match="no batch of epoch 1 has anything to predict"):
+def test_epoch_without_targets_raises():
+    with pytest.raises(TransformerError, match="no batch of epoch 1 has a target to predict"):
         train(batches=lambda _: [examples(n=0)] * 2)
 
 
 @pytest.mark.parametrize("cuts", [[(3, 5)], [(1, 2, 5), (8,)], [(8,), (2, 6)]])
-def test_accumulated_batches_are_one_big_batch(cuts, monkeypatch):
-    """Of unequal sizes, so that the mean over all targets is not the mean of the batches' means."""
+def test_accumulated_batches_equal_one_large_batch(cuts, monkeypatch):
+    """The batches have unequal sizes, so that the mean over all targets is not the mean of the batch means."""
     gradients = []
     step = Optimizer.step
 
@@ -185,24 +187,23 @@ def test_accumulated_batches_are_one_big_batch(cuts, monkeypatch):
     for batch, cut in zip(whole, cuts, strict=True):
         parts += batch.cut(*cut) + [examples(n=0)] * (size - len(cut))
     _, expected = train(dropout=0.0, batches=lambda _: whole, clip=1e9)
-    wanted, gradients = gradients, []
+    expected_gradients, gradients = gradients, []
     _, result = train(dropout=0.0, batches=lambda _: parts, accumulate=size, clip=1e9)
-    assert len(gradients) == len(wanted) == result.steps == 3 * len(cuts)
-    for gradient, other in zip(gradients, wanted, strict=True):
+    assert len(gradients) == len(expected_gradients) == result.steps == 3 * len(cuts)
+    for gradient, other in zip(gradients, expected_gradients, strict=True):
         torch.testing.assert_close(gradient, other, atol=1e-5, rtol=1e-4)
-    for line, other in zip(without_seconds(result.history), without_seconds(expected.history), strict=True):
-        assert line == pytest.approx(other, rel=1e-5)
+    for entry, other in zip(without_seconds(result.history), without_seconds(expected.history), strict=True):
+        assert entry == pytest.approx(other, rel=1e-5)
 
 
-def test_the_last_step_of_an_epoch_may_have_fewer_batches():
+def test_last_step_of_an_epoch_may_accumulate_fewer_batches():
     _, result = train(accumulate=3, epochs=2)
-    assert [line["step"] for line in result.history] == [2, 4]
+    assert [entry["step"] for entry in result.history] == [2, 4]
     assert result.tokens == 2 * 4 * 32
 
 
-def test_the_table_is_frozen_and_then_thawed():
+def test_table_is_frozen_in_the_first_epochs():
     tables, trained = [], []
-
     network = model(dropout=0.0)
     table = network.encoder.embedding.weight
     start = table.detach().clone()
@@ -222,24 +223,24 @@ def test_the_table_is_frozen_and_then_thawed():
     assert table.requires_grad
 
 
-def test_a_table_frozen_for_good_never_thaws():
+def test_frozen_table_remains_frozen_after_freeze_epochs():
     network, _ = train(freeze_epochs=1, embedding={"freeze": True})
     assert torch.equal(network.encoder.embedding.weight, model(freeze=True).encoder.embedding.weight)
     assert not network.encoder.embedding.weight.requires_grad
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_precision(precision):
+def test_training_in_each_precision(precision):
     seen = []
 
-    def watching(network, batch):
+    def checked_loss(network, batch):
         seen.append(network.encoder.layers[0].feedforward.inner(torch.zeros(1, 16)).dtype)
         scores = network(batch.ids)
-        assert scores.dtype == torch.float32  # of the labels, whatever the layers compute in
+        assert scores.dtype == torch.float32  # the head computes in float32 in every precision
         return F.cross_entropy(scores, batch.targets)
 
     network = model(dropout=0.0)
-    trainer = Trainer(model=network, batches=lambda _: [examples()] * 4, loss=watching, evaluate=None,
+    trainer = Trainer(model=network, batches=lambda _: [examples()] * 4, loss=checked_loss, evaluate=None,
                       config=TrainingConfig(epochs=20, lr=3e-3, precision=precision))
     trainer.run()
     assert set(seen) == {getattr(torch, precision)}
@@ -248,7 +249,7 @@ def test_precision(precision):
         assert (network(examples().ids).argmax(dim=1) == examples().targets).all()
 
 
-def test_weights_are_not_stale_within_a_block_of_low_precision():
+def test_autocast_uses_current_weights():
     layer = nn.Linear(4, 4)
     x = torch.ones(1, 4)
     with autocast(torch.device("cpu"), "bfloat16"):
@@ -258,35 +259,35 @@ def test_weights_are_not_stale_within_a_block_of_low_precision():
         assert torch.equal(layer(x).float(), layer.bias.detach().bfloat16().float()[None])
 
 
-def test_precision_chosen_for_a_device(monkeypatch):
+def test_automatic_precision_of_a_device(monkeypatch):
     cpu = torch.device("cpu")
-    for found in ({}, {"avx512_bf16": False, "amx_bf16": False}):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=found: found)
+    for capabilities in ({}, {"avx512_bf16": False, "amx_bf16": False}):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capabilities=capabilities: capabilities)
         assert choose_precision(cpu, "auto") == "float32"
     for name in ("avx512_bf16", "amx_bf16"):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda name=name: {name: True})
         assert choose_precision(cpu, "auto") == "bfloat16"
         assert choose_precision(cpu, "float32") == "float32"
-    monkeypatch.delattr(torch.cpu, "get_capabilities")  # of an older torch
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # as in older versions of PyTorch
     assert choose_precision(cpu, "auto") == "float32"
     assert choose_precision(cpu, "bfloat16") == "bfloat16"
 
 
-def test_long_gradients_are_shortened(monkeypatch):
-    lengths = []
+def test_gradient_is_clipped(monkeypatch):
+    norms = []
     step = Optimizer.step
 
     def record(self):
         grads = [weight.grad.to_dense() for weight in self._weights.values()]
-        lengths.append(torch.stack([grad.norm() for grad in grads]).norm().item())
+        norms.append(torch.stack([grad.norm() for grad in grads]).norm().item())
         return step(self)
 
     monkeypatch.setattr(Optimizer, "step", record)
     train(clip=0.01)
-    assert max(lengths) == pytest.approx(0.01, rel=1e-3)
+    assert max(norms) == pytest.approx(0.01, rel=1e-3)
 
 
-def test_weights_survive_and_equal_weights_are_equal_bytes(tmp_path):
+def test_saved_weights_are_equal_and_reproducible(tmp_path):
     network = model()
     save_weights(network, tmp_path / "a")
     save_weights(model(), tmp_path / "b")
@@ -297,7 +298,7 @@ def test_weights_survive_and_equal_weights_are_equal_bytes(tmp_path):
     assert all(torch.equal(w, network.state_dict()[name]) for name, w in other.state_dict().items())
 
 
-def test_tied_weights_are_written_once(tmp_path):
+def test_tied_weights_are_saved_once(tmp_path):
     def tied():
         torch.manual_seed(3)
         pair = nn.ModuleDict({"table": nn.Embedding(5, 4), "output": nn.Linear(4, 5)})
@@ -314,14 +315,14 @@ def test_tied_weights_are_written_once(tmp_path):
     assert same_weights(pair, other)
 
 
-def test_weights_that_are_missing_broken_or_of_another_shape(tmp_path):
+def test_missing_damaged_or_mismatched_weights_raise(tmp_path):
     with pytest.raises(CheckpointError, match="cannot read"):
         read_weights(tmp_path / "none")
     (tmp_path / "garbage").write_bytes(b"garbage")
     with pytest.raises(CheckpointError, match="garbage: cannot read"):
         read_weights(tmp_path / "garbage")
     save_weights(model(n_words=7), tmp_path / "small")
-    with pytest.raises(CheckpointError, match="do not fit"):
+    with pytest.raises(CheckpointError, match="do not match"):
         load_weights(model(), read_weights(tmp_path / "small"), tmp_path / "small")
 
 
@@ -347,12 +348,12 @@ def test_weights_that_are_missing_broken_or_of_another_shape(tmp_path):
         (EmbeddingConfig, {"scale": "match=-1"}, "embedding.scale"),
     ],
 )
-def test_wrong_values_are_refused_by_name(cls, values, message):
+def test_invalid_values_are_refused_by_name(cls, values, message):
     with pytest.raises(ValueError, match=message):
         cls(**values)
 
 
-def test_devices():
+def test_choice_of_device():
     assert choose_device("cpu").type == "cpu"
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     if not torch.cuda.is_available():
@@ -360,7 +361,7 @@ def test_devices():
             choose_device("cuda")
 
 
-def test_the_averaged_weights_are_measured_and_kept():
+def test_averaged_weights_are_evaluated_and_kept():
     seen = []
 
     def evaluate(network):

@@ -1,3 +1,5 @@
+"""The exponential moving average of the weights."""
+
 import pytest
 import torch
 from small_training import model
@@ -8,7 +10,7 @@ from transformer.training.weight_average import WeightAverage
 
 
 def steps(network, n=25):
-    """Change the weights at random, a step at a time."""
+    """Add noise to the weights in every step."""
     torch.manual_seed(2)
     for _ in range(n):
         with torch.no_grad():
@@ -18,18 +20,18 @@ def steps(network, n=25):
         yield
 
 
-def test_it_equals_torchs():
+def test_average_equals_torch():
     network = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
     ours = WeightAverage(network, 0.6)
 
     def mix(average, weight, n_averaged):
-        kept = min(0.6, (n_averaged + 1) / (n_averaged + 10))
-        return kept * average + (1 - kept) * weight
+        decay = min(0.6, (n_averaged + 1) / (n_averaged + 10))
+        return decay * average + (1 - decay) * weight
 
     theirs = AveragedModel(network, avg_fn=mix)
     for number, _ in enumerate(steps(network)):
         theirs.n_averaged.fill_(number)
-        if not number:  # torch copies at 0, so its first step is made by hand
+        if not number:  # PyTorch copies the weights at 0, so the first step is made by hand
             with torch.no_grad():
                 for average, weight in zip(theirs.module.parameters(), network.parameters(), strict=True):
                     average.copy_(mix(average, weight, 0))
@@ -41,7 +43,7 @@ def test_it_equals_torchs():
         torch.testing.assert_close(weight, expected)
 
 
-def test_no_decay_is_the_last_weights():
+def test_without_decay_the_average_is_the_last_weights():
     network = model(dropout=0.0)
     average = WeightAverage(network, 0.0)
     for _ in steps(network):
@@ -51,20 +53,20 @@ def test_no_decay_is_the_last_weights():
     assert all(torch.equal(tensor, last[name]) for name, tensor in network.state_dict().items())
 
 
-def test_in_use_and_back_again():
+def test_averages_are_applied_inside_the_block_only():
     network = model(dropout=0.0)
     average = WeightAverage(network, 0.9)
     for _ in steps(network):
         average.update()
     weight = network.head.output.weight
-    own = weight.clone()
-    with pytest.raises(KeyError), average.in_use():
-        assert not torch.equal(weight, own)
+    original = weight.clone()
+    with pytest.raises(KeyError), average.applied():
+        assert not torch.equal(weight, original)
         raise KeyError
-    assert torch.equal(weight, own)
+    assert torch.equal(weight, original)
 
 
-def test_frozen_weights_and_padding_keep_their_bytes():
+def test_frozen_weights_do_not_change():
     network = model(dropout=0.0)
     network.encoder.embedding.weight.requires_grad_(False)
     before = network.encoder.embedding.weight.clone()
@@ -75,7 +77,7 @@ def test_frozen_weights_and_padding_keep_their_bytes():
     assert torch.equal(network.encoder.embedding.weight, before)
 
 
-def test_weights_frozen_after_the_average_was_made_keep_even_the_sign_of_their_zeros():
+def test_weights_frozen_later_keep_the_sign_of_zeros():
     network = nn.Linear(3, 3)
     nn.init.constant_(network.weight, -0.0)
     average = WeightAverage(network, 0.9)
