@@ -17,15 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 from embeddings.specification.suggest import nearest
 from embeddings.table.oov_policy import DEFAULT_POLICY
 from pipeline.errors import ConfigError
-from transformer.config import (
-    LIKE,
-    EmbeddingConfig,
-    GenerationConfig,
-    ModelConfig,
-    TrainingConfig,
-    option,
-    require,
-)
+from transformer.config import LIKE, EmbeddingConfig, ModelConfig, option, require
+from transformer.models.decoding import GenerationConfig
+from transformer.training.config import TrainingConfig
 
 RENAMED = {
     "model.segments": "model.token_types",

@@ -13,8 +13,7 @@ from embeddings.special_tokens import END, END_ID
 from pipeline.errors import ConfigError
 from pipeline.measures.detokenization import detokenize
 from pipeline.runs.trained import TrainedRun
-from transformer.config import GenerationConfig
-from transformer.models.decoding import Writer, sample
+from transformer.models.decoding import GenerationConfig, Writer, sample
 
 
 class Continued(NamedTuple):

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transformer.config import TrainingConfig
 from transformer.kernels.precision import choose_precision
+from transformer.training.config import TrainingConfig
 
 PARTS = ("starting", "reading", "tokenising", "vectors", "pretraining", "batches", "forward", "backward", "optimizer",
          "evaluation", "baselines", "writing")

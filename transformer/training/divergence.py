@@ -9,9 +9,9 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from transformer.config import TrainingConfig
 from transformer.errors import DivergedError
 from transformer.kernels.precision import choose_precision
+from transformer.training.config import TrainingConfig
 from transformer.training.distributed import World
 
 MAX_EXAMPLES = 5  # examples listed in the error message

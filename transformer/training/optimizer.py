@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim.adamw import adamw
 
-from transformer.config import TrainingConfig
 from transformer.layers.embedding import TokenEmbedding
+from transformer.training.config import TrainingConfig
 from transformer.training.schedule import parameter_groups
 from transformer.training.sparse_adamw import BETA1, BETA2, EPS, SparseAdamW
 from transformer.training.weight_average import WeightAverage

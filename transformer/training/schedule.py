@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from transformer.config import TrainingConfig
 from transformer.layers.embedding import TokenEmbedding
+from transformer.training.config import TrainingConfig
 
 INPUT = re.compile(r"(^|[._])(embedding|positions|token_types|convolutions)([._]|$)")
 LAYER = re.compile(r"(?P<stack>.*?)\blayers\.(?P<number>\d+)\.")

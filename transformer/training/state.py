@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from transformer.checkpoint import current_name, load_state, read_checkpoint, state_of, write_checkpoint
-from transformer.config import TrainingConfig
 from transformer.errors import CheckpointError
+from transformer.training.config import TrainingConfig
 from transformer.training.optimizer import Optimizer
 
 COUNTERS = {"epoch": "epoch", "steps_in_epoch": "done", "steps_per_epoch": "steps_per_epoch", "tokens": "tokens",

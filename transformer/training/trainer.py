@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from transformer.checkpoint import remove_partial
-from transformer.config import TrainingConfig
 from transformer.errors import CheckpointError, TransformerError
 from transformer.kernels.engine import describe_engines, use
 from transformer.kernels.precision import autocast
 from transformer.layers.dropout import shared_masks
+from transformer.training.config import TrainingConfig
 from transformer.training.distributed import World
 from transformer.training.divergence import NonFiniteGuard
 from transformer.training.optimizer import Optimizer

@@ -24,8 +24,9 @@ from pipeline.tasks import base
 from pipeline.tasks.base import Prepared, Tokenizers
 from pipeline.tasks.language_model import stream_of
 from pipeline.word_vectors import StageOne
-from transformer.config import EmbeddingConfig, GenerationConfig
+from transformer.config import EmbeddingConfig
 from transformer.layers.embedding import TokenEmbedding
+from transformer.models.decoding import GenerationConfig
 from transformer.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[3]

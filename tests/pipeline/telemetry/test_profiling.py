@@ -13,7 +13,7 @@ from pipeline.cli.main import cli
 from pipeline.cli.run import profile_summary
 from pipeline.telemetry import profiling
 from pipeline.telemetry.profiling import PARTS, REST, STOPPED, Clock, Profile, take_profile
-from transformer.config import TrainingConfig
+from transformer.training.config import TrainingConfig
 
 ALWAYS = [part for part in PARTS if part not in ("starting", "pretraining")]
 

@@ -12,8 +12,16 @@ from torch import nn
 from embeddings import EmbeddingTable
 from embeddings.special_tokens import END_ID, START_ID
 from transformer import EmbeddingConfig, Encoder, ModelConfig, TokenEmbedding
-from transformer.config import GenerationConfig
-from transformer.models.decoding import NEVER_WRITTEN, Writer, beam_search, greedy, sample, top_k_filter, top_p_filter
+from transformer.models.decoding import (
+    NEVER_WRITTEN,
+    GenerationConfig,
+    Writer,
+    beam_search,
+    greedy,
+    sample,
+    top_k_filter,
+    top_p_filter,
+)
 from transformer.models.models import EncoderDecoder, LanguageModel
 from transformer.models.stack import Decoder
 
