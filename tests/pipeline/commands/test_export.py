@@ -158,7 +158,7 @@ def test_next_words_have_the_same_scores_and_greedy_writes_the_same(exported):
     with torch.no_grad():
         torch.testing.assert_close(model(**read).logits, trained.model(read["input_ids"]), atol=1e-4, rtol=0)
     written = model.generate(**read, max_new_tokens=12, do_sample=False)[0, read["input_ids"].shape[1] :].tolist()
-    ours = greedy(Writer.continuing(trained.model, read["input_ids"]), max_words=12)[0]
+    ours = greedy(Writer.continuing(trained.model, read["input_ids"]), max_tokens=12)[0]
     assert [i for i in written if i != END_ID] == ours.ids
 
 
