@@ -34,7 +34,7 @@ def words(dim=16, freeze=False):
     return layer
 
 
-def stirred(model):
+def perturbed(model):
     """Add noise to all weights of layers and convolutions, so that none is zero or one."""
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -75,7 +75,7 @@ def ids(length=6, batch=3, seed=0, low=1):
     return torch.randint(low, N_ROWS, (batch, length), generator=torch.Generator().manual_seed(seed))
 
 
-FORMS = {
+ARCHITECTURES = {
     "classifier": (classifier, lambda model: model(ids())),
     "first token": (lambda **more: classifier(head=ClsHead, **more), lambda model: model(ids())),
     "pairs": (lambda **more: classifier(token_types=2, **more), lambda model: model(ids(), ids() % 2)),

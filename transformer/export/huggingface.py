@@ -187,8 +187,8 @@ def _position_rows(positions: nn.Module, n_positions: int) -> Tensor:
         return positions.weight.detach()
     if isinstance(positions, SinusoidalPositions):
         return positions.rows(n_positions).clone()
-    raise TransformerError("model.positions=rotary, alibi and none cannot be exported as a table of positions; train "
-                           "with --set model.positions=learned")
+    raise TransformerError("only learned and sinusoidal positions can be exported, as a table; train with "
+                           "--set model.positions=learned")
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Every engine computes what plain PyTorch does, and explains which calls it does not support."""
+"""Every engine computes the same as plain PyTorch, and explains which calls it does not support."""
 
 import copy
 from contextlib import nullcontext
@@ -7,12 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from small_models import (
-    FORMS,
+    ARCHITECTURES,
     classifier,
     encoder,
     encoder_decoder,
     language_model,
-    stirred,
+    perturbed,
 )
 
 from transformer import kernels
@@ -29,13 +29,13 @@ PRECISIONS = {"native": ["float32", "bfloat16"], "int8": ["int8"], "fused": ["bf
 
 @pytest.fixture(autouse=True)
 def _no_matrix_units(monkeypatch):
-    """A processor with AMX prefers PyTorch; the compiled code runs there all the same."""
+    """Pretend that the processor has no AMX, where PyTorch would be preferred."""
     monkeypatch.setattr(native_engine, "has_matrix_units", lambda: False)
 
 
 def texts():
     ids = torch.randint(5, 30, (4, 11), generator=torch.Generator().manual_seed(1))
-    ids[1, 4:], ids[2] = 0, 0  # shorter texts, and one of padding alone
+    ids[1, 4:], ids[2] = 0, 0  # a shorter text, and an empty one
     ids[3, :3] = 0             # padding on the left
     return ids
 
@@ -67,11 +67,11 @@ CASES = [(engine.name, precision) for engine in engines() for precision in PRECI
 @pytest.mark.parametrize("make", [encoder, language_model, classifier, lambda **more: classifier(head=ClsHead, **more),
                                   lambda **more: classifier(convolutions=(3, 5), **more)],
                          ids=["encoder", "language model", "classifier", "cls", "convolutions"])
-def test_an_engine_computes_what_plain_pytorch_does(name, precision, norm, make):
+def test_engine_computes_the_same_as_plain_pytorch(name, precision, norm, make):
     if name != "fused" and not native.available(getattr(torch, precision)):
         pytest.skip("not built here, or not for this processor")
     torch.manual_seed(0)
-    model, ids = stirred(make(n_heads=1, norm=norm)).eval(), texts_padded_on_the_right() if name == "cls" else texts()
+    model, ids = perturbed(make(n_heads=1, norm=norm)).eval(), texts_padded_on_the_right() if name == "cls" else texts()
     stack = next(module for module in model.modules() if isinstance(module, Stack))
     train = precision != "int8"
     with autocast(CPU, precision), nullcontext() if train else torch.no_grad():
@@ -91,10 +91,10 @@ def test_an_engine_computes_what_plain_pytorch_does(name, precision, norm, make)
         assert away < limit, (key, float(away), float(others))
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_without_an_engine_every_form_runs_as_plain_pytorch(form, monkeypatch):
-    make, call = FORMS[form]
-    model = stirred(make(n_heads=1)).eval()
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_without_an_engine_all_architectures_run_in_plain_pytorch(architecture, monkeypatch):
+    make, call = ARCHITECTURES[architecture]
+    model = perturbed(make(n_heads=1)).eval()
     usual = call(model)
     monkeypatch.setattr(native, "available", lambda *_: False)
     torch.testing.assert_close(call(model), usual, atol=1e-5, rtol=1e-5)
@@ -133,7 +133,7 @@ def test_each_reason_against_an_engine(name, options, given, reason):
 
 
 @pytest.mark.skipif(not native.available(torch.float32), reason="not built here")
-def test_reasons_of_the_model_as_it_is():
+def test_reasons_depend_on_the_model():
     native_, ids = next(one for one in engines() if one.name == "native"), texts()
     assert native_.reasons_against(encoder(n_heads=1), Call(ids)) == []
     hooked = encoder(n_heads=1)
@@ -151,7 +151,7 @@ def test_reasons_of_the_model_as_it_is():
 
 
 @pytest.mark.skipif(not native.available(torch.bfloat16), reason="not built here, or not for this processor")
-def test_with_matrix_units_bfloat16_is_left_to_pytorch(monkeypatch):
+def test_pytorch_is_preferred_for_bfloat16_with_matrix_units(monkeypatch):
     monkeypatch.setattr(native_engine, "has_matrix_units", lambda: True)
     with autocast(CPU, "bfloat16"):
         against = next(one for one in engines() if one.name == "native").reasons_against(encoder(n_heads=1),
@@ -159,7 +159,7 @@ def test_with_matrix_units_bfloat16_is_left_to_pytorch(monkeypatch):
     assert against == ["the processor has matrix units (AMX), which PyTorch uses for bfloat16"]
 
 
-def test_without_compiled_code_the_reason_says_what_it_needs(monkeypatch):
+def test_missing_library_is_a_reason(monkeypatch):
     monkeypatch.setattr(native, "available", lambda *_: False)
     (reason,) = next(one for one in engines() if one.name == "native").reasons_against(encoder(n_heads=1),
                                                                                       Call(texts()))
@@ -214,7 +214,7 @@ def test_reasons_against_computing_first_tokens_only():
     assert cls.reasons_against(language_model().decoder, call) == ["only for encoders"]
 
 
-def test_a_forced_engine_is_used_or_says_why_not():
+def test_forced_engine_is_used_or_raises_with_the_reasons():
     stack, ids = encoder(n_heads=1, positions="rotary"), texts()
     with kernels.use(TORCH):
         assert engine_for(encoder(n_heads=1), ids) is None
@@ -227,7 +227,7 @@ def test_a_forced_engine_is_used_or_says_why_not():
     require(AUTO)
 
 
-def test_the_choice_is_explained():
+def test_choice_of_engine_is_explained():
     call = Call(texts())
     if native.available(torch.float32):
         chosen, *against = explain(encoder(n_heads=1), call)
@@ -246,9 +246,9 @@ def test_the_choice_is_explained():
     assert len(against) == len(engines())
 
 
-def test_layers_are_the_definition_that_engines_are_held_to():
-    """The forward pass of a stack with the simplest options, written out."""
-    model = stirred(encoder(n_heads=2, n_layers=1, positions="none")).eval()
+def test_plain_layers_equal_the_formulas():
+    """The forward pass of a stack with the simplest options, written with tensor operations."""
+    model = perturbed(encoder(n_heads=2, n_layers=1, positions="none")).eval()
     ids = torch.randint(5, 30, (2, 7))
     layer = model.layers[0]
     x = F.embedding(ids, model.embedding.weight)

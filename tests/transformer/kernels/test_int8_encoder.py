@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import FORMS, classifier, encoder, language_model, shape, stirred, words
+from small_models import ARCHITECTURES, classifier, encoder, language_model, perturbed, shape, words
 
 from transformer import Encoder
 from transformer.config import ModelConfig
@@ -134,7 +134,7 @@ def test_result_does_not_depend_on_batch_or_number_of_threads():
     "positions": "learned", "norm": "post", "embedding_norm": True}], ids=str)
 @pytest.mark.parametrize("dim", [16, 10])
 def test_encoder_equals_its_layers_in_sequence(options, dim):
-    model = stirred(encoder(dim=dim, n_heads=1, **options)).eval()
+    model = perturbed(encoder(dim=dim, n_heads=1, **options)).eval()
     ids = torch.randint(5, 30, (4, 40), generator=torch.Generator().manual_seed(1))
     ids[1, 4:], ids[2] = 0, 0  # one text consists of padding only
     with torch.no_grad(), autocast(CPU, "int8"):
@@ -160,7 +160,7 @@ def test_first_token_alone_is_close_to_float32(lengths, widths, options, seed):
     d, heads = widths
     torch.manual_seed(seed)
     config = ModelConfig(**{"d_model": d, "n_heads": heads, "d_ff": 32, "dropout": 0.0, **options})
-    model = stirred(Encoder(config=config, embedding=TokenEmbedding(n_words=25, dim=d, d_model=d))).eval()
+    model = perturbed(Encoder(config=config, embedding=TokenEmbedding(n_words=25, dim=d, d_model=d))).eval()
     ids = torch.randint(5, 30, (len(lengths), max(lengths))) * packed(lengths).padding_mask
     ids = torch.nn.functional.pad(ids, (seed % 3, 0))  # padding on the left as well
     with torch.no_grad():
@@ -169,28 +169,28 @@ def test_first_token_alone_is_close_to_float32(lengths, widths, options, seed):
             alone, among_all = model(ids, needs="cls"), model(ids)
     assert alone.hidden.shape == (len(lengths), 1, d)
     assert torch.equal(alone.embedded[:, 0], among_all.embedded[:, seed % 3])
-    for read in (alone, among_all):
-        assert (read.cls - exact).norm() / exact.norm() < 0.1
+    for found in (alone, among_all):
+        assert (found.cls - exact).norm() / exact.norm() < 0.1
 
 
 @needs_code
-@pytest.mark.parametrize("form", FORMS)
-def test_every_architecture_is_close_to_float32(form):
-    make, run = FORMS[form]
-    model = stirred(make(n_heads=1)).eval()
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_is_close_to_float32(architecture):
+    make, run = ARCHITECTURES[architecture]
+    model = perturbed(make(n_heads=1)).eval()
     with torch.no_grad():
         exact = run(model)
         with autocast(CPU, "int8"):
             found = run(model)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, exact, atol=0.3, rtol=0.1)
-    if form in ("language model", "encoder-decoder"):  # causal layers stay float32
-        assert form != "language model" or torch.equal(found, exact)
+    if architecture in ("language model", "encoder-decoder"):  # causal layers compute in float32
+        assert architecture != "language model" or torch.equal(found, exact)
 
 
 @needs_code
 def test_gradients_equal_float32():
-    model = stirred(classifier(n_heads=1))
+    model = perturbed(classifier(n_heads=1))
     ids = torch.randint(5, 30, (3, 11), generator=torch.Generator().manual_seed(1))
     exact = torch.autograd.grad(model(ids).sum(), model.head.output.weight)
     with autocast(CPU, "int8"):
@@ -211,7 +211,7 @@ def test_missing_library_raises_with_advice(monkeypatch):
 
 
 def test_embedding_is_projected_once_if_that_is_cheaper():
-    model = stirred(language_model(dim=10))
+    model = perturbed(language_model(dim=10))
     table = model.decoder.embedding
     ids = torch.tensor([3, 7, 31])
     with torch.no_grad():

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import torch
-from small_models import encoder, needs_code, stirred
+from small_models import encoder, needs_code, perturbed
 
 from transformer.kernels import native
 
@@ -49,7 +49,7 @@ def assert_refused(model, expected, caplog, n_warnings):
     [native.ABI_VERSION, *SIZES[:-1], SIZES[-1] + 8], [native.ABI_VERSION, *SIZES, 8],
 ], ids=["no symbol", "other version", "struct missing", "other size", "extra struct"])
 def test_stale_library_is_refused(numbers, tmp_path, monkeypatch, caplog):
-    model = stirred(encoder(n_heads=1)).eval()
+    model = perturbed(encoder(n_heads=1)).eval()
     expected = model(IDS).hidden[IDS != 0]
     library = build(tmp_path, numbers)
     monkeypatch.setattr(native, "FILES", dict.fromkeys(native.FILES, library))
@@ -61,7 +61,7 @@ def test_stale_library_is_refused(numbers, tmp_path, monkeypatch, caplog):
 @needs_code
 @pytest.mark.parametrize("structure", native.STRUCTURES)
 def test_library_is_refused_when_a_struct_differs(structure, monkeypatch, caplog):
-    model = stirred(encoder(n_heads=1)).eval()
+    model = perturbed(encoder(n_heads=1)).eval()
     expected = model(IDS).hidden[IDS != 0]
     changed = type("Changed", (structure,), {"_fields_": [("extra", ctypes.c_int64)]})
     monkeypatch.setattr(native, "STRUCTURES", [changed if each is structure else each for each in native.STRUCTURES])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import stirred
+from small_models import perturbed
 
 from transformer import kernels
 from transformer.config import ModelConfig
@@ -183,7 +183,7 @@ def test_first_token_layer_equals_full_layer(dtype, lengths, widths, options, se
     d, heads = widths
     torch.manual_seed(seed)
     config = ModelConfig(**{"d_model": d, "n_heads": heads, "d_ff": 32, "dropout": 0.0, **options})
-    model = stirred(TransformerModel(
+    model = perturbed(TransformerModel(
         encoder=Encoder(config=config, embedding=TokenEmbedding(n_words=25, dim=d, d_model=d)),
         head=ClsHead(d_model=d, n_classes=3)))
     torch.nn.init.normal_(model.encoder.embedding.weight)

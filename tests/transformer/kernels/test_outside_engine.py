@@ -1,4 +1,4 @@
-"""An engine of another package: one file and an entry point."""
+"""An engine in another package, registered by an entry point."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from transformer.kernels.engine import TORCH, engine, use
 
 @engine
 class Counting:
-    """Counts the calls, and leaves the work to plain PyTorch."""
+    """Counts the calls and computes them in plain PyTorch."""
 
     name, priority, calls = "counting", 100, 0
 
@@ -54,12 +54,12 @@ def installed(tmp_path, code):
     return tmp_path
 
 
-def test_an_engine_of_another_package_is_chosen(tmp_path):
+def test_engine_of_another_package_is_used(tmp_path):
     done = run(installed(tmp_path, ENGINE), USE)
     assert done.stdout == "1 encoder: counting\n", done.stderr
 
 
-def test_one_that_cannot_be_imported_names_its_package(tmp_path):
+def test_engine_that_cannot_be_imported_raises_with_its_package(tmp_path):
     done = run(installed(tmp_path, "import nonexistent_module"), USE)
     assert "the engine 'counting' of outside cannot be imported" in done.stderr
     assert "pip uninstall outside" in done.stderr

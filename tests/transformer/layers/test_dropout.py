@@ -1,4 +1,4 @@
-"""Dropout with a random byte for each activation."""
+"""Dropout, with a random byte for each activation."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from transformer.layers.dropout import Dropout, SharedMasks, dropout_mask, share
 
 @pytest.mark.parametrize("p", [0.002, 0.1, 0.5, 0.999])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_probability_and_the_mean_are_kept(p, dtype):
+def test_dropout_probability_and_mean(p, dtype):
     torch.manual_seed(0)
     factor = dropout_mask(1001 * 333, p, dtype).view(1001, 333)
     assert factor.dtype == dtype
@@ -19,7 +19,7 @@ def test_the_probability_and_the_mean_are_kept(p, dtype):
     assert torch.cov(rows[:, :20].T).fill_diagonal_(0).abs().max() < 0.04  # neighbours are independent
 
 
-def test_off_in_evaluation_and_decided_by_the_seed():
+def test_dropout_is_off_in_evaluation_and_determined_by_the_seed():
     layer, x = Dropout(0.3), torch.randn(5, 7, requires_grad=True)
     assert layer.eval()(x) is x
     layer.train()
@@ -33,7 +33,7 @@ def test_off_in_evaluation_and_decided_by_the_seed():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_layers_that_share_a_mask_take_independent_windows(dtype):
+def test_shared_masks_are_independent_between_layers(dtype):
     layers, x = [Dropout(0.4) for _ in range(6)], torch.ones(100, 64, dtype=dtype)
     torch.manual_seed(1)
     with shared_masks():
@@ -49,7 +49,7 @@ def test_layers_that_share_a_mask_take_independent_windows(dtype):
     assert all(torch.equal(a, b) for a, b in zip(made, again, strict=True))
 
 
-def test_a_window_of_any_size():
+def test_windows_of_any_size():
     torch.manual_seed(0)
     shared = SharedMasks()
     for n in (1, 1000, 10, 5000, 4999):

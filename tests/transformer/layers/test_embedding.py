@@ -1,3 +1,5 @@
+"""The embedding layer: scales, projection, extension, padding and frozen tables."""
+
 import numpy as np
 import pytest
 import torch
@@ -12,12 +14,12 @@ def table(n_words=200, dim=6, spread=0.4):
     return EmbeddingTable.known([f"w{i}" for i in range(n_words)], vectors, "here")
 
 
-def layer(made=None, d_model=6, **config):
-    chosen = table() if made is None else made
-    return TokenEmbedding.from_table(chosen, d_model=d_model, config=EmbeddingConfig(**config))
+def layer(given=None, d_model=6, **config):
+    vectors = table() if given is None else given
+    return TokenEmbedding.from_table(vectors, d_model=d_model, config=EmbeddingConfig(**config))
 
 
-def test_rows_are_the_table_behind_padding_and_the_unknown_word():
+def test_rows_are_the_table_after_the_special_tokens():
     embedding = layer()
     assert (embedding.weight[5:].detach().numpy() == table().vectors).all()
     assert (embedding.weight[0] == 0).all()
@@ -25,25 +27,25 @@ def test_rows_are_the_table_behind_padding_and_the_unknown_word():
 
 
 @pytest.mark.parametrize(("scale", "spread"), [("unit", 1.0), ("match=0.1", 0.1), ("xavier", (2 / 206) ** 0.5)])
-def test_scales(scale, spread):
+def test_scales_change_the_standard_deviation(scale, spread):
     rows = layer(scale=scale).weight[5:].detach()
     assert rows.std(correction=0).item() == pytest.approx(spread, rel=1e-4)
     torch.testing.assert_close(rows / rows[0, 0], torch.tensor(table().vectors) / table().vectors[0, 0].item())
 
 
-def test_no_scale_changes_no_bit():
+def test_without_scale_the_vectors_are_identical():
     assert layer(scale="none").weight[5:].detach().numpy().tobytes() == table().vectors.tobytes()
 
 
 @pytest.mark.parametrize("flat", [np.ones((3, 2)), np.zeros((0, 2))])
-def test_a_table_without_spread_cannot_be_scaled(flat):
-    made = EmbeddingTable.known([f"w{i}" for i in range(len(flat))], flat.astype(np.float32), "flat.txt")
+def test_constant_table_cannot_be_scaled(flat):
+    constant = EmbeddingTable.known([f"w{i}" for i in range(len(flat))], flat.astype(np.float32), "flat.txt")
     with pytest.raises(TransformerError, match=r"flat\.txt: constant vectors"):
-        layer(made, d_model=2, scale="unit")
+        layer(constant, d_model=2, scale="unit")
 
 
 @pytest.mark.parametrize("d_model", [4, 6, 16])
-def test_any_width_reaches_the_models_and_keeps_its_spread(d_model):
+def test_projection_to_any_width_keeps_the_standard_deviation(d_model):
     torch.manual_seed(0)
     embedding = layer(d_model=d_model, scale="unit")
     out = embedding(torch.arange(5, 205)[None])
@@ -52,24 +54,24 @@ def test_any_width_reaches_the_models_and_keeps_its_spread(d_model):
     assert isinstance(embedding.projection, torch.nn.Identity) == (d_model == 6)
 
 
-def test_words_met_later_are_looked_up_at_the_same_scale():
+def test_extension_is_scaled_like_the_table():
     embedding = layer(scale="unit").eval()
-    later = EmbeddingTable.known(["x", "y"], np.array([[1.0] * 6, [2.0] * 6], np.float32), "here")
-    embedding.extend(later)
+    extension = EmbeddingTable.known(["x", "y"], np.array([[1.0] * 6, [2.0] * 6], np.float32), "here")
+    embedding.extend(extension)
     factor = 1 / table().vectors.std()
     rows = embedding(torch.tensor([[205, 206, 5]]))[0]
-    np.testing.assert_allclose(rows[:2].detach(), factor * later.vectors, rtol=1e-5)
+    np.testing.assert_allclose(rows[:2].detach(), factor * extension.vectors, rtol=1e-5)
     assert torch.equal(rows[2], embedding.weight[5])
 
 
-def test_the_scale_is_kept_with_the_weights():
+def test_scale_is_saved_with_the_weights():
     saved = layer(scale="unit").state_dict()
     fresh = TokenEmbedding(n_words=200, dim=6, d_model=6)
     fresh.load_state_dict(saved)
     assert fresh.table_scale.item() == pytest.approx(1 / table().vectors.std(), rel=1e-5)
 
 
-def test_padding_has_no_gradient_from_a_tied_output_either():
+def test_padding_has_no_gradient_from_a_tied_output():
     embedding = layer()
     embedding.scores(torch.randn(4, 6)).square().sum().backward()
     assert (embedding.weight.grad[0] == 0).all()
@@ -77,7 +79,7 @@ def test_padding_has_no_gradient_from_a_tied_output_either():
 
 
 @pytest.mark.parametrize("dim", [6, 3])
-def test_padding_stays_zero_and_words_move(dim):
+def test_padding_remains_zero_in_training(dim):
     embedding = layer(table(dim=dim))
     before = embedding.weight.detach().clone()
     optimizer = torch.optim.AdamW(embedding.parameters(), lr=0.1, weight_decay=0.1)
@@ -89,7 +91,7 @@ def test_padding_stays_zero_and_words_move(dim):
     assert (embedding.weight[7] != before[7]).all()
 
 
-def test_frozen_vectors_keep_their_bytes_and_the_projection_learns():
+def test_frozen_table_with_trained_projection():
     embedding = layer(d_model=8, freeze=True)
     before = embedding.weight.detach().clone(), embedding.projection.weight.detach().clone()
     optimizer = torch.optim.AdamW([p for p in embedding.parameters() if p.requires_grad], lr=0.1)

@@ -1,4 +1,4 @@
-"""Attention, positions, layers and head, against torch's own and against hand computations."""
+"""Attention, positions and layers equal those of PyTorch or a calculation by hand."""
 
 import math
 
@@ -48,12 +48,12 @@ def test_attention_equals_torch(cross, padded, causal):
     mine, other = x.clone().requires_grad_(), x.clone().requires_grad_()
     mask = (MASK if padded else torch.ones_like(MASK))[:, None, None, :]
     mask = mask & CAUSAL if causal else mask
-    mixed = ours(mine, mask=mask, memory=None if memory is None else Memory(memory, mask))
-    read = other if memory is None else memory
-    expected, _ = theirs(other, read, read, key_padding_mask=~MASK if padded else None,
+    attended = ours(mine, mask=mask, memory=None if memory is None else Memory(memory, mask))
+    keys = other if memory is None else memory
+    expected, _ = theirs(other, keys, keys, key_padding_mask=~MASK if padded else None,
                          attn_mask=~CAUSAL if causal else None)
-    torch.testing.assert_close(mixed, expected, atol=1e-5, rtol=0)
-    mixed.pow(2).sum().backward()
+    torch.testing.assert_close(attended, expected, atol=1e-5, rtol=0)
+    attended.pow(2).sum().backward()
     expected.pow(2).sum().backward()
     torch.testing.assert_close(mine.grad, other.grad, atol=1e-4, rtol=0)
     parts = zip((ours.query, ours.key, ours.value), theirs.in_proj_weight.grad.chunk(3),
@@ -63,7 +63,7 @@ def test_attention_equals_torch(cross, padded, causal):
         torch.testing.assert_close(part.bias.grad, bias, atol=1e-4, rtol=0)
 
 
-def test_without_a_mask_every_query_sees_every_key():
+def test_without_a_mask_all_keys_are_attended_to():
     attention, x = MultiHeadAttention(d_model=12, n_heads=3), torch.randn(2, 5, 12)
     torch.testing.assert_close(attention(x, mask=None), attention(x, mask=torch.ones(2, 1, 1, 5).bool()))
 
@@ -87,12 +87,12 @@ def test_bfloat16_attention_is_close_to_float32(length, n_keys, masked, biased):
         assert (one.grad.float() - other.grad).norm() < 0.03 * other.grad.norm()
 
 
-def test_heads_must_divide_the_width():
+def test_width_must_be_a_multiple_of_the_heads():
     with pytest.raises(ValueError, match="d_model=10 is not a multiple of n_heads=3"):
         MultiHeadAttention(d_model=10, n_heads=3)
 
 
-def test_a_cache_grows_and_is_reordered():
+def test_cache_is_appended_to_and_reordered():
     attention, cache, x = MultiHeadAttention(d_model=12, n_heads=3), KeyValueCache(), torch.randn(2, 5, 12)
     whole = attention(x, mask=CAUSAL)
     parts = [attention(x[:, i : i + 1], mask=None, cache=cache) for i in range(5)]
@@ -103,7 +103,7 @@ def test_a_cache_grows_and_is_reordered():
     assert cache.values.shape == (3, 3, 5, 4)
 
 
-def test_a_memorys_keys_are_computed_once():
+def test_keys_of_the_memory_are_computed_once():
     attention, cache = MultiHeadAttention(d_model=12, n_heads=3), KeyValueCache()
     x, memory = torch.randn(2, 1, 12), torch.randn(2, 4, 12)
     mask = torch.ones(2, 1, 1, 4).bool()
@@ -146,21 +146,21 @@ def test_layer_equals_torch(norm, activation, cross):
     torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_an_untrained_layer_hands_on_what_came():
+def test_untrained_layer_is_the_identity():
     x = torch.randn(2, 5, 12)
     layer = TransformerLayer(ModelConfig(d_model=12, n_heads=3, d_ff=20, dropout=0.5))
     assert torch.equal(layer(x, mask=None), x)
 
 
-def test_an_untrained_layer_looks_at_another_text():
+def test_untrained_cross_attention_depends_on_the_memory():
     x = torch.randn(2, 5, 12)
     layer = TransformerLayer(ModelConfig(d_model=12, n_heads=3, d_ff=20, dropout=0.0), cross=True)
-    one, other = (layer(x, mask=None, memory=Memory(y, MASK[:, None, None, :])) for y in (x, -x))
-    assert (one - other).abs().max() > 0.1
+    first, second = (layer(x, mask=None, memory=Memory(y, MASK[:, None, None, :])) for y in (x, -x))
+    assert (first - second).abs().max() > 0.1
 
 
 @given(st.integers(1, 60), st.integers(1, 12))
-def test_sinusoids_number_by_number(length, half):
+def test_sinusoids_equal_the_formula(length, half):
     table = sinusoids(length, 2 * half)
     assert table.shape == (length, 2 * half)
     for position in {0, length // 2, length - 1}:
@@ -170,10 +170,10 @@ def test_sinusoids_number_by_number(length, half):
             assert table[position, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-6)
 
 
-def test_fixed_positions_are_no_weights():
+def test_fixed_positions_have_no_parameters():
     positions = SinusoidalPositions(d_model=8, scale=0.5)
-    places = torch.tensor([[0, 1, 2], [2, 0, 1]])
-    torch.testing.assert_close(positions(torch.ones(2, 3, 8), places), 1 + 0.5 * sinusoids(3, 8)[places])
+    indices = torch.tensor([[0, 1, 2], [2, 0, 1]])
+    torch.testing.assert_close(positions(torch.ones(2, 3, 8), indices), 1 + 0.5 * sinusoids(3, 8)[indices])
     later = torch.tensor([[8]])
     torch.testing.assert_close(positions(torch.zeros(1, 1, 8), later)[0, 0], 0.5 * sinusoids(9, 8)[8])
     for name in ("sinusoidal", "rotary", "alibi", "none"):
@@ -182,7 +182,7 @@ def test_fixed_positions_are_no_weights():
             assert made is None or (list(made.parameters()) == [] and made.state_dict() == {})
 
 
-def test_learned_positions_end():
+def test_too_long_text_for_learned_positions_raises():
     positions = LearnedPositions(d_model=8, max_positions=3)
     x = torch.zeros(1, 3, 8)
     assert torch.equal(positions(x, torch.tensor([[2, 0, 1]]))[0], positions.weight[[2, 0, 1]])
@@ -192,23 +192,23 @@ def test_learned_positions_end():
 
 @settings(max_examples=20)
 @given(st.integers(0, 40))
-def test_rotated_scores_depend_on_the_distance_alone(shift):
+def test_rotary_scores_depend_only_on_the_distance(shift):
     torch.manual_seed(shift)
     q, k = torch.randn(2, 1, 1, 6, 8)
     rotary, positions = RotaryPositions(d_head=8), torch.arange(6)[None]
-    here, there = (rotary(one, one) for one in (positions, positions + shift))
-    torch.testing.assert_close(here.rotate(q) @ here.rotate(k).mT, there.rotate(q) @ there.rotate(k).mT, atol=1e-5,
-                               rtol=0)
+    original, shifted = (rotary(each, each) for each in (positions, positions + shift))
+    torch.testing.assert_close(original.rotate(q) @ original.rotate(k).mT, shifted.rotate(q) @ shifted.rotate(k).mT,
+                               atol=1e-5, rtol=0)
 
 
-def test_alibi_slopes_are_those_of_the_paper():
+def test_alibi_slopes_equal_the_paper():
     assert alibi_slopes(8) == [2**-i for i in range(1, 9)]
     assert alibi_slopes(12)[:8] == alibi_slopes(8)
     assert alibi_slopes(12)[8:] == [2**-0.5, 2**-1.5, 2**-2.5, 2**-3.5]
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_alibi_equals_scores_computed_by_hand(causal):
+def test_alibi_equals_calculation_by_hand(causal):
     torch.manual_seed(0)
     attention, alibi = MultiHeadAttention(d_model=12, n_heads=3), AlibiPositions(n_heads=3)
     x, positions = torch.randn(1, 5, 12), torch.arange(5)[None]
@@ -216,16 +216,16 @@ def test_alibi_equals_scores_computed_by_hand(causal):
     q, k, v = attention.project(x)
     rows = []
     for i in range(5):
-        mixed = torch.zeros(3, 4)
+        attended = torch.zeros(3, 4)
         for head, slope in enumerate(alibi_slopes(3)):
             keys = range(i + 1) if causal else range(5)
             scores = torch.stack([q[0, head, i] @ k[0, head, j] / 2 - slope * abs(i - j) for j in keys])
-            mixed[head] = scores.softmax(0) @ v[0, head, : len(scores)]
-        rows.append(attention.output(mixed.flatten()))
+            attended[head] = scores.softmax(0) @ v[0, head, : len(scores)]
+        rows.append(attention.output(attended.flatten()))
     torch.testing.assert_close(out[0], torch.stack(rows))
 
 
-def test_masked_mean_by_hand():
+def test_masked_mean_equals_calculation_by_hand():
     x = torch.tensor([[[1.0], [3.0], [99.0]], [[5.0], [7.0], [9.0]]])
     mask = torch.tensor([[True, True, False], [True, True, True]])
     assert masked_mean(x, mask).flatten().tolist() == [2.0, 7.0]
