@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -22,6 +22,7 @@ from pipeline.errors import ConfigError
 from pipeline.runs.chain import data_hash
 from pipeline.tasks import base
 from pipeline.tasks.base import Task
+from pipeline.tasks.resolved import Setup
 
 log = logging.getLogger("vecformer")
 
@@ -172,7 +173,7 @@ class _CachedReader:
         self._cache: dict[str, tuple[Any, str]] = {}
 
     def __call__(self, config: RunConfig) -> tuple[RunConfig, str, bool]:
-        """Return the configuration, a hash of the data, and whether there is a dev set."""
+        """Return the resolved configuration, a hash of the data, and whether there is a dev set."""
         cache_key = json.dumps([config.seed, asdict(config.data)], sort_keys=True)
         if cache_key not in self._cache:
             self._cache.clear()  # runs are ordered by seed: one split at a time is enough
@@ -180,8 +181,8 @@ class _CachedReader:
             self._cache[cache_key] = splits, data_hash(splits)
         splits, hashed = self._cache[cache_key]
         self.name = splits.name
-        self.task.resolve(config, splits)
-        return config, hashed, bool(splits.dev)
+        setup = Setup(config, self.task.resolve(config, splits))
+        return replace(config, data=setup.data, model=setup.model), hashed, bool(splits.dev)
 
 
 def _key(resolved: RunConfig, data: str) -> str:
