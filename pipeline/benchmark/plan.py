@@ -173,7 +173,7 @@ class _CachedReader:
         self._cache: dict[str, tuple[Any, str]] = {}
 
     def __call__(self, config: RunConfig) -> tuple[RunConfig, str, bool]:
-        """Return the configuration with resolved values, a hash of the data, and whether there is a dev set."""
+        """Return the resolved configuration, a hash of the data, and whether there is a dev set."""
         cache_key = json.dumps([config.seed, asdict(config.data)], sort_keys=True)
         if cache_key not in self._cache:
             self._cache.clear()  # runs are ordered by seed: one split at a time is enough

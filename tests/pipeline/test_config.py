@@ -55,7 +55,7 @@ def test_the_commented_file_is_the_defaults_and_explains_each_key():
     assert explained == list(KEYS)
 
 
-def test_options_beat_the_file(tmp_path):
+def test_options_take_precedence_over_the_file(tmp_path):
     (tmp_path / "c.toml").write_text('seed = 5\nsource = "random"\n[training]\nepochs = 7\nlr = 0.5\n')
     config = resolve(tmp_path / "c.toml", [("training.epochs", 2), ("seed", 9), ("seed", 10)])
     assert (config.seed, config.source, config.training.epochs, config.training.lr) == (10, "random", 2, 0.5)
@@ -75,7 +75,7 @@ def test_every_key_can_be_set_and_has_its_type_checked(key):
      ("training.epoch", "training.epochs"), ("training.learning_rate", "training.lr"), ("n_layer", "model.n_layers"),
      ("n_layers", "model.n_layers"), ("embeddings.scale", "embedding.scale"), ("sed", "seed")],
 )
-def test_a_wrong_key_is_refused_with_the_nearest(tmp_path, wrong, right):
+def test_an_unknown_key_is_refused_with_the_nearest(tmp_path, wrong, right):
     with pytest.raises(ConfigError, match=f"no key '{wrong}'. Did you mean '{right}'"):
         resolve(None, [(wrong, 1)])
     (tmp_path / "c.toml").write_text(tomli_w.dumps(nested(wrong, 1)))
@@ -83,7 +83,7 @@ def test_a_wrong_key_is_refused_with_the_nearest(tmp_path, wrong, right):
         RunConfig.load(tmp_path / "c.toml")
 
 
-def test_a_key_like_no_other_is_sent_to_the_list():
+def test_a_key_without_similar_ones_refers_to_the_list():
     with pytest.raises(ConfigError, match=r"no key 'zzz'\. `vecformer config` lists all keys"):
         resolve(None, [("zzz", 1)])
 
@@ -143,7 +143,7 @@ def test_values_of_a_wrong_type_are_refused_by_name(values, message):
     ("content", "message"),
     [(b"seed = 1\nsource = \n", r"c\.toml: cannot read.*line 2"), (b"\xff", r"c\.toml: cannot read.*utf-8")],
 )
-def test_a_file_that_is_no_toml_is_named(tmp_path, content, message):
+def test_a_file_that_is_not_toml_is_named(tmp_path, content, message):
     (tmp_path / "c.toml").write_bytes(content)
     with pytest.raises(ConfigError, match=message):
         RunConfig.load(tmp_path / "c.toml")
@@ -161,7 +161,7 @@ VALUES = st.one_of(
 
 
 @given(VALUES)
-def test_a_toml_value_is_read_as_it_is(value):
+def test_a_toml_value_keeps_its_type(value):
     written = tomli_w.dumps({"x": value}).removeprefix("x = ").strip()
     key, read = parse_assignment(f"model.d_model={written}")
     assert (key, read, type(read)) == ("model.d_model", value, type(value))
@@ -171,7 +171,7 @@ WORDS = st.from_regex(r"[A-Za-z/][\w/+:,.=-]*", fullmatch=True)
 
 
 @given(WORDS.filter(lambda word: word not in ("true", "false", "inf", "nan")))
-def test_what_is_no_toml_is_a_string(text):
+def test_other_values_are_strings(text):
     assert parse_assignment(f" source = {text} ") == ("source", text)
 
 
@@ -179,7 +179,7 @@ NO_TOML = ["", "glove:my file.txt,limit=3", '"open', "[1, 2", "1\nseed = 3", "20
 
 
 @pytest.mark.parametrize("value", NO_TOML)
-def test_what_is_nearly_toml_is_a_string(value):
+def test_almost_toml_is_a_string(value):
     assert parse_assignment(f"data.path={value}") == ("data.path", value)
 
 

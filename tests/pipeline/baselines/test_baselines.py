@@ -33,13 +33,13 @@ def test_words_of_another_case_are_known_where_case_is_kept():
     np.testing.assert_allclose(means(["CAT dog"]), [[3, 1]])
 
 
-def test_rows_marked_missing_count_for_nothing():
+def test_rows_marked_missing_are_ignored():
     vectors = np.array([[1, 2], [9, 9]], np.float32)
     table = EmbeddingTable(("cat", "dog"), vectors, ("exact", "missing"), "here")
     np.testing.assert_allclose(baselines.MeanVectors(table, WordTokenizer())(["cat dog"]), [[1, 2]])
 
 
-def test_the_majority_is_the_commonest_label_or_the_first_of_equals():
+def test_the_majority_is_the_most_frequent_label_or_the_first_of_equals():
     assert baselines.majority(["x", "y", "y"], 2) == ["y", "y"]
     assert baselines.majority(["b", "a", "b", "a"], 1) == ["a"]
 
@@ -86,5 +86,5 @@ def test_the_nearest_centroid_is_by_angle():
     assert baselines.on_mean_vectors(train, ["x", "x", "y", "y"], test)["nearest-centroid"] == ["x", "y"]
 
 
-def test_vectors_that_tell_no_texts_apart_have_no_baseline():
+def test_vectors_that_are_equal_for_all_texts_have_no_baseline():
     assert baselines.on_mean_vectors(np.zeros((4, 2), np.float32), ["a", "b", "a", "b"], np.ones((2, 2))) == {}

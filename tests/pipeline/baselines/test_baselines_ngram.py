@@ -86,7 +86,7 @@ def test_discounts_are_estimated_from_counts_of_counts():
     np.testing.assert_allclose(found, np.array([1 - d1, 2 - d2, 3 - d3, 4 - d3]) / 20 + saved / 10)
 
 
-def test_longer_contexts_are_used_where_they_tell():
+def test_longer_contexts_are_used_where_they_help():
     """Each token is the sum of the two before it, now and then disturbed: single ones tell nothing."""
     random = np.random.default_rng(0)
     tokens = [0, 1]

@@ -108,7 +108,7 @@ def test_expectation_and_maximisation_equal_the_definition():
         assert model.table[word] == expected or likely[word, model.table[word]] == pytest.approx(probability)
 
 
-def test_texts_without_words_teach_nothing():
+def test_texts_without_words_have_no_effect():
     model = translation.WordForWord().fit([[], ["dog"], ["dog"]], [["Hund"], [], ["Hund"]])
     assert model.translate(["dog", "cat"]) == ["Hund", "cat"]
     assert translation.WordForWord().fit([[]], [[]]).translate(["dog"]) == ["dog"]

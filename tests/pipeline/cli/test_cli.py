@@ -39,7 +39,7 @@ def test_help_is_quick_and_light():
     assert min(seconds) < 0.3
 
 
-def test_one_answer_brings_along_only_what_it_needs(tmp_path, support):
+def test_predict_imports_only_what_it_needs(tmp_path, support):
     assert call("run", "--data", support, "--source", "glove", "--epochs", 1, "--out", tmp_path / "run").exit_code == 0
     code = ("import sys; from pipeline.cli.main import cli\n"
             "cli(['predict', sys.argv[1], 'My xylophone came broken.'], standalone_mode=False); print(*sys.modules)")
@@ -64,7 +64,7 @@ def test_every_command_and_option_has_help(name, command):
 
 
 @pytest.mark.parametrize("name", ["run", "predict", "demo"])
-def test_examples_stand_on_lines_of_their_own(name):
+def test_examples_are_on_separate_lines(name):
     lines = [line.strip() for line in call(name, "--help").output.splitlines()]
     assert sum(line.startswith((f"vecformer {name}", "cat headlines.txt |")) for line in lines) >= 2
     assert not any("\\b" in line or "\b" in line for line in lines)
@@ -90,7 +90,7 @@ def test_sources_and_transforms_are_listed():
         assert name in listed
 
 
-def test_a_wrong_command_is_told_the_right_one():
+def test_an_unknown_command_is_refused_with_the_nearest():
     result = call("predcit")
     assert result.exit_code == 2
     assert "Did you mean 'predict'?" in result.output
@@ -155,7 +155,7 @@ def test_mistakes_in_data(kind, labelled, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_broken_vector_file_names_its_line(labelled, tmp_path):
+def test_a_malformed_vector_file_is_reported_with_the_line(labelled, tmp_path):
     vectors = labelled("word1 1 2\nand 3\n", "vectors.txt")
     result = call("run", "--data", labelled(GOOD), "--source", f"glove:{vectors}", "--out", tmp_path / "out")
     assert result.exit_code == 1
@@ -163,7 +163,7 @@ def test_a_broken_vector_file_names_its_line(labelled, tmp_path):
     assert leftovers(tmp_path) == []
 
 
-def test_a_folder_that_exists_is_kept_and_overwrite_replaces_it(labelled, tmp_path):
+def test_an_existing_folder_is_kept_and_overwrite_replaces_it(labelled, tmp_path):
     args = ["run", "--data", labelled(GOOD), "--source", "random", "--epochs", 1, "--out", tmp_path / "out"]
     assert call(*args).exit_code == 0
     before = (tmp_path / "out" / "manifest.json").read_text()
@@ -176,7 +176,7 @@ def test_a_folder_that_exists_is_kept_and_overwrite_replaces_it(labelled, tmp_pa
     assert leftovers(tmp_path) == ["out"]
 
 
-def test_an_interrupt_leaves_what_it_takes_to_go_on(tmp_path, support):
+def test_an_interrupted_run_can_be_resumed(tmp_path, support):
     import signal
 
     args = ["run", "--data", support, "--source", "random", "--epochs", "10000", "-v", "--out", tmp_path / "out"]

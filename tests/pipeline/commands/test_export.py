@@ -165,7 +165,7 @@ def test_next_words_have_the_same_scores_and_greedy_writes_the_same(exported):
     assert [i for i in written if i != END_ID] == ours.ids
 
 
-def test_masks_are_filled_alike(exported):
+def test_masks_have_the_same_predictions(exported):
     run, made = exported("masked-language-model")
     trained = load_run(run)
     tokenizer, model = loaded(made, transformers.AutoModelForMaskedLM)
@@ -201,7 +201,7 @@ def tokenizers(tmp_path_factory):
 
 @settings(max_examples=200)
 @given(text=TEXTS, other=TEXTS.filter(bool))  # transformers takes an empty second text for none
-def test_text_is_cut_and_numbered_alike(tokenizers, text, other):
+def test_text_has_the_same_token_ids(tokenizers, text, other):
     for ours, theirs in tokenizers:
         first, second = ours.encode([text, other])
         read = theirs(text, other)
@@ -302,7 +302,7 @@ def test_without_transformers_the_same_files_are_written(tmp_path, exported, mon
         assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes(), file.name
 
 
-def test_the_folder_is_whole_and_readable_by_all(exported):
+def test_the_folder_is_complete_and_readable_by_all(exported):
     always = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}
     for name in RUNS:
         path = exported(name)[1].path

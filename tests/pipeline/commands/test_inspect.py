@@ -18,7 +18,7 @@ from pipeline.commands.inspect import head_matrices, open_run, open_text
 from pipeline.commands.pages.attention import _packed, write_attention
 from pipeline.config import resolve
 from pipeline.errors import DataError, PipelineError, RunFolderError
-from transformer.inspect.attention_record import blocks
+from transformer.models.head_weights import Attentions
 
 TEXT = "My order has not arrived yet, please send it again."
 
@@ -53,7 +53,7 @@ def data_of(page):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
 
 
-def test_the_census_says_what_training_did(path):
+def test_the_parameters_show_what_training_changed(path):
     opened = open_run(path)
     model, start = load_file(path / "model.safetensors"), load_file(path / "start.safetensors")
     entries = {entry.name: entry for entry in opened.census if entry.count}
@@ -74,7 +74,7 @@ def test_the_census_says_what_training_did(path):
     assert entries["encoder.embedding.weight"].moved >= float(distance.norm()) * (1 - 1e-5) > 0
 
 
-def test_words_that_no_training_text_holds_do_not_move(path, support, tmp_path):
+def test_vectors_of_unseen_words_do_not_move(path, support, tmp_path):
     frozen = trained(support, tmp_path / "frozen", ("embedding.freeze", True), ("training.epochs", 1))
     moved = open_run(frozen).moved()["words"]
     assert (moved.n_moved, moved.most) == (0, ())
@@ -103,7 +103,7 @@ def test_json_says_the_same(path):
     assert head["W_O"]["shape"] == [10, 50]
 
 
-def test_a_heads_matrices(path):
+def test_the_matrices_of_a_head(path):
     model = load_run(path).model
     found = head_matrices(model, "1.4")
     assert found == head_matrices(model, "encoder.1.4")
@@ -119,23 +119,26 @@ def test_a_heads_matrices(path):
 
 
 @pytest.mark.parametrize("head", ["2.0", "0.5", "decoder.0.0", "one", "0", "-1.0", "0.0.0", "٣.0"])
-def test_a_head_that_is_not_there(path, head):
+def test_an_unknown_head_is_refused(path, head):
     refused = call(path, "--head", head)
     assert refused.exit_code == 1
     assert refused.output == (f"Error: --head {head}: no such head; the model has L.H with L from 0 to 1 and H from 0 "
                               "to 4\n")
 
 
-def test_a_translators_heads_have_a_kind(phrases):
+def test_heads_of_translation_have_a_kind(phrases):
     model = load_run(phrases).model
-    for kind, weights in blocks(model).items():
-        assert head_matrices(model, f"{kind}.0.1")["W_V"].norm == pytest.approx(weights.W_V[0, 1].norm().item())
+    layers = {"encoder": model.encoder.attentions(), "decoder": model.decoder.attentions(),
+              "cross": model.decoder.cross_attentions()}
+    for kind, attentions in layers.items():
+        norm = Attentions(attentions).W_V[0, 1].norm().item()
+        assert head_matrices(model, f"{kind}.0.1")["W_V"].norm == pytest.approx(norm)
     with pytest.raises(PipelineError, match=r"encoder\.L\.H with .*, decoder\.L\.H with .*, cross\.L\.H with"):
         head_matrices(model, "0.1")
     assert set(open_run(phrases).moved()) == {"words", "target words"}
 
 
-def test_a_text_is_read_as_the_model_reads_it(path):
+def test_the_recorded_attention_is_that_of_the_model(path):
     told = json.loads(call(path, "--text", TEXT).output)
     words = ["my", "order", "has", "not", "arrived", "yet", ",", "please", "send", "it", "again", "."]
     (block,) = told["blocks"]
@@ -156,11 +159,11 @@ def test_a_text_is_read_as_the_model_reads_it(path):
         np.testing.assert_allclose(np.sum(head["attention"], axis=1), 1, atol=2e-5)
 
 
-def test_words_that_training_did_not_meet_are_read_by_their_names(path):
+def test_unseen_words_are_shown_by_name(path):
     assert json.loads(call(path, "--text", "the zebra").output)["blocks"][0]["words"] == ["the", "zebra"]
 
 
-def test_a_translator_shows_three_kinds_of_attention(phrases):
+def test_translation_has_three_kinds_of_attention(phrases):
     read = open_text(load_run(phrases), "Das Kind trinkt Wasser.")
     assert [block.name for block in read.blocks] == ["encoder", "decoder", "cross"]
     encoder, decoder, cross = read.blocks
@@ -173,7 +176,7 @@ def test_a_translator_shows_three_kinds_of_attention(phrases):
         assert all(layer.pattern.shape == (1, 4, len(block.words), len(block.seen)) for layer in block.layers)
 
 
-def test_the_page_stands_alone_and_holds_the_data(path, tmp_path):
+def test_the_page_is_self_contained_and_has_the_data(path, tmp_path):
     file = tmp_path / "page.html"
     made = call(path, "--text", TEXT, "--html", file)
     assert (made.exit_code, made.output) == (0, f"wrote {file}\n")
@@ -195,7 +198,7 @@ def test_the_page_stands_alone_and_holds_the_data(path, tmp_path):
     np.testing.assert_allclose(unpacked(weights["W_O"]), model.W_O[1, 3].detach(), atol=1e-4)
 
 
-def test_a_page_is_not_written_over_another_unasked(path, tmp_path):
+def test_a_page_is_not_overwritten_without_the_option(path, tmp_path):
     file = tmp_path / "page.html"
     file.write_text("mine")
     refused = call(path, "--text", TEXT, "--html", file)
@@ -206,7 +209,7 @@ def test_a_page_is_not_written_over_another_unasked(path, tmp_path):
     assert file.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_a_long_text_is_cut_for_the_page_with_a_note(path, tmp_path):
+def test_a_long_text_is_truncated_on_the_page_with_a_note(path, tmp_path):
     opened = open_run(path, unseen=True)
     text = "order " * 100 + "</script><b>"
     read = open_text(opened.trained, text)
@@ -219,7 +222,7 @@ def test_a_long_text_is_cut_for_the_page_with_a_note(path, tmp_path):
     assert "&lt;/script&gt;&lt;b&gt;</blockquote>" in page
 
 
-def test_a_pages_numbers_survive_packing():
+def test_numbers_of_a_page_survive_packing():
     random = np.random.default_rng(0)
     for matrix in (torch.tensor(random.normal(size=(3, 5))), torch.zeros(2, 2), torch.full((1, 3), -4.5)):
         np.testing.assert_allclose(unpacked(_packed(matrix)), matrix, atol=1e-4)
@@ -229,7 +232,7 @@ def test_a_pages_numbers_survive_packing():
     (["--html", "x.html"], "add --text TEXT"), (["--context", "b"], "add --text TEXT"),
     (["--text", " "], "the text has no word"), (["--text", TEXT, "--html", "none/x.html"], "mkdir -p none"),
 ])
-def test_mistakes_are_told_in_one_message(path, args, told):
+def test_mistakes_are_reported_in_one_message(path, args, told):
     refused = call(path, *args)
     assert refused.exit_code == 1
     assert refused.output.startswith("Error: ")
@@ -242,7 +245,7 @@ def test_no_run(tmp_path):
     assert "no such run" in refused.output
 
 
-def test_a_run_without_its_start_or_with_anothers(path, tmp_path):
+def test_a_run_without_initial_weights_or_with_those_of_another(path, tmp_path):
     copy = shutil.copytree(path, tmp_path / "copy")
     start = load_file(copy / "start.safetensors")
     (copy / "start.safetensors").unlink()
@@ -257,7 +260,7 @@ def test_a_run_without_its_start_or_with_anothers(path, tmp_path):
     assert "cannot read the weights" in refused.output
 
 
-def test_only_the_rows_that_were_trained_are_loaded_for_the_census(path):
+def test_only_trained_rows_are_loaded_for_the_parameters(path):
     opened, whole = open_run(path), load_run(path)
     n_words = len(whole.tokenizer) - 5
     assert len(opened.trained.table) == n_words < len(whole.table)
@@ -276,7 +279,7 @@ def test_a_text_without_a_word(path):
     ("question-answering", "questions", "Where is the tower?", "The tower is in Paris."),
     ("tagging", "entities", "Anna lives in Rome", ""),
 ])
-def test_a_run_of_every_task_opens(tmp_path, support, task, name, text, context):
+def test_runs_of_every_task_can_be_inspected(tmp_path, support, task, name, text, context):
     config = {"task": task, "source": "random", "data": {"path": str(support.parent / name), "limit_train": 40},
               "model": {"d_model": 16, "n_heads": 2, "d_ff": 16}, "training": {"epochs": 1}}
     opened = open_run(run(RunConfig.from_mapping(config), tmp_path / "run").path, unseen=True)

@@ -19,7 +19,7 @@ def flat(batches):
 
 
 @given(LENGTHS, SIZES, st.integers(0, 5))
-def test_every_epoch_has_every_text_once_in_equally_many_batches(lengths, size, seed):
+def test_every_epoch_has_every_text_once_in_the_same_number_of_batches(lengths, size, seed):
     random = np.random.default_rng(seed)
     for batches in (shuffled(lengths, size, random), shuffled(lengths, size, random)):
         assert sorted(flat(batches)) == list(range(len(lengths)))
@@ -28,7 +28,7 @@ def test_every_epoch_has_every_text_once_in_equally_many_batches(lengths, size, 
 
 
 @given(LENGTHS, st.integers(1, 200), st.integers(0, 5))
-def test_batches_of_so_many_tokens_hold_every_text_once_and_are_equally_many(lengths, tokens, seed):
+def test_batches_within_a_token_budget_have_every_text_once(lengths, tokens, seed):
     random = np.random.default_rng(seed)
     first, second = (within_budget(lengths, tokens, random) for _ in range(2))
     for batches in (first, second):
@@ -38,7 +38,7 @@ def test_batches_of_so_many_tokens_hold_every_text_once_and_are_equally_many(len
     assert len(first) == len(second) == min(len(lengths), -(-total // tokens))
 
 
-def test_batches_of_so_many_tokens_are_about_that_large_and_of_like_lengths():
+def test_batches_within_a_token_budget_have_similar_sizes_and_lengths():
     lengths = np.random.default_rng(0).integers(5, 100, 5000)
     batches = within_budget(lengths, 2000, np.random.default_rng(1))
     sizes = np.array([lengths[batch].sum() for batch in batches])
@@ -49,7 +49,7 @@ def test_batches_of_so_many_tokens_are_about_that_large_and_of_like_lengths():
 
 
 @given(LENGTHS, st.integers(1, 100))
-def test_for_measuring_the_shortest_come_first_in_batches_of_so_many_places(lengths, places):
+def test_evaluation_batches_are_sorted_and_limited_in_positions(lengths, places):
     batches = by_length(lengths, places)
     assert flat(batches) == sorted(range(len(lengths)), key=lengths.__getitem__)
     full = [len(batch) * lengths[batch[-1]] for batch in batches]
@@ -67,7 +67,7 @@ def test_the_seed_decides_and_every_epoch_has_its_own_order():
     assert flat(shuffled(lengths, 4, np.random.default_rng(2))) != first
 
 
-def test_batches_are_of_like_lengths_in_random_order():
+def test_batches_have_similar_lengths_in_random_order():
     lengths = list(np.random.default_rng(0).integers(1, 300, 2000))
     batches = shuffled(lengths, 10, np.random.default_rng(1))
     padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
@@ -76,7 +76,7 @@ def test_batches_are_of_like_lengths_in_random_order():
     assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.2
 
 
-def test_texts_of_one_length_meet_other_neighbours_each_epoch():
+def test_texts_of_equal_length_have_other_neighbours_each_epoch():
     """Sorting within pools must not keep the same texts together for good."""
     random = np.random.default_rng(0)
     lengths = [5] * (4 * POOL)
@@ -85,7 +85,7 @@ def test_texts_of_one_length_meet_other_neighbours_each_epoch():
 
 
 @given(TEXTS)
-def test_padding_fills_up_with_zeros(texts):
+def test_padding_is_zero(texts):
     padded = pad([np.array(ids, np.int32) for ids in texts])
     longest = max(1, *map(len, texts))
     assert padded.dtype == torch.int64
@@ -96,7 +96,7 @@ def test_an_empty_text_still_has_a_column():
     assert pad([np.array([], np.int32)] * 2).tolist() == [[0], [0]]
 
 
-def test_a_batch_moves_whole():
+def test_all_tensors_of_a_batch_are_moved():
     made = Batch(torch.ones(2, 3, dtype=torch.long), torch.zeros(2), n_tokens=6, n_targets=2, where=("a", "b"))
     batch = made.to(torch.device("meta"))
     assert (batch.ids.device.type, batch.targets.device.type, batch.n_tokens) == ("meta", "meta", 6)

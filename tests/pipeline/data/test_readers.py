@@ -56,7 +56,7 @@ def test_tsv_keeps_every_character(folder, rows, newline):
             read_rows(path)
 
 
-def test_quotes_mean_nothing_in_tsv(tmp_path):
+def test_quotes_have_no_meaning_in_tsv(tmp_path):
     assert cells(write(tmp_path, "a.tsv", 'text\tlabel\n"open\t""x"\n')) == [('"open', '""x"')]
 
 
@@ -94,14 +94,14 @@ def test_a_damaged_file_is_rows_or_one_message(folder, suffix, at, junk):
     rows_or_one_message(write(folder, f"cut{suffix}", good[:at]))
 
 
-def test_cells_that_are_no_strings_become_strings(tmp_path):
+def test_other_cells_become_strings(tmp_path):
     path = write(tmp_path, "a.jsonl", '{"text": 5, "label": true, "more": null}\n')
     assert read_rows(path)[0].cells == {"text": "5", "label": "true", "more": ""}
     pyarrow.parquet.write_table(pa.table({"text": [None, "x"], "label": [3, 4]}), tmp_path / "a.parquet")
     assert cells(tmp_path / "a.parquet") == [("", "3"), ("x", "4")]
 
 
-def test_half_a_surrogate_pair_is_replaced_and_a_whole_one_kept(tmp_path):
+def test_lone_surrogates_are_replaced_and_pairs_kept(tmp_path):
     path = write(tmp_path, "a.jsonl", '{"text": "a\\ud800b \\ud83d\\ude00"}\n')
     assert read_rows(path)[0].cells == {"text": "a\ufffdb 😀"}
 
@@ -112,7 +112,7 @@ def test_lines_are_counted_through_quoted_newlines(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", GOOD)
-def test_blank_lines_count_but_are_no_rows(tmp_path, suffix):
+def test_blank_lines_are_counted_but_are_not_rows(tmp_path, suffix):
     head, first, rest = GOOD[suffix].split(b"\n", 2)
     plain = read_rows(write(tmp_path, f"a{suffix}", GOOD[suffix]))
     spaced = read_rows(write(tmp_path, f"b{suffix}", b"\n".join([head, b"", first, b"", b"", rest])))
@@ -126,7 +126,7 @@ def test_a_byte_order_mark_changes_nothing(tmp_path, suffix):
     assert read_rows(marked) == read_rows(write(tmp_path, f"b{suffix}", GOOD[suffix]))
 
 
-def test_endings_in_capitals_are_known(tmp_path):
+def test_suffixes_in_upper_case_are_recognised(tmp_path):
     assert cells(write(tmp_path, "A.TSV", GOOD[".tsv"])) == [("one", "x"), ("two", "y")]
 
 
@@ -149,13 +149,13 @@ def test_endings_in_capitals_are_known(tmp_path):
         ("a.tsv", "text\tlabel\n", r"a\.tsv: the file has no rows"),
     ],
 )
-def test_what_is_broken_is_named(tmp_path, name, content, message):
+def test_malformed_files_are_named(tmp_path, name, content, message):
     with pytest.raises(DataError, match=message):
         read_rows(write(tmp_path, name, content))
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".ndjson"])
-def test_an_empty_file_holds_no_rows(tmp_path, suffix):
+def test_an_empty_file_has_no_rows(tmp_path, suffix):
     with pytest.raises(DataError, match="the file has no rows"):
         read_rows(write(tmp_path, f"a{suffix}", ""))
 
@@ -173,7 +173,7 @@ def test_a_usual_name_is_found_in_any_case(tmp_path, written):
     assert find_column(read_rows(path), path, "", ("text", "review"), "text_column") == written.strip()
 
 
-def test_the_likeliest_name_wins_and_the_one_asked_for_beats_it(tmp_path):
+def test_the_configured_column_takes_precedence_over_usual_names(tmp_path):
     path = write(tmp_path, "a.tsv", "review\ttext\tid\nx\ty\tz\n")
     rows = read_rows(path)
     assert find_column(rows, path, "", ("text", "review"), "text_column") == "text"
@@ -182,7 +182,7 @@ def test_the_likeliest_name_wins_and_the_one_asked_for_beats_it(tmp_path):
     assert find_column(read_rows(twice), twice, "", ("text",), "text_column") == "Text"
 
 
-def test_a_missing_column_is_told_with_those_that_are_there(tmp_path):
+def test_a_missing_column_is_reported_with_the_existing_ones(tmp_path):
     path = write(tmp_path, "a.tsv", "id\tReview\n1\tx\n")
     with pytest.raises(DataError, match="no column 'body'; choose one of 'id', 'Review'"):
         find_column(read_rows(path), path, "body", ("text",), "text_column")

@@ -46,7 +46,7 @@ def test_a_folder_keeps_its_parts(tmp_path, train, dev):
     assert splits.train[0].where == f"{tmp_path / f'{train}.tsv'}:2"
 
 
-def test_unlabelled_texts_lie_beside(tmp_path):
+def test_unlabelled_texts_are_in_a_separate_file(tmp_path):
     folder = write(tmp_path, train=ROWS[:20], test=ROWS[20:40])
     (folder / "unlabelled.txt").write_text("one\n\n two \n")
     assert read(folder).unlabelled == ("one", "two")
@@ -58,7 +58,7 @@ def test_unlabelled_texts_lie_beside(tmp_path):
     assert read(folder).unlabelled == ("four",)
 
 
-def test_one_file_is_cut_and_the_seed_decides_where(tmp_path):
+def test_one_file_is_split_by_the_seed(tmp_path):
     file = write(tmp_path, data=ROWS) / "data.tsv"
     splits = read(file)
     assert sizes(splits) == [810, 90, 300, 0]
@@ -76,14 +76,14 @@ def test_texts_that_differ_by_outer_spaces_only_stay_on_one_side(tmp_path):
     assert not {e.text.strip() for e in splits.train} & {e.text.strip() for e in splits.test}
 
 
-def test_beyond_the_limit_texts_lose_their_labels(tmp_path):
+def test_texts_beyond_the_limit_are_unlabelled(tmp_path):
     splits = read(write(tmp_path, data=ROWS) / "data.tsv", limit_train=600)
     assert sizes(splits) == [540, 60, 300, 300]
     assert Counter(example.label for example in splits.train) == {"a": 270, "b": 270}
     assert sorted(texts(splits)) == sorted(text for text, _ in ROWS)
 
 
-def test_a_limit_above_all_is_told(tmp_path, caplog):
+def test_a_limit_above_the_number_of_examples_is_reported(tmp_path, caplog):
     splits = read(write(tmp_path, train=ROWS[:20], test=ROWS[20:40]), limit_train=30)
     assert sizes(splits) == [20, 0, 20, 0]
     assert warnings(caplog) == ["data.limit_train=30 has no effect: there are 20 labelled examples"]
@@ -100,7 +100,7 @@ def test_few_labels_are_all_trained_on(tmp_path):
     assert sizes(read(write(tmp_path, train=ROWS[:100], test=ROWS[100:110]))) == [100, 0, 10, 0]
 
 
-def test_leaks_between_given_files_are_told(tmp_path, caplog):
+def test_leaks_between_files_are_reported(tmp_path, caplog):
     read(write(tmp_path, train=ROWS[:20], test=ROWS[15:40]))
     assert warnings(caplog) == ["5 of the 25 test texts are also in the training file"]
 
@@ -123,7 +123,7 @@ def test_no_leak_no_warning(tmp_path, caplog):
         ({"train": ROWS[:9], "test": []}, r"test\.tsv: the file has no rows"),
     ],
 )
-def test_folders_that_will_not_do(tmp_path, parts, message):
+def test_invalid_folders_are_refused(tmp_path, parts, message):
     with pytest.raises(DataError, match=message):
         read(write(tmp_path, **parts))
 
@@ -164,7 +164,7 @@ def test_evaluation_files_need_labels(tmp_path):
         LabelledReader().read_examples(tmp_path / "bad.tsv", DataConfig())
 
 
-def test_bbc_without_repeats():
+def test_bbc_has_no_duplicates():
     splits = read("bbc", limit_train=50)
     assert splits.name == "bbc"
     assert len(splits.test) >= 500
@@ -176,7 +176,7 @@ def test_bbc_without_repeats():
     assert not any("\ufffd" in text for text in everything)
 
 
-def test_a_folder_called_bbc_comes_before_the_name(tmp_path, monkeypatch):
+def test_a_folder_called_bbc_takes_precedence_over_the_name(tmp_path, monkeypatch):
     (tmp_path / "bbc").mkdir()
     write(tmp_path / "bbc", train=ROWS[:20], test=ROWS[20:40])
     monkeypatch.chdir(tmp_path)
@@ -198,7 +198,7 @@ def test_pairs_are_found_by_their_columns(tmp_path, names):
     assert [(e.text, e.text_b, e.label) for e in examples] == [("a", "b", "x"), ("c", "d", "y")]
 
 
-def test_a_second_column_is_asked_for(tmp_path):
+def test_a_configured_second_column_is_used(tmp_path):
     (tmp_path / "data.csv").write_text("question,sentence,text_a,text_b,label\nq,s,a,b,x\n")
     single = LabelledReader().read_examples(tmp_path / "data.csv", DataConfig())[0]
     pair = LabelledReader().read_examples(tmp_path / "data.csv", DataConfig(text_b_column="sentence"))[0]
@@ -210,7 +210,7 @@ def test_a_second_column_is_asked_for(tmp_path):
         LabelledReader().read_examples(tmp_path / "data.csv", DataConfig(text_b_column="none"))
 
 
-def test_pairs_are_the_same_if_both_texts_are(tmp_path, caplog):
+def test_pairs_are_equal_if_both_texts_are(tmp_path, caplog):
     (tmp_path / "train.tsv").write_text("text_a\ttext_b\tlabel\na\tb\tx\na\tc\ty\nd\te\t\n")
     (tmp_path / "test.tsv").write_text("text_a\ttext_b\tlabel\na\tb \tx\nb\ta\ty\n")
     (tmp_path / "unlabelled.tsv").write_text("text_a\ttext_b\nf\tg\n")

@@ -37,7 +37,7 @@ def test_the_lines_that_are_not_blank(folder, lines, newline, packed, mark):
             LineReader().read_file(path, DataConfig())
 
 
-def test_one_file_is_cut_where_it_stands(tmp_path):
+def test_one_file_is_split_in_order(tmp_path):
     path = write(tmp_path, b"".join(b"%d\n" % (i // 2) for i in range(1000)))
     splits = LineReader().read(DataConfig(path=str(path), limit_train=600), seed=1)
     parts = [splits.train, splits.dev, [type(splits.test[0])(text, "", "") for text in splits.unlabelled], splits.test]
@@ -65,7 +65,7 @@ def test_a_folder_keeps_its_parts_and_lines_may_repeat(tmp_path, caplog):
     ],
     ids=["not UTF-8", "broken gzip", "empty"],
 )
-def test_what_is_no_text_is_named(tmp_path, content, message):
+def test_files_without_text_are_named(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
         LineReader().read_file(write(tmp_path, content), DataConfig())
 

@@ -44,7 +44,7 @@ def test_line_by_line(shared, pairs, newline, last):
     assert sides(swapped) == [(target, source) for source, target in pairs]
 
 
-def test_a_folder_in_the_order_of_the_alphabet_or_as_told(tmp_path):
+def test_languages_are_in_alphabetical_order_or_as_configured(tmp_path):
     write(tmp_path, train_en="dog\ncat\n", train_de="Hund\nKatze\n", test_en="cow\n", test_de="Kuh\n")
     assert sides(read(tmp_path).train) == [("Hund", "dog"), ("Katze", "cat")]
     told = read(tmp_path, languages=["en", "de"])
@@ -63,14 +63,14 @@ def test_tables(tmp_path):
     assert sides(named) == [("dog", "Hund")]
 
 
-def test_one_pair_of_files_is_cut(tmp_path):
+def test_one_pair_of_files_is_split(tmp_path):
     write(tmp_path, all_en="".join(f"{i}\n" for i in range(40)), all_de="".join(f"{-i}\n" for i in range(40)))
     splits = read(tmp_path / "all.en", limit_train=20)
     assert [len(part) for part in (splits.train, splits.dev, splits.test, splits.unlabelled)] == [20, 0, 10, 10]
     assert all(example.source == str(-int(example.target)) for example in splits.train)
 
 
-def test_lines_that_are_blank_on_a_side_are_counted(tmp_path, caplog):
+def test_lines_that_are_blank_in_one_language_are_reported(tmp_path, caplog):
     write(tmp_path, a_en="dog\n\ncat\n \n", a_de="Hund\nx\n\n\n")
     assert sides(ParallelReader().read_file(tmp_path / "a.en", DataConfig(languages=("en", "de")))) == [("dog", "Hund")]
     assert [(name, level) for name, level, _ in caplog.record_tuples] == [("vecformer", logging.WARNING)]
@@ -92,7 +92,7 @@ def test_lines_that_are_blank_on_a_side_are_counted(tmp_path, caplog):
          r"train\.jsonl:2: no value for 'target'"),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path, files, config, message):
+def test_mismatches_are_named(tmp_path, files, config, message):
     with pytest.raises(DataError, match=message):
         read(write(tmp_path, **files), **config)
 

@@ -82,14 +82,14 @@ def test_json_lines(tmp_path, line, answers):
     assert (example.id, example.where) == ("1", f"{tmp_path / 'a.jsonl'}:1")
 
 
-def test_an_answer_is_taken_from_where_it_really_is(tmp_path, caplog):
+def test_an_answer_with_a_wrong_start_is_moved(tmp_path, caplog):
     (example,) = read(tmp_path, json.dumps(squad(question(("Anna", 3), ("Cleo", -1)))))
     assert example.answers == (Answer("Anna", 0), Answer("Cleo", 22))
     assert len(warnings(caplog)) == 1
     assert "a.json: 2 answers are not at their answer_start" in warnings(caplog)[0]
 
 
-def test_of_several_places_the_first_is_taken_if_none_is_said(tmp_path, caplog):
+def test_the_first_of_several_occurrences_is_used_without_a_start(tmp_path, caplog):
     assert read_line(tmp_path, answer="Ben").answers == (Answer("Ben", 9),)
     assert "1 answers have no answer_start and occur several times in the context" in warnings(caplog)[0]
 
@@ -106,7 +106,7 @@ def test_of_several_places_the_first_is_taken_if_none_is_said(tmp_path, caplog):
         ({"version": "1.1"}, r"a\.json: not in SQuAD's format: data: Field required"),
     ],
 )
-def test_what_is_broken_is_named(tmp_path, content, message):
+def test_malformed_files_are_named(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
         read(tmp_path, json.dumps(content))
 
@@ -122,7 +122,7 @@ def test_what_is_broken_is_named(tmp_path, content, message):
         (b"\n", r"a\.jsonl: the file has no questions"),
     ],
 )
-def test_lines_that_are_broken_are_named(tmp_path, content, message):
+def test_malformed_lines_are_named(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
         read(tmp_path, content, "a.jsonl")
 

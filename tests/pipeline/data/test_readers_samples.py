@@ -79,7 +79,7 @@ def test_the_question_of_the_demonstration_is_held_out():
         assert len({example.context for example in read(path)}) == said(path, "texts")
 
 
-def test_every_word_of_a_translation_was_learned_from():
+def test_every_token_of_a_translation_is_a_target():
     def words(part):
         files = (DATA / "phrases").glob(f"{part}.*")
         return {word for file in files for word in re.findall(r"\w+", file.read_text(encoding="utf-8").lower())}

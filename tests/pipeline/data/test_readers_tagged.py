@@ -32,14 +32,14 @@ def read(folder, content):
 
 @given(sentences=SENTENCES, middle=st.sampled_from([[], ["_"], ["NN", "B-NP"]]), tabs=st.booleans(),
        newline=st.sampled_from(["\n", "\r\n"]))
-def test_what_is_written_is_read(folder, sentences, middle, tabs, newline):
+def test_written_files_are_read(folder, sentences, middle, tabs, newline):
     separator = "\t" if tabs else " "
     blocks = [[separator.join([word, *middle, tag]) for word, tag in sentence] for sentence in sentences]
     examples = read(folder, (newline * 2).join(newline.join(block) for block in blocks))
     assert [list(zip(example.words, example.tags, strict=True)) for example in examples] == sentences
 
 
-def test_places_documents_and_comments(tmp_path):
+def test_locations_documents_and_comments(tmp_path):
     examples = read(tmp_path, "-DOCSTART- -X- O\n\n# sent_id = 1\n# text en = x\nUse O\n# O\n\n\n# O\n# = O\n = O\n")
     assert [example.words for example in examples] == [("Use", "#"), ("#", "#", "=")]
     assert [example.where.rsplit(":", 1)[1] for example in examples] == ["5", "9"]
@@ -47,7 +47,7 @@ def test_places_documents_and_comments(tmp_path):
     assert examples[0].key == examples[0].words
 
 
-def test_in_a_file_with_tabs_a_word_may_hold_blanks(tmp_path):
+def test_in_a_file_with_tabs_a_word_may_have_blanks(tmp_path):
     assert read(tmp_path, "New York\tB-place\n1 000\tO\n")[0].words == ("New York", "1 000")
 
 
@@ -82,7 +82,7 @@ def test_the_tags_of_every_scheme_are_kept(tmp_path, scheme, sentences):
         (b"a\tO\n\xe9\tO\n", r"a\.conll:2: not UTF-8"),
     ],
 )
-def test_what_is_broken_is_named(tmp_path, content, message):
+def test_malformed_files_are_named(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
         read(tmp_path, content)
 

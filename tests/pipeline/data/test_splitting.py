@@ -26,7 +26,7 @@ def draw(examples, n, seed):
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from("abc")), max_size=80), SHARES, SEEDS)
-def test_a_cut_loses_nothing_and_never_parts_equal_texts(pairs, share, seed):
+def test_splits_are_complete_and_keep_equal_texts_together(pairs, share, seed):
     examples = numbered(pairs)
     kept, aside = cut(examples, share, seed)
     assert sorted(kept + aside) == examples
@@ -50,7 +50,7 @@ def test_repeated_texts_count_once_in_a_share():
         assert len({text for _, text, _ in aside}) == 5
 
 
-def test_another_seed_cuts_and_draws_elsewhere():
+def test_another_seed_splits_and_draws_differently():
     examples = numbered((i, "a") for i in range(50))
     assert cut(examples, 0.5, 1) != cut(examples, 0.5, 2)
     labelled = [(i, "ab"[i % 2]) for i in range(50)]
@@ -58,7 +58,7 @@ def test_another_seed_cuts_and_draws_elsewhere():
 
 
 @given(LABELS, st.integers(1, 100), SEEDS)
-def test_drawing_is_even_as_far_as_there_are_enough(labels, n, seed):
+def test_draws_are_balanced_as_far_as_possible(labels, n, seed):
     examples = list(enumerate(labels))
     drawn, rest = draw(examples, n, seed)
     assert sorted(drawn + rest) == examples
@@ -70,7 +70,7 @@ def test_drawing_is_even_as_far_as_there_are_enough(labels, n, seed):
     assert draw(examples, n, seed) == (drawn, rest)
 
 
-def test_a_rare_label_is_drawn_whole():
+def test_all_examples_of_a_rare_label_are_drawn():
     drawn, _ = draw([(i, "b" if i % 10 == 0 else "a") for i in range(40)], 20, seed=3)
     assert Counter(label for _, label in drawn) == {"a": 16, "b": 4}
 
@@ -79,5 +79,5 @@ def test_a_rare_label_is_drawn_whole():
     ("n", "share", "size"),
     [(10 * MIN_DEV - 10, 0.1, 0), (10 * MIN_DEV, 0.1, MIN_DEV), (1000, 0.2, 200), (10_000, 0.0, 0), (0, 0.5, 0)],
 )
-def test_a_dev_set_too_small_to_say_anything_is_not_set_aside(n, share, size):
+def test_a_small_dev_set_is_not_set_aside(n, share, size):
     assert dev_size(n, share) == size

@@ -118,7 +118,7 @@ def test_nothing_to_find_and_nothing_found():
     }
 
 
-def test_a_sentence_has_as_many_tags_on_either_side():
+def test_gold_and_prediction_of_a_sentence_have_equal_length():
     with pytest.raises(ValueError, match="inconsistent"):
         entity_measures([["O", "O"]], [["O"]])
 
@@ -137,7 +137,7 @@ def test_repair(tags, repaired):
 
 
 @given(st.lists(TAG, max_size=12))
-def test_repaired_tags_hold_the_same_entities_and_are_valid(tags):
+def test_repaired_tags_have_the_same_entities_and_are_valid(tags):
     repaired = repair(tags)
     assert repair(repaired) == repaired
     for before, tag in zip(["O", *repaired], repaired, strict=False):

@@ -66,7 +66,7 @@ def test_by_hand(guess, references, exact, overlap):
     assert f1(guess, references) == pytest.approx(overlap)
 
 
-def test_both_kinds_of_questions_are_measured_apart():
+def test_answerable_and_unanswerable_questions_have_separate_measures():
     assert answer_measures([["Paris"], ["a red fox"]], ["paris", "fox"]) == {
         "exact_match": 0.5, "f1": pytest.approx((1 + 2 / 3) / 2), "n": 2,
     }

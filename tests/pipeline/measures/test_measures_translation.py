@@ -27,7 +27,7 @@ def test_chrf_by_hand():
     assert measures["chrf"] == pytest.approx(100 * np.mean([3 / 4, 2 / 3, 1 / 2, 0]))
 
 
-def test_the_signatures_say_how():
+def test_the_signatures_describe_the_measures():
     measures = translation_measures(["A dog.", "Two dogs."], ["A dog.", "Two."])
     assert measures["n"] == 2
     assert measures["bleu_signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
@@ -59,7 +59,7 @@ def test_the_same_text_is_perfect_and_another_script_is_nothing():
         "",
     ],
 )
-def test_text_comes_back(text):
+def test_text_is_restored(text):
     assert detokenize(TOKENIZER.words(text)) == text
 
 
@@ -71,7 +71,7 @@ def test_no_word_is_lost(text):
 
 @pytest.mark.datasets
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_captions_come_back(datasets, language):
+def test_captions_are_restored(datasets, language):
     text = (datasets / "multi30k_en_de" / f"train.{language}").read_text(encoding="utf-8").splitlines()[:5000]
     back = [detokenize(TOKENIZER.words(line)) for line in text]
     assert sum(map(str.__eq__, text, back)) / len(text) > 0.99

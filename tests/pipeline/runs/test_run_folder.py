@@ -26,7 +26,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_folder_appears_when_it_is_whole(tmp_path):
+def test_a_folder_appears_when_it_is_complete(tmp_path):
     target = tmp_path / "deep" / "run"
     with new_folder(target) as temporary:
         (temporary / "x").write_text("x")
@@ -38,7 +38,7 @@ def test_a_folder_appears_when_it_is_whole(tmp_path):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, OSError])
-def test_whatever_goes_wrong_leaves_nothing(tmp_path, error):
+def test_failures_leave_nothing(tmp_path, error):
     with pytest.raises(error), new_folder(tmp_path / "run") as temporary:
         (temporary / "x").write_text("x")
         raise error
@@ -46,7 +46,7 @@ def test_whatever_goes_wrong_leaves_nothing(tmp_path, error):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_what_was_to_be_replaced_survives_a_failure(tmp_path, error):
+def test_a_folder_to_be_replaced_survives_a_failure(tmp_path, error):
     run = finished(tmp_path / "run")
     with pytest.raises(error), new_folder(run, overwrite=True) as temporary:
         (temporary / "model.safetensors").write_text("new")
@@ -56,7 +56,7 @@ def test_what_was_to_be_replaced_survives_a_failure(tmp_path, error):
     assert (run / "model.safetensors").read_text() == "old"
 
 
-def test_what_is_replaced_stands_until_the_end_and_then_leaves_nothing(tmp_path):
+def test_a_replaced_folder_exists_until_the_end(tmp_path):
     run = finished(tmp_path / "run")
     with new_folder(run, overwrite=True) as temporary:
         (temporary / "x").write_text("new")
@@ -65,7 +65,7 @@ def test_what_is_replaced_stands_until_the_end_and_then_leaves_nothing(tmp_path)
     assert names(run) == ["x"]
 
 
-def test_what_exists_is_refused(tmp_path):
+def test_existing_folders_are_refused(tmp_path):
     run = finished(tmp_path / "run")
     with pytest.raises(RunFolderError, match=r"run: already exists.*--overwrite"), new_folder(run):
         pass
@@ -73,7 +73,7 @@ def test_what_exists_is_refused(tmp_path):
     assert (run / "model.safetensors").read_text() == "old"
 
 
-def test_what_is_no_run_is_never_overwritten(tmp_path):
+def test_other_folders_are_never_overwritten(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1").write_text("years of work")
     (tmp_path / "notes").write_text("a file")
@@ -92,7 +92,7 @@ def test_an_empty_folder_may_be_overwritten(tmp_path):
     assert names(tmp_path / "run") == ["x"]
 
 
-def test_a_place_that_cannot_be_written_to(tmp_path):
+def test_a_folder_that_is_not_writable(tmp_path):
     (tmp_path / "file").write_text("")
     message = r"cannot write in .*file; choose another"
     with pytest.raises(RunFolderError, match=message), new_folder(tmp_path / "file" / "run"):
@@ -122,7 +122,7 @@ def test_the_manifest_has_the_hash_of_every_file(tmp_path):
     assert manifest["files"] == {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
-def test_json_is_readable_and_comes_back(tmp_path):
+def test_json_is_indented_and_restored(tmp_path):
     rows = [{"text": "naïve\u2028\n"}, {"text": "日本"}]
     write_json(tmp_path / "a.json", rows)
     write_lines(tmp_path / "a.jsonl", iter(rows))
@@ -146,7 +146,7 @@ def begin(target, **options):
 
 
 @pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"resume": True}])
-def test_a_folder_of_somebody_elses_is_never_taken_for_a_run(tmp_path, options):
+def test_other_folders_are_never_treated_as_runs(tmp_path, options):
     target = tmp_path / "run"
     theirs = unfinished(target) if not options.get("resume") else target
     theirs.mkdir()
@@ -158,7 +158,7 @@ def test_a_folder_of_somebody_elses_is_never_taken_for_a_run(tmp_path, options):
     assert (theirs / "thesis.txt").read_text() == "mine"
 
 
-def test_a_stopped_run_is_gone_on_with_or_forgotten_only_when_asked(tmp_path):
+def test_an_interrupted_run_is_resumed_or_deleted_only_on_request(tmp_path):
     target = tmp_path / "run"
     with pytest.raises(RunFolderError, match="nothing to resume"):
         begin(target, resume=True)

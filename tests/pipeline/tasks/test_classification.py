@@ -73,7 +73,7 @@ def encode(example, config):
     return [words[i] for i in feature.ids], None if feature.token_types is None else feature.token_types.tolist()
 
 
-def test_a_prediction_is_the_likeliest_label_and_every_labels_probability():
+def test_a_prediction_is_the_most_probable_label_and_all_probabilities():
     logits, predictions = predicted()
     for row, prediction in zip(logits, predictions, strict=True):
         assert prediction["label"] == "abc"[row.argmax()]
@@ -94,7 +94,7 @@ def test_measures_equal_scikit_learns():
     assert measures["loss"] == pytest.approx(log_loss(gold, logits.double().softmax(dim=1)), abs=1e-5)
 
 
-def test_the_calibration_error_is_how_far_off_the_predicted_labels_probability_is():
+def test_the_calibration_error_of_constant_confidence():
     sure = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.8, 0.1, 0.1]]).log()
     predictions = predict(sure)
     assert TASK.measure(examples("abca"), predictions, CONFIG)["calibration_error"] == pytest.approx(0.2, abs=1e-6)
@@ -102,12 +102,12 @@ def test_the_calibration_error_is_how_far_off_the_predicted_labels_probability_i
     assert TASK.measure(examples("baab"), predictions, CONFIG)["calibration_error"] == pytest.approx(0.8, abs=1e-6)
 
 
-def test_a_sure_mistake_has_a_finite_loss():
+def test_a_confident_error_has_a_finite_loss():
     predictions = predict(torch.tensor([[1000.0, 0.0, 0.0]]))
     assert TASK.measure(examples("b"), predictions, CONFIG)["loss"] == pytest.approx(-np.log(1e-12))
 
 
-def test_the_report_shows_confusions_and_reliability():
+def test_the_report_has_the_confusion_matrix_and_reliability():
     plots = TASK.plots(examples("abc" * 20), predicted()[1], CONFIG)
     assert set(plots) == {"Confusion matrix", "Reliability"}
     assert all(picture.startswith("<svg") for picture in plots.values())
@@ -126,7 +126,7 @@ def test_one_label_is_nothing_to_learn(train, message):
         TASK.resolve(RunConfig(), splits(train))
 
 
-def test_unknown_labels_are_named_with_the_first_place():
+def test_unknown_labels_are_named_with_the_first_location():
     named = r"file:3: .*: 'y' \(2\), 'x' \(1\); the model's labels are 'a', 'b'"
     with pytest.raises(DataError, match=named):
         TASK.resolve(RunConfig(), splits("ab", test="ayxy"))
@@ -136,13 +136,13 @@ def test_unknown_labels_are_named_with_the_first_place():
         TASK.measure(examples("ayxy"), predicted(4)[1], CONFIG)
 
 
-def test_training_labels_must_be_among_those_given():
+def test_training_labels_must_be_among_the_configured_ones():
     given = RunConfig.from_mapping({"data": {"labels": ["a", "b"]}})
     with pytest.raises(DataError, match=r"file:4: .*'c' \(1\); the model's labels are 'a', 'b'"):
         TASK.resolve(given, splits("abc"))
 
 
-def test_a_batch_holds_padded_ids_and_the_labels_numbers():
+def test_a_batch_has_padded_ids_and_label_numbers():
     made = TASK.encode([Example("the cat", "c", "here:1"), Example("dog", "a", "here:2")], TOKENIZERS, CONFIG)
     batch = TASK.batch(made, CONFIG, np.random.default_rng(0))
     the, cat, dog = TOKENIZERS.source.encode(["the cat dog"])[0].tolist()
@@ -181,18 +181,18 @@ def test_tasks_are_found_by_name():
 
 
 @pytest.mark.parametrize(("second", "like", "token_types"), [("", "", 0), ("dog", "", 4), ("dog", "bert", 2)])
-def test_pairs_have_kinds_of_words(second, like, token_types):
+def test_pairs_have_token_types(second, like, token_types):
     data = Splits("made", (pair("cat", second, "a"), pair("dog", second, "b")), (), (), ())
     assert TASK.resolve(with_token_types(3, like=like, positions="learned").config, data).token_types == token_types
 
 
-def test_a_text_is_read_bare_or_framed():
+def test_a_text_is_encoded_with_or_without_special_tokens():
     assert encode(Example("the cat", "a", ""), CONFIG) == (["the", "cat"], None)
     framed_words = ["<s>", "the", "cat", "</s>"]
     assert encode(Example("the cat", "a", ""), with_token_types(0, pooling="cls")) == (framed_words, None)
 
 
-def test_a_pair_says_which_words_both_texts_have():
+def test_token_types_of_a_pair_mark_common_words():
     words = ["<s>", "the", "cat", "</s>", "the", "dog", "</s>"]
     assert encode(pair("the cat", "the dog"), with_token_types(4)) == (words, [0, 2, 0, 0, 3, 1, 1])
     assert encode(pair("the cat", "the dog"), with_token_types(2)) == (words, [0, 0, 0, 0, 1, 1, 1])
@@ -200,7 +200,7 @@ def test_a_pair_says_which_words_both_texts_have():
 
 
 @given(IDS, IDS)
-def test_kinds_of_words_by_their_definition(one, other):
+def test_token_types_equal_their_definition(one, other):
     words, kinds = framed(one, other).tolist(), token_types_of(one, other).tolist()
     second = len(one) + 2
     assert len(kinds) == len(words)
@@ -210,7 +210,7 @@ def test_kinds_of_words_by_their_definition(one, other):
 
 
 @pytest.mark.parametrize("limit", [5, 7])
-def test_long_pairs_are_cut_to_what_the_model_reads(limit):
+def test_long_pairs_are_truncated_to_the_maximum_length(limit):
     config = base.setup_from(RunConfig.from_mapping(
         {"data": {"labels": ["a"], "max_length": limit}, "model": {"token_types": 4}}))
     words, token_types = encode(pair("the cat sat text 1 2 3", "dog sat 4"), config)

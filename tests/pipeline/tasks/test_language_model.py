@@ -62,7 +62,7 @@ def model(settings, seed=1):
 SMALL = {"model": {"d_model": 16, "n_heads": 2, "d_ff": 32, "dropout": 0.0, "positions": "rotary"}}
 
 
-def test_lines_run_on_and_unmet_words_are_read_but_not_said():
+def test_lines_are_concatenated_and_unseen_words_are_inputs_only():
     stream = stream_of(["The wug", "xyzzy sat"], TOKENIZERS)
     the, sat, wug = TOKENIZERS.source.encode(["the sat wug"])[0]
     assert stream.inputs.tolist() == [END_ID, the, wug, END_ID, UNK_ID, sat]
@@ -72,7 +72,7 @@ def test_lines_run_on_and_unmet_words_are_read_but_not_said():
 
 @settings(max_examples=50)
 @given(LINES, st.integers(1, 12))
-def test_every_word_is_said_once_with_half_a_window_before_it(lines, max_length):
+def test_every_token_is_predicted_once_with_half_a_window_of_context(lines, max_length):
     stream = stream_of(lines, TOKENIZERS)
     said, n_targets, at = [], 0, 0
     for feature in TASK.encode(examples(*lines), TOKENIZERS, config(max_length)):
@@ -91,7 +91,7 @@ def test_every_word_is_said_once_with_half_a_window_before_it(lines, max_length)
 
 @settings(max_examples=50)
 @given(LINES, st.integers(2, 12), st.integers(0, 99))
-def test_training_windows_are_pieces_of_the_text(lines, max_length, seed):
+def test_training_windows_are_spans_of_the_text(lines, max_length, seed):
     settings, stream = config(max_length), stream_of(lines, TOKENIZERS)
     features = TASK.encode(examples(*lines), TOKENIZERS, settings, training=True)
     assert sum(feature.n_targets for feature in features) == len(stream.targets)
@@ -104,7 +104,7 @@ def test_training_windows_are_pieces_of_the_text(lines, max_length, seed):
         assert targets[len(feature):] == [IGNORED] * (len(targets) - len(feature))
 
 
-def test_two_epochs_cut_the_text_differently_and_the_same_one_alike():
+def test_windows_differ_between_epochs_and_are_reproducible():
     lines = [" ".join(np.random.default_rng(i).choice(WORDS, 9)) for i in range(20)]
     settings = config(16)
     features = TASK.encode(examples(*lines), TOKENIZERS, settings, training=True)
@@ -113,7 +113,7 @@ def test_two_epochs_cut_the_text_differently_and_the_same_one_alike():
     assert not torch.equal(first, other)
 
 
-def test_half_of_the_words_that_stand_once_are_unknown_in_training():
+def test_half_of_the_words_with_count_one_are_unknown_in_training():
     words = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(400)]
     counts = {**dict.fromkeys(words, 1), "the": 400}
     tokenizers = Tokenizers(WordTokenizer().with_vocabulary(counts), 5 + len(counts))
@@ -127,7 +127,7 @@ def test_half_of_the_words_that_stand_once_are_unknown_in_training():
 
 
 @pytest.mark.parametrize("max_length", [4, 6, 64])
-def test_a_lines_log_probability_is_the_sum_of_its_words(max_length):
+def test_the_log_probability_of_a_line_is_the_sum_over_its_tokens(max_length):
     settings = config(max_length, **SMALL)
     lines = examples("the cat sat on a mat", "a wug ran", "the dog ran on the xyzzy mat")
     network = model(settings)
@@ -148,7 +148,7 @@ def test_a_lines_log_probability_is_the_sum_of_its_words(max_length):
     assert measures["n"] == 19
 
 
-def test_the_loss_is_the_mean_over_the_words_to_be_said():
+def test_the_loss_is_the_mean_over_the_targets():
     settings = config(6, **SMALL)
     lines = examples("the cat sat on a mat", "a dog ran")
     network = model(settings)
@@ -160,7 +160,7 @@ def test_the_loss_is_the_mean_over_the_words_to_be_said():
     assert TASK.loss(network, batch).item() == pytest.approx(measured, abs=1e-5)
 
 
-def test_no_word_sees_the_one_to_be_said():
+def test_no_token_attends_to_its_target():
     settings = config(8, **SMALL)
     network = model(settings)
     said = [TASK.predict(network, Prepared(one, TASK.encode(one, TOKENIZERS, settings), TOKENIZERS), settings)[0]
@@ -173,12 +173,12 @@ def test_a_smaller_loss_is_better():
     assert TASK.measures[0].smaller_is_better
 
 
-def test_nothing_to_measure_is_said():
+def test_nothing_to_measure_is_reported():
     with pytest.raises(DataError, match="no token to evaluate"):
         TASK.measure((), [], config())
 
 
-def test_the_baselines_are_given_the_same_words():
+def test_the_baselines_have_the_same_vocabulary():
     random = np.random.default_rng(0)
     lines = [" ".join(random.choice(WORDS[:4], 8)) for _ in range(40)]
     tokenizer = WordTokenizer().with_vocabulary(WordTokenizer().count(lines))
@@ -233,7 +233,7 @@ def test_the_chain_learns_the_stories(finished):
     assert "perplexity on the test set (smaller is better)" in (finished.path / "report.html").read_text()
 
 
-def test_a_loaded_run_measures_the_same(finished):
+def test_a_loaded_run_has_the_same_measures(finished):
     trained = load_run(finished.path)
     file = ROOT / "data" / "stories" / "test.txt"
     measured = trained.evaluate(trained.task.reader.read_examples(file, trained.config.data))
@@ -256,7 +256,7 @@ def test_generate_continues_the_prompt(finished):
     assert all(json.loads(line)["log_probability"] < 0 for line in three)
 
 
-def test_generate_takes_the_runs_settings_and_the_options(finished):
+def test_generate_uses_the_configuration_and_the_options(finished):
     trained = load_run(finished.path)
     cold = generate(trained, "The fox", config=replace(trained.config.generation, temperature=0.0))[0].text
     assert invoke(finished.path, "The fox", "--temperature", 0).output == cold + "\n"
@@ -267,13 +267,13 @@ def test_generate_takes_the_runs_settings_and_the_options(finished):
     assert len(short) < len(cold)
 
 
-def test_generate_writes_lines_and_goes_on_past_its_window(finished):
+def test_generate_continues_beyond_its_window(finished):
     (text,) = generate(load_run(finished.path), config=GenerationConfig(max_tokens=200, temperature=0.7))
     assert text.text.count("\n") > 2
     assert len(text.text.split()) > 100
 
 
-def test_a_prompt_may_hold_words_of_the_source_only_and_of_no_source(finished):
+def test_a_prompt_may_have_unseen_and_unknown_words(finished):
     for prompt in ("The kangaroo and the xqzt", "One line.\nAnd", "A line.\n", "", "👍", "<mask> </s> <pad>"):
         text = invoke(finished.path, prompt).output
         assert text.startswith(prompt)
@@ -289,11 +289,11 @@ def test_a_prompt_may_hold_words_of_the_source_only_and_of_no_source(finished):
     ("the well", ["-", "known"], "the well-known"),
     ("The fox", ["</s>", "ran"], "The fox\nran"),
 ])
-def test_what_is_written_joins_the_prompt(prompt, words, expected):
+def test_the_continuation_is_joined_to_the_prompt(prompt, words, expected):
     assert joined(prompt, WordTokenizer().words((prompt.split("\n"))[-1]), words) == expected
 
 
-def test_a_run_of_another_task_writes_nothing(finished, tmp_path, support):
+def test_a_run_of_another_task_cannot_generate(finished, tmp_path, support):
     settings = RunConfig.from_mapping({"data": {"path": str(support)}, "training": {"epochs": 1}, "source": "random"})
     other = run(settings, tmp_path / "other")
     with pytest.raises(ConfigError, match="the task classification of this run cannot continue a text"):
@@ -305,13 +305,13 @@ def test_a_run_of_another_task_writes_nothing(finished, tmp_path, support):
 
 @pytest.mark.parametrize("options", [("--temperature", "nan"), ("--temperature", -1), ("--top-p", 0), ("--top-k", -1),
                                      ("--max-words", 0), ("--n", 0), ("--seed", -1)])
-def test_wrong_options_are_refused(finished, options):
+def test_invalid_options_are_refused(finished, options):
     said = invoke(finished.path, "The fox", *options)
     assert said.exit_code == 2
     assert "Traceback" not in said.output
 
 
-def test_predict_says_how_likely_a_line_is(finished):
+def test_predict_prints_the_perplexity_of_a_line(finished):
     said = CliRunner().invoke(cli, ["predict", str(finished.path), "The fox was cold.", "Cold was fox the."])
     likely, unlikely = (float(line.split("\t")[0]) for line in said.output.splitlines())
     assert likely < unlikely

@@ -66,7 +66,7 @@ SMALL = {"model": {"d_model": 16, "n_heads": 2, "d_ff": 32, "dropout": 0.0}}
 @pytest.mark.parametrize("pooling", ["mean-max", "cls"])
 @settings(max_examples=40)
 @given(LINES, st.integers(4, 12), st.floats(0.05, 0.95), st.integers(0, 9))
-def test_a_share_of_the_words_that_can_be_said_is_hidden(pooling, lines, max_length, share, seed):
+def test_a_share_of_the_tokens_of_the_vocabulary_is_masked(pooling, lines, max_length, share, seed):
     settings = config(max_length=max_length, model={"pooling": pooling}, pretraining={"masked_share": share})
     features = TASK.encode_texts(lines, TOKENIZERS, settings)
     batch = TASK.batch(features, settings, np.random.default_rng(seed))
@@ -86,7 +86,7 @@ def test_a_share_of_the_words_that_can_be_said_is_hidden(pooling, lines, max_len
     assert batch.n_targets == (batch.targets != IGNORED).sum()
 
 
-def test_of_ten_hidden_words_eight_are_masked_one_is_another_and_one_stays():
+def test_eighty_percent_are_masked_and_ten_percent_replaced():
     settings = config(max_length=6000, pretraining={"masked_share": 0.5})
     text = " ".join(np.random.default_rng(0).choice(WORDS, 6000))
     batch = TASK.batch(TASK.encode_texts([text], TOKENIZERS, settings), settings, np.random.default_rng(1))
@@ -97,7 +97,7 @@ def test_of_ten_hidden_words_eight_are_masked_one_is_another_and_one_stays():
     assert (read == said).float().mean().item() == pytest.approx(0.1 + 0.1 / 8, abs=0.03)
 
 
-def test_other_words_are_hidden_every_epoch_but_the_same_ones_in_measuring():
+def test_masks_differ_between_epochs_but_not_in_evaluation():
     settings = config(max_length=30)
     lines = [" ".join(np.random.default_rng(i).choice(WORDS, 30)) for i in range(5)]
     features = TASK.encode_texts(lines, TOKENIZERS, settings)
@@ -109,14 +109,14 @@ def test_other_words_are_hidden_every_epoch_but_the_same_ones_in_measuring():
     assert all((a.target == b.target).all() and (a.ids == b.ids).all() for a, b in zip(one, two, strict=True))
 
 
-def test_what_is_measured_on_does_not_depend_on_the_words_that_the_source_knows():
+def test_evaluated_positions_do_not_depend_on_the_source():
     lines = examples(*(" ".join(np.random.default_rng(i).choice([*WORDS, "wug"], 20)) for i in range(20)))
     fewer = Tokenizers(WordTokenizer().with_vocabulary(WORDS), N_SPECIAL + len(WORDS))
     with_source, without = (TASK.encode(lines, tokenizers, config()) for tokenizers in (TOKENIZERS, fewer))
     assert [feature.target.tolist() for feature in with_source] == [feature.target.tolist() for feature in without]
 
 
-def test_a_text_may_leave_places_open_itself():
+def test_a_text_may_have_masks():
     (feature,) = TASK.encode(examples("The <mask> sat on<mask>, wug"), TOKENIZERS, config())
     assert feature.ids.tolist() == [*ids("the"), MASK_ID, *ids("sat on"), MASK_ID, *ids(", wug")]
     assert (feature.target == IGNORED).all()
@@ -125,12 +125,12 @@ def test_a_text_may_leave_places_open_itself():
         TASK.reader.example("The cat sat", "")
 
 
-def test_words_that_were_cut_already_stay_whole():
+def test_tokenized_words_are_not_split():
     (feature,) = TASK.encode_texts([("the", "<mask>", "on a")], TOKENIZERS, config())
     assert len(feature) == 3
 
 
-def test_predictions_are_the_likeliest_words_and_the_hidden_ones_log_probability():
+def test_predictions_are_the_most_probable_words_and_gold_log_probabilities():
     settings = config(max_length=5, **SMALL)
     network, lines = model(settings), examples("the cat sat on a mat the dog ran", "a wug sat", "xyzzy")
     features = TASK.encode(lines, TOKENIZERS, settings)
@@ -159,7 +159,7 @@ def test_predictions_are_the_likeliest_words_and_the_hidden_ones_log_probability
     assert measures["n"] == len(logs)
 
 
-def test_the_loss_is_cross_entropy_at_the_hidden_places():
+def test_the_loss_is_cross_entropy_at_the_masked_positions():
     settings = config(**SMALL)
     network = model(settings)
     features = TASK.encode_texts(["the cat sat on a mat", "a dog ran"], TOKENIZERS, settings)
@@ -169,7 +169,7 @@ def test_the_loss_is_cross_entropy_at_the_hidden_places():
     assert TASK.loss(network, batch).item() == pytest.approx(expected.item(), abs=1e-6)
 
 
-def test_texts_without_a_word_of_training_are_nothing_to_measure_on():
+def test_texts_without_a_word_of_the_vocabulary_cannot_be_measured():
     settings = config(**SMALL)
     lines = examples("xyzzy wug")
     predictions = TASK.predict(model(settings), Prepared(lines, TASK.encode(lines, TOKENIZERS, settings), TOKENIZERS),
@@ -178,7 +178,7 @@ def test_texts_without_a_word_of_training_are_nothing_to_measure_on():
         TASK.measure(lines, predictions, settings)
 
 
-def test_the_baseline_guesses_the_commonest_word():
+def test_the_baseline_predicts_the_most_frequent_word():
     tokenizer = WordTokenizer().with_vocabulary(WordTokenizer().count(["the the the cat"]))
     table = EmbeddingTable.known(tokenizer.vocabulary()[N_SPECIAL:], np.zeros((2, 2), np.float32), "here")
     splits = Splits("made", examples("the the the cat"), (), examples("the", "cat", "the", "xyzzy"), ())
@@ -223,7 +223,7 @@ def test_the_chain_learns_the_stories(finished):
     assert measured["loss"] == pytest.approx(test["loss"], abs=1e-6)
 
 
-def test_predict_guesses_the_word_behind_a_mask(finished):
+def test_predict_fills_a_mask(finished):
     said = CliRunner().invoke(cli, ["predict", str(finished.path), "Long ago, a fox and a <mask> lived by a lake.",
                                     "--json"])
     (guesses,) = json.loads(said.output)["guesses"]

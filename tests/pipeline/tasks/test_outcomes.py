@@ -109,7 +109,7 @@ def test_the_error_of_a_corpus_bleu_is_that_of_a_bootstrap():
     assert found["bleu"] == pytest.approx(bootstrapped(task, *rest, "bleu", n=60), rel=0.35)
 
 
-def test_many_examples_are_measured_in_fewer_groups():
+def test_many_examples_have_fewer_groups():
     task, *rest = labelled(MANY, 0.7)
     measured = 0
 
@@ -137,7 +137,7 @@ def test_too_few_examples_have_no_error():
     assert sampling_error(*labelled(2, 0.5)).keys() >= {"accuracy"}
 
 
-def test_a_measure_that_a_group_leaves_undefined_is_left_out():
+def test_a_measure_that_is_undefined_for_a_group_is_left_out():
     """Without the only question that has an answer there is no F1 of answerable questions."""
     task, config = find("question-answering"), setup_from(RunConfig(task="question-answering"))
     questions = [QuestionExample(str(i), "q?", "text", (Answer("text", 0),) if i == 0 else (), f"f:{i}")
@@ -149,7 +149,7 @@ def test_a_measure_that_a_group_leaves_undefined_is_left_out():
         "unanswerable_f1": 0.0}
 
 
-def test_nothing_left_to_measure_leaves_no_error():
+def test_without_anything_to_measure_there_is_no_error():
     """A masked-word test set whose only word to guess is in one example."""
     task, config = find("masked-language-model"), setup_from(RunConfig(task="masked-language-model"))
     predictions = [{"guesses": [], "log_probabilities": [-1.0], "right": [True]},
@@ -179,7 +179,7 @@ def predictions_of(name):
 
 
 @pytest.mark.parametrize("name", TASKS.available)
-def test_every_outcome_is_a_share_and_every_prediction_has_words(name):
+def test_every_outcome_is_a_share_and_every_prediction_has_a_text(name):
     task = find(name)
 
     @given(predictions_of(name))
@@ -214,7 +214,7 @@ def test_outcomes_and_words_of_each_task(name, gold, prediction, outcome, words)
     assert task.in_words(gold, prediction) == words
 
 
-def test_a_translations_outcome_is_its_own_chrf():
+def test_the_outcome_of_a_translation_is_its_chrf():
     from sacrebleu import sentence_chrf
 
     found = find("translation").outcome("the cat sat on the mat", {"translation": "a cat on the mat"})

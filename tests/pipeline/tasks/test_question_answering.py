@@ -67,7 +67,7 @@ def predict(model, *examples, **data):
     return TASK.predict(model, Prepared(examples, TASK.encode(examples, TOKENIZERS, made), TOKENIZERS), made)
 
 
-def test_question_and_context_are_framed_with_their_kinds():
+def test_question_and_context_have_special_tokens_and_token_types():
     (feature,) = encode(asked())
     names = TOKENIZERS.source.vocabulary()
     assert " ".join(names[i] for i in feature.ids) == (
@@ -77,14 +77,14 @@ def test_question_and_context_are_framed_with_their_kinds():
     assert (feature.where, feature.example, feature.n_targets) == ("file:q", 0, 1)
 
 
-def test_words_that_nobody_knows_are_matched_too():
+def test_unknown_words_are_matched_too():
     (feature,) = encode(asked("Where is Zyx?", "Paris", "Zyx is in Paris, not Qlm."))
     start = feature.origin.offset
     assert feature.ids[start] == feature.ids[start + 6] == 1
     assert (feature.token_types[start], feature.token_types[start + 6]) == (3, 1)
 
 
-def test_a_bert_has_two_kinds_and_its_own_output_layer():
+def test_bert_has_two_token_types_and_another_output_layer():
     bert = RunConfig.from_mapping({"model": {"like": "bert"}})
     made = Setup(bert, TASK.resolve(bert, Splits("made", (asked(),), (), (), ())))
     assert made.model.token_types == 2
@@ -107,7 +107,7 @@ def test_windows_cover_the_context_and_overlap(n_words, n_question, max_length, 
 
 
 @given(st.text("ab é.ñ\u0301中", min_size=1, max_size=30), st.data())
-def test_an_answer_of_whole_words_comes_back_letter_by_letter(text, data):
+def test_an_answer_of_whole_words_is_recovered_exactly(text, data):
     places = WordTokenizer().spans(text)
     if not places:
         return
@@ -118,7 +118,7 @@ def test_an_answer_of_whole_words_comes_back_letter_by_letter(text, data):
     assert window.target(Answer(text[start:end], start)) == (first + 4, last + 4)
 
 
-def test_a_window_without_the_answer_points_to_the_start():
+def test_the_target_of_a_window_without_the_answer_is_the_start():
     features = encode(asked(), asked("When was it tall?", ""), max_length=14, stride=2)
     names = TOKENIZERS.source.vocabulary()
     told = {0: set(), 1: set()}
@@ -144,7 +144,7 @@ def test_one_of_several_answers_is_drawn():
     assert drawn == {(9, 9), (8, 9)}
 
 
-def test_the_loss_is_the_mean_of_starts_and_ends_and_padding_counts_for_nothing():
+def test_the_loss_is_the_mean_of_starts_and_ends_without_padding():
     short, long = encode(asked(), asked("When was the tower built, tall in Paris?", "1889"))
     batch = TASK.batch([short, long], config(), np.random.default_rng(0))
     model = Pointer(3, 5)
@@ -155,7 +155,7 @@ def test_the_loss_is_the_mean_of_starts_and_ends_and_padding_counts_for_nothing(
     assert TASK.loss(model, batch).item() == pytest.approx(torch.stack(by_hand).mean().item())
 
 
-def test_a_prediction_is_a_span_of_the_text_as_it_was_given():
+def test_a_prediction_is_a_span_of_the_original_text():
     (prediction,) = predict(Pointer(8, 10), asked())
     assert prediction["answer"] == "Tower, built" == TEXT[prediction["start"] : prediction["end"]]
     assert prediction["probability"] > 0.8
@@ -164,7 +164,7 @@ def test_a_prediction_is_a_span_of_the_text_as_it_was_given():
     json.dumps(prediction)
 
 
-def test_an_answer_lies_in_the_context_and_is_no_longer_than_allowed():
+def test_an_answer_is_inside_the_context_and_not_too_long():
     assert predict(Pointer(1, 2), asked())[0]["start"] >= 0
     (prediction,) = predict(Pointer(8, 12), asked(), max_answer_words=3)
     assert all(len(WordTokenizer().words(c["answer"])) <= 3 for c in prediction["candidates"])
@@ -173,7 +173,7 @@ def test_an_answer_lies_in_the_context_and_is_no_longer_than_allowed():
 
 
 @given(st.integers(1, 9), st.integers(1, 5), st.integers(0, 99))
-def test_the_best_spans_are_those_of_trying_all(n_words, max_words, seed):
+def test_the_best_spans_are_those_of_exhaustive_search(n_words, max_words, seed):
     text = " ".join("abcdefghi"[:n_words])
     places = WordTokenizer().spans(text)
     made = windows(places, n_question=1, max_length=8, overlap=2)
@@ -197,7 +197,7 @@ def test_the_best_spans_are_those_of_trying_all(n_words, max_words, seed):
 
 
 @pytest.mark.parametrize(("threshold", "answer"), [(-6.0, ""), (6.0, "Tower")])
-def test_no_answer_is_given_above_the_threshold(threshold, answer):
+def test_no_answer_is_predicted_above_the_threshold(threshold, answer):
     nothing = asked("When was the tower?", "")
     (prediction,) = predict(Pointer(8, 8, 2.0), nothing, no_answer_threshold=threshold)
     assert prediction["answer"] == answer
@@ -249,7 +249,7 @@ def test_measures_and_baselines_are_those_of_squad():
     assert baselines["first-sentence"]["exact_match"] == exact_match(sentence, ["Paris"]) == 0.0
 
 
-def test_what_cannot_be_asked_is_refused():
+def test_invalid_questions_are_refused():
     with pytest.raises(DataError, match="add it with --context TEXT"):
         TASK.reader.example("Where?", " \n")
     with pytest.raises(ConfigError, match="no_answer_threshold must be dev, inf or another number, not nan"):
@@ -294,7 +294,7 @@ def test_eight_questions_are_learned_by_heart(tmp_path, more):
     assert measures == {"exact_match": 1.0, "f1": 1.0, "n": 8}
 
 
-def test_that_there_is_no_answer_is_learned_and_the_threshold_kept(tmp_path):
+def test_unanswerable_questions_are_learned_and_the_threshold_is_saved(tmp_path):
     nobody = [asked("Where is Zoe?", "", FACTS), asked("What has Zoe?", "", FACTS)]
     made = learned(tmp_path, [*EIGHT[:6], *nobody])
     assert made.metrics["test"]["f1"] == 1.0
@@ -306,7 +306,7 @@ def test_that_there_is_no_answer_is_learned_and_the_threshold_kept(tmp_path):
 
 
 @pytest.mark.parametrize(("model", "epochs"), [({}, 10), ({"like": "bert"}, 20)], ids=["plain", "bert"])
-def test_the_sample_teaches_to_answer_a_question_about_what_it_never_mentions(tmp_path, model, epochs):
+def test_the_sample_generalises_to_unseen_entities(tmp_path, model, epochs):
     folder = ROOT / "data" / "questions"
     assert not any("eiffel" in file.read_text(encoding="utf-8").lower() for file in folder.glob("*.json"))
     made = run(RunConfig.from_mapping({
@@ -320,7 +320,7 @@ def test_the_sample_teaches_to_answer_a_question_about_what_it_never_mentions(tm
 
 
 @pytest.mark.datasets
-def test_every_answer_of_squad_is_found_in_a_window_again(datasets):
+def test_every_answer_of_squad_is_inside_a_window(datasets):
     data = DataConfig(path=str(datasets / "squad_v1_devsplit"))
     examples = TASK.reader.read_examples(datasets / "squad_v1_devsplit" / "test.json", data)
     tokenizers = Tokenizers(WordTokenizer(), 5)

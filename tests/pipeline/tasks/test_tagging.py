@@ -102,7 +102,7 @@ def test_only_case_gives_a_word_a_cased_shape(word):
 
 
 @given(st.integers(0, 60), st.integers(1, 20), st.integers(0, 20))
-def test_every_word_is_tagged_once_and_with_words_around_it(n_words, room, overlap):
+def test_every_word_is_tagged_once_and_with_context(n_words, room, overlap):
     cut = windows(n_words, room=room, overlap=overlap)
     assert [i for part in cut for i in range(part.first, part.last)] == list(range(n_words))
     around = min(overlap, room // 2) // 2
@@ -137,7 +137,7 @@ def test_every_scheme_is_read_as_the_same_entities(tmp_path_factory, scheme, let
     assert [(e.tag, e.start, e.end - 1) for e in theirs] == get_entities(list(read.tags))
 
 
-def test_chunks_of_iob1_are_read_as_iob2(tmp_path):
+def test_iob1_is_converted_to_iob2(tmp_path):
     for part in ("train", "dev", "test"):
         path = write(tmp_path / f"{part}.conll", [sentence(["I-a", "I-a", "B-a", "O", "I-b", "I-a"])])
     read = TASK.reader.read(config(data={"path": str(tmp_path)}).data, seed=1)
@@ -153,7 +153,7 @@ def test_tags_come_from_training_or_the_configuration():
 
 
 @pytest.mark.parametrize(("model", "token_types"), [({}, 6), (BERT, 0)])
-def test_shapes_are_kinds_of_words_unless_the_architecture_has_none(model, token_types):
+def test_shapes_are_token_types_unless_the_architecture_has_none(model, token_types):
     narrow = RunConfig.from_mapping({"model": {"token_types": 2, **model}})
     assert TASK.resolve(narrow, splits([GOOD])).token_types == token_types
 
@@ -168,7 +168,7 @@ def test_without_an_entity_there_is_nothing_to_learn():
         TASK.resolve(RunConfig(), splits([sentence(["O", "O"])]))
 
 
-def test_unknown_types_are_named_with_the_first_place_and_what_to_do():
+def test_unknown_types_are_named_with_the_first_location_and_a_remedy():
     strange = [sentence(["O"], "file:1"), sentence(["B-b", "I-b"], "file:3"), sentence(["B-c"], "file:6")]
     known = [sentence(["B-a"])]
     message = r"file:3: entity types .*'b' \(2 words\), 'c' \(1 words\); its tags are O, B-a, I-a\. .*--set '(.*)'"
@@ -183,7 +183,7 @@ def test_unknown_types_are_named_with_the_first_place_and_what_to_do():
         TASK.measure(strange, [{"tags": list(s.tags)} for s in strange], config(["O", "B-a", "I-a"]))
 
 
-def test_words_of_a_file_stay_whole():
+def test_words_of_a_file_are_not_split():
     example = TaggedExample(("New-York's", "<unk>", "</s>", "<3"), ("B-place", "O", "O", "O"), "file:1")
     [texts] = TASK.reader.texts([example])
     assert texts == ("New-York's", "unk", "s", "<3")
@@ -196,7 +196,7 @@ def test_words_of_a_file_stay_whole():
 
 
 @given(st.sampled_from(["<pad>", "<PAD>", "<unk>", "<s>", "</s>", "<mask>"]), st.text(max_size=2))
-def test_no_word_of_a_file_is_a_special_word(name, more):
+def test_no_word_of_a_file_is_a_special_token(name, more):
     ids = WordTokenizer().encode([without_brackets([name])])
     assert ids[0].tolist() == [1]  # unknown, to a tokenizer without words
     assert without_brackets([more + name]) == ((more + name,) if more else without_brackets([name]))
@@ -210,7 +210,7 @@ def test_a_feature_has_words_shapes_and_tags():
     assert (feature.n_targets, feature.where, feature.target.dtype) == (6, "file:1", np.int64)
 
 
-def test_bert_reads_special_words_that_have_no_tag():
+def test_special_tokens_of_bert_have_no_tag():
     [feature] = encode(GOOD, config(model=BERT))
     assert feature.ids[[0, -1]].tolist() == [2, 3]
     assert feature.target[[0, -1]].tolist() == [IGNORED, IGNORED]
@@ -231,7 +231,7 @@ def test_long_sentences_get_a_tag_for_every_word(model, words, longest, overlap)
     assert predict([example], chosen)[0]["tags"] == list(example.tags)
 
 
-def test_a_batch_is_padded_and_counts_its_words():
+def test_a_batch_is_padded_and_counts_its_tokens():
     features = TASK.encode([GOOD, TaggedExample(("Zoë",), ("B-person",), "file:9")], TOKENIZERS,
                            config(model={"token_types": 6}))
     batch = TASK.batch(features, config(), np.random.default_rng(0))
@@ -256,7 +256,7 @@ def test_the_loss_is_the_mean_over_the_tagged_words():
     ("  in  NEW\tYork,Zoë.", [("place", "NEW\tYork"), ("person", "Zoë")]),
     ("Zoe\u0308 in new york", [("person", "Zoe\u0308"), ("place", "new york")]),
     ("𝕏 Anna", [("person", "Anna")]), ("in.", []), ("", []), (" \n", [])])
-def test_entities_of_running_text_are_given_by_their_place(text, found):
+def test_entities_of_raw_text_have_their_positions(text, found):
     example = TASK.reader.example(text, "")
     [prediction] = predict([example], config())
     assert [(entity["type"], entity["text"]) for entity in prediction["entities"]] == found
@@ -266,7 +266,7 @@ def test_entities_of_running_text_are_given_by_their_place(text, found):
     json.dumps(prediction)
 
 
-def test_entities_of_a_file_stand_in_its_words_with_blanks_between():
+def test_entities_of_a_file_are_spans_of_its_joined_words():
     [prediction] = predict([GOOD], config())
     assert prediction == {
         "tags": list(GOOD.tags), "words": list(GOOD.words),
@@ -275,7 +275,7 @@ def test_entities_of_a_file_stand_in_its_words_with_blanks_between():
     assert TASK.show(GOOD, prediction) == "Anna/B-person Smith/I-person lives in New/B-place York/I-place"
 
 
-def test_predicted_tags_are_made_iob2():
+def test_predicted_tags_are_valid_iob2():
     [prediction] = predict([TASK.reader.example("Smith. York Smith", "")], config())
     assert prediction["tags"] == ["B-person", "O", "B-place", "B-person"]
 
@@ -346,7 +346,7 @@ def test_the_sample_is_learned_from_the_command_line(tmp_path):
                                 {"type": "place", "text": "Rome", "start": 15, "end": 19}]
 
 
-def test_names_that_differ_in_case_only_are_told_apart(tmp_path):
+def test_names_that_differ_in_case_only_are_distinguished(tmp_path):
     rows = [TaggedExample((first, verb, second), ("B-name", "O", "O"), "")
             for verb in ("saw", "met", "bit", "fed") for first, second in (("Rose", "rose"), ("May", "may"))]
     rows += [TaggedExample((one.words[2], one.words[1], one.words[0]), ("O", "O", "B-name"), "") for one in rows]

@@ -65,7 +65,7 @@ def prepared(examples=EXAMPLES):
     return Prepared(examples, features(examples), TOKENIZERS)
 
 
-def test_a_text_ends_and_its_translation_starts_and_ends():
+def test_source_and_target_have_their_special_tokens():
     feature = features()[2]
     source, target = SOURCE.vocabulary(), TARGET.vocabulary()
     assert " ".join(source[i] for i in feature.ids) == "the big dog barks at a cat . </s>"
@@ -73,7 +73,7 @@ def test_a_text_ends_and_its_translation_starts_and_ends():
     assert (feature.n_targets, feature.example, feature.where) == (9, 2, "train.en:3")
 
 
-def test_neither_side_reads_more_words_than_max_length():
+def test_both_sides_are_truncated_to_max_length():
     feature = features(config=config(data={"max_length": 4}))[2]
     assert feature.ids.tolist() == [*SOURCE.encode(["the big dog"])[0], END_ID]
     assert feature.target.tolist() == [START_ID, *TARGET.encode(["Der große Hund bellt"])[0]]  # its end is not taught
@@ -85,7 +85,7 @@ def test_a_text_without_a_known_translation_is_encoded():
     assert feature.ids.tolist() == [*SOURCE.encode(["a dog"])[0], UNK_ID, END_ID]
 
 
-def test_a_batch_counts_the_words_of_both_texts():
+def test_a_batch_counts_the_tokens_of_both_texts():
     few = features()[2:5]
     batch = batch_of(few)
     assert batch.targets.shape == (3, 10) and batch.ids.shape == (3, 9)
@@ -95,7 +95,7 @@ def test_a_batch_counts_the_words_of_both_texts():
 
 
 @pytest.mark.parametrize("smoothing", [0.0, SMOOTHING])
-def test_the_loss_is_that_of_each_text_alone_word_by_word(smoothing):
+def test_the_loss_equals_that_of_single_texts_token_by_token(smoothing):
     model = small_model().train(smoothing > 0)
     items = []
     for feature in features():
@@ -138,7 +138,7 @@ def test_eight_examples_are_learned_by_heart(learned, beam):
     assert measures["bleu_signature"].startswith("nrefs:1|case:mixed")
 
 
-def test_predictions_do_not_depend_on_what_stands_beside_them(learned):
+def test_predictions_do_not_depend_on_the_batch(learned):
     together = TASK.predict(learned, prepared(), CONFIG)
     for example, prediction in zip(EXAMPLES, together, strict=True):
         (alone,) = TASK.predict(learned, prepared([example]), CONFIG)
@@ -146,7 +146,7 @@ def test_predictions_do_not_depend_on_what_stands_beside_them(learned):
         assert alone["log_probability"] == pytest.approx(prediction["log_probability"], abs=1e-4)
 
 
-def test_a_translation_is_no_longer_than_asked(learned):
+def test_a_translation_is_not_longer_than_the_limit(learned):
     (prediction,) = TASK.predict(learned, prepared(EXAMPLES[2:3]), config(generation={"max_tokens": 3, "beam": 1}))
     assert prediction["translation"] == "Der große Hund"
     (prediction,) = TASK.predict(learned, prepared(EXAMPLES[2:3]), config(data={"max_length": 2}))
@@ -160,7 +160,7 @@ def test_a_text_without_words_has_an_empty_translation(learned):
     assert TASK.predict(learned, prepared(examples[:1]), CONFIG) == [{"translation": "", "log_probability": 0.0}]
 
 
-def test_baselines_translate_what_they_met():
+def test_baselines_translate_training_texts():
     tables = [EmbeddingTable.known(tokenizer.vocabulary()[5:], np.ones((len(tokenizer) - 5, 2), np.float32), "made")
               for tokenizer in (SOURCE, TARGET)]
     stage_one = StageOne(SOURCE, tables[0], target=StageOne(TARGET, tables[1]))
@@ -181,7 +181,7 @@ SMALL = {"task": "translation", "embedding": {"scale": "unit"}, "seed": 1,
          "training": {"epochs": 50, "lr": 5e-3, "ema": 0.0, "batch_size": 8}}
 
 
-def test_a_word_that_only_the_source_knows_is_read_by_its_vector(tmp_path):
+def test_an_unseen_word_has_its_vector_of_the_source(tmp_path):
     written(tmp_path / "data", PAIRS)
     written(tmp_path / "data", [("The Feline sleeps .", "Eine Katze schläft.")], "test")
     draw = np.random.default_rng(0)
@@ -201,7 +201,7 @@ def test_a_word_that_only_the_source_knows_is_read_by_its_vector(tmp_path):
     assert known["translation"] == "Eine Katze schläft."
 
 
-def test_what_is_written_keeps_its_case_its_accents_and_its_digits(tmp_path):
+def test_target_text_keeps_case_accents_and_digits(tmp_path):
     written(tmp_path / "data", [("IN 1987", "Im März 1987"), ("in 1987", "Im März 1987"), ("IN rome", "Im Rom")] * 2)
     written(tmp_path / "data", [("IN 1987 once", "Im März 1987 einmal")])
     written(tmp_path / "data", [("In 1987", "Im März 1987")], "test")
@@ -226,7 +226,7 @@ def test_target_vectors_are_trained_on_the_targets(tmp_path):
     assert set(source.target.table.provenance) == {"exact"}
 
 
-def test_a_rare_word_is_never_written(tmp_path):
+def test_words_outside_the_vocabulary_are_never_generated(tmp_path):
     pairs = [(f"see {name}", f"Siehe {name.title()}") for name in "abcdefgh"]  # each name stands once
     written(tmp_path / "data", pairs)
     written(tmp_path / "data", pairs[:2], "test")
