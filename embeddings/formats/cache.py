@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from embeddings.table import EmbeddingTable
 from embeddings.table.persistence import read_saved
 
-VERSION = 1             # of the content of an entry; entries of other versions are ignored
+VERSION = 1             # version of the entry format; other versions are ignored
 MIN_FILE_BYTES = 2**25  # smaller files are not cached
 MAX_BYTES = 10 * 2**30
 TABLE, ORIGIN = "table.safetensors", "origin.json"

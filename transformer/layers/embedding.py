@@ -46,7 +46,7 @@ class TokenEmbedding(nn.Module):
             self.weight.register_post_accumulate_grad_hook(_clear_padding_grad)  # type: ignore[no-untyped-call]
         self.projection = nn.Linear(dim, d_model, bias=False) if dim != d_model else nn.Identity()
         if isinstance(self.projection, nn.Linear):
-            nn.init.orthogonal_(self.projection.weight, gain=max(1.0, (d_model / dim) ** 0.5))  # keeps the spread
+            nn.init.orthogonal_(self.projection.weight, gain=max(1.0, (d_model / dim) ** 0.5))  # keeps the scale
         self.register_buffer("extension", torch.empty(0, dim), persistent=False)
         self.register_buffer("table_scale", torch.ones(()))
 

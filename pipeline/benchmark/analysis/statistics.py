@@ -21,7 +21,7 @@ ALPHA = 0.05
 BETTER, WORSE = "better", "worse"
 NO_DIFFERENCE, TOO_FEW = "no difference shown", "too few seeds to say"
 
-N_RESAMPLES = 9_999  # of the bootstrap
+N_RESAMPLES = 9_999  # bootstrap resamples
 MAX_EXACT = 2**16  # number of sign patterns up to which the permutation test is exact
 N_RANDOM_SIGNS = 99_999  # sign patterns drawn beyond that; enough for significance in 2,499 comparisons under Holm
 CHUNK_SIZE = 64  # comparisons per call of scipy; larger chunks need more memory and are not faster
