@@ -1,4 +1,4 @@
-"""Errors of the pipeline that the user can correct; the message says how."""
+"""Errors of the pipeline that the user can correct."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class StageOne:
     Attributes:
         tokenizer: tokenizer with the training vocabulary.
         table: vectors of the training vocabulary, in the order of the ids, followed by those of further words.
-        target: the same for the output text, if it has a vocabulary of its own (translation).
+        target: the same for the output text, if it has a separate vocabulary (translation).
     """
 
     tokenizer: WordTokenizer
@@ -40,7 +40,7 @@ class StageOne:
 
     @property
     def sides(self) -> tuple[StageOne, ...]:
-        """The input, and the output if it has a vocabulary of its own."""
+        """The input, and the output if it has a separate vocabulary."""
         return (self, self.target) if self.target else (self,)
 
     @property

@@ -45,7 +45,8 @@ def difference(trained: TrainedRun, tokenizer: WordTokenizer, architecture: Arch
         wrong = "" if read["input_ids"][0].tolist() == feature.ids.tolist() else "the token ids differ"
         if not wrong:
             with torch.inference_mode():
-                distance = float((_own_scores(trained.model, feature) - _scores(theirs(**read))).abs().max())
+                ours = _own_scores(trained.model, feature, architecture)
+                distance = float((ours - _scores(theirs(**read))).abs().max())
             wrong = "" if distance <= TOLERANCE else f"scores differ by {distance:.2g}"
             greatest = max(greatest, distance)
         if wrong:
@@ -87,10 +88,13 @@ def _feature(trained: TrainedRun, tokenizer: WordTokenizer, text: str, context: 
     return trained.task.encode([example], Tokenizers(tokenizer, len(trained.tokenizer)), trained.setup)[0]
 
 
-def _own_scores(model: Any, feature: Feature) -> Tensor:
+def _own_scores(model: Any, feature: Feature, architecture: Architecture) -> Tensor:
     ids = torch.from_numpy(feature.ids.astype(np.int64))[None]
     token_types = None if feature.token_types is None else torch.from_numpy(feature.token_types.astype(np.int64))[None]
-    scores: Tensor = model.logits(ids, token_types)
+    if architecture.reads_masks:
+        scores: Tensor = model(ids, torch.ones_like(ids, dtype=torch.bool))[None]
+    else:
+        scores = model(ids) if token_types is None else model(ids, token_types)
     return scores
 
 

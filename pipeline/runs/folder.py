@@ -33,7 +33,7 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        """The configuration as it was requested, with all defaults."""
+        """The configuration as requested, with all defaults."""
         return self.path / "config.toml"
 
     @property

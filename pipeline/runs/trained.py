@@ -47,7 +47,7 @@ class TrainedRun:
 
     @property
     def config(self) -> RunConfig:
-        """The configuration as it was requested."""
+        """The configuration as requested."""
         return self.setup.config
 
     @property

@@ -34,7 +34,7 @@ class Tokenizers(NamedTuple):
         source: tokenizer of the input text.
         n_rows: size of the training vocabulary, special tokens included; ids from here on are words that were not seen
             in training, which are valid as input but not as output.
-        target: tokenizer of the output text, if it has a vocabulary of its own.
+        target: tokenizer of the output text, if it has a separate vocabulary.
     """
 
     source: WordTokenizer
@@ -149,7 +149,7 @@ class Task(ABC, Generic[E, R]):
 
         Args:
             setup: configuration and resolved facts.
-            embeddings: embedding layer of the input, and of the output if it has a vocabulary of its own.
+            embeddings: embedding layer of the input, and of the output if it has a separate vocabulary.
         """
 
     @abstractmethod
@@ -232,7 +232,8 @@ class Task(ABC, Generic[E, R]):
             setup: configuration and resolved facts.
         """
         with record_attention(model) as recorded:
-            model.stack(ids, *(() if token_types is None else (token_types,)))
+            stack = model.encoder if hasattr(model, "encoder") else model.decoder
+            stack(ids, token_types)
         return Trace(ids, ids, recorded)
 
     @property

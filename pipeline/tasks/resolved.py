@@ -73,7 +73,7 @@ class Setup(Generic[R]):
     """The configuration of a run and what was found in its data.
 
     Attributes:
-        config: what was asked for; saved as ``config.toml``.
+        config: what was requested; saved as ``config.toml``.
         resolved: what was found; saved as ``resolved.json``.
     """
 

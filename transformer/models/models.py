@@ -37,16 +37,6 @@ class TransformerModel(HeadWeights, nn.Module):
         """Return the self-attention of each layer of the encoder."""
         return self.encoder.attentions()
 
-    @property
-    def stack(self) -> Encoder:
-        """The stack of layers."""
-        return self.encoder
-
-    def logits(self, ids: Tensor, token_types: Tensor | None = None) -> Tensor:
-        """Compute all scores of texts; see :meth:`forward`."""
-        logits: Tensor = self(ids, token_types)
-        return logits
-
 
 class MaskedLanguageModel(HeadWeights, nn.Module):
     """An encoder that predicts masked tokens (Devlin et al. 2019).
@@ -84,16 +74,6 @@ class MaskedLanguageModel(HeadWeights, nn.Module):
         """Return the self-attention of each layer of the encoder."""
         return self.encoder.attentions()
 
-    @property
-    def stack(self) -> Encoder:
-        """The stack of layers."""
-        return self.encoder
-
-    def logits(self, ids: Tensor, token_types: Tensor | None = None) -> Tensor:
-        """Score the vocabulary at every position. *Shape:* ``(batch, length, 5 + n_words)``."""
-        logits: Tensor = self(ids, torch.ones_like(ids, dtype=torch.bool), token_types)        # (B * L, n_rows)
-        return logits.view(*ids.shape, -1)
-
 
 class LanguageModel(HeadWeights, nn.Module):
     """A decoder that predicts the next token (Radford et al. 2018).
@@ -129,16 +109,6 @@ class LanguageModel(HeadWeights, nn.Module):
     def attentions(self) -> list[MultiHeadAttention]:
         """Return the self-attention of each layer of the decoder."""
         return self.decoder.attentions()
-
-    @property
-    def stack(self) -> Decoder:
-        """The stack of layers."""
-        return self.decoder
-
-    def logits(self, ids: Tensor, token_types: Tensor | None = None) -> Tensor:
-        """Score the vocabulary as the next token of every position. *Shape:* ``(batch, length, 5 + n_words)``."""
-        logits: Tensor = self(ids)
-        return logits
 
 
 class EncoderDecoder(nn.Module):

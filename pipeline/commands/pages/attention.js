@@ -45,7 +45,7 @@ function shortened(pen, text, room) {
   return text + "…";
 }
 
-function heat(canvas, packed, { rows, columns, signed, tell, label }) {  // rows, columns: tokens as labels, if any
+function heat(canvas, packed, { rows, columns, signed, describe, label }) {  // rows, columns: tokens as labels, if any
   const values = matrix(packed), pen = canvas.getContext("2d");
   pen.font = FONT;
   const widest = words => Math.min(110, Math.max(0, ...words.map(word => pen.measureText(word).width)) + 8);
@@ -72,14 +72,14 @@ function heat(canvas, packed, { rows, columns, signed, tell, label }) {  // rows
     brush.fillText(shortened(brush, word, top - 6), 0, 0);
     brush.restore();
   });
-  const told = canvas.closest("figure").querySelector(".told");
-  canvas.onpointerleave = () => { told.textContent = ""; };
+  const readout = canvas.closest("figure").querySelector(".readout");
+  canvas.onpointerleave = () => { readout.textContent = ""; };
   canvas.onpointermove = canvas.onpointerdown = event => {
     const box = canvas.getBoundingClientRect();
     const column = Math.floor((event.clientX - box.left - left) / across);
     const row = Math.floor((event.clientY - box.top - top) / down);
     const inside = row >= 0 && row < values.rows && column >= 0 && column < values.columns;
-    told.textContent = inside ? `${tell(row, column)}: ${values.values[row * values.columns + column].toFixed(3)}` : "";
+    readout.textContent = inside ? `${describe(row, column)}: ${values.values[row * values.columns + column].toFixed(3)}` : "";
   };
 }
 
@@ -88,16 +88,16 @@ function bars(canvas, values, label) {
   canvas.style.height = `${height}px`;
   canvas.style.width = `${width}px`;
   canvas.setAttribute("aria-label", label);
-  const pen = sized(canvas, width, height), told = canvas.closest("figure").querySelector(".told");
+  const pen = sized(canvas, width, height), readout = canvas.closest("figure").querySelector(".readout");
   pen.fillStyle = `rgb(${BLUE})`;
   values.forEach((value, i) => {
     const tall = Math.max(1, value / largest * (height - 4));
     pen.fillRect(i * step, height - tall, Math.max(1, step - 1), tall);
   });
-  canvas.onpointerleave = () => { told.textContent = ""; };
+  canvas.onpointerleave = () => { readout.textContent = ""; };
   canvas.onpointermove = canvas.onpointerdown = event => {
     const i = Math.floor((event.clientX - canvas.getBoundingClientRect().left) / step);
-    told.textContent = i in values ? `singular value ${i + 1}: ${values[i].toFixed(4)}` : "";
+    readout.textContent = i in values ? `singular value ${i + 1}: ${values[i].toFixed(4)}` : "";
   };
 }
 
@@ -181,11 +181,11 @@ function drawHead() {
   byId("chosen").textContent = place;
   drawLines();
   heat(byId("attention"), one.attention, { rows: words, columns: seen, signed: false, label: `Attention of ${place}`,
-    tell: (row, column) => `${words[row]} attends to ${seen[column]}` });
+    describe: (row, column) => `${words[row]} attends to ${seen[column]}` });
   for (const part of ["query", "key", "value"]) {
     const whose = part === "query" ? words : seen;
     heat(byId(part), one[part], { rows: whose, signed: true, label: `${part} vectors of ${place}`,
-      tell: (row, column) => `${whose[row]}, dimension ${column}` });
+      describe: (row, column) => `${whose[row]}, dimension ${column}` });
   }
   for (const [part, { shape, norm, spectrum, effective_rank: rank }] of Object.entries(one.matrices)) {
     byId(`about-${part}`).textContent =
@@ -194,7 +194,7 @@ function drawHead() {
     if (!(part in one.weights)) continue;
     const stride = Math.ceil(Math.max(...shape) / one.weights[part].columns);
     heat(byId(part), one.weights[part], { signed: true, label: `${part} of ${place}`,
-      tell: (row, column) => `head ${row}, model ${column * stride}` });
+      describe: (row, column) => `head ${row}, model ${column * stride}` });
   }
 }
 function draw() { drawGrid(); drawWords(); drawHead(); drawChoice(); }

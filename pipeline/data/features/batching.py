@@ -96,7 +96,7 @@ def by_length(lengths: Sequence[int], max_positions: int) -> list[NDArray[Any]]:
 
     Args:
         lengths: length of each text.
-        max_positions: maximum number of positions of a batch, padding included; a longer text is a batch by itself.
+        max_positions: maximum number of positions of a batch, padding included; a longer text is a separate batch.
     """
     order = np.argsort(lengths, kind="stable")
     starts: list[int] = []

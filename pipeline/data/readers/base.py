@@ -73,7 +73,7 @@ class Reader(ABC, Generic[E]):
         """Return the input texts of examples: what the vocabulary and word vectors are made from."""
 
     def target_texts(self, examples: Sequence[E]) -> list[Text]:
-        """Return the output texts of examples, if the output has a vocabulary of its own; otherwise []."""
+        """Return the output texts of examples, if the output has a separate vocabulary; otherwise []."""
         return []
 
     def label(self, example: E) -> str:

@@ -21,14 +21,14 @@ PAIR_COLUMNS = {
 LABEL_COLUMNS = ("label", "labels", "class", "category", "topic", "target", "sentiment", "tag")
 
 
-def find_column(rows: Sequence[Row], path: Path, wanted: str, guesses: Sequence[str], key: str) -> str:
-    """Choose a column: the configured one, or the first of the guesses that exists (ignoring case).
+def find_column(rows: Sequence[Row], path: Path, wanted: str, usual_names: Sequence[str], key: str) -> str:
+    """Choose a column: the configured one, or the first usual name that exists (ignoring case).
 
     Args:
         rows: the rows of one file.
         path: that file, for the message.
-        wanted: the configured column; "" to guess.
-        guesses: usual names, the most common first.
+        wanted: the configured column; "" to search by usual names.
+        usual_names: candidate names, the most common first.
         key: the key of the configuration, for the message.
 
     Raises:
@@ -39,12 +39,12 @@ def find_column(rows: Sequence[Row], path: Path, wanted: str, guesses: Sequence[
         if wanted in columns:
             return wanted
         raise DataError(f"{path}: no column {wanted!r}; choose one of {', '.join(map(repr, columns))}")
-    found = usual_column(columns, guesses)
+    found = usual_column(columns, usual_names)
     if found:
         return found
     option = "--" + key.replace("_", "-")
     raise DataError(
-        f"{path}: none of the columns {', '.join(map(repr, columns))} has a usual name ({', '.join(guesses)}); "
+        f"{path}: none of the columns {', '.join(map(repr, columns))} has a usual name ({', '.join(usual_names)}); "
         f"choose one with {option} NAME (the first line of the file must be the column names)"
     )
 
@@ -60,8 +60,8 @@ def find_texts(rows: Sequence[Row], path: Path, config: DataConfig) -> tuple[str
     columns = list(rows[0].cells)
     if config.text_b_column:
         second = find_column(rows, path, config.text_b_column, (), "text_b_column")
-        guesses = [name for name in (*TEXT_COLUMNS, *PAIR_COLUMNS) if name != second.lower()]
-        return find_column(rows, path, config.text_column, guesses, "text_column"), second
+        usual_names = [name for name in (*TEXT_COLUMNS, *PAIR_COLUMNS) if name != second.lower()]
+        return find_column(rows, path, config.text_column, usual_names, "text_column"), second
     if not config.text_column and not usual_column(columns, TEXT_COLUMNS):
         for name_a, name_b in PAIR_COLUMNS.items():
             first, second = usual_column(columns, (name_a,)), usual_column(columns, (name_b,))
@@ -79,7 +79,7 @@ def read_unlabelled(path: Path, config: DataConfig) -> tuple[str, ...]:
     return tuple(line.strip() for line in CorpusFiles((path,)) if line.strip())
 
 
-def usual_column(columns: Sequence[str], guesses: Sequence[str]) -> str:
-    """Return the first of the guesses that is a column (ignoring case), in the spelling of the file; "" if none is."""
+def usual_column(columns: Sequence[str], usual_names: Sequence[str]) -> str:
+    """Return the first usual name that is a column (ignoring case), in the spelling of the file; "" if none is."""
     by_name = {column.lower(): column for column in reversed(columns)}
-    return next((by_name[guess] for guess in guesses if guess in by_name), "")
+    return next((by_name[name] for name in usual_names if name in by_name), "")

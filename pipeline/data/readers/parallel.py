@@ -93,7 +93,7 @@ def _read_table(path: Path, config: DataConfig) -> Iterator[TranslationExample]:
 
 
 def _columns(columns: Sequence[str], path: Path, config: DataConfig) -> tuple[str, str]:
-    for names in (config.languages, [usual_column(columns, guesses) for guesses in (SOURCE_COLUMNS, TARGET_COLUMNS)]):
+    for names in (config.languages, [usual_column(columns, usual) for usual in (SOURCE_COLUMNS, TARGET_COLUMNS)]):
         if names and set(names) <= set(columns):
             return names[0], names[1]
     raise DataError(f"{path}: the columns are {', '.join(map(repr, columns))}; rename two of them to source and "
