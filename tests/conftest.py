@@ -22,7 +22,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 
 @pytest.fixture(autouse=True)
 def _log_level() -> None:
-    """Commands that tests and their fixtures call set how much is logged, and must not for those behind them."""
+    """Restore the log levels, which commands called by tests and fixtures change."""
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("vecformer").setLevel(logging.NOTSET)
 

@@ -56,8 +56,8 @@ class MaskedTokens(Task[Example, Resolved]):
     """Predict masked tokens (Devlin et al. 2019); trained with cross-entropy.
 
     A share of the tokens of the training vocabulary is selected. Of these, 80% are replaced by ``<mask>``, 10% by
-    another token of the batch, and 10% are unchanged. Every training epoch selects anew; evaluation always selects the
-    same.
+    another token of the batch, and 10% are unchanged. Every training epoch draws new ones; evaluation always
+    selects the same.
     """
 
     reader = MaskedLineReader()

@@ -107,7 +107,7 @@ def test_words_never_seen_in_training_get_their_vectors(glove_run):
     assert not {"postman", "airmail"} & trained
     known, unknown, other = loaded.predict(["postman airmail", "qwzrtp qwzrtpp", "xwqkz zzxqy"])
     assert known["probabilities"] != unknown["probabilities"]
-    assert other == unknown  # what nobody knows is all one word
+    assert other == unknown  # all unknown words are the same token
 
 
 def test_fasttext_knows_parts_of_words_after_loading(tmp_path, support):

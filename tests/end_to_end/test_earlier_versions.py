@@ -69,7 +69,7 @@ def test_earlier_keys_and_values_mean_the_new_ones(written, key, value):
 
 
 def test_an_earlier_benchmark_is_continued(tmp_path, monkeypatch):
-    """Every run that the folder holds is taken from it; the report is written anew."""
+    """Every run in the folder is used as it is; the report is written again."""
     monkeypatch.chdir(ROOT)
     folder = tmp_path / "benchmark"
     shutil.copytree(OLD / "benchmark", folder)

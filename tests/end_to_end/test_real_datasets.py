@@ -1,4 +1,4 @@
-"""Real data sets beside the checkout; run when VECFORMER_DATASETS names their folder."""
+"""Tests on real data sets; they run if VECFORMER_DATASETS is the folder of the data sets."""
 
 from collections import Counter
 

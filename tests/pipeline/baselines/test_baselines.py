@@ -14,7 +14,7 @@ TABLE = EmbeddingTable.known(["cat", "dog"], np.array([[1.0, 2.0], [5.0, 0.0]], 
     ("text", "mean"),
     [
         ("cat", [1, 2]),
-        ("cat cat dog", [7 / 3, 4 / 3]),  # a word counts as often as it stands
+        ("cat cat dog", [7 / 3, 4 / 3]),  # each occurrence of a word counts
         ("Dog and unknown words", [5, 0]),  # what has no vector counts for nothing
         ("cat, dog!", [3, 1]),
         ("nothing known", [0, 0]),
