@@ -8,6 +8,8 @@ from transformer.models.stack import Encoder
 from transformer.training.config import TrainingConfig
 from transformer.training.trainer import Evaluation, Trainer
 
+WordEmbedding = TokenEmbedding  # the name of version 0.1.0
+
 __all__ = [
     "ClassificationHead",
     "EmbeddingConfig",

@@ -93,3 +93,9 @@ def test_names_of_weights():
     assert current_name("encoder.segments.weight") == "encoder.token_types.weight"
     assert current_name("optimizer.encoder.segments.weight.exp_avg") == "optimizer.encoder.token_types.weight.exp_avg"
     assert current_name("encoder.layers.0.attention.query.weight") == "encoder.layers.0.attention.query.weight"
+
+
+def test_the_earlier_name_of_the_embedding_layer():
+    import transformer
+
+    assert transformer.WordEmbedding is transformer.TokenEmbedding
