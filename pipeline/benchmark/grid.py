@@ -17,7 +17,7 @@ from embeddings.specification import sources
 from embeddings.specification.grammar import split_top_level, strip_parentheses
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import parse_transform
-from pipeline.config import RunConfig, keys, parse_assignment, read_toml, with_values
+from pipeline.config import RunConfig, current, keys, parse_assignment, read_toml, with_values
 from pipeline.errors import ConfigError
 from transformer.config import option, require
 
@@ -59,7 +59,7 @@ class Initialisation:
     @property
     def assignments(self) -> dict[str, Any]:
         """The settings as configuration keys and values."""
-        return dict(map(parse_assignment, self.settings))
+        return dict(current(*parse_assignment(setting)) for setting in self.settings)
 
     @classmethod
     def parse(cls, name: str) -> Initialisation:
@@ -155,8 +155,9 @@ class Grid:
                                   f"{', '.join(known)}; keys shared by all runs belong in [run]")
         filled = dict(values)
         for section in ("tune", "vary"):
-            filled[section] = {key: tuple(value) if isinstance(value, list | tuple) else (value,)
-                               for key, value in _dotted(values.get(section, {}))}
+            filled[section] = {current(key, None)[0]: tuple(current(key, one)[1] for one in (
+                value if isinstance(value, list | tuple) else (value,)))
+                for key, value in _dotted(values.get(section, {}))}
         try:
             return TypeAdapter(cls).validate_python(filled)
         except ValidationError as error:

@@ -19,7 +19,8 @@ from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.benchmark.grid import Condition, Grid, Initialisation
 from pipeline.config import RunConfig, in_earlier_names, with_values
 from pipeline.errors import ConfigError
-from pipeline.runs.chain import data_hash
+from pipeline.runs.chain import require_engine
+from pipeline.runs.data_hash import data_hash
 from pipeline.tasks import base
 from pipeline.tasks.base import Task
 from pipeline.tasks.resolved import Setup
@@ -121,6 +122,7 @@ def make_plan(grid: Grid, *, command: str, progress: Progress = silent) -> Plan:
         PipelineError, EmbeddingError: if the data or the files of a source cannot be read.
     """
     shared = RunConfig.from_mapping(grid.run, where="the grid's [run]")
+    require_engine(shared)
     task = base.find(shared.task)
     read = _CachedReader(task)
     runs, logged = [], set[str]()

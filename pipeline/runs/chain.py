@@ -5,7 +5,6 @@ The module is not called ``run``, so that ``from pipeline import run`` is always
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,9 +20,10 @@ from embeddings.analysis.coverage import Coverage
 from embeddings.progress import Progress, silent
 from embeddings.table.oov_policy import parse_policy
 from pipeline.config import RunConfig, changed_keys
-from pipeline.data.examples import AnyExample, Splits
-from pipeline.errors import RunFolderError
+from pipeline.data.examples import Splits
+from pipeline.errors import ConfigError, RunFolderError
 from pipeline.runs.context import RunContext
+from pipeline.runs.data_hash import data_hash, part_sizes
 from pipeline.runs.folder import RunFolder, read_json, unfinished, unfinished_folder, write_json, write_lines
 from pipeline.runs.pretraining import pretrain
 from pipeline.runs.report import write_report
@@ -37,6 +37,7 @@ from pipeline.telemetry.profiling import STOPPED, Clock
 from pipeline.telemetry.resources import peak_memory_mb
 from pipeline.word_vectors import StageOne, measure_texts, prepare_vectors
 from transformer.checkpoint import save_tensors, save_weights
+from transformer.errors import TransformerError
 from transformer.kernels.engine import require
 from transformer.layers.embedding import TokenEmbedding
 from transformer.training import distributed
@@ -78,7 +79,7 @@ def run(
     Raises:
         PipelineError, EmbeddingError, TransformerError: if the user has to correct something.
     """
-    require(config.training.engine)
+    require_engine(config)
     world = distributed.world(choose_device(config.training.device))
     context = RunContext(progress, clock, world)
     try:
@@ -100,6 +101,21 @@ def run(
         return Finished(Path(out), metrics)
     finally:
         world.close()
+
+
+def require_engine(config: RunConfig) -> None:
+    """Check ``training.engine``.
+
+    Raises:
+        ConfigError: if there is no such engine, or it cannot train.
+    """
+    try:
+        require(config.training.engine)
+    except TransformerError as error:
+        raise ConfigError(str(error)) from error
+    if config.training.engine == "int8":
+        raise ConfigError("training.engine=int8: int8 is for predictions only (predict --precision int8). Set "
+                          "training.engine=auto")
 
 
 def _assist(config: RunConfig, out: Path, context: RunContext) -> Finished:
@@ -364,23 +380,3 @@ def write_run(
         "seed": setup.config.seed,
         "data": {"name": splits.name, "sizes": part_sizes(splits), "sha256": data_hash(splits)},
     })
-
-
-def part_sizes(splits: Splits[Any]) -> dict[str, int]:
-    """Return the number of examples of each part, and of unlabelled texts."""
-    return {part: len(getattr(splits, part)) for part in ("train", "dev", "test", "unlabelled")}
-
-
-def data_hash(splits: Splits[Any]) -> str:
-    """Return the SHA-256 of all examples with their parts, but without their places, and of all unlabelled texts."""
-    digest = hashlib.sha256()
-    for part in ("train", "dev", "test"):
-        for example in getattr(splits, part):
-            digest.update(f"{part}\0{_content(example)}\0".encode(errors="backslashreplace"))
-    for text in splits.unlabelled:
-        digest.update(f"unlabelled\0{text}\0".encode(errors="backslashreplace"))
-    return digest.hexdigest()
-
-
-def _content(example: AnyExample) -> list[Any]:
-    return [value for name, value in vars(example).items() if name != "where"]

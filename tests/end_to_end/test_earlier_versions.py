@@ -14,6 +14,7 @@ import torch
 from click.testing import CliRunner
 
 from pipeline import load_run
+from pipeline.benchmark.grid import Grid
 from pipeline.cli.main import cli
 from pipeline.config import RunConfig, parse_assignment, resolve
 from transformer.checkpoint import current_name
@@ -66,6 +67,14 @@ def test_an_earlier_configuration_file_is_read():
 def test_earlier_keys_and_values_mean_the_new_ones(written, key, value):
     config = resolve(None, [parse_assignment(written)])
     assert value in [getattr(getattr(config, section), key, None) for section in ("model", "training", "generation")]
+
+
+def test_earlier_keys_in_a_grid():
+    grid = Grid.from_mapping({"sources": ["random", "random | training.compiled=false"],
+                              "vary": {"model.pooling": ["first", "views"]}, "tune": {"generation": {"max_words": 3}}})
+    assert grid.vary == {"model.pooling": ("cls", "mean-max")}
+    assert grid.tune == {"generation.max_tokens": (3,)}
+    assert {key for one in grid.initialisations for key in one.assignments} == {"training.engine"}
 
 
 def test_an_earlier_benchmark_is_continued(tmp_path, monkeypatch):

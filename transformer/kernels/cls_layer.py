@@ -47,7 +47,7 @@ class ClsEngine:
         if not isinstance(last, TransformerLayer):
             reasons.append(f"the last layer is a {type(last).__name__}")
         elif has_hooks(last):
-            reasons.append("the last layer has a forward hook")
+            reasons.append("the last layer has a hook")
         if not reasons and not bool((call.ids[:, 0] != 0).all()):
             reasons.append("a text is empty or padded on the left")
         return reasons

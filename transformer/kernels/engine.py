@@ -132,6 +132,9 @@ def engine_for(
 def use(name: str) -> Iterator[None]:
     """Force an engine inside the block: the name of an engine, ``torch`` for plain PyTorch, or ``auto``.
 
+    The choice belongs to the context of the caller (:mod:`contextvars`): threads started inside the block do not
+    inherit it.
+
     Raises:
         TransformerError: if there is no such engine.
     """
@@ -179,12 +182,14 @@ def describe_engines(model: nn.Module) -> list[str]:
         weight = stack.embedding.weight
         ids = weight.new_ones(1, 1).long()
         memory = Memory(weight.new_zeros(1, 1, 1), ids.bool()[None, None]) if stack.cross_attentions() else None
-        chosen, *against = explain(stack, Call(ids, memory))
+        needs: Needs = "tokens" if stack.causal else getattr(getattr(model, "head", None), "needs", "tokens")
+        chosen, *against = explain(stack, Call(ids, memory, needs=needs))
         lines += [f"{'decoder' if stack.causal else 'encoder'}: {chosen}", *(f"  {line}" for line in against)]
     return lines
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Whether the module or any submodule has a forward hook, so that it has to be called itself."""
-    return bool(module._forward_hooks or module._forward_pre_hooks) or any(
+    """Whether the module or any submodule has a hook, so that it has to be called itself."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
+                or module._backward_pre_hooks) or any(
         child is not None and has_hooks(child) for child in module._modules.values())

@@ -113,7 +113,7 @@ def _reason_against_layer(layer: object) -> str:
         return "the norms follow the residual sums (model.norm=post)"
     if layer.feedforward.activation is not F.gelu:
         return "the activation is not gelu (model.activation)"
-    return "a layer has a forward hook" if has_hooks(layer) else ""
+    return "a layer has a hook" if has_hooks(layer) else ""
 
 
 def fused(

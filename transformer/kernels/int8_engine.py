@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from transformer.kernels.engine import Call, engine
+from transformer.kernels.engine import Call, engine, has_hooks
 from transformer.kernels.int8_encoder import EncoderInput, int8_encoder
 from transformer.kernels.layer_spec import spec_of, weights_of
 from transformer.kernels.native_engine import CPU, reason_against_layer, reasons_against_weights
@@ -50,6 +50,8 @@ class Int8Engine:
             reasons.append("the encoder has token types")
         if stack.convolutions is not None:
             reasons.append("the encoder has convolutions")
+        if has_hooks(stack.norm) or has_hooks(stack.embedding_norm):
+            reasons.append("a norm has a hook")
         return reasons or [reason for layer in stack.layers if (reason := reason_against_layer(layer))][:1]
 
     def run(self, stack: Stack, ids: Tensor, token_types: Tensor | None, needs: Needs) -> Encoded:
@@ -76,5 +78,5 @@ def embedding_rows(embedding: TokenEmbedding, ids: Tensor) -> tuple[Tensor, Tens
         *Shape:* ``(n_rows, d_model)`` float32, and ``(n,)`` int64.
     """
     if embedding.projected is not None:
-        return embedding.projected, ids
+        return embedding.projected, ids.long()
     return embedding(ids), torch.arange(len(ids))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from transformer.layers.transformer_layer import PostNormLayer, TransformerLayer
@@ -29,6 +30,14 @@ class LayerSpec(NamedTuple):
 def spec_of(layer: TransformerLayer) -> LayerSpec:
     """Return the hyperparameters of a layer."""
     return LayerSpec(layer.attention.n_heads, layer.attention_norm.eps, isinstance(layer, PostNormLayer))
+
+
+def unfit_weight(layer: TransformerLayer) -> str:
+    """Name a weight that compiled code cannot read: not float32, not contiguous, or not on the CPU; "" if all fit."""
+    for weight in weights_of(layer):
+        if weight.dtype != torch.float32 or weight.device.type != "cpu" or not weight.is_contiguous():
+            return f"a weight of shape {tuple(weight.shape)} is not a contiguous float32 tensor on the CPU"
+    return ""
 
 
 def weights_of(layer: TransformerLayer) -> list[Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from transformer.kernels import native
 from transformer.kernels.engine import Call, engine, has_hooks
-from transformer.kernels.layer_spec import spec_of, weights_of
+from transformer.kernels.layer_spec import spec_of, unfit_weight, weights_of
 from transformer.kernels.native_layer import LayerCall, compiled, compiled_cls
 from transformer.kernels.packed_output import PackedEncoded, encoded_cls
 from transformer.kernels.packing import Packing
@@ -105,7 +105,7 @@ def reason_against_layer(layer: object) -> str:
     if any(width % native.LANES for width in (d_model, d_ff, d_head)):
         return (f"model.d_model={d_model}, model.d_ff={d_ff} and the width of a head, {d_head}, are not all multiples "
                 f"of {native.LANES}")
-    return "a layer has a forward hook" if has_hooks(layer) else ""
+    return "a layer has a hook" if has_hooks(layer) else unfit_weight(layer)
 
 
 @cache

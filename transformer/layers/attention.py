@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from transformer.layers.positions import ScorePositions
 
-MAX_KEYS = 1024
-"""Longest text for which the scores of all pairs of tokens are stored."""
+MAX_KEYS = 1024  # longest text for which the scores of all pairs of tokens are stored
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +50,11 @@ class TokenEmbedding(nn.Module):
             nn.init.orthogonal_(self.projection.weight, gain=max(1.0, (d_model / dim) ** 0.5))  # keeps the scale
         self.register_buffer("extension", torch.empty(0, dim), persistent=False)
         self.register_buffer("table_scale", torch.ones(()))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if self.weight.requires_grad:  # copies of a parameter lose its hooks
+            self.weight.register_post_accumulate_grad_hook(_clear_padding_grad)  # type: ignore[no-untyped-call]
 
     @classmethod
     def from_table(cls, table: EmbeddingTable, *, d_model: int, config: EmbeddingConfig) -> TokenEmbedding:

@@ -82,18 +82,11 @@ class LearnedPositions(nn.Module):
         return x + F.embedding(positions, self.weight)
 
     def rows(self, length: int) -> Tensor:
-        """Return the vectors of positions 0 to ``length - 1``. *Shape:* ``(length, d_model)``.
-
-        Raises:
-            TransformerError: if a position has no vector.
-        """
+        """Return the vectors of the first positions; raises as :meth:`forward`. *Shape:* ``(length, d_model)``."""
         if length > len(self.weight):
             raise TransformerError(f"a text has {length} tokens, but only {len(self.weight)} positions were learned: "
                                    "lower data.max_length, or train with a larger model.max_positions")
         return self.weight[:length]
-
-
-Positions = NoPositions | SinusoidalPositions | LearnedPositions
 
 
 class ScorePositions(NamedTuple):
@@ -178,7 +171,7 @@ def alibi_slopes(n_heads: int) -> list[float]:
     return slopes + between[: n_heads - whole]
 
 
-def make_positions(config: ModelConfig) -> Positions:
+def make_positions(config: ModelConfig) -> NoPositions | SinusoidalPositions | LearnedPositions:
     """Make the module that adds positions to the embeddings."""
     if config.positions == "sinusoidal":
         return SinusoidalPositions(d_model=config.d_model, scale=config.position_scale)

@@ -15,8 +15,9 @@ from embeddings.table.oov_policy import parse_policy
 from pipeline.benchmark.execution.jobs import Job, Outcome
 from pipeline.config import RunConfig
 from pipeline.data.examples import Splits
-from pipeline.runs.chain import data_hash, part_sizes, run_stage_one, run_stage_two
+from pipeline.runs.chain import run_stage_one, run_stage_two
 from pipeline.runs.context import RunContext
+from pipeline.runs.data_hash import data_hash, part_sizes
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.sampling_error import sampling_error
 from pipeline.runs.trained import TrainedRun

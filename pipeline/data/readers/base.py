@@ -128,6 +128,8 @@ class Reader(ABC, Generic[E]):
         Raises:
             DataError: if the file is missing or malformed, or an example has no label.
         """
+        if path.is_dir():
+            raise DataError(f"{path} is a folder; name a file in it, such as {path / 'test.tsv'}")
         examples = self.read_file(path, config)
         self._require_labels(examples)
         return examples

@@ -20,6 +20,7 @@ from transformer.errors import TransformerError
 from transformer.kernels import native, native_engine
 from transformer.kernels.engine import AUTO, TORCH, Call, engine_for, engines, explain, require
 from transformer.kernels.precision import autocast
+from transformer.layers.embedding import projected_once
 from transformer.models.heads import ClsHead
 from transformer.models.stack import Cache, Stack
 
@@ -138,7 +139,7 @@ def test_reasons_depend_on_the_model():
     assert native_.reasons_against(encoder(n_heads=1), Call(ids)) == []
     hooked = encoder(n_heads=1)
     hooked.layers[1].attention.register_forward_hook(lambda *_: None)
-    assert native_.reasons_against(hooked, Call(ids)) == ["a layer has a forward hook"]
+    assert native_.reasons_against(hooked, Call(ids)) == ["a layer has a hook"]
     assert native_.reasons_against(encoder(n_heads=1).double(), Call(ids)) == ["the weights are float64"]
     assert native_.reasons_against(encoder(n_heads=1).to("meta"), Call(ids)) == ["the model is on meta"]
     replaced = encoder(n_heads=1)
@@ -189,7 +190,7 @@ def test_reasons_against_fused_layers():
         hooked.layers[0].register_forward_hook(lambda *_: None)
         for stack, reason in ((encoder(norm="post"), "the norms follow the residual sums (model.norm=post)"),
                               (encoder(activation="relu"), "the activation is not gelu (model.activation)"),
-                              (hooked, "a layer has a forward hook"),
+                              (hooked, "a layer has a hook"),
                               (encoder_decoder().decoder, "the decoder has cross-attention")):
             assert fused.reasons_against(stack, Call(texts())) == [reason]
         replaced = encoder()
@@ -209,7 +210,7 @@ def test_reasons_against_computing_first_tokens_only():
     hooked, replaced = encoder(), encoder()
     hooked.layers[1].register_forward_hook(lambda *_: None)
     replaced.layers[1] = torch.nn.Identity()
-    assert cls.reasons_against(hooked, call) == ["the last layer has a forward hook"]
+    assert cls.reasons_against(hooked, call) == ["the last layer has a hook"]
     assert cls.reasons_against(replaced, call) == ["the last layer is a Identity"]
     assert cls.reasons_against(language_model().decoder, call) == ["only for encoders"]
 
@@ -260,3 +261,31 @@ def test_plain_layers_equal_the_formulas():
     x = x + layer.feedforward.output(F.gelu(layer.feedforward.inner(layer.feedforward_norm(x))))
     with kernels.use(TORCH):
         torch.testing.assert_close(model(ids).hidden, model.norm(x))
+
+
+@pytest.mark.skipif(not native.available(torch.float32), reason="not built here")
+def test_weights_that_compiled_code_cannot_read_are_left_to_pytorch():
+    engine = next(one for one in engines() if one.name == "native")
+    transposed, wide = encoder(n_heads=1), encoder(n_heads=1)
+    weight = transposed.layers[0].attention.query.weight
+    weight.data = weight.data.T.contiguous().T
+    wide.layers.double()
+    for stack in (transposed, wide):
+        (reason,) = engine.reasons_against(stack, Call(texts()))
+        assert reason.endswith("is not a contiguous float32 tensor on the CPU")
+    hooked = encoder(n_heads=1)
+    hooked.layers[0].register_full_backward_hook(lambda *_: None)
+    assert engine.reasons_against(hooked, Call(texts())) == ["a layer has a hook"]
+
+
+@pytest.mark.skipif(not native.available(torch.int8), reason="not built here, or not for this processor")
+def test_int32_ids_in_int8_with_a_projected_table():
+    model, ids = perturbed(encoder(dim=10, n_heads=1)).eval(), texts()
+    with torch.no_grad(), projected_once(model, 1000), autocast(CPU, "int8"):
+        assert torch.equal(model(ids.int()).hidden, model(ids).hidden)
+
+
+def test_the_description_considers_what_the_head_needs():
+    model = classifier(head=ClsHead)
+    with kernels.use("cls"):
+        assert kernels.describe_engines(model)[0] == "encoder: plain PyTorch, last layer for first tokens only"

@@ -1,5 +1,8 @@
 """The embedding layer: scales, projection, extension, padding and frozen tables."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -99,3 +102,13 @@ def test_frozen_table_with_trained_projection():
     optimizer.step()
     assert torch.equal(embedding.weight, before[0])
     assert not torch.equal(embedding.projection.weight, before[1])
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_copies_keep_the_padding_row_without_gradient(duplicate):
+    layer = TokenEmbedding(n_words=3, dim=4, d_model=4)
+    torch.nn.init.normal_(layer.weight)
+    copied = duplicate(layer)
+    copied.scores(torch.ones(1, 4)).sum().backward()
+    assert not copied.weight.grad[0].any()
+    assert copied.weight.grad[1:].any()
