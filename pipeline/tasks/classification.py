@@ -79,10 +79,10 @@ class Classification(Task[Example, Labels]):
     def model(self, setup: Setup[Labels], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """Build an encoder with pooling and an output layer."""
         shape = setup.model
-        head = ClsHead if shape.pooling == "cls" else PairHead if shape.token_types else ClassificationHead
-        return TransformerModel(
-            encoder=Encoder(config=shape, embedding=embeddings[0]),
-            head=head(d_model=shape.d_model, n_classes=len(setup.resolved.labels), dropout=shape.dropout))
+        kind = ClsHead if shape.pooling == "cls" else PairHead if shape.token_types else ClassificationHead
+        # The order of construction decides which random numbers each part gets; results of a seed depend on it.
+        head = kind(d_model=shape.d_model, n_classes=len(setup.resolved.labels), dropout=shape.dropout)
+        return TransformerModel(encoder=Encoder(config=shape, embedding=embeddings[0]), head=head)
 
     def encode(
         self, examples: Sequence[Example], tokenizers: Tokenizers, setup: Setup[Labels], *, training: bool = False

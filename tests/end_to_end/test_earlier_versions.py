@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file
 
 from pipeline import load_run
 from pipeline.benchmark.grid import Grid
@@ -108,3 +109,14 @@ def test_the_earlier_name_of_the_embedding_layer():
     import transformer
 
     assert transformer.WordEmbedding is transformer.TokenEmbedding
+
+
+@pytest.mark.parametrize("name", ["pairs", "support"])
+def test_the_initial_weights_of_a_seed_are_unchanged(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    vecformer("run", OLD / name / "config.toml", "--epochs", 1, "--out", tmp_path / "run", "-q")
+    found, before = (load_file(folder / "start.safetensors") for folder in (tmp_path / "run", OLD / name))
+    before = {current_name(key): weight for key, weight in before.items()}
+    assert found.keys() == before.keys()
+    for key, weight in before.items():
+        torch.testing.assert_close(found[key], weight, msg=lambda text, key=key: f"{key}: {text}")
