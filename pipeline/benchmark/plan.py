@@ -27,8 +27,6 @@ from pipeline.tasks.resolved import Setup
 
 log = logging.getLogger("vecformer")
 
-SMALLER_IS_BETTER = ("loss", "perplexity", "masked_perplexity", "bits_per_word", "calibration_error")
-
 
 def smaller_is_better(task: Task[Any], measure: str) -> bool:
     """Return whether a smaller value of the measure is better."""

@@ -11,7 +11,8 @@ from typing import Any
 
 from pipeline.benchmark.analysis.curves import area, band, first_reached, median_time
 from pipeline.benchmark.analysis.selection import Record, mean_of_known
-from pipeline.benchmark.plan import SMALLER_IS_BETTER
+from pipeline.benchmark.plan import smaller_is_better
+from pipeline.tasks import base
 
 TARGET_SHARE = 0.95  # default target: this share of the best mean among the curves of a condition
 
@@ -24,7 +25,7 @@ class StepCurves:
     If runs were measured in different ways, only those measured like the first one are used.
 
     Args:
-        plan: with ``target``, ``measure`` and ``smaller_is_better``.
+        plan: with ``task``, ``target``, ``measure`` and ``smaller_is_better``.
         records: the selected runs by initialisation.
     """
 
@@ -34,7 +35,7 @@ class StepCurves:
         self.measure, self.on = first["measure"], first["on"]
         self._records = {name: [record for record in these if self._is_comparable(record["curve"])]
                          for name, these in found.items()}
-        self._smaller_is_better = self.measure in SMALLER_IS_BETTER or (
+        self._smaller_is_better = smaller_is_better(base.find(plan["task"]), self.measure) or (
             self.measure == plan["measure"] and plan["smaller_is_better"])
         self._points = {name: _mean_points([record["curve"] for record in these])
                         for name, these in self._records.items()}
