@@ -11,7 +11,8 @@ from pipeline.tasks.base import Measures
 
 
 def evaluate(
-    run: str | Path, data: str | Path, *, text_column: str = "", label_column: str = "", progress: Progress = silent
+    run: str | Path, data: str | Path, *, text_column: str = "", label_column: str = "", verify: bool = True,
+    progress: Progress = silent,
 ) -> Measures:
     """Evaluate a finished run on a file of labelled examples.
 
@@ -20,6 +21,7 @@ def evaluate(
         data: a file in a format of the task.
         text_column: column of the text; by default as configured for the run.
         label_column: column of the label; by default as configured for the run.
+        verify: check that the files of the run have the SHA-256 that ``manifest.json`` lists.
         progress: progress callback.
 
     Returns:
@@ -29,7 +31,7 @@ def evaluate(
     Raises:
         PipelineError, EmbeddingError, TransformerError: if the user has to correct something, such as unknown labels.
     """
-    trained = load_run(run)
+    trained = load_run(run, verify=verify)
     config = trained.setup.data
     config = replace(config, text_column=text_column or config.text_column,
                      label_column=label_column or config.label_column)

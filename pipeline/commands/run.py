@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import RunConfig, resolve
-from pipeline.runs.folder import configuration_of_unfinished, free_name
+from pipeline.runs.folder import RunFolder, configuration_of_unfinished, free_name
+from pipeline.runs.verification import verify_stage_one
 
 
 def configuration(file: Path | None, resume: Path | None, assignments: Sequence[tuple[str, Any]]) -> RunConfig:
@@ -16,9 +17,14 @@ def configuration(file: Path | None, resume: Path | None, assignments: Sequence[
 
     Raises:
         ConfigError: for an unknown key or invalid value.
-        RunFolderError: if there is no interrupted run.
+        RunFolderError: if there is no interrupted run, or its files are damaged.
     """
-    return resolve(configuration_of_unfinished(resume) if resume else file, assignments)
+    if resume:
+        file = configuration_of_unfinished(resume)
+        folder = RunFolder(file.parent)
+        if folder.stage_one.exists():
+            verify_stage_one(folder)
+    return resolve(file, assignments)
 
 
 def default_folder(config: RunConfig) -> Path:

@@ -24,12 +24,13 @@ from pipeline.data.examples import Splits
 from pipeline.errors import ConfigError, RunFolderError
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash, part_sizes
-from pipeline.runs.folder import RunFolder, read_json, unfinished, unfinished_folder, write_json, write_lines
+from pipeline.runs.folder import RunFolder, unfinished, unfinished_folder, write_json, write_lines
 from pipeline.runs.pretraining import pretrain
 from pipeline.runs.report import write_report
 from pipeline.runs.sampling_error import sampling_error
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_stage_one, save_stage_one
 from pipeline.runs.training_batches import TrainingBatches
+from pipeline.runs.verification import mark_stage_one, verify_stage_one
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Task, Tokenizers
 from pipeline.tasks.resolved import Setup
@@ -156,9 +157,9 @@ def run_stage_one(
     """
     config, clock, reader = setup.config, context.clock, task.reader
     with clock("reading"):
-        data = {"sha256": data_hash(splits)}
+        data = data_hash(splits)
     if folder.stage_one.exists():
-        if read_json(folder.stage_one) != data:
+        if verify_stage_one(folder, config=False) != data:
             raise RunFolderError(f"{config.data.path}: the data have changed since this run was started; start again "
                                  "with --overwrite")
         with clock("vectors"):
@@ -175,7 +176,7 @@ def run_stage_one(
                 context=context, shared=shared))
     with clock("writing"):
         stage_one = save_stage_one(stage_one, folder)
-        write_json(folder.stage_one, data)
+        mark_stage_one(folder, data)
     return stage_one
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from embeddings.errors import EmbeddingError
 from pipeline.errors import PipelineError, RunFolderError
+from pipeline.runs.seals import sealed
 from transformer.errors import TransformerError
 
 log = logging.getLogger("vecformer")
@@ -123,7 +124,7 @@ class RunFolder:
     def write_manifest(self, facts: Mapping[str, Any]) -> None:
         """Write the manifest: the given facts, and the SHA-256 of every file in the folder."""
         files = {file.name: sha256(file) for file in sorted(self.path.iterdir())}
-        write_json(self.manifest, {**facts, "files": files})
+        write_json(self.manifest, sealed({**facts, "files": files}))
 
 
 def unfinished(target: Path) -> Path:
@@ -261,8 +262,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file.
+
+    Raises:
+        RunFolderError: if it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: deeply nested
+        raise RunFolderError(f"{path}: damaged or missing ({error}); restore it from a copy, or train again") from error
 
 
 def write_lines(path: Path, values: Iterator[Mapping[str, Any]]) -> None:
