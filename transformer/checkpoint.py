@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from embeddings.table.atomic_files import replacing
 from transformer.errors import CheckpointError
 
 REMEDY = "delete the file and resume: training then begins again, with the word vectors as they are"
@@ -30,8 +30,9 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors by name."""
-    save_file(_on_disk(tensors), path)
+    """Write tensors by name; the file is complete or absent."""
+    with replacing(path) as new:
+        save_file(_on_disk(tensors), new)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -104,15 +105,13 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[s
     Raises:
         CheckpointError: if the file cannot be written.
     """
-    partial = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(facts)
         stored = _on_disk(tensors)
-        save_file(stored, partial, {FACTS: text, SHA256: _content_hash(text, stored)})
-        partial.replace(path)
+        with replacing(path) as new:
+            save_file(stored, new, {FACTS: text, SHA256: _content_hash(text, stored)})
     except Exception as error:  # OSError, or the exception class of safetensors
-        remove_partial(path)
         raise CheckpointError(f"{path}: cannot write the checkpoint ({error}); free disk space, or choose "
                               "another folder for the run") from error
 
@@ -135,17 +134,6 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {current_name(name): tensor for name, tensor in tensors.items()}, json.loads(metadata[FACTS])
     except Exception as error:  # also of safetensors and json
         raise CheckpointError(f"{path}: the checkpoint is damaged ({error}); {REMEDY}") from error
-
-
-def partial_path(path: Path) -> Path:
-    """Return the temporary path under which a checkpoint is written before it is renamed."""
-    return path.with_name(f".{path.name}-unfinished")
-
-
-def remove_partial(path: Path) -> None:
-    """Remove the temporary file of a process that ended while it wrote a checkpoint."""
-    with suppress(OSError):
-        partial_path(path).unlink()
 
 
 def _content_hash(facts: str, tensors: Mapping[str, Tensor]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.config import RunConfig, resolve
 from pipeline.runs.folder import RunFolder, configuration_of_unfinished, free_name
-from pipeline.runs.verification import verify_stage_one
+from pipeline.runs.verification import require_resumable
 
 
 def configuration(file: Path | None, resume: Path | None, assignments: Sequence[tuple[str, Any]]) -> RunConfig:
@@ -21,9 +21,7 @@ def configuration(file: Path | None, resume: Path | None, assignments: Sequence[
     """
     if resume:
         file = configuration_of_unfinished(resume)
-        folder = RunFolder(file.parent)
-        if folder.stage_one.exists():
-            verify_stage_one(folder)
+        require_resumable(RunFolder(file.parent))
     return resolve(file, assignments)
 
 

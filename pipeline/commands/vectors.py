@@ -113,7 +113,8 @@ def _open(vectors: str, limit: int | None, request: VectorRequest, *, verify: bo
 
 
 def _run(path: Path, *, verify: bool) -> TrainedRun:
-    if not RunFolder(path).config.is_file():
+    folder = RunFolder(path)
+    if not folder.config.is_file() and not folder.manifest.is_file():
         raise RunFolderError(
             f"{path}: a folder, but not of a run. Name a file in it; for the embeddings of a checkpoint write hf:{path}"
         )

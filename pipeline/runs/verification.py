@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
@@ -79,8 +80,7 @@ def verify(folder: RunFolder, files: Iterable[Path]) -> None:
 
 def model_files(folder: RunFolder) -> list[Path]:
     """Return the files that are read to predict."""
-    tables = [file for table in folder.tables for file in (table, table.with_suffix(".json"))]
-    return [folder.config, folder.resolved, *folder.tokenizers, *tables, folder.model]
+    return [folder.config, folder.resolved, *folder.tokenizers, *folder.tables, *folder.descriptions, folder.model]
 
 
 def result_files(folder: RunFolder) -> list[Path]:
@@ -134,6 +134,21 @@ def require_size(folder: RunFolder, setup: Setup[Any], weights: Mapping[str, Ten
 def stage_one_files(folder: RunFolder) -> list[Path]:
     """Return the existing files of stage one in an unfinished run."""
     return [path for path in model_files(folder) if path not in (folder.resolved, folder.model) and path.exists()]
+
+
+def require_resumable(folder: RunFolder) -> None:
+    """Verify an unfinished run before anything of it is read.
+
+    Raises:
+        RunFolderError: if a file is missing or damaged.
+    """
+    for path in folder.path.iterdir():
+        if path.is_symlink() and not path.exists():
+            raise RunFolderError(f"{path}: a link to a file that does not exist; delete the link, or restore the file")
+    if os.path.lexists(folder.stage_one):
+        verify_stage_one(folder)
+    if folder.manifest.exists():  # complete, but not renamed
+        verify(folder, [folder.path / name for name in read_manifest(folder)[FILES]])
 
 
 def mark_stage_one(folder: RunFolder, data: str) -> None:
