@@ -83,7 +83,7 @@ def read_saved(path: Path) -> SavedTable:
     except (VectorFileError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # exceptions of many classes; BaseException for a panic of the tokenizers library
-        raise VectorFileError(f"{path}: not a table saved by vecformer, or its .json file "
+        raise VectorFileError(f"{path}: not a table saved by vecformer, or {path.with_suffix('.json').name} "
                               f"is missing or broken ({error!r}); restore both from a copy") from error
 
 
