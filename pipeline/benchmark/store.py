@@ -14,6 +14,7 @@ from pipeline.runs.folder import sha256, write_lines
 from pipeline.runs.seals import sealed, unsealed
 
 DONE, FAILED = "done", "failed"
+PARTS = ("test", "config", "training", "costs")  # objects in the record of a finished run
 PREDICTIONS = "predictions_sha256"  # key of a record: hash of the file with the run's predictions
 
 
@@ -96,6 +97,8 @@ class BenchmarkFolder:
                 record = unsealed(json.loads(line))
                 if not isinstance(record["key"], str) or record["status"] not in (DONE, FAILED):
                     raise ValueError("its key or status is not valid")
+                if record["status"] == DONE and not all(isinstance(record[key], dict) for key in PARTS):
+                    raise ValueError(f"one of {', '.join(PARTS)} is not an object")
                 records[record["key"]] = record
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise RunFolderError(f"{self.results}:{number}: not a valid record ({error}); delete the line to "
