@@ -39,19 +39,27 @@ def has_sha256(path: Path, expected: str) -> bool:
     Raises:
         OSError: if the file is missing or cannot be read.
     """
-    before = path.stat()
-    memory = None if before.st_size < LARGE_BYTES else _memory()
-    if memory is None:
-        return sha256(path) == expected
-    line = _line(before, expected)
-    if line in _lines(memory):
+    state = path.stat()
+    memory = None if state.st_size < LARGE_BYTES else _memory()
+    if memory is not None and _line(state, expected) in _lines(memory):
         return True
-    if sha256(path) != expected:
-        return False
-    settled = abs(time.time() - max(before.st_mtime, before.st_ctime)) > SETTLED_SECONDS
-    if settled and _line(path.stat(), expected) == line:
+    return hash_once(path) == expected
+
+
+def hash_once(path: Path) -> str:
+    """Return the SHA-256 of a file; that of a large one is remembered for :func:`has_sha256`.
+
+    Raises:
+        OSError: if the file is missing or cannot be read.
+    """
+    state = path.stat()
+    digest = sha256(path)
+    memory = None if state.st_size < LARGE_BYTES else _memory()
+    settled = abs(time.time() - max(state.st_mtime, state.st_ctime)) > SETTLED_SECONDS
+    line = _line(state, digest)
+    if memory is not None and settled and _line(path.stat(), digest) == line:
         _remember(memory, line)
-    return True
+    return digest
 
 
 def first_difference(folder: Path, expected: Mapping[str, str]) -> Path | None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from embeddings.formats.checksums import sha256
 from pipeline.errors import RunFolderError
-from pipeline.runs.folder import sha256, write_lines
+from pipeline.runs.folder import write_lines
 from pipeline.runs.seals import sealed, unsealed
 
 DONE, FAILED = "done", "failed"

@@ -49,6 +49,8 @@ from transformer.training.trainer import Evaluation, Trainer, TrainingResult, ch
 
 log = logging.getLogger("vecformer")
 
+FILE_MODE = 0o644
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -382,8 +384,8 @@ def write_run(
     plots = task.plots(splits.test, predictions, setup)
     write_report(folder.report, setup, metrics, training.history, plots, name=name, measure=task.measures[0])
     for file in folder.path.iterdir():
-        if file.name in RUN_FILES:
-            file.chmod(0o644)  # safetensors creates files with permissions for the owner only
+        if file.name in RUN_FILES and file.stat().st_mode & 0o777 != FILE_MODE:
+            file.chmod(FILE_MODE)  # safetensors creates files with permissions for the owner only
     packages = ("vecformer", "torch", "gensim", "tokenizers", "scikit-learn", "numpy")
     folder.write_manifest({
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},

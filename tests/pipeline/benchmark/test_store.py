@@ -36,8 +36,10 @@ def test_every_changed_bit_of_a_record_is_found(folder):
             folder.read()
 
 
-@pytest.mark.parametrize("line", ["[]", "3", "null", "{}", '{"key": 3, "status": "done"}', '{"key": "k"}',
-                                  '{"key": "k", "status": []}', '{"key": "k", "status": "done"}', "[" * 100_000, '{"key": "k", "status": "do'])
+@pytest.mark.parametrize("line", [
+    "[]", "3", "null", "{}", '{"key": 3, "status": "done"}', '{"key": "k"}', '{"key": "k", "status": []}',
+    '{"key": "k", "status": "done"}', "[" * 100_000, '{"key": "k", "status": "do',
+])
 def test_another_line_is_one_message(folder, line):
     with folder.results.open("a") as file:
         file.write(line + "\n")
