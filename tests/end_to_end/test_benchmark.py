@@ -41,8 +41,8 @@ def test_every_combination_is_run_and_stored(finished):
     records = folder.read()
     assert len(records) == 3 * 2 * 3
     assert finished.summary["n_runs"] == {"planned": 18, "done": 18, "failed": 0}
-    for key, record in records.items():
-        lines = folder.predictions_of(key)
+    for record in records.values():
+        lines = folder.predictions_of(record)
         right = sum(line["outcome"] for line in lines) / len(lines)
         assert right == pytest.approx(record["test"]["accuracy"])
         assert {line["gold"] for line in lines} <= {"billing", "delivery", "product"}
