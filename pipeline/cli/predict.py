@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-import json
 import sys
 from pathlib import Path
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.common import echo, reports_errors, verbosity
+from pipeline.drawing.terminal import to_json
 
 
 @click.command("predict")
@@ -50,4 +50,4 @@ def predict_command(
     with bars(quiet=quiet) as progress:
         predicted = predict(run, chosen, context=context, precision=precision, progress=progress)
     for one in predicted:
-        click.echo(json.dumps(one.to_json(), ensure_ascii=False) if as_json else one.line)
+        echo(to_json(one.to_json()) if as_json else one.line)
