@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from pipeline.cli.common import echo, reports_errors, verbosity
+from pipeline.cli.streams import require_output
 from pipeline.drawing.terminal import to_json
 
 
@@ -42,6 +43,7 @@ def generate_command(run: Path, prompt: str, seed: int, n: int, as_json: bool, q
     from pipeline.data.readers.tables import well_formed
     from pipeline.runs.trained import load_run
 
+    require_output()
     trained = load_run(run)
     texts = generate(trained, well_formed(prompt), n=n, config=generation_config(trained, options), seed=seed)
     lines = [to_json(text._asdict()) if as_json else text.text for text in texts]

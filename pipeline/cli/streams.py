@@ -23,9 +23,29 @@ def exit_code_of_stop() -> int:
     return 128 + (_stopped_by[0] if _stopped_by else signal.SIGINT)
 
 
-def is_closed(name: str) -> bool:
-    """Whether a standard stream (``stdin``, ``stdout`` or ``stderr``) was closed when the process started."""
-    return name in _closed
+def read_input() -> bytes:
+    """Return the content of standard input.
+
+    Raises:
+        DataError: if it is closed.
+    """
+    from pipeline.errors import DataError
+
+    if "stdin" in _closed:
+        raise DataError("standard input is closed; give texts as arguments or with --file")
+    return sys.stdin.buffer.read()
+
+
+def require_output() -> None:
+    """Require that results can be printed.
+
+    Raises:
+        DataError: if standard output is closed.
+    """
+    from pipeline.errors import DataError
+
+    if "stdout" in _closed:
+        raise DataError("standard output is closed; redirect it to a file")
 
 
 def prepare_process() -> None:

@@ -65,6 +65,8 @@ class QuestionAnswering(Task[QuestionExample, Threshold]):
     selection = ("f1", "exact_match")
     keys = ("data.stride", "data.max_answer_words", "data.no_answer_threshold")
     resolved_type = Threshold
+    text_columns = ("question", "query")
+    context_columns = ("context", "passage", "paragraph", "document", "text")
     architecture = Architecture("bert", "BertForQuestionAnswering", "qa_outputs")
 
     def resolve(self, config: RunConfig, splits: Splits[QuestionExample]) -> Threshold:
