@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from embeddings.table.listing import listed, shortened
+
 HERE = Path(__file__).parent
 
 
@@ -27,5 +29,6 @@ def render(template: Path, **values: Any) -> str:
         loader=FileSystemLoader([template.parent, HERE]), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
+    environment.filters |= {"listed": listed, "shortened": shortened}
     environment.filters["percent"] = lambda share: f"{share:.1%}"
     return environment.get_template(template.name).render(**values)

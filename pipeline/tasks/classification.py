@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,17 +18,26 @@ from pipeline.data.examples import Example, Splits
 from pipeline.data.features.batching import Batch, Feature, collate
 from pipeline.data.features.special_tokens import N_TOKEN_TYPES, framed, shortened, token_types_of
 from pipeline.data.readers.labelled import LabelledReader
-from pipeline.drawing.plots import confusion_matrix_svg, reliability_svg
+from pipeline.drawing.plots import confusion_caption, confusion_matrix_svg, reliability_svg
 from pipeline.errors import DataError
-from pipeline.measures.classification import expected_calibration_error, label_measures, reliability_curve
+from pipeline.measures.classification import (
+    expected_calibration_error,
+    label_measures,
+    measures_by_label,
+    reliability_curve,
+)
 from pipeline.tasks.base import LOSS, Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
-from pipeline.tasks.inference import outputs
+from pipeline.tasks.inference import reduced_outputs
 from pipeline.tasks.resolved import Resolved, Setup
 from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
 from transformer.models.heads import ClassificationHead, ClsHead, PairHead
 from transformer.models.models import TransformerModel
 from transformer.models.stack import Encoder
+
+
+MAX_PROBABILITIES = 100  # labels whose probability a prediction has
+FOLLOWED = ("accuracy", "macro_f1", "n", "loss", "calibration_error")  # measures that the history has
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ class Classification(Task[Example, Labels]):
     measures = (
         Measure("accuracy", "share of correct labels"),
         Measure("macro_f1", "mean of the F1 of all labels"),
+        Measure("balanced_accuracy", "mean of the recall of all labels"),
+        Measure("mcc", "Matthews' correlation coefficient, -1 to 1", is_share=False),
         LOSS,
         Measure("calibration_error", "expected calibration error (Guo et al. 2017)", smaller_is_better=True),
     )
@@ -111,22 +121,35 @@ class Classification(Task[Example, Labels]):
     def predict(
         self, model: nn.Module, prepared: Prepared[Example], setup: Setup[Labels], progress: Progress = silent
     ) -> list[Prediction]:
-        """Predict ``label``, the most probable label, and ``probabilities`` by label."""
-        logits = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
-                         progress=progress)
-        return label_predictions(torch.stack(logits), setup.resolved.labels)
+        """Predict ``label``, the most probable label, and ``probabilities`` by label.
+
+        Of more than :data:`MAX_PROBABILITIES` labels, only the most probable ones and the gold label have theirs.
+        """
+        def reduce(rows: list[int], logits: Tensor) -> list[Prediction]:
+            gold = [int(prepared.features[i].target) for i in rows]
+            return label_predictions(logits, setup.resolved.labels, gold)
+
+        return reduced_outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
+                               reduce, progress=progress)
 
     def measure(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], setup: Setup[Labels]
     ) -> Measures:
-        """Compute accuracy, macro-F1, cross-entropy and calibration error."""
+        """Compute all measures, and precision, recall, F1 and support of each label."""
         require_known_labels(examples, setup.resolved.labels)
         gold = [example.label for example in examples]
-        measures = label_measures(gold, [prediction["label"] for prediction in predictions])
+        predicted = [prediction["label"] for prediction in predictions]
+        measures = label_measures(gold, predicted)
         of_gold = [p["probabilities"][label] for label, p in zip(gold, predictions, strict=True)]
         measures["loss"] = float(-np.log(np.maximum(of_gold, 1e-12)).mean())
         measures["calibration_error"] = expected_calibration_error(*_confidences(gold, predictions))
+        measures["by_label"] = measures_by_label(gold, predicted)
         return measures
+
+    def develop(self, model: nn.Module, prepared: Prepared[Example], setup: Setup[Labels]) -> Measures:
+        """Compute the measures that are followed during training."""
+        measures = super().develop(model, prepared, setup)
+        return {name: measures[name] for name in FOLLOWED}
 
     def outcome(self, gold: str, prediction: Prediction) -> float:
         """Return 1 for the correct label, otherwise 0."""
@@ -161,22 +184,34 @@ class Classification(Task[Example, Labels]):
         gold = [example.label for example in examples]
         predicted = [prediction["label"] for prediction in predictions]
         return {
-            "Confusion matrix": confusion_matrix_svg(gold, predicted, setup.resolved.labels),
+            confusion_caption(len(setup.resolved.labels)): confusion_matrix_svg(gold, predicted,
+                                                                                setup.resolved.labels),
             "Reliability": reliability_svg(reliability_curve(*_confidences(gold, predictions))),
         }
 
 
-def label_predictions(logits: Tensor, labels: Sequence[str]) -> list[Prediction]:
-    """Return the most probable label of each row and all probabilities.
+def label_predictions(logits: Tensor, labels: Sequence[str], gold: Sequence[int] = ()) -> list[Prediction]:
+    """Return the most probable label of each row and the probabilities by label.
+
+    With up to :data:`MAX_PROBABILITIES` labels, all have their probability, in the order of ``labels``. With more, only
+    as many of the most probable ones have, the most probable first, and the gold label.
 
     Args:
         logits: *Shape:* ``(n, n_labels)``, float32.
         labels: names of the labels.
+        gold: number of the gold label of each row, -1 for none; may be empty.
     """
-    return [
-        {"label": labels[row.argmax()], "probabilities": dict(zip(labels, row.tolist(), strict=True))}
-        for row in logits.double().softmax(dim=-1).numpy()
-    ]
+    probabilities = logits.double().softmax(dim=-1).numpy()
+    if len(labels) <= MAX_PROBABILITIES:
+        return [{"label": labels[row.argmax()], "probabilities": dict(zip(labels, row.tolist(), strict=True))}
+                for row in probabilities]
+    predictions: list[Prediction] = []
+    for row, its_gold in zip(probabilities, gold or [-1] * len(probabilities), strict=True):
+        best = int(row.argmax())
+        kept = {best, its_gold, *np.argpartition(-row, MAX_PROBABILITIES)[:MAX_PROBABILITIES].tolist()} - {-1}
+        order = sorted(kept, key=lambda i: (-row[i], i))
+        predictions.append({"label": labels[best], "probabilities": {labels[i]: float(row[i]) for i in order}})
+    return predictions
 
 
 def require_known_labels(examples: Sequence[Example], labels: Sequence[str]) -> None:
@@ -185,7 +220,8 @@ def require_known_labels(examples: Sequence[Example], labels: Sequence[str]) -> 
     Raises:
         DataError: if some are unknown; the message has their counts and the place of the first.
     """
-    unknown = [example for example in examples if example.label not in set(labels)]
+    known = set(labels)
+    unknown = [example for example in examples if example.label not in known]
     if unknown:
         counts = Counter(example.label for example in unknown)
         named = ", ".join(f"{label!r} ({count})" for label, count in counts.most_common(10))

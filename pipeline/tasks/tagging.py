@@ -28,7 +28,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.measures.tagging import entity_measures, repair
 from pipeline.tasks.base import Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
 from pipeline.tasks.classification import Labels
-from pipeline.tasks.inference import outputs
+from pipeline.tasks.inference import reduced_outputs
 from pipeline.tasks.resolved import Setup
 from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
@@ -166,11 +166,11 @@ class Tagging(Task[TaggedExample, Labels]):
         An entity has ``type``, ``text``, ``start`` and ``end``, which count characters of the text; the words of a file
         count as a text in which they are separated by blanks.
         """
-        logits = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
-                         progress=progress)
+        best = reduced_outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
+                               lambda _rows, logits: logits.argmax(dim=-1).unbind(), progress=progress)
         found: list[list[str]] = [[] for _ in prepared.examples]
-        for feature, rows in zip(prepared.features, logits, strict=True):
-            found[feature.example] += [setup.resolved.labels[i] for i in rows[feature.origin].argmax(dim=-1)]
+        for feature, numbers in zip(prepared.features, best, strict=True):
+            found[feature.example] += [setup.resolved.labels[i] for i in numbers[feature.origin].tolist()]
         return [_prediction(example, spans_of(example, prepared.tokenizers.source), repair(tags))
                 for example, tags in zip(prepared.examples, found, strict=True)]
 
@@ -229,9 +229,10 @@ def require_known_tags(examples: Sequence[TaggedExample], labels: Sequence[str])
     Raises:
         DataError: if some are unknown; the message has their counts and the place of the first.
     """
-    unknown = [example for example in examples if not set(labels).issuperset(example.tags)]
+    known = set(labels)
+    unknown = [example for example in examples if not known.issuperset(example.tags)]
     if unknown:
-        counts = Counter(tag[2:] for example in unknown for tag in example.tags if tag not in labels)
+        counts = Counter(tag[2:] for example in unknown for tag in example.tags if tag not in known)
         named = ", ".join(f"{name!r} ({count} words)" for name, count in counts.most_common(10))
         every = json.dumps(_labels(sorted({tag[2:] for tag in labels if tag != "O"} | counts.keys())))
         raise DataError(f"{unknown[0].where}: entity types that are not among the model's types: {named}; its tags are "
