@@ -16,7 +16,6 @@ from pipeline import baselines
 from pipeline.config import RunConfig
 from pipeline.data.examples import Example, Splits
 from pipeline.data.features.batching import Batch, Feature, collate
-from pipeline.data.features.special_tokens import N_TOKEN_TYPES, framed, shortened, token_types_of
 from pipeline.data.readers.labelled import LabelledReader
 from pipeline.drawing.plots import confusion_caption, confusion_matrix_svg, reliability_svg
 from pipeline.errors import DataError
@@ -29,11 +28,9 @@ from pipeline.measures.classification import (
 from pipeline.tasks.base import LOSS, Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
 from pipeline.tasks.inference import reduced_outputs
 from pipeline.tasks.resolved import Resolved, Setup
+from pipeline.tasks.text_input import encode_texts, joined, n_token_types, shown, text_model
 from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
-from transformer.models.heads import ClassificationHead, ClsHead, PairHead
-from transformer.models.models import TransformerModel
-from transformer.models.stack import Encoder
 
 
 MAX_PROBABILITIES = 100  # labels whose probability a prediction has
@@ -83,36 +80,19 @@ class Classification(Task[Example, Labels]):
                             "with --label-column NAME")
         for examples in (splits.train, splits.dev, splits.test):
             require_known_labels(examples, labels)
-        pairs = any(example.text_b for example in splits.train)
-        return Labels(token_types=(2 if config.model.like else N_TOKEN_TYPES) if pairs else 0, labels=labels)
+        return Labels(token_types=n_token_types(config, splits.train), labels=labels)
 
     def model(self, setup: Setup[Labels], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """Build an encoder with pooling and an output layer."""
-        shape = setup.model
-        kind = ClsHead if shape.pooling == "cls" else PairHead if shape.token_types else ClassificationHead
-        # The order of construction decides which random numbers each part gets; results of a seed depend on it.
-        head = kind(d_model=shape.d_model, n_classes=len(setup.resolved.labels), dropout=shape.dropout)
-        return TransformerModel(encoder=Encoder(config=shape, embedding=embeddings[0]), head=head)
+        return text_model(setup, embeddings[0], n_outputs=len(setup.resolved.labels))
 
     def encode(
         self, examples: Sequence[Example], tokenizers: Tokenizers, setup: Setup[Labels], *, training: bool = False
     ) -> list[Feature]:
         """Encode each text, or each pair with special tokens. The target is the label's number, -1 for none."""
         number = {label: i for i, label in enumerate(setup.resolved.labels)}
-        limit, n_types = setup.data.max_length, setup.model.token_types
-        first = tokenizers.source.encode([example.text for example in examples], max_length=limit)
-        second = tokenizers.source.encode([example.text_b for example in examples], max_length=limit)
-        features = []
-        for i, example in enumerate(examples):
-            ids, token_types = first[i], None
-            if n_types:
-                one, other = shortened(first[i], second[i], max(2, limit - 3))
-                ids, token_types = framed(one, other), token_types_of(one, other) % n_types
-            elif setup.model.pooling == "cls":
-                ids = framed(first[i][: max(1, limit - 2)])
-            target = np.array(number.get(example.label, -1))
-            features.append(Feature(ids, target, i, example.where, token_types))
-        return features
+        targets = [np.array(number.get(example.label, -1)) for example in examples]
+        return encode_texts(examples, targets, tokenizers, setup)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Compute the mean cross-entropy of the batch."""
@@ -161,12 +141,11 @@ class Classification(Task[Example, Labels]):
 
     def show(self, example: Example, prediction: Prediction) -> str:
         """Return the label, its probability and the text, separated by tabs."""
-        texts = "\t".join(text for text in (example.text, example.text_b) if text)
-        return f"{prediction['label']}\t{prediction['probabilities'][prediction['label']]:.4f}\t{texts}"
+        return f"{prediction['label']}\t{prediction['probabilities'][prediction['label']]:.4f}\t{shown(example)}"
 
     def baselines(self, splits: Splits[Example], setup: Setup[Labels], stage_one: StageOne) -> dict[str, Measures]:
         """Majority, TF-IDF + logistic regression, mean vectors + logistic regression, nearest centroid."""
-        train, test = ([_joined(example) for example in part] for part in (splits.train, splits.test))
+        train, test = ([joined(example) for example in part] for part in (splits.train, splits.test))
         labels = [example.label for example in splits.train]
         gold = [example.label for example in splits.test]
         predicted = {
@@ -233,7 +212,3 @@ def _confidences(gold: Sequence[str], predictions: Sequence[Prediction]) -> tupl
     """Return the probability of each predicted label, and whether the label is correct."""
     return ([prediction["probabilities"][prediction["label"]] for prediction in predictions],
             [prediction["label"] == label for label, prediction in zip(gold, predictions, strict=True)])
-
-
-def _joined(example: Example) -> str:
-    return f"{example.text} {example.text_b}".strip()
