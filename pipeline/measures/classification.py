@@ -65,7 +65,8 @@ class LabelCounts(NamedTuple):
     @property
     def f1(self) -> NDArray[np.float64]:
         """Harmonic mean of precision and recall of each label."""
-        return 2 * self.correct / np.maximum(self.support + self.predicted, 1)
+        f1: NDArray[np.float64] = 2 * self.correct / np.maximum(self.support + self.predicted, 1)
+        return f1
 
 
 def label_measures(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, Any]:
@@ -73,8 +74,8 @@ def label_measures(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, A
 
     Returns:
         ``accuracy``; ``macro_f1``, the mean of the F1 of the gold and predicted labels; ``balanced_accuracy``, the mean
-        of the recall of the gold labels; ``mcc``, Matthews' correlation coefficient for several classes (Gorodkin 2004);
-        and ``n``, the number of examples. They equal those of scikit-learn.
+        of the recall of the gold labels; ``mcc``, Matthews' correlation coefficient of several classes (Gorodkin
+        2004); and ``n``, the number of examples. They equal those of scikit-learn.
     """
     from sklearn.metrics import accuracy_score, f1_score
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from embeddings.progress import Progress, silent
 from embeddings.table.oov_policy import parse_policy
 from pipeline import baselines
+from pipeline.baselines.selection import train_selected
 from pipeline.config import RunConfig
 from pipeline.data.examples import Example, Splits
 from pipeline.data.features.batching import Batch, Feature, collate
@@ -26,12 +28,12 @@ from pipeline.measures.classification import (
     reliability_curve,
 )
 from pipeline.tasks.base import LOSS, Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.class_weights import class_weights, weighted, with_label_weights
 from pipeline.tasks.inference import reduced_outputs
 from pipeline.tasks.resolved import Resolved, Setup
 from pipeline.tasks.text_input import encode_texts, joined, n_token_types, shown, text_model
 from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
-
 
 MAX_PROBABILITIES = 100  # labels whose probability a prediction has
 FOLLOWED = ("accuracy", "macro_f1", "n", "loss", "calibration_error")  # measures that the history has
@@ -43,9 +45,12 @@ class Labels(Resolved):
 
     Attributes:
         labels: labels in the order of the output layer.
+        label_weights: weight of each label in the training loss; empty for equal weights.
     """
 
+    optional = ("label_weights",)
     labels: tuple[str, ...] = ()
+    label_weights: tuple[float, ...] = ()
 
 
 @task("classification")
@@ -62,8 +67,9 @@ class Classification(Task[Example, Labels]):
         Measure("calibration_error", "expected calibration error (Guo et al. 2017)", smaller_is_better=True),
     )
     selection = ("accuracy", "loss")
-    keys = ("data.labels", "data.label_column")
+    keys = ("data.labels", "data.label_column", "training.class_weights")
     resolved_type = Labels
+    baseline_names = ("majority", "tfidf+logreg", "mean-vectors+logreg", "nearest-centroid")
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier")
 
     def resolve(self, config: RunConfig, splits: Splits[Example]) -> Labels:
@@ -80,7 +86,8 @@ class Classification(Task[Example, Labels]):
                             "with --label-column NAME")
         for examples in (splits.train, splits.dev, splits.test):
             require_known_labels(examples, labels)
-        return Labels(token_types=n_token_types(config, splits.train), labels=labels)
+        weights = class_weights(config, (example.label for example in splits.train), labels)
+        return Labels(token_types=n_token_types(config, splits.train), labels=labels, label_weights=weights)
 
     def model(self, setup: Setup[Labels], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """Build an encoder with pooling and an output layer."""
@@ -92,11 +99,16 @@ class Classification(Task[Example, Labels]):
         """Encode each text, or each pair with special tokens. The target is the label's number, -1 for none."""
         number = {label: i for i, label in enumerate(setup.resolved.labels)}
         targets = [np.array(number.get(example.label, -1)) for example in examples]
-        return encode_texts(examples, targets, tokenizers, setup)
+        features = encode_texts(examples, targets, tokenizers, setup)
+        return weighted(features, setup.resolved.label_weights) if training else features
+
+    def batch(self, features: Sequence[Feature], setup: Setup[Labels], random: np.random.Generator) -> Batch:
+        """Make a training batch with the weights of the labels."""
+        return with_label_weights(super().batch(features, setup, random), setup.resolved.label_weights)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Compute the mean cross-entropy of the batch."""
-        return F.cross_entropy(model(batch.ids, batch.token_types), batch.targets)
+        """Compute the mean cross-entropy of the batch, weighted by label."""
+        return F.cross_entropy(model(batch.ids, batch.token_types), batch.targets, weight=batch.label_weights)
 
     def predict(
         self, model: nn.Module, prepared: Prepared[Example], setup: Setup[Labels], progress: Progress = silent
@@ -148,23 +160,26 @@ class Classification(Task[Example, Labels]):
         train, test = ([joined(example) for example in part] for part in (splits.train, splits.test))
         labels = [example.label for example in splits.train]
         gold = [example.label for example in splits.test]
-        predicted = {
-            "majority": baselines.majority(labels, len(test)),
-            "tfidf+logreg": baselines.tfidf(train, labels, test),
-        }
-        vectors = baselines.MeanVectors(stage_one.table, stage_one.tokenizer, parse_policy(setup.config.unknown))
-        predicted |= baselines.on_mean_vectors(vectors(train), labels, vectors(test))
+        means = baselines.MeanVectors(stage_one.table, stage_one.tokenizer, parse_policy(setup.config.unknown))
+        vectors = cache(lambda: (means(train), means(test)))
+        max_gb = setup.config.baseline_memory_gb
+        predicted = train_selected(setup.config, {
+            "majority": lambda: baselines.majority(labels, len(test)),
+            "tfidf+logreg": lambda: baselines.tfidf(train, labels, test, max_gb=max_gb),
+            "mean-vectors+logreg": lambda: baselines.logistic_regression_on_means(
+                vectors()[0], labels, vectors()[1], max_gb=max_gb),
+            "nearest-centroid": lambda: baselines.nearest_centroid(vectors()[0], labels, vectors()[1]),
+        })
         return {name: label_measures(gold, by_name) for name, by_name in predicted.items()}
 
     def plots(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], setup: Setup[Labels]
     ) -> Mapping[str, str]:
         """Draw the confusion matrix and the reliability diagram."""
-        gold = [example.label for example in examples]
+        gold, labels = [example.label for example in examples], setup.resolved.labels
         predicted = [prediction["label"] for prediction in predictions]
         return {
-            confusion_caption(len(setup.resolved.labels)): confusion_matrix_svg(gold, predicted,
-                                                                                setup.resolved.labels),
+            confusion_caption(len(labels)): confusion_matrix_svg(gold, predicted, labels),
             "Reliability": reliability_svg(reliability_curve(*_confidences(gold, predictions))),
         }
 

@@ -49,9 +49,13 @@ def reduced_outputs(
     With many outputs per text, such as 10,000 labels, the outputs of all texts may not fit in memory.
 
     Args:
-        model, features, collate, forward, progress: see :func:`outputs`.
+        model: as for :func:`outputs`.
+        features: as for :func:`outputs`.
+        collate: as for :func:`outputs`.
+        forward: as for :func:`outputs`.
         reduce: makes one result for each feature of a batch from the indices of the features and the output, which is
             float32 and on the CPU.
+        progress: progress callback.
 
     Returns:
         One result for each feature.
@@ -75,7 +79,7 @@ def mean_loss(
     """Compute the mean loss over all targets of the features, in evaluation mode."""
     model.eval()
     device = next(model.parameters()).device
-    total, n_targets = 0.0, 0
+    total, n_targets = 0.0, 0.0
     with torch.inference_mode():
         for rows in by_length([len(feature) for feature in features], MAX_POSITIONS):
             batch = collate([features[i] for i in rows]).to(device)
