@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from embeddings.table.atomic_files import write_atomically
 from pipeline.drawing.page import render
 from pipeline.drawing.plots import bars_svg, learning_curves_svg
 from pipeline.runs.label_table import label_tables
@@ -46,7 +47,7 @@ def write_report(
         curves=learning_curves_svg(history, measure.name), plots=plots,
         label_tables=label_tables(metrics["test"].get("by_label", {})),
     )
-    path.write_text(page, encoding="utf-8")
+    write_atomically(path, page)
 
 
 def write_comparison(
@@ -69,4 +70,4 @@ def write_comparison(
             highlighted=[row["name"] for row in rows if row["report"]], label=f"{measure} on the test set",
         ),
     )
-    path.write_text(page, encoding="utf-8")
+    write_atomically(path, page)
