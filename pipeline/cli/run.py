@@ -20,7 +20,7 @@ KEYS = {
     "epochs": "training.epochs", "limit_train": "data.limit_train", "text_column": "data.text_column",
     "label_column": "data.label_column", "transform": "transforms", "unknown": "unknown",
     "trust_pickle": "trust_pickle", "target_source": "target_source", "freeze_epochs": "training.freeze_epochs",
-    "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
+    "baselines": "baselines", "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
 }
 
 N_MISSES = 8  # words without vectors in the summary; the report has more
@@ -65,6 +65,9 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
               help="Number of labelled training examples, balanced over the labels; the others become unlabelled text.")
 @click.option("--text-column", metavar="NAME", help="Column of the text. Default: found by its name.")
 @click.option("--label-column", metavar="NAME", help="Column of the label. Default: found by its name.")
+@click.option("--baselines", metavar="LIST",
+              help="Baselines to compare with: all (default), none, or names separated by commas, which `vecformer "
+                   "tasks` lists.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Set a configuration key, such as model.n_layers=4. Can be repeated. `vecformer config` lists all.")
 @click.option("--profile", is_flag=True,
@@ -115,7 +118,7 @@ def summary(finished: Finished) -> str:
     from pipeline.tasks.base import find
 
     metrics = finished.metrics
-    names = [name for name, value in metrics["test"].items() if name != "n" and not isinstance(value, str)
+    names = [name for name, value in metrics["test"].items() if name != "n" and isinstance(value, int | float)
              and all(name in measures for measures in metrics["baselines"].values())]
     models = {f"transformer from {metrics['source']}": metrics["test"], **metrics["baselines"]}
     rows = [[model, *(f"{measures[name]:.4f}" for name in names)] for model, measures in models.items()]

@@ -32,7 +32,8 @@ def read_bytes(path: Path) -> bytes:
     except EmbeddingError as error:
         raise DataError(str(error)) from error
     except (OSError, MemoryError) as error:
-        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error or 'out of memory'})") from error
+        reason = getattr(error, "strerror", None) or error or "out of memory"
+        raise DataError(f"{path}: cannot be read ({reason})") from error
 
 
 def read_text(path: Path, encoding: str = "") -> str:
