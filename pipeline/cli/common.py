@@ -94,12 +94,19 @@ def verbosity(command: F) -> F:
     @click.option("-v", "--verbose", is_flag=True, help="Log what is done: vocabulary, epochs, losses.")
     @functools.wraps(command)
     def wrapped(*args: Any, quiet: bool, verbose: bool, **kwargs: Any) -> Any:
-        log.setLevel(logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING)
+        level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+        log.setLevel(level)
+        logging.getLogger("vecformer.data").setLevel(min(level, logging.INFO) if not quiet else level)
         if quiet:
             warnings.simplefilter("ignore")  # until logging_to_terminal ends
         return command(*args, quiet=quiet, **kwargs)
 
     return wrapped  # type: ignore[return-value]
+
+
+def one_or_all(names: Sequence[str]) -> str | tuple[str, ...]:
+    """Return the value of an option that is given once as a string, otherwise all its values."""
+    return names[0] if len(names) == 1 else tuple(names)
 
 
 def against(comparison: Mapping[str, Any] | None, notation: Notation) -> list[str]:

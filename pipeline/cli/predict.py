@@ -25,7 +25,7 @@ from pipeline.drawing.terminal import to_json
                    "name.")
 @click.option("--context-column", default="", metavar="NAME",
               help="With a table: column of the context or second text. Default: found by its name.")
-@click.option("--separator", default="", metavar="CHARACTER",
+@click.option("--separator", default="", metavar="CHAR",
               help="With a table: separator of its cells, such as ; or tab. Default: found.")
 @click.option("--encoding", default="", metavar="NAME",
               help="Encoding of FILE or standard input, such as windows-1252. Default: found.")

@@ -55,8 +55,7 @@ def predict(
     trained = load_run(run, precision=precision)
     with findings.collecting() as found:
         inputs = read_inputs(trained, where)
-    for warning in found.warnings:
-        log.warning("%s", warning)
+    found.log()
 
     def report(checks: Sequence[InputCheck]) -> None:
         if counted := summary(checks, trained.setup.data.max_length):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pipeline.config import DataConfig
 from pipeline.data.examples import TaggedExample
-from pipeline.data.readers.columns import TEXT_COLUMNS, find_column, find_texts, usual_column
+from pipeline.data.readers.columns import find_column, find_texts, usual_column
 from pipeline.data.readers.fasttext_lines import is_fasttext
 from pipeline.data.readers.files import decode_text, format_suffix, lines_of, read_bytes
 from pipeline.data.readers.rows import Row, Table, listed
