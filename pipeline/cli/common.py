@@ -28,7 +28,12 @@ log = logging.getLogger("vecformer")
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print a result, with control characters as visible escapes; every command prints by this function."""
-    click.echo(visible(text), err=err, nl=nl)
+    try:
+        click.echo(visible(text), err=err, nl=nl)
+    except OSError as error:
+        if error.filename is None and not isinstance(error, BrokenPipeError):
+            error.filename = "standard error" if err else "standard output"
+        raise
 
 
 def reports_errors(command: F) -> F:

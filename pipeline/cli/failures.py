@@ -88,7 +88,7 @@ def _full(filename: Any) -> str:
     """Return the message for a full device: the file, if it is known, or else the folders that are full."""
     places = [os.fsdecode(filename)] if isinstance(filename, str | bytes) else list(map(str, full_folders()))
     where = f"{', '.join(places)}: " if places else ""
-    return f"{where}no space left on the device; free some, or choose another place with --out, --to or TMPDIR"
+    return f"{where}no space left on the device; free some, or write elsewhere (--out, --to, TMPDIR)"
 
 
 def full_folders() -> list[Path]:

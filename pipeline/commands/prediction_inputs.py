@@ -61,6 +61,8 @@ class Where:
             raise DataError("both texts and --file are given; leave one out")
         given = {"--text-column": self.text_columns, "--context-column": self.context_column,
                  "--separator": self.separator}
+        if self.file and self.file.is_dir():
+            raise DataError(f"{self.file} is a folder; name a file in it")
         wrong = next((option for option, value in given.items() if value), "")
         if wrong and (self.file is None or not is_table(self.file)):
             raise DataError(f"{wrong} is for tables; name one with --file, such as texts.csv")

@@ -81,11 +81,10 @@ def summary(checks: Sequence[InputCheck], max_length: int) -> str:
     n_truncated = sum(check.truncated for check in checks)
     parts = []
     if n_flagged:
-        parts.append(f"{n_flagged:,} of {n:,} predictions do not depend on words of their text, which is empty or has "
-                     "no known word; they are marked")
+        parts.append(f"{n_flagged:,} of {n:,} texts empty or without a known word; their predictions are marked")
     if n_truncated:
-        parts.append(f"{n_truncated:,} of {n:,} texts are longer than data.max_length = {max_length:,} tokens and were "
-                     "truncated")
+        parts.append(f"{n_truncated:,} of {n:,} texts longer than data.max_length = {max_length:,} tokens; the rest of "
+                     "each was not read")
     return "; ".join(parts)
 
 
