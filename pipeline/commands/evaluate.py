@@ -26,8 +26,8 @@ def evaluate(
         progress: progress callback.
 
     Returns:
-        The measures of the task; for classification ``accuracy``, ``macro_f1``, ``loss``, ``calibration_error`` and
-        ``n``.
+        The measures of the task; for classification ``accuracy``, ``macro_f1``, ``balanced_accuracy``, ``mcc``,
+        ``loss``, ``calibration_error``, ``n`` and ``by_label``.
 
     Raises:
         PipelineError, EmbeddingError, TransformerError: if the user has to correct something, such as unknown labels.

@@ -37,7 +37,6 @@ from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
 
 MAX_PROBABILITIES = 100  # labels whose probability a prediction has
-FOLLOWED = ("accuracy", "macro_f1", "n", "loss", "calibration_error")  # measures that the history has
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,7 @@ class Classification(Task[Example, Labels]):
         Measure("calibration_error", "expected calibration error (Guo et al. 2017)", smaller_is_better=True),
     )
     selection = ("accuracy", "loss")
+    followed = ("accuracy", "macro_f1", "n", "loss", "calibration_error")
     keys = ("data.labels", "data.label_column", "training.class_weights")
     resolved_type = Labels
     baseline_names = ("majority", "tfidf+logreg", "mean-vectors+logreg", "nearest-centroid")
@@ -138,11 +138,6 @@ class Classification(Task[Example, Labels]):
         measures["calibration_error"] = expected_calibration_error(*_confidences(gold, predictions))
         measures["by_label"] = measures_by_label(gold, predicted)
         return measures
-
-    def develop(self, model: nn.Module, prepared: Prepared[Example], setup: Setup[Labels]) -> Measures:
-        """Compute the measures that are followed during training."""
-        measures = super().develop(model, prepared, setup)
-        return {name: measures[name] for name in FOLLOWED}
 
     def outcome(self, gold: str, prediction: Prediction) -> float:
         """Return 1 for the correct label, otherwise 0."""

@@ -98,6 +98,7 @@ def _evaluate(trained: TrainedRun, examples: Sequence[Any], predictions: Sequenc
     """Compute the task's measures, including those it computes during training only (the loss of translation)."""
     task = trained.task
     measures = task.measure(examples, predictions, trained.setup)
+    measures.pop("by_label", None)  # of thousands of labels, in every run, without use in a comparison
     if type(task).develop is Task.develop:
         return measures
     with trained.computing():
