@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from embeddings.analysis.coverage import Coverage
 from embeddings.progress import Progress, silent
 from embeddings.table.oov_policy import parse_policy
+from pipeline.baselines.selection import check_selection, evaluate_selected
 from pipeline.config import RunConfig, changed_keys
 from pipeline.data.examples import Splits
 from pipeline.errors import ConfigError, RunFolderError
@@ -92,6 +93,7 @@ def run(
         if world.rank:
             return _assist(config, Path(out), context)
         task = base.find(config.task)
+        check_selection(config, task.baseline_names)
         _warn_of_foreign_keys(config)
         with unfinished_folder(
             Path(out), overwrite=overwrite, resume=resume, command=f"vecformer run --resume {out}",
@@ -111,6 +113,7 @@ def _fill(folder: RunFolder, config: RunConfig, task: Task[Any], context: RunCon
     require_space_for_run(folder.path, config)
     with context.clock("reading"):
         splits = task.reader.read(config.data, seed=config.seed)
+        splits.findings.log()
         setup = Setup(config, task.resolve(config, splits))
     config.save(folder.config)
     setup.resolved.save(folder.resolved)
@@ -316,9 +319,9 @@ def evaluate_and_write(
                     for part, examples in (("train", splits.train), ("test", splits.test))}
     progress("baselines", 0.0)
     with clock("baselines"):
-        baselines = task.baselines(splits, setup, trained.stage_one)
+        baselines, skipped = evaluate_selected(task, splits, setup, trained.stage_one)
     progress("baselines", 1.0)
-    metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
+    metrics = collect_metrics(trained, coverage, training, test, dev, baselines, skipped)
     with clock("writing"):
         write_json(folder.sampling_error, error)
         save_tensors(start, folder.start)
@@ -332,6 +335,7 @@ def collect_metrics(
     test: Measures,
     dev: Measures,
     baselines: Mapping[str, Measures],
+    skipped: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the contents of ``metrics.json``, which has the same keys for every task."""
     config = trained.config
@@ -343,6 +347,7 @@ def collect_metrics(
         "test": test,
         "dev": dev,
         "baselines": dict(baselines),
+        "skipped_baselines": dict(skipped),
         "coverage": {
             "types": coverage["train"].types,
             "tokens": coverage["train"].tokens,
