@@ -24,6 +24,7 @@ from embeddings.specification import sources
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import apply_transforms
 from embeddings.table import EmbeddingTable
+from embeddings.table.moments import norms
 from embeddings.table.oov_policy import DEFAULT_POLICY, OOVPolicy, is_known
 from embeddings.tokenization.corpus import CorpusFiles
 from embeddings.tokenization.tokenizer import WordTokenizer
@@ -151,7 +152,7 @@ def summarize(table: EmbeddingTable) -> dict[str, Any]:
         is centred); ``ngrams`` (whether out-of-vocabulary words are composed); ``provenance`` (rows by provenance);
         ``frequent_words``.
     """
-    norms = np.linalg.norm(table.vectors, axis=1) if len(table) else np.zeros(1, np.float32)
+    norm = norms(table.vectors)[:, 0] if len(table) else np.zeros(1, np.float32)
     mean = table.vectors.mean(axis=0, dtype=np.float64) if len(table) else np.zeros(table.dim)
     return {
         "source": table.source,
@@ -159,7 +160,7 @@ def summarize(table: EmbeddingTable) -> dict[str, Any]:
         "n_words": len(table),
         "dim": table.dim,
         "spread": float(table.vectors.std(dtype=np.float64)) if table.vectors.size else 0.0,
-        "norm": {"mean": float(norms.mean()), "least": float(norms.min()), "greatest": float(norms.max())},
+        "norm": {"mean": float(norm.mean()), "least": float(norm.min()), "greatest": float(norm.max())},
         "norm_of_mean": float(np.linalg.norm(mean)),
         "ngrams": table.composer is not None,
         "provenance": dict(Counter(table.provenance).most_common()),
