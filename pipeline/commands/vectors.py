@@ -26,8 +26,8 @@ from embeddings.specification.transforms import apply_transforms
 from embeddings.table import EmbeddingTable
 from embeddings.table.moments import norms
 from embeddings.table.oov_policy import DEFAULT_POLICY, OOVPolicy, is_known
-from embeddings.tokenization.corpus import CorpusFiles
 from embeddings.tokenization.tokenizer import WordTokenizer
+from pipeline.data.corpus import TextCorpus
 from pipeline.errors import PipelineError, RunFolderError
 from pipeline.runs.folder import RunFolder
 
@@ -81,7 +81,7 @@ def open_vectors(
     """
     options = options or LoadOptions()
     request = VectorRequest(
-        vocabulary=vocabulary, texts=CorpusFiles(options.corpus) if options.corpus else None, seed=options.seed,
+        vocabulary=vocabulary, texts=TextCorpus(options.corpus) if options.corpus else None, seed=options.seed,
         unknown=options.unknown, trust_pickle=options.trust_pickle, progress=progress,
     )
     table = _open(vectors, limit, request)
@@ -175,7 +175,7 @@ def text_coverage(
 
     Args:
         vectors: as for :func:`open_vectors`.
-        files: plain text, gzip files or folders of them.
+        files: text files, tables (their text column), or folders of them; plain or compressed.
         options: out-of-vocabulary policy, transforms and other options.
         tokenizer: splits the text into words.
         progress: progress callback.
@@ -183,7 +183,7 @@ def text_coverage(
     Raises:
         PipelineError, EmbeddingError: if the vectors or the text are missing or broken.
     """
-    counts = tokenizer.count(CorpusFiles(tuple(files)))
+    counts = tokenizer.count(TextCorpus(tuple(files)))
     if not counts:
         raise PipelineError(f"{files[0]}: contains no word; name a file with text")
     found = open_vectors(vectors, options, vocabulary=counts, progress=progress).lookup(counts, options.unknown)
