@@ -8,7 +8,7 @@ from typing import Literal
 
 import rich_click as click
 
-from pipeline.cli.common import one_or_all, reports_errors, verbosity
+from pipeline.cli.common import echo, one_or_all, reports_errors, verbosity
 from pipeline.cli.embed.options import overwrite_option
 
 
@@ -70,7 +70,7 @@ def train_command(
         )
     table, seconds = trained.table, time.perf_counter() - start
     n_tokens = trained.model.corpus_total_words * trained.model.epochs
-    click.echo(f"wrote {to}: {len(table):,} words, dimension {table.dim}, in {seconds:.1f} s "
-               f"({n_tokens / seconds:,.0f} tokens per second)")
-    click.echo(f"inspect  vecformer embed neighbors {to} {table.words[min(100, len(table) - 1)]}")
-    click.echo(f"use      vecformer run --data FILE --source file:{to}")
+    echo(f"wrote {to}: {len(table):,} words, dimension {table.dim}, in {seconds:.1f} s "
+         f"({n_tokens / seconds:,.0f} tokens per second)")
+    echo(f"inspect  vecformer embed neighbors {to} {table.words[min(100, len(table) - 1)]}")
+    echo(f"use      vecformer run --data FILE --source file:{to}")
