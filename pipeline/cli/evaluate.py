@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import rich_click as click
 
-from pipeline.cli.common import one_or_all, reports_errors, table, verbosity
+from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
 from pipeline.cli.verification import verify_option
+from pipeline.drawing.terminal import to_json
 
 
 @click.command("evaluate")
@@ -42,8 +42,8 @@ def evaluate_command(
         measures = evaluate(run, data, text_column=one_or_all(text_column), label_column=label_column,
                             separator=separator, encoding=encoding, verify=verify, progress=progress)
     if as_json:
-        click.echo(json.dumps(measures))
+        echo(to_json(measures))
     else:
         shown = [[name, str(value) if isinstance(value, int) else f"{value:.4f}"] for name, value in measures.items()
                  if isinstance(value, int | float)]
-        click.echo(table([data.name, str(run)], shown))
+        echo(table([data.name, str(run)], shown))
