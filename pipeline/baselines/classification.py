@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, OOVPolicy
 from embeddings.tokenization.tokenizer import WordTokenizer
-from pipeline.baselines.linear import logistic_regression
+from pipeline.baselines.linear import logistic_regression, tfidf_features
 
 
 def majority(labels: Sequence[str], n: int) -> list[str]:
@@ -21,10 +21,7 @@ def majority(labels: Sequence[str], n: int) -> list[str]:
 
 def tfidf(train: Sequence[str], labels: Sequence[str], test: Sequence[str]) -> list[str]:
     """Predict labels by logistic regression on TF-IDF of unigrams and bigrams."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|[^\w\s]")
-    return logistic_regression(train, labels, test, features=words, C=10, max_iter=1000)
+    return logistic_regression(train, labels, test, features=tfidf_features(), C=10, max_iter=1000)
 
 
 class MeanVectors:

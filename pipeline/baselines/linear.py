@@ -1,4 +1,4 @@
-"""Logistic regression with scikit-learn, a baseline of several tasks."""
+"""Logistic regression and TF-IDF with scikit-learn, baselines of several tasks."""
 
 from __future__ import annotations
 
@@ -28,3 +28,10 @@ def logistic_regression(train: Any, labels: Sequence[str], test: Any, *, feature
     with threadpool_limits(1, user_api="blas"):
         model = make_pipeline(features, LogisticRegression(**settings)).fit(train, labels)
         return list(map(str, model.predict(test)))
+
+
+def tfidf_features() -> Any:
+    """Return a transformer that converts texts to TF-IDF of unigrams and bigrams."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|[^\w\s]")

@@ -16,10 +16,14 @@ from pipeline.cli.common import reports_errors, table, verbosity
               help="Labelled file in a format of the task, such as .tsv or .jsonl.")
 @click.option("--text-column", default="", metavar="NAME", help="Column of the text. Default: as in the run.")
 @click.option("--label-column", default="", metavar="NAME", help="Column of the label. Default: as in the run.")
+@click.option("--abstain", type=float, metavar="RATE",
+              help="Evaluate the prediction sets of this error rate as well, as in `vecformer predict`.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @verbosity
 @reports_errors
-def evaluate_command(run: Path, data: Path, text_column: str, label_column: str, as_json: bool, quiet: bool) -> None:
+def evaluate_command(
+    run: Path, data: Path, text_column: str, label_column: str, abstain: float | None, as_json: bool, quiet: bool
+) -> None:
     """Evaluate RUN on other labelled data.
 
     \b
@@ -29,7 +33,8 @@ def evaluate_command(run: Path, data: Path, text_column: str, label_column: str,
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        measures = evaluate(run, data, text_column=text_column, label_column=label_column, progress=progress)
+        measures = evaluate(run, data, text_column=text_column, label_column=label_column, abstain=abstain,
+                            progress=progress)
     if as_json:
         click.echo(json.dumps(measures))
     else:

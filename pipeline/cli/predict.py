@@ -24,10 +24,14 @@ from pipeline.cli.common import reports_errors, verbosity
               help="Precision of the computation. bfloat16 is faster on hardware with bfloat16 units and changes "
                    "probabilities by a few thousandths; auto uses it there. int8 is the fastest on a CPU (encoders "
                    "only) and changes probabilities by a few hundredths.")
+@click.option("--abstain", type=float, metavar="RATE",
+              help="For classification: predict the set of labels that lacks the correct one at this error rate, such "
+                   "as 0.05, and abstain where the set is empty or has several labels. Needs a run with a dev set.")
 @verbosity
 @reports_errors
 def predict_command(
-    run: Path, texts: tuple[str, ...], file: Path | None, as_json: bool, context: str, precision: str, quiet: bool
+    run: Path, texts: tuple[str, ...], file: Path | None, as_json: bool, context: str, precision: str, abstain: float | None,
+    quiet: bool,
 ) -> None:
     """Predict for the given texts, each line of --file, or each line of standard input.
 
@@ -37,6 +41,7 @@ def predict_command(
     vecformer predict runs/bbc "Shares rose after the bank cut rates."
     cat headlines.txt | vecformer predict runs/bbc --json
     vecformer predict runs/bbc --file headlines.txt --precision int8
+    vecformer predict runs/bbc --file headlines.txt --abstain 0.05
     vecformer predict runs/questions "Where is the tower?" --context "The tower is in Paris."
     """
     import torch  # noqa: F401  (before everything else, so that the next line covers its objects)
@@ -48,6 +53,6 @@ def predict_command(
 
     chosen = read_texts(texts, file, None if file or texts else sys.stdin.buffer.read())
     with bars(quiet=quiet) as progress:
-        predicted = predict(run, chosen, context=context, precision=precision, progress=progress)
+        predicted = predict(run, chosen, context=context, precision=precision, abstain=abstain, progress=progress)
     for one in predicted:
         click.echo(json.dumps(one.to_json(), ensure_ascii=False) if as_json else one.line)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 KEYS = {
     "data": "data.path", "source": "source", "task": "task", "corpus": "corpus", "seed": "seed",
     "epochs": "training.epochs", "limit_train": "data.limit_train", "text_column": "data.text_column",
-    "label_column": "data.label_column", "transform": "transforms", "unknown": "unknown",
+    "label_column": "data.label_column", "label_separator": "data.label_separator",
+    "transform": "transforms", "unknown": "unknown",
     "trust_pickle": "trust_pickle", "target_source": "target_source", "freeze_epochs": "training.freeze_epochs",
     "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
 }
@@ -65,6 +66,8 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
               help="Number of labelled training examples, balanced over the labels; the others become unlabelled text.")
 @click.option("--text-column", metavar="NAME", help="Column of the text. Default: found by its name.")
 @click.option("--label-column", metavar="NAME", help="Column of the label. Default: found by its name.")
+@click.option("--label-separator", metavar="TEXT",
+              help="Separator of several labels in one cell, for --task multi-label. Default: cells with lists.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Set a configuration key, such as model.n_layers=4. Can be repeated. `vecformer config` lists all.")
 @click.option("--profile", is_flag=True,

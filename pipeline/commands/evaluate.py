@@ -11,7 +11,8 @@ from pipeline.tasks.base import Measures
 
 
 def evaluate(
-    run: str | Path, data: str | Path, *, text_column: str = "", label_column: str = "", progress: Progress = silent
+    run: str | Path, data: str | Path, *, text_column: str = "", label_column: str = "", abstain: float | None = None,
+    progress: Progress = silent,
 ) -> Measures:
     """Evaluate a finished run on a file of labelled examples.
 
@@ -20,11 +21,12 @@ def evaluate(
         data: a file in a format of the task.
         text_column: column of the text; by default as configured for the run.
         label_column: column of the label; by default as configured for the run.
+        abstain: error rate of prediction sets, for classification; None for none.
         progress: progress callback.
 
     Returns:
         The measures of the task; for classification ``accuracy``, ``macro_f1``, ``loss``, ``calibration_error`` and
-        ``n``.
+        ``n``. With ``abstain`` also those of :func:`pipeline.measures.conformal.set_measures`.
 
     Raises:
         PipelineError, EmbeddingError, TransformerError: if the user has to correct something, such as unknown labels.
@@ -33,4 +35,4 @@ def evaluate(
     config = trained.setup.data
     config = replace(config, text_column=text_column or config.text_column,
                      label_column=label_column or config.label_column)
-    return trained.evaluate(trained.task.reader.read_examples(Path(data), config), progress=progress)
+    return trained.evaluate(trained.task.reader.read_examples(Path(data), config), abstain=abstain, progress=progress)

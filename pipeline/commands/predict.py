@@ -51,7 +51,8 @@ def read_texts(texts: Sequence[str], file: Path | None, standard_input: bytes | 
 
 
 def predict(
-    run: Path, texts: Sequence[str], *, context: str = "", precision: str = "float32", progress: Progress = silent
+    run: Path, texts: Sequence[str], *, context: str = "", precision: str = "float32", abstain: float | None = None,
+    progress: Progress = silent,
 ) -> list[Predicted]:
     """Predict for texts.
 
@@ -60,6 +61,7 @@ def predict(
         texts: the texts.
         context: second text of all of them, for tasks on pairs of texts.
         precision: ``float32``, ``bfloat16``, ``int8`` or ``auto``.
+        abstain: error rate of prediction sets, for classification; None for none.
         progress: progress callback.
 
     Raises:
@@ -68,6 +70,6 @@ def predict(
     trained = load_run(run, precision=precision)
     task = trained.task
     examples = [task.reader.example(text, well_formed(context)) for text in texts]
-    predictions = trained.predict_for(examples, progress=progress)
+    predictions = trained.predict_for(examples, abstain=abstain, progress=progress)
     return [Predicted(text, prediction, task.show(example, prediction))
             for text, example, prediction in zip(texts, examples, predictions, strict=True)]

@@ -18,6 +18,7 @@ from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.interning import token_interner
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.config import RunConfig
+from pipeline.runs.calibration import load_scores, measure_sets, quantile_for, with_sets
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers
@@ -38,12 +39,14 @@ class TrainedRun:
         model: the model, in evaluation mode.
         precision: precision of predictions: ``float32``; ``bfloat16`` (weights and matrix products); ``auto`` (the
             faster of these); or ``int8`` (the fastest on a CPU; encoders only, the rest is float32).
+        calibration: nonconformity scores of the dev set, for prediction sets; () without a dev set.
     """
 
     setup: Setup[Any]
     stage_one: StageOne
     model: nn.Module
     precision: str = "float32"
+    calibration: tuple[float, ...] = ()
 
     @property
     def config(self) -> RunConfig:
@@ -71,36 +74,51 @@ class TrainedRun:
         return base.find(self.config.task)
 
     def predict(
-        self, texts: Sequence[str], *, contexts: Iterable[str] = (), progress: Progress = silent
+        self, texts: Sequence[str], *, contexts: Iterable[str] = (), abstain: float | None = None,
+        progress: Progress = silent,
     ) -> list[Prediction]:
         """Predict for texts; words that were not seen in training have their vectors if the source has them.
 
         Args:
             texts: texts to predict for; for question answering, the questions.
             contexts: second text of each, for tasks on pairs of texts.
+            abstain: error rate of prediction sets, for classification; None for none.
             progress: progress callback.
 
         Returns:
-            One prediction for each text; for classification a ``label`` and ``probabilities`` by label.
+            One prediction for each text; for classification a ``label`` and ``probabilities`` by label. With
+            ``abstain`` also the labels of the ``set``, and ``abstained``: whether this is not exactly one label.
+
+        Raises:
+            ConfigError: if the run cannot form prediction sets with that error rate.
         """
         seconds = list(contexts) or [""] * len(texts)
         examples = [self.task.reader.example(text, second) for text, second in zip(texts, seconds, strict=True)]
-        return self.predict_for(examples, progress=progress)
+        return self.predict_for(examples, abstain=abstain, progress=progress)
 
-    def predict_for(self, examples: Sequence[Any], *, progress: Progress = silent) -> list[Prediction]:
-        """Predict for examples of the task."""
+    def predict_for(
+        self, examples: Sequence[Any], *, abstain: float | None = None, progress: Progress = silent
+    ) -> list[Prediction]:
+        """Predict for examples of the task; see :meth:`predict`."""
+        quantile = None if abstain is None else quantile_for(self.task, self.calibration, abstain)
         if not examples:
             return []
         with self.computing():
-            return self.task.predict(self.model, self.prepare(examples), self.setup, progress)
+            predictions = self.task.predict(self.model, self.prepare(examples), self.setup, progress)
+        return predictions if quantile is None else with_sets(predictions, quantile)
 
-    def evaluate(self, examples: Sequence[Any], *, progress: Progress = silent) -> Measures:
-        """Evaluate on labelled examples.
+    def evaluate(
+        self, examples: Sequence[Any], *, abstain: float | None = None, progress: Progress = silent
+    ) -> Measures:
+        """Evaluate on labelled examples; with ``abstain``, prediction sets too.
 
         Raises:
             DataError: if they have labels that the model does not have.
+            ConfigError: if the run cannot form prediction sets with that error rate.
         """
-        return self.task.measure(examples, self.predict_for(examples, progress=progress), self.setup)
+        predictions = self.predict_for(examples, abstain=abstain, progress=progress)
+        measures = self.task.measure(examples, predictions, self.setup)
+        return measures if abstain is None else measures | measure_sets(examples, predictions)
 
     def computing(self) -> AbstractContextManager[object]:
         """Return a context manager that computes in :attr:`precision`."""
@@ -166,7 +184,7 @@ def load_run(path: str | Path, *, unseen: bool = True, precision: str = "float32
     model = base.find(setup.config.task).model(setup, embeddings)
     load_weights(model, read_weights(folder.model), folder.model)
     model.eval()
-    return TrainedRun(setup, stage_one, model, precision)
+    return TrainedRun(setup, stage_one, model, precision, load_scores(folder.calibration))
 
 
 def load_setup(folder: RunFolder) -> Setup[Any]:

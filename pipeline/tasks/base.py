@@ -85,12 +85,16 @@ class Architecture(NamedTuple):
         name: name of the class.
         output: name of its output layer; "" if the output layer is the embedding table.
         reads_masks: whether its texts contain the token ``<mask>``.
+        problem_type: value of ``problem_type`` in its configuration; "" for none.
+        prepare: changes a model before it is exported, given the setup of its run.
     """
 
     like: str
     name: str
     output: str = ""
     reads_masks: bool = False
+    problem_type: str = ""
+    prepare: Callable[[Any, Setup[Any]], None] | None = None
 
 
 class Trace(NamedTuple):
@@ -123,6 +127,8 @@ class Task(ABC, Generic[E, R]):
         resolved_type: type of the facts that it finds in the data.
         architecture: how Hugging Face represents its model; None if runs cannot be exported.
         generates: whether its model is a decoder that can continue a text (``vecformer generate``).
+        has_prediction_sets: whether its predictions have the ``probabilities`` of labels of which one is correct, so
+            that prediction sets can be formed (``vecformer predict --abstain``).
     """
 
     name: ClassVar[str]
@@ -134,6 +140,7 @@ class Task(ABC, Generic[E, R]):
     resolved_type: type[R]
     architecture: ClassVar[Architecture | None] = None
     generates: ClassVar[bool] = False
+    has_prediction_sets: ClassVar[bool] = False
 
     def resolve(self, config: RunConfig, splits: Splits[E]) -> R:
         """Find facts in the training data, such as the labels; explicitly configured values take precedence.

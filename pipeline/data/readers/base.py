@@ -80,6 +80,10 @@ class Reader(ABC, Generic[E]):
         """Return the label by which splits are stratified; "" for none."""
         return ""
 
+    def strata(self, examples: Sequence[E]) -> Callable[[E], str]:
+        """Return the function that gives the stratum of an example in splits of these examples; by default its label."""
+        return self.label
+
     def read(self, config: DataConfig, *, seed: int) -> Splits[E]:
         """Read and split a data set: a folder with train/dev/test files, one file, or a name.
 
@@ -141,12 +145,13 @@ class Reader(ABC, Generic[E]):
     def _split_off(self, examples: Sequence[E], share: float, seed: int) -> tuple[list[E], list[E]]:
         if self.in_order:
             return cut_in_order(examples, len(examples) - round(share * len(examples)))
-        return split_off(examples, share, seed=seed, key=lambda example: example.key, label=self.label)
+        return split_off(examples, share, seed=seed, key=lambda example: example.key,
+                         label=self.strata(examples))
 
     def _draw(self, examples: Sequence[E], n: int, seed: int) -> tuple[list[E], list[E]]:
         if self.in_order:
             return cut_in_order(examples, n)
-        return draw_evenly(examples, n, seed=seed, label=self.label)
+        return draw_evenly(examples, n, seed=seed, label=self.strata(examples))
 
     def _require_labels(self, examples: Sequence[E]) -> None:
         missing = [example.where for example in examples if self.is_unlabelled(example)]
