@@ -33,8 +33,9 @@ def mean(values: Floats, n: int) -> Floats:
 def on_tfidf(train: Texts, values: Floats, test: Texts) -> Floats:
     """Predict values by ridge regression on TF-IDF of unigrams and bigrams."""
     words = tfidf_features().fit([text for part in train for text in part if text])
-    return _ridge(*(_features(words.transform(part.first), words.transform(part.second), pairs=any(train.second))
-                    for part in (train, test)), values)
+    known, new = (_features(words.transform(part.first), words.transform(part.second), pairs=any(train.second))
+                  for part in (train, test))
+    return _ridge(known, new, values)
 
 
 def on_mean_vectors(

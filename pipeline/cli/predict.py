@@ -30,8 +30,8 @@ from pipeline.cli.common import reports_errors, verbosity
 @verbosity
 @reports_errors
 def predict_command(
-    run: Path, texts: tuple[str, ...], file: Path | None, as_json: bool, context: str, precision: str, abstain: float | None,
-    quiet: bool,
+    run: Path, texts: tuple[str, ...], file: Path | None, as_json: bool, context: str, precision: str,
+    abstain: float | None, quiet: bool,
 ) -> None:
     """Predict for the given texts, each line of --file, or each line of standard input.
 

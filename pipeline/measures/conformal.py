@@ -2,9 +2,9 @@
 
 The sets are the least ambiguous ones with bounded error levels (LAC: Sadinle, Lei and Wasserman 2019): all labels whose
 probability is above a threshold. The threshold is the quantile of section 1 of Angelopoulos and Bates (2021), "A Gentle
-Introduction to Conformal Prediction". If new examples and those of the calibration set are exchangeable, the gold label
-is not in the set with at most the stated probability, and with at least that probability minus ``1 / (n + 1)`` if no two
-scores are equal.
+Introduction to Conformal Prediction". If new examples and those of the calibration set are exchangeable, the
+probability that the gold label is not in the set is at most the stated rate, and at least that rate minus
+``1 / (n + 1)`` if no two scores are equal.
 """
 
 from __future__ import annotations

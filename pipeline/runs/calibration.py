@@ -58,8 +58,8 @@ def quantile_for(task: Task[Any], scores: Sequence[float], rate: float) -> float
         raise ConfigError(f"--abstain {rate:g}: the error rate must be between 0 and 1, such as 0.05")
     if not scores:
         raise ConfigError("--abstain: this run has no scores of a dev set to calibrate with (calibration.json); train "
-                          "again with a dev file, or with --set data.dev_share=0.2 and enough examples for a dev set of "
-                          "50")
+                          "again with a dev file, or with enough examples for a dev set of 50 (--set "
+                          "data.dev_share=0.2)")
     if rate < smallest_rate(len(scores)):
         raise ConfigError(f"--abstain {rate:g}: the {len(scores):,} dev examples of this run cannot hold a rate below "
                           f"{smallest_rate(len(scores)):.2g}; choose a greater rate, or train again with a larger dev "

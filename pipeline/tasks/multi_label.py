@@ -89,8 +89,8 @@ class MultiLabel(Task[MultiLabelExample, LabelSets]):
         found = {label for example in splits.train for label in example.gold}
         labels = config.data.labels or tuple(sorted(found))
         if not found:
-            raise DataError(f"{config.data.path}: no training example has a label, so there is nothing to learn; choose "
-                            "the column of the labels with --label-column NAME")
+            raise DataError(f"{config.data.path}: no training example has a label, so there is nothing to learn; "
+                            "choose the column of the labels with --label-column NAME")
         if unknown := unknown_labels(splits.train, labels):
             raise DataError(f"{unknown.described}; data.labels are {', '.join(map(repr, labels[:N_NAMED]))}"
                             f"{' …' * (len(labels) > N_NAMED)}. Add them, or leave data.labels out")

@@ -79,8 +79,8 @@ class Regression(Task[RatedExample, Scale]):
             found = ("there are none" if not len(values) else f"all have the value {values[0]:g}" if not np.ptp(values)
                      else f"the mean of their squares is not a number that float64 can hold (values up to "
                           f"{np.abs(values).max():g})")
-            raise DataError(f"{config.data.path}: regression needs training examples with different values, but {found}; "
-                            "choose the column of the values with --label-column NAME")
+            raise DataError(f"{config.data.path}: regression needs training examples with different values, but "
+                            f"{found}; choose the column of the values with --label-column NAME")
         return Scale(n_token_types(config, splits.train), mean=mean, std=std)
 
     def model(self, setup: Setup[Scale], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
@@ -116,7 +116,8 @@ class Regression(Task[RatedExample, Scale]):
 
     def outcome(self, gold: float, prediction: Prediction) -> float:
         """Return ``1 / (1 + e^2)``, where ``e`` is the error in standard deviations of the training values."""
-        return 1 / (1 + ((prediction["value"] - gold) / prediction["training_std"]) ** 2)
+        error: float = (prediction["value"] - gold) / prediction["training_std"]
+        return 1 / (1 + error * error)
 
     def in_words(self, gold: float, prediction: Prediction) -> tuple[str, str]:
         """Return both numbers."""

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from pipeline.config import DataConfig
 from pipeline.data.examples import MultiLabelExample
-from pipeline.data.readers.columns import LABEL_COLUMNS, find_column, rows_with_text
 from pipeline.data.readers.labelled import TextReader
-from pipeline.data.readers.tables import read_rows
 
 MIN_STRATUM = 8  # examples with a label for it to be a stratum: a quarter of them is two
 RARE, NONE = "rare", "none"
@@ -25,16 +23,19 @@ class LabelSetReader(TextReader[MultiLabelExample]):
 
     def read_file(self, path: Path, config: DataConfig) -> tuple[MultiLabelExample, ...]:
         """Read one table; columns are chosen by the configuration or by their usual names."""
-        rows = read_rows(path, config)
-        column = find_column(rows, path, config.label_column, LABEL_COLUMNS, "label_column")
+        column, rows = self.labelled_rows(path, config)
         return tuple(
             MultiLabelExample(text, None if row.is_unlabelled(column) else
                               tuple(row.labels(column, config.label_separator)), row.where, text_b)
-            for row, text, text_b in rows_with_text(rows, path, config))
+            for row, text, text_b in rows)
 
     def example(self, text: str, context: str) -> MultiLabelExample:
         """Make an example of a text, or of a pair if there is a context."""
         return MultiLabelExample(text, None, "the given text", context)
+
+    def labels(self, example: MultiLabelExample) -> Sequence[str]:
+        """Return the labels of an example."""
+        return example.gold
 
     def is_unlabelled(self, example: MultiLabelExample) -> bool:
         """Whether the labels of an example are unknown."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,9 +10,8 @@ import numpy as np
 
 from pipeline.config import DataConfig
 from pipeline.data.examples import RatedExample
-from pipeline.data.readers.columns import LABEL_COLUMNS, find_column, rows_with_text
+from pipeline.data.readers.columns import LABEL_COLUMNS
 from pipeline.data.readers.labelled import TextReader
-from pipeline.data.readers.tables import read_rows
 
 VALUE_COLUMNS = ("score", "rating", "value", "similarity", "relatedness", "stars", *LABEL_COLUMNS)
 MAX_BINS, MIN_BIN = 10, 20  # quantile bins of a split, and examples of each
@@ -25,11 +25,9 @@ class RatingReader(TextReader[RatedExample]):
 
     def read_file(self, path: Path, config: DataConfig) -> tuple[RatedExample, ...]:
         """Read one table; columns are chosen by the configuration or by their usual names."""
-        rows = read_rows(path, config)
-        column = find_column(rows, path, config.label_column, VALUE_COLUMNS, "label_column")
-        return tuple(
-            RatedExample(text, None if row.is_unlabelled(column) else row.number(column), row.where, text_b)
-            for row, text, text_b in rows_with_text(rows, path, config))
+        column, rows = self.labelled_rows(path, config, VALUE_COLUMNS)
+        return tuple(RatedExample(text, None if row.is_unlabelled(column) else row.number(column), row.where, text_b)
+                     for row, text, text_b in rows)
 
     def example(self, text: str, context: str) -> RatedExample:
         """Make an example of a text, or of a pair if there is a context."""
@@ -43,5 +41,5 @@ class RatingReader(TextReader[RatedExample]):
         """Return the function that gives the quantile bin of an example."""
         values = [example.value for example in examples if example.value is not None]
         n_bins = max(1, min(MAX_BINS, len(values) // MIN_BIN))
-        edges = np.quantile(values, np.arange(1, n_bins) / n_bins) if values else []
-        return lambda example: str(int(np.searchsorted(edges, example.value, side="right")))
+        edges = np.quantile(values, np.arange(1, n_bins) / n_bins).tolist() if values else []
+        return lambda example: str(bisect_right(edges, example.value))
