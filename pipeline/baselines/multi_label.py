@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.baselines.linear import COPIES, FLOAT64, fitted, fitting
+from pipeline.baselines.selection import require_memory
+
+COPIES_OF_PROBABILITIES = 2  # the probabilities, and whether each is above its threshold
 Floats = NDArray[np.float64]
 
 
@@ -19,7 +24,8 @@ def most_frequent(gold: Sequence[Collection[str]], n: int) -> list[list[str]]:
 
 
 def one_vs_rest(
-    train: Any, gold: NDArray[np.bool_], parts: Sequence[Any], *, features: Any, **settings: Any
+    train: Any, gold: NDArray[np.bool_], parts: Sequence[Any], *, features: Any, max_gb: float = math.inf,
+    **settings: Any,
 ) -> list[Floats]:
     """Predict the probability of each label by a separate logistic regression (one-vs-rest).
 
@@ -30,25 +36,27 @@ def one_vs_rest(
         gold: whether each training example has each label. *Shape:* ``(n_train, n_labels)``, bool.
         parts: sets of examples to predict for.
         features: scikit-learn transformer that converts examples to vectors.
+        max_gb: limit of the memory of the probabilities and of one fit, in GB.
         settings: arguments of :class:`sklearn.linear_model.LogisticRegression`.
 
     Returns:
         The probabilities for each part. *Shape:* ``(n, n_labels)``, float64.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, user_api="blas"):
-        inputs = features.fit_transform(train)
+    Raises:
+        TooLargeError: if this needs more memory than ``max_gb``.
+    """
+    n_labels = gold.shape[1]
+    with fitting():
+        vectors = features.fit_transform(train)
+        n_features, n_rows = vectors.shape[1], sum(map(len, parts))
+        require_memory(FLOAT64 * (COPIES * (n_features + 1) + COPIES_OF_PROBABILITIES * n_rows * n_labels),
+                       f"{n_labels:,} labels, {n_features:,} features, {n_rows:,} dev and test examples", max_gb)
         others = [features.transform(part) if len(part) else None for part in parts]
-        found = [np.zeros((len(part), gold.shape[1])) for part in parts]
-        for i in range(gold.shape[1]):
-            if gold[:, i].all() or not gold[:, i].any():
-                for probabilities in found:
-                    probabilities[:, i] = float(gold[:, i].all())
-                continue
-            model = LogisticRegression(**settings).fit(inputs, gold[:, i])  # not kept: its weights are those of a label
+        found = [np.zeros((len(part), n_labels)) for part in parts]
+        for i in range(n_labels):
+            constant = gold[:, i].all() or not gold[:, i].any()
+            model = None if constant else fitted(vectors, gold[:, i], **settings)
             for other, probabilities in zip(others, found, strict=True):
                 if other is not None:
-                    probabilities[:, i] = model.predict_proba(other)[:, 1]
+                    probabilities[:, i] = gold[0, i] if model is None else model.predict_proba(other)[:, 1]
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,38 +25,61 @@ class Texts(NamedTuple):
     second: Sequence[str]
 
 
+class Means(NamedTuple):
+    """Mean vectors of texts or of pairs of texts.
+
+    Attributes:
+        first: those of the texts, or of the first texts of pairs. *Shape:* ``(n, dim)``.
+        second: those of the second texts; zeros for single texts. *Shape:* ``(n, dim)``.
+    """
+
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
+
+
 def mean(values: Floats, n: int) -> Floats:
     """Return the mean of the training values, ``n`` times."""
     return np.full(n, values.mean())
 
 
-def on_tfidf(train: Texts, values: Floats, test: Texts) -> Floats:
+def ridge_on_tfidf(train: Texts, values: Floats, test: Texts) -> Floats:
     """Predict values by ridge regression on TF-IDF of unigrams and bigrams."""
     words = tfidf_features().fit([text for part in train for text in part if text])
-    known, new = (_features(words.transform(part.first), words.transform(part.second), pairs=any(train.second))
+    known, new = (_features(*(words.transform(texts) for texts in part), pairs=any(train.second))
                   for part in (train, test))
     return _ridge(known, new, values)
 
 
-def on_mean_vectors(
-    vectors: Callable[[Sequence[str]], NDArray[np.float32]], train: Texts, values: Floats, test: Texts
-) -> dict[str, Floats]:
-    """Predict values by ridge regression on means of word vectors and, for pairs, by their cosine.
+def ridge_on_means(train: Means, values: Floats, test: Means) -> Floats | None:
+    """Predict values by ridge regression on means of word vectors.
 
-    The cosine is scaled by linear regression on the training pairs. Empty if all means are equal, as for a source
-    without any of the words.
+    Args:
+        train: mean vectors of the training texts.
+        values: values of the training texts. *Shape:* ``(n,)``.
+        test: mean vectors of the test texts.
+
+    Returns:
+        The predictions; None if all means are equal, as for a source without any of the words.
     """
-    first, second = vectors(train.first), vectors(train.second)
-    if not np.ptp(first, axis=0).any():
-        return {}
-    pairs = any(train.second)
-    others = vectors(test.first), vectors(test.second)
-    found = {"mean-vectors+ridge": _ridge(_features(first, second, pairs=pairs), _features(*others, pairs=pairs),
-                                          values)}
-    if pairs:
-        slope, intercept = np.polyfit(_cosines(first, second), values, 1)
-        found["cosine"] = slope * _cosines(*others) + intercept
-    return found
+    if not np.ptp(train.first, axis=0).any():
+        return None
+    known, new = (_features(*part, pairs=bool(train.second.any())) for part in (train, test))
+    return _ridge(known, new, values)
+
+
+def cosine(train: Means, values: Floats, test: Means) -> Floats | None:
+    """Predict values of pairs from the cosine of their mean vectors, by linear regression on the training pairs.
+
+    Arguments: see :func:`ridge_on_means`.
+
+    Returns:
+        The predictions; None for single texts, and if all cosines are equal.
+    """
+    known = _cosines(*train)
+    if not train.second.any() or not np.ptp(known):
+        return None
+    slope, intercept = np.polyfit(known, values, 1)
+    return np.asarray(slope * _cosines(*test) + intercept)
 
 
 def _features(first: Any, second: Any, *, pairs: bool) -> Any:

@@ -21,7 +21,7 @@ KEYS = {
     "label_column": "data.label_column", "label_separator": "data.label_separator",
     "transform": "transforms", "unknown": "unknown",
     "trust_pickle": "trust_pickle", "target_source": "target_source", "freeze_epochs": "training.freeze_epochs",
-    "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
+    "baselines": "baselines", "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
 }
 
 N_MISSES = 8  # words without vectors in the summary; the report has more
@@ -68,6 +68,9 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
 @click.option("--label-column", metavar="NAME", help="Column of the label. Default: found by its name.")
 @click.option("--label-separator", metavar="TEXT",
               help="Separator of several labels in one cell, for --task multi-label. Default: cells with lists.")
+@click.option("--baselines", metavar="LIST",
+              help="Baselines to compare with: all (default), none, or names separated by commas, which `vecformer "
+                   "tasks` lists.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Set a configuration key, such as model.n_layers=4. Can be repeated. `vecformer config` lists all.")
 @click.option("--profile", is_flag=True,
@@ -118,7 +121,7 @@ def summary(finished: Finished) -> str:
     from pipeline.tasks.base import find
 
     metrics = finished.metrics
-    names = [name for name, value in metrics["test"].items() if name != "n" and not isinstance(value, str)
+    names = [name for name, value in metrics["test"].items() if name != "n" and isinstance(value, int | float)
              and all(name in measures for measures in metrics["baselines"].values())]
     models = {f"transformer from {metrics['source']}": metrics["test"], **metrics["baselines"]}
     rows = [[model, *(f"{measures[name]:.4f}" for name in names)] for model, measures in models.items()]

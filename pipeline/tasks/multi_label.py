@@ -19,6 +19,7 @@ from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines.classification import MeanVectors
 from pipeline.baselines.linear import tfidf_features
 from pipeline.baselines.multi_label import most_frequent, one_vs_rest
+from pipeline.baselines.selection import train_selected
 from pipeline.config import RunConfig
 from pipeline.data.examples import MultiLabelExample, Splits
 from pipeline.data.features.batching import Batch, Feature
@@ -74,6 +75,7 @@ class MultiLabel(Task[MultiLabelExample, LabelSets]):
     selection = ("micro_f1", "loss")
     keys = ("data.labels", "data.label_column", "data.label_separator", "data.label_threshold")
     resolved_type = LabelSets
+    baseline_names = ("majority", "tfidf+logreg", "mean-vectors+logreg")
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier",
                                 problem_type="multi_label_classification")
 
@@ -190,30 +192,13 @@ class MultiLabel(Task[MultiLabelExample, LabelSets]):
         """
         gold = [example.gold for example in splits.test]
         texts = [[joined(example) for example in part] for part in (splits.train, splits.dev, splits.test)]
-        predicted = {
-            "majority": most_frequent([example.gold for example in splits.train], len(gold)),
-            "tfidf+logreg": self._one_vs_rest(texts, splits, setup, tfidf_features(), C=10, max_iter=1000),
-        }
-        vectors = MeanVectors(stage_one.table, stage_one.tokenizer, parse_policy(setup.config.unknown))
-        means = [vectors(part) for part in texts]
-        if np.ptp(means[0], axis=0).any():
-            from sklearn.preprocessing import StandardScaler
-
-            predicted["mean-vectors+logreg"] = self._one_vs_rest(means, splits, setup, StandardScaler(), C=1,
-                                                                 max_iter=2000)
+        means = MeanVectors(stage_one.table, stage_one.tokenizer, parse_policy(setup.config.unknown))
+        predicted = train_selected(setup.config, {
+            "majority": lambda: most_frequent([example.gold for example in splits.train], len(gold)),
+            "tfidf+logreg": lambda: _one_vs_rest(texts, splits, setup, tfidf_features(), C=10, max_iter=1000),
+            "mean-vectors+logreg": lambda: _on_mean_vectors([means(part) for part in texts], splits, setup),
+        })
         return {name: label_set_measures(gold, sets) for name, sets in predicted.items()}
-
-    def _one_vs_rest(
-        self, parts: Sequence[Any], splits: Splits[MultiLabelExample], setup: Setup[LabelSets], features: Any,
-        **settings: Any,
-    ) -> list[list[str]]:
-        train, dev, test = parts
-        hot = _hot(splits.train, setup.resolved.labels)
-        of_dev, of_test = one_vs_rest(train, hot, (dev, test), features=features, **settings)
-        thresholds = (_tuned(of_dev, splits.dev, setup)
-                      if splits.dev and isinstance(setup.data.label_threshold, str) else setup.resolved.thresholds)
-        above = _above(of_test, replace(setup.resolved, thresholds=thresholds))
-        return [[setup.resolved.labels[i] for i in np.flatnonzero(row)] for row in above]
 
 
 @dataclass(frozen=True)
@@ -269,6 +254,30 @@ def warn_of_unknown_labels(examples: Sequence[MultiLabelExample], labels: Sequen
     require_some_known_label(examples, labels)
     if unknown := unknown_labels(examples, labels):
         log.warning("%s. They do not occur in training and count as not predicted", unknown.described)
+
+
+def _on_mean_vectors(
+    parts: Sequence[NDArray[np.float32]], splits: Splits[MultiLabelExample], setup: Setup[LabelSets]
+) -> list[list[str]] | None:
+    """Predict by one-vs-rest logistic regression; None if all means are equal."""
+    from sklearn.preprocessing import StandardScaler
+
+    if not np.ptp(parts[0], axis=0).any():
+        return None
+    return _one_vs_rest(parts, splits, setup, StandardScaler(), C=1, max_iter=2000)
+
+
+def _one_vs_rest(
+    parts: Sequence[Any], splits: Splits[MultiLabelExample], setup: Setup[LabelSets], features: Any, **settings: Any
+) -> list[list[str]]:
+    """Predict the labels of the test examples; ``parts`` are the training, dev and test examples."""
+    labels = setup.resolved.labels
+    of_dev, of_test = one_vs_rest(parts[0], _hot(splits.train, labels), parts[1:], features=features,
+                                  max_gb=setup.config.baseline_memory_gb, **settings)
+    tuned = splits.dev and isinstance(setup.data.label_threshold, str)
+    thresholds = _tuned(of_dev, splits.dev, setup) if tuned else setup.resolved.thresholds
+    above = _above(of_test, replace(setup.resolved, thresholds=thresholds))
+    return [[labels[i] for i in np.flatnonzero(row)] for row in above]
 
 
 def _probabilities(

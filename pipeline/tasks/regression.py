@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from embeddings.progress import Progress, silent
 from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines import regression as baselines
 from pipeline.baselines.classification import MeanVectors
+from pipeline.baselines.selection import train_selected
 from pipeline.config import RunConfig
 from pipeline.data.examples import RatedExample, Splits
 from pipeline.data.features.batching import Batch, Feature
@@ -63,6 +65,7 @@ class Regression(Task[RatedExample, Scale]):
     selection = ("mse", "pearson")
     keys = ("data.label_column",)
     resolved_type = Scale
+    baseline_names = ("mean", "tfidf+ridge", "mean-vectors+ridge", "cosine")
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier", problem_type="regression",
                                 prepare=in_units_of_the_data)
 
@@ -135,11 +138,13 @@ class Regression(Task[RatedExample, Scale]):
                        for part in (splits.train, splits.test))
         values, gold = _values(splits.train), _values(splits.test)
         vectors = MeanVectors(stage_one.table, stage_one.tokenizer, parse_policy(setup.config.unknown))
-        predicted = {
-            "mean": baselines.mean(values, len(gold)),
-            "tfidf+ridge": baselines.on_tfidf(train, values, test),
-            **baselines.on_mean_vectors(vectors, train, values, test),
-        }
+        means = cache(lambda: [baselines.Means(*map(vectors, part)) for part in (train, test)])
+        predicted = train_selected(setup.config, {
+            "mean": lambda: baselines.mean(values, len(gold)),
+            "tfidf+ridge": lambda: baselines.ridge_on_tfidf(train, values, test),
+            "mean-vectors+ridge": lambda: baselines.ridge_on_means(means()[0], values, means()[1]),
+            "cosine": lambda: baselines.cosine(means()[0], values, means()[1]),
+        })
         return {name: regression_measures(gold, by_name) for name, by_name in predicted.items()}
 
     def plots(
