@@ -33,8 +33,8 @@ def difference(trained: TrainedRun, tokenizer: WordTokenizer, architecture: Arch
         The maximum absolute difference of the scores.
 
     Raises:
-        ExportError: if the token ids differ, or the scores by more than 1e-4; those of a regression by more than 1e-4 times
-            the larger of the mean and the standard deviation of the training values.
+        ExportError: if the token ids differ, or the scores by more than 1e-4; those of a regression by more than 1e-4
+            times the larger of the mean and the standard deviation of the training values.
     """
     import transformers
 
