@@ -22,13 +22,15 @@ from pipeline.drawing.terminal import to_json
               help="Separator of the cells of .csv and .tsv files, such as ';' or tab. Default: detected.")
 @click.option("--encoding", default="", metavar="NAME",
               help="Encoding of text files, such as windows-1252. Default: detected.")
+@click.option("--abstain", type=float, metavar="RATE",
+              help="Evaluate the prediction sets of this error rate as well, as in `vecformer predict`.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @verify_option
 @verbosity
 @reports_errors
 def evaluate_command(
     run: Path, data: Path, text_column: tuple[str, ...], label_column: str, separator: str, encoding: str,
-    as_json: bool, verify: bool, quiet: bool,
+    abstain: float | None, as_json: bool, verify: bool, quiet: bool,
 ) -> None:
     """Evaluate RUN on other labelled data.
 
@@ -40,7 +42,8 @@ def evaluate_command(
 
     with bars(quiet=quiet) as progress:
         measures = evaluate(run, data, text_column=one_or_all(text_column), label_column=label_column,
-                            separator=separator, encoding=encoding, verify=verify, progress=progress)
+                            separator=separator, encoding=encoding, abstain=abstain, verify=verify,
+                            progress=progress)
     if as_json:
         echo(to_json(measures))
     else:

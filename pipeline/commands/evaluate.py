@@ -12,7 +12,8 @@ from pipeline.tasks.base import Measures
 
 def evaluate(
     run: str | Path, data: str | Path, *, text_column: str | tuple[str, ...] = "", label_column: str = "",
-    separator: str = "", encoding: str = "", verify: bool = True, progress: Progress = silent,
+    separator: str = "", encoding: str = "", abstain: float | None = None, verify: bool = True,
+    progress: Progress = silent,
 ) -> Measures:
     """Evaluate a finished run on a file of labelled examples.
 
@@ -23,12 +24,14 @@ def evaluate(
         label_column: column of the label; by default as configured for the run.
         separator: separator of the cells of delimited text; by default detected.
         encoding: encoding of the file; by default detected.
+        abstain: error rate of prediction sets, for classification; None for none.
         verify: check that the files of the run have the SHA-256 that ``manifest.json`` lists.
         progress: progress callback.
 
     Returns:
         The measures of the task; for classification ``accuracy``, ``macro_f1``, ``balanced_accuracy``, ``mcc``,
-        ``loss``, ``calibration_error``, ``n`` and ``by_label``.
+        ``loss``, ``calibration_error``, ``n`` and ``by_label``. With ``abstain`` also those of
+        :func:`pipeline.measures.conformal.set_measures`.
 
     Raises:
         PipelineError, EmbeddingError, TransformerError: if the user has to correct something, such as unknown labels.
@@ -37,4 +40,4 @@ def evaluate(
     config = trained.setup.data
     config = replace(config, text_column=text_column or config.text_column,
                      label_column=label_column or config.label_column, separator=separator, encoding=encoding)
-    return trained.evaluate(trained.task.reader.read_examples(Path(data), config), progress=progress)
+    return trained.evaluate(trained.task.reader.read_examples(Path(data), config), abstain=abstain, progress=progress)

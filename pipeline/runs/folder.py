@@ -83,6 +83,11 @@ class RunFolder:
         return self.path / "sampling_error.json"
 
     @property
+    def calibration(self) -> Path:
+        """Scores of the dev set for prediction sets; only runs of classification with a dev set have it."""
+        return self.path / "calibration.json"
+
+    @property
     def report(self) -> Path:
         """The HTML report."""
         return self.path / "report.html"

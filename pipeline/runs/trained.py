@@ -20,6 +20,7 @@ from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.config import RunConfig
 from pipeline.errors import DataError
 from pipeline.runs import verification
+from pipeline.runs.calibration import load_scores, measure_sets, quantile_for, with_sets
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.input_checks import InputCheck, check_inputs, flagged, require_context_is_read
 from pipeline.tasks import base
@@ -41,12 +42,14 @@ class TrainedRun:
         model: the model, in evaluation mode.
         precision: precision of predictions: ``float32``; ``bfloat16`` (weights and matrix products); ``auto`` (the
             faster of these); or ``int8`` (the fastest on a CPU; encoders only, the rest is float32).
+        calibration: nonconformity scores of the dev set, for prediction sets; () without a dev set.
     """
 
     setup: Setup[Any]
     stage_one: StageOne
     model: nn.Module
     precision: str = "float32"
+    calibration: tuple[float, ...] = ()
 
     @property
     def config(self) -> RunConfig:
@@ -74,29 +77,33 @@ class TrainedRun:
         return base.find(self.config.task)
 
     def predict(
-        self, texts: Sequence[str], *, contexts: Iterable[str] = (), progress: Progress = silent
+        self, texts: Sequence[str], *, contexts: Iterable[str] = (), abstain: float | None = None,
+        progress: Progress = silent,
     ) -> list[Prediction]:
         """Predict for texts; words that were not seen in training have their vectors if the source has them.
 
         Args:
             texts: texts to predict for; for question answering, the questions.
             contexts: second text of each, for tasks on pairs of texts.
+            abstain: error rate of prediction sets, for classification; None for none.
             progress: progress callback.
 
         Returns:
-            One prediction for each text; for classification a ``label`` and ``probabilities`` by label. Predictions for
-            texts that are empty, or have no known word, have a ``warning``.
+            One prediction for each text; for classification a ``label`` and ``probabilities`` by label. With
+            ``abstain`` also the labels of the ``set``, and ``abstained``: whether this is not exactly one label.
+            Predictions for texts that are empty, or have no known word, have a ``warning``.
 
         Raises:
             TypeError: if ``texts`` is one string, or an element is not a string; the message has its position.
             DataError: if the model has no use for contexts, or there is not one for each text.
+            ConfigError: if the run cannot form prediction sets with the error rate ``abstain``.
         """
         given, seconds = checked_texts(texts, "texts"), checked_texts(contexts, "contexts")
         if seconds and len(seconds) != len(given):
             raise DataError(f"{len(seconds)} contexts for {len(given)} texts; give one for each")
         examples = [self.example(text, second) for text, second in zip(given, seconds or [""] * len(given),
-                                                                      strict=True)]
-        return self.predict_for(examples, progress=progress)
+                                                                       strict=True)]
+        return self.predict_for(examples, abstain=abstain, progress=progress)
 
     def example(self, text: str, context: str = "") -> Any:
         """Make an example of a text, with a context if the model reads pairs.
@@ -109,36 +116,45 @@ class TrainedRun:
         return made
 
     def predict_for(
-        self, examples: Sequence[Any], *, progress: Progress = silent,
+        self, examples: Sequence[Any], *, abstain: float | None = None, progress: Progress = silent,
         report: Callable[[Sequence[InputCheck]], None] | None = None,
     ) -> list[Prediction]:
         """Predict for examples of the task.
 
         Args:
             examples: the examples.
+            abstain: error rate of prediction sets, for classification; None for none.
             progress: progress callback.
             report: called with the checks of the examples' texts.
 
         Returns:
             One prediction for each example, with a ``warning`` if it does not depend on the words of its text.
         """
+        quantile = None if abstain is None else quantile_for(self.task, self.calibration, abstain)
         if not examples:
             return []
         with self.computing():
             prepared = self.prepare(examples)
             predictions = self.task.predict(self.model, prepared, self.setup, progress)
+        if quantile is not None:
+            predictions = with_sets(predictions, quantile)
         checks = check_inputs(self.task, prepared, self.setup)
         if report:
             report(checks)
         return flagged(predictions, checks)
 
-    def evaluate(self, examples: Sequence[Any], *, progress: Progress = silent) -> Measures:
-        """Evaluate on labelled examples.
+    def evaluate(
+        self, examples: Sequence[Any], *, abstain: float | None = None, progress: Progress = silent
+    ) -> Measures:
+        """Evaluate on labelled examples; with ``abstain``, prediction sets too.
 
         Raises:
             DataError: if they have labels that the model does not have.
+            ConfigError: if the run cannot form prediction sets with that error rate.
         """
-        return self.task.measure(examples, self.predict_for(examples, progress=progress), self.setup)
+        predictions = self.predict_for(examples, abstain=abstain, progress=progress)
+        measures = self.task.measure(examples, predictions, self.setup)
+        return measures if abstain is None else measures | measure_sets(examples, predictions)
 
     def computing(self) -> AbstractContextManager[object]:
         """Return a context manager that computes in :attr:`precision`."""
@@ -230,7 +246,7 @@ def load_run(
     model = base.find(setup.config.task).model(setup, embeddings)
     load_weights(model, weights, folder.model)
     model.eval()
-    return TrainedRun(setup, stage_one, model, precision)
+    return TrainedRun(setup, stage_one, model, precision, load_scores(folder.calibration))
 
 
 def load_setup(folder: RunFolder) -> Setup[Any]:

@@ -72,6 +72,7 @@ class Classification(Task[Example, Labels]):
     resolved_type = Labels
     baseline_names = ("majority", "tfidf+logreg", "mean-vectors+logreg", "nearest-centroid")
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier")
+    has_prediction_sets = True
 
     def resolve(self, config: RunConfig, splits: Splits[Example]) -> Labels:
         """Find the labels (the configured ones, or those of the training examples, sorted) and the token types.
@@ -148,7 +149,14 @@ class Classification(Task[Example, Labels]):
         return gold, prediction["label"]
 
     def show(self, example: Example, prediction: Prediction) -> str:
-        """Return the label, its probability and the text, separated by tabs."""
+        """Return the label, its probability and the text, separated by tabs.
+
+        With a prediction set: the label or "abstained", the labels of the set with their probabilities, and the text.
+        """
+        if "set" in prediction:
+            members = ", ".join(f"{label} {prediction['probabilities'][label]:.4f}" for label in prediction["set"])
+            answer = "abstained" if prediction["abstained"] else prediction["set"][0]
+            return f"{answer}\t{members or 'empty set'}\t{shown(example)}"
         return f"{prediction['label']}\t{prediction['probabilities'][prediction['label']]:.4f}\t{shown(example)}"
 
     def baselines(self, splits: Splits[Example], setup: Setup[Labels], stage_one: StageOne) -> dict[str, Measures]:
