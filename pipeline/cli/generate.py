@@ -16,7 +16,7 @@ from pipeline.drawing.terminal import to_json
 @click.command("generate")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("prompt", default="")
-@click.option("--max-tokens", "--max-words", type=click.IntRange(1), metavar="N",
+@click.option("--max-tokens", "--max-words", type=click.IntRange(1, 1_000_000), metavar="N",
               help="Maximum number of generated tokens; ends of lines count.")
 @click.option("--temperature", type=click.FloatRange(0, 100), metavar="T",
               help="Sampling temperature; 0 is greedy decoding.")

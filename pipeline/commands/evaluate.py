@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from embeddings.progress import Progress, silent
@@ -38,6 +37,6 @@ def evaluate(
     """
     trained = load_run(run, verify=verify)
     config = trained.setup.data
-    config = replace(config, text_column=text_column or config.text_column,
-                     label_column=label_column or config.label_column, separator=separator, encoding=encoding)
+    config = config.changed(text_column=text_column or config.text_column,
+                            label_column=label_column or config.label_column, separator=separator, encoding=encoding)
     return trained.evaluate(trained.task.reader.read_examples(Path(data), config), abstain=abstain, progress=progress)
