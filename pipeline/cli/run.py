@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 KEYS = {
     "data": "data.path", "source": "source", "task": "task", "corpus": "corpus", "seed": "seed",
     "epochs": "training.epochs", "limit_train": "data.limit_train", "text_column": "data.text_column",
-    "label_column": "data.label_column", "transform": "transforms", "unknown": "unknown",
+    "label_column": "data.label_column", "word_column": "data.word_column", "tag_column": "data.tag_column",
+    "transform": "transforms", "unknown": "unknown",
     "trust_pickle": "trust_pickle", "target_source": "target_source", "freeze_epochs": "training.freeze_epochs",
     "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
 }
@@ -65,6 +66,10 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
               help="Number of labelled training examples, balanced over the labels; the others become unlabelled text.")
 @click.option("--text-column", metavar="NAME", help="Column of the text. Default: found by its name.")
 @click.option("--label-column", metavar="NAME", help="Column of the label. Default: found by its name.")
+@click.option("--word-column", metavar="COLUMN",
+              help="Column of the words in files of tagged words: its number, from 1 or negative from the end, or its "
+                   "name.")
+@click.option("--tag-column", metavar="COLUMN", help="Column of the tags, as --word-column.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Set a configuration key, such as model.n_layers=4. Can be repeated. `vecformer config` lists all.")
 @click.option("--profile", is_flag=True,
