@@ -47,7 +47,11 @@ class DataConfig:
     """The data: where they are, and how texts are split into tokens."""
 
     path: str = option("", "file, folder with train/dev/test files, or bbc; data/README.md describes the formats")
-    text_column: str = option("", "column of the text; \"\" finds it by its name (text, sentence, review, ...)")
+    separator: str = option("", "separator of the cells of .csv and .tsv files, such as ; or tab; \"\" finds it")
+    encoding: str = option("", "encoding of text files, such as windows-1252; \"\" finds it")
+    text_column: str | tuple[str, ...] = option("", "column of the text, or several that are joined, such as "
+                                                    "[\"subject\", \"message\"]; \"\" finds it by its name (text, "
+                                                    "sentence, review, ...)")
     text_b_column: str = option("", "column of the second text of a pair; \"\" finds it by its name (text_b, "
                                     "sentence2, hypothesis, ...)")
     label_column: str = option("", "column of the label; \"\" finds it by its name (label, class, topic, ...)")
@@ -78,7 +82,17 @@ class DataConfig:
     unseen_words: int = option(400_000, "number of words outside the vocabulary whose vectors are saved with the run, "
                                         "the source's most frequent first")
 
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The configured columns of the text; () to find one by its name."""
+        return tuple(filter(None, [self.text_column] if isinstance(self.text_column, str) else self.text_column))
+
     def __post_init__(self) -> None:
+        require(len(self.separator) <= 1 or self.separator in ("tab", "\\t"),
+                f"data.separator must be one character or tab, not {self.separator!r}")
+        require(self.separator not in ("\n", "\r", '"'), f"data.separator cannot be {self.separator!r}")
+        require(len(set(self.text_columns)) == len(self.text_columns),
+                f"data.text_column names a column twice: {', '.join(self.text_columns)}")
         require(len(set(self.languages)) == len(self.languages) and len(self.languages) in (0, 2),
                 f"data.languages must be two suffixes, the source language first, not {list(self.languages)}")
         require(self.max_length >= 1, f"data.max_length must be 1 or more, not {self.max_length}")
@@ -158,7 +172,7 @@ class RunConfig:
         except ValidationError as error:
             first = error.errors()[0]
             path = ".".join(str(part) for part in first["loc"])
-            key = next((known for known in valid if path.startswith(f"{known}.float")), path)  # member of a union
+            key = next((known for known in valid if path.startswith((f"{known}.float", f"{known}.str"))), path)
             message = first["msg"].removeprefix("Value error, ")
             described = message if first["type"] == "value_error" else f"{key} = {first['input']!r}: {message}"
             raise ConfigError(f"{where}: {described}") from error

@@ -80,6 +80,7 @@ def verbosity(command: F) -> F:
         level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
         logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr, force=True)
         logging.getLogger("vecformer").setLevel(level)
+        logging.getLogger("vecformer.data").setLevel(min(level, logging.INFO) if not quiet else level)
         return command(*args, quiet=quiet, **kwargs)
 
     return wrapped  # type: ignore[return-value]

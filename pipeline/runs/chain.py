@@ -91,6 +91,7 @@ def run(
             folder = RunFolder(path)
             with clock("reading"):
                 splits = task.reader.read(config.data, seed=config.seed)
+                splits.findings.log()
                 setup = Setup(config, task.resolve(config, splits))
             config.save(folder.config)
             setup.resolved.save(folder.resolved)
