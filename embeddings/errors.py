@@ -21,3 +21,7 @@ class CompressedFileError(EmbeddingError):
 
 class CorpusError(EmbeddingError):
     """Plain text that is missing, empty or not UTF-8."""
+
+
+class InUseError(EmbeddingError):
+    """Another process is writing the same file or folder."""

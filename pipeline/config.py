@@ -9,12 +9,13 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from embeddings.specification.suggest import nearest
+from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import DEFAULT_POLICY
 from pipeline.errors import ConfigError
 from transformer.config import LIKE, EmbeddingConfig, ModelConfig, option, require
@@ -40,6 +41,17 @@ OTHER_NAMES = {
     "num_epochs": "training.epochs",
 }
 """Names of other libraries, for the suggestion in error messages."""
+
+
+TABLES = ("training.class_weights",)
+"""Keys whose value may be a table, which is not a section of the configuration."""
+ADDED = ("baselines", "baseline_memory_gb", "training.class_weights", "data.separator", "data.encoding")
+"""Keys that version 0.1.0 does not have; with their defaults they do not change the identity of a benchmark's run."""
+
+
+def _names(value: Any) -> Any:
+    """Split a string at commas; keep other values, which pydantic checks."""
+    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -138,6 +150,11 @@ class RunConfig:
     trust_pickle: bool = option(False, "allow pickle files, which can execute arbitrary code")
     corpus: tuple[str, ...] = option((), "files or folders of text for training word2vec and fasttext; [] for the "
                                          "texts of the data")
+    baselines: Annotated[tuple[str, ...], BeforeValidator(_names)] = option(
+        ("all",), "simpler models to compare with: all, none, or names of the task's baselines, which "
+        "`vecformer tasks` lists")
+    baseline_memory_gb: float = option(2.0, "memory in GB that a baseline may need by its estimate, above 0; one that "
+                                            "needs more is skipped")
     seed: int = option(1, "seed of all random numbers, including the splits of the data; 0 to 4294967295")
     data: DataConfig = field(default_factory=DataConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
@@ -147,6 +164,7 @@ class RunConfig:
     generation: GenerationConfig = field(default_factory=GenerationConfig)
 
     def __post_init__(self) -> None:
+        require(self.baseline_memory_gb > 0, f"baseline_memory_gb must be above 0, not {self.baseline_memory_gb}")
         require(0 <= self.seed < 2**32, f"seed must be from 0 to 4294967295, not {self.seed}")
         require(self.model.positions != "learned" or self.data.max_length <= self.model.max_positions,
                 f"model.max_positions={self.model.max_positions} is less than data.max_length="
@@ -172,7 +190,8 @@ class RunConfig:
         except ValidationError as error:
             first = error.errors()[0]
             path = ".".join(str(part) for part in first["loc"])
-            key = next((known for known in valid if path.startswith((f"{known}.float", f"{known}.str"))), path)
+            members = (".float", ".dict", ".literal", ".str")  # of a union
+            key = next((known for known in valid for member in members if path.startswith(known + member)), path)
             message = first["msg"].removeprefix("Value error, ")
             described = message if first["type"] == "value_error" else f"{key} = {first['input']!r}: {message}"
             raise ConfigError(f"{where}: {described}") from error
@@ -183,7 +202,7 @@ class RunConfig:
 
     def save(self, path: Path) -> None:
         """Write :meth:`to_toml` to a file."""
-        path.write_text(self.to_toml(), encoding="utf-8")
+        write_atomically(path, self.to_toml())
 
     @classmethod
     def load(cls, path: Path) -> RunConfig:
@@ -248,9 +267,12 @@ def current(key: str, value: Any) -> tuple[str, Any]:
 def in_earlier_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Translate nested values to the names of version 0.1.0, in which results of benchmarks are identified."""
     earlier = {new: old for old, new in RENAMED.items()}
+    defaults = {key: item.default for key, item in keys() if key in ADDED}
     made: dict[str, Any] = {}
     for name, value in values.items():
         key = f"{prefix}{name}"
+        if key in ADDED and value == defaults[key]:
+            continue
         if isinstance(value, Mapping):
             made[name] = in_earlier_names(value, f"{key}.")
         else:
@@ -331,7 +353,7 @@ def _one_line(name: str, value: Any) -> str:
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in values.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and f"{prefix}{key}" not in TABLES:
             yield from _dotted(value, f"{prefix}{key}.")
         elif value != {} or not any(known.startswith(f"{prefix}{key}.") for known, _ in keys()):
             yield f"{prefix}{key}"

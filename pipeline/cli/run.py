@@ -21,7 +21,7 @@ KEYS = {
     "label_column": "data.label_column", "word_column": "data.word_column", "tag_column": "data.tag_column",
     "transform": "transforms", "unknown": "unknown",
     "trust_pickle": "trust_pickle", "target_source": "target_source", "freeze_epochs": "training.freeze_epochs",
-    "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
+    "baselines": "baselines", "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
 }
 
 N_MISSES = 8  # words without vectors in the summary; the report has more
@@ -70,6 +70,9 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
               help="Column of the words in files of tagged words: its number, from 1 or negative from the end, or its "
                    "name.")
 @click.option("--tag-column", metavar="COLUMN", help="Column of the tags, as --word-column.")
+@click.option("--baselines", metavar="LIST",
+              help="Baselines to compare with: all (default), none, or names separated by commas, which `vecformer "
+                   "tasks` lists.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Set a configuration key, such as model.n_layers=4. Can be repeated. `vecformer config` lists all.")
 @click.option("--profile", is_flag=True,
@@ -120,7 +123,7 @@ def summary(finished: Finished) -> str:
     from pipeline.tasks.base import find
 
     metrics = finished.metrics
-    names = [name for name, value in metrics["test"].items() if name != "n" and not isinstance(value, str)
+    names = [name for name, value in metrics["test"].items() if name != "n" and isinstance(value, int | float)
              and all(name in measures for measures in metrics["baselines"].values())]
     models = {f"transformer from {metrics['source']}": metrics["test"], **metrics["baselines"]}
     rows = [[model, *(f"{measures[name]:.4f}" for name in names)] for model, measures in models.items()]

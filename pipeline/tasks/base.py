@@ -120,6 +120,7 @@ class Task(ABC, Generic[E, R]):
         selection: names of the dev measures by which early stopping selects an epoch; later ones break ties.
         unit: what ``n`` of the measures counts.
         keys: keys of the configuration that only some tasks read, and this one does.
+        baseline_names: names of the baselines that :meth:`baselines` can train, for the key ``baselines``.
         resolved_type: type of the facts that it finds in the data.
         architecture: how Hugging Face represents its model; None if runs cannot be exported.
         generates: whether its model is a decoder that can continue a text (``vecformer generate``).
@@ -131,6 +132,7 @@ class Task(ABC, Generic[E, R]):
     selection: ClassVar[tuple[str, ...]]
     unit: ClassVar[str] = "examples"
     keys: ClassVar[tuple[str, ...]] = ()
+    baseline_names: ClassVar[tuple[str, ...]] = ()
     resolved_type: type[R]
     architecture: ClassVar[Architecture | None] = None
     generates: ClassVar[bool] = False
@@ -215,7 +217,10 @@ class Task(ABC, Generic[E, R]):
         """Return the line that ``vecformer predict`` prints: the prediction and the text, separated by tabs."""
 
     def baselines(self, splits: Splits[E], setup: Setup[R], stage_one: StageOne) -> dict[str, Measures]:
-        """Train simpler models on the same examples and evaluate them on the same test set; by default none."""
+        """Train simpler models on the same examples and evaluate them on the same test set; by default none.
+
+        :func:`pipeline.baselines.selection.train_selected` trains those that the configuration selects.
+        """
         return {}
 
     def plots(self, examples: Sequence[E], predictions: Sequence[Prediction], setup: Setup[R]) -> Mapping[str, str]:

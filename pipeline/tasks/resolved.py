@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, reduce
 from pathlib import Path
-from typing import Any, Generic, Self
+from typing import Any, ClassVar, Generic, Self
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
+from embeddings.table.atomic_files import write_atomically
 from pipeline.config import DataConfig, RunConfig, keys
 from pipeline.errors import RunFolderError
 from transformer.config import ModelConfig
@@ -26,9 +27,11 @@ class Resolved:
     :attr:`Setup.model`.
 
     Attributes:
+        optional: names of fields that are saved only if they are not empty.
         token_types: number of token types (segments) of the model; 0 for none.
     """
 
+    optional: ClassVar[tuple[str, ...]] = ()
     token_types: int = 0
 
     @classmethod
@@ -45,8 +48,8 @@ class Resolved:
     def save(self, path: Path) -> None:
         """Write the values as JSON; infinity is the string "inf"."""
         values = {name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-                  for name, value in asdict(self).items()}
-        path.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+                  for name, value in asdict(self).items() if value or name not in self.optional}
+        write_atomically(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:

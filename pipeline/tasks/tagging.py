@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.listing import shortened
 from embeddings.tokenization.tokenizer import Span, Text, WordTokenizer
+from pipeline.baselines.selection import train_selected
 from pipeline.baselines.tagging import logistic_regression, most_frequent_tag
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.examples import Splits, TaggedExample
@@ -24,12 +26,13 @@ from pipeline.data.features.special_tokens import framed
 from pipeline.data.features.windows import starts
 from pipeline.data.readers.tag_schemes import PLAIN
 from pipeline.data.readers.tagged import MAX_TAGS, TaggedReader, without_brackets
-from pipeline.drawing.plots import bars_svg
+from pipeline.drawing.plots import MAX_LABEL_LENGTH, MAX_LABELS, bars_svg
 from pipeline.errors import ConfigError, DataError
 from pipeline.measures.tagging import entity_measures, repair, word_measures
 from pipeline.tasks.base import Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.class_weights import class_weights, weighted, with_label_weights
 from pipeline.tasks.classification import Labels
-from pipeline.tasks.inference import outputs
+from pipeline.tasks.inference import reduced_outputs
 from pipeline.tasks.resolved import Setup
 from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
@@ -100,7 +103,8 @@ class Tagging(Task[TaggedExample, Labels]):
     )
     selection = ("f1", "accuracy")
     unit = "sentences"
-    keys = ("data.labels", "data.stride", "data.word_column", "data.tag_column")
+    keys = ("data.labels", "data.stride", "data.word_column", "data.tag_column", "training.class_weights")
+    baseline_names = ("commonest-tag", "window+logreg")
     resolved_type = Labels
     architecture = Architecture("bert", "BertForTokenClassification", "classifier")
 
@@ -121,20 +125,19 @@ class Tagging(Task[TaggedExample, Labels]):
             if len(labels) < 2:
                 raise DataError(f"{config.data.path}: all words have the tag {labels[0]!r}, so there is nothing to "
                                 "learn; choose the column of the tags with --tag-column")
-            for examples in (splits.train, splits.dev, splits.test):
-                require_known_tags(examples, labels)
-            return Labels(token_types=token_types, labels=labels)
-        types = sorted({tag[2:] for tag in tags if tag != "O"})
-        if not types:
-            raise DataError(f"{config.data.path}: no training sentence has an entity (all words are tagged O), so "
-                            "there is nothing to learn; choose the column of the tags with --tag-column")
-        labels = config.data.labels or _labels(types)
-        if invalid := [label for label in labels if not IOB2.fullmatch(label)]:
-            raise ConfigError(f"data.labels: {', '.join(map(repr, invalid))}: not a tag of IOB2; use "
-                              f"--set 'data.labels={json.dumps(_labels(types))}', or leave it out")
+        else:
+            types = sorted({tag[2:] for tag in tags if tag != "O"})
+            if not types:
+                raise DataError(f"{config.data.path}: no training sentence has an entity (all words are tagged O), so "
+                                "there is nothing to learn; choose the column of the tags with --tag-column")
+            labels = config.data.labels or _labels(types)
+            if invalid := [label for label in labels if not IOB2.fullmatch(label)]:
+                raise ConfigError(f"data.labels: {', '.join(map(repr, invalid))}: not a tag of IOB2; use "
+                                  f"--set 'data.labels={json.dumps(_labels(types))}', or leave it out")
         for examples in (splits.train, splits.dev, splits.test):
             require_known_tags(examples, labels)
-        return Labels(token_types=token_types, labels=labels)
+        weights = class_weights(config, (tag for example in splits.train for tag in example.tags), labels)
+        return Labels(token_types=token_types, labels=labels, label_weights=weights)
 
     def model(self, setup: Setup[Labels], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """Build an encoder with an output layer for the tag of each word."""
@@ -168,12 +171,17 @@ class Tagging(Task[TaggedExample, Labels]):
                     np.pad(shapes[start:end], frame, constant_values=OTHER) if setup.model.token_types else None,
                     n_targets=int((target != IGNORED).sum()), origin=tagged,
                 ))
-        return features
+        return weighted(features, setup.resolved.label_weights) if training else features
+
+    def batch(self, features: Sequence[Feature], setup: Setup[Labels], random: np.random.Generator) -> Batch:
+        """Make a training batch with the weights of the tags."""
+        return with_label_weights(super().batch(features, setup, random), setup.resolved.label_weights)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Compute the mean cross-entropy of the tagged words."""
+        """Compute the mean cross-entropy of the tagged words, weighted by tag."""
         logits = model(batch.ids, batch.token_types)                                           # (B, L, n_tags)
-        return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
+        return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), weight=batch.label_weights,
+                               ignore_index=IGNORED)
 
     def predict(
         self, model: nn.Module, prepared: Prepared[TaggedExample], setup: Setup[Labels], progress: Progress = silent
@@ -183,12 +191,12 @@ class Tagging(Task[TaggedExample, Labels]):
         An entity has ``type``, ``text``, ``start`` and ``end``, which count characters of the text; the words of a file
         count as a text in which they are separated by blanks. Plain tags mark no entities.
         """
-        logits = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
-                         progress=progress)
+        best = reduced_outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
+                               lambda _rows, logits: logits.argmax(dim=-1).unbind(), progress=progress)
         found: list[list[str]] = [[] for _ in prepared.examples]
-        for feature, rows in zip(prepared.features, logits, strict=True):
-            found[feature.example] += [setup.resolved.labels[i] for i in rows[feature.origin].argmax(dim=-1)]
         valid = list if are_plain(setup.resolved.labels) else repair
+        for feature, numbers in zip(prepared.features, best, strict=True):
+            found[feature.example] += [setup.resolved.labels[i] for i in numbers[feature.origin].tolist()]
         return [_prediction(example, spans_of(example, prepared.tokenizers.source), valid(tags))
                 for example, tags in zip(prepared.examples, found, strict=True)]
 
@@ -232,8 +240,10 @@ class Tagging(Task[TaggedExample, Labels]):
         """Most frequent tag of each word; logistic regression on the word, its shape, affixes and neighbours."""
         words, tags = [example.words for example in splits.train], [example.tags for example in splits.train]
         test, gold = [example.words for example in splits.test], [example.tags for example in splits.test]
-        predicted = {"commonest-tag": most_frequent_tag(words, tags, test),
-                     "window+logreg": logistic_regression(words, tags, test)}
+        predicted = train_selected(setup.config, {
+            "commonest-tag": lambda: most_frequent_tag(words, tags, test),
+            "window+logreg": lambda: logistic_regression(words, tags, test, max_gb=setup.config.baseline_memory_gb),
+        })
         return {name: _shown(_measures(setup)(gold, by_name)) for name, by_name in predicted.items()}
 
     def plots(
@@ -241,9 +251,13 @@ class Tagging(Task[TaggedExample, Labels]):
     ) -> Mapping[str, str]:
         """Draw the F1 of each type."""
         by_type = self.measure(examples, predictions, setup)["by_type"]
-        scores = {f"{name} ({of['n_entities']})": of["f1"] for name, of in by_type.items()}
+        largest = set(sorted(by_type, key=lambda name: -by_type[name]["n_entities"])[:MAX_LABELS])
+        scores = {f"{shortened(name, MAX_LABEL_LENGTH)} ({of['n_entities']})": of["f1"]
+                  for name, of in by_type.items() if name in largest}
         title, unit = ("Tags", "words") if are_plain(setup.resolved.labels) else ("Entity types", "entities")
         label = f"f1 on the test set (number of gold {unit})"
+        if len(by_type) > MAX_LABELS:
+            title += f": the {MAX_LABELS} of {len(by_type):,} with most {unit}; metrics.json has all"
         return {title: bars_svg(scores, highlighted=[], label=label)} if scores else {}
 
 
@@ -258,7 +272,8 @@ def require_known_tags(examples: Sequence[TaggedExample], labels: Sequence[str])
     Raises:
         DataError: if some are unknown; the message has their counts and the place of the first.
     """
-    unknown = [example for example in examples if not set(labels).issuperset(example.tags)]
+    known = set(labels)
+    unknown = [example for example in examples if not known.issuperset(example.tags)]
     if unknown:
         if are_plain(labels):
             other = Counter(tag for example in unknown for tag in example.tags if tag not in labels)
@@ -267,6 +282,7 @@ def require_known_tags(examples: Sequence[TaggedExample], labels: Sequence[str])
                             f"{', '.join(labels[:MAX_TAGS])}. To count them as missed, train with --set "
                             f"'data.labels={json.dumps([*labels, *sorted(other)], ensure_ascii=False)}'")
         counts = Counter(tag[2:] for example in unknown for tag in example.tags if tag not in labels)
+        counts = Counter(tag[2:] for example in unknown for tag in example.tags if tag not in known)
         named = ", ".join(f"{name!r} ({count} words)" for name, count in counts.most_common(10))
         every = json.dumps(_labels(sorted({tag[2:] for tag in labels if tag != "O"} | counts.keys())))
         raise DataError(f"{unknown[0].where}: entity types that are not among the model's types: {named}; its tags are "

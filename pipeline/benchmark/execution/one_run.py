@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from embeddings.progress import Progress, silent
+from embeddings.table.atomic_files import FOREVER, locked
 from embeddings.table.oov_policy import parse_policy
+from pipeline.baselines.selection import evaluate_selected
 from pipeline.benchmark.execution.jobs import Job, Outcome
 from pipeline.config import RunConfig
 from pipeline.data.examples import Splits
@@ -39,12 +41,11 @@ def run_job(job: Job, progress: Progress = silent) -> Outcome:
         PipelineError, EmbeddingError, TransformerError: if the run fails for a reason that the user can correct.
     """
     import torch
-    from filelock import FileLock
 
     torch.set_num_threads(job.n_threads)
     job.work.mkdir(parents=True, exist_ok=True)
     folder = RunFolder(job.work / job.key)
-    with FileLock(f"{folder.path}.lock"):  # an orphaned worker may still hold it for a moment
+    with locked(folder.path, patience=FOREVER):  # an orphaned worker may still hold it for a moment
         folder.path.mkdir(exist_ok=True)
         outcome = _train_and_evaluate(job, folder, progress)
         shutil.rmtree(folder.path)
@@ -74,7 +75,7 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
         "test": _evaluate(trained, splits.test, predictions),
         "dev": _evaluate(trained, splits.dev, trained.predict_for(splits.dev)) if splits.dev else {},
         "sampling_error": sampling_error(task, splits.test, predictions, trained.setup),
-        "baselines": task.baselines(splits, setup, stage_one) if job.baselines else {},
+        "baselines": evaluate_selected(task, splits, setup, stage_one)[0] if job.baselines else {},
         "coverage": _coverage(task, splits, stage_one, config),
         "table": {"n_words": len(stage_one.start), "dim": stage_one.table.dim,
                   "spread": float(stage_one.start.vectors.std(dtype=np.float64))},

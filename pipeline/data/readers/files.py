@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from embeddings.compressed_files import BLOCK, BROKEN_ARCHIVE, MAX_EXPANSION, decompressed
+from embeddings.compressed_files import read_decompressed
 from embeddings.errors import EmbeddingError
 from embeddings.tokenization.text_decoding import decode
 from pipeline.data.readers import findings
 from pipeline.errors import DataError
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
-FREE_EXPANSION = 2**27  # bytes to which any compressed table may expand
 
 
 def format_suffix(path: Path) -> str:
@@ -24,28 +23,17 @@ def read_bytes(path: Path) -> bytes:
     """Read a file, decompressed if its content is compressed.
 
     Raises:
-        DataError: if it is missing, unreadable, or a broken compressed file or one that expands to more than
-            ``MAX_EXPANSION`` times its size (and more than ``FREE_EXPANSION`` bytes).
+        DataError: if it is missing, unreadable, or a broken compressed file.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    pieces, size = [], 0
     try:
-        limit = max(FREE_EXPANSION, MAX_EXPANSION * path.stat().st_size)
-        with path.open("rb") as packed, decompressed(packed) as file:
-            while piece := file.read(BLOCK):
-                pieces.append(piece)
-                size += len(piece)
-                if size > limit:
-                    raise DataError(f"{path}: expands to more than {MAX_EXPANSION} times its size; not a table")
+        return read_decompressed(path)
     except EmbeddingError as error:
         raise DataError(str(error)) from error
-    except (*BROKEN_ARCHIVE, OSError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); download or write it "
-                        "again") from error
-    return b"".join(pieces)
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or error or "out of memory"
+        raise DataError(f"{path}: cannot be read ({reason})") from error
 
 
 def read_text(path: Path, encoding: str = "") -> str:

@@ -18,7 +18,7 @@ from pipeline.config import DataConfig
 from pipeline.data.examples import TaggedExample
 from pipeline.data.readers import findings, tag_schemes
 from pipeline.data.readers.base import Reader
-from pipeline.data.readers.tables import lines_of, read_text
+from pipeline.data.readers.files import COMPRESSIONS, format_suffix, lines_of, read_text
 from pipeline.data.readers.tag_columns import Columns, Line, cell, find_columns, sentences, shown
 from pipeline.data.readers.tag_schemes import PLAIN
 from pipeline.errors import DataError
@@ -57,7 +57,7 @@ class TaggedReader(Reader[TaggedExample]):
             DataError: if the file is missing, cannot be decoded or has no sentence, a line has no tag, or a tag belongs
                 to none of the schemes; the message names the line.
         """
-        lines = lines_of(read_text(path))
+        lines = lines_of(read_text(path, config.encoding))
         columns = find_columns(path, lines, str(config.word_column), str(config.tag_column))
         divided = list(sentences(path, lines, columns))
         examples = [_example(path, sentence, columns) for sentence in divided]

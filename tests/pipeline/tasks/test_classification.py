@@ -11,11 +11,10 @@ from torch import nn
 from embeddings import EmbeddingTable, WordTokenizer
 from pipeline import RunConfig, load_run, run
 from pipeline.data.examples import Example, Splits
-from pipeline.data.features.special_tokens import framed
+from pipeline.data.features.special_tokens import framed, token_types_of
 from pipeline.errors import ConfigError, DataError
 from pipeline.tasks import base
 from pipeline.tasks.base import Prepared, Tokenizers
-from pipeline.tasks.classification import token_types_of
 from pipeline.word_vectors import StageOne
 from transformer.config import EmbeddingConfig
 from transformer.layers.embedding import TokenEmbedding
