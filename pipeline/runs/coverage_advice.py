@@ -1,7 +1,7 @@
 """The likely reason why word vectors cover few tokens of a text, and what to do about it.
 
-Measured with GloVe (6B, 50 dimensions): the vectors cover 89% to 100% of the tokens of ten English data sets (the lowest
-are tweets), and 49% to 82% of German, Yoruba and Swahili ones.
+Measured with GloVe (6B, 50 dimensions): the vectors cover 89% to 100% of the tokens of ten English data sets (the
+lowest are tweets), and 49% to 82% of those of German, Yoruba and Swahili ones.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def _is_trained_on_the_texts(config: RunConfig) -> bool:
 def _reason(config: RunConfig, source: EmbeddingTable, missing: Mapping[str, int], texts: Sequence[Text]) -> str:
     words = list(islice(source.words, N_WORDS))
     if sum(bool(_PIECE.match(word)) for word in words) > MIN_PIECES * len(words):
-        return ("Their words are subword pieces, such as "
-                f"{next(word for word in words if _PIECE.match(word))}; use vectors of whole words, or --source hf:MODEL, "
+        piece = next(word for word in words if _PIECE.match(word))
+        return (f"Their words are subword pieces, such as {piece}; use vectors of whole words, or --source hf:MODEL, "
                 "which composes words from pieces")
     if words and words[0].startswith("\ufeff"):
         return "Their file begins with a byte-order mark; write it again as UTF-8 without one"
@@ -129,7 +129,7 @@ def _reason(config: RunConfig, source: EmbeddingTable, missing: Mapping[str, int
 
 def without_accents(word: str) -> str:
     """Return a word without the accents of its letters."""
-    return "".join(character for character in unicodedata.normalize("NFD", word) if not unicodedata.combining(character))
+    return "".join(part for part in unicodedata.normalize("NFD", word) if not unicodedata.combining(part))
 
 
 def _has_known_parts(word: str, known: set[str]) -> bool:

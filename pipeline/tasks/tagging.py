@@ -276,12 +276,11 @@ def require_known_tags(examples: Sequence[TaggedExample], labels: Sequence[str])
     unknown = [example for example in examples if not known.issuperset(example.tags)]
     if unknown:
         if are_plain(labels):
-            other = Counter(tag for example in unknown for tag in example.tags if tag not in labels)
+            other = Counter(tag for example in unknown for tag in example.tags if tag not in known)
             named = ", ".join(f"{tag!r} ({count} words)" for tag, count in other.most_common(10))
             raise DataError(f"{unknown[0].where}: tags that are not among the model's: {named}; its tags are "
                             f"{', '.join(labels[:MAX_TAGS])}. To count them as missed, train with --set "
                             f"'data.labels={json.dumps([*labels, *sorted(other)], ensure_ascii=False)}'")
-        counts = Counter(tag[2:] for example in unknown for tag in example.tags if tag not in labels)
         counts = Counter(tag[2:] for example in unknown for tag in example.tags if tag not in known)
         named = ", ".join(f"{name!r} ({count} words)" for name, count in counts.most_common(10))
         every = json.dumps(_labels(sorted({tag[2:] for tag in labels if tag != "O"} | counts.keys())))

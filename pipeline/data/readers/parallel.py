@@ -17,7 +17,7 @@ from pipeline.data.readers.cells import as_text
 from pipeline.data.readers.columns import usual_column
 from pipeline.data.readers.files import COMPRESSIONS, format_suffix, lines_of, read_bytes, read_text
 from pipeline.data.readers.rows import Row, Table, listed
-from pipeline.data.readers.tables import compressed_suffixes, known_suffixes, read_rows
+from pipeline.data.readers.tables import FIRST, compressed_suffixes, known_suffixes, read_rows
 from pipeline.data.readers.tmx import matching, read_tmx
 from pipeline.errors import DataError
 
@@ -37,6 +37,10 @@ class ParallelReader(Reader[TranslationExample]):
         """Return the suffix of source texts, such as ``.en``, and the suffixes of tables and TMX."""
         own = (*(f".{language}" for language in config.languages[:1]), TMX)
         return (*own, *(suffix + packed for suffix in own for packed in COMPRESSIONS), *_table_suffixes())
+
+    def earlier_suffixes(self, config: DataConfig) -> tuple[str, ...]:
+        """Return the suffix of source texts and those of tables of earlier versions."""
+        return (*super().earlier_suffixes(config), *(f".{language}" for language in config.languages))
 
     def read(self, config: DataConfig, *, seed: int) -> Splits[TranslationExample]:
         """Read and split a data set; see :meth:`Reader.read`."""
@@ -92,7 +96,7 @@ def find_languages(config: DataConfig) -> tuple[str, ...]:
     path = Path(config.path)
     if path.is_dir():
         tmx = (TMX, *(TMX + packed for packed in COMPRESSIONS))
-        found = find_files(path, "train", (*_table_suffixes(), *tmx))
+        found = find_files(path, "train", (*_table_suffixes(), *tmx), FIRST)
         return _languages_of(found[0], config) if found else _suffixes(path, PARTS["train"])
     if format_suffix(path) in (TMX, *known_suffixes()):
         return _languages_of(path, config) if path.is_file() else ()
@@ -142,6 +146,7 @@ def _read_table(path: Path, config: DataConfig) -> Iterator[TranslationExample]:
     table = read_rows(path, config)
     if column := _translation_column(table):
         source, target = config.languages or _languages_of_objects(table, column, path)
+        findings.current().note(f"{path}: from {source} to {target}")
         for row in table:
             texts = _by_language(row, column)
             yield TranslationExample(_text(texts, source, row), _text(texts, target, row), row.where)
@@ -155,8 +160,8 @@ def _columns(columns: Sequence[str], path: Path, config: DataConfig) -> tuple[st
     for names in (config.languages, [usual_column(columns, usual) for usual in (SOURCE_COLUMNS, TARGET_COLUMNS)]):
         if names and set(names) <= set(columns):
             return names[0], names[1]
-    raise DataError(f"{path}: the columns are {listed(columns)}; rename two of them to source and target, or choose two "
-                    f"with {_OPTION}")
+    raise DataError(f"{path}: the columns are {listed(columns)}; rename two of them to source and target, or choose "
+                    f"two with {_OPTION}")
 
 
 def _translation_column(table: Table) -> str:

@@ -1,9 +1,9 @@
 """Questions whose answers are spans of a context, in the format of SQuAD (Rajpurkar et al. 2016; 2.0: 2018).
 
 ``.json`` is SQuAD 1.1 or 2.0: a list ``data`` of articles with ``paragraphs``, each with a ``context`` and ``qas``,
-each of which has ``id``, ``question`` and ``answers`` with ``text`` and ``answer_start``. Tables (JSON lines, a JSON list,
-a list under ``data``, Parquet) have one question per row: ``question``, ``context`` and ``answers`` (a list of objects or
-texts, or an object of two lists) or a single ``answer``; an empty list means that the question is unanswerable.
+each of which has ``id``, ``question`` and ``answers`` with ``text`` and ``answer_start``. Tables (JSON lines, a JSON
+list, a list under ``data``, Parquet) have one question per row: ``question``, ``context`` and ``answers`` (a list of
+objects or texts, or an object of two lists) or a single ``answer``; an empty list for unanswerable questions.
 """
 
 from __future__ import annotations
@@ -86,6 +86,10 @@ class QuestionReader(Reader[QuestionExample]):
         """Return the suffixes of tables, which include ``.json``."""
         return (*known_suffixes(), *compressed_suffixes())
 
+    def earlier_suffixes(self, config: DataConfig) -> tuple[str, ...]:
+        """Return ``.json`` and the suffixes of JSON lines."""
+        return (".json", ".jsonl", ".ndjson")
+
     def read_file(self, path: Path, config: DataConfig) -> tuple[QuestionExample, ...]:
         """Read one file.
 
@@ -98,10 +102,7 @@ class QuestionReader(Reader[QuestionExample]):
         """
         table = read_rows(path, config)
         file = _File(path)
-        if "paragraphs" in table[0].cells:
-            examples = tuple(file.articles(table))
-        else:
-            examples = tuple(file.records(table))
+        examples = tuple(file.articles(table) if "paragraphs" in table[0].cells else file.records(table))
         if not examples:
             raise DataError(f"{path}: the file has no questions")
         file.report()

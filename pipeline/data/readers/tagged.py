@@ -11,19 +11,26 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from embeddings.tokenization.tokenizer import Text
 from pipeline.config import DataConfig
 from pipeline.data.examples import TaggedExample
-from pipeline.data.readers import findings, tag_schemes
+from pipeline.data.readers import cells, findings, tag_schemes
 from pipeline.data.readers.base import Reader
+from pipeline.data.readers.columns import find_column
 from pipeline.data.readers.files import COMPRESSIONS, format_suffix, lines_of, read_text
+from pipeline.data.readers.rows import Row
+from pipeline.data.readers.tables import JSON, read_rows
 from pipeline.data.readers.tag_columns import Columns, Line, cell, find_columns, sentences, shown
 from pipeline.data.readers.tag_schemes import PLAIN
 from pipeline.errors import DataError
 
-SUFFIXES = (".conll", ".conllu", ".conllup", ".txt", ".tsv", ".bio", ".iob2", ".iob", ".bmes")
+EARLIER = (".conll", ".txt", ".tsv", ".bio", ".iob2", ".iob")
+SUFFIXES = (*EARLIER, ".conllu", ".conllup", ".bmes")
+TABLES = (".jsonl", ".ndjson", ".json", ".parquet", ".arrow")
+WORD_LISTS = ("tokens", "words", "token", "word")
+TAG_LISTS = ("ner_tags", "tags", "labels", "ner", "upos", "pos_tags", "pos", "xpos", "chunk_tags")
 MAX_TAGS = 100  # more different ones for more than half of the words are not tags
 
 _BRACKETED = re.compile(r"</?([^<>]+)>")
@@ -40,8 +47,13 @@ class TaggedReader(Reader[TaggedExample]):
     """Read tagged words in columns, or in the lists of a table."""
 
     def suffixes(self, config: DataConfig) -> tuple[str, ...]:
-        """Return the suffixes of files in columns."""
-        return SUFFIXES
+        """Return the suffixes of files in columns, and of tables whose cells can be lists."""
+        packed = tuple(suffix + packed for suffix in (*SUFFIXES, *JSON) for packed in COMPRESSIONS)
+        return (*SUFFIXES, *TABLES, *packed)
+
+    def earlier_suffixes(self, config: DataConfig) -> tuple[str, ...]:
+        """Return the suffixes of files in columns that earlier versions read."""
+        return EARLIER
 
     def read_file(self, path: Path, config: DataConfig) -> tuple[TaggedExample, ...]:
         """Read one file and keep its tags; see :meth:`read_tagged`."""
@@ -51,12 +63,14 @@ class TaggedReader(Reader[TaggedExample]):
         """Read one file and report its columns and the scheme of its tags.
 
         Columns are separated by tabs, or by blanks if fewer than half of the lines have a tab. Comments and lines
-        ``-DOCSTART-`` are skipped.
+        ``-DOCSTART-`` are skipped. A row of a table has a list of words and one of tags.
 
         Raises:
             DataError: if the file is missing, cannot be decoded or has no sentence, a line has no tag, or a tag belongs
                 to none of the schemes; the message names the line.
         """
+        if format_suffix(path) in TABLES:
+            return _read_table(path, config)
         lines = lines_of(read_text(path, config.encoding))
         columns = find_columns(path, lines, str(config.word_column), str(config.tag_column))
         divided = list(sentences(path, lines, columns))
@@ -117,6 +131,45 @@ def in_one_scheme(path: Path, examples: Sequence[TaggedExample], lines: Sequence
                     raise DataError(f"{path}:{number}: the tag {tag!r} and earlier tags belong to different schemes "
                                     f"({why}); use one scheme in a file")
     return TaggedFile(tuple(examples), tag_schemes.scheme_of([example.tags for example in examples]))
+
+
+def _read_table(path: Path, config: DataConfig) -> TaggedFile:
+    """Read a table with a list of words and one of tags in each row."""
+    table = read_rows(path, config)
+    word = find_column(table, path, str(config.word_column), WORD_LISTS, "word_column")
+    tag = find_column(table, path, str(config.tag_column), TAG_LISTS, "tag_column")
+    examples, lines = [], []
+    has_numbers = False
+    for row in table:
+        words, tags = (_list(row, column) for column in (word, tag))
+        if not words and not tags:
+            findings.current().leave_out("empty (left out)", row.where)
+            continue
+        if len(words) != len(tags):
+            raise DataError(f"{row.where}: {len(words)} words in {word!r}, but {len(tags)} tags in {tag!r}")
+        has_numbers = has_numbers or any(isinstance(one, int) for one in tags)
+        examples.append(TaggedExample(
+            tuple(cells.as_text(one, row.where, word) for one in words),
+            tuple(cells.as_text(one, row.where, tag).strip() for one in tags), row.where))
+        lines.append([row.line] * len(words))
+    if not examples:
+        raise DataError(f"{path}: the file has no tagged words")
+    file = in_one_scheme(path, examples, lines)
+    findings.current().note(f"{path}: words from {word!r}, tags from {tag!r}; scheme of the tags: {file.scheme}")
+    if has_numbers:
+        findings.current().warn(f"{path}: the tags in {tag!r} are numbers, and the file does not name them; the "
+                                "numbers are used as plain tags")
+    return file
+
+
+def _list(row: Row, column: str) -> list[Any]:
+    value = row.cells.get(column)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise DataError(f"{row.where}: {column!r} is not a list ({cells.shown(value)}); expected a list of words and one "
+                        "of as many tags; choose other columns with --word-column and --tag-column")
+    return value
 
 
 def _example(path: Path, sentence: Sequence[Line], columns: Columns) -> TaggedExample:

@@ -67,7 +67,7 @@ class Memory:
         return first, next(code for code in found if code != first)
 
 
-class _Enough(Exception):
+class _Enough(Exception):  # noqa: N818 -- not an error
     """The wanted number of units was read."""
 
 
@@ -188,13 +188,3 @@ class _Handler:
     @property
     def _where(self) -> str:
         return f"{self.path}:{self.parser.CurrentLineNumber}"
-
-
-def _matching(language: str, codes: Counter[str]) -> str:
-    """Return the code of a language, in any case: the same one, or else the most frequent with the same main language."""
-    if not language:
-        return ""
-    folded = language.lower().replace("_", "-")
-    same = [code for code in codes if code.lower().replace("_", "-") == folded]
-    main = [code for code, _ in codes.most_common() if code.lower().replace("_", "-").split("-")[0] == folded.split("-")[0]]
-    return next(iter([*same, *main]), "")
