@@ -20,6 +20,7 @@ from pipeline.config import DataConfig
 from pipeline.data.examples import Answer, QuestionExample
 from pipeline.data.readers import findings
 from pipeline.data.readers.base import Reader
+from pipeline.data.readers.cells import well_formed
 from pipeline.data.readers.rows import Row, listed
 from pipeline.data.readers.tables import compressed_suffixes, known_suffixes, read_rows
 from pipeline.errors import DataError
@@ -34,7 +35,7 @@ UNIT_BYTES = {"utf-16-le": 2, "utf-8": 1}
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("the text is blank")
-    return text
+    return well_formed(text)
 
 
 NonBlank = Annotated[str, AfterValidator(_not_blank)]
@@ -207,7 +208,8 @@ class _File:
             raise DataError(f"{whose}: the answer {text!r} is not in its context; an answer must be an exact copy of a "
                             "span of the context")
         if start is None:
-            self.corrected[AMBIGUOUS] += again >= 0
+            if again >= 0:
+                self.corrected[AMBIGUOUS] += 1
         elif again >= 0:
             raise DataError(f"{whose}: the answer {text!r} is not at answer_start {start} but occurs at {first}, "
                             f"{again} and possibly later; correct its answer_start")
@@ -260,5 +262,7 @@ def _parse(model: type[M], values: Mapping[str, Any], where: str, within: str = 
         first = error.errors()[0]
         position = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
         message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing" and len(first["loc"]) == 1:
+            message += f" (the keys are {listed(list(values))})"
         raise DataError(f"{where}: not in SQuAD's format: {within}{position}{': ' if within + position else ''}"
                         f"{message}") from error

@@ -167,8 +167,8 @@ def _list(row: Row, column: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise DataError(f"{row.where}: {column!r} is not a list ({cells.shown(value)}); expected a list of words and one "
-                        "of as many tags; choose other columns with --word-column and --tag-column")
+        raise DataError(f"{row.where}: {column!r} is not a list ({cells.shown(value)}); expected a list of words and "
+                        "one of as many tags; choose other columns with --word-column and --tag-column")
     return value
 
 
