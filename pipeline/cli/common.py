@@ -86,6 +86,11 @@ def verbosity(command: F) -> F:
     return wrapped  # type: ignore[return-value]
 
 
+def one_or_all(names: Sequence[str]) -> str | tuple[str, ...]:
+    """Return the value of an option that is given once as a string, otherwise all its values."""
+    return names[0] if len(names) == 1 else tuple(names)
+
+
 def against(comparison: Mapping[str, Any] | None, notation: Notation) -> list[str]:
     """Return the table cells of a comparison: difference with interval, p-value, verdict; empty for None."""
     from pipeline.benchmark.analysis.statistics import p_value

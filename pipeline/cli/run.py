@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, table, verbosity
+from pipeline.cli.common import one_or_all, reports_errors, table, verbosity
 
 if TYPE_CHECKING:
     from pipeline.runs.chain import Finished
@@ -22,6 +23,7 @@ KEYS = {
     "transform": "transforms", "unknown": "unknown",
     "trust_pickle": "trust_pickle", "target_source": "target_source", "freeze_epochs": "training.freeze_epochs",
     "baselines": "baselines", "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
+    "separator": "data.separator", "encoding": "data.encoding",
 }
 
 N_MISSES = 8  # words without vectors in the summary; the report has more
@@ -64,7 +66,12 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
               help="Peak learning rate of the word vectors. Default: as for other weights.")
 @click.option("--limit-train", type=int, metavar="N",
               help="Number of labelled training examples, balanced over the labels; the others become unlabelled text.")
-@click.option("--text-column", metavar="NAME", help="Column of the text. Default: found by its name.")
+@click.option("--separator", metavar="CHAR",
+              help="Separator of the cells of .csv and .tsv files, such as ';' or tab. Default: detected.")
+@click.option("--encoding", metavar="NAME",
+              help="Encoding of text files, such as windows-1252. Default: detected.")
+@click.option("--text-column", multiple=True, metavar="NAME",
+              help="Column of the text. Can be repeated; several columns are joined. Default: found by its name.")
 @click.option("--label-column", metavar="NAME", help="Column of the label. Default: found by its name.")
 @click.option("--word-column", metavar="COLUMN",
               help="Column of the words in files of tagged words: its number, from 1 or negative from the end, or its "
@@ -101,7 +108,8 @@ def run_command(
     from pipeline.telemetry.profiling import STOPPED, Clock, take_profile
     from pipeline.telemetry.progress import bars
 
-    convert = {"corpus": list, "transform": list, "unknown": lambda steps: steps.split(",")}
+    convert: dict[str, Callable[[Any], Any]] = {"corpus": list, "transform": list, "text_column": one_or_all,
+                                               "unknown": lambda steps: steps.split(",")}
     given = [(KEYS[name], convert.get(name, lambda same: same)(value))
              for name, value in options.items() if value not in (None, ())]
     if resume and (config or out or overwrite or given or assignments):

@@ -11,15 +11,18 @@ from pipeline.tasks.base import Measures
 
 
 def evaluate(
-    run: str | Path, data: str | Path, *, text_column: str = "", label_column: str = "", progress: Progress = silent
+    run: str | Path, data: str | Path, *, text_column: str | tuple[str, ...] = "", label_column: str = "",
+    separator: str = "", encoding: str = "", progress: Progress = silent,
 ) -> Measures:
     """Evaluate a finished run on a file of labelled examples.
 
     Args:
         run: the run folder.
         data: a file in a format of the task.
-        text_column: column of the text; by default as configured for the run.
+        text_column: column of the text, or several that are joined; by default as configured for the run.
         label_column: column of the label; by default as configured for the run.
+        separator: separator of the cells of delimited text; by default detected.
+        encoding: encoding of the file; by default detected.
         progress: progress callback.
 
     Returns:
@@ -32,5 +35,5 @@ def evaluate(
     trained = load_run(run)
     config = trained.setup.data
     config = replace(config, text_column=text_column or config.text_column,
-                     label_column=label_column or config.label_column)
+                     label_column=label_column or config.label_column, separator=separator, encoding=encoding)
     return trained.evaluate(trained.task.reader.read_examples(Path(data), config), progress=progress)
