@@ -128,6 +128,11 @@ class RunFolder:
         files = {file.name: sha256(file) for file in sorted(self.path.iterdir()) if file.name in permanent}
         write_json(self.manifest, {**facts, "files": files})
 
+    @property
+    def has_vectors(self) -> bool:
+        """Whether stage one is complete."""
+        return self.stage_one.exists() or self.manifest.exists()
+
     def remove_scratch(self) -> None:
         """Delete the files that only an unfinished run has."""
         for path in self.scratch:
@@ -138,7 +143,8 @@ def _names() -> frozenset[str]:
     """Return the names of all files that a run can have: the paths that :class:`RunFolder` declares."""
     folder = RunFolder(Path())
     declared = [getattr(folder, name) for name, member in vars(RunFolder).items() if isinstance(member, property)]
-    return frozenset(path.name for paths in declared for path in (paths if isinstance(paths, tuple) else (paths,)))
+    paths = [path for one in declared for path in (one if isinstance(one, tuple) else (one,))]
+    return frozenset(path.name for path in paths if isinstance(path, Path))
 
 
 RUN_FILES = _names()

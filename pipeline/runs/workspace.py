@@ -35,7 +35,7 @@ REPLACED = ".vecformer-replaced"
 
 @contextmanager
 def unfinished_folder(
-    target: Path, *, command: str, keep: Callable[[Path], bool] = lambda folder: RunFolder(folder).stage_one.exists(),
+    target: Path, *, command: str, keep: Callable[[Path], bool] = lambda folder: RunFolder(folder).has_vectors,
     overwrite: bool = False, resume: bool = False,
 ) -> Iterator[Path]:
     """Create ``TARGET.unfinished`` and rename it to ``target`` when the block succeeds.

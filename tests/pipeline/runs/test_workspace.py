@@ -79,6 +79,16 @@ def test_after_stage_one_every_failure_keeps_the_work(tmp_path, error):
 
 
 @pytest.mark.parametrize("error", ERRORS)
+def test_a_complete_run_is_kept_when_its_scratch_files_are_gone(tmp_path, error):
+    with pytest.raises(error), work(tmp_path / "run") as folder:
+        fill(folder)
+        raise error
+    with work(tmp_path / "run", resume=True):
+        pass
+    assert names(tmp_path / "run") == ["manifest.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("error", ERRORS)
 def test_a_failed_resume_keeps_what_was_there(tmp_path, error):
     with suppress(ValueError), work(tmp_path / "run") as folder:
         write_json(RunFolder(folder).stage_one, {})
@@ -94,7 +104,7 @@ def test_a_failed_resume_keeps_what_was_there(tmp_path, error):
 def test_a_folder_to_be_replaced_survives_a_failure(tmp_path, create, error):
     run = finished(tmp_path / "run")
     with pytest.raises(error), create(run, overwrite=True) as folder:
-        fill(folder)
+        (folder / "model.safetensors").write_text("half")
         raise error
     assert names(tmp_path) == ["run"]
     assert (run / "model.safetensors").read_text() == "old"
