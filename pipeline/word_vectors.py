@@ -56,7 +56,7 @@ def prepare_vectors(
     *,
     train: Sequence[Text],
     held_out: Sequence[Text],
-    unlabelled: Sequence[str],
+    unlabelled: Sequence[Text],
     context: RunContext,
     shared: Path | None = None,
 ) -> StageOne:

@@ -17,6 +17,10 @@ from pipeline.cli.common import one_or_all, reports_errors, table, verbosity
 @click.option("--text-column", multiple=True, metavar="NAME",
               help="Column of the text. Can be repeated; several columns are joined. Default: as in the run.")
 @click.option("--label-column", default="", metavar="NAME", help="Column of the label. Default: as in the run.")
+@click.option("--word-column", default="", metavar="COLUMN",
+              help="Column of the words in files of tagged words, by number or name. Default: as in the run.")
+@click.option("--tag-column", default="", metavar="COLUMN",
+              help="Column of the tags, as --word-column. Default: as in the run.")
 @click.option("--separator", default="", metavar="CHAR",
               help="Separator of the cells of .csv and .tsv files, such as ';' or tab. Default: detected.")
 @click.option("--encoding", default="", metavar="NAME",
@@ -25,8 +29,8 @@ from pipeline.cli.common import one_or_all, reports_errors, table, verbosity
 @verbosity
 @reports_errors
 def evaluate_command(
-    run: Path, data: Path, text_column: tuple[str, ...], label_column: str, separator: str, encoding: str,
-    as_json: bool, quiet: bool,
+    run: Path, data: Path, text_column: tuple[str, ...], label_column: str, word_column: str, tag_column: str,
+    separator: str, encoding: str, as_json: bool, quiet: bool,
 ) -> None:
     """Evaluate RUN on other labelled data.
 
@@ -38,7 +42,8 @@ def evaluate_command(
 
     with bars(quiet=quiet) as progress:
         measures = evaluate(run, data, text_column=one_or_all(text_column), label_column=label_column,
-                            separator=separator, encoding=encoding, progress=progress)
+                            word_column=word_column, tag_column=tag_column, separator=separator, encoding=encoding,
+                            progress=progress)
     if as_json:
         click.echo(json.dumps(measures))
     else:

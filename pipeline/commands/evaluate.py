@@ -12,7 +12,7 @@ from pipeline.tasks.base import Measures
 
 def evaluate(
     run: str | Path, data: str | Path, *, text_column: str | tuple[str, ...] = "", label_column: str = "",
-    separator: str = "", encoding: str = "", progress: Progress = silent,
+    word_column: str = "", tag_column: str = "", separator: str = "", encoding: str = "", progress: Progress = silent,
 ) -> Measures:
     """Evaluate a finished run on a file of labelled examples.
 
@@ -21,6 +21,8 @@ def evaluate(
         data: a file in a format of the task.
         text_column: column of the text, or several that are joined; by default as configured for the run.
         label_column: column of the label; by default as configured for the run.
+        word_column: column of the words in files of tagged words, by number or name; by default as configured.
+        tag_column: column of the tags, likewise.
         separator: separator of the cells of delimited text; by default detected.
         encoding: encoding of the file; by default detected.
         progress: progress callback.
@@ -35,5 +37,6 @@ def evaluate(
     trained = load_run(run)
     config = trained.setup.data
     config = replace(config, text_column=text_column or config.text_column,
-                     label_column=label_column or config.label_column, separator=separator, encoding=encoding)
+                     label_column=label_column or config.label_column, word_column=word_column or config.word_column,
+                     tag_column=tag_column or config.tag_column, separator=separator, encoding=encoding)
     return trained.evaluate(trained.task.reader.read_examples(Path(data), config), progress=progress)

@@ -142,8 +142,8 @@ class Reader(ABC, Generic[E]):
             _warn_of_leaks(train, test)
         self._require_labels(dev)
         self._require_labels(test)
-        left_over = (text if isinstance(text, str) else " ".join(text) for text in self.texts(without))
-        made = Splits(splits.name, tuple(train), tuple(dev), tuple(test), (*splits.unlabelled, *left_over), found)
+        made = Splits(splits.name, tuple(train), tuple(dev), tuple(test), (*splits.unlabelled, *self.texts(without)),
+                      found)
         found.summary = summary(self.unit, found, made, n_unlabelled, len(without) - n_unlabelled)
         if self.has_labels and not config.limit_train:
             found.notes += notes_on_labels(self.labels(example) for example in made.train)

@@ -21,12 +21,14 @@ LINES = [json.dumps(LINE), json.dumps(LINE | {"answers": ["Ben"]})]
 GOOD = {
     "a.conll": (TaggedReader().read_file, b"Ben\tB-x\r\nran\tO\n\n# id = 1\nfar O\tO\r\n"),
     "b.conll": (TaggedReader().read_file, b"-DOCSTART- O\n\nBen NN S-x\r\nran VB O\n\nfar _ O"),
-    "c.conll": (TaggedReader().read_file, b"# id = 1\n1-2\tx\t_\t_\n1\tBen\tB-x\tO\r\n2\tran\tO\tO\n\n1\tfar\tO\tO\n"),
+    "c.conll": (TaggedReader().read_file, b"# id = 1\n1-2\tx\t_\t_\n"
+                b"1\tBen\tB-x\tO\r\n2\tran\tO\tO\n\n1\tfar\tO\tO\n"),
     "d.conll": (TaggedReader().read_file, b"token pos\nBen NN\nran VB\n\nfar RB\n"),
     "a.conll.gz": (TaggedReader().read_file, gzip.compress(b"Ben\tB-x\nran\tO\n")),
     "tags.jsonl": (TaggedReader().read_file, b'{"tokens": ["Ben", "ran"], "ner_tags": ["B-x", "O"]}'),
-    "a.tmx": (ParallelReader().read_file, b'<?xml version="1.0"?><tmx><header srclang="en"/><body><tu><tuv xml:lang="en">'
-              b'<seg>one<ph>x</ph></seg></tuv><tuv xml:lang="de"><seg>eins</seg></tuv></tu></body></tmx>'),
+    "a.tmx": (ParallelReader().read_file, b'<?xml version="1.0"?><tmx><header srclang="en"/><body><tu>'
+              b'<tuv xml:lang="en"><seg>one<ph>x</ph></seg></tuv>'
+              b'<tuv xml:lang="de"><seg>eins</seg></tuv></tu></body></tmx>'),
     "mt.jsonl": (ParallelReader().read_file, b'{"translation": {"en": "one", "de": "eins"}}'),
     "list.json": (QuestionReader().read_file, json.dumps([LINE, LINE]).encode()),
     "flat.json": (QuestionReader().read_file, json.dumps({"data": [LINE]}).encode()),
@@ -62,7 +64,7 @@ def damage(content, random):
     return bytes(damaged)
 
 
-TOKENS = (b"\t", b"\n", b" ", b"#", b"1", b"-", b"\x00", b"\xff", b"\xc2\xa0", b'"', b"{", b"[", b"}", b"]", b",", b"null", b"<",
+TOKENS = (b"\t", b"\n", b" ", b"#", b"1", b"-", b"\x00", b"\xff", b"\xc2\xa0", b'"', b"{", b"[", b"}", b"]", b",", b"<",
           b"<tu>", b"</seg>", b"&", b"&#0;", b"<!DOCTYPE t [<!ENTITY a 'a'>]>", b"\xef\xbb\xbf", b"\xff\xfe", b"1e999",
           b"\\ud800", b"9" * 5000, b"-DOCSTART-", b"O", b"B-", b"# global.columns = ID FORM UPOS\n")
 

@@ -111,5 +111,5 @@ def test_a_folder_with_a_limit(tmp_path):
     splits = TaggedReader().read(config, seed=1)
     assert [len(part) for part in (splits.train, splits.dev, splits.test)] == [30, 0, 1]
     assert splits.unlabelled[0] == "plain text"
-    assert {*splits.unlabelled[1:], *(" ".join(e.words) for e in splits.train)} == {f"w{i} x" for i in range(40)}
+    assert {*splits.unlabelled[1:], *(example.words for example in splits.train)} == {(f"w{i}", "x") for i in range(40)}
     assert TaggedReader().read(config, seed=1) == splits != TaggedReader().read(config, seed=2)
