@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import tomllib
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import reduce
@@ -17,7 +16,8 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from embeddings.specification.suggest import nearest
 from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import DEFAULT_POLICY
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, brief
+from pipeline.runs.toml_values import check_values, parse_toml, parse_value
 from transformer.config import LIKE, EmbeddingConfig, ModelConfig, option, require
 from transformer.models.decoding import GenerationConfig
 from transformer.training.config import TrainingConfig
@@ -41,6 +41,8 @@ OTHER_NAMES = {
     "num_epochs": "training.epochs",
 }
 """Names of other libraries, for the suggestion in error messages."""
+PATHS = ("data.path", "corpus", "source", "target_source")
+MAY_BE_INFINITE = ("data.no_answer_threshold", "training.clip", "training.checkpoint_seconds")
 
 
 TABLES = ("training.class_weights",)
@@ -177,24 +179,32 @@ class RunConfig:
         Raises:
             ConfigError: for an unknown key (the message suggests the nearest) or an invalid value.
         """
+        check_values(values, where=where)
         values = _renamed(values)
         valid = dict(keys())
         for key in _dotted(values):
             if key not in valid:
-                raise ConfigError(f"{where}: there is no key {key!r}.{_nearest(key, valid)}")
+                raise ConfigError(f"{where}: there is no key {brief(key)}.{_nearest(key, valid)}")
         model = values.get("model", {})
         like = LIKE.get(str(model.get("like")), {}) if isinstance(model, Mapping) else {}
         filled = {**values, "model": {**like, **model}} if like else dict(values)
         try:
-            return TypeAdapter(cls).validate_python(filled)
+            config = TypeAdapter(cls).validate_python(filled)
         except ValidationError as error:
             first = error.errors()[0]
             path = ".".join(str(part) for part in first["loc"])
             members = (".float", ".dict", ".literal", ".str")  # of a union
             key = next((known for known in valid for member in members if path.startswith(known + member)), path)
             message = first["msg"].removeprefix("Value error, ")
-            described = message if first["type"] == "value_error" else f"{key} = {first['input']!r}: {message}"
+            described = message if first["type"] == "value_error" else f"{key} = {brief(first['input'])}: {message}"
             raise ConfigError(f"{where}: {described}") from error
+        for key in valid:
+            value: Any = reduce(getattr, key.split("."), config)
+            if isinstance(value, float) and not math.isfinite(value) and not (key in MAY_BE_INFINITE and value > 0):
+                raise ConfigError(f"{where}: {key} must be a finite number, not {value}")
+            if key in PATHS and "\0" in "".join(value):
+                raise ConfigError(f"{where}: {key} = {brief(value)}: a path cannot have the character NUL")
+        return config
 
     def to_toml(self) -> str:
         """Return the whole configuration as TOML, without comments."""
@@ -221,9 +231,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: if it is missing or not TOML; the message names the line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot read the configuration: {error}") from error
+        return parse_toml(path.read_text(encoding="utf-8-sig"), where=str(path))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: cannot read the configuration: it is not UTF-8 ({error.reason} at byte "
+                          f"{error.start}); save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror or error}") from error
 
 
 def resolve(file: Path | None, assignments: Iterable[tuple[str, Any]]) -> RunConfig:
@@ -232,7 +245,7 @@ def resolve(file: Path | None, assignments: Iterable[tuple[str, Any]]) -> RunCon
     Raises:
         ConfigError: see :meth:`RunConfig.load`.
     """
-    values = read_toml(file) if file else {}
+    values = _renamed(read_toml(file)) if file else {}
     RunConfig.from_mapping(values, where=str(file))
     return RunConfig.from_mapping(with_values(values, assignments), where="the options")
 
@@ -248,11 +261,13 @@ def with_values(values: Mapping[str, Any], assignments: Iterable[tuple[str, Any]
     for given, assigned in assignments:
         key, value = current(given, assigned)
         if key not in valid:
-            raise ConfigError(f"there is no key {key!r}.{_nearest(key, valid)}")
+            raise ConfigError(f"there is no key {brief(key)}.{_nearest(key, valid)}")
         *sections, name = key.split(".")
         inner = made
         for section in sections:
             inner = inner.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"{section} = {brief(inner)}: [{section}] is a table of keys, such as {key}")
         inner[name] = value
     return made
 
@@ -289,6 +304,8 @@ def _renamed(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             made[name] = _renamed(value, f"{prefix}{name}.")
         else:
             key, value = current(f"{prefix}{name}", value)
+            if key.removeprefix(prefix) in made:
+                raise ConfigError(f"{key} is given twice, once under its earlier name; remove one")
             made[key.removeprefix(prefix)] = value
     return made
 
@@ -302,12 +319,9 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     key, value = key.strip(), value.strip()
     if not equals or not key:
-        raise ConfigError(f"--set {text!r}: write it as key.path=value, such as --set model.n_layers=4")
-    try:
-        parsed = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
-        return key, value
-    return key, parsed["value"] if len(parsed) == 1 else value
+        raise ConfigError(f"--set {brief(text)}: write it as key.path=value, such as --set model.n_layers=4")
+    parsed = parse_value(value, where=f"--set {brief(text)}")
+    return key, value if parsed is None else parsed
 
 
 def keys(of: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -361,6 +375,8 @@ def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 def _nearest(key: str, valid: Iterable[str]) -> str:
     """Return the suggestion for an unknown key: a similar key, or one with a similar last part."""
+    if len(key) > 200:
+        return " `vecformer config` lists all keys."
     last = key.rpartition(".")[2]
     by_last_part = {known.rpartition(".")[2]: known for known in valid}
     near = OTHER_NAMES.get(last) or nearest(key, valid, cutoff=0.6)

@@ -258,10 +258,18 @@ def _batches(words: Sequence[str], ngrams: NgramVectors) -> Iterator[tuple[slice
 
 
 def _mean(own: Vectors, buckets: Sequence[Sequence[int]], ngrams: Vectors) -> Vectors:
-    mean = np.array(own, dtype=np.float32)
+    counts = np.array([len(of_word) for of_word in buckets])
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean: Vectors = _sum(own, buckets, ngrams) / (counts + 1).astype(np.float32)[:, None]
+        for row in np.flatnonzero(~np.isfinite(mean).all(axis=1)).tolist():  # the sum is too large for float32
+            mean[row] = np.mean([own[row], *ngrams[buckets[row]]], axis=0, dtype=np.float64)
+    return mean
+
+
+def _sum(own: Vectors, buckets: Sequence[Sequence[int]], ngrams: Vectors) -> Vectors:
+    total = np.array(own, dtype=np.float32)
     counts = np.array([len(of_word) for of_word in buckets])
     for place in range(counts.max()):
         rows = np.flatnonzero(counts > place).tolist()
-        mean[rows] += ngrams[[buckets[row][place] for row in rows]]
-    mean /= (counts + 1).astype(np.float32)[:, None]
-    return mean
+        total[rows] += ngrams[[buckets[row][place] for row in rows]]
+    return total

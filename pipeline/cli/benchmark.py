@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from pipeline.cli.common import against, reports_errors, seeds_advice, table, verbosity
+from pipeline.cli.common import against, echo, reports_errors, seeds_advice, table, verbosity
 from pipeline.cli.run import KEYS
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def benchmark_command(
 
     result = benchmark(read_grid(grid, _grid_options(options)), out, executor=_executor(executor, address),
                        n_jobs=jobs or 0, command=_command(), quiet=quiet, texts=not no_texts)
-    click.echo(format_result(result))
+    echo(format_result(result))
     if n_failed := result.summary["n_runs"]["failed"]:
         raise click.ClickException(f"{n_failed} runs failed; see {out / 'results.jsonl'} for the errors. The same "
                                    "command repeats the failed runs")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import rich_click as click
 
-from pipeline.cli.common import one_or_all, reports_errors, table, verbosity
+from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
+from pipeline.drawing.terminal import to_json
 
 
 @click.command("evaluate")
@@ -45,8 +45,8 @@ def evaluate_command(
                             word_column=word_column, tag_column=tag_column, separator=separator, encoding=encoding,
                             progress=progress)
     if as_json:
-        click.echo(json.dumps(measures))
+        echo(to_json(measures))
     else:
         shown = [[name, str(value) if isinstance(value, int) else f"{value:.4f}"] for name, value in measures.items()
                  if isinstance(value, int | float)]
-        click.echo(table([data.name, str(run)], shown))
+        echo(table([data.name, str(run)], shown))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.common import echo, reports_errors, verbosity
 
 
 @click.command("export")
@@ -33,8 +33,8 @@ def export_command(run: Path, to: str, out: Path, words: int, quiet: bool) -> No
 
     with bars(quiet=quiet) as progress:
         made = export(run, out, words=words, progress=progress)
-    click.echo(f"{made.path}: {made.architecture}, {made.n_words:,} words, of which {made.n_extra:,} were not seen in "
-               "training")
-    click.echo("not compared with the run, because transformers is not installed: pip install 'vecformer[hf]'"
-               if made.difference is None else
-               f"compared with the run in transformers: scores differ by at most {made.difference:.1e}")
+    echo(f"{made.path}: {made.architecture}, {made.n_words:,} words, of which {made.n_extra:,} were not seen in "
+         "training")
+    echo("not compared with the run, because transformers is not installed: pip install 'vecformer[hf]'"
+         if made.difference is None else
+         f"compared with the run in transformers: scores differ by at most {made.difference:.1e}")

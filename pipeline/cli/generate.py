@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.common import echo, reports_errors, verbosity
+from pipeline.cli.streams import require_output
+from pipeline.drawing.terminal import to_json
 
 
 @click.command("generate")
@@ -42,7 +43,8 @@ def generate_command(run: Path, prompt: str, seed: int, n: int, as_json: bool, q
     from pipeline.data.readers.tables import well_formed
     from pipeline.runs.trained import load_run
 
+    require_output()
     trained = load_run(run)
     texts = generate(trained, well_formed(prompt), n=n, config=generation_config(trained, options), seed=seed)
-    lines = [json.dumps(text._asdict(), ensure_ascii=False) if as_json else text.text for text in texts]
-    click.echo(("\n" if as_json else "\n\n").join(lines))
+    lines = [to_json(text._asdict()) if as_json else text.text for text in texts]
+    echo(("\n" if as_json else "\n\n").join(lines))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from pipeline.cli.common import one_or_all, reports_errors, table, verbosity
+from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
 
 if TYPE_CHECKING:
     from pipeline.runs.chain import Finished
@@ -121,9 +121,9 @@ def run_command(
         finished = run(settings, resume or out or default_folder(settings), overwrite=overwrite,
                        resume=resume is not None, progress=progress, clock=clock)
     if finished.metrics:
-        click.echo(summary(finished))
+        echo(summary(finished))
         if profile:
-            click.echo("\n" + profile_summary(take_profile(clock, settings.training)))
+            echo("\n" + profile_summary(take_profile(clock, settings.training)))
 
 
 def summary(finished: Finished) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,9 @@ from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.interning import token_interner
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.config import RunConfig
+from pipeline.errors import DataError
 from pipeline.runs.folder import RunFolder
+from pipeline.runs.input_checks import InputCheck, check_inputs, flagged, require_context_is_read
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers
 from pipeline.tasks.resolved import Setup
@@ -81,18 +83,53 @@ class TrainedRun:
             progress: progress callback.
 
         Returns:
-            One prediction for each text; for classification a ``label`` and ``probabilities`` by label.
+            One prediction for each text; for classification a ``label`` and ``probabilities`` by label. Predictions for
+            texts that are empty, or have no known word, have a ``warning``.
+
+        Raises:
+            TypeError: if ``texts`` is one string, or an element is not a string; the message has its position.
+            DataError: if the model has no use for contexts, or there is not one for each text.
         """
-        seconds = list(contexts) or [""] * len(texts)
-        examples = [self.task.reader.example(text, second) for text, second in zip(texts, seconds, strict=True)]
+        given, seconds = checked_texts(texts, "texts"), checked_texts(contexts, "contexts")
+        if seconds and len(seconds) != len(given):
+            raise DataError(f"{len(seconds)} contexts for {len(given)} texts; give one for each")
+        examples = [self.example(text, second) for text, second in zip(given, seconds or [""] * len(given),
+                                                                      strict=True)]
         return self.predict_for(examples, progress=progress)
 
-    def predict_for(self, examples: Sequence[Any], *, progress: Progress = silent) -> list[Prediction]:
-        """Predict for examples of the task."""
+    def example(self, text: str, context: str = "") -> Any:
+        """Make an example of a text, with a context if the model reads pairs.
+
+        Raises:
+            DataError: if the model has no use for a context, or the task needs one.
+        """
+        made = self.task.reader.example(text, context)
+        require_context_is_read(made, context, self.task, self.setup)
+        return made
+
+    def predict_for(
+        self, examples: Sequence[Any], *, progress: Progress = silent,
+        report: Callable[[Sequence[InputCheck]], None] | None = None,
+    ) -> list[Prediction]:
+        """Predict for examples of the task.
+
+        Args:
+            examples: the examples.
+            progress: progress callback.
+            report: called with the checks of the examples' texts.
+
+        Returns:
+            One prediction for each example, with a ``warning`` if it does not depend on the words of its text.
+        """
         if not examples:
             return []
         with self.computing():
-            return self.task.predict(self.model, self.prepare(examples), self.setup, progress)
+            prepared = self.prepare(examples)
+            predictions = self.task.predict(self.model, prepared, self.setup, progress)
+        checks = check_inputs(self.task, prepared, self.setup)
+        if report:
+            report(checks)
+        return flagged(predictions, checks)
 
     def evaluate(self, examples: Sequence[Any], *, progress: Progress = silent) -> Measures:
         """Evaluate on labelled examples.
@@ -130,6 +167,25 @@ class TrainedRun:
         encodings = zip([*distinct, ""], [*numbered, ids[:0]], strict=True)
         extended.cache_encodings({text: ids[found] for text, found in encodings})  # so that each text is split once
         return extended
+
+
+def checked_texts(texts: Iterable[str], name: str) -> list[str]:
+    """Return texts as a list.
+
+    Raises:
+        TypeError: if they are one string, a table or a mapping, or one of them is not a string.
+    """
+    if isinstance(texts, str | bytes):
+        raise TypeError(f"{name} must be a list of strings, not one string; write [text]")
+    if isinstance(texts, Mapping) or hasattr(texts, "columns"):
+        raise TypeError(f"{name} must be a list of strings, not {type(texts).__name__}; choose one column of texts")
+    made = list(texts)
+    for position, text in enumerate(made):
+        if not isinstance(text, str):
+            shown = repr(text) if text is None or isinstance(text, float) else f"of type {type(text).__name__}"
+            raise TypeError(f"{name}[{position}] is {shown}, not a string; leave it out, or write \"\" for an empty "
+                            "text")
+    return made
 
 
 def embedding_layers(model: nn.Module) -> dict[str, TokenEmbedding]:

@@ -17,6 +17,7 @@ from pipeline.config import RunConfig
 from pipeline.data.examples import E, Splits
 from pipeline.data.features.batching import Batch, Feature, collate
 from pipeline.data.readers.base import Reader
+from pipeline.data.readers.columns import TEXT_COLUMNS
 from pipeline.errors import ConfigError
 from pipeline.tasks.resolved import R, Setup
 from pipeline.word_vectors import StageOne
@@ -124,6 +125,8 @@ class Task(ABC, Generic[E, R]):
         resolved_type: type of the facts that it finds in the data.
         architecture: how Hugging Face represents its model; None if runs cannot be exported.
         generates: whether its model is a decoder that can continue a text (``vecformer generate``).
+        text_columns: usual names of the column of the text in a table to predict for.
+        context_columns: usual names of the column of a context, which every text needs; () for none.
     """
 
     name: ClassVar[str]
@@ -136,6 +139,8 @@ class Task(ABC, Generic[E, R]):
     resolved_type: type[R]
     architecture: ClassVar[Architecture | None] = None
     generates: ClassVar[bool] = False
+    text_columns: ClassVar[tuple[str, ...]] = TEXT_COLUMNS
+    context_columns: ClassVar[tuple[str, ...]] = ()
 
     def resolve(self, config: RunConfig, splits: Splits[E]) -> R:
         """Find facts in the training data, such as the labels; explicitly configured values take precedence.

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.listing import listed, shortened
 from embeddings.table.oov_policy import parse_policy
 from pipeline import baselines
 from pipeline.baselines.selection import train_selected
@@ -218,9 +219,9 @@ def require_known_labels(examples: Sequence[Example], labels: Sequence[str]) -> 
     unknown = [example for example in examples if example.label not in known]
     if unknown:
         counts = Counter(example.label for example in unknown)
-        named = ", ".join(f"{label!r} ({count})" for label, count in counts.most_common(10))
+        named = listed([f"{shortened(label)!r} ({count})" for label, count in counts.most_common()], limit=10)
         raise DataError(f"{unknown[0].where}: labels that are not among the model's labels: {named}; the model's "
-                        f"labels are {', '.join(map(repr, labels))}. Correct the file, or train with all labels")
+                        f"labels are {listed(labels, form=repr)}. Correct the file, or train with all labels")
 
 
 def _confidences(gold: Sequence[str], predictions: Sequence[Prediction]) -> tuple[list[float], list[bool]]:

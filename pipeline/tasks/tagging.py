@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
-from embeddings.table.listing import shortened
+from embeddings.table.listing import MAX_NAMES, listed, shortened
 from embeddings.tokenization.tokenizer import Span, Text, WordTokenizer
 from pipeline.baselines.selection import train_selected
 from pipeline.baselines.tagging import logistic_regression, most_frequent_tag
@@ -25,7 +25,7 @@ from pipeline.data.features.batching import IGNORED, Batch, Feature, collate
 from pipeline.data.features.special_tokens import framed
 from pipeline.data.features.windows import starts
 from pipeline.data.readers.tag_schemes import PLAIN
-from pipeline.data.readers.tagged import MAX_TAGS, TaggedReader, without_brackets
+from pipeline.data.readers.tagged import TaggedReader, without_brackets
 from pipeline.drawing.plots import MAX_LABEL_LENGTH, MAX_LABELS, bars_svg
 from pipeline.errors import ConfigError, DataError
 from pipeline.measures.tagging import entity_measures, repair, word_measures
@@ -132,8 +132,8 @@ class Tagging(Task[TaggedExample, Labels]):
                                 "there is nothing to learn; choose the column of the tags with --tag-column")
             labels = config.data.labels or _labels(types)
             if invalid := [label for label in labels if not IOB2.fullmatch(label)]:
-                raise ConfigError(f"data.labels: {', '.join(map(repr, invalid))}: not a tag of IOB2; use "
-                                  f"--set 'data.labels={json.dumps(_labels(types))}', or leave it out")
+                raise ConfigError(f"data.labels: {listed(invalid, form=repr)}: not a tag of IOB2; {_to_set(types)}, "
+                                  "or leave it out")
         for examples in (splits.train, splits.dev, splits.test):
             require_known_tags(examples, labels)
         weights = class_weights(config, (tag for example in splits.train for tag in example.tags), labels)
@@ -277,15 +277,14 @@ def require_known_tags(examples: Sequence[TaggedExample], labels: Sequence[str])
     if unknown:
         if are_plain(labels):
             other = Counter(tag for example in unknown for tag in example.tags if tag not in known)
-            named = ", ".join(f"{tag!r} ({count} words)" for tag, count in other.most_common(10))
+            named = listed([f"{shortened(tag)!r} ({count} words)" for tag, count in other.most_common()], limit=10)
             raise DataError(f"{unknown[0].where}: tags that are not among the model's: {named}; its tags are "
-                            f"{', '.join(labels[:MAX_TAGS])}. To count them as missed, train with --set "
-                            f"'data.labels={json.dumps([*labels, *sorted(other)], ensure_ascii=False)}'")
+                            f"{listed(labels)}. To count them as missed, add them to data.labels before training")
         counts = Counter(tag[2:] for example in unknown for tag in example.tags if tag not in known)
-        named = ", ".join(f"{name!r} ({count} words)" for name, count in counts.most_common(10))
-        every = json.dumps(_labels(sorted({tag[2:] for tag in labels if tag != "O"} | counts.keys())))
+        named = listed([f"{shortened(name)!r} ({count} words)" for name, count in counts.most_common()], limit=10)
+        every = _to_set(sorted({tag[2:] for tag in labels if tag != "O"} | counts.keys()))
         raise DataError(f"{unknown[0].where}: entity types that are not among the model's types: {named}; its tags are "
-                        f"{', '.join(labels)}. To count them as missed, train with --set 'data.labels={every}'")
+                        f"{listed(labels)}. To count them as missed, {every}")
 
 
 def spans_of(example: TaggedExample, tokenizer: WordTokenizer) -> list[Span]:
@@ -349,6 +348,14 @@ def _labels(types: Sequence[str]) -> tuple[str, ...]:
 
 def _measures(setup: Setup[Labels]) -> Callable[[Sequence[Sequence[str]], Sequence[Sequence[str]]], Measures]:
     return word_measures if are_plain(setup.resolved.labels) else entity_measures
+
+
+def _to_set(types: Sequence[str]) -> str:
+    """Advise how to set the tags of these types; of many, only the form, so that the message is bounded."""
+    if len(types) <= MAX_NAMES:
+        return f"use --set 'data.labels={json.dumps(_labels(types))}'"
+    return (f"set data.labels in the configuration to the tags of all {len(types):,} types: "
+            f"{json.dumps(_labels(types[:2]))[:-1]}, …]")
 
 
 def _shown(measures: Measures) -> Measures:

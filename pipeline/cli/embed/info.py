@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.embed.options import json_option, load_options, vectors_argument
+from pipeline.drawing.terminal import to_json
 
 if TYPE_CHECKING:
     from pipeline.commands.vectors import LoadOptions
@@ -33,7 +33,7 @@ def info_command(vectors: str, as_json: bool, options: LoadOptions, quiet: bool)
     with bars(quiet=quiet) as progress:
         described = describe_vectors(vectors, options, progress=progress)
     if as_json:
-        click.echo(json.dumps(described, ensure_ascii=False))
+        echo(to_json(described))
         return
     norm = described["norm"]
     lines = {
@@ -51,4 +51,4 @@ def info_command(vectors: str, as_json: bool, options: LoadOptions, quiet: bool)
         "frequent": " ".join(described["frequent_words"]),
     }
     width = max(map(len, lines))
-    click.echo("\n".join(f"{name:{width}}  {value}" for name, value in lines.items()))
+    echo("\n".join(f"{name:{width}}  {value}" for name, value in lines.items()))

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Generic
 
+from embeddings.specification.names import printable
 from embeddings.tokenization.tokenizer import Text
 from pipeline.config import DataConfig
 from pipeline.data.examples import E, Splits
@@ -205,7 +206,7 @@ class Reader(ABC, Generic[E]):
         unlabelled = find_files(folder, "unlabelled", (*known_suffixes(), *compressed_suffixes(), *PLAIN_TEXT),
                                 (*FIRST, ".txt", ".txt.gz"))
         return Splits(
-            folder.resolve().name,
+            printable(folder.resolve().name),
             train=self._read_files(train, config),
             dev=self._read_files(dev, config),
             test=self._read_files(test, config),
