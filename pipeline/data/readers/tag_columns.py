@@ -26,6 +26,7 @@ UPOS, XPOS = CONLLU.index("upos"), CONLLU.index("xpos")
 NUMBERED_SHARE = 0.9
 SHOWN = 80  # characters of a line in a message
 BLANK = "_"
+RESTART = "times the numbers start again without a blank line, and the sentence continues"
 
 _COMMENT = re.compile(r"# *[\w.:-]+(?: [\w.:-]+)* = ")
 _MARKED = re.compile(r"#(?:[\s#!]|$|(?:begin|end) |\w+ ?[:=])")
@@ -110,10 +111,13 @@ def find_columns(path: Path, lines: Sequence[str], word_column: str = "", tag_co
 def sentences(path: Path, lines: Sequence[str], columns: Columns) -> Iterator[list[Line]]:
     """Yield the lines with words of each sentence, and note the other ones in ``columns``.
 
+    Blank lines separate sentences; in a file without any, a sentence begins where the numbers start again.
+
     Raises:
         DataError: if a line does not fit to the layout; the message names it.
     """
     tags = _tags(lines, columns)
+    has_blank_lines = not all(map(str.strip, lines))
     for block in _blocks(lines, columns.separator, with_marked=True):
         sentence: list[Line] = []
         before = -1
@@ -137,9 +141,11 @@ def sentences(path: Path, lines: Sequence[str], columns: Columns) -> Iterator[li
                     raise DataError(f"{where}: the first column numbers the words in the other lines; expected a "
                                     f"number and found {_shown(text)}")
                 if sentence and int(number) <= min(before, 1):
-                    columns.note("sentences without a blank line before them", line.number)
-                    yield sentence
-                    sentence = []
+                    if has_blank_lines:
+                        columns.note(RESTART, line.number)
+                    else:
+                        yield sentence
+                        sentence = []
                 before = int(number)
                 if (cell(line, columns.word) or "").startswith(DOCUMENT):
                     continue

@@ -22,7 +22,7 @@ from pipeline.data.readers.columns import find_column
 from pipeline.data.readers.files import COMPRESSIONS, format_suffix, lines_of, read_text
 from pipeline.data.readers.rows import Row
 from pipeline.data.readers.tables import JSON, read_rows
-from pipeline.data.readers.tag_columns import Columns, Line, cell, find_columns, sentences, shown
+from pipeline.data.readers.tag_columns import RESTART, Columns, Line, cell, find_columns, sentences, shown
 from pipeline.data.readers.tag_schemes import PLAIN
 from pipeline.errors import DataError
 
@@ -215,4 +215,5 @@ def _report(path: Path, columns: Columns, scheme: str) -> None:
     found.note(f"{path}: words from {columns.describe(columns.word)}, tags from {columns.describe(columns.tag)} of "
                f"{columns.n_columns}{numbered}; scheme of the tags: {scheme}")
     for what, (count, first) in columns.notes.items():
-        found.note(f"{path}: {count} {what}, the first in line {first}")
+        tell = found.warn if what == RESTART else found.note
+        tell(f"{path}: {count} {what}; the first is in line {first}")

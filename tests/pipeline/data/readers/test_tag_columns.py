@@ -90,7 +90,7 @@ def test_comments_are_no_words_and_hash_signs_are(folder, sentences):
               for sentence in sentences]
     found, _, report = read(folder, "\n\n".join(blocks))
     assert found == sentences
-    assert report.notes[1] == f"{folder / 'a.conll'}: {2 * len(sentences)} comments, the first in line 1"
+    assert report.notes[1] == f"{folder / 'a.conll'}: {2 * len(sentences)} comments; the first is in line 1"
 
 
 def test_the_comments_of_plain_files(tmp_path):
@@ -101,9 +101,14 @@ def test_the_comments_of_plain_files(tmp_path):
 
 
 def test_a_number_that_starts_again_begins_a_sentence(tmp_path):
-    found, _, report = read(tmp_path, "1 a O\n2 b B-x\n1 c O\n1 d O\n")
-    assert [len(sentence) for sentence in found] == [2, 1, 1]
-    assert "2 sentences without a blank line before them, the first in line 3" in report.notes[1]
+    assert [len(sentence) for sentence in read(tmp_path, "1 a O\n2 b B-x\n1 c O\n1 d O\n")[0]] == [2, 1, 1]
+
+
+def test_numbers_that_start_again_in_a_file_with_blank_lines_are_reported(tmp_path):
+    found, _, report = read(tmp_path, "1 a O\n2 b B-x\n1 c O\n\n1 d O\n")
+    assert [len(sentence) for sentence in found] == [3, 1]
+    [warning] = report.warnings
+    assert "a.conll: 1 times the numbers start again without a blank line" in warning and "line 3" in warning
 
 
 def test_documents_in_numbered_files(tmp_path):
