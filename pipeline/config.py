@@ -70,6 +70,9 @@ class DataConfig:
     text_b_column: str = option("", "column of the second text of a pair; \"\" finds it by its name (text_b, "
                                     "sentence2, hypothesis, ...)")
     label_column: str = option("", "column of the label; \"\" finds it by its name (label, class, topic, ...)")
+    word_column: str | int = option("", "column of the words in files of tagged words: its number, from 1, or "
+                                        "negative from the end, or its name; \"\" finds it")
+    tag_column: str | int = option("", "column of the tags, as word_column; \"\" finds it")
     labels: tuple[str, ...] = option((), "labels in the order of the output layer; [] takes those of the training data")
     label_separator: str = option("", "separator of several labels in one cell, such as ,; \"\" for cells with lists "
                                       "or one label")
