@@ -49,6 +49,9 @@ class Fault:
         return f"{what} at step {self.step}"
 
 
+NO_FAULT = Fault()
+
+
 @dataclass
 class Command:
     """A command that was started.
@@ -130,7 +133,7 @@ class ForkServer:
         theirs.close()
 
     def start(
-        self, argv: Sequence[Any], *, cwd: Path | None = None, watch: Path | None = None, fault: Fault = Fault(),
+        self, argv: Sequence[Any], *, cwd: Path | None = None, watch: Path | None = None, fault: Fault = NO_FAULT,
         call: str = "", environment: Mapping[str, str] | None = None, stdin: Path | None = None, memory: int = 0,
     ) -> Command:
         """Start a command.

@@ -175,6 +175,6 @@ def _hang(_signal: int, _frame: Any) -> None:
 
 
 def _last(error: BaseException) -> str:
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__)]
+    frames = list(traceback.extract_tb(error.__traceback__))
     where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
     return f"{type(error).__name__}: {str(error)[:200]} at {where}"

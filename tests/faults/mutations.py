@@ -16,8 +16,8 @@ JUNK = (
     b"NaN", b"null", b"\\ud800", b"x" * 70_000, b" " * 3_000, b"2147483648", b"18446744073709551616", b"\x80" * 9,
     b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&b;", b"a" + b",b" * 30_000, b"'", b"\x1f\x8b\x08", b"PK\x03\x04", b"BZh9",
 )
-VALUES: tuple[Any, ...] = (None, True, 0, -1, 10**30, 1e308, "", "x", "\ud800", [], [[]], {}, {"a": 1}, ["a", 1], [None],
-                           float("nan"), "\x1b[2J", 2**31, 2**63)
+VALUES: tuple[Any, ...] = (None, True, 0, -1, 10**30, 1e308, "", "x", "\ud800", [], [[]], {}, {"a": 1}, ["a", 1],
+                           [None], float("nan"), "\x1b[2J", 2**31, 2**63)
 
 
 def mutate(rng: random.Random, suffix: str, content: bytes, others: list[bytes]) -> bytes:

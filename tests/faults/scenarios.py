@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fork_server import Command, Fault, ForkServer
+from fork_server import NO_FAULT, Command, Fault, ForkServer
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data"
@@ -55,7 +55,7 @@ class Scenario:
     stopped: str = ""
     undisturbed: Undisturbed = field(init=False)
 
-    def start(self, server: ForkServer, home: Path, fault: Fault = Fault()) -> Command:
+    def start(self, server: ForkServer, home: Path, fault: Fault = NO_FAULT) -> Command:
         """Start the command in a folder."""
         return server.start(self.argv, cwd=home, watch=home, fault=fault, call=self.call)
 
@@ -132,7 +132,7 @@ def _of_run(home: Path, run: str = OUT) -> Digest:
         return {}
     manifest = folder / "manifest.json"
     if not manifest.is_file():
-        raise BrokenError(f"{run} exists without manifest.json: {sorted(os.listdir(folder))}")
+        raise BrokenError(f"{run} exists without manifest.json: {sorted(path.name for path in folder.iterdir())}")
     hashes = json.loads(manifest.read_text())["files"]
     found = tree(folder)
     if wrong := {name for name in hashes.keys() | (found.keys() - {"manifest.json"})

@@ -1,4 +1,4 @@
-"""Sound files of every kind that the project reads: its samples, its fixtures, and files written by it and by others."""
+"""Sound files of every kind that the project reads: samples, fixtures, and files written by it and by others."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def seeds(scratch: Path) -> dict[str, list[bytes]]:
 
 def _written_by_hand() -> Iterable[tuple[str, bytes]]:
     lines = [("Ben", "NNP", "B-x"), ("ran", "VBD", "O"), ("home", "NN", "O")]
-    answer = {"id": "1", "question": "Who ran?", "context": "Ben ran.", "answers": {"text": ["Ben"], "answer_start": [0]}}
+    answer = {"id": "1", "question": "Who ran?", "context": "Ben ran.",
+              "answers": {"text": ["Ben"], "answer_start": [0]}}
     squad = {"data": [{"title": "t", "paragraphs": [{"context": "Ben ran.", "qas": [
         {"id": "1", "question": "Who?", "answers": [{"text": "Ben", "answer_start": 0}]},
         {"id": "2", "question": "Why?", "answers": [], "is_impossible": True}]}]}]}
@@ -76,9 +77,9 @@ def _written_by_hand() -> Iterable[tuple[str, bytes]]:
                              for i in range(5)).encode()
     yield "a.tmx", ("<?xml version='1.0'?><tmx version='1.4'><header srclang='en'/><body>" + unit * 3
                     + "</body></tmx>").encode()
-    yield "a.txt", "__label__a A good film\n__label__b A bad one\n".encode() * 4
+    yield "a.txt", b"__label__a A good film\n__label__b A bad one\n" * 4
     yield "b.txt", "Eins grün\nZwei\n\nDrei\n".encode("utf-16")
-    yield "a.tsv", "en\tde\none\teins\ntwo\tzwei\n".encode()
+    yield "a.tsv", b"en\tde\none\teins\ntwo\tzwei\n"
     yield "b.csv", "sep=;\ntext;label\nGrün;a\nBlau;b\n".encode("cp1252")
     yield "grid.toml", b"sources = ['random', 'random,dim=8']\nseeds = 2\n[run]\ntask = 'classification'\n"
 

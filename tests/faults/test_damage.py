@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import random
 import shutil
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fork_server import Fault, ForkServer
+from fork_server import ForkServer
 from judgement import HANG, MESSAGE, TRACEBACK, WRONG, Finding
-from scenarios import BERT, DATA, OUT, PHRASES, SMALL, SUPPORT, BrokenError, digest_of, scenarios, tree
+from scenarios import BERT, DATA, OUT, PHRASES, SMALL, SUPPORT, BrokenError, digest_of, tree
 from several import COMMANDS, RESULTS
 
 N_FINISHED, N_UNFINISHED = 2_760, 240  # 3,000 damaged files

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import random
 import shutil
 import signal
 from pathlib import Path
@@ -11,11 +10,12 @@ from pathlib import Path
 import pytest
 from fork_server import Fault, ForkServer
 from judgement import Finding, judge
-from scenarios import OUT, Scenario, scenarios
+from scenarios import Scenario, scenarios
 
 FAULTS = (
     Fault(signal=signal.SIGKILL), Fault(error=errno.ENOSPC), Fault(signal=signal.SIGINT), Fault(error=errno.EIO),
-    Fault(signal=signal.SIGTERM), Fault(error=errno.EDQUOT), Fault(error=errno.EROFS), Fault(error=errno.EIO, lasting=False),
+    Fault(signal=signal.SIGTERM), Fault(error=errno.EDQUOT), Fault(error=errno.EROFS),
+    Fault(error=errno.EIO, lasting=False),
 )
 FEW = {"run": 5, "overwrite": 3, "resume": 1, "train-overwrite": 2, "export": 1}  # steps in the ordinary test suite
 

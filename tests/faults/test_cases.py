@@ -1,0 +1,445 @@
+"""Inputs of the kinds that users reported, each with what it should give; the number is that of its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import tomllib
+from collections.abc import Iterator
+from errno import ENOSPC
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fork_server import Command, Fault, ForkServer
+from safetensors.numpy import load_file
+from scenarios import DATA, OUT, SMALL, SUPPORT, run_of, sha256
+from test_disk import small_disk
+
+CASES = DATA.parent / "tests" / "fixtures" / "cases"
+VECTORS = DATA / "support" / "vectors.txt"
+TINY = ("--source", "random,dim=16", "--epochs", "1", *SMALL, "--out", OUT, "--overwrite")
+GIGABYTE = 2**30
+TOPICS = ["billing", "delivery"]
+
+
+@pytest.fixture
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A folder with the inputs of the case in the test's name."""
+    number = re.match(r"test_(\d\d)_", request.node.name)
+    if number and (CASES / number[1]).is_dir():
+        shutil.copytree(CASES / number[1], tmp_path / "case")
+    else:
+        (tmp_path / "case").mkdir()
+    return tmp_path / "case"
+
+
+@pytest.fixture
+def vecformer(server: ForkServer, home: Path) -> Iterator[Any]:
+    """Execute a command in the folder of the case; no command of any case may end in a traceback."""
+    done: list[Command] = []
+
+    def execute(*argv: Any, **options: Any) -> Command:
+        done.append(server.run(argv, cwd=home, watch=home, **options))
+        return done[-1]
+
+    yield execute
+    for command in done:
+        assert "Traceback" not in command.stderr, command.stderr
+
+
+def works(command: Command) -> Command:
+    assert command.status == 0, command.stderr
+    return command
+
+
+def refused(command: Command, pattern: str) -> Command:
+    """Check that there is one message, which the pattern matches."""
+    assert command.status in (1, 2), (command.status, command.stderr)
+    assert command.stderr.count("Error") == 1, command.stderr
+    assert len(command.stderr) < 4_000
+    assert re.search(pattern, command.stderr, re.IGNORECASE | re.DOTALL), command.stderr
+    return command
+
+
+def resolved(home: Path) -> dict[str, Any]:
+    return json.loads((home / OUT / "resolved.json").read_text())
+
+
+def vocabulary(home: Path) -> set[str]:
+    return set(json.loads((home / OUT / "tokenizer.json").read_text())["model"]["vocab"])
+
+
+def metrics(home: Path) -> dict[str, Any]:
+    return json.loads((home / OUT / "metrics.json").read_text())
+
+
+def words_of(path: Path) -> list[str]:
+    return json.loads(path.with_suffix(".json").read_text())["words"]
+
+
+def labelled(path: Path, n_labels: int, n_each: int = 2) -> Path:
+    """Write texts of many labels."""
+    lines = [f"word{i} thing number {i} here {j}\tL{i:05}" for i in range(n_labels) for j in range(n_each)]
+    path.write_text("\n".join(["text\tlabel", *lines]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("n", [150, 300])
+def test_01_many_labels_need_little_memory(n, vecformer, home):
+    data = labelled(home / "labels.tsv", n)
+    works(vecformer("run", "--data", data, "--set", "data.test_share=0.5", *TINY, memory=GIGABYTE))
+    assert len(resolved(home)["labels"]) == n
+    assert (home / OUT / "report.html").stat().st_size < 5_000_000
+
+
+@pytest.mark.slow
+def test_02_ten_thousand_labels_within_three_gigabytes(vecformer, home):
+    data = labelled(home / "labels.tsv", 10_000)
+    works(vecformer("run", "--data", data, "--set", "data.test_share=0.5", *TINY, memory=3 * GIGABYTE, timeout=600))
+    assert len(resolved(home)["labels"]) == 10_000
+
+
+def test_03_paths_of_bytes_that_are_not_utf8(vecformer, home):
+    data, vectors, out = (home / os.fsdecode(name) for name in (b"caf\xe9.tsv", b"vec\xe9.txt", b"out-caf\xe9"))
+    shutil.copy(home / "ok.tsv", data)
+    shutil.copy(VECTORS, vectors)
+    works(vecformer("run", "--data", data, *TINY))
+    works(vecformer("embed", "convert", vectors, "--to", "converted.safetensors"))
+    works(vecformer("run", "--data", "ok.tsv", *TINY[:-3], "--out", out))
+    assert (out / "report.html").is_file()
+    refused(vecformer("run", "--resume", out), "already finished")
+
+
+@pytest.mark.parametrize(("name", "tags"), [
+    ("germeval-like.tsv", {"LOC", "ORG", "PER"}), ("numbered-conll03.conll", {"LOC", "PER"}),
+    ("germeval-comment.tsv", {"LOC", "ORG", "PER"}),
+])
+def test_04_the_words_of_numbered_lines_are_in_the_second_column(name, tags, vecformer, home):
+    works(vecformer("run", "--task", "tagging", "--data", name, *TINY))
+    assert {"anna", "lives", "rome"} <= vocabulary(home)
+    assert not {"1", "2", "3"} & vocabulary(home)
+    assert {label.rpartition("-")[2] for label in resolved(home)["labels"]} - {"O"} == tags
+
+
+def test_06_a_byte_order_mark_in_a_vector_file_is_not_of_the_first_word(vecformer, home):
+    content = VECTORS.read_bytes()
+    for name, start in (("plain.txt", b""), ("bom.txt", b"\xef\xbb\xbf"), ("bom-header.vec", b"\xef\xbb\xbf312 10\n")):
+        (home / name).write_bytes(start + content)
+    found = []
+    for name in ("plain.txt", "bom.txt", "bom-header.vec"):
+        works(vecformer("run", "--data", DATA / "support", "--source", f"file:{name}", *TINY[2:]))
+        found.append(metrics(home)["coverage"]["test_tokens"])
+    assert len(set(found)) == 1
+    plain, marked = (works(vecformer("embed", "neighbors", name, "the", "-n", 2)).stdout
+                     for name in ("plain.txt", "bom.txt"))
+    assert plain == marked
+    assert "\ufeff" not in works(vecformer("embed", "info", "bom-header.vec")).stdout
+
+
+def test_07_several_labels_in_a_cell_are_refused_with_advice_that_works(vecformer, home):
+    refused(vecformer("run", "--data", "multi.jsonl", *TINY), "multi-label")
+    works(vecformer("run", "--data", "multi.jsonl", "--task", "multi-label", *TINY))
+    assert sorted(resolved(home)["labels"]) == ["billing", "delivery", "urgent"]
+
+
+@pytest.mark.parametrize(("name", "labels"), [
+    ("tokens.jsonl", TOPICS), ("bytes.parquet", TOPICS), ("decimal.parquet", None), ("doccano.jsonl", TOPICS),
+])
+def test_07_cells_that_are_not_strings(name, labels, vecformer, home):
+    works(vecformer("run", "--data", name, *TINY))
+    found = sorted(resolved(home)["labels"])
+    assert found == labels if labels else all(re.fullmatch(r"\d+(\.\d+)?", label) for label in found)
+    assert "parcel" in vocabulary(home)
+    assert not {"[", '"'} & vocabulary(home)
+
+
+@pytest.mark.parametrize("name", ["nan.jsonl", "nan.parquet"])
+def test_08_nan_is_a_missing_label(name, vecformer, home):
+    done = works(vecformer("run", "--data", name, *(word for word in TINY if word != "-q")))
+    assert len(resolved(home)["labels"]) == 2
+    assert "NaN" not in resolved(home)["labels"]
+    assert re.search(r"\d+ [^,\n]*without a label", done.stdout + done.stderr)
+
+
+def test_10_labels_under_another_key_are_counted(vecformer, home):
+    done = vecformer("run", "--data", "case.jsonl", *(word for word in TINY if word != "-q"))
+    if done.status:
+        refused(done, "Label")
+    else:
+        assert re.search(r"\b8 [^,\n]*without a label|Label", done.stdout + done.stderr)
+
+
+def test_10_the_first_row_may_be_without_a_label(vecformer, home):
+    works(vecformer("run", "--data", "first-unlabelled.jsonl", "--label-column", "label", *TINY))
+    works(vecformer("run", "--data", "first-unlabelled.jsonl", *TINY))
+    assert sorted(resolved(home)["labels"]) == TOPICS
+
+
+@pytest.mark.parametrize("name", ["c.csv", "c.jsonl"])
+def test_11_a_corpus_that_is_a_table(name, vecformer, home):
+    done = vecformer("embed", "train", name, "--to", "t.safetensors", "--source",
+                     "word2vec,dim=4,min_count=1,epochs=1", "-q")
+    if done.status:
+        refused(done, name)
+    else:
+        words = words_of(home / "t.safetensors")
+        assert "parcel" in words
+        assert not {'"', "{", "}", ":", ",", "text", "label"} & set(words)
+
+
+@pytest.mark.parametrize("name", ["c.csv", "c.jsonl"])
+def test_11_a_table_of_texts_to_predict_for(name, vecformer, home):
+    works(vecformer("run", "--data", "c.csv", *TINY))
+    done = works(vecformer("predict", OUT, "--file", name, "--json"))
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["text"] for row in rows][:2] == ["the parcel never came", "where is my parcel"]
+    assert len(rows) == 16
+
+
+def test_12_rows_after_the_announced_ones_are_not_lost_in_silence(vecformer, home):
+    done = vecformer("embed", "convert", "fewer.bin", "--to", "t.safetensors")
+    if done.status:
+        refused(done, "fewer.bin")
+    elif len(words_of(home / "t.safetensors")) != 6:
+        assert re.search("fewer.bin.*3", done.stderr), done.stderr
+    else:
+        assert words_of(home / "t.safetensors") == list("abcdef")
+
+
+def test_12_a_word_with_a_space_does_not_shift_the_rows(vecformer, home):
+    done = vecformer("embed", "convert", "phrase.bin", "--to", "t.safetensors")
+    if done.status:
+        refused(done, "phrase.bin")
+    else:
+        assert words_of(home / "t.safetensors") == ["a", "b", "new york", "d", "e", "f"]
+        assert np.abs(load_file(home / "t.safetensors")["vectors"]).max() < 100
+
+
+@pytest.mark.parametrize("name", ["v.vec.bz2", "v.vec.xz"])
+def test_14_vectors_in_bz2_and_xz(name, vecformer, home):
+    works(vecformer("embed", "info", name))
+
+
+def test_14_a_corpus_in_bz2(vecformer, home):
+    works(vecformer("embed", "train", "c.txt.bz2", "--to", "t.vec", "--source", "word2vec,dim=4,min_count=1"))
+
+
+@pytest.mark.parametrize("name", ["semi.csv", "sep.csv"])
+def test_15_semicolons(name, vecformer, home):
+    done = works(vecformer("run", "--data", name, *(word for word in TINY if word != "-q")))
+    assert sorted(resolved(home)["labels"]) == TOPICS
+    assert re.search("semicolon|;", done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize(("name", "reason"), [
+    ("unique.tsv", r"label.*(once|one example|single)|(once|one example|single).*label"),
+    ("same.tsv", r"same|equal|identical|distinct|duplicate"),
+])
+def test_17_the_reason_why_there_is_no_test_set(name, reason, vecformer, home):
+    done = refused(vecformer("run", "--data", name, *TINY), reason)
+    assert "too few" not in done.stderr
+
+
+def test_18_the_line_with_the_tab_is_named(vecformer, home):
+    done = refused(vecformer("run", "--task", "tagging", "--data", "onetab.conll", *TINY), r"onetab\.conll:8\b")
+    assert "onetab.conll:1:" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["v,limit=5.txt", "x+word2vec"])
+def test_19_existing_files_of_any_name(name, vecformer, home):
+    shutil.copy(VECTORS, home / name)
+    escaped = re.sub(r"([,+=])", r"\\\1", name)
+    found = [vecformer("run", "--data", DATA / "support", "--source", f"file:{form}", *TINY[2:])
+             for form in (name, f'"{name}"', f"'{name}'", escaped)]
+    assert 0 in [done.status for done in found], [done.stderr for done in found]
+    works(vecformer("embed", "info", name))
+
+
+def test_21_no_warnings_of_libraries(vecformer, home):
+    done = works(vecformer("run", "--data", "odd.csv", "--set", "data.test_share=0.5", *TINY))
+    assert done.stderr == ""
+
+
+def test_22_questions_without_the_answers_key(vecformer, home):
+    done = vecformer("run", "--task", "question-answering", "--data", "d", *TINY)
+    refused(done, r"test\.jsonl.*answers")
+
+
+@pytest.mark.parametrize("name", ["list.json", "gz.csv.gz", "fasttext.txt", "saved", "shards", "names.parquet"])
+def test_23_labelled_texts_of_other_formats(name, vecformer, home):
+    works(vecformer("run", "--data", name, *TINY))
+    assert sorted(resolved(home)["labels"]) == TOPICS
+    assert "parcel" in vocabulary(home)
+
+
+@pytest.mark.parametrize("name", ["tokens.jsonl", "pos.conll", "bmes.conll"])
+def test_23_tagged_words_of_other_formats(name, vecformer, home):
+    works(vecformer("run", "--task", "tagging", "--data", name, *TINY))
+    assert {"anna", "rome"} <= vocabulary(home)
+    labels = {label.rpartition("-")[2] for label in resolved(home)["labels"]}
+    assert labels >= ({"NOUN", "X"} if name == "pos.conll" else {"LOC", "PER"})
+
+
+@pytest.mark.parametrize("name", ["qa-list.json", "qa-data.json"])
+def test_23_questions_of_other_formats(name, vecformer, home):
+    works(vecformer("run", "--task", "question-answering", "--data", name, *TINY))
+    assert "bridge" in vocabulary(home)
+
+
+def test_23_translations_in_json_lines(vecformer, home):
+    works(vecformer("run", "--task", "translation", "--data", "mt.jsonl", "--set", 'data.languages=["en","de"]', *TINY))
+
+
+# Scripts that showed lost work; the numbers are those of the scripts.
+
+
+def undisturbed(vecformer: Any, home: Path, *more: Any) -> str:
+    """Return the hash of the weights of a run without a fault."""
+    works(vecformer("run", *SUPPORT, "--seed", 1, *more, "--out", "undisturbed"))
+    return sha256(home / "undisturbed" / "model.safetensors")
+
+
+def step_of(server: ForkServer, home: Path, name: str, pattern: str, *, last: bool = False) -> int:
+    """Return the number of an operation of a small run."""
+    done = server.run(run_of(), cwd=home, watch=home)
+    shutil.rmtree(home / OUT)
+    steps = [k for k, (what, path, to) in enumerate(done.trace, 1) if what == name and re.search(pattern, path + to)]
+    assert steps, done.trace
+    return steps[-1 if last else 0]
+
+
+def test_fault_01_overwrite_while_running(vecformer, server, home):
+    expected = undisturbed(vecformer, home)
+    other = works(vecformer(*run_of(seed=2, overwrite=True)))
+    hashes = {1: expected, 2: sha256(home / OUT / "model.safetensors")}
+    shutil.rmtree(home / OUT)
+    first = server.start(run_of(seed=1), cwd=home, watch=home)
+    while not first.wait_for(0.001) and "training.checkpoint" not in str(first.trace[-1:]):
+        pass
+    second = server.run(run_of(seed=2, overwrite=True), cwd=home, watch=home)
+    first.wait()
+    assert "Traceback" not in first.stderr + second.stderr
+    worked = [seed for seed, command in ((1, first), (2, second)) if command.status == 0]
+    assert worked, first.stderr + second.stderr
+    assert sha256(home / OUT / "model.safetensors") in [hashes[seed] for seed in worked]
+    assert works(vecformer("predict", OUT, "where is my parcel")).stdout
+    assert other.status == 0
+
+
+def test_fault_03_a_full_disk_at_a_checkpoint(vecformer, server, home):
+    expected = undisturbed(vecformer, home)
+    step = step_of(server, home, "rename", r"\.training\.checkpoint|training\.checkpoint", last=True) - 1
+    refused(server.run(run_of(), cwd=home, watch=home, fault=Fault(step, error=ENOSPC)), "space")
+    assert (home / f"{OUT}.unfinished" / "training.checkpoint").is_file()
+    works(vecformer("run", "--resume", OUT))
+    assert sha256(home / OUT / "model.safetensors") == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("operation", ["open", "rename"])
+def test_fault_04_stopped_in_the_last_second(operation, number, vecformer, server, home):
+    expected = undisturbed(vecformer, home)
+    step = step_of(server, home, operation, "manifest" if operation == "open" else f"^{OUT}", last=True)
+    stopped = server.run(run_of(), cwd=home, watch=home, fault=Fault(step, signal=number))
+    assert stopped.status in (0, 128 + number)
+    if not (home / OUT).exists():
+        works(vecformer("run", "--resume", OUT))
+    assert sha256(home / OUT / "model.safetensors") == expected
+
+
+def test_fault_05_out_is_a_mount_point(vecformer, tmp_path, home):
+    with small_disk(home / OUT):
+        done = vecformer(*run_of(overwrite=True))
+        if done.status:
+            refused(done, "mount")
+            assert not [path for _, path, _ in done.trace if "checkpoint" in path]
+        else:
+            assert (home / OUT / "manifest.json").is_file()
+
+
+def test_fault_05_out_is_a_dangling_link(vecformer, home):
+    (home / OUT).symlink_to("nowhere")
+    done = refused(vecformer(*run_of()), "link")
+    assert not [path for _, path, _ in done.trace if "checkpoint" in path]
+    assert [path.name for path in home.iterdir()] == [OUT]
+
+
+def test_fault_07_flipped_bits_in_a_checkpoint(vecformer, server, home):
+    step = step_of(server, home, "rename", "training.checkpoint", last=True) + 1
+    server.run(run_of(), cwd=home, watch=home, fault=Fault(step, signal=signal.SIGKILL))
+    checkpoint = home / f"{OUT}.unfinished" / "training.checkpoint"
+    content = bytearray(checkpoint.read_bytes())
+    i = len(content) * 3 // 4
+    for place, bit in ((i | 3, 1), (i - 4001, 8), (i + 2222, 4)):
+        content[place] ^= bit
+    checkpoint.write_bytes(content)
+    refused(vecformer("run", "--resume", OUT), r"training\.checkpoint")
+    assert checkpoint.read_bytes() == content
+
+
+def test_fault_08_a_full_disk_at_the_end_of_stage_one(vecformer, server, home):
+    expected = undisturbed(vecformer, home)
+    step = step_of(server, home, "write", r"stage_one\.json")
+    refused(server.run(run_of(), cwd=home, watch=home, fault=Fault(step, error=ENOSPC)), "space")
+    if (home / f"{OUT}.unfinished").exists():
+        works(vecformer("run", "--resume", OUT))
+    else:
+        works(vecformer(*run_of()))
+    assert sha256(home / OUT / "model.safetensors") == expected
+
+
+def test_fault_08_an_empty_file_of_stage_one(vecformer, server, home):
+    step = step_of(server, home, "rename", "training.checkpoint", last=True) + 1
+    server.run(run_of(), cwd=home, watch=home, fault=Fault(step, signal=signal.SIGKILL))
+    (home / f"{OUT}.unfinished" / "stage_one.json").write_text("")
+    refused(vecformer("run", "--resume", OUT), r"stage_one\.json")
+
+
+def test_fault_10_three_hundred_labels_in_train_and_test(vecformer, home):
+    (home / "d").mkdir()
+    for name, n in (("train", 600), ("test", 300)):
+        (home / "d" / f"{name}.jsonl").write_text("".join(
+            json.dumps({"text": f"w{i} z", "label": f"l{i % 300}"}) + "\n" for i in range(n)))
+    works(vecformer("run", "--data", "d", *TINY, memory=GIGABYTE))
+    assert len(resolved(home)["labels"]) == 300
+
+
+@pytest.fixture
+def scaled(home: Path) -> dict[str, Path]:
+    """Vector files that differ by a factor."""
+    vectors = np.random.default_rng(3).normal(size=(250, 4))
+    made = {}
+    for name, factor in (("1", 1), ("1e-30", 1e-30), ("1e20", 1e20), ("1e-22", 1e-22)):
+        made[name] = home / f"{name}.txt"
+        made[name].write_text("".join(
+            f"w{i} " + " ".join(f"{value * factor:.6g}" for value in row) + "\n" for i, row in enumerate(vectors)))
+    return made
+
+
+def test_fault_11_neighbors_do_not_depend_on_the_scale(vecformer, scaled):
+    found = {name: works(vecformer("embed", "neighbors", path, "w7")).stdout.replace(str(path), "FILE")
+             for name, path in scaled.items()}
+    assert len({" ".join(text.split()) for text in found.values()}) == 1, found
+
+
+def test_fault_11_a_map_of_tiny_vectors(vecformer, scaled):
+    works(vecformer("embed", "map", scaled["1e-30"], "--out", "map", "--top", 20))
+
+
+@pytest.mark.parametrize("content", ["a=" + "[" * 50_000 + "]" * 50_000, ".".join(["a"] * 20_000) + "=1",
+                                     "seed=" + "9" * 100_000], ids=["deep", "key", "big"])
+def test_fault_13_toml_that_cannot_be_read(content, vecformer, home):
+    (home / "a.toml").write_text(content)
+    refused(vecformer("run", "a.toml", "-q", "--data", DATA / "support", "--source", "random", "--out", OUT), "a.toml")
+    refused(vecformer("benchmark", "a.toml", "-q", "--out", OUT), "a.toml")
+    assert [path.name for path in home.iterdir()] == ["a.toml"]
+
+
+def test_the_settings_of_the_cases_are_valid(vecformer, home):
+    works(vecformer("run", "--data", CASES / "03" / "ok.tsv", *TINY))
+    assert tomllib.loads((home / OUT / "config.toml").read_text())["training"]["epochs"] == 1
