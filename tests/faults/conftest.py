@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import shutil
@@ -17,6 +18,7 @@ from scenarios import Scenario, scenarios
 
 SEED = int(os.environ.get("FAULTS_SEED", "18"))
 HERE = Path(__file__).parent
+log = logging.getLogger("faults")  # shown while the tests run with -o log_cli=true --log-cli-level=INFO
 _table: dict[str, Counter[str]] = {}
 
 
@@ -66,6 +68,9 @@ def report(record_property: Callable[[str, object], None]) -> Report:
 
     def made(kind: str, attempts: int, findings: Sequence[tuple[str, Finding]]) -> None:
         counted = Counter(finding.kind for _, finding in findings)
+        log.info("%s: %d attempts, %s", kind, attempts, dict(counted))
+        for where, finding in findings:
+            log.info("%s: %s", where, finding)
         record_property("faults", (kind, {"attempts": attempts, **counted}))
         shown = "\n".join(f"{where}: {finding}" for where, finding in findings[:20])
         assert not findings, f"{len(findings)} findings {dict(counted)}; repeat with FAULTS_SEED={SEED}\n{shown}"

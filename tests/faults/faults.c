@@ -27,7 +27,7 @@ static atomic_long count;
 static long target;
 static int failure, persistent, to_send, trace = -1;
 static atomic_int failing;
-static char *files[MAX_FILES]; /* paths of the files that are open for writing, by descriptor */
+static char *files[MAX_FILES]; /* paths of open files and folders below the folder, by descriptor */
 
 /* Start counting below a folder. At the operation `step` the signal is sent, or the operation fails with `error`; if
    `lasting`, all later ones fail too. */
@@ -91,8 +91,8 @@ static int remember(int fd, const char *absolute) {
 static int opened(int at, const char *path, int flags, mode_t mode) {
     char absolute[PATH_MAX];
     int writes = (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC));
-    int mine = writes && watched(at, path, absolute);
-    if (mine) {
+    int mine = watched(at, path, absolute);
+    if (mine && writes) {
         int to_do = step("open", absolute, NULL, flags & O_CREAT ? SPACE : CHANGE);
         if (to_do > 0) die();
         if (to_do < 0) return -1;

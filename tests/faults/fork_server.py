@@ -103,7 +103,8 @@ class Command:
     @property
     def trace(self) -> list[tuple[str, str, str]]:
         """The operations on files of this process: name, path, new path; paths are below the watched folder."""
-        lines = (self.folder / "trace").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        path = self.folder / "trace"
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if path.exists() else []
         split = (line.split("\t") for line in lines)
         return [(line[1], line[2], line[3]) for line in split if line[0] == str(self.pid) and len(line) == 4]
 

@@ -60,7 +60,7 @@ def works(command: Command) -> Command:
 def refused(command: Command, pattern: str) -> Command:
     """Check that there is one message, which the pattern matches."""
     assert command.status in (1, 2), (command.status, command.stderr)
-    assert command.stderr.count("Error") == 1, command.stderr
+    assert len(re.findall("^Error: ", command.stderr, re.MULTILINE)) == 1, command.stderr
     assert len(command.stderr) < 4_000
     assert re.search(pattern, command.stderr, re.IGNORECASE | re.DOTALL), command.stderr
     return command

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import shutil
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from fork_server import Fault, ForkServer
 from judgement import Finding, judge
-from scenarios import Scenario, scenarios
+from scenarios import OUT, Scenario, scenarios
 
 FAULTS = (
     Fault(signal=signal.SIGKILL), Fault(error=errno.ENOSPC), Fault(signal=signal.SIGINT), Fault(error=errno.EIO),
@@ -45,6 +46,27 @@ def test_a_fault_at_some_steps(name, observed, server, tmp_path, rng, report):
         step = rng.randint(n * 2 // 3, n) if i % 2 == 0 else rng.randint(1, n)
         found += attempt(scenario, at(FAULTS[(rng.randrange(2) + 2 * i) % len(FAULTS)], step), server, tmp_path)
     report("faults at some steps", FEW[name], found)
+
+
+def synchronised(trace: Sequence[tuple[str, str, str]]) -> set[str]:
+    """Return the files whose contents were synchronised with the disk after the last write, by their last names."""
+    found: set[str] = set()
+    for name, path, to in trace:
+        if name == "write":
+            found.discard(path)
+        elif name == "fsync":
+            found.add(path)
+        elif name == "rename":
+            found |= {to + one[len(path) :] for one in found if one == path or one.startswith(f"{path}/")}
+    return found
+
+
+@pytest.mark.parametrize("name", ["run", "overwrite", "export", "train-overwrite", "convert"])
+def test_every_file_is_synchronised_before_it_gets_its_name(name, observed):
+    scenario = observed(name)
+    written = {one for one in scenario.undisturbed.names if one.startswith(OUT) and Path(one).suffix}
+    assert written
+    assert written <= synchronised(scenario.undisturbed.trace)
 
 
 def parts() -> list[tuple[str, int]]:
