@@ -17,3 +17,7 @@ class VectorFileError(EmbeddingError):
 
 class CorpusError(EmbeddingError):
     """Plain text that is missing, empty or not UTF-8."""
+
+
+class InUseError(EmbeddingError):
+    """Another process is writing the same file or folder."""

@@ -15,6 +15,7 @@ import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
 from embeddings.specification.suggest import nearest
+from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import DEFAULT_POLICY
 from pipeline.errors import ConfigError
 from transformer.config import LIKE, EmbeddingConfig, ModelConfig, option, require
@@ -166,7 +167,7 @@ class RunConfig:
 
     def save(self, path: Path) -> None:
         """Write :meth:`to_toml` to a file."""
-        path.write_text(self.to_toml(), encoding="utf-8")
+        write_atomically(path, self.to_toml())
 
     @classmethod
     def load(cls, path: Path) -> RunConfig:

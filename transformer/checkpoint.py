@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from embeddings.table.atomic_files import replacing
 from transformer.errors import CheckpointError
 
 RENAMED = ((re.compile(r"(^|\.)segments\.weight(?=\.|$)"), r"\1token_types.weight"),)
@@ -27,8 +27,9 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors by name."""
-    save_file(_on_disk(tensors), path)
+    """Write tensors by name; the file is complete or absent."""
+    with replacing(path) as new:
+        save_file(_on_disk(tensors), new)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -89,14 +90,12 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[s
     Raises:
         CheckpointError: if the file cannot be written.
     """
-    partial = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(facts)
-        save_file(_on_disk(tensors), partial, {FACTS: text, SEAL: _seal(text, tensors)})
-        partial.replace(path)
+        with replacing(path) as new:
+            save_file(_on_disk(tensors), new, {FACTS: text, SEAL: _seal(text, tensors)})
     except Exception as error:  # OSError, or the exception class of safetensors
-        remove_partial(path)
         raise CheckpointError(f"{path}: cannot write the checkpoint ({error}); free disk space, or choose "
                               "another folder for the run") from error
 
@@ -117,17 +116,6 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except Exception as error:  # also of safetensors and json
         raise CheckpointError(f"{path}: not a readable checkpoint ({error}); delete it to start again"
                               ) from error
-
-
-def partial_path(path: Path) -> Path:
-    """Return the temporary path under which a checkpoint is written before it is renamed."""
-    return path.with_name(f".{path.name}-unfinished")
-
-
-def remove_partial(path: Path) -> None:
-    """Remove the temporary file of a process that ended while it wrote a checkpoint."""
-    with suppress(OSError):
-        partial_path(path).unlink()
 
 
 def _seal(facts: str, tensors: Mapping[str, Tensor]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import tempfile
+import os
 from pathlib import Path
 
 from embeddings.errors import EmbeddingError
 from embeddings.formats.detect import formats
 from embeddings.formats.interface import Format
 from embeddings.table import EmbeddingTable
+from embeddings.table.atomic_files import locked, publish, scratch_folder
 
 log = logging.getLogger("vecformer")
 
@@ -17,7 +18,7 @@ FILE_MODE = 0o644  # safetensors and temporary folders create files that only th
 
 
 def write_vectors(table: EmbeddingTable, path: Path) -> None:
-    """Write a table; the file is complete or absent.
+    """Write a table completely or not at all; an existing file is replaced at the end.
 
     The suffix selects the format: ``.txt`` is GloVe's text format, ``.vec`` has a header line (both also ``.gz``),
     ``.bin`` is fastText's model if the table has n-gram vectors, otherwise word2vec's binary format, ``.npy`` an array
@@ -25,7 +26,8 @@ def write_vectors(table: EmbeddingTable, path: Path) -> None:
     transforms.
 
     Raises:
-        EmbeddingError: if no format has the suffix, the format cannot store a word, or the file cannot be written.
+        EmbeddingError: if no format has the suffix, the format cannot store a word, the file cannot be written, or
+            another process is writing it.
     """
     suffix = ("".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix).lower()
     chosen = _format_for(table, suffix, path)
@@ -34,12 +36,16 @@ def write_vectors(table: EmbeddingTable, path: Path) -> None:
             raise EmbeddingError(f"{path}: a {suffix} file cannot store the word {word!r}; write .safetensors")
     if table.composer is not None and not chosen.keeps_composer:
         log.warning("%s: a %s file does not store n-gram vectors; write .safetensors to keep them", path, suffix)
+    path = Path(os.path.realpath(path))
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".vecformer-") as folder:
-            chosen.write(table, Path(folder) / path.name)
-            for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):  # companions first
+        with locked(path), scratch_folder(path) as folder:
+            chosen.write(table, folder / path.name)
+            files = sorted(folder.iterdir(), key=lambda file: file.name == path.name)  # companions first
+            if len(files) > 1:
+                path.unlink(missing_ok=True)  # a kill here leaves no file, rather than one with another's companion
+            for file in files:
                 file.chmod(FILE_MODE)
-                file.replace(path.with_name(file.name))
+                publish(file, path.with_name(file.name))
     except OSError as error:
         raise EmbeddingError(f"{path}: cannot be written ({error.strerror or error})") from error
 

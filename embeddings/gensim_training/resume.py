@@ -41,15 +41,15 @@ def state_path(table: Path) -> Path:
     return table.with_suffix(".training.safetensors")
 
 
-def save_state(model: Any, table: Path) -> Path:
+def save_state(model: Any, path: Path) -> Path:
     """Write the state that is needed, besides its table, to continue the training of a gensim model.
 
     Args:
         model: a trained ``Word2Vec`` or ``FastText``.
-        table: path of the table.
+        path: path of the state (:func:`state_path`).
 
     Returns:
-        Path of the state.
+        The path.
     """
     random = model.random.get_state(legacy=False)
     tensors = {name: getattr(model, name) for name in CONTEXT_MATRICES if hasattr(model, name)}
@@ -62,7 +62,6 @@ def save_state(model: Any, table: Path) -> Path:
         "fingerprint": _fingerprint(model.wv.index_to_key, model.wv.vectors),
         "settings": {name: getattr(model, name) for name in SETTINGS},
     }
-    path = state_path(table)
     save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, path,
               metadata={"vecformer": json.dumps(described)})
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from embeddings.progress import Progress, silent
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
+from embeddings.table.atomic_files import locked, replacing, scratch_folder
 from embeddings.tokenization.tokenizer import WordTokenizer
 
 MAX_SEED = 2**32 - 2  # gensim initialises FastText's n-grams with the next seed
@@ -66,20 +66,18 @@ def train_vectors(
                                  "such as word2vec,dim=300,epochs=5")
     if not 0 <= seed <= MAX_SEED:
         raise EmbeddingError(f"seed must be from 0 to {MAX_SEED}, not {seed}")
+    to = Path(os.path.realpath(to))
     _check_target(to, overwrite)
     source = replace(source, workers=1 if deterministic else workers or source.workers or os.cpu_count())
     request = VectorRequest(texts=corpus, tokenizer=tokenizer or WordTokenizer(), seed=seed, trust_pickle=trust_pickle,
                             progress=progress)
-    trained = source.train(request)
-    trained = trained._replace(table=replace(trained.table, source=specification))
-    if to.suffix == ".safetensors":
-        with tempfile.TemporaryDirectory(dir=to.parent, prefix=".vecformer-") as folder:
-            state = save_state(trained.model, Path(folder) / to.name)
-            state.chmod(FILE_MODE)
-            write_vectors(trained.table, to)
-            state.replace(state_path(to))
-    else:
+    with locked(to):
+        trained = source.train(request)
+        trained = trained._replace(table=replace(trained.table, source=specification))
         write_vectors(trained.table, to)
+        if to.suffix == ".safetensors":  # a state that does not belong to the table is recognised when it is read
+            with replacing(state_path(to)) as new:
+                save_state(trained.model, new).chmod(FILE_MODE)
     return trained
 
 
@@ -89,7 +87,7 @@ def _check_target(to: Path, overwrite: bool) -> None:
         raise EmbeddingError(f"{to}: exists already; choose another name, or replace it with --overwrite")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=to.parent, prefix=".vecformer-") as folder:
-            write_vectors(EmbeddingTable.known(["word"], np.zeros((1, 1), np.float32), "trial"), Path(folder) / to.name)
+        with locked(to), scratch_folder(to) as folder:
+            write_vectors(EmbeddingTable.known(["word"], np.zeros((1, 1), np.float32), "trial"), folder / to.name)
     except OSError as error:
         raise EmbeddingError(f"{to}: cannot be written ({error.strerror or error})") from error

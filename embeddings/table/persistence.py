@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import VectorFileError
+from embeddings.table.atomic_files import publish, scratch_folder
 from embeddings.table.oov_composers import Composer, read_composer
 from embeddings.table.row_maps import Vectors
 from embeddings.table.safetensors import open_tensors, write_tensors
@@ -45,13 +46,13 @@ def write_saved(path: Path, table: SavedTable) -> Vectors:
         "composer": table.composer.describe() if table.composer is not None else None,
         "words": table.words,
     }
-    new = path.with_name(f"{path.name}.new")  # a memory-mapped file must not be overwritten
-    try:
+    with scratch_folder(path) as folder:  # a memory-mapped file must not be overwritten
+        new = folder / path.name
         write_tensors(new, {**tensors, "provenance": codes})
-        path.with_suffix(".json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+        new.with_suffix(".json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+        path.unlink(missing_ok=True)  # a kill here leaves no table, rather than one with another's description
+        publish(new.with_suffix(".json"), path.with_suffix(".json"))
+        publish(new, path)
     return open_tensors(path)["vectors"]
 
 

@@ -17,6 +17,7 @@ from tokenizers import PreTokenizedString, Tokenizer, models
 
 from embeddings.errors import EmbeddingError
 from embeddings.special_tokens import SPECIAL_TOKENS, UNK, UNK_ID
+from embeddings.table.atomic_files import write_atomically
 from embeddings.tokenization.chinese import chinese_segmenter
 from embeddings.tokenization.interning import TokenInterner
 from embeddings.tokenization.word_pattern import BELONGING, FOREIGN, HAN, PLAIN, WordRule, word_pattern
@@ -217,7 +218,7 @@ class WordTokenizer:
 
         Options and counts are stored in its ``model`` under ``vecformer``.
         """
-        path.write_text(self.to_json(), encoding="utf-8")
+        write_atomically(path, self.to_json())
 
     def to_json(self) -> str:
         """Return the content of ``tokenizer.json``."""

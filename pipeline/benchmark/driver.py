@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from embeddings.errors import InUseError
 from embeddings.specification.suggest import did_you_mean
+from embeddings.table.atomic_files import locked, write_atomically
 from pipeline.benchmark.analysis.disagreements import find_disagreements
 from pipeline.benchmark.analysis.selection import finite_measure, is_done, selected_keys
 from pipeline.benchmark.analysis.summary import costs, summarize
@@ -70,7 +72,7 @@ def benchmark(
     with _locked(folder):
         with bars(quiet=quiet) as progress:
             plan = make_plan(grid, command=command, progress=progress)
-        folder.grid.write_text(grid.to_toml(), encoding="utf-8")
+        write_atomically(folder.grid, grid.to_toml())
         n_jobs = n_jobs or n_cores()
         n_threads = n_threads or max(1, n_cores() // n_jobs)
         _execute_missing(plan, folder, executor or LocalExecutor(n_jobs), n_threads, quiet=quiet)
@@ -110,20 +112,20 @@ def _require_measure(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> No
 @contextmanager
 def _locked(folder: BenchmarkFolder) -> Iterator[None]:
     """Create the folder and lock it for this process."""
-    from filelock import FileLock, Timeout
-
     folder.require_benchmark()
+    is_new = not folder.path.exists()
     folder.path.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder.lock, timeout=0):
-            try:
-                yield
-            finally:
-                if folder.is_empty():  # planning failed
-                    shutil.rmtree(folder.path)
-    except Timeout as error:
-        raise RunFolderError(f"{folder.path} is in use by another process; wait for it, or choose another --out"
-                             ) from error
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder.path))
+        except InUseError as error:
+            raise RunFolderError(f"{folder.path} is in use by another process; wait for it, or choose another --out"
+                                 ) from error
+        try:
+            yield
+        finally:
+            if is_new and folder.is_empty():  # planning failed
+                folder.path.rmdir()
 
 
 def _execute_missing(

@@ -60,11 +60,6 @@ class BenchmarkFolder:
         """Checkpoints and shared vectors of unfinished runs; removed when all runs are done."""
         return self.path / "work"
 
-    @property
-    def lock(self) -> Path:
-        """Lock file of the process that uses the folder."""
-        return self.path / ".lock"
-
     def require_benchmark(self) -> None:
         """Check that the folder is new, empty or written by a benchmark.
 
@@ -78,8 +73,8 @@ class BenchmarkFolder:
                                  "--out")
 
     def is_empty(self) -> bool:
-        """Return whether the folder contains nothing but the lock file."""
-        return set(self.path.iterdir()) <= {self.lock}
+        """Return whether the folder contains nothing, or only the lock file of an earlier version."""
+        return {path.name for path in self.path.iterdir()} <= {".lock"}
 
     def read(self) -> dict[str, dict[str, Any]]:
         """Return the last record of each key; an incomplete last line is removed from the file.
@@ -108,9 +103,7 @@ class BenchmarkFolder:
         if predictions:
             self.predictions.mkdir(exist_ok=True)
             path = self.predictions / f"{record['key']}.jsonl"
-            temporary = path.with_suffix(".unfinished")
-            write_lines(temporary, iter(predictions))
-            temporary.replace(path)
+            write_lines(path, iter(predictions))
         with self.results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             file.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.config import commented_toml
+from pipeline.drawing.page import write_whole
 from pipeline.errors import ConfigError
 
 
@@ -32,4 +33,4 @@ def write_configuration(file: Path, *, task: str = "", overwrite: bool = False) 
     """
     if file.exists() and not overwrite:
         raise ConfigError(f"{file}: already exists; choose another name, or replace it with --overwrite")
-    file.write_text(default_configuration(task), encoding="utf-8")
+    write_whole(file, default_configuration(task).encode())

@@ -10,8 +10,9 @@ from typing import Any
 from embeddings.progress import Progress, silent
 from pipeline.config import RunConfig
 from pipeline.runs.chain import run
-from pipeline.runs.folder import new_folder, write_json
+from pipeline.runs.folder import RunFolder, read_json, unfinished, write_json
 from pipeline.runs.report import write_comparison
+from pipeline.runs.workspace import unfinished_folder
 
 NOTE = "Word2Vec is trained on all training articles, without their labels. Orange: Transformer."
 SOURCES = ("random", "glove", "glove+word2vec")
@@ -40,15 +41,14 @@ def demo(out: Path, *, labels: int = 50, seed: int = 1, overwrite: bool = False,
         out: folder to create, with a run folder for each source and ``report.html``.
         labels: number of labelled articles, balanced over the topics; the other training articles are unlabelled text.
         seed: seed of all random numbers.
-        overwrite: replace an existing folder.
+        overwrite: replace an existing folder, and start again if an earlier call was interrupted; otherwise the same
+            call continues it.
         progress: progress callback.
     """
-    with new_folder(out, overwrite=overwrite) as folder:
-        results = {}
-        for source in SOURCES:
-            data = {"path": "bbc", "limit_train": labels}
-            config = RunConfig.from_mapping({"source": source, "seed": seed, "data": data})
-            results[source] = run(config, folder / source, progress=_prefixed(source, progress)).metrics
+    command = f"vecformer demo --out {out} --labels {labels} --seed {seed}"
+    resume = not overwrite and _is_begun(unfinished(out), labels, seed)
+    with unfinished_folder(out, command=command, keep=_has_runs, overwrite=overwrite, resume=resume) as folder:
+        results = {source: _metrics(folder / source, source, labels, seed, progress) for source in SOURCES}
         n_test = results["glove"]["test"]["n"]
         found = Demo(
             title=f"BBC News: {labels} labelled articles, {n_test} test articles, seed {seed}",
@@ -59,6 +59,31 @@ def demo(out: Path, *, labels: int = 50, seed: int = 1, overwrite: bool = False,
         write_comparison(page, title=found.title, rows=found.rows, measure=found.measure, notes=[NOTE])
         write_json(folder / "manifest.json", {"title": found.title, "rows": found.rows})
     return found
+
+
+def _metrics(out: Path, source: str, labels: int, seed: int, progress: Progress) -> Mapping[str, Any]:
+    """Train from a source and return the metrics, or return those of an interrupted demonstration."""
+    if out.is_dir():
+        metrics: Mapping[str, Any] = read_json(RunFolder.open(out).metrics)
+        return metrics
+    began = RunFolder(unfinished(out)).config.is_file()
+    return run(_configuration(source, labels, seed), out, resume=began, progress=_prefixed(source, progress)).metrics
+
+
+def _configuration(source: str, labels: int, seed: int) -> RunConfig:
+    data = {"path": "bbc", "limit_train": labels}
+    return RunConfig.from_mapping({"source": source, "seed": seed, "data": data})
+
+
+def _has_runs(folder: Path) -> bool:
+    return any(folder.glob("*/*.json"))
+
+
+def _is_begun(folder: Path, labels: int, seed: int) -> bool:
+    """Whether a folder has the runs of an interrupted demonstration with the same settings, and no others."""
+    begun = [RunFolder(path).config for source in SOURCES for path in (folder / source, unfinished(folder / source))]
+    found = [RunConfig.load(config) for config in begun if config.is_file()]
+    return bool(found) and all(config == _configuration(config.source, labels, seed) for config in found)
 
 
 def _prefixed(source: str, progress: Progress) -> Progress:

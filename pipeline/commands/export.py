@@ -18,8 +18,9 @@ from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.commands.export_check import difference
 from pipeline.config import RunConfig
 from pipeline.errors import ExportError
-from pipeline.runs.folder import new_folder, write_json
+from pipeline.runs.folder import write_json
 from pipeline.runs.trained import TrainedRun, load_run
+from pipeline.runs.workspace import new_folder
 from pipeline.tasks.base import TASKS, Architecture
 from pipeline.word_vectors import unseen_words
 from transformer.config import LIKE

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
+from embeddings.table.atomic_files import locked, write_atomically
+
+SECONDS_TO_WAIT = 10.0
 HERE = Path(__file__).parent
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file atomically: to a temporary file in the same folder, which then replaces it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a file completely or not at all; waits for another process that writes the same file."""
+    with locked(path, patience=SECONDS_TO_WAIT):
+        write_atomically(path, content)
 
 
 def render(template: Path, **values: Any) -> str:

@@ -6,6 +6,7 @@ The module is not called ``run``, so that ``from pipeline import run`` is always
 from __future__ import annotations
 
 import logging
+import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,12 +25,14 @@ from pipeline.data.examples import Splits
 from pipeline.errors import ConfigError, RunFolderError
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash, part_sizes
-from pipeline.runs.folder import RunFolder, read_json, unfinished, unfinished_folder, write_json, write_lines
+from pipeline.runs.folder import RUN_FILES, RunFolder, read_json, unfinished, write_json, write_lines
 from pipeline.runs.pretraining import pretrain
 from pipeline.runs.report import write_report
 from pipeline.runs.sampling_error import sampling_error
+from pipeline.runs.space import require_space_for_run, require_space_for_training
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_stage_one, save_stage_one
 from pipeline.runs.training_batches import TrainingBatches
+from pipeline.runs.workspace import unfinished_folder
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Task, Tokenizers
 from pipeline.tasks.resolved import Setup
@@ -65,8 +68,8 @@ def run(
 ) -> Finished:
     """Run both stages, evaluate, and write the run folder.
 
-    A run that is interrupted in stage two leaves ``OUT.unfinished``. Several processes started by torchrun share the
-    training; the first one does everything else.
+    A run that ends with any error after stage one leaves ``OUT.unfinished``, which can be resumed. Several processes
+    started by torchrun share the training; the first one does everything else.
 
     Args:
         config: the configuration.
@@ -87,20 +90,31 @@ def run(
             return _assist(config, Path(out), context)
         task = base.find(config.task)
         _warn_of_foreign_keys(config)
-        with unfinished_folder(Path(out), overwrite=overwrite, resume=resume) as path:
+        with unfinished_folder(
+            Path(out), overwrite=overwrite, resume=resume, command=f"vecformer run --resume {out}",
+        ) as path:
             folder = RunFolder(path)
-            with clock("reading"):
-                splits = task.reader.read(config.data, seed=config.seed)
-                setup = Setup(config, task.resolve(config, splits))
-            config.save(folder.config)
-            setup.resolved.save(folder.resolved)
-            stage_one = run_stage_one(setup, task, splits, folder, context)
-            world.barrier()
-            made = run_stage_two(setup, task, splits, stage_one, folder, context)
-            metrics = evaluate_and_write(folder, *made, splits, name=Path(out).name, context=context)
+            if not folder.manifest.is_file():  # otherwise it was interrupted just before it was renamed
+                _fill(folder, config, task, context, name=Path(out).name)
+            folder.remove_scratch()
+            metrics = read_json(folder.metrics)
         return Finished(Path(out), metrics)
     finally:
         world.close()
+
+
+def _fill(folder: RunFolder, config: RunConfig, task: Task[Any], context: RunContext, *, name: str) -> None:
+    """Run both stages and write all files of the run, continuing from those that exist."""
+    require_space_for_run(folder.path, config)
+    with context.clock("reading"):
+        splits = task.reader.read(config.data, seed=config.seed)
+        setup = Setup(config, task.resolve(config, splits))
+    config.save(folder.config)
+    setup.resolved.save(folder.resolved)
+    stage_one = run_stage_one(setup, task, splits, folder, context)
+    context.world.barrier()
+    made = run_stage_two(setup, task, splits, stage_one, folder, context)
+    evaluate_and_write(folder, *made, splits, name=name, context=context)
 
 
 def require_engine(config: RunConfig) -> None:
@@ -124,7 +138,7 @@ def _assist(config: RunConfig, out: Path, context: RunContext) -> Finished:
     splits = task.reader.read(config.data, seed=config.seed)
     setup = Setup(config, task.resolve(config, splits))
     context.world.barrier()
-    folder = RunFolder(unfinished(out))
+    folder = RunFolder(unfinished(Path(os.path.realpath(out))))
     run_stage_two(setup, task, splits, load_stage_one(folder), folder, RunContext(world=context.world))
     return Finished(out, {})
 
@@ -204,6 +218,7 @@ def run_stage_two(
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = build_model(setup, task, stage_one).to(world.device)
+        require_space_for_training(folder.path, model)
         start = {name: weight.detach().clone() for name, weight in _without_tables(model)}
         texts = [*task.reader.texts(splits.train), *splits.unlabelled]
         before, during = folder.checkpoints
@@ -285,12 +300,8 @@ def _at_powers_of_two(evaluate: Callable[[], Evaluation]) -> Callable[[int, bool
 def evaluate_and_write(
     folder: RunFolder, trained: TrainedRun, training: TrainingResult, start: Mapping[str, Tensor], splits: Splits[Any],
     *, name: str, context: RunContext,
-) -> dict[str, Any]:
-    """Evaluate a trained model and the baselines, and write all files of the run.
-
-    Returns:
-        The contents of ``metrics.json``.
-    """
+) -> None:
+    """Evaluate a trained model and the baselines, and write all files of the run."""
     task, setup, progress, clock = trained.task, trained.setup, context.progress, context.clock
     with clock("evaluation"):
         predictions = trained.predict_for(splits.test, progress=progress)
@@ -309,7 +320,6 @@ def evaluate_and_write(
         write_json(folder.sampling_error, error)
         save_tensors(start, folder.start)
         write_run(folder, trained, splits, training, predictions, metrics, name=name)
-    return metrics
 
 
 def collect_metrics(
@@ -370,10 +380,9 @@ def write_run(
     write_json(folder.metrics, metrics)
     plots = task.plots(splits.test, predictions, setup)
     write_report(folder.report, setup, metrics, training.history, plots, name=name, measure=task.measures[0])
-    for scratch in (*folder.checkpoints, folder.stage_one):
-        scratch.unlink(missing_ok=True)
     for file in folder.path.iterdir():
-        file.chmod(0o644)  # safetensors creates files with permissions for the owner only
+        if file.name in RUN_FILES:
+            file.chmod(0o644)  # safetensors creates files with permissions for the owner only
     packages = ("vecformer", "torch", "gensim", "tokenizers", "scikit-learn", "numpy")
     folder.write_manifest({
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},

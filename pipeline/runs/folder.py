@@ -1,24 +1,16 @@
-"""The run folder: its files, and how it is created completely or not at all."""
+"""The files of a run folder."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embeddings.errors import EmbeddingError
-from pipeline.errors import PipelineError, RunFolderError
-from transformer.errors import TransformerError
-
-log = logging.getLogger("vecformer")
+from embeddings.table.atomic_files import replacing, write_atomically
+from pipeline.errors import RunFolderError
 
 
 @dataclass(frozen=True)
@@ -53,6 +45,11 @@ class RunFolder:
         The second file is that of the output of a translation.
         """
         return self.path / "embeddings.safetensors", self.path / "target_embeddings.safetensors"
+
+    @property
+    def descriptions(self) -> tuple[Path, Path]:
+        """The words, sources and provenance of the tables."""
+        return self.path / "embeddings.json", self.path / "target_embeddings.json"
 
     @property
     def start(self) -> Path:
@@ -100,6 +97,11 @@ class RunFolder:
         return self.path / "stage_one.json"
 
     @property
+    def scratch(self) -> tuple[Path, ...]:
+        """The files that only an unfinished run has."""
+        return (*self.checkpoints, self.stage_one)
+
+    @property
     def manifest(self) -> Path:
         """Versions, seed and hashes; written last, so that a folder without it is unfinished."""
         return self.path / "manifest.json"
@@ -122,8 +124,31 @@ class RunFolder:
 
     def write_manifest(self, facts: Mapping[str, Any]) -> None:
         """Write the manifest: the given facts, and the SHA-256 of every file in the folder."""
-        files = {file.name: sha256(file) for file in sorted(self.path.iterdir())}
+        permanent = set(RUN_FILES) - {path.name for path in (*self.scratch, self.manifest)}
+        files = {file.name: sha256(file) for file in sorted(self.path.iterdir()) if file.name in permanent}
         write_json(self.manifest, {**facts, "files": files})
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether stage one is complete."""
+        return self.stage_one.exists() or self.manifest.exists()
+
+    def remove_scratch(self) -> None:
+        """Delete the files that only an unfinished run has."""
+        for path in self.scratch:
+            path.unlink(missing_ok=True)
+
+
+def _names() -> frozenset[str]:
+    """Return the names of all files that a run can have: the paths that :class:`RunFolder` declares."""
+    folder = RunFolder(Path())
+    declared = [getattr(folder, name) for name, member in vars(RunFolder).items() if isinstance(member, property)]
+    paths = [path for one in declared for path in (one if isinstance(one, tuple) else (one,))]
+    return frozenset(path.name for path in paths if isinstance(path, Path))
+
+
+RUN_FILES = _names()
+CONFIG, MANIFEST = RunFolder(Path()).config.name, RunFolder(Path()).manifest.name
 
 
 def unfinished(target: Path) -> Path:
@@ -145,107 +170,6 @@ def configuration_of_unfinished(target: Path) -> Path:
     raise RunFolderError(f"{unfinished(target)}: no interrupted run to resume; start one with `vecformer run`")
 
 
-@contextmanager
-def unfinished_folder(target: Path, *, overwrite: bool = False, resume: bool = False) -> Iterator[Path]:
-    """Create ``TARGET.unfinished`` and rename it to ``target`` when the block succeeds.
-
-    If the block is interrupted after stage one, the folder is kept and can be resumed; if it is interrupted earlier, or
-    the input is invalid, nothing is left. A folder to be overwritten exists until the new one is complete.
-
-    Args:
-        target: the folder to create.
-        overwrite: replace ``target``, and delete an unfinished run of that name.
-        resume: continue in the unfinished folder.
-
-    Raises:
-        RunFolderError: if ``target`` exists, an unfinished run exists and neither option is set, or there is no run to
-            resume.
-    """
-    folder = unfinished(target)
-    check_free(target, overwrite=overwrite or resume)
-    if not resume:
-        _delete_unfinished(folder, target, overwrite=overwrite)
-    elif not folder.is_dir():
-        raise RunFolderError(f"{folder}: no such folder; there is nothing to resume")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield folder
-        _move(folder, target)
-    except BaseException as error:
-        invalid = isinstance(error, PipelineError | TransformerError | EmbeddingError) and not resume
-        if invalid or not RunFolder(folder).stage_one.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-        elif isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"resume with: vecformer run --resume {target}") from error
-        else:
-            log.warning("interrupted; resume with: vecformer run --resume %s", target)
-        raise
-
-
-@contextmanager
-def new_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Create a folder under a temporary name and rename it to ``target`` when the block succeeds.
-
-    If the block fails, nothing is left under either name, and a folder to be overwritten is unchanged.
-
-    Raises:
-        RunFolderError: if ``target`` exists and ``overwrite`` is not set, or it cannot be written.
-    """
-    check_free(target, overwrite=overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-unfinished-", dir=target.parent))
-    temporary.chmod(0o755)
-    try:
-        yield temporary
-        _move(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def check_free(target: Path, *, overwrite: bool) -> None:
-    """Check that a folder can be created, before any work is done.
-
-    Raises:
-        RunFolderError: if it exists and ``overwrite`` is not set, it was not created by this program, or its parent is
-            not writable.
-    """
-    ancestor = next(folder for folder in target.absolute().parents if folder.exists())
-    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
-        raise RunFolderError(f"{target}: cannot write in {ancestor}; choose another --out")
-    if not target.exists():
-        return
-    if not overwrite:
-        raise RunFolderError(f"{target}: already exists; choose another --out, or replace it with --overwrite")
-    if target.is_dir() and (not any(target.iterdir()) or (target / "manifest.json").is_file()):
-        return
-    raise RunFolderError(f"{target}: not a run folder, so --overwrite does not replace it; remove it or choose "
-                         "another --out")
-
-
-def _delete_unfinished(folder: Path, target: Path, *, overwrite: bool) -> None:
-    """Delete an unfinished run, if it is one and ``overwrite`` is set."""
-    if not folder.exists():
-        return
-    is_run = RunFolder(folder).config.exists()
-    if not folder.is_dir() or (not is_run and any(folder.iterdir())):
-        raise RunFolderError(f"{folder}: not an interrupted run, but {target} would be created there; remove it or "
-                             "choose another --out")
-    if is_run and not overwrite:
-        raise RunFolderError(f"{folder}: an interrupted run; resume it with --resume {target}, or start again "
-                             "with --overwrite")
-    shutil.rmtree(folder)
-
-
-def _move(temporary: Path, target: Path) -> None:
-    if not target.exists():
-        temporary.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    target.rename(old / target.name)
-    temporary.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def free_name(folder: Path) -> Path:
     """Return the folder if it does not exist, otherwise with the first free number appended to its name."""
     number, candidate = 1, folder
@@ -256,8 +180,8 @@ def free_name(folder: Path) -> Path:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON."""
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    """Write indented JSON, completely or not at all."""
+    write_atomically(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -266,8 +190,8 @@ def read_json(path: Path) -> Any:
 
 
 def write_lines(path: Path, values: Iterator[Mapping[str, Any]]) -> None:
-    """Write one line of JSON per value."""
-    with path.open("w", encoding="utf-8") as file:
+    """Write one line of JSON per value, completely or not at all."""
+    with replacing(path) as new, new.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
 
 

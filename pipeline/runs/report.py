@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from embeddings.table.atomic_files import write_atomically
 from pipeline.drawing.page import render
 from pipeline.drawing.plots import bars_svg, learning_curves_svg
 from pipeline.tasks.base import Measure
@@ -44,7 +45,7 @@ def write_report(
         comparison=bars_svg(scores, highlighted=["this run"], label=label, is_share=measure.is_share),
         curves=learning_curves_svg(history, measure.name), plots=plots,
     )
-    path.write_text(page, encoding="utf-8")
+    write_atomically(path, page)
 
 
 def write_comparison(
@@ -67,4 +68,4 @@ def write_comparison(
             highlighted=[row["name"] for row in rows if row["report"]], label=f"{measure} on the test set",
         ),
     )
-    path.write_text(page, encoding="utf-8")
+    write_atomically(path, page)

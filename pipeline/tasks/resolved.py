@@ -13,6 +13,7 @@ from typing import Any, Generic, Self
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
+from embeddings.table.atomic_files import write_atomically
 from pipeline.config import DataConfig, RunConfig, keys
 from pipeline.errors import RunFolderError
 from transformer.config import ModelConfig
@@ -46,7 +47,7 @@ class Resolved:
         """Write the values as JSON; infinity is the string "inf"."""
         values = {name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
                   for name, value in asdict(self).items()}
-        path.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        write_atomically(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -14,7 +14,6 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from transformer.checkpoint import remove_partial
 from transformer.errors import CheckpointError, TransformerError
 from transformer.kernels.engine import describe_engines, use
 from transformer.kernels.precision import autocast
@@ -197,8 +196,6 @@ class _Training(Generic[B]):
             self.state.restore(path, settings=self.settings, rank=rank)
         elif rank:
             torch.manual_seed(torch.initial_seed() + rank)  # different dropout masks in each process
-        if path is not None and not rank:
-            remove_partial(path)
 
     def _stopped_early(self) -> bool:
         best = self.state.best

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from embeddings.progress import Progress, silent
+from embeddings.table.atomic_files import FOREVER, locked
 from embeddings.table.oov_policy import parse_policy
 from pipeline.benchmark.execution.jobs import Job, Outcome
 from pipeline.config import RunConfig
@@ -39,12 +40,11 @@ def run_job(job: Job, progress: Progress = silent) -> Outcome:
         PipelineError, EmbeddingError, TransformerError: if the run fails for a reason that the user can correct.
     """
     import torch
-    from filelock import FileLock
 
     torch.set_num_threads(job.n_threads)
     job.work.mkdir(parents=True, exist_ok=True)
     folder = RunFolder(job.work / job.key)
-    with FileLock(f"{folder.path}.lock"):  # an orphaned worker may still hold it for a moment
+    with locked(folder.path, patience=FOREVER):  # an orphaned worker may still hold it for a moment
         folder.path.mkdir(exist_ok=True)
         outcome = _train_and_evaluate(job, folder, progress)
         shutil.rmtree(folder.path)

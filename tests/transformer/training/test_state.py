@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_training import examples, loss, model, without_seconds
 
+from embeddings.table.atomic_files import NEW, hidden
 from transformer import Evaluation, Trainer, TrainingConfig
-from transformer.checkpoint import partial_path, save_weights
+from transformer.checkpoint import save_weights
 from transformer.errors import CheckpointError
 from transformer.training.state import TrainingState
 
@@ -113,7 +114,7 @@ def test_resumes_after_kills_at_random_times(seconds, tmp_path):
     weights, facts = json.loads((tmp_path / "ended").read_text())
     assert (bytes.fromhex(weights), facts) == expected
     assert kills >= 2
-    assert not partial_path(tmp_path / "checkpoint").exists()
+    assert not hidden(tmp_path / "checkpoint", NEW).exists()
 
 
 def test_checkpoints_are_written_at_the_configured_interval(tmp_path, monkeypatch):
@@ -206,9 +207,3 @@ def test_unwritable_path_raises(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match=r"checkpoint: cannot write the checkpoint .*; free disk space"):
         trainer_of("plain", tmp_path / "file" / "checkpoint").run()
-
-
-def test_partial_checkpoint_of_a_killed_run_is_removed(tmp_path):
-    partial_path(tmp_path / "checkpoint").write_bytes(b"half")
-    trainer_of("plain", tmp_path / "checkpoint", seconds=1000.0).run()
-    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,151 @@
+"""What must hold before a folder is created: its place is writable, can be renamed onto, is free, and has space."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from embeddings.table.atomic_files import LOCK, NEW, scratch_folder
+from pipeline.errors import RunFolderError
+from pipeline.runs.folder import CONFIG, MANIFEST, RUN_FILES, unfinished
+
+REPLACES = "replaces.json"
+"""In an unfinished folder: which folder it replaces."""
+DESKTOP_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}  # written by file managers
+MOUNTS = Path("/proc/self/mountinfo")
+N_NAMED = 3  # files named in a message
+
+
+def require_place(target: Path) -> Path:
+    """Check that a folder may be created or replaced at a path, and return the path without symbolic links.
+
+    Raises:
+        RunFolderError: if the path is empty, a dangling link or a mount point, or inside a file.
+    """
+    if not target.name or target.name == "..":
+        raise RunFolderError(f"--out {str(target)!r}: not a name for a new folder; write, for instance, --out "
+                             "runs/first")
+    if target.is_symlink() and not target.exists():
+        raise RunFolderError(f"{target}: a link to {target.readlink()}, which does not exist; remove the link, or "
+                             "choose another --out")
+    real = Path(os.path.realpath(target))
+    for folder in (real, unfinished(real)):
+        if is_mount_point(folder):
+            raise RunFolderError(f"{folder}: a mount point, which a finished run cannot replace; choose a folder in "
+                                 f"it, such as --out {target / 'run'}")
+    ancestor = next(folder for folder in real.parents if folder.exists())
+    if not ancestor.is_dir():
+        raise RunFolderError(f"{target}: cannot write in {ancestor}, which is a file; choose another --out")
+    return real
+
+
+def require_writable(target: Path) -> None:
+    """Check that folders can be created and renamed beside a path, by trying; the caller holds its lock.
+
+    Raises:
+        OSError: if they cannot.
+    """
+    with scratch_folder(target) as folder:
+        (folder / "new").mkdir()
+        (folder / "new" / "file").write_bytes(b"trial")
+        (folder / "new").rename(folder / "renamed")
+
+
+def is_mount_point(path: Path) -> bool:
+    """Whether a path is a mount point, bind mounts included."""
+    if not path.exists():
+        return False
+    if os.path.ismount(path):
+        return True
+    try:
+        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return False
+    mounted = (re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split(" ")[4]) for line in lines)
+    return str(path) in mounted
+
+
+def require_free(target: Path, *, overwrite: bool) -> None:
+    """Check that a folder does not exist, or may be replaced.
+
+    Raises:
+        RunFolderError: if it exists and ``overwrite`` is not set, or it contains anything that is not part of a run.
+    """
+    if not os.path.lexists(target):
+        return
+    if not overwrite:
+        raise RunFolderError(f"{target}: already exists; choose another --out, or replace it with --overwrite")
+    if not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file()):
+        raise RunFolderError(f"{target}: not a run folder, so --overwrite does not replace it; remove it or choose "
+                             "another --out")
+    if others := own_entries(target).others:
+        raise RunFolderError(f"{target}: contains files that are not part of the run ({list_briefly(others)}), so "
+                             "--overwrite does not replace it; move them, or choose another --out")
+
+
+class Entries(NamedTuple):
+    """The entries of a folder that this program wrote, and the names of all others."""
+
+    own: list[Path]
+    others: list[str]
+
+
+def own_entries(folder: Path) -> Entries:
+    """Divide the entries of a run folder, finished or not, into those of this program and others.
+
+    Its own are the files that a run has, those that the manifest lists, hidden temporary ones, and folders that are
+    runs themselves; files of the desktop count as its own.
+    """
+    known = {*RUN_FILES, REPLACES, *DESKTOP_FILES, *_listed(folder)}
+    entries = Entries([], [])
+    for entry in sorted(folder.iterdir()):
+        if entry.name in known or entry.name.endswith((NEW, LOCK)):
+            entries.own.append(entry)
+        elif entry.is_dir() and not entry.is_symlink() and any((entry / name).is_file() for name in (CONFIG, MANIFEST)):
+            within = own_entries(entry).others
+            entries.others.extend(f"{entry.name}/{name}" for name in within)
+            if not within:
+                entries.own.append(entry)
+        else:
+            entries.others.append(entry.name)
+    return entries
+
+
+def list_briefly(names: Sequence[str]) -> str:
+    """Join the first few of several names."""
+    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
+    return ", ".join(names[:N_NAMED]) + more
+
+
+def _listed(folder: Path) -> list[str]:
+    """Return the names of files in the manifest of a run, if it can be read."""
+    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return list(json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("files", ()))
+    return []
+
+
+def require_space(folder: Path, n_bytes: int, *, purpose: str) -> None:
+    """Check that a disk has space.
+
+    Args:
+        folder: a folder on the disk.
+        n_bytes: bytes that will be written.
+        purpose: what they are for, for the message.
+
+    Raises:
+        RunFolderError: if there is less.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise RunFolderError(f"{folder}: {purpose} need about {_megabytes(n_bytes)}, but the disk has only "
+                             f"{_megabytes(free)} free; free some, or choose another --out")
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:,.1f} MB"

@@ -1,0 +1,209 @@
+"""Creation of a folder completely or not at all, by one process at a time.
+
+Long work is done in ``OUT.unfinished``, which is renamed to ``OUT`` when it is complete. A folder that is replaced is
+first renamed to a hidden name, ``.OUT.vecformer-replaced``, and deleted at the end; the next command on ``OUT`` undoes
+or completes a replacement whose process was killed. Nothing else is ever deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from embeddings.errors import InUseError
+from embeddings.table.atomic_files import NEW, hidden, locked, scratch_folder, sync, write_atomically
+from pipeline.errors import RunFolderError
+from pipeline.runs.folder import MANIFEST, RunFolder, unfinished
+from pipeline.runs.place import (
+    REPLACES,
+    list_briefly,
+    own_entries,
+    require_free,
+    require_place,
+    require_writable,
+)
+
+log = logging.getLogger("vecformer")
+
+REPLACED = ".vecformer-replaced"
+
+
+@contextmanager
+def unfinished_folder(
+    target: Path, *, command: str, keep: Callable[[Path], bool] = lambda folder: RunFolder(folder).has_vectors,
+    overwrite: bool = False, resume: bool = False,
+) -> Iterator[Path]:
+    """Create ``TARGET.unfinished`` and rename it to ``target`` when the block succeeds.
+
+    If the block fails, the folder is kept if it was there before or is worth keeping; otherwise what the block wrote
+    is deleted.
+
+    Args:
+        target: the folder to create.
+        command: the command that resumes the work, for messages.
+        keep: whether the work in a folder is worth keeping after an error; by default if it has the word vectors.
+        overwrite: replace ``target`` at the end, and start again if there is an unfinished folder.
+        resume: continue in the unfinished folder.
+
+    Raises:
+        RunFolderError: if another process works on ``target``; ``target`` or the unfinished folder exists and no option
+            allows it; there is nothing to resume; or something else appeared at ``target`` meanwhile.
+    """
+    with _owned(target) as real:
+        folder = unfinished(real)
+        if resume:
+            if not folder.is_dir():
+                raise RunFolderError(f"{folder}: no such folder; there is nothing to resume")
+            _require_unchanged(real, _replaces(folder))
+            _remove_leftovers(folder)
+        else:
+            require_free(real, overwrite=overwrite)
+            _require_no_unfinished(folder, target, overwrite=overwrite, command=command)
+            _remove(folder)
+            folder.mkdir()
+            write_atomically(folder / REPLACES, json.dumps(_identity(real)))
+        try:
+            yield folder
+            _publish(folder, real, _replaces(folder))
+        except BaseException as error:
+            is_complete = not folder.exists()
+            is_kept = not is_complete and (resume or keep(folder))
+            if not is_complete and not is_kept:
+                _remove(folder)
+            _explain(error, is_kept=is_kept, remains=(
+                f"{target} is complete" if is_complete else f"what is done is kept; resume with: {command}" if is_kept
+                else "nothing was kept: the word vectors were not finished"))
+            raise
+
+
+@contextmanager
+def new_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Create a folder under a hidden name and rename it to ``target`` when the block succeeds.
+
+    If the block fails, nothing is left, and a folder to be overwritten is unchanged.
+
+    Raises:
+        RunFolderError: as :func:`unfinished_folder`.
+    """
+    with _owned(target) as real:
+        require_free(real, overwrite=overwrite)
+        replaces = _identity(real)
+        with scratch_folder(real) as scratch:
+            folder = scratch / real.name
+            folder.mkdir()
+            yield folder
+            _publish(folder, real, replaces)
+
+
+@contextmanager
+def _owned(target: Path) -> Iterator[Path]:
+    """Check the place of a folder, hold its lock, and undo or complete an interrupted replacement."""
+    real = require_place(target)
+    with ExitStack() as stack:
+        try:
+            real.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(real))
+            require_writable(real)
+        except InUseError as error:
+            raise RunFolderError(f"{target}: another process is working on it; wait until it has finished, or choose "
+                                 "another --out") from error
+        except OSError as error:
+            raise RunFolderError(f"{target}: cannot write in {real.parent} ({error.strerror or error}); choose another "
+                                 "--out") from error
+        old = hidden(real, REPLACED)
+        if old.exists() and not real.exists():
+            old.rename(real)
+        elif old.exists():
+            shutil.rmtree(old)
+        if (real / MANIFEST).is_file():
+            (real / REPLACES).unlink(missing_ok=True)
+        yield real
+
+
+def _require_no_unfinished(folder: Path, target: Path, *, overwrite: bool, command: str) -> None:
+    """Check that there is no unfinished folder, or that it may be deleted."""
+    if not folder.is_symlink() and not folder.exists():
+        return
+    others = [] if folder.is_symlink() or not folder.is_dir() else own_entries(folder).others
+    if folder.is_symlink() or not folder.is_dir() or others:
+        has = f" ({list_briefly(others)})" if others else ""
+        raise RunFolderError(f"{folder}: not an interrupted run{has}, but {target} would be created there; remove it "
+                             "or choose another --out")
+    if any(folder.iterdir()) and not overwrite:
+        raise RunFolderError(f"{folder}: an interrupted run; resume it with: {command}, or start again with "
+                             "--overwrite")
+
+
+def _remove(folder: Path) -> None:
+    """Delete what this program writes into an unfinished folder, and the folder if nothing else is in it."""
+    if not folder.is_dir():
+        return
+    for entry in own_entries(folder).own:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for leftover in folder.glob(f".*{NEW}"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _identity(target: Path) -> str | None:
+    """Identify a folder by the SHA-256 of its manifest; "" without one, None if there is no folder."""
+    if not target.exists():
+        return None
+    manifest = target / MANIFEST
+    return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else ""
+
+
+def _replaces(folder: Path) -> str | None:
+    """Return the identity of the folder that an unfinished one replaces; None for those of earlier versions."""
+    with suppress(OSError, ValueError):
+        found = json.loads((folder / REPLACES).read_text(encoding="utf-8"))
+        return found if isinstance(found, str) else None
+    return None
+
+
+def _require_unchanged(target: Path, replaces: str | None) -> None:
+    """Check that there is the folder to replace, or none, as when the work began."""
+    if _identity(target) != replaces:
+        raise RunFolderError(f"{target}: appeared or was changed while this command was working, and is not touched; "
+                             "move it elsewhere")
+    require_free(target, overwrite=replaces is not None)
+
+
+def _publish(folder: Path, target: Path, replaces: str | None) -> None:
+    """Rename a complete folder to its final name; ``replaces`` identifies the folder that may be there."""
+    _require_unchanged(target, replaces)
+    old = hidden(target, REPLACED)
+    sync(folder)
+    try:
+        if replaces is not None:
+            target.rename(old)
+        folder.rename(target)
+    except BaseException as error:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        if isinstance(error, OSError):
+            raise RunFolderError(f"{target}: cannot be put in its place ({error.strerror or error})") from error
+        raise
+    (target / REPLACES).unlink(missing_ok=True)
+    sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _explain(error: BaseException, *, is_kept: bool, remains: str) -> None:
+    """Report what remains after an error; an interrupt carries it as its message."""
+    if isinstance(error, KeyboardInterrupt):
+        raise KeyboardInterrupt(remains) from error
+    if is_kept or isinstance(error, SystemExit):
+        log.error("%s", remains)
