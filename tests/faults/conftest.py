@@ -19,6 +19,7 @@ from scenarios import Scenario, scenarios
 SEED = int(os.environ.get("FAULTS_SEED", "18"))
 HERE = Path(__file__).parent
 log = logging.getLogger("faults")  # shown while the tests run with -o log_cli=true --log-cli-level=INFO
+log.setLevel(logging.INFO)
 _table: dict[str, Counter[str]] = {}
 
 

@@ -177,7 +177,7 @@ def names_of(home: Path) -> frozenset[str]:
 
 def is_lock(path: Path) -> bool:
     """Return whether a file is an empty lock file; these are not deleted, because another process may wait for them."""
-    return path.name.endswith(".lock") and path.is_file() and not path.stat().st_size
+    return path.name.endswith("lock") and path.is_file() and not path.stat().st_size
 
 
 GLOVE = DATA / "support" / "vectors.txt"
