@@ -6,8 +6,10 @@ its own output, current folder and signal handlers, which the tests kill or let 
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import importlib
+import io
 import json
 import os
 import select
@@ -15,7 +17,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -135,7 +139,8 @@ class ForkServer:
 
     def start(
         self, argv: Sequence[Any], *, cwd: Path | None = None, watch: Path | None = None, fault: Fault = NO_FAULT,
-        call: str = "", environment: Mapping[str, str] | None = None, stdin: Path | None = None, memory: int = 0,
+        call: str = "", draws: bool = False, environment: Mapping[str, str] | None = None, stdin: Path | None = None,
+        memory: int = 0,
     ) -> Command:
         """Start a command.
 
@@ -146,6 +151,7 @@ class ForkServer:
             fault: what happens to it.
             call: ``module:function`` to call in the process first, such as one that makes a demonstration small; if it
                 returns True, that is all.
+            draws: draw the figures of reports, which takes as long as everything else in so small a run.
             environment: changed variables.
             stdin: standard input, by default empty.
             memory: limit of the address space in bytes above that of the server; 0 for none.
@@ -153,10 +159,12 @@ class ForkServer:
         self._n += 1
         folder = self.scratch / str(self._n)
         folder.mkdir()
-        request = {"argv": list(map(os.fspath, map(_text, argv))), "cwd": str(cwd or folder), "output": str(folder),
-                   "watch": str(watch or ""), "call": call, "environment": dict(environment or {}), "memory": memory,
-                   "stdin": str(stdin or os.devnull), "step": fault.step, "signal": int(fault.signal),
-                   "error": fault.error, "lasting": fault.lasting}
+        request = {
+            "argv": list(map(_text, argv)), "cwd": str(cwd or folder), "output": str(folder),
+            "watch": str(watch or ""), "call": call, "draws": draws, "memory": memory,
+            "environment": dict(environment or {}), "stdin": str(stdin or os.devnull), "step": fault.step,
+            "signal": int(fault.signal), "error": fault.error, "lasting": fault.lasting,
+        }
         self._ours.sendall(json.dumps(request).encode() + b"\n")
         self._started: Command | None = None
         self._pending = (folder, request["argv"])
@@ -264,6 +272,16 @@ def _serve(connection: socket.socket) -> dict[str, Any]:
             connection.sendall(json.dumps([pid, None]).encode() + b"\n")
 
 
+def _draw_nothing() -> None:
+    """Let figures be empty."""
+    from matplotlib.figure import Figure
+
+    def save(self: Figure, target: Any, **_options: Any) -> None:
+        target.write("<svg></svg>" if isinstance(target, io.StringIO) else b"")
+
+    Figure.savefig = save  # type: ignore[assignment]
+
+
 def _learn(scratch: Path) -> None:
     """Import the modules that earlier commands imported."""
     for path in scratch.glob("modules-*"):
@@ -291,6 +309,8 @@ def _become(request: Mapping[str, Any], library: str) -> bool:
     os.environ.update(request["environment"])
     os.chdir(request["cwd"])
     sys.argv = ["vecformer", *request["argv"]]
+    if not request["draws"]:
+        _draw_nothing()
     if request["memory"]:
         limit_memory(request["memory"])
     if request["call"]:
@@ -318,10 +338,25 @@ def main() -> None:
         os._exit(0)  # saves the time of an orderly end
     from pipeline.cli.main import main as command_line
 
+    code: Any = 0
     try:
         command_line()
-    finally:
-        _teach(output, before)
+    except SystemExit as stop:
+        code = stop.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    _teach(output, before)
+    _end(code if isinstance(code, int) else int(code is not None))
+
+
+def _end(code: int) -> None:
+    """End like an interpreter, but do not destroy a million objects first."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _teach(output: Path, before: set[str]) -> None:

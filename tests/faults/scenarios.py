@@ -55,9 +55,9 @@ class Scenario:
     stopped: str = ""
     undisturbed: Undisturbed = field(init=False)
 
-    def start(self, server: ForkServer, home: Path, fault: Fault = NO_FAULT) -> Command:
+    def start(self, server: ForkServer, home: Path, fault: Fault = NO_FAULT, *, draws: bool = False) -> Command:
         """Start the command in a folder."""
-        return server.start(self.argv, cwd=home, watch=home, fault=fault, call=self.call)
+        return server.start(self.argv, cwd=home, watch=home, fault=fault, call=self.call, draws=draws)
 
     def prepare(self, home: Path) -> None:
         """Create the state before the command in a new folder."""

@@ -92,7 +92,7 @@ def labelled(path: Path, n_labels: int, n_each: int = 2) -> Path:
 @pytest.mark.parametrize("n", [150, 300])
 def test_01_many_labels_need_little_memory(n, vecformer, home):
     data = labelled(home / "labels.tsv", n)
-    works(vecformer("run", "--data", data, "--set", "data.test_share=0.5", *TINY, memory=GIGABYTE))
+    works(vecformer("run", "--data", data, "--set", "data.test_share=0.5", *TINY, memory=GIGABYTE, draws=True))
     assert len(resolved(home)["labels"]) == n
     assert (home / OUT / "report.html").stat().st_size < 5_000_000
 
@@ -100,7 +100,8 @@ def test_01_many_labels_need_little_memory(n, vecformer, home):
 @pytest.mark.slow
 def test_02_ten_thousand_labels_within_three_gigabytes(vecformer, home):
     data = labelled(home / "labels.tsv", 10_000)
-    works(vecformer("run", "--data", data, "--set", "data.test_share=0.5", *TINY, memory=3 * GIGABYTE, timeout=600))
+    works(vecformer("run", "--data", data, "--set", "data.test_share=0.5", *TINY, memory=3 * GIGABYTE, timeout=600,
+                    draws=True))
     assert len(resolved(home)["labels"]) == 10_000
 
 
@@ -110,7 +111,7 @@ def test_03_paths_of_bytes_that_are_not_utf8(vecformer, home):
     shutil.copy(VECTORS, vectors)
     works(vecformer("run", "--data", data, *TINY))
     works(vecformer("embed", "convert", vectors, "--to", "converted.safetensors"))
-    works(vecformer("run", "--data", "ok.tsv", *TINY[:-3], "--out", out))
+    works(vecformer("run", "--data", "ok.tsv", *TINY[:-3], "--out", out, draws=True))
     assert (out / "report.html").is_file()
     refused(vecformer("run", "--resume", out), "already finished")
 
@@ -405,7 +406,7 @@ def test_fault_10_three_hundred_labels_in_train_and_test(vecformer, home):
     for name, n in (("train", 600), ("test", 300)):
         (home / "d" / f"{name}.jsonl").write_text("".join(
             json.dumps({"text": f"w{i} z", "label": f"l{i % 300}"}) + "\n" for i in range(n)))
-    works(vecformer("run", "--data", "d", *TINY, memory=GIGABYTE))
+    works(vecformer("run", "--data", "d", *TINY, memory=GIGABYTE, draws=True))
     assert len(resolved(home)["labels"]) == 300
 
 
@@ -428,7 +429,7 @@ def test_fault_11_neighbors_do_not_depend_on_the_scale(vecformer, scaled):
 
 
 def test_fault_11_a_map_of_tiny_vectors(vecformer, scaled):
-    works(vecformer("embed", "map", scaled["1e-30"], "--out", "map", "--top", 20))
+    works(vecformer("embed", "map", scaled["1e-30"], "--out", "map", "--top", 20, draws=True))
 
 
 @pytest.mark.parametrize("content", ["a=" + "[" * 50_000 + "]" * 50_000, ".".join(["a"] * 20_000) + "=1",

@@ -18,11 +18,12 @@ LAST = 0.6  # share of the operations after which a command is near its end
 ATTEMPTS = 208  # at least 200, equally many of each scenario
 
 
-def disturb(scenario: Scenario, number: int, server: ForkServer, home: Path, rng: random.Random) -> tuple[Command, str]:
+def disturb(scenario: Scenario, number: int, server: ForkServer, home: Path, rng: random.Random, *,
+            draws: bool) -> tuple[Command, str]:
     """Send a signal at a random moment of the duration, or of its last part."""
     known = scenario.undisturbed
     late = bool(known.trace) and rng.random() < 0.5
-    command = scenario.start(server, home)
+    command = scenario.start(server, home, draws=draws)
     if late:
         n = int(len(known.trace) * rng.uniform(LAST, 1.0))
         trace = command.folder / "trace"
@@ -30,7 +31,7 @@ def disturb(scenario: Scenario, number: int, server: ForkServer, home: Path, rng
             pass
         moment = rng.uniform(0, 0.01)
     else:
-        n, moment = 0, rng.uniform(0, known.seconds)
+        n, moment = 0, rng.uniform(0, known.seconds * (2 if draws else 1))
     began = time.monotonic()
     command.wait_for(moment)
     command.kill(number)
@@ -39,22 +40,22 @@ def disturb(scenario: Scenario, number: int, server: ForkServer, home: Path, rng
     return command, f"{scenario.name}: {signal.Signals(number).name} at {at}"
 
 
-def attempts(scenario: Scenario, n: int, server: ForkServer, scratch: Path, rng: random.Random
-             ) -> list[tuple[str, Finding]]:
+def attempts(scenario: Scenario, n: int, server: ForkServer, scratch: Path, rng: random.Random, *,
+             draws: bool) -> list[tuple[str, Finding]]:
     """Disturb a command several times, and judge each."""
     found = []
     for i in range(n):
         home = scratch / f"home-{i}"
         scenario.prepare(home)
         number = SIGNALS[i % len(SIGNALS)]
-        command, where = disturb(scenario, number, server, home, rng)
+        command, where = disturb(scenario, number, server, home, rng, draws=draws)
         found += [(where, one) for one in judge(scenario, home, command, Fault(signal=number), server)]
         shutil.rmtree(home)
     return found
 
 
 def test_a_run_killed_at_some_moments(observed, server, tmp_path, rng, report):
-    report("killed at random moments", 3, attempts(observed("run"), 3, server, tmp_path, rng))
+    report("killed at random moments", 3, attempts(observed("run"), 3, server, tmp_path, rng, draws=False))
 
 
 @pytest.mark.slow
@@ -62,4 +63,4 @@ def test_a_run_killed_at_some_moments(observed, server, tmp_path, rng, report):
 @pytest.mark.parametrize("name", scenarios())
 def test_killed_at_random_moments(name, observed, server, tmp_path, rng, report):
     n = ATTEMPTS // len(scenarios())
-    report("killed at random moments", n, attempts(observed(name), n, server, tmp_path, rng))
+    report("killed at random moments", n, attempts(observed(name), n, server, tmp_path, rng, draws=True))

@@ -18,7 +18,7 @@ FAULTS = (
     Fault(signal=signal.SIGTERM), Fault(error=errno.EDQUOT), Fault(error=errno.EROFS),
     Fault(error=errno.EIO, lasting=False),
 )
-FEW = {"run": 5, "overwrite": 3, "resume": 1, "train-overwrite": 2, "export": 1}  # steps in the ordinary test suite
+FEW = {"run": 4, "overwrite": 3, "resume": 1, "train-overwrite": 2, "export": 1}  # steps in the ordinary test suite
 
 
 def at(fault: Fault, step: int) -> Fault:
