@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from cases import home, vecformer
 from fork_server import ForkServer
 from judgement import KINDS, Finding
 from scenarios import Scenario, scenarios
+
+__all__ = ["home", "vecformer"]  # fixtures
 
 SEED = int(os.environ.get("FAULTS_SEED", "18"))
 HERE = Path(__file__).parent
