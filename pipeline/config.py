@@ -9,10 +9,10 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from embeddings.specification.suggest import nearest
 from embeddings.table.atomic_files import write_atomically
@@ -43,12 +43,27 @@ OTHER_NAMES = {
 """Names of other libraries, for the suggestion in error messages."""
 
 
+TABLES = ("training.class_weights",)
+"""Keys whose value may be a table, which is not a section of the configuration."""
+ADDED = ("baselines", "baseline_memory_gb", "training.class_weights", "data.separator", "data.encoding")
+"""Keys that version 0.1.0 does not have; with their defaults they do not change the identity of a benchmark's run."""
+
+
+def _names(value: Any) -> Any:
+    """Split a string at commas; keep other values, which pydantic checks."""
+    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """The data: where they are, and how texts are split into tokens."""
 
     path: str = option("", "file, folder with train/dev/test files, or bbc; data/README.md describes the formats")
-    text_column: str = option("", "column of the text; \"\" finds it by its name (text, sentence, review, ...)")
+    separator: str = option("", "separator of the cells of .csv and .tsv files, such as ; or tab; \"\" finds it")
+    encoding: str = option("", "encoding of text files, such as windows-1252; \"\" finds it")
+    text_column: str | tuple[str, ...] = option("", "column of the text, or several that are joined, such as "
+                                                    "[\"subject\", \"message\"]; \"\" finds it by its name (text, "
+                                                    "sentence, review, ...)")
     text_b_column: str = option("", "column of the second text of a pair; \"\" finds it by its name (text_b, "
                                     "sentence2, hypothesis, ...)")
     label_column: str = option("", "column of the label; \"\" finds it by its name (label, class, topic, ...)")
@@ -76,7 +91,17 @@ class DataConfig:
     unseen_words: int = option(400_000, "number of words outside the vocabulary whose vectors are saved with the run, "
                                         "the source's most frequent first")
 
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The configured columns of the text; () to find one by its name."""
+        return tuple(filter(None, [self.text_column] if isinstance(self.text_column, str) else self.text_column))
+
     def __post_init__(self) -> None:
+        require(len(self.separator) <= 1 or self.separator in ("tab", "\\t"),
+                f"data.separator must be one character or tab, not {self.separator!r}")
+        require(self.separator not in ("\n", "\r", '"'), f"data.separator cannot be {self.separator!r}")
+        require(len(set(self.text_columns)) == len(self.text_columns),
+                f"data.text_column names a column twice: {', '.join(self.text_columns)}")
         require(len(set(self.languages)) == len(self.languages) and len(self.languages) in (0, 2),
                 f"data.languages must be two suffixes, the source language first, not {list(self.languages)}")
         require(self.max_length >= 1, f"data.max_length must be 1 or more, not {self.max_length}")
@@ -122,6 +147,11 @@ class RunConfig:
     trust_pickle: bool = option(False, "allow pickle files, which can execute arbitrary code")
     corpus: tuple[str, ...] = option((), "files or folders of text for training word2vec and fasttext; [] for the "
                                          "texts of the data")
+    baselines: Annotated[tuple[str, ...], BeforeValidator(_names)] = option(
+        ("all",), "simpler models to compare with: all, none, or names of the task's baselines, which "
+        "`vecformer tasks` lists")
+    baseline_memory_gb: float = option(2.0, "memory in GB that a baseline may need by its estimate, above 0; one that "
+                                            "needs more is skipped")
     seed: int = option(1, "seed of all random numbers, including the splits of the data; 0 to 4294967295")
     data: DataConfig = field(default_factory=DataConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
@@ -131,6 +161,7 @@ class RunConfig:
     generation: GenerationConfig = field(default_factory=GenerationConfig)
 
     def __post_init__(self) -> None:
+        require(self.baseline_memory_gb > 0, f"baseline_memory_gb must be above 0, not {self.baseline_memory_gb}")
         require(0 <= self.seed < 2**32, f"seed must be from 0 to 4294967295, not {self.seed}")
         require(self.model.positions != "learned" or self.data.max_length <= self.model.max_positions,
                 f"model.max_positions={self.model.max_positions} is less than data.max_length="
@@ -156,7 +187,8 @@ class RunConfig:
         except ValidationError as error:
             first = error.errors()[0]
             path = ".".join(str(part) for part in first["loc"])
-            key = next((known for known in valid if path.startswith(f"{known}.float")), path)  # member of a union
+            members = (".float", ".dict", ".literal", ".str")  # of a union
+            key = next((known for known in valid for member in members if path.startswith(known + member)), path)
             message = first["msg"].removeprefix("Value error, ")
             described = message if first["type"] == "value_error" else f"{key} = {first['input']!r}: {message}"
             raise ConfigError(f"{where}: {described}") from error
@@ -232,9 +264,12 @@ def current(key: str, value: Any) -> tuple[str, Any]:
 def in_earlier_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Translate nested values to the names of version 0.1.0, in which results of benchmarks are identified."""
     earlier = {new: old for old, new in RENAMED.items()}
+    defaults = {key: item.default for key, item in keys() if key in ADDED}
     made: dict[str, Any] = {}
     for name, value in values.items():
         key = f"{prefix}{name}"
+        if key in ADDED and value == defaults[key]:
+            continue
         if isinstance(value, Mapping):
             made[name] = in_earlier_names(value, f"{key}.")
         else:
@@ -315,7 +350,7 @@ def _one_line(name: str, value: Any) -> str:
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in values.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and f"{prefix}{key}" not in TABLES:
             yield from _dotted(value, f"{prefix}{key}.")
         elif value != {} or not any(known.startswith(f"{prefix}{key}.") for known, _ in keys()):
             yield f"{prefix}{key}"

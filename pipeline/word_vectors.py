@@ -13,11 +13,11 @@ from embeddings.special_tokens import SPECIAL_TOKENS
 from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import MISSING, OOVPolicy, is_known, parse_policy
-from embeddings.tokenization.corpus import CorpusFiles
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from embeddings.tokenization.vocabulary import build_vocabulary
 from embeddings.transforms import apply_transforms
 from pipeline.config import RunConfig
+from pipeline.data.corpus import TextCorpus
 from pipeline.errors import DataError
 from pipeline.runs.context import RunContext
 
@@ -91,7 +91,7 @@ def prepare_vectors(
         vocabulary=vocabulary,
         extra_words=extra_words,
         n_frequent=data.unseen_words,
-        texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else sorted(texts, key=_as_string),
+        texts=TextCorpus(tuple(map(Path, config.corpus)), data) if config.corpus else sorted(texts, key=_as_string),
         tokenizer=tokenizer,
         seed=config.seed,
         dim=config.model.d_model,

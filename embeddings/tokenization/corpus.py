@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import tempfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from embeddings.compressed_files import decompressed
-from embeddings.errors import CorpusError
+from embeddings.errors import CompressedFileError, CorpusError
 from embeddings.progress import FractionCallback, ignore_fraction
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 
@@ -69,7 +67,7 @@ class CorpusFiles:
 def _lines(path: Path, before: float, n_bytes: int, progress: FractionCallback) -> Iterator[str]:
     number = 0
     try:
-        with path.open("rb") as packed, decompressed(packed) as file:
+        with path.open("rb") as packed, decompressed(packed, path) as file:
             for line in _parts(file):
                 if not number % TEXTS_PER_UPDATE:
                     progress(before + packed.tell() / n_bytes)
@@ -79,8 +77,8 @@ def _lines(path: Path, before: float, n_bytes: int, progress: FractionCallback) 
         raise CorpusError(
             f"{path}:{number + 1}: not UTF-8 ({error.reason}); convert the file, for instance with iconv"
         ) from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise CorpusError(f"{path}:{number + 1}: broken gzip file ({error}); download or write it again") from error
+    except CompressedFileError as error:
+        raise CorpusError(f"{path}:{number + 1}: {str(error).removeprefix(f'{path}: ')}") from error
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
 

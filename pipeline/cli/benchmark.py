@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pipeline.benchmark.driver import BenchmarkResult
     from pipeline.benchmark.execution.jobs import Executor
 
-SHARED_KEYS = {"data": KEYS["data"], "task": KEYS["task"], "epochs": KEYS["epochs"]}
+SHARED_KEYS = {"data": KEYS["data"], "task": KEYS["task"], "epochs": KEYS["epochs"],
+               "baselines": KEYS["baselines"]}
 SHORT_KEYS = {**KEYS, "lr": "training.lr"}  # ambiguous otherwise: pretraining.lr
 NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verbose")
 
@@ -49,6 +50,9 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
               help="Report the training time needed to reach this score. Default: 95% of the best mean.")
 @click.option("--epochs", type=int, metavar="N",
               help="Number of training epochs. Default: enough for about 1,000 steps, between 10 and 20.")
+@click.option("--baselines", metavar="LIST",
+              help="Baselines of each run: all (default), none, or names separated by commas, which `vecformer tasks` "
+                   "lists.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Set any configuration key for all runs, such as model.n_layers=4. May be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", default=Path("runs/benchmark"),

@@ -80,9 +80,15 @@ def verbosity(command: F) -> F:
         level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
         logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr, force=True)
         logging.getLogger("vecformer").setLevel(level)
+        logging.getLogger("vecformer.data").setLevel(min(level, logging.INFO) if not quiet else level)
         return command(*args, quiet=quiet, **kwargs)
 
     return wrapped  # type: ignore[return-value]
+
+
+def one_or_all(names: Sequence[str]) -> str | tuple[str, ...]:
+    """Return the value of an option that is given once as a string, otherwise all its values."""
+    return names[0] if len(names) == 1 else tuple(names)
 
 
 def against(comparison: Mapping[str, Any] | None, notation: Notation) -> list[str]:

@@ -7,19 +7,29 @@ from pathlib import Path
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, table, verbosity
+from pipeline.cli.common import one_or_all, reports_errors, table, verbosity
+from pipeline.cli.verification import verify_option
 
 
 @click.command("evaluate")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), metavar="FILE",
               help="Labelled file in a format of the task, such as .tsv or .jsonl.")
-@click.option("--text-column", default="", metavar="NAME", help="Column of the text. Default: as in the run.")
+@click.option("--text-column", multiple=True, metavar="NAME",
+              help="Column of the text. Can be repeated; several columns are joined. Default: as in the run.")
 @click.option("--label-column", default="", metavar="NAME", help="Column of the label. Default: as in the run.")
+@click.option("--separator", default="", metavar="CHAR",
+              help="Separator of the cells of .csv and .tsv files, such as ';' or tab. Default: detected.")
+@click.option("--encoding", default="", metavar="NAME",
+              help="Encoding of text files, such as windows-1252. Default: detected.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@verify_option
 @verbosity
 @reports_errors
-def evaluate_command(run: Path, data: Path, text_column: str, label_column: str, as_json: bool, quiet: bool) -> None:
+def evaluate_command(
+    run: Path, data: Path, text_column: tuple[str, ...], label_column: str, separator: str, encoding: str,
+    as_json: bool, verify: bool, quiet: bool,
+) -> None:
     """Evaluate RUN on other labelled data.
 
     \b
@@ -29,7 +39,8 @@ def evaluate_command(run: Path, data: Path, text_column: str, label_column: str,
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        measures = evaluate(run, data, text_column=text_column, label_column=label_column, progress=progress)
+        measures = evaluate(run, data, text_column=one_or_all(text_column), label_column=label_column,
+                            separator=separator, encoding=encoding, verify=verify, progress=progress)
     if as_json:
         click.echo(json.dumps(measures))
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 import rich_click as click
 
 from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.verification import verify_option
 
 
 @click.command("predict")
@@ -24,10 +25,12 @@ from pipeline.cli.common import reports_errors, verbosity
               help="Precision of the computation. bfloat16 is faster on hardware with bfloat16 units and changes "
                    "probabilities by a few thousandths; auto uses it there. int8 is the fastest on a CPU (encoders "
                    "only) and changes probabilities by a few hundredths.")
+@verify_option
 @verbosity
 @reports_errors
 def predict_command(
-    run: Path, texts: tuple[str, ...], file: Path | None, as_json: bool, context: str, precision: str, quiet: bool
+    run: Path, texts: tuple[str, ...], file: Path | None, as_json: bool, context: str, precision: str, verify: bool,
+    quiet: bool,
 ) -> None:
     """Predict for the given texts, each line of --file, or each line of standard input.
 
@@ -48,6 +51,6 @@ def predict_command(
 
     chosen = read_texts(texts, file, None if file or texts else sys.stdin.buffer.read())
     with bars(quiet=quiet) as progress:
-        predicted = predict(run, chosen, context=context, precision=precision, progress=progress)
+        predicted = predict(run, chosen, context=context, precision=precision, verify=verify, progress=progress)
     for one in predicted:
         click.echo(json.dumps(one.to_json(), ensure_ascii=False) if as_json else one.line)

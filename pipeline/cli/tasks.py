@@ -26,5 +26,6 @@ def tasks_command(as_json: bool) -> None:
         "\n".join([one["name"], f"  {one['description']}",
                    *(f"  {measure['name']:<18} {measure['help']}" for measure in one["measures"]),
                    *([f"  files  {' '.join(one['files'])}"] if one["files"] else []),
-                   *([f"  keys   {' '.join(one['keys'])}"] if one["keys"] else [])])
+                   *([f"  keys   {' '.join(one['keys'])}"] if one["keys"] else []),
+                   *([f"  baselines  {', '.join(one['baselines'])}"] if one["baselines"] else [])])
         for one in listed))

@@ -51,7 +51,8 @@ def read_texts(texts: Sequence[str], file: Path | None, standard_input: bytes | 
 
 
 def predict(
-    run: Path, texts: Sequence[str], *, context: str = "", precision: str = "float32", progress: Progress = silent
+    run: Path, texts: Sequence[str], *, context: str = "", precision: str = "float32", verify: bool = True,
+    progress: Progress = silent,
 ) -> list[Predicted]:
     """Predict for texts.
 
@@ -60,12 +61,13 @@ def predict(
         texts: the texts.
         context: second text of all of them, for tasks on pairs of texts.
         precision: ``float32``, ``bfloat16``, ``int8`` or ``auto``.
+        verify: check that the files of the run have the SHA-256 that ``manifest.json`` lists.
         progress: progress callback.
 
     Raises:
         PipelineError, EmbeddingError, TransformerError: if the user has to correct something.
     """
-    trained = load_run(run, precision=precision)
+    trained = load_run(run, precision=precision, verify=verify)
     task = trained.task
     examples = [task.reader.example(text, well_formed(context)) for text in texts]
     predictions = trained.predict_for(examples, progress=progress)

@@ -7,8 +7,10 @@ Every example has ``where`` (its place, ``file:line``), ``gold`` (the gold answe
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
+
+from pipeline.data.readers.findings import Findings
 
 
 class AnyExample(Protocol):
@@ -128,6 +130,7 @@ class Splits(Generic[E_co]):
         dev: development examples, for early stopping; may be empty.
         test: test examples.
         unlabelled: additional texts for training word vectors.
+        findings: what was found while reading, for the report.
     """
 
     name: str
@@ -135,3 +138,4 @@ class Splits(Generic[E_co]):
     dev: tuple[E_co, ...]
     test: tuple[E_co, ...]
     unlabelled: tuple[str, ...]
+    findings: Findings = field(default_factory=Findings, compare=False)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from embeddings.analysis.coverage import Coverage
 from embeddings.progress import Progress, silent
 from embeddings.table.oov_policy import parse_policy
+from pipeline.baselines.selection import check_selection, evaluate_selected
 from pipeline.config import RunConfig, changed_keys
 from pipeline.data.examples import Splits
 from pipeline.errors import ConfigError, RunFolderError
@@ -32,6 +33,7 @@ from pipeline.runs.sampling_error import sampling_error
 from pipeline.runs.space import require_space_for_run, require_space_for_training
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_stage_one, save_stage_one
 from pipeline.runs.training_batches import TrainingBatches
+from pipeline.runs.verification import mark_stage_one, verify_stage_one
 from pipeline.runs.workspace import unfinished_folder
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Task, Tokenizers
@@ -47,6 +49,8 @@ from transformer.training import distributed
 from transformer.training.trainer import Evaluation, Trainer, TrainingResult, choose_device
 
 log = logging.getLogger("vecformer")
+
+FILE_MODE = 0o644
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ def run(
         if world.rank:
             return _assist(config, Path(out), context)
         task = base.find(config.task)
+        check_selection(config, task.baseline_names)
         _warn_of_foreign_keys(config)
         with unfinished_folder(
             Path(out), overwrite=overwrite, resume=resume, command=f"vecformer run --resume {out}",
@@ -108,6 +113,7 @@ def _fill(folder: RunFolder, config: RunConfig, task: Task[Any], context: RunCon
     require_space_for_run(folder.path, config)
     with context.clock("reading"):
         splits = task.reader.read(config.data, seed=config.seed)
+        splits.findings.log()
         setup = Setup(config, task.resolve(config, splits))
     config.save(folder.config)
     setup.resolved.save(folder.resolved)
@@ -170,9 +176,9 @@ def run_stage_one(
     """
     config, clock, reader = setup.config, context.clock, task.reader
     with clock("reading"):
-        data = {"sha256": data_hash(splits)}
+        data = data_hash(splits)
     if folder.stage_one.exists():
-        if read_json(folder.stage_one) != data:
+        if verify_stage_one(folder, config=False) != data:
             raise RunFolderError(f"{config.data.path}: the data have changed since this run was started; start again "
                                  "with --overwrite")
         with clock("vectors"):
@@ -189,7 +195,7 @@ def run_stage_one(
                 context=context, shared=shared))
     with clock("writing"):
         stage_one = save_stage_one(stage_one, folder)
-        write_json(folder.stage_one, data)
+        mark_stage_one(folder, data)
     return stage_one
 
 
@@ -313,9 +319,9 @@ def evaluate_and_write(
                     for part, examples in (("train", splits.train), ("test", splits.test))}
     progress("baselines", 0.0)
     with clock("baselines"):
-        baselines = task.baselines(splits, setup, trained.stage_one)
+        baselines, skipped = evaluate_selected(task, splits, setup, trained.stage_one)
     progress("baselines", 1.0)
-    metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
+    metrics = collect_metrics(trained, coverage, training, test, dev, baselines, skipped)
     with clock("writing"):
         write_json(folder.sampling_error, error)
         save_tensors(start, folder.start)
@@ -329,6 +335,7 @@ def collect_metrics(
     test: Measures,
     dev: Measures,
     baselines: Mapping[str, Measures],
+    skipped: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the contents of ``metrics.json``, which has the same keys for every task."""
     config = trained.config
@@ -340,6 +347,7 @@ def collect_metrics(
         "test": test,
         "dev": dev,
         "baselines": dict(baselines),
+        "skipped_baselines": dict(skipped),
         "coverage": {
             "types": coverage["train"].types,
             "tokens": coverage["train"].tokens,
@@ -381,8 +389,8 @@ def write_run(
     plots = task.plots(splits.test, predictions, setup)
     write_report(folder.report, setup, metrics, training.history, plots, name=name, measure=task.measures[0])
     for file in folder.path.iterdir():
-        if file.name in RUN_FILES:
-            file.chmod(0o644)  # safetensors creates files with permissions for the owner only
+        if file.name in RUN_FILES and file.stat().st_mode & 0o777 != FILE_MODE:
+            file.chmod(FILE_MODE)  # safetensors creates files with permissions for the owner only
     packages = ("vecformer", "torch", "gensim", "tokenizers", "scikit-learn", "numpy")
     folder.write_manifest({
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},

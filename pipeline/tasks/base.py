@@ -118,8 +118,10 @@ class Task(ABC, Generic[E, R]):
         reader: reader of its data sets.
         measures: measures that it reports; the first one is the one it is judged by.
         selection: names of the dev measures by which early stopping selects an epoch; later ones break ties.
+        followed: names of the dev measures that the history has; () for all.
         unit: what ``n`` of the measures counts.
         keys: keys of the configuration that only some tasks read, and this one does.
+        baseline_names: names of the baselines that :meth:`baselines` can train, for the key ``baselines``.
         resolved_type: type of the facts that it finds in the data.
         architecture: how Hugging Face represents its model; None if runs cannot be exported.
         generates: whether its model is a decoder that can continue a text (``vecformer generate``).
@@ -129,8 +131,10 @@ class Task(ABC, Generic[E, R]):
     reader: Reader[E]
     measures: ClassVar[tuple[Measure, ...]]
     selection: ClassVar[tuple[str, ...]]
+    followed: ClassVar[tuple[str, ...]] = ()
     unit: ClassVar[str] = "examples"
     keys: ClassVar[tuple[str, ...]] = ()
+    baseline_names: ClassVar[tuple[str, ...]] = ()
     resolved_type: type[R]
     architecture: ClassVar[Architecture | None] = None
     generates: ClassVar[bool] = False
@@ -195,8 +199,9 @@ class Task(ABC, Generic[E, R]):
         """
 
     def develop(self, model: Any, prepared: Prepared[E], setup: Setup[R]) -> Measures:
-        """Evaluate on dev after an epoch; by default with all measures."""
-        return self.measure(prepared.examples, self.predict(model, prepared, setup), setup)
+        """Evaluate on dev after an epoch; by default with the measures of :attr:`followed`."""
+        measures = self.measure(prepared.examples, self.predict(model, prepared, setup), setup)
+        return {name: measures[name] for name in self.followed or measures}
 
     def tune(self, model: Any, prepared: Prepared[E], setup: Setup[R]) -> R:
         """Find facts that need the trained model and dev, such as a threshold; by default none."""
@@ -215,7 +220,10 @@ class Task(ABC, Generic[E, R]):
         """Return the line that ``vecformer predict`` prints: the prediction and the text, separated by tabs."""
 
     def baselines(self, splits: Splits[E], setup: Setup[R], stage_one: StageOne) -> dict[str, Measures]:
-        """Train simpler models on the same examples and evaluate them on the same test set; by default none."""
+        """Train simpler models on the same examples and evaluate them on the same test set; by default none.
+
+        :func:`pipeline.baselines.selection.train_selected` trains those that the configuration selects.
+        """
         return {}
 
     def plots(self, examples: Sequence[E], predictions: Sequence[Prediction], setup: Setup[R]) -> Mapping[str, str]:

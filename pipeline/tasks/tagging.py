@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.listing import MAX_NAMES, listed, shortened
 from embeddings.tokenization.tokenizer import Span, Text, WordTokenizer
+from pipeline.baselines.selection import train_selected
 from pipeline.baselines.tagging import logistic_regression, most_frequent_tag
 from pipeline.config import DataConfig, RunConfig
 from pipeline.data.examples import Splits, TaggedExample
@@ -23,12 +25,13 @@ from pipeline.data.features.batching import IGNORED, Batch, Feature, collate
 from pipeline.data.features.special_tokens import framed
 from pipeline.data.features.windows import starts
 from pipeline.data.readers.tagged import TaggedReader, without_brackets
-from pipeline.drawing.plots import bars_svg
+from pipeline.drawing.plots import MAX_LABEL_LENGTH, MAX_LABELS, bars_svg
 from pipeline.errors import ConfigError, DataError
 from pipeline.measures.tagging import entity_measures, repair
 from pipeline.tasks.base import Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.class_weights import class_weights, weighted, with_label_weights
 from pipeline.tasks.classification import Labels
-from pipeline.tasks.inference import outputs
+from pipeline.tasks.inference import reduced_outputs
 from pipeline.tasks.resolved import Setup
 from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
@@ -96,7 +99,8 @@ class Tagging(Task[TaggedExample, Labels]):
     )
     selection = ("f1", "accuracy")
     unit = "sentences"
-    keys = ("data.labels", "data.stride")
+    keys = ("data.labels", "data.stride", "training.class_weights")
+    baseline_names = ("commonest-tag", "window+logreg")
     resolved_type = Labels
     architecture = Architecture("bert", "BertForTokenClassification", "classifier")
 
@@ -113,11 +117,12 @@ class Tagging(Task[TaggedExample, Labels]):
                             "there is nothing to learn; check the last column of the file")
         labels = config.data.labels or _labels(types)
         if invalid := [label for label in labels if not IOB2.fullmatch(label)]:
-            raise ConfigError(f"data.labels: {', '.join(map(repr, invalid))}: not a tag of IOB2; use "
-                              f"--set 'data.labels={json.dumps(_labels(types))}', or leave it out")
+            raise ConfigError(f"data.labels: {listed(invalid, form=repr)}: not a tag of IOB2; {_to_set(types)}, or "
+                              "leave it out")
         for examples in (splits.train, splits.dev, splits.test):
             require_known_tags(examples, labels)
-        return Labels(token_types=0 if config.model.like else len(SHAPES), labels=labels)
+        weights = class_weights(config, (tag for example in splits.train for tag in example.tags), labels)
+        return Labels(token_types=0 if config.model.like else len(SHAPES), labels=labels, label_weights=weights)
 
     def model(self, setup: Setup[Labels], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """Build an encoder with an output layer for the tag of each word."""
@@ -151,12 +156,17 @@ class Tagging(Task[TaggedExample, Labels]):
                     np.pad(shapes[start:end], frame, constant_values=OTHER) if setup.model.token_types else None,
                     n_targets=int((target != IGNORED).sum()), origin=tagged,
                 ))
-        return features
+        return weighted(features, setup.resolved.label_weights) if training else features
+
+    def batch(self, features: Sequence[Feature], setup: Setup[Labels], random: np.random.Generator) -> Batch:
+        """Make a training batch with the weights of the tags."""
+        return with_label_weights(super().batch(features, setup, random), setup.resolved.label_weights)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Compute the mean cross-entropy of the tagged words."""
+        """Compute the mean cross-entropy of the tagged words, weighted by tag."""
         logits = model(batch.ids, batch.token_types)                                           # (B, L, n_tags)
-        return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
+        return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), weight=batch.label_weights,
+                               ignore_index=IGNORED)
 
     def predict(
         self, model: nn.Module, prepared: Prepared[TaggedExample], setup: Setup[Labels], progress: Progress = silent
@@ -166,11 +176,11 @@ class Tagging(Task[TaggedExample, Labels]):
         An entity has ``type``, ``text``, ``start`` and ``end``, which count characters of the text; the words of a file
         count as a text in which they are separated by blanks.
         """
-        logits = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
-                         progress=progress)
+        best = reduced_outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
+                               lambda _rows, logits: logits.argmax(dim=-1).unbind(), progress=progress)
         found: list[list[str]] = [[] for _ in prepared.examples]
-        for feature, rows in zip(prepared.features, logits, strict=True):
-            found[feature.example] += [setup.resolved.labels[i] for i in rows[feature.origin].argmax(dim=-1)]
+        for feature, numbers in zip(prepared.features, best, strict=True):
+            found[feature.example] += [setup.resolved.labels[i] for i in numbers[feature.origin].tolist()]
         return [_prediction(example, spans_of(example, prepared.tokenizers.source), repair(tags))
                 for example, tags in zip(prepared.examples, found, strict=True)]
 
@@ -209,8 +219,10 @@ class Tagging(Task[TaggedExample, Labels]):
         """Most frequent tag of each word; logistic regression on the word, its shape, affixes and neighbours."""
         words, tags = [example.words for example in splits.train], [example.tags for example in splits.train]
         test, gold = [example.words for example in splits.test], [example.tags for example in splits.test]
-        predicted = {"commonest-tag": most_frequent_tag(words, tags, test),
-                     "window+logreg": logistic_regression(words, tags, test)}
+        predicted = train_selected(setup.config, {
+            "commonest-tag": lambda: most_frequent_tag(words, tags, test),
+            "window+logreg": lambda: logistic_regression(words, tags, test, max_gb=setup.config.baseline_memory_gb),
+        })
         return {name: _shown(entity_measures(gold, by_name)) for name, by_name in predicted.items()}
 
     def plots(
@@ -218,9 +230,14 @@ class Tagging(Task[TaggedExample, Labels]):
     ) -> Mapping[str, str]:
         """Draw the F1 of each type."""
         by_type = self.measure(examples, predictions, setup)["by_type"]
-        scores = {f"{name} ({of['n_entities']})": of["f1"] for name, of in by_type.items()}
+        largest = set(sorted(by_type, key=lambda name: -by_type[name]["n_entities"])[:MAX_LABELS])
+        scores = {f"{shortened(name, MAX_LABEL_LENGTH)} ({of['n_entities']})": of["f1"]
+                  for name, of in by_type.items() if name in largest}
         label = "f1 on the test set (number of gold entities)"
-        return {"Entity types": bars_svg(scores, highlighted=[], label=label)} if scores else {}
+        title = "Entity types"
+        if len(by_type) > MAX_LABELS:
+            title += f": the {MAX_LABELS} of {len(by_type):,} with most entities; metrics.json has all"
+        return {title: bars_svg(scores, highlighted=[], label=label)} if scores else {}
 
 
 def require_known_tags(examples: Sequence[TaggedExample], labels: Sequence[str]) -> None:
@@ -229,13 +246,14 @@ def require_known_tags(examples: Sequence[TaggedExample], labels: Sequence[str])
     Raises:
         DataError: if some are unknown; the message has their counts and the place of the first.
     """
-    unknown = [example for example in examples if not set(labels).issuperset(example.tags)]
+    known = set(labels)
+    unknown = [example for example in examples if not known.issuperset(example.tags)]
     if unknown:
-        counts = Counter(tag[2:] for example in unknown for tag in example.tags if tag not in labels)
-        named = ", ".join(f"{name!r} ({count} words)" for name, count in counts.most_common(10))
-        every = json.dumps(_labels(sorted({tag[2:] for tag in labels if tag != "O"} | counts.keys())))
+        counts = Counter(tag[2:] for example in unknown for tag in example.tags if tag not in known)
+        named = listed([f"{shortened(name)!r} ({count} words)" for name, count in counts.most_common()], limit=10)
+        every = _to_set(sorted({tag[2:] for tag in labels if tag != "O"} | counts.keys()))
         raise DataError(f"{unknown[0].where}: entity types that are not among the model's types: {named}; its tags are "
-                        f"{', '.join(labels)}. To count them as missed, train with --set 'data.labels={every}'")
+                        f"{listed(labels)}. To count them as missed, {every}")
 
 
 def spans_of(example: TaggedExample, tokenizer: WordTokenizer) -> list[Span]:
@@ -295,6 +313,14 @@ def _prediction(example: TaggedExample, spans: Sequence[Span], tags: Sequence[st
 
 def _labels(types: Sequence[str]) -> tuple[str, ...]:
     return ("O", *(f"{prefix}-{name}" for name in types for prefix in "BI"))
+
+
+def _to_set(types: Sequence[str]) -> str:
+    """Advise how to set the tags of these types; of many, only the form, so that the message is bounded."""
+    if len(types) <= MAX_NAMES:
+        return f"use --set 'data.labels={json.dumps(_labels(types))}'"
+    return (f"set data.labels in the configuration to the tags of all {len(types):,} types: "
+            f"{json.dumps(_labels(types[:2]))[:-1]}, …]")
 
 
 def _shown(measures: Measures) -> Measures:

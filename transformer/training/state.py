@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transformer.checkpoint import current_name, load_state, read_checkpoint, state_of, write_checkpoint
+from transformer.checkpoint import REMEDY, current_name, load_state, read_checkpoint, state_of, write_checkpoint
 from transformer.errors import CheckpointError
 from transformer.training.config import TrainingConfig
 from transformer.training.optimizer import Optimizer
@@ -102,9 +102,10 @@ class TrainingState:
             check_settings(_current_settings(facts["settings"]), settings, path)
             self._load(tensors, facts)
             set_random_state(_with_prefix(f"random.{rank}", tensors), next(self.model.parameters()).device)
-        except (KeyError, RuntimeError) as error:
-            raise CheckpointError(f"{path}: not a checkpoint of a training run ({error!r}); delete it to start again"
-                                  ) from error
+        except CheckpointError:
+            raise
+        except Exception as error:  # other content causes exceptions of many classes
+            raise CheckpointError(f"{path}: not a checkpoint of a training run ({error!r}); {REMEDY}") from error
 
     def _load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         for name, key in COUNTERS.items():
@@ -122,9 +123,11 @@ class TrainingState:
         self.losses = list(tensors["losses"].to(next(self.model.parameters()).device).unbind())
 
 
-def resume_settings(model: nn.Module, config: TrainingConfig, *, n_processes: int) -> dict[str, str | int | float]:
+def resume_settings(model: nn.Module, config: TrainingConfig, *, n_processes: int) -> dict[str, Any]:
     """Return the settings that a run must share with the checkpoint it resumes from, by name."""
     settings = {f"training.{name}": value for name, value in asdict(config).items() if name != "checkpoint_seconds"}
+    if config.class_weights == "none":  # checkpoints of earlier versions do not have the key
+        del settings["training.class_weights"]
     settings["training.device"] = next(model.parameters()).device.type
     settings["the number of processes"] = n_processes
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}

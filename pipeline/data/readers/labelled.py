@@ -9,10 +9,11 @@ from types import MappingProxyType
 from embeddings.tokenization.tokenizer import Text
 from pipeline.config import DataConfig
 from pipeline.data.examples import Example
+from pipeline.data.readers import findings
 from pipeline.data.readers.base import Reader
 from pipeline.data.readers.bbc import read_bbc
-from pipeline.data.readers.columns import LABEL_COLUMNS, find_column, find_texts
-from pipeline.data.readers.tables import known_suffixes, read_rows
+from pipeline.data.readers.columns import LABEL_COLUMNS, find_column, rows_with_text
+from pipeline.data.readers.tables import compressed_suffixes, known_suffixes, read_rows
 
 
 def _read_bbc() -> tuple[Example, ...]:
@@ -26,22 +27,26 @@ class LabelledReader(Reader[Example]):
     """
 
     has_labels = True
+    unit = "rows"
     named = MappingProxyType({"bbc": _read_bbc})
 
     def suffixes(self, config: DataConfig) -> tuple[str, ...]:
-        """Return the suffixes of tables."""
-        return known_suffixes()
+        """Return the suffixes of tables, compressed ones, and of fastText's labelled lines."""
+        return (*known_suffixes(), *compressed_suffixes(), ".txt")
 
     def read_file(self, path: Path, config: DataConfig) -> tuple[Example, ...]:
-        """Read one table; columns are chosen by the configuration or by their usual names."""
-        rows = read_rows(path)
-        text, text_b = find_texts(rows, path, config)
+        """Read one table; columns are chosen by the configuration or by their usual names.
+
+        Rows without a text are left out and counted in the findings.
+        """
+        rows = read_rows(path, config)
         label = find_column(rows, path, config.label_column, LABEL_COLUMNS, "label_column")
-        columns = [text, text_b] if text_b else [text]
-        examples = []
-        for row in rows:
-            texts = [row.need(column, path) for column in columns]
-            examples.append(Example(texts[0], row.cells.get(label, "").strip(), f"{path}:{row.line}", *texts[1:]))
+        examples = [Example(text, row.label(label), f"{path}:{row.line}", text_b)
+                    for row, text, text_b in rows_with_text(rows, path, config)]
+        without = [row.line for row in rows if label not in row.cells]
+        if without:
+            findings.current().warn(f"{path}:{without[0]}: no {label!r} in {len(without):,} of {len(rows):,} rows (the "
+                                    "first is in this line); they are unlabelled text")
         return tuple(examples)
 
     def example(self, text: str, context: str) -> Example:

@@ -86,10 +86,10 @@ def find_languages(config: DataConfig) -> tuple[str, ...]:
 
 
 def _read_table(path: Path, config: DataConfig) -> Iterator[TranslationExample]:
-    rows = read_rows(path)
-    source, target = _columns(list(rows[0].cells), path, config)
+    rows = read_rows(path, config)
+    source, target = _columns(rows.columns, path, config)
     for row in rows:
-        yield TranslationExample(row.need(source, path), row.need(target, path), f"{path}:{row.line}")
+        yield TranslationExample(row.text(source), row.text(target), f"{path}:{row.line}")
 
 
 def _columns(columns: Sequence[str], path: Path, config: DataConfig) -> tuple[str, str]:

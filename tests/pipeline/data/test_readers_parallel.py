@@ -88,8 +88,8 @@ def test_lines_that_are_blank_in_one_language_are_reported(tmp_path, caplog):
         ({"train_en": "\n", "train_de": "x\n"}, {}, r"train\.de: the file has no text with a translation"),
         ({"train_tsv": "a\tb\nx\ty\n"}, {}, r"train\.tsv: the columns are 'a', 'b'; rename two of them to source"),
         ({"train_tsv": "source\tde\nx\ty\n"}, {"languages": ["en", "de"]}, r"the columns are 'source', 'de'"),
-        ({"train_jsonl": '{"source": "x", "target": "y"}\n{"source": "x"}\n'}, {},
-         r"train\.jsonl:2: no value for 'target'"),
+        ({"train_jsonl": '{"source": "x", "target": ""}\n{"source": "x"}\n'}, {},
+         r"train\.jsonl: the file has no text with a translation"),
     ],
 )
 def test_mismatches_are_named(tmp_path, files, config, message):

@@ -118,7 +118,7 @@ def test_malformed_files_are_named(tmp_path, content, message):
         (b'{"question": "?", "context": "x", "answer": "x"}\n\n{"question": "?"}', r"a\.jsonl:3: .*context: Field req"),
         (b'{"question": "?", "context": "x", "answers": {"text": ["x"], "answer_start": []}}', "lists of equal length"),
         (b'{"question": "?", "context": "\\ud800"}', r"a\.jsonl:1: not in SQuAD's format: Invalid JSON"),
-        (b'{"question": "\xff"}', r"a\.jsonl:1: not UTF-8"),
+        (b'{"question": "\0\xff"}', r"a\.jsonl:1: not text"),
         (b"\n", r"a\.jsonl: the file has no questions"),
     ],
 )

@@ -79,7 +79,7 @@ def test_the_tags_of_every_scheme_are_kept(tmp_path, scheme, sentences):
         ("a\tS-x\nb\tL-x\n", r"a\.conll:2: the tag 'L-x' and earlier tags belong to different schemes"),
         ("", r"a\.conll: the file has no tagged words"),
         ("\n-DOCSTART-\n\n", r"a\.conll: the file has no tagged words"),
-        (b"a\tO\n\xe9\tO\n", r"a\.conll:2: not UTF-8"),
+        (b"a\tO\n\0\xe9\tO\n", r"a\.conll:2: not text"),
     ],
 )
 def test_malformed_files_are_named(tmp_path, content, message):
