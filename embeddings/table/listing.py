@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from itertools import islice
-from typing import TypeVar
-
-T = TypeVar("T")
 
 MAX_NAMES = 20    # names in a message
 MAX_LENGTH = 100  # characters of a name
 
 
 def listed(
-    names: Iterable[T], *, limit: int = MAX_NAMES, separator: str = ", ", form: Callable[[T], str] = str,
+    names: Iterable[object], *, limit: int = MAX_NAMES, separator: str = ", ", form: Callable[[str], str] = str,
 ) -> str:
     """Join names for a message; of a long list only the first ones, and the number of the others.
 
@@ -21,7 +18,7 @@ def listed(
         names: the names.
         limit: maximum number of names.
         separator: text between two names.
-        form: converts a name to text, such as ``repr``.
+        form: applied to each name after it is shortened, such as ``repr``.
 
     Example:
         >>> listed("abc"), listed(range(1_000), limit=3)
@@ -29,7 +26,7 @@ def listed(
     """
     names = names if isinstance(names, Collection) else list(names)
     rest = len(names) - limit
-    joined = separator.join(shortened(form(name)) for name in islice(names, limit))
+    joined = separator.join(form(shortened(str(name))) for name in islice(names, limit))
     return f"{joined} and {rest:,} more" if rest > 0 else joined
 
 

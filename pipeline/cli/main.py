@@ -10,6 +10,7 @@ import rich_click as click
 from pipeline.cli.common import logging_to_terminal
 from pipeline.cli.failures import failure_of, show
 from pipeline.cli.lazy import LazyGroup
+from pipeline.cli.paths import require_utf8
 from pipeline.cli.streams import exit_code_of_stop, prepare_process
 
 ORDER = ("run", "config", "evaluate", "predict", "generate", "inspect", "export", "embed", "sources", "tasks",
@@ -55,4 +56,5 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; SIGTERM cleans up like an interrupt from the keyboard."""
     prepare_process()
+    require_utf8(sys.argv[1:])
     cli(prog_name="vecformer")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
+
+from embeddings.specification.names import is_valid
+from pipeline.cli.failures import WRONG_USE, Failure, show
 
 
 class CheckedPath(click.Path):
@@ -29,3 +34,15 @@ class CheckedPath(click.Path):
         if "\0" in str(value):
             self.fail(f"{str(value)!r}: a path cannot have the character NUL", param, ctx)
         return super().convert(value, param, ctx)
+
+
+def require_utf8(arguments: Sequence[str]) -> None:
+    """Exit with one message if an argument is not UTF-8, which the files of a run could not contain.
+
+    The commands of ``embed`` store no names but sources, in which such bytes are written as escapes.
+    """
+    for argument in () if arguments[:1] == ["embed"] else arguments:
+        if not is_valid(argument):
+            show(Failure(f"{argument}: the name is not valid UTF-8; rename the file, or name a link to it: "
+                         "ln -s FILE LINK", WRONG_USE))
+            sys.exit(WRONG_USE)

@@ -41,6 +41,7 @@ def map_command(
     vecformer embed map glove --out map.html --top 1000
     vecformer embed map runs/reviews --out figures/words --words "good bad great awful fine dull" --method pca
     """
+    from embeddings.table.listing import listed
     from pipeline.commands.word_map import draw_map
     from pipeline.errors import DataError
     from pipeline.telemetry.progress import bars
@@ -52,5 +53,5 @@ def map_command(
         written = draw_map(vectors, out, options, words=words_file or chosen, top=top, method=method,
                            overwrite=overwrite, progress=progress)
     if written.without_vector:
-        echo(f"no vector for: {', '.join(written.without_vector)}", err=True)
+        echo(f"no vector for: {listed(written.without_vector)}", err=True)
     echo("\n".join(f"wrote {path}" for path in written.files))

@@ -14,6 +14,7 @@ from pipeline.errors import DataError
 
 MAX_EXPANSION = 200        # memory of a table per byte of its file
 FREE_EXPANSION = 2**29     # bytes of memory that any table may take
+ROW_BYTES, CELL_BYTES = 300, 100  # of Python's objects, beyond the data
 ROWS_AT_ONCE = 8192
 
 
@@ -68,7 +69,9 @@ def _table(path: Path, schema: Any, batches: Iterator[Any]) -> Table:
     rows: list[Row] = []
     size = 0
     for batch in batches:
-        size += batch.nbytes + 64 * batch.num_rows
+        for i, name in enumerate(schema.names):
+            _validate(batch.column(i), name, len(rows), path)  # before anything else, which could crash
+        size += batch.nbytes + batch.num_rows * (ROW_BYTES + CELL_BYTES * len(schema.names))
         if size > limit:
             raise DataError(f"{path}: needs more than {MAX_EXPANSION} times the memory of its size; not a table")
         columns = [_values(batch, i, name, len(rows), path, classes.get(name))
@@ -87,19 +90,25 @@ def _values(batch: Any, i: int, name: str, n_before: int, path: Path, names: Seq
 
     column = batch.column(i)
     try:
-        column.validate(full=True)
-    except pa.ArrowInvalid as error:
-        if "UTF8" not in str(error):
-            raise
-        raise DataError(f"{path}: the column {name!r} has strings that are not UTF-8, between row {n_before + 1} and "
-                        f"row {n_before + len(column)}; write the file again from text in UTF-8") from error
-    try:
         values: list[Any] = column.to_pylist()
     except (ValueError, OverflowError):  # times outside the range of Python's, or with nanoseconds
         values = pc.cast(column, pa.string()).to_pylist()
     if names is None:
         return values
     return [_class(value, names, f"{path}:{n_before + row}", name) for row, value in enumerate(values, start=1)]
+
+
+def _validate(column: Any, name: str, n_before: int, path: Path) -> None:
+    """Require that a column can be read: lengths and offsets within the data, and strings in UTF-8."""
+    import pyarrow as pa
+
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        if "UTF8" not in str(error):
+            raise
+        raise DataError(f"{path}: the column {name!r} has strings that are not UTF-8, between row {n_before + 1} and "
+                        f"row {n_before + len(column)}; write the file again from text in UTF-8") from error
 
 
 def _class(value: Any, names: Sequence[str], where: str, column: str) -> Any:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
+from embeddings.table import listing
 from pipeline.data.readers import cells as rules
 from pipeline.data.readers import findings
 from pipeline.errors import DataError
 
 MAX_COLUMNS = 10_000
 SHOWN_COLUMNS = 12
-SHOWN_CHARACTERS = 40
 
 
 @dataclass(slots=True)
@@ -48,7 +48,10 @@ class Row:
 
     def label(self, column: str) -> str:
         """Return a label; see :func:`pipeline.data.readers.cells.as_label`."""
-        return rules.as_label(self.cells.get(column), self.where, column)
+        value = self.cells.get(column)
+        if type(value) is str and value.isascii() and "[" not in value:
+            return value.strip()
+        return rules.as_label(value, self.where, column)
 
     def labels(self, column: str, separator: str = "") -> list[str]:
         """Return labels; see :func:`pipeline.data.readers.cells.as_labels`.
@@ -159,7 +162,4 @@ def require_few_columns(path: Path, n: int, advice: str) -> None:
 
 def listed(columns: Sequence[str], *, quoted: bool = True) -> str:
     """Return column names for a message of bounded length."""
-    short = [name if len(name) <= SHOWN_CHARACTERS else f"{name[:SHOWN_CHARACTERS]}…"
-             for name in columns[:SHOWN_COLUMNS]]
-    names = ", ".join(map(repr, short) if quoted else short)
-    return f"{names} and {len(columns) - SHOWN_COLUMNS:,} more" if len(columns) > SHOWN_COLUMNS else names
+    return listing.listed(columns, limit=SHOWN_COLUMNS, form=repr if quoted else str)
