@@ -8,6 +8,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+from embeddings.compressed_files import refuse_tar
 from embeddings.errors import CorpusError
 from embeddings.formats.text_encoding import recoded, wide_encoding
 from embeddings.tokenization.text_decoding import SIGNATURES, detect, displayed
@@ -51,6 +52,7 @@ class LineDecoder:
     def __init__(self, path: Path, file: BufferedReader[Any], encoding: str = "") -> None:
         self._path, self._codec, self._is_given = path, encoding or "utf-8", bool(encoding)
         start = file.peek(SAMPLE)[:SAMPLE]
+        refuse_tar(start, path)
         kind = next((kind for magic, kind in SIGNATURES if start.startswith(magic) and magic != b"BZh"), "")
         if kind:
             raise CorpusError(f"{path}: not text but {kind}; name text files, with one text per line")
