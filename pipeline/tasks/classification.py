@@ -38,7 +38,6 @@ from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
 
 MAX_PROBABILITIES = 100  # labels whose probability a prediction has
-FOLLOWED = ("accuracy", "macro_f1", "n", "loss", "calibration_error")  # measures that the history has
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,12 @@ class Classification(Task[Example, Labels]):
         Measure("calibration_error", "expected calibration error (Guo et al. 2017)", smaller_is_better=True),
     )
     selection = ("accuracy", "loss")
+    followed = ("accuracy", "macro_f1", "n", "loss", "calibration_error")
     keys = ("data.labels", "data.label_column", "training.class_weights")
     resolved_type = Labels
     baseline_names = ("majority", "tfidf+logreg", "mean-vectors+logreg", "nearest-centroid", FASTTEXT)
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier")
+    has_prediction_sets = True
 
     def resolve(self, config: RunConfig, splits: Splits[Example]) -> Labels:
         """Find the labels (the configured ones, or those of the training examples, sorted) and the token types.
@@ -140,11 +141,6 @@ class Classification(Task[Example, Labels]):
         measures["by_label"] = measures_by_label(gold, predicted)
         return measures
 
-    def develop(self, model: nn.Module, prepared: Prepared[Example], setup: Setup[Labels]) -> Measures:
-        """Compute the measures that are followed during training."""
-        measures = super().develop(model, prepared, setup)
-        return {name: measures[name] for name in FOLLOWED}
-
     def outcome(self, gold: str, prediction: Prediction) -> float:
         """Return 1 for the correct label, otherwise 0."""
         return float(prediction["label"] == gold)
@@ -154,7 +150,14 @@ class Classification(Task[Example, Labels]):
         return gold, prediction["label"]
 
     def show(self, example: Example, prediction: Prediction) -> str:
-        """Return the label, its probability and the text, separated by tabs."""
+        """Return the label, its probability and the text, separated by tabs.
+
+        With a prediction set: the label or "abstained", the labels of the set with their probabilities, and the text.
+        """
+        if "set" in prediction:
+            members = ", ".join(f"{label} {prediction['probabilities'][label]:.4f}" for label in prediction["set"])
+            answer = "abstained" if prediction["abstained"] else prediction["set"][0]
+            return f"{answer}\t{members or 'empty set'}\t{shown(example)}"
         return f"{prediction['label']}\t{prediction['probabilities'][prediction['label']]:.4f}\t{shown(example)}"
 
     def baselines(self, splits: Splits[Example], setup: Setup[Labels], stage_one: StageOne) -> dict[str, Measures]:
