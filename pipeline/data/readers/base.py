@@ -92,6 +92,10 @@ class Reader(ABC, Generic[E]):
         """Return the label by which splits are stratified; "" for none."""
         return ""
 
+    def strata(self, examples: Sequence[E]) -> Callable[[E], str]:
+        """Return the function that gives the stratum of one of these examples in a split; by default its label."""
+        return self.label
+
     def labels(self, example: E) -> Sequence[str]:
         """Return all labels of an example, for the counts of the reading report."""
         label = self.label(example)
@@ -126,8 +130,9 @@ class Reader(ABC, Generic[E]):
             labelled = train
             train, test = self._split_off(labelled, config.test_share, seed)
             if not test or not train:
-                reason = why_no_test_set([example.key for example in labelled], list(map(self.label, labelled)),
-                                         config.test_share, len(without), bool(test))
+                reason = why_no_test_set([example.key for example in labelled],
+                                         list(map(self.strata(labelled), labelled)), config.test_share,
+                                         len(without), bool(test))
                 raise DataError(f"{config.path}: {reason}")
         n_unlabelled = len(without)
         if config.limit_train and config.limit_train >= len(train):
@@ -171,12 +176,12 @@ class Reader(ABC, Generic[E]):
     def _split_off(self, examples: Sequence[E], share: float, seed: int) -> tuple[list[E], list[E]]:
         if self.in_order:
             return cut_in_order(examples, len(examples) - round(share * len(examples)))
-        return split_off(examples, share, seed=seed, key=lambda example: example.key, label=self.label)
+        return split_off(examples, share, seed=seed, key=lambda example: example.key, label=self.strata(examples))
 
     def _draw(self, examples: Sequence[E], n: int, seed: int) -> tuple[list[E], list[E]]:
         if self.in_order:
             return cut_in_order(examples, n)
-        return draw_evenly(examples, n, seed=seed, label=self.label)
+        return draw_evenly(examples, n, seed=seed, label=self.strata(examples))
 
     def _require_labels(self, examples: Sequence[E]) -> None:
         missing = [example.where for example in examples if self.is_unlabelled(example)]
