@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -70,6 +70,9 @@ class DataConfig:
     text_b_column: str = option("", "column of the second text of a pair; \"\" finds it by its name (text_b, "
                                     "sentence2, hypothesis, ...)")
     label_column: str = option("", "column of the label; \"\" finds it by its name (label, class, topic, ...)")
+    word_column: str | int = option("", "column of the words in files of tagged words: its number, from 1, or "
+                                        "negative from the end, or its name; \"\" finds it")
+    tag_column: str | int = option("", "column of the tags, as word_column; \"\" finds it")
     labels: tuple[str, ...] = option((), "labels in the order of the output layer; [] takes those of the training data")
     label_separator: str = option("", "separator of several labels in one cell, such as ,; \"\" for cells with lists "
                                       "or one label")
@@ -98,6 +101,17 @@ class DataConfig:
     max_words: int = option(0, "maximum size of the vocabulary, the most frequent words first; 0 for no limit")
     unseen_words: int = option(400_000, "number of words outside the vocabulary whose vectors are saved with the run, "
                                         "the source's most frequent first")
+
+    def changed(self, **values: Any) -> DataConfig:
+        """Return a copy with other values.
+
+        Raises:
+            ConfigError: if one of them is not allowed.
+        """
+        try:
+            return replace(self, **values)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
     @property
     def text_columns(self) -> tuple[str, ...]:
@@ -342,32 +356,6 @@ def keys(of: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def changed_keys(config: RunConfig) -> Iterator[str]:
     """Yield the dotted keys whose values are not the defaults."""
     return (key for key, item in keys() if reduce(getattr, key.split("."), config) != item.default)
-
-
-def commented_toml(task: str = "", without: Container[str] = ()) -> str:
-    """Return a configuration file with all defaults, each key preceded by its help.
-
-    Args:
-        task: value of the key ``task``; "" for the default.
-        without: keys to leave out.
-    """
-    lines = ["# All keys with their defaults. Use with: vecformer run FILE"]
-    section = ""
-    for key, item in keys():
-        if key in without:
-            continue
-        head, _, name = key.rpartition(".")
-        if head != section:
-            section = head
-            lines += ["", f"[{section}]"]
-        lines += [f"# {item.metadata['help']}", _one_line(name, task if key == "task" and task else item.default)]
-    return "\n".join(lines) + "\n"
-
-
-def _one_line(name: str, value: Any) -> str:
-    if isinstance(value, tuple):  # tomli_w puts each entry of an array on a separate line
-        return f"{name} = [{', '.join(tomli_w.dumps({'': entry}).partition(' = ')[2].strip() for entry in value)}]"
-    return tomli_w.dumps({name: value}).strip()
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

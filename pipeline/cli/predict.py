@@ -11,6 +11,7 @@ import rich_click as click
 
 from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.streams import read_input, require_output
+from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
 
@@ -40,10 +41,11 @@ from pipeline.drawing.terminal import to_json
 @click.option("--abstain", type=float, metavar="RATE",
               help="For classification: predict the set of labels that lacks the correct one at this error rate, such "
                    "as 0.05, and abstain where the set is empty or has several labels. Needs a run with a dev set.")
+@verify_option
 @verbosity
 @reports_errors
 def predict_command(
-    run: Path, as_json: bool, precision: str, abstain: float | None, quiet: bool, **where: Any
+    run: Path, as_json: bool, precision: str, abstain: float | None, verify: bool, quiet: bool, **where: Any
 ) -> None:
     """Predict for the given texts, each row or line of --file, or each line of standard input.
 
@@ -71,6 +73,6 @@ def predict_command(
     if not chosen.file and not chosen.texts:
         chosen = replace(chosen, standard_input=read_input())
     with bars(quiet=quiet) as progress:
-        predicted = predict(run, chosen, precision=precision, abstain=abstain, progress=progress)
+        predicted = predict(run, chosen, precision=precision, abstain=abstain, verify=verify, progress=progress)
     for one in predicted:
         echo(to_json(one.to_json()) if as_json else one.line)

@@ -54,7 +54,9 @@ class Exported:
     difference: float | None
 
 
-def export(run: str | Path, out: str | Path, *, words: int = EXTRA_WORDS, progress: Progress = silent) -> Exported:
+def export(
+    run: str | Path, out: str | Path, *, words: int = EXTRA_WORDS, verify: bool = True, progress: Progress = silent
+) -> Exported:
     """Export a run.
 
     Args:
@@ -63,6 +65,7 @@ def export(run: str | Path, out: str | Path, *, words: int = EXTRA_WORDS, progre
         words: number of words not seen in training to export, the source's first. All other words are ``<unk>`` in the
             exported model, while the run itself may find vectors for them by its out-of-vocabulary policy. Models whose
             output layer is the embedding table are exported without extra words.
+        verify: check that the files of the run have the SHA-256 that ``manifest.json`` lists.
         progress: progress callback.
 
     Raises:
@@ -73,7 +76,7 @@ def export(run: str | Path, out: str | Path, *, words: int = EXTRA_WORDS, progre
     if target.exists():
         raise ExportError(f"{target}: already exists; choose another --out, or remove it")
     progress("exporting", 0.0)
-    trained = load_run(run)
+    trained = load_run(run, verify=verify)
     architecture = require_architecture(trained.config, trained.task.architecture, origin=str(run))
     extra = _add_unseen(trained, words) if architecture.output else ()
     if architecture.prepare:

@@ -38,7 +38,7 @@ class Predicted(NamedTuple):
 
 
 def predict(
-    run: Path, where: Where, *, precision: str = "float32", abstain: float | None = None,
+    run: Path, where: Where, *, precision: str = "float32", abstain: float | None = None, verify: bool = True,
     progress: Progress = silent,
 ) -> list[Predicted]:
     """Predict for texts.
@@ -48,13 +48,14 @@ def predict(
         where: the texts.
         precision: ``float32``, ``bfloat16``, ``int8`` or ``auto``.
         abstain: error rate of prediction sets, for classification; None for none.
+        verify: check that the files of the run have the SHA-256 that ``manifest.json`` lists.
         progress: progress callback.
 
     Raises:
         PipelineError, EmbeddingError, TransformerError: if the user has to correct something.
     """
     where.check()
-    trained = load_run(run, precision=precision)
+    trained = load_run(run, precision=precision, verify=verify)
     with findings.collecting() as found:
         inputs = read_inputs(trained, where)
     found.log()

@@ -10,6 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from embeddings.tokenization.tokenizer import Text
 from pipeline.data.readers.findings import Findings
 
 
@@ -178,7 +179,7 @@ class Splits(Generic[E_co]):
         train: training examples.
         dev: development examples, for early stopping; may be empty.
         test: test examples.
-        unlabelled: additional texts for training word vectors.
+        unlabelled: additional texts for training word vectors; those of tagged words are not split again.
         findings: what was found while reading, for the report.
     """
 
@@ -186,5 +187,5 @@ class Splits(Generic[E_co]):
     train: tuple[E_co, ...]
     dev: tuple[E_co, ...]
     test: tuple[E_co, ...]
-    unlabelled: tuple[str, ...]
+    unlabelled: tuple[Text, ...]
     findings: Findings = field(default_factory=Findings, compare=False)

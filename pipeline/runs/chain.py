@@ -34,6 +34,7 @@ from pipeline.runs.sampling_error import sampling_error
 from pipeline.runs.space import require_space_for_run, require_space_for_training
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_stage_one, save_stage_one
 from pipeline.runs.training_batches import TrainingBatches
+from pipeline.runs.verification import mark_stage_one, verify_stage_one
 from pipeline.runs.workspace import unfinished_folder
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Task, Tokenizers
@@ -49,6 +50,8 @@ from transformer.training import distributed
 from transformer.training.trainer import Evaluation, Trainer, TrainingResult, choose_device
 
 log = logging.getLogger("vecformer")
+
+FILE_MODE = 0o644
 
 
 @dataclass(frozen=True)
@@ -174,9 +177,9 @@ def run_stage_one(
     """
     config, clock, reader = setup.config, context.clock, task.reader
     with clock("reading"):
-        data = {"sha256": data_hash(splits)}
+        data = data_hash(splits)
     if folder.stage_one.exists():
-        if read_json(folder.stage_one) != data:
+        if verify_stage_one(folder, config=False) != data:
             raise RunFolderError(f"{config.data.path}: the data have changed since this run was started; start again "
                                  "with --overwrite")
         with clock("vectors"):
@@ -193,7 +196,7 @@ def run_stage_one(
                 context=context, shared=shared))
     with clock("writing"):
         stage_one = save_stage_one(stage_one, folder)
-        write_json(folder.stage_one, data)
+        mark_stage_one(folder, data)
     return stage_one
 
 
@@ -390,8 +393,8 @@ def write_run(
     plots = task.plots(splits.test, predictions, setup)
     write_report(folder.report, setup, metrics, training.history, plots, name=name, measure=task.measures[0])
     for file in folder.path.iterdir():
-        if file.name in RUN_FILES:
-            file.chmod(0o644)  # safetensors creates files with permissions for the owner only
+        if file.name in RUN_FILES and file.stat().st_mode & 0o777 != FILE_MODE:
+            file.chmod(FILE_MODE)  # safetensors creates files with permissions for the owner only
     packages = ("vecformer", "torch", "gensim", "tokenizers", "scikit-learn", "numpy")
     folder.write_manifest({
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},

@@ -19,6 +19,7 @@ from embeddings.tokenization.interning import token_interner
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.config import RunConfig
 from pipeline.errors import DataError
+from pipeline.runs import verification
 from pipeline.runs.calibration import load_scores, measure_sets, quantile_for, with_sets
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.input_checks import InputCheck, check_inputs, flagged, require_context_is_read
@@ -209,7 +210,9 @@ def embedding_layers(model: nn.Module) -> dict[str, TokenEmbedding]:
     return {f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, TokenEmbedding)}
 
 
-def load_run(path: str | Path, *, unseen: bool = True, precision: str = "float32") -> TrainedRun:
+def load_run(
+    path: str | Path, *, unseen: bool = True, precision: str = "float32", verify: bool = True
+) -> TrainedRun:
     """Load a finished run from its folder.
 
     Args:
@@ -217,9 +220,10 @@ def load_run(path: str | Path, *, unseen: bool = True, precision: str = "float32
         unseen: load the vectors of words that were not seen in training too; without them, a run with large vectors
             loads several times faster.
         precision: precision of predictions; see :attr:`TrainedRun.precision`.
+        verify: check that the files have the SHA-256 that ``manifest.json`` lists.
 
     Raises:
-        RunFolderError: if there is no finished run.
+        RunFolderError: if there is no finished run, or its files are damaged or of different runs.
         ConfigError, EmbeddingError, TransformerError: if one of its files is damaged.
 
     Example:
@@ -228,15 +232,19 @@ def load_run(path: str | Path, *, unseen: bool = True, precision: str = "float32
         'business'
     """
     folder = RunFolder.open(Path(path))
+    if verify:
+        verification.verify(folder, verification.model_files(folder))
     setup = load_setup(folder)
     stage_one = load_stage_one(folder, unseen=unseen)
+    weights = read_weights(folder.model)
+    verification.require_size(folder, setup, weights)
     embeddings = [
         TokenEmbedding(n_words=len(side.tokenizer) - N_SPECIAL, dim=side.table.dim, d_model=setup.model.d_model,
                       freeze=setup.config.embedding.freeze)
         for side in stage_one.sides
     ]
     model = base.find(setup.config.task).model(setup, embeddings)
-    load_weights(model, read_weights(folder.model), folder.model)
+    load_weights(model, weights, folder.model)
     model.eval()
     return TrainedRun(setup, stage_one, model, precision, load_scores(folder.calibration))
 
@@ -263,11 +271,18 @@ def save_stage_one(stage_one: StageOne, folder: RunFolder) -> StageOne:
 
 
 def load_stage_one(folder: RunFolder, *, unseen: bool = True) -> StageOne:
-    """Read the tokenizers and vectors of a run; with ``unseen``, those of words not seen in training too."""
+    """Read the tokenizers and vectors of a run; with ``unseen``, those of words not seen in training too.
+
+    Raises:
+        EmbeddingError: if a file is missing or damaged.
+        RunFolderError: if tokenizer and vectors do not have the same words.
+    """
     sides = []
     for path, table in zip(folder.tokenizers, folder.tables, strict=True):
-        if path.exists():
+        if path == folder.tokenizers[0] or path.exists() or table.exists():
             tokenizer = WordTokenizer.load(path)
             limit = None if unseen else len(tokenizer) - N_SPECIAL
             sides.append(StageOne(tokenizer, EmbeddingTable.load(table, limit=limit)))
-    return StageOne(sides[0].tokenizer, sides[0].table, target=sides[1] if len(sides) > 1 else None)
+    stage_one = StageOne(sides[0].tokenizer, sides[0].table, target=sides[1] if len(sides) > 1 else None)
+    verification.require_match(folder, stage_one)
+    return stage_one

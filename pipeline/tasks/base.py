@@ -123,6 +123,7 @@ class Task(ABC, Generic[E, R]):
         reader: reader of its data sets.
         measures: measures that it reports; the first one is the one it is judged by.
         selection: names of the dev measures by which early stopping selects an epoch; later ones break ties.
+        followed: names of the dev measures that the history has; () for all.
         unit: what ``n`` of the measures counts.
         keys: keys of the configuration that only some tasks read, and this one does.
         baseline_names: names of the baselines that :meth:`baselines` can train, for the key ``baselines``.
@@ -139,6 +140,7 @@ class Task(ABC, Generic[E, R]):
     reader: Reader[E]
     measures: ClassVar[tuple[Measure, ...]]
     selection: ClassVar[tuple[str, ...]]
+    followed: ClassVar[tuple[str, ...]] = ()
     unit: ClassVar[str] = "examples"
     keys: ClassVar[tuple[str, ...]] = ()
     baseline_names: ClassVar[tuple[str, ...]] = ()
@@ -209,8 +211,9 @@ class Task(ABC, Generic[E, R]):
         """
 
     def develop(self, model: Any, prepared: Prepared[E], setup: Setup[R]) -> Measures:
-        """Evaluate on dev after an epoch; by default with all measures."""
-        return self.measure(prepared.examples, self.predict(model, prepared, setup), setup)
+        """Evaluate on dev after an epoch; by default with the measures of :attr:`followed`."""
+        measures = self.measure(prepared.examples, self.predict(model, prepared, setup), setup)
+        return {name: measures[name] for name in self.followed or measures}
 
     def tune(self, model: Any, prepared: Prepared[E], setup: Setup[R]) -> R:
         """Find facts that need the trained model and dev, such as a threshold; by default none."""

@@ -129,7 +129,7 @@ def test_it_is_quick_and_always_the_same():
     first = sampling_error(task, *rest)
     assert time.process_time() - before < 5
     assert first == sampling_error(task, *rest)
-    assert first.keys() == {"accuracy", "macro_f1", "loss", "calibration_error"}
+    assert first.keys() == {"accuracy", "macro_f1", "balanced_accuracy", "mcc", "loss", "calibration_error"}
 
 
 def test_too_few_examples_have_no_error():
