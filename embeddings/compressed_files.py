@@ -130,7 +130,7 @@ def split_location(location: str | Path) -> tuple[Path, str | None]:
         raise VectorFileError(f"{text!r}: not a file name, because it contains a null character")
     place = len(text)
     while place > 0:
-        path = _existing(text[:place])
+        path = existing(text[:place])
         if path is not None:
             return path, text[place + 1 :] or None
         place = text.rfind("!", 0, place)
@@ -145,11 +145,12 @@ def is_file_location(location: str) -> bool:
         return False
 
 
-def _existing(text: str) -> Path | None:
+def existing(text: str) -> Path | None:
+    """Return the path of a text, if something exists there."""
     try:
         path = Path(text).expanduser()
         path.stat()
-    except (OSError, RuntimeError):  # the latter for ~nobody
+    except (OSError, RuntimeError, ValueError):  # RuntimeError for ~nobody, ValueError for a null character
         return None
     return path
 

@@ -37,7 +37,12 @@ def utf8_file(stream: Stream) -> BufferedReader[Any]:
         VectorFileError: while reading, if a UTF-16 or UTF-32 file is broken.
     """
     encoding = wide_encoding(stream.file.peek(SAMPLE)[:SAMPLE])
-    return stream.file if encoding is None else BufferedReader(_Utf8(stream, encoding), BLOCK)
+    return stream.file if encoding is None else recoded(stream.file, stream.name, encoding)
+
+
+def recoded(file: BufferedReader[Any], name: str, encoding: str) -> BufferedReader[Any]:
+    """Return the bytes of a file in another encoding as UTF-8; raises as :func:`utf8_file`."""
+    return BufferedReader(_Utf8(file, name, encoding), BLOCK)
 
 
 def without_mark(line: bytes) -> bytes:
@@ -64,8 +69,8 @@ def decode_list(content: bytes, name: object) -> str:
 class _Utf8(io.RawIOBase):
     """A UTF-16 or UTF-32 file, encoded as UTF-8."""
 
-    def __init__(self, stream: Stream, encoding: str) -> None:
-        self._stream, self._encoding = stream, encoding
+    def __init__(self, file: BufferedReader[Any], name: str, encoding: str) -> None:
+        self._file, self._name, self._encoding = file, name, encoding
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self._rest = memoryview(b"")
         self._has_ended = False
@@ -75,13 +80,13 @@ class _Utf8(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while not self._rest and not self._has_ended:
-            block = self._stream.file.read(BLOCK)
+            block = self._file.read(BLOCK)
             self._has_ended = not block
             try:
                 text = self._decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                raise VectorFileError(_broken(self._stream.name, self._encoding, error)) from error
-            self._rest = memoryview(text.encode())
+                raise VectorFileError(_broken(self._name, self._encoding, error)) from error
+            self._rest = memoryview(text.encode(errors="replace"))
         n = min(len(buffer), len(self._rest))
         buffer[:n], self._rest = self._rest[:n], self._rest[n:]
         return n

@@ -13,9 +13,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings.table.moments import mean
 from embeddings.table.ngram_hashes import ngram_buckets
 from embeddings.table.row_maps import RowMap, Vectors, make_row_map
 from embeddings.table.subword_composer import SubwordVectors
+
+MAX_NGRAM = 1000  # characters; more could only be damage, and would take memory
 
 
 class Composer(Protocol):
@@ -55,8 +58,7 @@ class NgramVectors:
         buckets = ngram_buckets([word], self.min_n, self.max_n, len(self.vectors))[0]
         if not buckets:
             return None
-        mean: Vectors = self.vectors[buckets].mean(axis=0)
-        return mean
+        return mean(self.vectors[buckets], axis=0).astype(np.float32, copy=False)
 
     def describe(self) -> dict[str, Any]:
         """Return the lengths of the n-grams."""
@@ -109,8 +111,7 @@ class Averaged:
         found = [row for part in self.parts if (row := part.compose(word)) is not None]
         if not found:
             return None
-        mean: Vectors = np.mean(found, axis=0, dtype=np.float32)
-        return mean
+        return mean(np.array(found, np.float32), axis=0).astype(np.float32, copy=False)
 
     def describe(self) -> dict[str, Any]:
         """Return the parts."""
@@ -164,11 +165,14 @@ def read_composer(described: Mapping[str, Any] | None, tensors: Mapping[str, NDA
 
     Raises:
         KeyError: if something is missing, or the kind is unknown.
+        ValueError: if the n-grams have an invalid length.
     """
     if described is None:
         return None
     kind = described["kind"]
     if kind == "ngrams":
+        if not all(type(described[key]) is int and 0 <= described[key] <= MAX_NGRAM for key in ("min_n", "max_n")):
+            raise ValueError(f"min_n and max_n must be numbers from 0 to {MAX_NGRAM}")
         return NgramVectors(tensors["vectors"], min_n=described["min_n"], max_n=described["max_n"])
     if kind == "subwords":
         return SubwordVectors.read(described, tensors["vectors"])

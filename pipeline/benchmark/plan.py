@@ -181,6 +181,8 @@ class _CachedReader:
             self._cache.clear()  # runs are ordered by seed: one split at a time is enough
             splits = self.task.reader.read(config.data, seed=config.seed)
             self._cache[cache_key] = splits, data_hash(splits)
+            if not self.name:  # once, not for every seed
+                splits.findings.log()
         splits, hashed = self._cache[cache_key]
         self.name = splits.name
         setup = Setup(config, self.task.resolve(config, splits))

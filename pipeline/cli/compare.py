@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from pipeline.cli.common import against, reports_errors, seeds_advice, table
+from pipeline.cli.common import against, echo, reports_errors, seeds_advice, table
+from pipeline.cli.verification import verify_option
+from pipeline.drawing.terminal import to_json
 
 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
 @click.option("--measure", default="", metavar="NAME", help="Measure to compare. Default: the task's main measure.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@verify_option
 @reports_errors
-def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool) -> None:
+def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool, verify: bool) -> None:
     """Compare finished RUNs of the same task and data, with confidence intervals and corrected p-values.
 
     Runs that differ in their seed only form a group. Each group is compared with the group of the first RUN, paired by
@@ -29,8 +31,8 @@ def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool) -> None
     """
     from pipeline.benchmark.compare_runs import compare
 
-    found = compare(runs, measure)
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else format_comparison(found))
+    found = compare(runs, measure, verify=verify)
+    echo(to_json(found) if as_json else format_comparison(found))
 
 
 def format_comparison(found: Mapping[str, Any]) -> str:

@@ -24,11 +24,14 @@ from embeddings.specification import sources
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import apply_transforms
 from embeddings.table import EmbeddingTable
+from embeddings.table.moments import norms
 from embeddings.table.oov_policy import DEFAULT_POLICY, OOVPolicy, is_known
-from embeddings.tokenization.corpus import CorpusFiles
 from embeddings.tokenization.tokenizer import WordTokenizer
+from pipeline.data.corpus import TextCorpus
 from pipeline.errors import PipelineError, RunFolderError
 from pipeline.runs.folder import RunFolder
+from pipeline.runs.verification import is_table_of_run
+from pipeline.runs.verification import verify as verify_files
 
 if TYPE_CHECKING:
     from pipeline.runs.trained import TrainedRun
@@ -47,6 +50,7 @@ class LoadOptions:
         unknown: out-of-vocabulary policy.
         seed: seed of all random numbers.
         trust_pickle: allow pickle files, which can execute arbitrary code.
+        verify: check that the files of a run have the SHA-256 that its ``manifest.json`` lists.
     """
 
     transforms: tuple[str, ...] = ()
@@ -54,6 +58,7 @@ class LoadOptions:
     unknown: OOVPolicy = DEFAULT_POLICY
     seed: int = 1
     trust_pickle: bool = False
+    verify: bool = True
 
 
 def open_vectors(
@@ -80,20 +85,22 @@ def open_vectors(
     """
     options = options or LoadOptions()
     request = VectorRequest(
-        vocabulary=vocabulary, texts=CorpusFiles(options.corpus) if options.corpus else None, seed=options.seed,
+        vocabulary=vocabulary, texts=TextCorpus(options.corpus) if options.corpus else None, seed=options.seed,
         unknown=options.unknown, trust_pickle=options.trust_pickle, progress=progress,
     )
-    table = _open(vectors, limit, request)
+    table = _open(vectors, limit, request, verify=options.verify)
     if limit is not None and len(table) > limit:
         table = table.where(row < limit for row in range(len(table)))
     return apply_transforms(table, options.transforms, request)
 
 
-def _open(vectors: str, limit: int | None, request: VectorRequest) -> EmbeddingTable:
+def _open(vectors: str, limit: int | None, request: VectorRequest, *, verify: bool) -> EmbeddingTable:
     path = Path(vectors)
     if vectors and path.is_dir():
-        return fine_tuned_vectors(_run(path))
+        return fine_tuned_vectors(_run(path, verify=verify))
     if is_file_location(vectors):
+        if verify and is_table_of_run(path):
+            verify_files(RunFolder(path.parent), [path, path.with_suffix(".json")])
         return read_file(vectors, limit, request, f"file:{vectors}")
     named = SOURCE_NAME.match(vectors)
     if named and named[1] in sources.SOURCES.available:
@@ -106,14 +113,15 @@ def _open(vectors: str, limit: int | None, request: VectorRequest) -> EmbeddingT
     )
 
 
-def _run(path: Path) -> TrainedRun:
-    if not RunFolder(path).config.is_file():
+def _run(path: Path, *, verify: bool) -> TrainedRun:
+    folder = RunFolder(path)
+    if not folder.config.is_file() and not folder.manifest.is_file():
         raise RunFolderError(
             f"{path}: a folder, but not of a run. Name a file in it; for the embeddings of a checkpoint write hf:{path}"
         )
     from pipeline.runs.trained import load_run
 
-    return load_run(path)
+    return load_run(path, verify=verify)
 
 
 def fine_tuned_vectors(run: TrainedRun) -> EmbeddingTable:
@@ -151,7 +159,7 @@ def summarize(table: EmbeddingTable) -> dict[str, Any]:
         is centred); ``ngrams`` (whether out-of-vocabulary words are composed); ``provenance`` (rows by provenance);
         ``frequent_words``.
     """
-    norms = np.linalg.norm(table.vectors, axis=1) if len(table) else np.zeros(1, np.float32)
+    norm = norms(table.vectors)[:, 0] if len(table) else np.zeros(1, np.float32)
     mean = table.vectors.mean(axis=0, dtype=np.float64) if len(table) else np.zeros(table.dim)
     return {
         "source": table.source,
@@ -159,7 +167,7 @@ def summarize(table: EmbeddingTable) -> dict[str, Any]:
         "n_words": len(table),
         "dim": table.dim,
         "spread": float(table.vectors.std(dtype=np.float64)) if table.vectors.size else 0.0,
-        "norm": {"mean": float(norms.mean()), "least": float(norms.min()), "greatest": float(norms.max())},
+        "norm": {"mean": float(norm.mean()), "least": float(norm.min()), "greatest": float(norm.max())},
         "norm_of_mean": float(np.linalg.norm(mean)),
         "ngrams": table.composer is not None,
         "provenance": dict(Counter(table.provenance).most_common()),
@@ -174,7 +182,7 @@ def text_coverage(
 
     Args:
         vectors: as for :func:`open_vectors`.
-        files: plain text, gzip files or folders of them.
+        files: text files, tables (their text column), or folders of them; plain or compressed.
         options: out-of-vocabulary policy, transforms and other options.
         tokenizer: splits the text into words.
         progress: progress callback.
@@ -182,7 +190,7 @@ def text_coverage(
     Raises:
         PipelineError, EmbeddingError: if the vectors or the text are missing or broken.
     """
-    counts = tokenizer.count(CorpusFiles(tuple(files)))
+    counts = tokenizer.count(TextCorpus(tuple(files)))
     if not counts:
         raise PipelineError(f"{files[0]}: contains no word; name a file with text")
     found = open_vectors(vectors, options, vocabulary=counts, progress=progress).lookup(counts, options.unknown)

@@ -27,6 +27,11 @@ class TextCorpus(CorpusFiles):
 
     config: DataConfig = field(default_factory=DataConfig)
 
+    def reading(self) -> str:
+        """Return the configuration of columns and formats."""
+        config = self.config
+        return repr((config.text_columns, config.text_b_column, config.separator, config.encoding))
+
     def lines(self, progress: FractionCallback = ignore_fraction) -> Iterator[str]:
         """Yield the texts; ``progress`` is called with the fraction of the files' bytes that was read, 0 to 1."""
         files = self.files()
@@ -41,4 +46,4 @@ class TextCorpus(CorpusFiles):
                 def scaled(fraction: float, before: int = before, size: int = sizes[i]) -> None:
                     progress((before + fraction * size) / n_bytes)
 
-                yield from CorpusFiles((path,)).lines(scaled)
+                yield from CorpusFiles((path,), encoding=self.config.encoding).lines(scaled)

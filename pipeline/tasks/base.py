@@ -17,6 +17,7 @@ from pipeline.config import RunConfig
 from pipeline.data.examples import E, Splits
 from pipeline.data.features.batching import Batch, Feature, collate
 from pipeline.data.readers.base import Reader
+from pipeline.data.readers.columns import TEXT_COLUMNS
 from pipeline.errors import ConfigError
 from pipeline.tasks.resolved import R, Setup
 from pipeline.word_vectors import StageOne
@@ -85,12 +86,16 @@ class Architecture(NamedTuple):
         name: name of the class.
         output: name of its output layer; "" if the output layer is the embedding table.
         reads_masks: whether its texts contain the token ``<mask>``.
+        problem_type: value of ``problem_type`` in its configuration; "" for none.
+        prepare: changes a model before it is exported, given the setup of its run.
     """
 
     like: str
     name: str
     output: str = ""
     reads_masks: bool = False
+    problem_type: str = ""
+    prepare: Callable[[Any, Setup[Any]], None] | None = None
 
 
 class Trace(NamedTuple):
@@ -125,6 +130,10 @@ class Task(ABC, Generic[E, R]):
         resolved_type: type of the facts that it finds in the data.
         architecture: how Hugging Face represents its model; None if runs cannot be exported.
         generates: whether its model is a decoder that can continue a text (``vecformer generate``).
+        has_prediction_sets: whether its predictions have the ``probabilities`` of labels of which one is correct, so
+            that prediction sets can be formed (``vecformer predict --abstain``).
+        text_columns: usual names of the column of the text in a table to predict for.
+        context_columns: usual names of the column of a context, which every text needs; () for none.
     """
 
     name: ClassVar[str]
@@ -138,6 +147,9 @@ class Task(ABC, Generic[E, R]):
     resolved_type: type[R]
     architecture: ClassVar[Architecture | None] = None
     generates: ClassVar[bool] = False
+    has_prediction_sets: ClassVar[bool] = False
+    text_columns: ClassVar[tuple[str, ...]] = TEXT_COLUMNS
+    context_columns: ClassVar[tuple[str, ...]] = ()
 
     def resolve(self, config: RunConfig, splits: Splits[E]) -> R:
         """Find facts in the training data, such as the labels; explicitly configured values take precedence.

@@ -67,6 +67,8 @@ class QuestionAnswering(Task[QuestionExample, Threshold]):
     keys = ("data.stride", "data.max_answer_words", "data.no_answer_threshold")
     baseline_names = ("first-sentence", "most-overlap")
     resolved_type = Threshold
+    text_columns = ("question", "query")
+    context_columns = ("context", "passage", "paragraph", "document", "text")
     architecture = Architecture("bert", "BertForQuestionAnswering", "qa_outputs")
 
     def resolve(self, config: RunConfig, splits: Splits[QuestionExample]) -> Threshold:

@@ -17,7 +17,8 @@ from pipeline.baselines.translation import WordForWord, nearest
 from pipeline.config import RunConfig
 from pipeline.data.examples import Splits, TranslationExample
 from pipeline.data.features.batching import IGNORED, Batch, Feature, by_length, collate
-from pipeline.data.readers.parallel import ParallelReader, find_languages
+from pipeline.data.readers.columns import TEXT_COLUMNS
+from pipeline.data.readers.parallel import SOURCE_COLUMNS, ParallelReader, find_languages
 from pipeline.measures.detokenization import detokenize
 from pipeline.measures.translation import sentence_chrf, translation_measures
 from pipeline.tasks.base import LOSS, Measure, Measures, Prediction, Prepared, Task, Tokenizers, Trace, task
@@ -65,6 +66,7 @@ class Translation(Task[TranslationExample, Languages]):
     keys = ("target_source", "data.languages", "generation.beam", "generation.length_penalty", "generation.max_tokens")
     baseline_names = ("nearest", "word-for-word")
     resolved_type = Languages
+    text_columns = (*SOURCE_COLUMNS, *TEXT_COLUMNS)
 
     def resolve(self, config: RunConfig, splits: Splits[TranslationExample]) -> Languages:
         """Find the languages, if the suffixes of the files name them."""

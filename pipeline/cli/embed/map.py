@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.embed.options import load_options, overwrite_option, unknown_option, vectors_argument
 
 if TYPE_CHECKING:
@@ -53,5 +53,5 @@ def map_command(
         written = draw_map(vectors, out, options, words=words_file or chosen, top=top, method=method,
                            overwrite=overwrite, progress=progress)
     if written.without_vector:
-        click.echo(f"no vector for: {listed(written.without_vector)}", err=True)
-    click.echo("\n".join(f"wrote {path}" for path in written.files))
+        echo(f"no vector for: {listed(written.without_vector)}", err=True)
+    echo("\n".join(f"wrote {path}" for path in written.files))

@@ -14,6 +14,7 @@ from pipeline.errors import DataError
 
 MAX_EXPANSION = 200        # memory of a table per byte of its file
 FREE_EXPANSION = 2**29     # bytes of memory that any table may take
+ROW_BYTES, CELL_BYTES = 300, 100  # of Python's objects, beyond the data
 ROWS_AT_ONCE = 8192
 
 
@@ -70,7 +71,7 @@ def _table(path: Path, schema: Any, batches: Iterator[Any]) -> Table:
     for batch in batches:
         for i, name in enumerate(schema.names):
             _validate(batch.column(i), name, len(rows), path)  # before anything else, which could crash
-        size += batch.nbytes + 64 * batch.num_rows
+        size += batch.nbytes + batch.num_rows * (ROW_BYTES + CELL_BYTES * len(schema.names))
         if size > limit:
             raise DataError(f"{path}: needs more than {MAX_EXPANSION} times the memory of its size; not a table")
         columns = [_values(batch, i, name, len(rows), path, classes.get(name))

@@ -37,6 +37,7 @@ def read_tsv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
     if not separator and "\t" not in text[: text.find("\n") + 1]:
         found, share = find_separator(text, usual)
         if found != "\t" and share == 1:
+            _note_separator(path, found, "detected")
             return read_csv(path, text, found, usual)
     separator = character(separator) or "\t"
     numbered = enumerate(lines_of(text), start=1)
@@ -60,8 +61,7 @@ def read_csv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
     if not chosen:
         chosen, _ = find_separator(text, usual)
     if chosen != "," and not separator:
-        how = "from its first line" if excel else "detected"
-        findings.current().note(f"{path}: separator {NAMES.get(chosen, chosen)} ({how}; --separator sets another)")
+        _note_separator(path, chosen, "from its first line" if excel else "detected")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=chosen, strict=True)
 
     def numbered() -> Iterator[tuple[int, list[str]]]:
@@ -76,6 +76,10 @@ def read_csv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
 
     return _with_header(path, numbered(), f"put cells that contain {NAMES.get(chosen, chosen)!r} in double quotes, or "
                                           "choose the separator with --separator")
+
+
+def _note_separator(path: Path, separator: str, how: str) -> None:
+    findings.current().note(f"{path}: separator {NAMES.get(separator, separator)} ({how}; --separator sets another)")
 
 
 def character(separator: str) -> str:

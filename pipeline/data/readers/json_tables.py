@@ -49,6 +49,7 @@ def _table(path: Path, records: Iterator[tuple[int, Any]]) -> Table:
             raise DataError(f"{path}:{line}: expected an object such as {EXAMPLE}")
         if isinstance(record, _Repeated):
             repeated.setdefault(record.key, f"the key {record.key!r} occurs twice in line {line}")
+        require_few_columns(path, len(record), f"expected objects such as {EXAMPLE}")
         if not columns.keys() >= record.keys():
             record = {well_formed(key): value for key, value in record.items()}
             columns.update(dict.fromkeys(record))

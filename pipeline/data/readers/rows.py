@@ -48,7 +48,10 @@ class Row:
 
     def label(self, column: str) -> str:
         """Return a label; see :func:`pipeline.data.readers.cells.as_label`."""
-        return rules.as_label(self.cells.get(column), self.where, column)
+        value = self.cells.get(column)
+        if type(value) is str and value.isascii() and "[" not in value:
+            return value.strip()
+        return rules.as_label(value, self.where, column)
 
     def labels(self, column: str, separator: str = "") -> list[str]:
         """Return labels; see :func:`pipeline.data.readers.cells.as_labels`.
