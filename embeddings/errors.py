@@ -15,6 +15,10 @@ class VectorFileError(EmbeddingError):
     """A missing, empty or broken vector file; the message names the line."""
 
 
+class CompressedFileError(EmbeddingError):
+    """A compressed file that is broken, expands without end, or is compressed in a way that is not read."""
+
+
 class CorpusError(EmbeddingError):
     """Plain text that is missing, empty or not UTF-8."""
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import copy
 import math
-import tomllib
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import reduce
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from embeddings.specification.suggest import nearest
 from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import DEFAULT_POLICY
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, brief
+from pipeline.runs.toml_values import check_values, parse_toml, parse_value
 from transformer.config import LIKE, EmbeddingConfig, ModelConfig, option, require
 from transformer.models.decoding import GenerationConfig
 from transformer.training.config import TrainingConfig
@@ -41,6 +41,20 @@ OTHER_NAMES = {
     "num_epochs": "training.epochs",
 }
 """Names of other libraries, for the suggestion in error messages."""
+PATHS = ("data.path", "corpus", "source", "target_source")
+MAY_BE_INFINITE = ("data.no_answer_threshold", "training.clip", "training.checkpoint_seconds")
+
+
+TABLES = ("training.class_weights",)
+"""Keys whose value may be a table, which is not a section of the configuration."""
+ADDED = ("baselines", "baseline_memory_gb", "training.class_weights", "data.separator", "data.encoding",
+         "data.label_separator", "data.label_threshold")
+"""Keys that version 0.1.0 does not have; with their defaults they do not change the identity of a benchmark's run."""
+
+
+def _names(value: Any) -> Any:
+    """Split a string at commas; keep other values, which pydantic checks."""
+    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -48,11 +62,23 @@ class DataConfig:
     """The data: where they are, and how texts are split into tokens."""
 
     path: str = option("", "file, folder with train/dev/test files, or bbc; data/README.md describes the formats")
-    text_column: str = option("", "column of the text; \"\" finds it by its name (text, sentence, review, ...)")
+    separator: str = option("", "separator of the cells of .csv and .tsv files, such as ; or tab; \"\" finds it")
+    encoding: str = option("", "encoding of text files, such as windows-1252; \"\" finds it")
+    text_column: str | tuple[str, ...] = option("", "column of the text, or several that are joined, such as "
+                                                    "[\"subject\", \"message\"]; \"\" finds it by its name (text, "
+                                                    "sentence, review, ...)")
     text_b_column: str = option("", "column of the second text of a pair; \"\" finds it by its name (text_b, "
                                     "sentence2, hypothesis, ...)")
     label_column: str = option("", "column of the label; \"\" finds it by its name (label, class, topic, ...)")
+    word_column: str | int = option("", "column of the words in files of tagged words: its number, from 1, or "
+                                        "negative from the end, or its name; \"\" finds it")
+    tag_column: str | int = option("", "column of the tags, as word_column; \"\" finds it")
     labels: tuple[str, ...] = option((), "labels in the order of the output layer; [] takes those of the training data")
+    label_separator: str = option("", "separator of several labels in one cell, such as ,; \"\" for cells with lists "
+                                      "or one label")
+    label_threshold: float | Literal["dev", "dev-per-label"] = option(
+        "dev", "predict the labels whose probability is above this; dev tunes one threshold for all labels on dev, "
+        "dev-per-label one for each (0.5 without a dev set)")
     languages: tuple[str, ...] = option((), "suffixes of the source and target files, such as [\"en\", \"de\"]; [] "
                                             "takes the two that exist, in alphabetical order")
     max_length: int = option(512, "maximum sequence length in tokens, at least 1; longer texts are truncated or "
@@ -76,13 +102,36 @@ class DataConfig:
     unseen_words: int = option(400_000, "number of words outside the vocabulary whose vectors are saved with the run, "
                                         "the source's most frequent first")
 
+    def changed(self, **values: Any) -> DataConfig:
+        """Return a copy with other values.
+
+        Raises:
+            ConfigError: if one of them is not allowed.
+        """
+        try:
+            return replace(self, **values)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The configured columns of the text; () to find one by its name."""
+        return tuple(filter(None, [self.text_column] if isinstance(self.text_column, str) else self.text_column))
+
     def __post_init__(self) -> None:
+        require(len(self.separator) <= 1 or self.separator in ("tab", "\\t"),
+                f"data.separator must be one character or tab, not {self.separator!r}")
+        require(self.separator not in ("\n", "\r", '"'), f"data.separator cannot be {self.separator!r}")
+        require(len(set(self.text_columns)) == len(self.text_columns),
+                f"data.text_column names a column twice: {', '.join(self.text_columns)}")
         require(len(set(self.languages)) == len(self.languages) and len(self.languages) in (0, 2),
                 f"data.languages must be two suffixes, the source language first, not {list(self.languages)}")
         require(self.max_length >= 1, f"data.max_length must be 1 or more, not {self.max_length}")
         require(self.stride >= 0, f"data.stride must be 0 or more, not {self.stride}")
         require(self.no_answer_threshold == "dev" or not math.isnan(self.no_answer_threshold),
                 "data.no_answer_threshold must be dev, inf or another number, not nan")
+        require(isinstance(self.label_threshold, str) or 0 <= self.label_threshold <= 1,
+                f"data.label_threshold must be dev, dev-per-label or a probability, not {self.label_threshold}")
         require(self.max_answer_words >= 1, f"data.max_answer_words must be 1 or more, not {self.max_answer_words}")
         require(self.limit_train >= 0, f"data.limit_train must be 0 (all) or more, not {self.limit_train}")
         require(0 < self.test_share < 1, f"data.test_share must be between 0 and 1, not {self.test_share}")
@@ -122,6 +171,11 @@ class RunConfig:
     trust_pickle: bool = option(False, "allow pickle files, which can execute arbitrary code")
     corpus: tuple[str, ...] = option((), "files or folders of text for training word2vec and fasttext; [] for the "
                                          "texts of the data")
+    baselines: Annotated[tuple[str, ...], BeforeValidator(_names)] = option(
+        ("all",), "simpler models to compare with: all, none, or names of the task's baselines, which "
+        "`vecformer tasks` lists")
+    baseline_memory_gb: float = option(2.0, "memory in GB that a baseline may need by its estimate, above 0; one that "
+                                            "needs more is skipped")
     seed: int = option(1, "seed of all random numbers, including the splits of the data; 0 to 4294967295")
     data: DataConfig = field(default_factory=DataConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
@@ -131,6 +185,7 @@ class RunConfig:
     generation: GenerationConfig = field(default_factory=GenerationConfig)
 
     def __post_init__(self) -> None:
+        require(self.baseline_memory_gb > 0, f"baseline_memory_gb must be above 0, not {self.baseline_memory_gb}")
         require(0 <= self.seed < 2**32, f"seed must be from 0 to 4294967295, not {self.seed}")
         require(self.model.positions != "learned" or self.data.max_length <= self.model.max_positions,
                 f"model.max_positions={self.model.max_positions} is less than data.max_length="
@@ -143,23 +198,32 @@ class RunConfig:
         Raises:
             ConfigError: for an unknown key (the message suggests the nearest) or an invalid value.
         """
+        check_values(values, where=where)
         values = _renamed(values)
         valid = dict(keys())
         for key in _dotted(values):
             if key not in valid:
-                raise ConfigError(f"{where}: there is no key {key!r}.{_nearest(key, valid)}")
+                raise ConfigError(f"{where}: there is no key {brief(key)}.{_nearest(key, valid)}")
         model = values.get("model", {})
         like = LIKE.get(str(model.get("like")), {}) if isinstance(model, Mapping) else {}
         filled = {**values, "model": {**like, **model}} if like else dict(values)
         try:
-            return TypeAdapter(cls).validate_python(filled)
+            config = TypeAdapter(cls).validate_python(filled)
         except ValidationError as error:
             first = error.errors()[0]
             path = ".".join(str(part) for part in first["loc"])
-            key = next((known for known in valid if path.startswith(f"{known}.float")), path)  # member of a union
+            members = (".float", ".dict", ".literal", ".str")  # of a union
+            key = next((known for known in valid for member in members if path.startswith(known + member)), path)
             message = first["msg"].removeprefix("Value error, ")
-            described = message if first["type"] == "value_error" else f"{key} = {first['input']!r}: {message}"
+            described = message if first["type"] == "value_error" else f"{key} = {brief(first['input'])}: {message}"
             raise ConfigError(f"{where}: {described}") from error
+        for key in valid:
+            value: Any = reduce(getattr, key.split("."), config)
+            if isinstance(value, float) and not math.isfinite(value) and not (key in MAY_BE_INFINITE and value > 0):
+                raise ConfigError(f"{where}: {key} must be a finite number, not {value}")
+            if key in PATHS and "\0" in "".join(value):
+                raise ConfigError(f"{where}: {key} = {brief(value)}: a path cannot have the character NUL")
+        return config
 
     def to_toml(self) -> str:
         """Return the whole configuration as TOML, without comments."""
@@ -186,9 +250,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: if it is missing or not TOML; the message names the line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot read the configuration: {error}") from error
+        return parse_toml(path.read_text(encoding="utf-8-sig"), where=str(path))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: cannot read the configuration: it is not UTF-8 ({error.reason} at byte "
+                          f"{error.start}); save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror or error}") from error
 
 
 def resolve(file: Path | None, assignments: Iterable[tuple[str, Any]]) -> RunConfig:
@@ -197,7 +264,7 @@ def resolve(file: Path | None, assignments: Iterable[tuple[str, Any]]) -> RunCon
     Raises:
         ConfigError: see :meth:`RunConfig.load`.
     """
-    values = read_toml(file) if file else {}
+    values = _renamed(read_toml(file)) if file else {}
     RunConfig.from_mapping(values, where=str(file))
     return RunConfig.from_mapping(with_values(values, assignments), where="the options")
 
@@ -213,11 +280,13 @@ def with_values(values: Mapping[str, Any], assignments: Iterable[tuple[str, Any]
     for given, assigned in assignments:
         key, value = current(given, assigned)
         if key not in valid:
-            raise ConfigError(f"there is no key {key!r}.{_nearest(key, valid)}")
+            raise ConfigError(f"there is no key {brief(key)}.{_nearest(key, valid)}")
         *sections, name = key.split(".")
         inner = made
         for section in sections:
             inner = inner.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"{section} = {brief(inner)}: [{section}] is a table of keys, such as {key}")
         inner[name] = value
     return made
 
@@ -232,9 +301,12 @@ def current(key: str, value: Any) -> tuple[str, Any]:
 def in_earlier_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Translate nested values to the names of version 0.1.0, in which results of benchmarks are identified."""
     earlier = {new: old for old, new in RENAMED.items()}
+    defaults = {key: item.default for key, item in keys() if key in ADDED}
     made: dict[str, Any] = {}
     for name, value in values.items():
         key = f"{prefix}{name}"
+        if key in ADDED and value == defaults[key]:
+            continue
         if isinstance(value, Mapping):
             made[name] = in_earlier_names(value, f"{key}.")
         else:
@@ -251,6 +323,8 @@ def _renamed(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             made[name] = _renamed(value, f"{prefix}{name}.")
         else:
             key, value = current(f"{prefix}{name}", value)
+            if key.removeprefix(prefix) in made:
+                raise ConfigError(f"{key} is given twice, once under its earlier name; remove one")
             made[key.removeprefix(prefix)] = value
     return made
 
@@ -264,12 +338,9 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     key, value = key.strip(), value.strip()
     if not equals or not key:
-        raise ConfigError(f"--set {text!r}: write it as key.path=value, such as --set model.n_layers=4")
-    try:
-        parsed = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
-        return key, value
-    return key, parsed["value"] if len(parsed) == 1 else value
+        raise ConfigError(f"--set {brief(text)}: write it as key.path=value, such as --set model.n_layers=4")
+    parsed = parse_value(value, where=f"--set {brief(text)}")
+    return key, value if parsed is None else parsed
 
 
 def keys(of: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -287,35 +358,9 @@ def changed_keys(config: RunConfig) -> Iterator[str]:
     return (key for key, item in keys() if reduce(getattr, key.split("."), config) != item.default)
 
 
-def commented_toml(task: str = "", without: Container[str] = ()) -> str:
-    """Return a configuration file with all defaults, each key preceded by its help.
-
-    Args:
-        task: value of the key ``task``; "" for the default.
-        without: keys to leave out.
-    """
-    lines = ["# All keys with their defaults. Use with: vecformer run FILE"]
-    section = ""
-    for key, item in keys():
-        if key in without:
-            continue
-        head, _, name = key.rpartition(".")
-        if head != section:
-            section = head
-            lines += ["", f"[{section}]"]
-        lines += [f"# {item.metadata['help']}", _one_line(name, task if key == "task" and task else item.default)]
-    return "\n".join(lines) + "\n"
-
-
-def _one_line(name: str, value: Any) -> str:
-    if isinstance(value, tuple):  # tomli_w puts each entry of an array on a separate line
-        return f"{name} = [{', '.join(tomli_w.dumps({'': entry}).partition(' = ')[2].strip() for entry in value)}]"
-    return tomli_w.dumps({name: value}).strip()
-
-
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in values.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and f"{prefix}{key}" not in TABLES:
             yield from _dotted(value, f"{prefix}{key}.")
         elif value != {} or not any(known.startswith(f"{prefix}{key}.") for known, _ in keys()):
             yield f"{prefix}{key}"
@@ -323,6 +368,8 @@ def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 def _nearest(key: str, valid: Iterable[str]) -> str:
     """Return the suggestion for an unknown key: a similar key, or one with a similar last part."""
+    if len(key) > 200:
+        return " `vecformer config` lists all keys."
     last = key.rpartition(".")[2]
     by_last_part = {known.rpartition(".")[2]: known for known in valid}
     near = OTHER_NAMES.get(last) or nearest(key, valid, cutoff=0.6)

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+
+def brief(value: Any, limit: int = 100) -> str:
+    """Return ``repr(value)`` for a message, with at most about ``limit`` characters."""
+    try:
+        shown = repr(value)
+    except (ValueError, RecursionError):  # an integer of more than 4,300 digits; nested too deeply
+        shown = f"a value of type {type(value).__name__}"
+    return shown if len(shown) <= limit else f"{shown[:limit]}… ({len(shown):,} characters)"
+
 
 class PipelineError(ValueError):
     """Base class of the errors of the pipeline."""

@@ -13,13 +13,14 @@ from embeddings.special_tokens import SPECIAL_TOKENS
 from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import MISSING, OOVPolicy, is_known, parse_policy
-from embeddings.tokenization.corpus import CorpusFiles
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from embeddings.tokenization.vocabulary import build_vocabulary
 from embeddings.transforms import apply_transforms
 from pipeline.config import RunConfig
+from pipeline.data.corpus import TextCorpus
 from pipeline.errors import DataError
 from pipeline.runs.context import RunContext
+from pipeline.runs.coverage_advice import coverage_advice
 
 log = logging.getLogger("vecformer")
 
@@ -55,7 +56,7 @@ def prepare_vectors(
     *,
     train: Sequence[Text],
     held_out: Sequence[Text],
-    unlabelled: Sequence[str],
+    unlabelled: Sequence[Text],
     context: RunContext,
     shared: Path | None = None,
 ) -> StageOne:
@@ -91,7 +92,7 @@ def prepare_vectors(
         vocabulary=vocabulary,
         extra_words=extra_words,
         n_frequent=data.unseen_words,
-        texts=CorpusFiles(tuple(map(Path, config.corpus))) if config.corpus else sorted(texts, key=_as_string),
+        texts=TextCorpus(tuple(map(Path, config.corpus)), data) if config.corpus else sorted(texts, key=_as_string),
         tokenizer=tokenizer,
         seed=config.seed,
         dim=config.model.d_model,
@@ -101,7 +102,10 @@ def prepare_vectors(
         progress=context.progress,
     )
     source = apply_transforms(sources.load(config.source, request), config.transforms, request)
-    start = source.lookup(vocabulary, policy).filled(config.seed, policy.last)
+    found = source.lookup(vocabulary, policy)
+    if advice := coverage_advice(config, source, found, counts, texts):
+        log.warning("%s", advice)
+    start = found.filled(config.seed, policy.last)
     table = start.followed_by(source)
     log.info("%s: vectors of %d words of the training text and %d further words", config.source, len(start),
              len(table) - len(start))

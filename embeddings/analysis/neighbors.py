@@ -170,7 +170,7 @@ class Neighborhood:
         pairs = (np.zeros_like(excluded), excluded)
         rows, similarity = nearest_rows(self.table.vectors, point[None], min(n, len(self.table)), without=pairs)
         return tuple(
-            Neighbor(self.table.words[row], float(value))
+            Neighbor(self.table.words[row], min(1.0, max(-1.0, float(value))))
             for row, value in zip(rows[0], similarity[0], strict=True) if np.isfinite(value)
         )
 

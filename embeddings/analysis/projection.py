@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
 from embeddings.table import EmbeddingTable
-from embeddings.table.row_maps import UnitLength, Vectors
+from embeddings.table.moments import Vectors, unit_rows
 
 Method = Literal["pca", "tsne"]
 
 MIN_WORDS = 3
+MIN_RANGE = 1e-5   # of the components of unit vectors; smaller differences are those of rounding
 PERPLEXITY = 30.0  # van der Maaten & Hinton (2008) recommend 5 to 50
 
 
@@ -37,8 +38,10 @@ def project(vectors: Vectors, method: Method = "tsne", *, seed: int = 1) -> NDAr
     """
     if len(vectors) < MIN_WORDS:
         raise EmbeddingError(f"a map needs at least {MIN_WORDS} words, not {len(vectors)}; name more words")
-    rows = UnitLength()(vectors)
-    if not np.ptp(rows, axis=0).any():
+    rows = unit_rows(vectors)
+    if not np.isfinite(rows).all():  # t-SNE would end the process
+        raise EmbeddingError("a vector is not finite, so there is no map; read the vectors again")
+    if np.ptp(rows, axis=0).max() < MIN_RANGE:  # t-SNE divides by the standard deviation of the first component
         raise EmbeddingError("all vectors have the same direction, so the map would be one point; choose other words")
     rows = np.pad(rows, ((0, 0), (0, max(0, 2 - rows.shape[1]))))  # two dimensions need two columns
     points = _pca(rows) if method == "pca" else _tsne(rows, seed)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from embeddings.compressed_files import Stream
 from embeddings.errors import VectorFileError
 from embeddings.progress import FractionCallback, ignore_fraction
+from embeddings.specification.names import is_valid
 from embeddings.specification.plugins import Registry
 from embeddings.table import EmbeddingTable
 from embeddings.table.memmap import take_rows
@@ -172,4 +173,4 @@ def gather(matrix: NDArray[Any], chosen: dict[str, int]) -> Vectors:
 
 def is_encodable(word: str) -> bool:
     """Return whether a word can be written as UTF-8 (it contains no surrogate code point)."""
-    return word.isascii() or not any("\ud800" <= character <= "\udfff" for character in word)
+    return is_valid(word)

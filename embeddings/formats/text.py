@@ -1,7 +1,7 @@
 """Text files: a word and its numbers on each line, as written by GloVe, word2vec and fastText.
 
 Format: https://nlp.stanford.edu/projects/glove/ (no header), word2vec's ``-binary 0`` (first line ``n_words dim``).
-Fields are separated by spaces or tabs.
+Fields are separated by spaces or tabs. A byte-order mark and blank lines are passed over; UTF-16 and UTF-32 are read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
@@ -23,7 +23,15 @@ from numpy.typing import NDArray
 
 from embeddings.compressed_files import Stream
 from embeddings.errors import VectorFileError
-from embeddings.formats.interface import Format, RowSelection, VectorRows, is_encodable, vector_format
+from embeddings.formats.interface import (
+    REPLACEMENT,
+    Format,
+    RowSelection,
+    VectorRows,
+    is_encodable,
+    vector_format,
+)
+from embeddings.formats.text_encoding import utf8_file, without_mark
 from embeddings.table import EmbeddingTable
 from embeddings.table.memmap import RowBuffer
 from embeddings.table.row_maps import Vectors
@@ -34,6 +42,7 @@ ROWS_PER_BLOCK = 4096
 BYTES_PER_PARSE = 2**20  # of text; parsing takes several times as much memory
 MAX_LINE = 2**22  # enough for 200,000 numbers; a file without line breaks must not fill the memory
 MAX_DIGITS = 18
+MAX_BROKEN = 0.01  # share of words that are not UTF-8, above which there is a warning
 DIGITS_AND_SIGNS = b"0123456789+-.eE"
 NUMERIC = DIGITS_AND_SIGNS + b" \t\r\n"
 SPACES = re.compile(rb" {2,}")
@@ -70,32 +79,44 @@ class TextFormat(Format):
         A word may contain spaces: the numbers are counted from the right. Of a repeated word the first row is read. A
         row whose first field cannot start a selected word is skipped without parsing.
         """
-        lines = iter(partial(stream.file.readline, MAX_LINE), b"")
-        head = list(islice(lines, LINES_TO_GUESS_FROM))
-        layout = _layout(head, stream.name)
+        lines = iter(partial(utf8_file(stream).readline, MAX_LINE), b"")
+        first, n_blank = without_mark(next(lines, b"")), 0
+        while first.isspace():
+            first, n_blank = next(lines, b""), n_blank + 1
+        head = [first, *islice(lines, LINES_TO_GUESS_FROM - 1)]
+        layout = _layout(head, stream.name, n_blank + 1)
         rows = _Rows(layout, stream.name)
         first_fields = _first_fields(selection)
         n_parsed = sys.maxsize if selection.encoded is None else selection.n_frequent
         shortest = 2 * layout.dim  # every number takes a digit and a separator
-        row = -1
-        for row, line in enumerate(islice(chain(head[layout.n_before :], lines), selection.limit)):
-            if not row % LINES_PER_UPDATE:
+        row = 0
+        for number, line in enumerate(chain(head[layout.n_before :], lines), start=n_blank + layout.n_before + 1):
+            if row == selection.limit:
+                break
+            if not number % LINES_PER_UPDATE:
                 selection.progress(stream.progress())
             if row >= n_parsed:
                 place = line.find(b" ")
                 field = line[:place]
                 if field not in first_fields and place > 0 and shortest < len(line) < MAX_LINE and b"\t" not in field:
+                    row += 1
                     continue
-            rows.offer(line, row, selection)
+            if line.isspace():
+                continue
+            rows.offer(line, row, number, selection)
+            row += 1
         announced = layout.n_announced
-        if announced is not None and row + 1 < min(announced, selection.limit or announced):
+        if announced is not None and row < min(announced, selection.limit or announced):
             log.warning("%s: the first line announces %d rows, but the file has %d: shortened, or truncated",
-                        stream.name, announced, row + 1)
+                        stream.name, announced, row)
+        _warn_of_replacements(rows.words, stream.name)
         return VectorRows(list(rows.words), rows.vectors())
 
     def can_hold(self, word: str, dim: int, suffix: str) -> bool:
-        """Refuse words with tabs, line breaks or outer spaces, and what would be read as a header line."""
+        """Refuse words with tabs, line breaks, outer spaces or a byte-order mark, and what reads as a header line."""
         if "\n" in word or "\t" in word or word != word.strip(" ") or not is_encodable(word):
+            return False
+        if word.startswith("\ufeff") and word != "\ufeff":
             return False
         return " " not in word if suffix.startswith(".vec") else not (dim == 1 and word.isdigit())
 
@@ -133,19 +154,34 @@ def _first_fields(selection: RowSelection) -> frozenset[bytes]:
     return frozenset(word.partition(b" ")[0] for word in selection.encoded or ())
 
 
-def _layout(head: Sequence[bytes], name: str) -> _Layout:
+def _warn_of_replacements(words: Collection[str], name: str) -> None:
+    """Warn if many words are not UTF-8; a few are in most large files."""
+    broken = [word for word in words if REPLACEMENT in word]
+    if len(broken) > MAX_BROKEN * len(words):
+        log.warning("%s: %d of %d words are not UTF-8, such as %r; convert the file, for instance with iconv", name,
+                    len(broken), len(words), broken[0])
+
+
+def _layout(lines: Sequence[bytes], name: str, number: int) -> _Layout:
+    """Determine the layout from the first lines, of which the first is not blank and has the given number."""
+    head = [line for line in lines if line and not line.isspace()]
+    if not head:
+        raise VectorFileError(f"{name}: the file has only blank lines; name a file with a word and its numbers on each")
+    if not head[0].endswith(b"\n") and b"\r" in head[0].rstrip(b"\r"):
+        raise VectorFileError(f"{name}:{number}: the lines end with \\r, as of old Mac files; convert it, for instance "
+                              "with: tr '\\r' '\\n'")
     first = head[0].split()
     if len(first) == 2 and all(field.isdigit() and len(field) <= MAX_DIGITS for field in first):
         n_rows, announced = map(int, first)
         dim = _commonest_width(head[1:]) if len(head) > 1 else announced
         if 1 < dim < announced:
-            raise VectorFileError(f"{name}:1: the first line announces {announced} numbers per row, but the rows "
-                                  f"have {dim}; correct or delete it")
+            raise VectorFileError(f"{name}:{number}: the first line announces {announced} numbers per row, but the "
+                                  f"rows have {dim}; correct or delete it")
         if 0 < announced <= dim:  # otherwise one number per row, and the words are numbers
             return _Layout(announced, n_rows)
     dim = _commonest_width(head)
     if dim < 1:
-        raise VectorFileError(f"{name}:1: expected a word and its numbers, found {_shown(head[0])}")
+        raise VectorFileError(f"{name}:{number}: expected a word and its numbers, found {_shown(head[0])}")
     return _Layout(dim, None)
 
 
@@ -169,9 +205,8 @@ class _Rows:
         self._pending: list[tuple[int, bytes]] = []
         self._n_pending = 0
 
-    def offer(self, line: bytes, row: int, selection: RowSelection) -> None:
-        """Split a line into word and numbers, and keep it if it is selected."""
-        number = row + 1 + self._layout.n_before
+    def offer(self, line: bytes, row: int, number: int, selection: RowSelection) -> None:
+        """Split a line, whose number is given, into word and numbers, and keep it if it is selected."""
         word, numbers = self._split(line, number)
         if word in self.words or not selection.keep(word, row):
             return

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from embeddings.errors import VectorFileError
 from embeddings.formats.interface import RowSelection, VectorRows, gather, select
+from embeddings.formats.text_encoding import decode_list
 
 
 def select_rows(path: Path, matrix: NDArray[Any], selection: RowSelection) -> VectorRows:
@@ -26,6 +27,8 @@ def select_rows(path: Path, matrix: NDArray[Any], selection: RowSelection) -> Ve
         VectorFileError: if there is no list, or its length differs from the number of rows.
     """
     listed, words_path = _read_words(path)
+    if len(listed) != len(matrix):
+        listed = [word for word in listed if word.strip()]  # blank lines between or after the words
     if len(listed) != len(matrix):
         raise VectorFileError(f"{words_path}: {len(listed)} words, but {path.name} has {len(matrix)} rows")
     chosen = select(listed, selection)
@@ -42,6 +45,6 @@ def _read_words(path: Path) -> tuple[list[str], Path]:
     for name in names:
         candidate = path.with_name(name)
         if candidate.is_file():
-            lines = candidate.read_bytes().decode("utf-8", errors="replace").removesuffix("\n").split("\n")
+            lines = decode_list(candidate.read_bytes(), candidate).removesuffix("\n").split("\n")
             return [line.removesuffix("\r") for line in lines], candidate
     raise VectorFileError(f"{path}: its word list is missing; write the words, one per line, to {names[0]}")

@@ -81,6 +81,7 @@ def _key(settings: Mapping[str, Any], request: VectorRequest) -> str:
             "gensim": version("gensim")}
     digest.update(json.dumps(described, sort_keys=True, default=str).encode())
     if isinstance(request.texts, CorpusFiles):
+        digest.update(request.texts.reading().encode())
         for path in request.texts.files():
             digest.update(content_hash(path).encode())
     else:

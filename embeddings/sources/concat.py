@@ -19,6 +19,7 @@ from embeddings.request import VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 from embeddings.table.memmap import concatenate_rows, row_blocks, take_rows
+from embeddings.table.moments import TINY, deviation
 from embeddings.table.oov_composers import Concatenated
 
 
@@ -88,8 +89,8 @@ def scaled_alike(tables: Sequence[EmbeddingTable], vocabulary: Iterable[str] | N
 def _standard_deviation(table: EmbeddingTable, common: set[str] | None) -> float:
     rows = [row for word, row in table.index.items() if common is None or word in common]
     vectors = take_rows(table.vectors, np.array(rows)) if rows else table.vectors
-    deviation = float(vectors.std()) if len(table) else 0.0
-    if not deviation:
+    spread = float(deviation(vectors)) if len(table) else 0.0
+    if spread < TINY:
         raise EmbeddingError(f"{table.source}: cannot be scaled, because it has no vectors for these words or all "
-                             "entries are equal; leave it out")
-    return deviation
+                             "entries are equal (or below 1e-38); leave it out")
+    return spread

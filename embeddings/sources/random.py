@@ -16,6 +16,7 @@ from embeddings.specification import sources
 from embeddings.specification.grammar import strip_parentheses
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
+from embeddings.table.moments import deviation, mean
 from embeddings.table.oov_policy import RANDOM, is_known
 from embeddings.table.row_maps import Vectors
 
@@ -104,7 +105,7 @@ def _uniform(n: int, dim: int, random: np.random.Generator) -> Vectors:
 
 
 def _matched(rows: Vectors, n: int, random: np.random.Generator) -> Vectors:
-    drawn = random.standard_normal((n, rows.shape[1])) * float(rows.std()) + float(rows.mean())
+    drawn = random.standard_normal((n, rows.shape[1])) * float(deviation(rows)) + float(mean(rows))
     return drawn.astype(np.float32)
 
 

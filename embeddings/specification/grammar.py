@@ -1,15 +1,21 @@
-"""The grammar of sources and transforms: ``name[:value][,key=value…]``, with parentheses for grouping."""
+"""The grammar of sources and transforms: ``name[:value][,key=value…]``, with parentheses for grouping.
+
+A value in double quotes, or a character after a backslash, is taken as it is; and of a value that begins with the path
+of an existing file, the longest such path is one value: ``file:"a,limit=5.txt",limit=9`` names ``a,limit=5.txt``.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
-from typing import Any, get_type_hints
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from embeddings.compressed_files import existing
 from embeddings.errors import SpecificationError
 from embeddings.specification.suggest import did_you_mean
 
@@ -17,6 +23,8 @@ OPTION = re.compile(r",(?=\s*[A-Za-z_]\w*\s*=)")
 """A comma before ``key=``; any other comma may belong to a path."""
 COMMA = re.compile(r",(?!\s*[A-Za-z_]\w*\s*=)")
 """A comma between two sources."""
+QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"', re.DOTALL)
+ESCAPE = re.compile(r"""\\([,+=:()"\\\s])""")
 PARTS, SPECIFICATION = "parts", "specification"
 """Fields that the parser sets: the inner sources, and the specification as the user wrote it."""
 
@@ -24,8 +32,9 @@ PARTS, SPECIFICATION = "parts", "specification"
 def split_top_level(text: str, separator: re.Pattern[str]) -> list[str]:
     """Split at each separator outside parentheses, and strip the pieces."""
     start, pieces = 0, []
-    outside = _outside(text)
-    for match in separator.finditer(text):
+    masked = _masked(text)
+    outside = _outside(masked)
+    for match in separator.finditer(masked):
         if outside[match.start()]:
             pieces.append(text[start : match.start()])
             start = match.end()
@@ -34,7 +43,7 @@ def split_top_level(text: str, separator: re.Pattern[str]) -> list[str]:
 
 def strip_parentheses(text: str) -> str:
     """Remove parentheses that enclose the whole text."""
-    while text.startswith("(") and text.endswith(")") and not any(_outside(text)[:-1]):
+    while (masked := _masked(text)).startswith("(") and masked.endswith(")") and not any(_outside(masked)[:-1]):
         text = text[1:-1].strip()
     return text
 
@@ -83,8 +92,10 @@ def build(
         if key not in known:
             names = ", ".join(option for option in known if option != positional) or "none"
             raise SpecificationError(f"{what} has no option {key!r}.{did_you_mean(key, known)} It has: {names}")
+    paths = {"path", *(name for name, hint in get_type_hints(cls).items() if Path in (hint, *get_args(hint)))}
+    values = {key: unquoted(value, is_path=key in paths) for key, value in given.items()}
     try:
-        return TypeAdapter(cls).validate_python({**given, **(parsed or {})})
+        return TypeAdapter(cls).validate_python({**values, **(parsed or {})})
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else ""
@@ -92,6 +103,55 @@ def build(
             raise SpecificationError(f"{what} needs a {key} after a colon") from error
         where = f"option {key}={first['input']}: " if key else ""
         raise SpecificationError(f"{what}: {where}{first['msg'].removeprefix('Value error, ')}") from error
+
+
+def quoted(path: str) -> str:
+    """Return a path as it is written in a specification: in quotes if it begins or ends like other syntax."""
+    if path == path.strip() and not path.startswith(("\"", "(")):
+        return path
+    return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def unquoted(value: str, *, is_path: bool) -> str:
+    """Return a value without its quotes and, if it is a path, without backslashes before other syntax.
+
+    An existing path is returned as it is.
+    """
+    if is_path and existing(value) is not None:
+        return value
+    whole = QUOTED.fullmatch(value)
+    if whole:
+        return ESCAPE.sub(r"\1", whole[1])
+    return ESCAPE.sub(r"\1", value) if is_path else value
+
+
+def _masked(text: str) -> str:
+    """Replace the characters of quotes, escapes and existing paths by ``_``, so that none of them is syntax."""
+    masked, place, before = list(text), 0, "("
+    while place < len(text):
+        end = place
+        escape = ESCAPE.match(text, place)
+        if escape:
+            end = escape.end()
+        elif before in "(,+=:":
+            quotes = QUOTED.match(text, place)
+            end = quotes.end() if quotes else place + _length_of_path(text[place:]) if before in ":=" else place
+        if end > place:
+            masked[place:end] = "_" * (end - place)
+            before = "_"
+        elif not text[place].isspace():
+            before = text[place]
+        place = max(end, place + 1)
+    return "".join(masked)
+
+
+def _length_of_path(text: str) -> int:
+    """Return the length of the longest existing path at the start of a text that contains syntax; 0 for none."""
+    ends = [place for place, character in enumerate(text) if character in ",+)"]
+    if not ends or text[0].isspace():
+        return 0
+    paths = ((end, text[:end].rstrip()) for end in (len(text), *reversed(ends)))
+    return next((end for end, path in paths if path and existing(path) is not None), 0)
 
 
 def _outside(text: str) -> list[bool]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings.table.moments import mean
 from embeddings.table.ngram_hashes import ngram_buckets
 from embeddings.table.row_maps import RowMap, Vectors, make_row_map
 from embeddings.table.subword_composer import SubwordVectors
@@ -57,8 +58,7 @@ class NgramVectors:
         buckets = ngram_buckets([word], self.min_n, self.max_n, len(self.vectors))[0]
         if not buckets:
             return None
-        mean: Vectors = self.vectors[buckets].mean(axis=0)
-        return mean
+        return mean(self.vectors[buckets], axis=0).astype(np.float32, copy=False)
 
     def describe(self) -> dict[str, Any]:
         """Return the lengths of the n-grams."""
@@ -111,8 +111,7 @@ class Averaged:
         found = [row for part in self.parts if (row := part.compose(word)) is not None]
         if not found:
             return None
-        mean: Vectors = np.mean(found, axis=0, dtype=np.float32)
-        return mean
+        return mean(np.array(found, np.float32), axis=0).astype(np.float32, copy=False)
 
     def describe(self) -> dict[str, Any]:
         """Return the parts."""

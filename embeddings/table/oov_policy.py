@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from embeddings.errors import SpecificationError
 from embeddings.specification.suggest import did_you_mean
+from embeddings.table.moments import deviation, mean
 
 EXACT = "exact"        # the source lists the word unchanged
 FOLDED = "folded"      # the source lists it in another case
@@ -147,5 +148,4 @@ def draw_like(known: NDArray[np.float32], n: int, random: np.random.Generator) -
     if len(known) < 2:
         return np.zeros((n, dim), dtype=np.float32)
     drawn = random.standard_normal((n, dim), dtype=np.float32)
-    matched: NDArray[np.float32] = drawn * known.std(axis=0) + known.mean(axis=0)
-    return matched
+    return (drawn * deviation(known, axis=0) + mean(known, axis=0)).astype(np.float32, copy=False)

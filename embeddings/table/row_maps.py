@@ -9,7 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
+from embeddings.table.moments import Vectors, unit_rows
+
+__all__ = ["Affine", "Clip", "RowMap", "UnitLength", "Vectors", "make_row_map"]
 
 
 class RowMap(Protocol):
@@ -74,8 +76,7 @@ class UnitLength:
 
     def __call__(self, rows: Vectors) -> Vectors:
         """Apply the map. *Shape:* ``(n, dim)`` in and out."""
-        norm = np.linalg.norm(rows, axis=1, keepdims=True)
-        return (rows / np.where(norm > 0, norm, 1)).astype(np.float32, copy=False)
+        return unit_rows(rows)
 
     def describe(self) -> dict[str, Any]:
         """Return no scalars."""

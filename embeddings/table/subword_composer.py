@@ -100,7 +100,12 @@ def pooled(rows: Callable[[TokenIds], Vectors], ids: Sequence[TokenIds], pool: P
         return rows(np.array([one[place] for one in ids], np.int64))
     lengths = np.array([len(one) for one in ids], np.int32)              # (n_words,)
     starts = lengths.cumsum() - lengths
-    sums = np.add.reduceat(rows(np.concatenate(ids)), starts, axis=0)    # (n_words, dim)
+    gathered = rows(np.concatenate(ids))                                 # (n_ids, dim)
+    with np.errstate(over="ignore"):
+        sums = np.add.reduceat(gathered, starts, axis=0)                 # (n_words, dim)
+    if not np.isfinite(sums).all():
+        sums = np.add.reduceat(gathered, starts, axis=0, dtype=np.float64)
+        return (sums / lengths[:, None]).astype(np.float32)
     means: Vectors = np.divide(sums, lengths[:, None], dtype=np.float32)
     return means
 

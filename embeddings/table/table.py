@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError, VectorFileError
 from embeddings.table.memmap import concatenate_rows, is_memmap, map_rows, row_batches, row_blocks, take_rows
+from embeddings.table.moments import deviation, mean
 from embeddings.table.oov_composers import Composer, transformed
 from embeddings.table.oov_policy import (
     DEFAULT_POLICY,
@@ -97,7 +98,8 @@ class EmbeddingTable:
             object.__setattr__(self, "words", Words(self.words))
         if not is_memmap(self.vectors) and not np.isfinite(self.vectors).all():
             row = int(np.flatnonzero(~np.isfinite(self.vectors).all(axis=1))[0])
-            raise EmbeddingError(f"{self.source}: the vector of {self.words[row]!r} is not finite")
+            after = f" after {self.transforms[-1]}: its numbers are too large for float32" if self.transforms else ""
+            raise EmbeddingError(f"{self.source}: the vector of {self.words[row]!r} is not finite{after}")
         vectors = self.vectors.astype(np.float32, copy=False).view()
         vectors.flags.writeable = False
         object.__setattr__(self, "vectors", vectors)
@@ -111,6 +113,11 @@ class EmbeddingTable:
     def dim(self) -> int:
         """Dimension of a vector."""
         return int(self.vectors.shape[1])
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of all entries."""
+        return float(deviation(self.vectors)) if self.vectors.size else 0.0
 
     @property
     def index(self) -> dict[str, int]:
@@ -184,7 +191,7 @@ class EmbeddingTable:
             elif step == "spelling":
                 rows = self._spellings.rows(word)
                 if rows:
-                    return take_rows(self.vectors, np.array(rows)).mean(axis=0), SPELLING
+                    return mean(take_rows(self.vectors, np.array(rows)), axis=0).astype(np.float32), SPELLING
         return None, MISSING
 
     @cached_property
@@ -239,7 +246,8 @@ class EmbeddingTable:
         missing = np.array([why == MISSING for why in self.provenance], dtype=bool)
 
         def change(place: slice, rows: Vectors) -> Vectors:
-            result = np.array(row_map(rows), dtype=np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):  # the table reports it
+                result = np.array(row_map(rows), dtype=np.float32)
             result[missing[place]] = 0
             return result
 

@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import tempfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from embeddings.compressed_files import decompressed
-from embeddings.errors import CorpusError
+from embeddings.errors import CompressedFileError, CorpusError, VectorFileError
 from embeddings.progress import FractionCallback, ignore_fraction
+from embeddings.table.memmap import reports_temporary_folder
+from embeddings.tokenization.line_decoding import MAX_BYTES_PER_LINE, LineDecoder, refuse_table
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 
 MAX_WORDS_PER_LINE = 10_000  # gensim silently drops further words of a line
-MAX_BYTES_PER_LINE = 1 << 20  # some corpora are a single line; memory has to stay constant
 TEXTS_PER_UPDATE = 2048      # texts between two calls of the progress callback
 
 
 @dataclass(frozen=True)
 class CorpusFiles:
-    """The lines of text files, gzip files and folders of them; streamed in every iteration.
+    """The lines of text files, plain or compressed, and folders of them; streamed in every iteration.
 
-    Lines of more than 1 MiB are split at spaces.
+    Lines of more than 1 MiB are split at spaces. A byte-order mark is passed over. Files that are not UTF-8 are decoded
+    (:class:`~embeddings.tokenization.line_decoding.LineDecoder`).
 
     Args:
         paths: files, or folders, whose files are read in the order of their names.
+        encoding: encoding of the files; "" to detect it.
 
     Raises:
-        CorpusError: if a path is missing or a folder is empty; while iterating, if a file cannot be read, a line is not
-            UTF-8 or a gzip file is truncated.
+        CorpusError: if a path is missing or a folder is empty; while iterating, if a file cannot be read, is a table or
+            another binary file, or a compressed file is truncated.
     """
 
     paths: tuple[Path, ...]
+    encoding: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         self.files()
@@ -54,51 +56,40 @@ class CorpusFiles:
             files += found
         return files
 
+    def reading(self) -> str:
+        """Return what decides, besides the content of the files, which texts are read."""
+        return self.encoding
+
     def __iter__(self) -> Iterator[str]:
         return self.lines()
 
     def lines(self, progress: FractionCallback = ignore_fraction) -> Iterator[str]:
         """Yield the lines; ``progress`` is called with the fraction of the files' bytes that was read, 0 to 1."""
         files = self.files()
+        for path in files:
+            refuse_table(path)
         sizes = [path.stat().st_size for path in files]
         n_bytes = max(1, sum(sizes))
         for i, path in enumerate(files):
-            yield from _lines(path, sum(sizes[:i]) / n_bytes, n_bytes, progress)
+            yield from _lines(path, self.encoding, sum(sizes[:i]) / n_bytes, n_bytes, progress)
 
 
-def _lines(path: Path, before: float, n_bytes: int, progress: FractionCallback) -> Iterator[str]:
-    number = 0
+def _lines(
+    path: Path, encoding: str, before: float, n_bytes: int, progress: FractionCallback
+) -> Iterator[str]:
+    number = 1
     try:
-        with path.open("rb") as packed, decompressed(packed) as file:
-            for line in _parts(file):
-                if not number % TEXTS_PER_UPDATE:
+        with path.open("rb") as packed, decompressed(packed, path) as file:
+            for i, (number, line) in enumerate(LineDecoder(path, file, encoding).lines()):  # noqa: B007
+                if not i % TEXTS_PER_UPDATE:
                     progress(before + packed.tell() / n_bytes)
-                yield line.decode("utf-8")
-                number += line.endswith(b"\n")
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path}:{number + 1}: not UTF-8 ({error.reason}); convert the file, for instance with iconv"
-        ) from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise CorpusError(f"{path}:{number + 1}: broken gzip file ({error}); download or write it again") from error
+                yield line
+    except VectorFileError as error:  # UTF-16 that is none
+        raise CorpusError(str(error)) from error
+    except CompressedFileError as error:
+        raise CorpusError(f"{path}:{number}: {str(error).removeprefix(f'{path}: ')}") from error
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def _parts(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a file; long lines in parts that end at a space."""
-    rest = b""
-    while read := file.readline(MAX_BYTES_PER_LINE):
-        rest += read
-        if not read.endswith(b"\n"):
-            part, space, rest = rest.rpartition(b" ")
-            if space:
-                yield part
-        else:
-            yield rest
-            rest = b""
-    if rest:
-        yield rest
 
 
 class TokenizedText(NamedTuple):
@@ -131,7 +122,9 @@ def tokenized_file(
     Raises:
         CorpusError: if the texts contain no word, or do not fit into the temporary folder.
     """
-    with tempfile.TemporaryDirectory(prefix="vecformer-") as folder:
+    with reports_temporary_folder():
+        temporary = tempfile.TemporaryDirectory(prefix="vecformer-")
+    with temporary as folder:
         tokenized = _write(Path(folder) / "words.txt", _with_progress(texts, progress), tokenizer)
         if not tokenized.counts:
             raise CorpusError("the training text of the word vectors contains no word; name more text with "

@@ -129,7 +129,8 @@ def principal_directions(rows: Vectors, n: int, what: str) -> tuple[Vectors, Vec
     if n > min(rows.shape):
         raise EmbeddingError(f"{what}: {n} components requested, but there are {len(rows)} known words of dimension "
                              f"{rows.shape[1]}; request at most {min(rows.shape)}")
-    pca = PCA(n, svd_solver="covariance_eigh").fit(rows.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # shares of a variance of 0
+        pca = PCA(n, svd_solver="covariance_eigh").fit(rows.astype(np.float64))
     return pca.mean_.astype(np.float32), pca.components_.astype(np.float32)
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from embeddings.errors import EmbeddingError
 from embeddings.request import VectorRequest
 from embeddings.specification.transforms import FittedTransform, transform
+from embeddings.table.moments import mean
 from embeddings.table.row_maps import Affine, Clip, RowMap, UnitLength, Vectors
 
 
@@ -23,7 +24,7 @@ class Center(FittedTransform):
 
     def fit(self, rows: Vectors, request: VectorRequest) -> RowMap:
         """Compute the mean."""
-        return Affine(rows.mean(axis=0), np.ones(rows.shape[1], np.float32))
+        return Affine(mean(rows, axis=0).astype(np.float32, copy=False), np.ones(rows.shape[1], np.float32))
 
 
 @transform("standardize")
@@ -43,13 +44,16 @@ class Standardize(FittedTransform):
         """Compute mean and standard deviation; constant columns are only centred."""
         axis = 0 if self.by == "columns" else None
         dim = rows.shape[1]
-        mean = np.broadcast_to(rows.mean(axis=axis, dtype=np.float64), dim)
+        center = np.broadcast_to(rows.mean(axis=axis, dtype=np.float64), dim)
         deviation = np.broadcast_to(rows.std(axis=axis, dtype=np.float64), dim)
         if not deviation.any():
             raise EmbeddingError("standardize: all entries are equal, so the standard deviation is 0; leave this "
                                  "transform out")
         factor = self.target(len(rows), dim) / np.where(deviation > 0, deviation, 1)
-        return Affine(mean.astype(np.float32), factor.astype(np.float32))
+        if factor.max() > np.finfo(np.float32).max:
+            raise EmbeddingError(f"standardize: the standard deviation {deviation[deviation > 0].min():.0e} is too "
+                                 "small to divide by; scale the vectors first, for instance with unit")
+        return Affine(center.astype(np.float32), factor.astype(np.float32))
 
     def target(self, n_rows: int, dim: int) -> float:
         """Return the requested standard deviation for a table of ``n_rows`` rows and ``dim`` columns."""

@@ -1,5 +1,11 @@
 """Baselines, one file per task: if one of them is better than the Transformer, use it."""
 
-from pipeline.baselines.classification import MeanVectors, majority, on_mean_vectors, tfidf
+from pipeline.baselines.classification import (
+    MeanVectors,
+    logistic_regression_on_means,
+    majority,
+    nearest_centroid,
+    tfidf,
+)
 
-__all__ = ["MeanVectors", "majority", "on_mean_vectors", "tfidf"]
+__all__ = ["MeanVectors", "logistic_regression_on_means", "majority", "nearest_centroid", "tfidf"]

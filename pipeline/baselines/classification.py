@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, OOVPolicy
 from embeddings.tokenization.tokenizer import WordTokenizer
-from pipeline.baselines.linear import logistic_regression
+from pipeline.baselines.linear import logistic_regression, tfidf_features
 
 
 def majority(labels: Sequence[str], n: int) -> list[str]:
@@ -19,12 +20,13 @@ def majority(labels: Sequence[str], n: int) -> list[str]:
     return [Counter(sorted(labels)).most_common(1)[0][0]] * n
 
 
-def tfidf(train: Sequence[str], labels: Sequence[str], test: Sequence[str]) -> list[str]:
-    """Predict labels by logistic regression on TF-IDF of unigrams and bigrams."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+def tfidf(train: Sequence[str], labels: Sequence[str], test: Sequence[str], *, max_gb: float = math.inf) -> list[str]:
+    """Predict labels by logistic regression on TF-IDF of unigrams and bigrams.
 
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|[^\w\s]")
-    return logistic_regression(train, labels, test, features=words, C=10, max_iter=1000)
+    Raises:
+        TooLargeError: if this needs more memory than ``max_gb``.
+    """
+    return logistic_regression(train, labels, test, features=tfidf_features(), C=10, max_iter=1000, max_gb=max_gb)
 
 
 class MeanVectors:
@@ -55,21 +57,42 @@ class MeanVectors:
         return means
 
 
-def on_mean_vectors(
-    train: NDArray[np.float32], labels: Sequence[str], test: NDArray[np.float32]
-) -> dict[str, list[str]]:
-    """Predict labels by logistic regression and nearest centroid (cosine) on means of word vectors.
+def logistic_regression_on_means(
+    train: NDArray[np.float32], labels: Sequence[str], test: NDArray[np.float32], *, max_gb: float = math.inf
+) -> list[str] | None:
+    """Predict labels by logistic regression on means of word vectors.
 
-    Empty if all means are equal, as for a source without any of the words.
+    Returns:
+        None if all means are equal, as for a source without any of the words.
+
+    Raises:
+        TooLargeError: if this needs more memory than ``max_gb``.
     """
-    from sklearn.neighbors import NearestCentroid
-    from sklearn.preprocessing import StandardScaler, normalize
+    from sklearn.preprocessing import StandardScaler
 
     if not np.ptp(train, axis=0).any():
-        return {}
-    centroid = NearestCentroid().fit(normalize(train), labels)
-    return {
-        "mean-vectors+logreg": logistic_regression(
-            train, labels, test, features=StandardScaler(), C=1, max_iter=2000),
-        "nearest-centroid": list(map(str, centroid.predict(normalize(test)))),
-    }
+        return None
+    return logistic_regression(train, labels, test, features=StandardScaler(), C=1, max_iter=2000, max_gb=max_gb)
+
+
+def nearest_centroid(
+    train: NDArray[np.float32], labels: Sequence[str], test: NDArray[np.float32]
+) -> list[str] | None:
+    """Predict the label whose centroid is nearest by cosine, on means of word vectors.
+
+    scikit-learn's ``NearestCentroid`` predicts the same, but also estimates the deviation within a label, which is
+    undefined if each label has one example.
+
+    Returns:
+        None if all means are equal, as for a source without any of the words.
+    """
+    from sklearn.metrics import pairwise_distances_argmin
+    from sklearn.preprocessing import normalize
+
+    if not np.ptp(train, axis=0).any():
+        return None
+    names, number = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
+    rows = np.split(np.argsort(number, kind="stable"), np.bincount(number).cumsum()[:-1])
+    vectors = normalize(train)
+    centroids = np.array([vectors[of_label].mean(axis=0) for of_label in rows], dtype=np.float64)
+    return [str(names[i]) for i in pairwise_distances_argmin(normalize(test), centroids)]

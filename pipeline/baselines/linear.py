@@ -1,12 +1,27 @@
-"""Logistic regression with scikit-learn, a baseline of several tasks."""
+"""Logistic regression and TF-IDF with scikit-learn, baselines of several tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from pipeline.baselines.selection import require_memory
 
-def logistic_regression(train: Any, labels: Sequence[str], test: Any, *, features: Any, **settings: Any) -> list[str]:
+log = logging.getLogger("vecformer")
+
+
+COPIES = 30       # copies of the coefficients that L-BFGS holds: 10 steps, 10 gradients, and working memory
+ROWS_OF_SCORES = 3  # copies of the scores of all training examples: the scores, their softmax and the gradient
+FLOAT64 = 8
+
+
+def logistic_regression(
+    train: Any, labels: Sequence[str], test: Any, *, features: Any, max_gb: float = math.inf, **settings: Any
+) -> list[str]:
     """Predict labels by logistic regression.
 
     BLAS is limited to one thread, because synchronising threads takes longer than the small matrix products.
@@ -16,15 +31,54 @@ def logistic_regression(train: Any, labels: Sequence[str], test: Any, *, feature
         labels: one label for each training example.
         test: test examples.
         features: scikit-learn transformer that converts examples to vectors.
+        max_gb: limit of the memory of the fit, in GB.
         settings: arguments of :class:`sklearn.linear_model.LogisticRegression`.
 
     Raises:
+        TooLargeError: if the fit would need more memory than ``max_gb``.
         ValueError: raised by scikit-learn, for example if all training examples have the same label.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
+    with fitting():
+        vectors = features.fit_transform(train, labels)
+        _require_memory(vectors, len(set(labels)), len(test), max_gb)
+        model = fitted(vectors, labels, **settings)
+        return list(map(str, model.predict(features.transform(test))))
+
+
+@contextmanager
+def fitting() -> Iterator[None]:
+    """Limit BLAS to one thread and hide scikit-learn's warnings, of which :func:`fitted` logs one."""
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, user_api="blas"):
-        model = make_pipeline(features, LogisticRegression(**settings)).fit(train, labels)
-        return list(map(str, model.predict(test)))
+    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="The number of unique classes")  # rare labels, not a regression
+        yield
+
+
+def fitted(vectors: Any, labels: Any, **settings: Any) -> Any:
+    """Fit a logistic regression; log it if the fit has not converged."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(**settings).fit(vectors, labels)
+    if int(model.n_iter_.max()) >= model.max_iter:
+        log.warning("the logistic regression of a baseline has not converged after %d iterations", model.max_iter)
+    return model
+
+
+def tfidf_features() -> Any:
+    """Return a transformer that converts texts to TF-IDF of unigrams and bigrams."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|[^\w\s]")
+
+
+def _require_memory(vectors: Any, n_labels: int, n_test: int, max_gb: float) -> None:
+    """Require that the estimate of the memory of a fit and of its predictions is within the limit."""
+    n_train, n_features = vectors.shape
+    n_rows = 1 if n_labels == 2 else n_labels
+    coefficients = COPIES * n_rows * (n_features + 1)
+    scores = max(ROWS_OF_SCORES * n_train, n_test) * n_rows
+    require_memory(FLOAT64 * (coefficients + scores), f"{n_labels:,} labels, {n_features:,} features, {n_train:,} "
+                   "training examples", max_gb)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -24,14 +25,20 @@ def most_frequent_tag(words: Sentences, tags: Sentences, test: Sentences) -> lis
     return [repair([best.get(word, default) for word in sentence]) for sentence in test]
 
 
-def logistic_regression(words: Sentences, tags: Sentences, test: Sentences) -> list[list[str]]:
-    """Predict each tag by logistic regression on the word, its shape, prefix and suffixes, and its neighbours."""
+def logistic_regression(
+    words: Sentences, tags: Sentences, test: Sentences, *, max_gb: float = math.inf
+) -> list[list[str]]:
+    """Predict each tag by logistic regression on the word, its shape, prefix and suffixes, and its neighbours.
+
+    Raises:
+        TooLargeError: if this needs more memory than ``max_gb``.
+    """
     from sklearn.feature_extraction import DictVectorizer
 
     predicted = iter(linear.logistic_regression(
         [word for sentence in words for word in _features(sentence)], [tag for its_tags in tags for tag in its_tags],
         [word for sentence in test for word in _features(sentence)],
-        features=DictVectorizer(), C=10, max_iter=1000, tol=1e-3))
+        features=DictVectorizer(), C=10, max_iter=1000, tol=1e-3, max_gb=max_gb))
     return [repair([next(predicted) for _ in sentence]) for sentence in test]
 
 

@@ -18,7 +18,7 @@ from embeddings.specification.grammar import split_top_level, strip_parentheses
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import parse_transform
 from pipeline.config import RunConfig, current, keys, parse_assignment, read_toml, with_values
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, brief
 from transformer.config import option, require
 
 TRANSFORM_SEPARATOR = re.compile(r"\+(?=\s*[A-Za-z(])")  # a "+" before a digit belongs to a number, such as 1e+3
@@ -151,7 +151,7 @@ class Grid:
         known = [item.name for item in fields(cls)]
         for key in values:
             if key not in known:
-                raise ConfigError(f"{where}: unknown grid option {key!r}.{did_you_mean(key, known)} Options: "
+                raise ConfigError(f"{where}: unknown grid option {brief(key)}.{did_you_mean(key, known)} Options: "
                                   f"{', '.join(known)}; keys shared by all runs belong in [run]")
         filled = dict(values)
         for section in ("tune", "vary"):
@@ -164,7 +164,7 @@ class Grid:
             first = error.errors()[0]
             message = first["msg"].removeprefix("Value error, ")
             place = ".".join(map(str, first["loc"]))
-            detail = message if first["type"] == "value_error" else f"{place} = {first['input']!r}: {message}"
+            detail = message if first["type"] == "value_error" else f"{place} = {brief(first['input'])}: {message}"
             raise ConfigError(f"{where}: {detail}") from error
 
     def to_toml(self) -> str:
@@ -209,6 +209,11 @@ def read_grid(file: Path | None, options: Mapping[str, Any]) -> Grid:
         ConfigError: as :meth:`Grid.from_mapping`.
     """
     values = read_toml(file) if file else {}
+    for section in ("run", "tune", "vary"):
+        if not isinstance(values.get(section, {}), Mapping):
+            raise ConfigError(f"{file}: {section} = {brief(values[section])}: [{section}] is a table of keys")
+    if not isinstance(values.get("run", {}).get("data", {}), Mapping):
+        raise ConfigError(f"{file}: run.data = {brief(values['run']['data'])}: [run.data] is a table of keys")
     for key in options.get("run", {}):
         if key in GRID_OPTIONS:
             raise ConfigError(f"{key} is set by the grid's option {GRID_OPTIONS[key]}; see "

@@ -16,6 +16,7 @@ from typing import Any
 from embeddings.progress import Progress, silent
 from embeddings.specification.fingerprint import content_hashes
 from embeddings.tokenization.corpus import CorpusFiles
+from pipeline.baselines.selection import check_selection
 from pipeline.benchmark.grid import Condition, Grid, Initialisation
 from pipeline.config import RunConfig, in_earlier_names, with_values
 from pipeline.errors import ConfigError
@@ -122,6 +123,7 @@ def make_plan(grid: Grid, *, command: str, progress: Progress = silent) -> Plan:
     shared = RunConfig.from_mapping(grid.run, where="the grid's [run]")
     require_engine(shared)
     task = base.find(shared.task)
+    check_selection(shared, task.baseline_names)
     read = _CachedReader(task)
     runs, logged = [], set[str]()
     combinations = list(product(range(1, grid.seeds + 1), grid.conditions, grid.initialisations, grid.trials))
@@ -179,6 +181,8 @@ class _CachedReader:
             self._cache.clear()  # runs are ordered by seed: one split at a time is enough
             splits = self.task.reader.read(config.data, seed=config.seed)
             self._cache[cache_key] = splits, data_hash(splits)
+            if not self.name:  # once, not for every seed
+                splits.findings.log()
         splits, hashed = self._cache[cache_key]
         self.name = splits.name
         setup = Setup(config, self.task.resolve(config, splits))

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from pipeline.cli.common import against, reports_errors, seeds_advice, table, verbosity
+from pipeline.cli.common import against, echo, reports_errors, seeds_advice, table, verbosity
 from pipeline.cli.run import KEYS
 
 if TYPE_CHECKING:
     from pipeline.benchmark.driver import BenchmarkResult
     from pipeline.benchmark.execution.jobs import Executor
 
-SHARED_KEYS = {"data": KEYS["data"], "task": KEYS["task"], "epochs": KEYS["epochs"]}
+SHARED_KEYS = {"data": KEYS["data"], "task": KEYS["task"], "epochs": KEYS["epochs"],
+               "baselines": KEYS["baselines"]}
 SHORT_KEYS = {**KEYS, "lr": "training.lr"}  # ambiguous otherwise: pretraining.lr
 NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verbose")
 
@@ -34,7 +35,7 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
                    "repeated; each is compared as a separate initialisation.")
 @click.option("--freeze", metavar="yes,no", help="Freeze the word vectors (yes), train them (no) or both. Default: no.")
 @click.option("--limit-train", metavar="N,N,all", help="Numbers of training examples, such as 50,250,all.")
-@click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Runs of each combination. Default: 10.")
+@click.option("--seeds", type=click.IntRange(1, 100_000), metavar="N", help="Runs of each combination. Default: 10.")
 @click.option("--controls", is_flag=True, default=None,
               help="Add control initialisations for every source: random vectors with its standard deviation or "
                    "covariance, and its own vectors shuffled. They separate the effects of scale, geometry and "
@@ -49,13 +50,16 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
               help="Report the training time needed to reach this score. Default: 95% of the best mean.")
 @click.option("--epochs", type=int, metavar="N",
               help="Number of training epochs. Default: enough for about 1,000 steps, between 10 and 20.")
+@click.option("--baselines", metavar="LIST",
+              help="Baselines of each run: all (default), none, or names separated by commas, which `vecformer tasks` "
+                   "lists.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Set any configuration key for all runs, such as model.n_layers=4. May be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", default=Path("runs/benchmark"),
               show_default=True, help="Output folder; in an existing one, only missing runs are executed.")
 @click.option("--no-texts", is_flag=True,
               help="Omit the texts of test examples from report.html, for data that must not be redistributed.")
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N",
+@click.option("--jobs", type=click.IntRange(1, 1024), metavar="N",
               help="Number of concurrent runs, which share the cores equally (on a cluster, N sets the share only). "
                    "Default: one per core.")
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True,
@@ -85,7 +89,7 @@ def benchmark_command(
 
     result = benchmark(read_grid(grid, _grid_options(options)), out, executor=_executor(executor, address),
                        n_jobs=jobs or 0, command=_command(), quiet=quiet, texts=not no_texts)
-    click.echo(format_result(result))
+    echo(format_result(result))
     if n_failed := result.summary["n_runs"]["failed"]:
         raise click.ClickException(f"{n_failed} runs failed; see {out / 'results.jsonl'} for the errors. The same "
                                    "command repeats the failed runs")
@@ -158,7 +162,7 @@ def _yes(word: str) -> bool:
 
 
 def _size(word: str) -> int | str:
-    if word != "all" and not (word.isdecimal() and int(word)):
+    if word != "all" and not (word.isdecimal() and len(word) < 19 and int(word)):
         raise click.UsageError(f"--limit-train {word!r}: must be numbers of examples or all, such as 50,250,all")
     return word if word == "all" else int(word)
 

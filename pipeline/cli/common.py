@@ -1,73 +1,95 @@
-"""Shared by the commands: verbosity, error messages, tables."""
+"""Shared by the commands: output, verbosity, error messages, tables."""
 
 from __future__ import annotations
 
-import errno
 import functools
 import logging
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import rich_click as click
+
+from pipeline.cli.failures import TRACEBACK_VARIABLE, Failure, failure_of, print_traceback
+from pipeline.cli.streams import exit_code_of_stop
+from pipeline.drawing.terminal import cell, visible
 
 if TYPE_CHECKING:
     from pipeline.drawing.notation import Notation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-WRONG_INPUT, WRONG_USE, INTERRUPTED = 1, 2, 130
+log = logging.getLogger("vecformer")
 
 
-class Failure(click.ClickException):
-    """An error message with an exit code."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]  # click declares it for the class
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print a result, with control characters as visible escapes; every command prints by this function."""
+    try:
+        click.echo(visible(text), err=err, nl=nl)
+    except OSError as error:
+        if error.filename is None and not isinstance(error, BrokenPipeError):
+            error.filename = "standard error" if err else "standard output"
+        raise
 
 
 def reports_errors(command: F) -> F:
-    """Print errors that the user can correct as one message; all others are bugs and keep their traceback."""
+    """Print errors that the user can correct as one message; all others are bugs and keep their traceback.
+
+    The traceback of the former is printed with ``--verbose``, if the packages did not expect them, and for all of them
+    if the environment variable ``VECFORMER_TRACEBACK`` is set.
+    """
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt as stop:
-            raise Failure(f"interrupted; {str(stop) or 'nothing was written'}", INTERRUPTED) from None
+            raise Failure(f"interrupted; {str(stop) or 'nothing was written'}", exit_code_of_stop()) from None
+        except click.ClickException:
+            raise
         except Exception as error:
-            failure = _failure(error)
+            failure = failure_of(error)
             if failure is None:
                 raise
+            unexpected = isinstance(error, OSError | MemoryError | RecursionError | UnicodeError | RuntimeError)
+            if os.environ.get(TRACEBACK_VARIABLE) or (unexpected and log.isEnabledFor(logging.INFO)):
+                print_traceback(error)
             raise failure from error
 
     return wrapped  # type: ignore[return-value]
 
 
-def _failure(error: Exception) -> Failure | None:
-    from safetensors import SafetensorError
+class VisibleFormatter(logging.Formatter):
+    """Format a message without the control characters that it may contain."""
 
-    from embeddings.errors import EmbeddingError, SpecificationError
-    from pipeline.errors import ConfigError, PipelineError
-    from transformer.errors import TransformerError
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message on the lines of its own, and no others."""
+        return visible(super().format(record))
 
-    if isinstance(error, BrokenPipeError):
-        return None  # `vecformer predict … | head`: click exits silently
-    if isinstance(error, ConfigError | SpecificationError):
-        return Failure(str(error), WRONG_USE)
-    if isinstance(error, PipelineError | EmbeddingError | TransformerError):
-        return Failure(str(error), WRONG_INPUT)
-    full = f"os error {errno.ENOSPC}" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
-    if full:
-        message = "no space left on the device; free some, or choose another --out"
-        return Failure(message, WRONG_INPUT)
-    if isinstance(error, SafetensorError):
-        return Failure(f"cannot write the run: {error}", WRONG_INPUT)
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return Failure(f"{where}{error.strerror or error}", WRONG_INPUT)
-    return None
+
+@contextmanager
+def logging_to_terminal() -> Iterator[None]:
+    """Print log messages, and the warnings of libraries on one line each, to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(VisibleFormatter("%(message)s"))
+    logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
+    log.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.showwarning = _log_warning
+        yield
+
+
+def _log_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Log a warning of a library: what it says, and where."""
+    package = "/".join(Path(filename).parts[-2:])
+    log.warning("%s: %s (%s:%d)", category.__name__, " ".join(str(message).split()), package, lineno)
 
 
 def verbosity(command: F) -> F:
@@ -78,11 +100,18 @@ def verbosity(command: F) -> F:
     @functools.wraps(command)
     def wrapped(*args: Any, quiet: bool, verbose: bool, **kwargs: Any) -> Any:
         level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
-        logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr, force=True)
-        logging.getLogger("vecformer").setLevel(level)
+        log.setLevel(level)
+        logging.getLogger("vecformer.data").setLevel(min(level, logging.INFO) if not quiet else level)
+        if quiet:
+            warnings.simplefilter("ignore")  # until logging_to_terminal ends
         return command(*args, quiet=quiet, **kwargs)
 
     return wrapped  # type: ignore[return-value]
+
+
+def one_or_all(names: Sequence[str]) -> str | tuple[str, ...]:
+    """Return the value of an option that is given once as a string, otherwise all its values."""
+    return names[0] if len(names) == 1 else tuple(names)
 
 
 def against(comparison: Mapping[str, Any] | None, notation: Notation) -> list[str]:
@@ -104,10 +133,10 @@ def seeds_advice(found: Mapping[str, Any]) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Format cells in columns, the first one left-aligned and the others right-aligned."""
-    lines = [list(header), *map(list, rows)]
+    lines = [[cell(text) for text in line] for line in (header, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return "\n".join(
-        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width)
-                  for i, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+        "  ".join(text.ljust(width) if i == 0 else text.rjust(width)
+                  for i, (text, width) in enumerate(zip(line, widths, strict=True))).rstrip()
         for line in lines
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from pipeline.cli.common import against, reports_errors, seeds_advice, table
+from pipeline.cli.common import against, echo, reports_errors, seeds_advice, table
 from pipeline.cli.verification import verify_option
+from pipeline.drawing.terminal import to_json
 
 
 @click.command("compare")
@@ -32,7 +32,7 @@ def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool, verify:
     from pipeline.benchmark.compare_runs import compare
 
     found = compare(runs, measure, verify=verify)
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else format_comparison(found))
+    echo(to_json(found) if as_json else format_comparison(found))
 
 
 def format_comparison(found: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors
+from pipeline.cli.common import echo, reports_errors
 
 
 @click.command("config")
@@ -25,7 +25,7 @@ def config_command(file: Path | None, task: str, overwrite: bool) -> None:
     from pipeline.commands.config import default_configuration, write_configuration
 
     if file is None:
-        click.echo(default_configuration(task), nl=False)
+        echo(default_configuration(task), nl=False)
     else:
         write_configuration(file, task=task, overwrite=overwrite)
-        click.echo(f"wrote {file}; use it with: vecformer run {file}")
+        echo(f"wrote {file}; use it with: vecformer run {file}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, table, verbosity
+from pipeline.cli.common import echo, reports_errors, table, verbosity
 
 
 @click.command("demo")
@@ -32,12 +32,12 @@ def demo_command(out: Path, overwrite: bool, labels: int, seed: int, quiet: bool
 
     with bars(quiet=quiet) as progress:
         result = demo(out, labels=labels, seed=seed, overwrite=overwrite, progress=progress)
-    click.echo(f"{result.title}\n")
+    echo(f"{result.title}\n")
     rows = [[row["name"], _share(row["score"]), _share(row["coverage"]), _rate(row["tokens_per_second"])]
             for row in result.rows]
-    click.echo(table(["model", result.measure, "test tokens covered", "tokens/s"], rows))
-    click.echo(f"\nreport  {out / 'report.html'}")
-    click.echo(f"try     vecformer predict {out / 'glove+word2vec'} \"Shares rose after the bank cut interest rates.\"")
+    echo(table(["model", result.measure, "test tokens covered", "tokens/s"], rows))
+    echo(f"\nreport  {out / 'report.html'}")
+    echo(f"try     vecformer predict {out / 'glove+word2vec'} \"Shares rose after the bank cut interest rates.\"")
 
 
 def _share(value: float | None) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.verification import verify_option
 
 
@@ -35,8 +35,8 @@ def export_command(run: Path, to: str, out: Path, words: int, verify: bool, quie
 
     with bars(quiet=quiet) as progress:
         made = export(run, out, words=words, verify=verify, progress=progress)
-    click.echo(f"{made.path}: {made.architecture}, {made.n_words:,} words, of which {made.n_extra:,} were not seen in "
-               "training")
-    click.echo("not compared with the run, because transformers is not installed: pip install 'vecformer[hf]'"
-               if made.difference is None else
-               f"compared with the run in transformers: scores differ by at most {made.difference:.1e}")
+    echo(f"{made.path}: {made.architecture}, {made.n_words:,} words, of which {made.n_extra:,} were not seen in "
+         "training")
+    echo("not compared with the run, because transformers is not installed: pip install 'vecformer[hf]'"
+         if made.difference is None else
+         f"compared with the run in transformers: scores differ by at most {made.difference:.1e}")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.common import echo, reports_errors, verbosity
+from pipeline.cli.streams import require_output
 from pipeline.cli.verification import verify_option
+from pipeline.drawing.terminal import to_json
 
 
 @click.command("generate")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("prompt", default="")
-@click.option("--max-tokens", "--max-words", type=click.IntRange(1), metavar="N",
+@click.option("--max-tokens", "--max-words", type=click.IntRange(1, 1_000_000), metavar="N",
               help="Maximum number of generated tokens; ends of lines count.")
 @click.option("--temperature", type=click.FloatRange(0, 100), metavar="T",
               help="Sampling temperature; 0 is greedy decoding.")
@@ -46,7 +47,8 @@ def generate_command(
     from pipeline.data.readers.tables import well_formed
     from pipeline.runs.trained import load_run
 
+    require_output()
     trained = load_run(run, verify=verify)
     texts = generate(trained, well_formed(prompt), n=n, config=generation_config(trained, options), seed=seed)
-    lines = [json.dumps(text._asdict(), ensure_ascii=False) if as_json else text.text for text in texts]
-    click.echo(("\n" if as_json else "\n\n").join(lines))
+    lines = [to_json(text._asdict()) if as_json else text.text for text in texts]
+    echo(("\n" if as_json else "\n\n").join(lines))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, table
+from pipeline.cli.common import echo, reports_errors, table
 from pipeline.cli.verification import verify_option
+from pipeline.drawing.terminal import to_json
 
 if TYPE_CHECKING:
     from pipeline.commands.inspect import Inspection, Matrix
@@ -72,8 +72,7 @@ def inspect_command(
     if not result:
         result = opened.to_json(words)
         shown += [_census(opened), _words(opened, words)]
-    click.echo(json.dumps(result, ensure_ascii=False) if as_json or (text is not None and not html) else
-               "\n\n".join(shown))
+    echo(to_json(result) if as_json or (text is not None and not html) else "\n\n".join(shown))
 
 
 def _census(opened: Inspection) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 import rich_click as click
 
+from pipeline.cli.paths import CheckedPath
+
 
 class LazyGroup(click.RichGroup):
     """Find the command ``NAME_command`` in the module ``NAME`` of a package.
@@ -52,10 +54,13 @@ class LazyGroup(click.RichGroup):
         if args and not args[0].startswith("-") and args[0] not in self.order and args[0] not in self.names:
             from embeddings.specification.suggest import did_you_mean
 
-            raise click.UsageError(f"there is no command {args[0]!r}.{did_you_mean(args[0], self.names)}", ctx)
+            raise click.UsageError(f"there is no command {args[0]!r}.{did_you_mean(args[0][:100], self.names)}", ctx)
         return super().resolve_command(ctx, args)
 
     def _load(self, name: str) -> click.Command | None:
         module = importlib.import_module(f"{self.package}.{name}")
         command: click.Command | None = getattr(module, f"{name}_command", None)
+        for parameter in command.params if command else ():
+            if type(parameter.type) is click.Path:
+                parameter.type = CheckedPath.like(parameter.type)
         return command

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from typing import Any
 
 import rich_click as click
 
+from pipeline.cli.common import logging_to_terminal
+from pipeline.cli.failures import failure_of, show
 from pipeline.cli.lazy import LazyGroup
+from pipeline.cli.paths import require_utf8
+from pipeline.cli.streams import exit_code_of_stop, prepare_process
 
 ORDER = ("run", "config", "evaluate", "predict", "generate", "inspect", "export", "embed", "sources", "tasks",
          "benchmark", "compare", "demo")
@@ -20,17 +23,19 @@ class Root(LazyGroup):
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run the command line; an error message is not wrapped in a box, so that paths can be copied."""
         try:
-            code = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
-        except click.ClickException as error:
-            if not standalone_mode:
-                raise
-            error.show()
-            sys.exit(error.exit_code)
+            with logging_to_terminal():
+                code = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
         except click.Abort:
             if not standalone_mode:
                 raise
             click.echo("Error: interrupted; nothing was written", err=True)
-            sys.exit(130)
+            sys.exit(exit_code_of_stop())
+        except Exception as error:
+            failure = error if isinstance(error, click.ClickException) else failure_of(error)
+            if not standalone_mode or failure is None:
+                raise
+            show(failure)
+            sys.exit(failure.exit_code)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
@@ -50,9 +55,6 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; SIGTERM cleans up like an interrupt from the keyboard."""
-
-    def stop(_signal: int, _frame: Any) -> None:
-        raise SystemExit(128 + signal.SIGTERM)
-
-    signal.signal(signal.SIGTERM, stop)
+    prepare_process()
+    require_utf8(sys.argv[1:])
     cli(prog_name="vecformer")

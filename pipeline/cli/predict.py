@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import gc
-import json
-import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.common import echo, reports_errors, verbosity
+from pipeline.cli.streams import read_input, require_output
 from pipeline.cli.verification import verify_option
+from pipeline.drawing.terminal import to_json
 
 
 @click.command("predict")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@click.option("--file", type=click.Path(path_type=Path), help="Predict for each line of this file.")
+@click.option("--file", type=click.Path(path_type=Path), metavar="FILE",
+              help="Predict for each row of this table (.csv .tsv .jsonl .parquet .xlsx …), or each line of this text "
+                   "file.")
+@click.option("--text-column", "text_columns", multiple=True, metavar="NAME",
+              help="With a table: column of the text; several are joined. Default: as in the run, or found by its "
+                   "name.")
+@click.option("--context-column", default="", metavar="NAME",
+              help="With a table: column of the context or second text. Default: found by its name.")
+@click.option("--separator", default="", metavar="CHAR",
+              help="With a table: separator of its cells, such as ; or tab. Default: found.")
+@click.option("--encoding", default="", metavar="NAME",
+              help="Encoding of FILE or standard input, such as windows-1252. Default: found.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: the text and its prediction.")
 @click.option("--context", default="", metavar="TEXT",
               help="Second text: the context of a question, or the second text of a pair.")
@@ -25,32 +38,41 @@ from pipeline.cli.verification import verify_option
               help="Precision of the computation. bfloat16 is faster on hardware with bfloat16 units and changes "
                    "probabilities by a few thousandths; auto uses it there. int8 is the fastest on a CPU (encoders "
                    "only) and changes probabilities by a few hundredths.")
+@click.option("--abstain", type=float, metavar="RATE",
+              help="For classification: predict the set of labels that lacks the correct one at this error rate, such "
+                   "as 0.05, and abstain where the set is empty or has several labels. Needs a run with a dev set.")
 @verify_option
 @verbosity
 @reports_errors
 def predict_command(
-    run: Path, texts: tuple[str, ...], file: Path | None, as_json: bool, context: str, precision: str, verify: bool,
-    quiet: bool,
+    run: Path, as_json: bool, precision: str, abstain: float | None, verify: bool, quiet: bool, **where: Any
 ) -> None:
-    """Predict for the given texts, each line of --file, or each line of standard input.
+    """Predict for the given texts, each row or line of --file, or each line of standard input.
 
-    Prints one line per text, separated by tabs; for classification the label, its probability and the text.
+    Prints one line per text, separated by tabs; for classification the label, its probability and the text. A last
+    column marks predictions for texts that are empty or have no known word.
 
     \b
     vecformer predict runs/bbc "Shares rose after the bank cut rates."
     cat headlines.txt | vecformer predict runs/bbc --json
     vecformer predict runs/bbc --file headlines.txt --precision int8
+    vecformer predict runs/bbc --file headlines.txt --abstain 0.05
+    vecformer predict runs/support --file messages.csv --text-column Subject --text-column Message
     vecformer predict runs/questions "Where is the tower?" --context "The tower is in Paris."
     """
     import torch  # noqa: F401  (before everything else, so that the next line covers its objects)
 
     gc.freeze()  # exempts the objects of torch from garbage collection, which would take a tenth of a second
 
-    from pipeline.commands.predict import predict, read_texts
+    from pipeline.commands.predict import predict
+    from pipeline.commands.prediction_inputs import Where
     from pipeline.telemetry.progress import bars
 
-    chosen = read_texts(texts, file, None if file or texts else sys.stdin.buffer.read())
+    require_output()
+    chosen = Where(**where)
+    if not chosen.file and not chosen.texts:
+        chosen = replace(chosen, standard_input=read_input())
     with bars(quiet=quiet) as progress:
-        predicted = predict(run, chosen, context=context, precision=precision, verify=verify, progress=progress)
+        predicted = predict(run, chosen, precision=precision, abstain=abstain, verify=verify, progress=progress)
     for one in predicted:
-        click.echo(json.dumps(one.to_json(), ensure_ascii=False) if as_json else one.line)
+        echo(to_json(one.to_json()) if as_json else one.line)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, table, verbosity
+from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
 
 if TYPE_CHECKING:
     from pipeline.runs.chain import Finished
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
 KEYS = {
     "data": "data.path", "source": "source", "task": "task", "corpus": "corpus", "seed": "seed",
     "epochs": "training.epochs", "limit_train": "data.limit_train", "text_column": "data.text_column",
-    "label_column": "data.label_column", "transform": "transforms", "unknown": "unknown",
+    "label_column": "data.label_column", "label_separator": "data.label_separator",
+    "word_column": "data.word_column", "tag_column": "data.tag_column",
+    "transform": "transforms", "unknown": "unknown",
     "trust_pickle": "trust_pickle", "target_source": "target_source", "freeze_epochs": "training.freeze_epochs",
-    "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
+    "baselines": "baselines", "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
+    "separator": "data.separator", "encoding": "data.encoding",
 }
 
 N_MISSES = 8  # words without vectors in the summary; the report has more
@@ -63,8 +67,22 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
               help="Peak learning rate of the word vectors. Default: as for other weights.")
 @click.option("--limit-train", type=int, metavar="N",
               help="Number of labelled training examples, balanced over the labels; the others become unlabelled text.")
-@click.option("--text-column", metavar="NAME", help="Column of the text. Default: found by its name.")
+@click.option("--separator", metavar="CHAR",
+              help="Separator of the cells of .csv and .tsv files, such as ';' or tab. Default: detected.")
+@click.option("--encoding", metavar="NAME",
+              help="Encoding of text files, such as windows-1252. Default: detected.")
+@click.option("--text-column", multiple=True, metavar="NAME",
+              help="Column of the text. Can be repeated; several columns are joined. Default: found by its name.")
 @click.option("--label-column", metavar="NAME", help="Column of the label. Default: found by its name.")
+@click.option("--label-separator", metavar="TEXT",
+              help="Separator of several labels in one cell, for --task multi-label. Default: cells with lists.")
+@click.option("--word-column", metavar="COLUMN",
+              help="Column of the words in files of tagged words: its number, from 1 or negative from the end, or its "
+                   "name.")
+@click.option("--tag-column", metavar="COLUMN", help="Column of the tags, as --word-column.")
+@click.option("--baselines", metavar="LIST",
+              help="Baselines to compare with: all (default), none, or names separated by commas, which `vecformer "
+                   "tasks` lists.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Set a configuration key, such as model.n_layers=4. Can be repeated. `vecformer config` lists all.")
 @click.option("--profile", is_flag=True,
@@ -93,7 +111,8 @@ def run_command(
     from pipeline.telemetry.profiling import STOPPED, Clock, take_profile
     from pipeline.telemetry.progress import bars
 
-    convert = {"corpus": list, "transform": list, "unknown": lambda steps: steps.split(",")}
+    convert: dict[str, Callable[[Any], Any]] = {"corpus": list, "transform": list, "text_column": one_or_all,
+                                               "unknown": lambda steps: steps.split(",")}
     given = [(KEYS[name], convert.get(name, lambda same: same)(value))
              for name, value in options.items() if value not in (None, ())]
     if resume and (config or out or overwrite or given or assignments):
@@ -105,9 +124,9 @@ def run_command(
         finished = run(settings, resume or out or default_folder(settings), overwrite=overwrite,
                        resume=resume is not None, progress=progress, clock=clock)
     if finished.metrics:
-        click.echo(summary(finished))
+        echo(summary(finished))
         if profile:
-            click.echo("\n" + profile_summary(take_profile(clock, settings.training)))
+            echo("\n" + profile_summary(take_profile(clock, settings.training)))
 
 
 def summary(finished: Finished) -> str:
@@ -115,7 +134,7 @@ def summary(finished: Finished) -> str:
     from pipeline.tasks.base import find
 
     metrics = finished.metrics
-    names = [name for name, value in metrics["test"].items() if name != "n" and not isinstance(value, str)
+    names = [name for name, value in metrics["test"].items() if name != "n" and isinstance(value, int | float)
              and all(name in measures for measures in metrics["baselines"].values())]
     models = {f"transformer from {metrics['source']}": metrics["test"], **metrics["baselines"]}
     rows = [[model, *(f"{measures[name]:.4f}" for name in names)] for model, measures in models.items()]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors
+from pipeline.cli.common import echo, reports_errors
 
 WIDTH, INDENT = 118, 22  # columns of a line, and of an option before its description
 
@@ -41,15 +41,15 @@ def sources_command(names: tuple[str, ...]) -> None:
     for title, option, registry in (("Sources", "--source", SOURCES), ("Transforms", "--transform", TRANSFORMS)):
         chosen = {name: cls for name, cls in registry.available.items() if not names or name in names}
         if chosen:
-            click.echo(f"{title}, for {option} (options follow as ,key=value):\n")
+            echo(f"{title}, for {option} (options follow as ,key=value):\n")
         for name, cls in chosen.items():
             positional = "path" if registry is SOURCES else next(iter(options(cls)), "")
-            click.echo("\n".join(describe(name, cls, positional=positional, option=option)) + "\n")
+            echo("\n".join(describe(name, cls, positional=positional, option=option)) + "\n")
     if not names:
-        click.echo("A+B is short for concat(A,B).\n\nVector file formats, detected by content:\n")
+        echo("A+B is short for concat(A,B).\n\nVector file formats, detected by content:\n")
         for one in formats():
             written = f"written as {', '.join(one.suffixes)}" if one.suffixes else "read only"
-            click.echo(f"  {one.name:{INDENT - 4}}  {written}")
+            echo(f"  {one.name:{INDENT - 4}}  {written}")
 
 
 def describe(name: str, cls: type, *, positional: str, option: str) -> Iterator[str]:

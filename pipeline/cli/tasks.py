@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import rich_click as click
 
-from pipeline.cli.common import reports_errors
+from pipeline.cli.common import echo, reports_errors
+from pipeline.drawing.terminal import to_json
 
 
 @click.command("tasks")
@@ -22,9 +21,10 @@ def tasks_command(as_json: bool) -> None:
     from pipeline.commands.tasks import tasks
 
     listed = tasks()
-    click.echo(json.dumps(listed, ensure_ascii=False) if as_json else "\n\n".join(
+    echo(to_json(listed) if as_json else "\n\n".join(
         "\n".join([one["name"], f"  {one['description']}",
                    *(f"  {measure['name']:<18} {measure['help']}" for measure in one["measures"]),
                    *([f"  files  {' '.join(one['files'])}"] if one["files"] else []),
-                   *([f"  keys   {' '.join(one['keys'])}"] if one["keys"] else [])])
+                   *([f"  keys   {' '.join(one['keys'])}"] if one["keys"] else []),
+                   *([f"  baselines  {', '.join(one['baselines'])}"] if one["baselines"] else [])])
         for one in listed))

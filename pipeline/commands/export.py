@@ -79,6 +79,8 @@ def export(
     trained = load_run(run, verify=verify)
     architecture = require_architecture(trained.config, trained.task.architecture, origin=str(run))
     extra = _add_unseen(trained, words) if architecture.output else ()
+    if architecture.prepare:
+        architecture.prepare(trained.model, trained.setup)
     tokenizer = trained.tokenizer.with_vocabulary([*trained.tokenizer.vocabulary()[len(SPECIAL_TOKENS):], *extra])
     with new_folder(target) as folder:
         _write_model(trained, architecture, folder)
@@ -144,7 +146,11 @@ def _write_model(trained: TrainedRun, architecture: Architecture, folder: Path) 
         described = bert_config(model, state)
     described |= {"architectures": [architecture.name], "pad_token_id": PAD_ID, "eos_token_id": END_ID,
                   "bos_token_id": END_ID if architecture.like == "gpt2" else START_ID}
-    if (labels := trained.setup.data.labels) and architecture.output == "classifier":
+    if architecture.problem_type:
+        described["problem_type"] = architecture.problem_type
+    if architecture.problem_type == "regression":
+        described["id2label"], described["label2id"] = {"0": "value"}, {"value": 0}
+    elif (labels := trained.setup.data.labels) and architecture.output == "classifier":
         described["id2label"] = {str(i): label for i, label in enumerate(labels)}
         described["label2id"] = {label: i for i, label in enumerate(labels)}
     write_json(folder / "config.json", described)

@@ -196,7 +196,7 @@ def open_text(trained: TrainedRun, text: str, context: str = "") -> InspectedTex
         DataError: if the text has no token.
     """
     task, model = trained.task, trained.model
-    prepared = trained.prepare([task.reader.example(text, context)])
+    prepared = trained.prepare([trained.example(text, context)])
     if not prepared.features or not len(prepared.features[0]):
         raise DataError(f"{text!r}: the text has no word; use one with at least one word")
     prediction = task.predict(model, prepared, trained.setup)[0]

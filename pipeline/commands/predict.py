@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from embeddings.progress import Progress, silent
-from pipeline.data.readers.tables import decode_text, lines_of, read_text, well_formed
-from pipeline.errors import DataError
+from pipeline.commands.prediction_inputs import Where, read_inputs
+from pipeline.data.readers import findings
+from pipeline.drawing.terminal import cell, is_cell
+from pipeline.runs.input_checks import WARNING, InputCheck, summary
 from pipeline.runs.trained import load_run
-from pipeline.tasks.base import Prediction
+from pipeline.tasks.base import Prediction, Task
+
+log = logging.getLogger("vecformer")
 
 
 class Predicted(NamedTuple):
@@ -19,7 +25,7 @@ class Predicted(NamedTuple):
     Attributes:
         text: the text.
         prediction: the prediction of the task, JSON-serialisable.
-        line: the prediction as one line of text.
+        line: the prediction as one line of text, in columns separated by tabs; a warning is the last column.
     """
 
     text: str
@@ -31,45 +37,61 @@ class Predicted(NamedTuple):
         return {"text": self.text, **self.prediction}
 
 
-def read_texts(texts: Sequence[str], file: Path | None, standard_input: bytes | None) -> list[str]:
-    """Choose the texts to predict for: the given ones, the lines of a file, or those of standard input.
-
-    Raises:
-        DataError: if both texts and a file are given, there is no text, or the input is not UTF-8.
-    """
-    if file and texts:
-        raise DataError("both texts and --file are given; leave one out")
-    if file:
-        chosen = lines_of(read_text(file))
-    elif texts:
-        chosen = [well_formed(text) for text in texts]
-    else:
-        chosen = lines_of(decode_text(standard_input or b"", "standard input"))
-    if not chosen:
-        raise DataError(f"{file or 'standard input'}: no text to predict for")
-    return chosen
-
-
 def predict(
-    run: Path, texts: Sequence[str], *, context: str = "", precision: str = "float32", verify: bool = True,
+    run: Path, where: Where, *, precision: str = "float32", abstain: float | None = None, verify: bool = True,
     progress: Progress = silent,
 ) -> list[Predicted]:
     """Predict for texts.
 
     Args:
         run: the run folder.
-        texts: the texts.
-        context: second text of all of them, for tasks on pairs of texts.
+        where: the texts.
         precision: ``float32``, ``bfloat16``, ``int8`` or ``auto``.
+        abstain: error rate of prediction sets, for classification; None for none.
         verify: check that the files of the run have the SHA-256 that ``manifest.json`` lists.
         progress: progress callback.
 
     Raises:
         PipelineError, EmbeddingError, TransformerError: if the user has to correct something.
     """
+    where.check()
     trained = load_run(run, precision=precision, verify=verify)
-    task = trained.task
-    examples = [task.reader.example(text, well_formed(context)) for text in texts]
-    predictions = trained.predict_for(examples, progress=progress)
-    return [Predicted(text, prediction, task.show(example, prediction))
-            for text, example, prediction in zip(texts, examples, predictions, strict=True)]
+    with findings.collecting() as found:
+        inputs = read_inputs(trained, where)
+    found.log()
+
+    def report(checks: Sequence[InputCheck]) -> None:
+        if counted := summary(checks, trained.setup.data.max_length):
+            log.warning("%s", counted)
+
+    predictions = trained.predict_for([one.example for one in inputs], abstain=abstain, progress=progress,
+                                      report=report)
+    return [Predicted(one.text, prediction, line(trained.task, one.example, prediction))
+            for one, prediction in zip(inputs, predictions, strict=True)]
+
+
+def line(task: Task[Any], example: Any, prediction: Prediction) -> str:
+    """Return a prediction as one line: tabs and ends of lines inside a cell are escapes, a warning is a last column."""
+    strings = {item.name: value for item in fields(example) if isinstance(value := getattr(example, item.name), str)}
+    if not all(map(is_cell, (*strings.values(), *_strings(prediction)))):
+        example = replace(example, **{name: cell(value) for name, value in strings.items()})
+        prediction = _escaped(prediction)
+    shown = task.show(example, prediction)
+    warning = prediction.get(WARNING)
+    # A blank translation of a blank line needs no warning, which would be read as the translation.
+    return f"{shown}\twarning: {warning}" if warning and shown else shown
+
+
+def _strings(prediction: Mapping[str, Any]) -> list[str]:
+    """Return the strings of a prediction: its values, and the elements of its lists."""
+    return [text for value in prediction.values() for text in (value if isinstance(value, list) else [value])
+            if isinstance(text, str)]
+
+
+def _escaped(value: Any) -> Any:
+    """Return a JSON value in which all strings, keys included, are cells of one line."""
+    if isinstance(value, str):
+        return cell(value)
+    if isinstance(value, Mapping):
+        return {cell(name): _escaped(inner) for name, inner in value.items()}
+    return [*map(_escaped, value)] if isinstance(value, list) else value

@@ -12,8 +12,8 @@ def tasks() -> list[dict[str, Any]]:
     """Return the description of every task, those of other packages included.
 
     Returns:
-        For each task ``name``, ``description``, ``measures`` (``name`` and ``help``), ``files`` (suffixes) and ``keys``
-        (keys of the configuration that only some tasks read).
+        For each task ``name``, ``description``, ``measures`` (``name`` and ``help``), ``files`` (suffixes), ``keys``
+        (keys of the configuration that only some tasks read) and ``baselines`` (names for the key ``baselines``).
     """
     listed = []
     for name in TASKS.available:
@@ -24,5 +24,6 @@ def tasks() -> list[dict[str, Any]]:
             "measures": [{"name": measure.name, "help": measure.help} for measure in task.measures],
             "files": list(task.reader.suffixes(DataConfig())),
             "keys": list(task.keys),
+            "baselines": list(task.baseline_names),
         })
     return listed

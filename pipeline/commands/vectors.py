@@ -24,9 +24,10 @@ from embeddings.specification import sources
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import apply_transforms
 from embeddings.table import EmbeddingTable
+from embeddings.table.moments import norms
 from embeddings.table.oov_policy import DEFAULT_POLICY, OOVPolicy, is_known
-from embeddings.tokenization.corpus import CorpusFiles
 from embeddings.tokenization.tokenizer import WordTokenizer
+from pipeline.data.corpus import TextCorpus
 from pipeline.errors import PipelineError, RunFolderError
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.verification import is_table_of_run
@@ -84,7 +85,7 @@ def open_vectors(
     """
     options = options or LoadOptions()
     request = VectorRequest(
-        vocabulary=vocabulary, texts=CorpusFiles(options.corpus) if options.corpus else None, seed=options.seed,
+        vocabulary=vocabulary, texts=TextCorpus(options.corpus) if options.corpus else None, seed=options.seed,
         unknown=options.unknown, trust_pickle=options.trust_pickle, progress=progress,
     )
     table = _open(vectors, limit, request, verify=options.verify)
@@ -158,7 +159,7 @@ def summarize(table: EmbeddingTable) -> dict[str, Any]:
         is centred); ``ngrams`` (whether out-of-vocabulary words are composed); ``provenance`` (rows by provenance);
         ``frequent_words``.
     """
-    norms = np.linalg.norm(table.vectors, axis=1) if len(table) else np.zeros(1, np.float32)
+    norm = norms(table.vectors)[:, 0] if len(table) else np.zeros(1, np.float32)
     mean = table.vectors.mean(axis=0, dtype=np.float64) if len(table) else np.zeros(table.dim)
     return {
         "source": table.source,
@@ -166,7 +167,7 @@ def summarize(table: EmbeddingTable) -> dict[str, Any]:
         "n_words": len(table),
         "dim": table.dim,
         "spread": float(table.vectors.std(dtype=np.float64)) if table.vectors.size else 0.0,
-        "norm": {"mean": float(norms.mean()), "least": float(norms.min()), "greatest": float(norms.max())},
+        "norm": {"mean": float(norm.mean()), "least": float(norm.min()), "greatest": float(norm.max())},
         "norm_of_mean": float(np.linalg.norm(mean)),
         "ngrams": table.composer is not None,
         "provenance": dict(Counter(table.provenance).most_common()),
@@ -181,7 +182,7 @@ def text_coverage(
 
     Args:
         vectors: as for :func:`open_vectors`.
-        files: plain text, gzip files or folders of them.
+        files: text files, tables (their text column), or folders of them; plain or compressed.
         options: out-of-vocabulary policy, transforms and other options.
         tokenizer: splits the text into words.
         progress: progress callback.
@@ -189,7 +190,7 @@ def text_coverage(
     Raises:
         PipelineError, EmbeddingError: if the vectors or the text are missing or broken.
     """
-    counts = tokenizer.count(CorpusFiles(tuple(files)))
+    counts = tokenizer.count(TextCorpus(tuple(files)))
     if not counts:
         raise PipelineError(f"{files[0]}: contains no word; name a file with text")
     found = open_vectors(vectors, options, vocabulary=counts, progress=progress).lookup(counts, options.unknown)

@@ -89,7 +89,8 @@ def make_map(
     near, similarity = nearest_rows(table.vectors, chosen.vectors, N_NEIGHBORS, without=(numbers, rows),
                                     progress=partial(progress, "finding neighbors"))
     neighbors = tuple(
-        tuple(Neighbor(table.words[row], float(value)) for row, value in zip(*one, strict=True) if np.isfinite(value))
+        tuple(Neighbor(table.words[row], min(1.0, max(-1.0, float(value))))
+              for row, value in zip(*one, strict=True) if np.isfinite(value))
         for one in zip(near, similarity, strict=True)
     )
     return WordMap(source=table.source, method=method, words=chosen.words, points=points, neighbors=neighbors)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from embeddings.table.listing import shortened
+
 BREAKS = re.compile(r"(?<=[ ,+:|/_=])")  # positions at which a name may be wrapped
 
 
@@ -70,14 +72,6 @@ def plain(value: float | None, sign: str = "") -> str:
         return ""
     digits = 1 if abs(value) >= 100 else 2 if abs(value) >= 1 else 3
     return f"{value:{sign}z,.{digits}f}".replace("-", "−")
-
-
-def shortened(name: str, width: int) -> str:
-    """Shorten a name to ``width`` characters by omitting its middle, since names often differ at their end."""
-    if len(name) <= width:
-        return name
-    head = width // 2
-    return f"{name[:head]}…{name[len(name) - (width - head - 1):]}"
 
 
 def wrapped(name: str, width: int, lines: int = 2) -> str:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pipeline.measures.classification import Bin
 
 BLUE, ORANGE, INK = "#4c78a8", "#f58518", "#777777"  # legible in light and dark mode
+MAX_LABELS = 30        # labels of a confusion matrix, and entity types of a figure: its size is bounded
+MAX_LABEL_LENGTH = 40  # characters of a label in a figure
 
 
 def learning_curves_svg(history: Sequence[Mapping[str, float]], measure: str) -> str:
@@ -38,26 +40,44 @@ def learning_curves_svg(history: Sequence[Mapping[str, float]], measure: str) ->
 
 
 def confusion_matrix_svg(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> str:
-    """Plot a confusion matrix, true labels by predicted labels, shaded by row share."""
+    """Plot a confusion matrix, true labels by predicted labels, shaded by row share.
+
+    Of more than :data:`MAX_LABELS` labels, those with the most errors have a row and a column; the others are summed in
+    the last one, "other". :func:`confusion_caption` says so.
+    """
     import numpy as np
 
-    from pipeline.measures.classification import confusion_matrix
+    from embeddings.table.listing import shortened
+    from pipeline.measures.classification import condensed_confusion_matrix, confusion_matrix
 
-    counts = confusion_matrix(gold, predicted, labels)
+    if len(labels) > MAX_LABELS:
+        chosen, counts = condensed_confusion_matrix(gold, predicted, labels, MAX_LABELS - 1)
+        labels = [*chosen, "other"]
+    else:
+        counts = confusion_matrix(gold, predicted, labels)
+    labels = [shortened(label, MAX_LABEL_LENGTH) for label in labels]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = max(2.8, 0.62 * len(labels) + 1.2)
     figure = new_figure(width=size + 1, height=size)
     panel = figure.subplots()
     panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if len(labels) <= 30:
-        for row, column in np.ndindex(counts.shape):
-            ink = "white" if shares[row, column] > 0.5 else "#333333"
-            panel.text(column, row, str(counts[row, column]), ha="center", va="center", color=ink, fontsize=9)
+    for row, column in np.ndindex(counts.shape):
+        ink = "white" if shares[row, column] > 0.5 else "#333333"
+        panel.text(column, row, str(counts[row, column]), ha="center", va="center", color=ink, fontsize=9)
     panel.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
     panel.set_yticks(range(len(labels)), labels)
     panel.set_xlabel("predicted")
     panel.set_ylabel("true")
     return svg_of(figure)
+
+
+def confusion_caption(n_labels: int) -> str:
+    """Return the title of a confusion matrix, which says what it leaves out."""
+    if n_labels <= MAX_LABELS:
+        return "Confusion matrix"
+    shown = MAX_LABELS - 1
+    return (f"Confusion matrix: the {shown} of {n_labels:,} labels with the most errors; the other "
+            f"{n_labels - shown:,} are summed in the row and column “other”")
 
 
 def reliability_svg(curve: Sequence[Bin]) -> str:

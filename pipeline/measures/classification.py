@@ -1,7 +1,9 @@
-"""Measures of classification: accuracy, macro-F1 and calibration."""
+"""Measures of classification: accuracy, F1, agreement beyond chance, precision and recall by label, calibration."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -23,15 +25,89 @@ class Bin(NamedTuple):
     n: int
 
 
+class LabelCounts(NamedTuple):
+    """How often each label occurs, is predicted, and is predicted correctly.
+
+    These counts take the place of a confusion matrix, whose size grows with the square of the number of labels.
+
+    Attributes:
+        labels: the labels that are gold or predicted, sorted.
+        support: number of examples with the label. *Shape:* ``(n_labels,)``, int64, like the following.
+        predicted: number of predictions of the label.
+        correct: number of correct predictions of the label.
+    """
+
+    labels: tuple[str, ...]
+    support: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    correct: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, gold: Sequence[str], predicted: Sequence[str]) -> LabelCounts:
+        """Count gold and predicted labels."""
+        labels = sorted({*gold, *predicted})
+        number = {label: i for i, label in enumerate(labels)}
+        true, guessed = (np.array([number[label] for label in side], dtype=np.int64) for side in (gold, predicted))
+        support, n_predicted, correct = (np.bincount(numbers, minlength=len(labels))
+                                         for numbers in (true, guessed, true[true == guessed]))
+        return cls(tuple(labels), support, n_predicted, correct)
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """Share of the predictions of each label that are correct; 0 for a label that is never predicted."""
+        return self.correct / np.maximum(self.predicted, 1)
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """Share of the examples of each label that are found; 0 for a label without examples."""
+        return self.correct / np.maximum(self.support, 1)
+
+    @property
+    def f1(self) -> NDArray[np.float64]:
+        """Harmonic mean of precision and recall of each label."""
+        f1: NDArray[np.float64] = 2 * self.correct / np.maximum(self.support + self.predicted, 1)
+        return f1
+
+
 def label_measures(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, Any]:
-    """Compute accuracy, macro-F1 over the gold and predicted labels, and the number of examples."""
+    """Compute the measures of predicted labels.
+
+    Returns:
+        ``accuracy``; ``macro_f1``, the mean of the F1 of the gold and predicted labels; ``balanced_accuracy``, the mean
+        of the recall of the gold labels; ``mcc``, Matthews' correlation coefficient of several classes (Gorodkin
+        2004); and ``n``, the number of examples. They equal those of scikit-learn.
+    """
     from sklearn.metrics import accuracy_score, f1_score
 
+    counts = LabelCounts.of(gold, predicted)
     return {
         "accuracy": float(accuracy_score(gold, predicted)),
         "macro_f1": float(f1_score(gold, predicted, average="macro", zero_division=0)),
+        "balanced_accuracy": float(counts.recall[counts.support > 0].mean()),
+        "mcc": correlation(counts),
         "n": len(gold),
     }
+
+
+def correlation(counts: LabelCounts) -> float:
+    """Compute Matthews' correlation coefficient, -1 to 1; 0 if all gold or all predicted labels are equal."""
+    n = int(counts.support.sum())
+    support, predicted = (side.astype(np.float64) for side in (counts.support, counts.predicted))
+    covariance = float(counts.correct.sum() * n - support @ predicted)
+    variance = float(n**2 - support @ support) * float(n**2 - predicted @ predicted)
+    return covariance / math.sqrt(variance) if variance else 0.0
+
+
+def measures_by_label(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Compute ``precision``, ``recall``, ``f1`` and ``support`` (number of examples) of each label.
+
+    Precision is 0 for a label that is never predicted, recall for one without examples.
+    """
+    counts = LabelCounts.of(gold, predicted)
+    columns = (counts.precision, counts.recall, counts.f1, counts.support)
+    return {label: {"precision": precision, "recall": recall, "f1": f1, "support": support}
+            for label, precision, recall, f1, support in zip(counts.labels, *(column.tolist() for column in columns),
+                                                             strict=True)}
 
 
 def reliability_curve(confidences: ArrayLike, right: ArrayLike, *, n_bins: int = 15) -> list[Bin]:
@@ -66,6 +142,35 @@ def expected_calibration_error(confidences: ArrayLike, right: ArrayLike, *, n_bi
 def confusion_matrix(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
     """Count gold labels (rows) by predicted label (columns). *Shape:* ``(n_labels, n_labels)``, int64."""
     number = {label: i for i, label in enumerate(labels)}
-    counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
-    np.add.at(counts, ([number[label] for label in gold], [number[label] for label in predicted]), 1)
+    return _counted([number[label] for label in gold], [number[label] for label in predicted], len(labels))
+
+
+def condensed_confusion_matrix(
+    gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str], n: int
+) -> tuple[list[str], NDArray[np.int64]]:
+    """Count gold labels by predicted label for the labels with the most errors; the rest is one row and column.
+
+    Args:
+        gold: gold labels.
+        predicted: predicted labels.
+        labels: all labels.
+        n: number of labels with a row and a column of their own: those with the most errors, an error being one of its
+            gold and of its predicted label; of equals the first.
+
+    Returns:
+        The chosen labels in the order of ``labels``, and the counts; the last row and column are those of all other
+        labels together. *Shape:* ``(n + 1, n + 1)``, int64.
+    """
+    errors = Counter(label for pair in zip(gold, predicted, strict=True) if pair[0] != pair[1] for label in pair)
+    chosen = sorted(sorted(range(len(labels)), key=lambda i: -errors[labels[i]])[:n])
+    number = {labels[i]: row for row, i in enumerate(chosen)}
+    rest = len(chosen)
+    counts = _counted([number.get(label, rest) for label in gold], [number.get(label, rest) for label in predicted],
+                      rest + 1)
+    return [labels[i] for i in chosen], counts
+
+
+def _counted(rows: Sequence[int], columns: Sequence[int], n: int) -> NDArray[np.int64]:
+    counts = np.zeros((n, n), dtype=np.int64)
+    np.add.at(counts, (rows, columns), 1)
     return counts

@@ -9,6 +9,7 @@ from typing import Any
 from embeddings.table.atomic_files import write_atomically
 from pipeline.drawing.page import render
 from pipeline.drawing.plots import bars_svg, learning_curves_svg
+from pipeline.runs.label_table import label_tables
 from pipeline.tasks.base import Measure
 from pipeline.tasks.resolved import Setup
 
@@ -44,6 +45,7 @@ def write_report(
         resolved={key: value for key, value in vars(setup.resolved).items() if value not in (0, ())},
         comparison=bars_svg(scores, highlighted=["this run"], label=label, is_share=measure.is_share),
         curves=learning_curves_svg(history, measure.name), plots=plots,
+        label_tables=label_tables(metrics["test"].get("by_label", {})),
     )
     write_atomically(path, page)
 

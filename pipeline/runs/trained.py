@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +18,11 @@ from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.interning import token_interner
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.config import RunConfig
+from pipeline.errors import DataError
 from pipeline.runs import verification
-from pipeline.runs.folder import RunFolder
+from pipeline.runs.calibration import load_scores, measure_sets, quantile_for, with_sets
+from pipeline.runs.folder import RunFolder, read_unreplaced
+from pipeline.runs.input_checks import InputCheck, check_inputs, flagged, require_context_is_read
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers
 from pipeline.tasks.resolved import Setup
@@ -39,12 +42,14 @@ class TrainedRun:
         model: the model, in evaluation mode.
         precision: precision of predictions: ``float32``; ``bfloat16`` (weights and matrix products); ``auto`` (the
             faster of these); or ``int8`` (the fastest on a CPU; encoders only, the rest is float32).
+        calibration: nonconformity scores of the dev set, for prediction sets; () without a dev set.
     """
 
     setup: Setup[Any]
     stage_one: StageOne
     model: nn.Module
     precision: str = "float32"
+    calibration: tuple[float, ...] = ()
 
     @property
     def config(self) -> RunConfig:
@@ -72,36 +77,84 @@ class TrainedRun:
         return base.find(self.config.task)
 
     def predict(
-        self, texts: Sequence[str], *, contexts: Iterable[str] = (), progress: Progress = silent
+        self, texts: Sequence[str], *, contexts: Iterable[str] = (), abstain: float | None = None,
+        progress: Progress = silent,
     ) -> list[Prediction]:
         """Predict for texts; words that were not seen in training have their vectors if the source has them.
 
         Args:
             texts: texts to predict for; for question answering, the questions.
             contexts: second text of each, for tasks on pairs of texts.
+            abstain: error rate of prediction sets, for classification; None for none.
             progress: progress callback.
 
         Returns:
-            One prediction for each text; for classification a ``label`` and ``probabilities`` by label.
-        """
-        seconds = list(contexts) or [""] * len(texts)
-        examples = [self.task.reader.example(text, second) for text, second in zip(texts, seconds, strict=True)]
-        return self.predict_for(examples, progress=progress)
+            One prediction for each text; for classification a ``label`` and ``probabilities`` by label. With
+            ``abstain`` also the labels of the ``set``, and ``abstained``: whether this is not exactly one label.
+            Predictions for texts that are empty, or have no known word, have a ``warning``.
 
-    def predict_for(self, examples: Sequence[Any], *, progress: Progress = silent) -> list[Prediction]:
-        """Predict for examples of the task."""
+        Raises:
+            TypeError: if ``texts`` is one string, or an element is not a string; the message has its position.
+            DataError: if the model has no use for contexts, or there is not one for each text.
+            ConfigError: if the run cannot form prediction sets with the error rate ``abstain``.
+        """
+        given, seconds = checked_texts(texts, "texts"), checked_texts(contexts, "contexts")
+        if seconds and len(seconds) != len(given):
+            raise DataError(f"{len(seconds)} contexts for {len(given)} texts; give one for each")
+        examples = [self.example(text, second) for text, second in zip(given, seconds or [""] * len(given),
+                                                                       strict=True)]
+        return self.predict_for(examples, abstain=abstain, progress=progress)
+
+    def example(self, text: str, context: str = "") -> Any:
+        """Make an example of a text, with a context if the model reads pairs.
+
+        Raises:
+            DataError: if the model has no use for a context, or the task needs one.
+        """
+        made = self.task.reader.example(text, context)
+        require_context_is_read(made, context, self.task, self.setup)
+        return made
+
+    def predict_for(
+        self, examples: Sequence[Any], *, abstain: float | None = None, progress: Progress = silent,
+        report: Callable[[Sequence[InputCheck]], None] | None = None,
+    ) -> list[Prediction]:
+        """Predict for examples of the task.
+
+        Args:
+            examples: the examples.
+            abstain: error rate of prediction sets, for classification; None for none.
+            progress: progress callback.
+            report: called with the checks of the examples' texts.
+
+        Returns:
+            One prediction for each example, with a ``warning`` if it does not depend on the words of its text.
+        """
+        quantile = None if abstain is None else quantile_for(self.task, self.calibration, abstain)
         if not examples:
             return []
         with self.computing():
-            return self.task.predict(self.model, self.prepare(examples), self.setup, progress)
+            prepared = self.prepare(examples)
+            predictions = self.task.predict(self.model, prepared, self.setup, progress)
+        if quantile is not None:
+            predictions = with_sets(predictions, quantile)
+        checks = check_inputs(self.task, prepared, self.setup)
+        if report:
+            report(checks)
+        return flagged(predictions, checks)
 
-    def evaluate(self, examples: Sequence[Any], *, progress: Progress = silent) -> Measures:
-        """Evaluate on labelled examples.
+    def evaluate(
+        self, examples: Sequence[Any], *, abstain: float | None = None, progress: Progress = silent
+    ) -> Measures:
+        """Evaluate on labelled examples; with ``abstain``, prediction sets too.
 
         Raises:
             DataError: if they have labels that the model does not have.
+            ConfigError: if the run cannot form prediction sets with that error rate.
         """
-        return self.task.measure(examples, self.predict_for(examples, progress=progress), self.setup)
+        predictions = self.predict_for(examples, abstain=abstain, progress=progress)
+        measures = self.task.measure(examples, predictions, self.setup)
+        return measures if abstain is None else measures | measure_sets(examples, predictions)
 
     def computing(self) -> AbstractContextManager[object]:
         """Return a context manager that computes in :attr:`precision`."""
@@ -133,6 +186,25 @@ class TrainedRun:
         return extended
 
 
+def checked_texts(texts: Iterable[str], name: str) -> list[str]:
+    """Return texts as a list.
+
+    Raises:
+        TypeError: if they are one string, a table or a mapping, or one of them is not a string.
+    """
+    if isinstance(texts, str | bytes):
+        raise TypeError(f"{name} must be a list of strings, not one string; write [text]")
+    if isinstance(texts, Mapping) or hasattr(texts, "columns"):
+        raise TypeError(f"{name} must be a list of strings, not {type(texts).__name__}; choose one column of texts")
+    made = list(texts)
+    for position, text in enumerate(made):
+        if not isinstance(text, str):
+            shown = repr(text) if text is None or isinstance(text, float) else f"of type {type(text).__name__}"
+            raise TypeError(f"{name}[{position}] is {shown}, not a string; leave it out, or write \"\" for an empty "
+                            "text")
+    return made
+
+
 def embedding_layers(model: nn.Module) -> dict[str, TokenEmbedding]:
     """Return the embedding layers of a model by the names of their weights, that of the input text first."""
     return {f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, TokenEmbedding)}
@@ -159,7 +231,10 @@ def load_run(
         >>> run.predict(["Shares rose after the bank cut rates."])[0]["label"]     # doctest: +SKIP
         'business'
     """
-    folder = RunFolder.open(Path(path))
+    return read_unreplaced(Path(path), lambda folder: _load(folder, unseen, precision, verify))
+
+
+def _load(folder: RunFolder, unseen: bool, precision: str, verify: bool) -> TrainedRun:
     if verify:
         verification.verify(folder, verification.model_files(folder))
     setup = load_setup(folder)
@@ -174,7 +249,7 @@ def load_run(
     model = base.find(setup.config.task).model(setup, embeddings)
     load_weights(model, weights, folder.model)
     model.eval()
-    return TrainedRun(setup, stage_one, model, precision)
+    return TrainedRun(setup, stage_one, model, precision, load_scores(folder.calibration))
 
 
 def load_setup(folder: RunFolder) -> Setup[Any]:

@@ -5,31 +5,39 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.listing import listed, shortened
 from embeddings.table.oov_policy import parse_policy
 from pipeline import baselines
+from pipeline.baselines.fasttext import fasttext_baselines
+from pipeline.baselines.selection import FASTTEXT, train_selected
 from pipeline.config import RunConfig
 from pipeline.data.examples import Example, Splits
 from pipeline.data.features.batching import Batch, Feature, collate
-from pipeline.data.features.special_tokens import N_TOKEN_TYPES, framed, shortened, token_types_of
 from pipeline.data.readers.labelled import LabelledReader
-from pipeline.drawing.plots import confusion_matrix_svg, reliability_svg
+from pipeline.drawing.plots import confusion_caption, confusion_matrix_svg, reliability_svg
 from pipeline.errors import DataError
-from pipeline.measures.classification import expected_calibration_error, label_measures, reliability_curve
+from pipeline.measures.classification import (
+    expected_calibration_error,
+    label_measures,
+    measures_by_label,
+    reliability_curve,
+)
 from pipeline.tasks.base import LOSS, Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
-from pipeline.tasks.inference import outputs
+from pipeline.tasks.class_weights import class_weights, weighted, with_label_weights
+from pipeline.tasks.inference import reduced_outputs
 from pipeline.tasks.resolved import Resolved, Setup
+from pipeline.tasks.text_input import encode_texts, joined, n_token_types, shown, text_model
 from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
-from transformer.models.heads import ClassificationHead, ClsHead, PairHead
-from transformer.models.models import TransformerModel
-from transformer.models.stack import Encoder
+
+MAX_PROBABILITIES = 100  # labels whose probability a prediction has
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,12 @@ class Labels(Resolved):
 
     Attributes:
         labels: labels in the order of the output layer.
+        label_weights: weight of each label in the training loss; empty for equal weights.
     """
 
+    optional = ("label_weights",)
     labels: tuple[str, ...] = ()
+    label_weights: tuple[float, ...] = ()
 
 
 @task("classification")
@@ -51,13 +62,18 @@ class Classification(Task[Example, Labels]):
     measures = (
         Measure("accuracy", "share of correct labels"),
         Measure("macro_f1", "mean of the F1 of all labels"),
+        Measure("balanced_accuracy", "mean of the recall of all labels"),
+        Measure("mcc", "Matthews' correlation coefficient, -1 to 1", is_share=False),
         LOSS,
         Measure("calibration_error", "expected calibration error (Guo et al. 2017)", smaller_is_better=True),
     )
     selection = ("accuracy", "loss")
-    keys = ("data.labels", "data.label_column")
+    followed = ("accuracy", "macro_f1", "n", "loss", "calibration_error")
+    keys = ("data.labels", "data.label_column", "training.class_weights")
     resolved_type = Labels
+    baseline_names = ("majority", "tfidf+logreg", "mean-vectors+logreg", "nearest-centroid", FASTTEXT)
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier")
+    has_prediction_sets = True
 
     def resolve(self, config: RunConfig, splits: Splits[Example]) -> Labels:
         """Find the labels (the configured ones, or those of the training examples, sorted) and the token types.
@@ -73,59 +89,56 @@ class Classification(Task[Example, Labels]):
                             "with --label-column NAME")
         for examples in (splits.train, splits.dev, splits.test):
             require_known_labels(examples, labels)
-        pairs = any(example.text_b for example in splits.train)
-        return Labels(token_types=(2 if config.model.like else N_TOKEN_TYPES) if pairs else 0, labels=labels)
+        weights = class_weights(config, (example.label for example in splits.train), labels)
+        return Labels(token_types=n_token_types(config, splits.train), labels=labels, label_weights=weights)
 
     def model(self, setup: Setup[Labels], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """Build an encoder with pooling and an output layer."""
-        shape = setup.model
-        kind = ClsHead if shape.pooling == "cls" else PairHead if shape.token_types else ClassificationHead
-        # The order of construction decides which random numbers each part gets; results of a seed depend on it.
-        head = kind(d_model=shape.d_model, n_classes=len(setup.resolved.labels), dropout=shape.dropout)
-        return TransformerModel(encoder=Encoder(config=shape, embedding=embeddings[0]), head=head)
+        return text_model(setup, embeddings[0], n_outputs=len(setup.resolved.labels))
 
     def encode(
         self, examples: Sequence[Example], tokenizers: Tokenizers, setup: Setup[Labels], *, training: bool = False
     ) -> list[Feature]:
         """Encode each text, or each pair with special tokens. The target is the label's number, -1 for none."""
         number = {label: i for i, label in enumerate(setup.resolved.labels)}
-        limit, n_types = setup.data.max_length, setup.model.token_types
-        first = tokenizers.source.encode([example.text for example in examples], max_length=limit)
-        second = tokenizers.source.encode([example.text_b for example in examples], max_length=limit)
-        features = []
-        for i, example in enumerate(examples):
-            ids, token_types = first[i], None
-            if n_types:
-                one, other = shortened(first[i], second[i], max(2, limit - 3))
-                ids, token_types = framed(one, other), token_types_of(one, other) % n_types
-            elif setup.model.pooling == "cls":
-                ids = framed(first[i][: max(1, limit - 2)])
-            target = np.array(number.get(example.label, -1))
-            features.append(Feature(ids, target, i, example.where, token_types))
-        return features
+        targets = [np.array(number.get(example.label, -1)) for example in examples]
+        features = encode_texts(examples, targets, tokenizers, setup)
+        return weighted(features, setup.resolved.label_weights) if training else features
+
+    def batch(self, features: Sequence[Feature], setup: Setup[Labels], random: np.random.Generator) -> Batch:
+        """Make a training batch with the weights of the labels."""
+        return with_label_weights(super().batch(features, setup, random), setup.resolved.label_weights)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Compute the mean cross-entropy of the batch."""
-        return F.cross_entropy(model(batch.ids, batch.token_types), batch.targets)
+        """Compute the mean cross-entropy of the batch, weighted by label."""
+        return F.cross_entropy(model(batch.ids, batch.token_types), batch.targets, weight=batch.label_weights)
 
     def predict(
         self, model: nn.Module, prepared: Prepared[Example], setup: Setup[Labels], progress: Progress = silent
     ) -> list[Prediction]:
-        """Predict ``label``, the most probable label, and ``probabilities`` by label."""
-        logits = outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
-                         progress=progress)
-        return label_predictions(torch.stack(logits), setup.resolved.labels)
+        """Predict ``label``, the most probable label, and ``probabilities`` by label.
+
+        Of more than :data:`MAX_PROBABILITIES` labels, only the most probable ones and the gold label have theirs.
+        """
+        def reduce(rows: list[int], logits: Tensor) -> list[Prediction]:
+            gold = [int(prepared.features[i].target) for i in rows]
+            return label_predictions(logits, setup.resolved.labels, gold)
+
+        return reduced_outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
+                               reduce, progress=progress)
 
     def measure(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], setup: Setup[Labels]
     ) -> Measures:
-        """Compute accuracy, macro-F1, cross-entropy and calibration error."""
+        """Compute all measures, and precision, recall, F1 and support of each label."""
         require_known_labels(examples, setup.resolved.labels)
         gold = [example.label for example in examples]
-        measures = label_measures(gold, [prediction["label"] for prediction in predictions])
+        predicted = [prediction["label"] for prediction in predictions]
+        measures = label_measures(gold, predicted)
         of_gold = [p["probabilities"][label] for label, p in zip(gold, predictions, strict=True)]
         measures["loss"] = float(-np.log(np.maximum(of_gold, 1e-12)).mean())
         measures["calibration_error"] = expected_calibration_error(*_confidences(gold, predictions))
+        measures["by_label"] = measures_by_label(gold, predicted)
         return measures
 
     def outcome(self, gold: str, prediction: Prediction) -> float:
@@ -137,46 +150,68 @@ class Classification(Task[Example, Labels]):
         return gold, prediction["label"]
 
     def show(self, example: Example, prediction: Prediction) -> str:
-        """Return the label, its probability and the text, separated by tabs."""
-        texts = "\t".join(text for text in (example.text, example.text_b) if text)
-        return f"{prediction['label']}\t{prediction['probabilities'][prediction['label']]:.4f}\t{texts}"
+        """Return the label, its probability and the text, separated by tabs.
+
+        With a prediction set: the label or "abstained", the labels of the set with their probabilities, and the text.
+        """
+        if "set" in prediction:
+            members = ", ".join(f"{label} {prediction['probabilities'][label]:.4f}" for label in prediction["set"])
+            answer = "abstained" if prediction["abstained"] else prediction["set"][0]
+            return f"{answer}\t{members or 'empty set'}\t{shown(example)}"
+        return f"{prediction['label']}\t{prediction['probabilities'][prediction['label']]:.4f}\t{shown(example)}"
 
     def baselines(self, splits: Splits[Example], setup: Setup[Labels], stage_one: StageOne) -> dict[str, Measures]:
         """Majority, TF-IDF + logistic regression, mean vectors + logistic regression, nearest centroid."""
-        train, test = ([_joined(example) for example in part] for part in (splits.train, splits.test))
+        train, test = ([joined(example) for example in part] for part in (splits.train, splits.test))
         labels = [example.label for example in splits.train]
         gold = [example.label for example in splits.test]
-        predicted = {
-            "majority": baselines.majority(labels, len(test)),
-            "tfidf+logreg": baselines.tfidf(train, labels, test),
-        }
-        vectors = baselines.MeanVectors(stage_one.table, stage_one.tokenizer, parse_policy(setup.config.unknown))
-        predicted |= baselines.on_mean_vectors(vectors(train), labels, vectors(test))
+        means = baselines.MeanVectors(stage_one.table, stage_one.tokenizer, parse_policy(setup.config.unknown))
+        vectors = cache(lambda: (means(train), means(test)))
+        max_gb = setup.config.baseline_memory_gb
+        predicted = train_selected(setup.config, {
+            "majority": lambda: baselines.majority(labels, len(test)),
+            "tfidf+logreg": lambda: baselines.tfidf(train, labels, test, max_gb=max_gb),
+            "mean-vectors+logreg": lambda: baselines.logistic_regression_on_means(
+                vectors()[0], labels, vectors()[1], max_gb=max_gb),
+            "nearest-centroid": lambda: baselines.nearest_centroid(vectors()[0], labels, vectors()[1]),
+            **fasttext_baselines(setup.config.baselines, test, set(labels)),
+        })
         return {name: label_measures(gold, by_name) for name, by_name in predicted.items()}
 
     def plots(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], setup: Setup[Labels]
     ) -> Mapping[str, str]:
         """Draw the confusion matrix and the reliability diagram."""
-        gold = [example.label for example in examples]
+        gold, labels = [example.label for example in examples], setup.resolved.labels
         predicted = [prediction["label"] for prediction in predictions]
         return {
-            "Confusion matrix": confusion_matrix_svg(gold, predicted, setup.resolved.labels),
+            confusion_caption(len(labels)): confusion_matrix_svg(gold, predicted, labels),
             "Reliability": reliability_svg(reliability_curve(*_confidences(gold, predictions))),
         }
 
 
-def label_predictions(logits: Tensor, labels: Sequence[str]) -> list[Prediction]:
-    """Return the most probable label of each row and all probabilities.
+def label_predictions(logits: Tensor, labels: Sequence[str], gold: Sequence[int] = ()) -> list[Prediction]:
+    """Return the most probable label of each row and the probabilities by label.
+
+    With up to :data:`MAX_PROBABILITIES` labels, all have their probability, in the order of ``labels``. With more, only
+    as many of the most probable ones have, the most probable first, and the gold label.
 
     Args:
         logits: *Shape:* ``(n, n_labels)``, float32.
         labels: names of the labels.
+        gold: number of the gold label of each row, -1 for none; may be empty.
     """
-    return [
-        {"label": labels[row.argmax()], "probabilities": dict(zip(labels, row.tolist(), strict=True))}
-        for row in logits.double().softmax(dim=-1).numpy()
-    ]
+    probabilities = logits.double().softmax(dim=-1).numpy()
+    if len(labels) <= MAX_PROBABILITIES:
+        return [{"label": labels[row.argmax()], "probabilities": dict(zip(labels, row.tolist(), strict=True))}
+                for row in probabilities]
+    predictions: list[Prediction] = []
+    for row, its_gold in zip(probabilities, gold or [-1] * len(probabilities), strict=True):
+        best = int(row.argmax())
+        kept = {best, its_gold, *np.argpartition(-row, MAX_PROBABILITIES)[:MAX_PROBABILITIES].tolist()} - {-1}
+        order = sorted(kept, key=lambda i: (-row[i], i))
+        predictions.append({"label": labels[best], "probabilities": {labels[i]: float(row[i]) for i in order}})
+    return predictions
 
 
 def require_known_labels(examples: Sequence[Example], labels: Sequence[str]) -> None:
@@ -185,19 +220,16 @@ def require_known_labels(examples: Sequence[Example], labels: Sequence[str]) -> 
     Raises:
         DataError: if some are unknown; the message has their counts and the place of the first.
     """
-    unknown = [example for example in examples if example.label not in set(labels)]
+    known = set(labels)
+    unknown = [example for example in examples if example.label not in known]
     if unknown:
         counts = Counter(example.label for example in unknown)
-        named = ", ".join(f"{label!r} ({count})" for label, count in counts.most_common(10))
+        named = listed([f"{shortened(label)!r} ({count})" for label, count in counts.most_common()], limit=10)
         raise DataError(f"{unknown[0].where}: labels that are not among the model's labels: {named}; the model's "
-                        f"labels are {', '.join(map(repr, labels))}. Correct the file, or train with all labels")
+                        f"labels are {listed(labels, form=repr)}. Correct the file, or train with all labels")
 
 
 def _confidences(gold: Sequence[str], predictions: Sequence[Prediction]) -> tuple[list[float], list[bool]]:
     """Return the probability of each predicted label, and whether the label is correct."""
     return ([prediction["probabilities"][prediction["label"]] for prediction in predictions],
             [prediction["label"] == label for label, prediction in zip(gold, predictions, strict=True)])
-
-
-def _joined(example: Example) -> str:
-    return f"{example.text} {example.text_b}".strip()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ MAX_POSITIONS = 4096        # positions of a batch, padding included: fits the c
 MAX_POSITIONS_INT8 = 16_384  # in int8, where each text is computed separately and padding costs nothing
 
 Collate = Callable[[Sequence[Feature]], Batch]
+T = TypeVar("T")
 
 
 def outputs(
@@ -36,14 +37,38 @@ def outputs(
     Returns:
         One float32 tensor on the CPU for each feature, including the padding of its batch.
     """
+    return reduced_outputs(model, features, collate, forward, lambda _rows, output: output.unbind(), progress=progress)
+
+
+def reduced_outputs(
+    model: nn.Module, features: Sequence[Feature], collate: Collate, forward: Callable[[Batch], Tensor],
+    reduce: Callable[[list[int], Tensor], Iterable[T]], *, progress: Progress = silent,
+) -> list[T]:
+    """Compute the output of a model batch by batch, and keep only what ``reduce`` makes of it.
+
+    With many outputs per text, such as 10,000 labels, the outputs of all texts may not fit in memory.
+
+    Args:
+        model: as for :func:`outputs`.
+        features: as for :func:`outputs`.
+        collate: as for :func:`outputs`.
+        forward: as for :func:`outputs`.
+        reduce: makes one result for each feature of a batch from the indices of the features and the output, which is
+            float32 and on the CPU.
+        progress: progress callback.
+
+    Returns:
+        One result for each feature.
+    """
     model.eval()
     device = next(model.parameters()).device
-    made: list[Tensor] = []
+    made: list[T] = []
     max_positions = MAX_POSITIONS_INT8 if low_dtype(device) == torch.int8 else MAX_POSITIONS
     batches = by_length([len(feature) for feature in features], max_positions)
     with torch.inference_mode(), projected_once(model, sum(map(len, features))):
         for number, rows in enumerate(batches, start=1):
-            made.extend(forward(collate([features[i] for i in rows]).to(device)).float().cpu().unbind())
+            output = forward(collate([features[i] for i in rows]).to(device)).float().cpu()
+            made.extend(reduce(rows.tolist(), output))
             progress("predicting", number / len(batches))
     return [made[i] for i in np.concatenate(batches).argsort()] if batches else []
 
@@ -54,7 +79,7 @@ def mean_loss(
     """Compute the mean loss over all targets of the features, in evaluation mode."""
     model.eval()
     device = next(model.parameters()).device
-    total, n_targets = 0.0, 0
+    total, n_targets = 0.0, 0.0
     with torch.inference_mode():
         for rows in by_length([len(feature) for feature in features], MAX_POSITIONS):
             batch = collate([features[i] for i in rows]).to(device)

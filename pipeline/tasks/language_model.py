@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from embeddings.progress import Progress, silent
 from embeddings.special_tokens import END_ID, SPECIAL_TOKENS, UNK_ID
 from embeddings.tokenization.tokenizer import Text
 from pipeline.baselines.ngram import KneserNey
+from pipeline.baselines.selection import train_selected
 from pipeline.data.examples import Example, Splits
 from pipeline.data.features.batching import IGNORED, Batch, Feature, collate
 from pipeline.data.readers.lines import LineReader
@@ -82,6 +84,7 @@ class NextToken(Task[Example, Resolved]):
     selection = ("loss",)
     unit = "tokens, ends of lines included"
     keys = ("generation.max_tokens", "generation.temperature", "generation.top_k", "generation.top_p")
+    baseline_names = ("unigram", "3-gram")
     resolved_type = Resolved
     architecture = Architecture("gpt2", "GPT2LMHeadModel")
     generates = True
@@ -163,9 +166,17 @@ class NextToken(Task[Example, Resolved]):
         targets = _with_unknown(train.targets, rare, np.random.default_rng(setup.config.seed))
         train_ids, test_ids = _compact(targets), _compact(np.append(END_ID, test.targets))
         n_words = tokenizers.n_rows - len(SPECIAL_TOKENS) + 2
-        models = {"unigram": KneserNey(1), "3-gram": KneserNey(3)}
-        logs = {name: model.fit(train_ids, n_words).log_probabilities(test_ids)[1:] for name, model in models.items()}
+        logs = train_selected(setup.config, {
+            name: partial(_log_probabilities, KneserNey(order), train_ids, test_ids, n_words)
+            for name, order in (("unigram", 1), ("3-gram", 3))})
         return {name: _measures(-math.fsum(log), len(log), len(splits.test)) for name, log in logs.items()}
+
+
+def _log_probabilities(
+    model: KneserNey, train: NDArray[np.integer], test: NDArray[np.integer], n_words: int
+) -> NDArray[np.float64]:
+    """Fit a model to a text and return the log-probability of each token of another one after its first."""
+    return model.fit(train, n_words).log_probabilities(test)[1:]
 
 
 def stream_of(texts: Sequence[Text], tokenizers: Tokenizers) -> Stream:

@@ -68,6 +68,7 @@ class MaskedTokens(Task[Example, Resolved]):
     )
     selection = ("loss",)
     unit = "masked tokens"
+    baseline_names = ("unigram",)
     resolved_type = Resolved
     architecture = Architecture("bert", "BertForMaskedLM", reads_masks=True)
 

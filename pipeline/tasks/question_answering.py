@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import PAD_ID
 from pipeline.baselines.question_answering import first_sentence, most_overlap
+from pipeline.baselines.selection import train_selected
 from pipeline.config import RunConfig
 from pipeline.data.examples import QuestionExample, Splits
 from pipeline.data.features.batching import Batch, Feature, collate
@@ -64,7 +65,10 @@ class QuestionAnswering(Task[QuestionExample, Threshold]):
     )
     selection = ("f1", "exact_match")
     keys = ("data.stride", "data.max_answer_words", "data.no_answer_threshold")
+    baseline_names = ("first-sentence", "most-overlap")
     resolved_type = Threshold
+    text_columns = ("question", "query")
+    context_columns = ("context", "passage", "paragraph", "document", "text")
     architecture = Architecture("bert", "BertForQuestionAnswering", "qa_outputs")
 
     def resolve(self, config: RunConfig, splits: Splits[QuestionExample]) -> Threshold:
@@ -190,7 +194,8 @@ class QuestionAnswering(Task[QuestionExample, Threshold]):
         self, splits: Splits[QuestionExample], setup: Setup[Threshold], stage_one: StageOne
     ) -> dict[str, Measures]:
         """First sentence of the context; sentence with the most words of the question."""
-        predicted = {"first-sentence": [first_sentence(example.context) for example in splits.test],
-                     "most-overlap": [most_overlap(example.question, example.context) for example in splits.test]}
+        predicted = train_selected(setup.config, {
+            "first-sentence": lambda: [first_sentence(example.context) for example in splits.test],
+            "most-overlap": lambda: [most_overlap(example.question, example.context) for example in splits.test]})
         gold = [example.gold for example in splits.test]
         return {name: answer_measures(gold, answers) for name, answers in predicted.items()}

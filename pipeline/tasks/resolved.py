@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, reduce
 from pathlib import Path
-from typing import Any, Generic, Self
+from typing import Any, ClassVar, Generic, Self
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeVar
@@ -27,9 +27,11 @@ class Resolved:
     :attr:`Setup.model`.
 
     Attributes:
+        optional: names of fields that are saved only if they are not empty.
         token_types: number of token types (segments) of the model; 0 for none.
     """
 
+    optional: ClassVar[tuple[str, ...]] = ()
     token_types: int = 0
 
     @classmethod
@@ -46,7 +48,7 @@ class Resolved:
     def save(self, path: Path) -> None:
         """Write the values as JSON; infinity is the string "inf"."""
         values = {name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-                  for name, value in asdict(self).items()}
+                  for name, value in asdict(self).items() if value or name not in self.optional}
         write_atomically(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
 
     @classmethod

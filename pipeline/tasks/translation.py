@@ -12,11 +12,13 @@ from torch import Tensor
 
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import END_ID, PAD_ID, START_ID
+from pipeline.baselines.selection import train_selected
 from pipeline.baselines.translation import WordForWord, nearest
 from pipeline.config import RunConfig
 from pipeline.data.examples import Splits, TranslationExample
 from pipeline.data.features.batching import IGNORED, Batch, Feature, by_length, collate
-from pipeline.data.readers.parallel import ParallelReader, find_languages
+from pipeline.data.readers.columns import TEXT_COLUMNS
+from pipeline.data.readers.parallel import SOURCE_COLUMNS, ParallelReader, find_languages
 from pipeline.measures.detokenization import detokenize
 from pipeline.measures.translation import sentence_chrf, translation_measures
 from pipeline.tasks.base import LOSS, Measure, Measures, Prediction, Prepared, Task, Tokenizers, Trace, task
@@ -62,7 +64,9 @@ class Translation(Task[TranslationExample, Languages]):
     )
     selection = ("loss",)
     keys = ("target_source", "data.languages", "generation.beam", "generation.length_penalty", "generation.max_tokens")
+    baseline_names = ("nearest", "word-for-word")
     resolved_type = Languages
+    text_columns = (*SOURCE_COLUMNS, *TEXT_COLUMNS)
 
     def resolve(self, config: RunConfig, splits: Splits[TranslationExample]) -> Languages:
         """Find the languages, if the suffixes of the files name them."""
@@ -169,11 +173,13 @@ class Translation(Task[TranslationExample, Languages]):
         train = splits.train[:N_BASELINE]
         sources, targets = [example.source for example in train], [example.target for example in train]
         texts = [example.source for example in splits.test]
-        model = WordForWord().fit(list(map(words_of, sources)), list(map(target_words_of, targets)))
-        predicted = {
-            "nearest": nearest(sources, targets, texts),
-            "word-for-word": [detokenize(model.translate(words_of(text))) for text in texts],
-        }
+
+        def word_for_word() -> list[str]:
+            model = WordForWord().fit(list(map(words_of, sources)), list(map(target_words_of, targets)))
+            return [detokenize(model.translate(words_of(text))) for text in texts]
+
+        predicted = train_selected(setup.config, {
+            "nearest": lambda: nearest(sources, targets, texts), "word-for-word": word_for_word})
         return {name: _measures(splits.test, by_name) for name, by_name in predicted.items()}
 
     def trace(
@@ -189,7 +195,7 @@ class Translation(Task[TranslationExample, Languages]):
 
 def _batch(features: Sequence[Feature]) -> Batch:
     batch = collate(features)
-    return replace(batch, n_tokens=batch.n_tokens + batch.n_targets)
+    return replace(batch, n_tokens=batch.n_tokens + int(batch.n_targets))
 
 
 def _measures(examples: Sequence[TranslationExample], translations: Sequence[str]) -> Measures:

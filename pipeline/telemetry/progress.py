@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from embeddings.progress import Progress, silent
+from pipeline.drawing.terminal import cell
 
 
 @contextmanager
@@ -22,14 +23,14 @@ def bars(*, quiet: bool = False) -> Iterator[Progress]:
     from rich import progress as rich
     from rich.console import Console
 
-    columns = (rich.SpinnerColumn(), rich.TextColumn("{task.description}"), rich.BarColumn(),
+    columns = (rich.SpinnerColumn(), rich.TextColumn("{task.description}", markup=False), rich.BarColumn(),
                rich.TextColumn("{task.percentage:>3.0f}%"), rich.TimeElapsedColumn(), rich.TimeRemainingColumn())
     with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         tasks: dict[str, rich.TaskID] = {}
 
         def update(what: str, share: float) -> None:
             if what not in tasks or (share == 0 and shown.tasks[tasks[what]].finished):
-                tasks[what] = shown.add_task(what, total=1.0)
+                tasks[what] = shown.add_task(cell(what), total=1.0)
             shown.update(tasks[what], completed=share)
 
         yield update

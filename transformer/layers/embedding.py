@@ -157,8 +157,8 @@ def scale_factor(table: EmbeddingTable, config: EmbeddingConfig) -> float:
     """
     if config.scale == "none":
         return 1.0
-    std = float(table.vectors.std()) if len(table) else 0.0
-    if not std:
+    std = table.spread
+    if std < 1e-38:  # its reciprocal is no float32 number
         raise TransformerError(f"{table.source}: constant vectors cannot be scaled to {config.scale!r}; set "
                                "embedding.scale=none")
     xavier = math.sqrt(2 / (len(table) + table.dim))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 from transformer.config import option, require
+
+ClassWeights = Literal["none", "balanced"] | Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,9 @@ class TrainingConfig:
                                     "otherwise float32)")
     engine: str = option("auto", "implementation of the layers: auto (the fastest that applies), torch (plain PyTorch) "
                                  "or the name of an engine, such as native")
+    class_weights: ClassWeights = field(default="none", metadata={
+        "help": "weights of the labels in the loss: none; balanced (the inverse of their frequency); or a table of "
+                "labels and weights, 1 for others"})
     checkpoint_seconds: float = option(30.0, "seconds between checkpoints for resuming an interrupted run; 0 saves one "
                                              "at every step")
 
@@ -59,5 +67,9 @@ class TrainingConfig:
                 f"training.device must be auto, cpu or cuda, not {self.device!r}")
         require(self.precision in ("auto", "float32", "bfloat16"),
                 f"training.precision must be auto, float32 or bfloat16, not {self.precision!r}")
+        if isinstance(self.class_weights, Mapping):
+            for label, weight in self.class_weights.items():
+                require(0 <= weight < math.inf,
+                        f"training.class_weights: the weight of {label!r} must be 0 or more and finite, not {weight}")
         require(self.checkpoint_seconds >= 0,
                 f"training.checkpoint_seconds must be 0 or more, not {self.checkpoint_seconds}")

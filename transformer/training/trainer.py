@@ -38,8 +38,8 @@ class Batch(Protocol):
         ...
 
     @property
-    def n_targets(self) -> int:
-        """Number of predictions that the loss is the mean of; a batch with 0 is skipped."""
+    def n_targets(self) -> float:
+        """Number of predictions that the loss is the mean of, or their weight; a batch with 0 is skipped."""
         ...
 
     @property

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.benchmark.execution.jobs import Event, EventHandler, Job
 from pipeline.benchmark.store import DONE
+from pipeline.drawing.terminal import cell
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -59,7 +60,7 @@ def live_view(
 
 def _print_line(console: Console, line: str) -> None:
     if line:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(cell(line), markup=False, highlight=False, soft_wrap=True)
 
 
 @dataclass
@@ -177,10 +178,10 @@ def render(state: BenchmarkProgress) -> RenderableType:
         for _ in range(columns):
             table.add_column(no_wrap=True, overflow="ellipsis")
     for run in state.running():
-        runs.add_row(Text(run.job.name), Text(run.stage), ProgressBar(total=1, completed=run.fraction, width=16),
-                     f"{run.fraction:4.0%}")
+        runs.add_row(Text(cell(run.job.name)), Text(cell(run.stage)),
+                     ProgressBar(total=1, completed=run.fraction, width=16), f"{run.fraction:4.0%}")
     for condition, name, mean, n in state.best():
-        best.add_row(Text(condition), Text(name), f"{mean:.4g} (mean of {n})")
+        best.add_row(Text(cell(condition)), Text(cell(name)), f"{mean:.4g} (mean of {n})")
     headline = f"{state.n_done} of {state.n_planned} runs done{failed}, {n_left} left{time_left}"
     shown: list[RenderableType] = [Text(headline, style="bold", no_wrap=True, overflow="ellipsis"), runs]
     if best.row_count:

@@ -14,6 +14,7 @@ import numpy as np
 from embeddings.progress import Progress, silent
 from embeddings.table.atomic_files import FOREVER, locked
 from embeddings.table.oov_policy import parse_policy
+from pipeline.baselines.selection import evaluate_selected
 from pipeline.benchmark.execution.jobs import Job, Outcome
 from pipeline.config import RunConfig
 from pipeline.data.examples import Splits
@@ -88,7 +89,7 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
         "test": _evaluate(trained, splits.test, predictions),
         "dev": _evaluate(trained, splits.dev, trained.predict_for(splits.dev)) if splits.dev else {},
         "sampling_error": sampling_error(task, splits.test, predictions, trained.setup),
-        "baselines": task.baselines(splits, setup, stage_one) if job.baselines else {},
+        "baselines": evaluate_selected(task, splits, setup, stage_one)[0] if job.baselines else {},
         "coverage": _coverage(task, splits, stage_one, config),
         "table": {"n_words": len(stage_one.start), "dim": stage_one.table.dim,
                   "spread": float(stage_one.start.vectors.std(dtype=np.float64))},
@@ -111,6 +112,7 @@ def _evaluate(trained: TrainedRun, examples: Sequence[Any], predictions: Sequenc
     """Compute the task's measures, including those it computes during training only (the loss of translation)."""
     task = trained.task
     measures = task.measure(examples, predictions, trained.setup)
+    measures.pop("by_label", None)  # of thousands of labels, in every run, without use in a comparison
     if type(task).develop is Task.develop:
         return measures
     with trained.computing():

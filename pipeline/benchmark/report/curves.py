@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from embeddings.table.listing import shortened
 from pipeline.benchmark.report.panels import legend, panels, set_title, without_controls
-from pipeline.drawing.notation import Notation, shortened, wrapped
+from pipeline.drawing.notation import Notation, wrapped
 from pipeline.drawing.plots import INK
 
 if TYPE_CHECKING:

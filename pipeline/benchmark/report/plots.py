@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from embeddings.table.listing import shortened
 from pipeline.benchmark.analysis.comparisons import STEPS
 from pipeline.benchmark.analysis.statistics import BETTER, NO_DIFFERENCE, TOO_FEW, WORSE
 from pipeline.benchmark.report.panels import FONT_SIZE, WIDTH, legend, panels, set_title, without_controls
-from pipeline.drawing.notation import Notation, shortened, wrapped
+from pipeline.drawing.notation import Notation, wrapped
 from pipeline.drawing.plots import INK, new_figure
 
 if TYPE_CHECKING:

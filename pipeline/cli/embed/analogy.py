@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.embed.neighbors import shown
 from pipeline.cli.embed.options import json_option, load_options, unknown_option, vectors_argument
+from pipeline.drawing.terminal import to_json
 
 if TYPE_CHECKING:
     from pipeline.commands.vectors import LoadOptions
@@ -46,6 +46,6 @@ def analogy_command(
         table = open_vectors(vectors, options, progress=progress)
     answer = Neighborhood(table, options.unknown).analogy(a, b, c, n)
     if as_json:
-        click.echo(json.dumps(asdict(answer), ensure_ascii=False))
+        echo(to_json(asdict(answer)))
     else:
-        click.echo(shown(f"{a} is to {b} as {c} is to", answer))
+        echo(shown(f"{a} is to {b} as {c} is to", answer))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.embed.options import load_options, overwrite_option, vectors_argument
 
 if TYPE_CHECKING:
@@ -40,4 +40,4 @@ def convert_command(
 
     with bars(quiet=quiet) as progress:
         table = convert(vectors, to, options, limit=limit, overwrite=overwrite, progress=progress)
-    click.echo(f"wrote {to}: {len(table):,} words, dimension {table.dim}; summary: vecformer embed info {to}")
+    echo(f"wrote {to}: {len(table):,} words, dimension {table.dim}; summary: vecformer embed info {to}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, table, verbosity
+from pipeline.cli.common import echo, reports_errors, table, verbosity
 from pipeline.cli.embed.options import json_option, load_options, unknown_option, vectors_argument
+from pipeline.drawing.terminal import to_json
 
 if TYPE_CHECKING:
     from pipeline.commands.vectors import LoadOptions
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command("coverage")
 @vectors_argument
 @click.option("--text", "files", required=True, multiple=True, type=click.Path(path_type=Path), metavar="PATH",
-              help="Text file, gzip file, or a folder of them. May be repeated.")
+              help="Text file, table, or a folder of them; also compressed. May be repeated.")
 @click.option("--no-lowercase", is_flag=True, help="Do not convert the text to lower case.")
 @json_option
 @unknown_option
@@ -44,7 +44,7 @@ def coverage_command(
         coverage = text_coverage(vectors, files, options, tokenizer=WordTokenizer(lowercase=not no_lowercase),
                                  progress=progress)
     if as_json:
-        click.echo(json.dumps(asdict(coverage), ensure_ascii=False))
+        echo(to_json(asdict(coverage)))
         return
     rows = []
     for provenance, tokens in coverage.by_provenance.items():
@@ -52,7 +52,7 @@ def coverage_command(
         rows.append([provenance, f"{types:,}", f"{types / coverage.n_types:.1%}", f"{tokens:,}",
                      f"{tokens / coverage.n_tokens:.1%}"])
     rows.append(["all with a vector", "", f"{coverage.types:.1%}", "", f"{coverage.tokens:.1%}"])
-    click.echo(table(["provenance", "types", "fraction", "tokens", "fraction"], rows))
+    echo(table(["provenance", "types", "fraction", "tokens", "fraction"], rows))
     misses = ", ".join(f"{word} ({count})" for word, count in coverage.misses)
     if misses:
-        click.echo(f"\nmost frequent words without a vector: {misses}")
+        echo(f"\nmost frequent words without a vector: {misses}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, table, verbosity
+from pipeline.cli.common import echo, reports_errors, table, verbosity
 from pipeline.cli.embed.options import json_option, load_options, vectors_argument
+from pipeline.drawing.terminal import to_json
 
 if TYPE_CHECKING:
     from embeddings.analysis.intrinsic import AnalogyScore, IntrinsicScores
@@ -48,7 +48,7 @@ def evaluate_command(
     with bars(quiet=quiet) as progress:
         loaded = open_vectors(vectors, options, progress=progress)
         scores = evaluate_files(loaded, similarity, analogies, n_words=n_words, progress=progress)
-    click.echo(json.dumps(as_values(scores), ensure_ascii=False) if as_json else as_text(scores, sections=sections))
+    echo(to_json(as_values(scores)) if as_json else as_text(scores, sections=sections))
 
 
 def as_values(scores: IntrinsicScores) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.embed.options import json_option, load_options, vectors_argument
+from pipeline.drawing.terminal import to_json
 
 if TYPE_CHECKING:
     from pipeline.commands.vectors import LoadOptions
@@ -33,7 +33,7 @@ def info_command(vectors: str, as_json: bool, options: LoadOptions, quiet: bool)
     with bars(quiet=quiet) as progress:
         described = describe_vectors(vectors, options, progress=progress)
     if as_json:
-        click.echo(json.dumps(described, ensure_ascii=False))
+        echo(to_json(described))
         return
     norm = described["norm"]
     lines = {
@@ -42,13 +42,17 @@ def info_command(vectors: str, as_json: bool, options: LoadOptions, quiet: bool)
         "transforms": ", ".join(described["transforms"]) or "none",
         "words": f"{described['n_words']:,}",
         "dimension": str(described["dim"]),
-        "std": f"{described['spread']:.4f} (standard deviation of the entries)",
-        "norms": f"{norm['mean']:.4f} on average, {norm['least']:.4f} to {norm['greatest']:.4f}",
-        "mean": f"{described['norm_of_mean']:.4f} (norm of the mean vector; 0 if centred)",
+        "std": f"{_shown(described['spread'])} (standard deviation of the entries)",
+        "norms": f"{_shown(norm['mean'])} on average, {_shown(norm['least'])} to {_shown(norm['greatest'])}",
+        "mean": f"{_shown(described['norm_of_mean'])} (norm of the mean vector; 0 if centred)",
         "n-grams": "yes, for out-of-vocabulary words" if described["ngrams"] else "no",
         "conventions": described["conventions"],
         "provenance": ", ".join(f"{why} {count:,}" for why, count in described["provenance"].items()),
         "frequent": " ".join(described["frequent_words"]),
     }
     width = max(map(len, lines))
-    click.echo("\n".join(f"{name:{width}}  {value}" for name, value in lines.items()))
+    echo("\n".join(f"{name:{width}}  {value}" for name, value in lines.items()))
+
+
+def _shown(value: float) -> str:
+    return f"{value:.4f}" if value == 0 or 1e-4 <= value < 1e7 else f"{value:.3e}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.embed.options import load_options, overwrite_option, unknown_option, vectors_argument
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--words", metavar="W,W,...", help="Words to draw, separated by commas or spaces.")
 @click.option("--words-file", type=click.Path(path_type=Path), metavar="FILE",
               help="File with the words to draw, one per line.")
-@click.option("--top", type=click.IntRange(min=3), default=500, show_default=True, metavar="N",
+@click.option("--top", type=click.IntRange(3, 1_000_000), default=500, show_default=True, metavar="N",
               help="Number of most frequent words to draw, unless words are named.")
 @click.option("--method", type=click.Choice(["tsne", "pca"]), default="tsne", show_default=True,
               help="t-SNE preserves neighbourhoods; PCA keeps the directions of greatest variance.")
@@ -41,6 +41,7 @@ def map_command(
     vecformer embed map glove --out map.html --top 1000
     vecformer embed map runs/reviews --out figures/words --words "good bad great awful fine dull" --method pca
     """
+    from embeddings.table.listing import listed
     from pipeline.commands.word_map import draw_map
     from pipeline.errors import DataError
     from pipeline.telemetry.progress import bars
@@ -52,5 +53,5 @@ def map_command(
         written = draw_map(vectors, out, options, words=words_file or chosen, top=top, method=method,
                            overwrite=overwrite, progress=progress)
     if written.without_vector:
-        click.echo(f"no vector for: {', '.join(written.without_vector)}", err=True)
-    click.echo("\n".join(f"wrote {path}" for path in written.files))
+        echo(f"no vector for: {listed(written.without_vector)}", err=True)
+    echo("\n".join(f"wrote {path}" for path in written.files))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, table, verbosity
+from pipeline.cli.common import echo, reports_errors, table, verbosity
 from pipeline.cli.embed.options import json_option, load_options, unknown_option, vectors_argument
+from pipeline.drawing.terminal import to_json
 
 if TYPE_CHECKING:
     from embeddings.analysis.neighbors import Nearest
@@ -45,9 +45,9 @@ def neighbors_command(
         neighborhood = Neighborhood(open_vectors(vectors, options, progress=progress), options.unknown)
     answers = [neighborhood.of_phrase(word, n) for word in words]
     if as_json:
-        click.echo(json.dumps([asdict(answer) for answer in answers], ensure_ascii=False))
+        echo(to_json([asdict(answer) for answer in answers]))
     else:
-        click.echo("\n\n".join(shown(word, answer) for word, answer in zip(words, answers, strict=True)))
+        echo("\n\n".join(shown(word, answer) for word, answer in zip(words, answers, strict=True)))
 
 
 def shown(title: str, answer: Nearest) -> str:

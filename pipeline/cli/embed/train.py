@@ -8,7 +8,7 @@ from typing import Literal
 
 import rich_click as click
 
-from pipeline.cli.common import reports_errors, verbosity
+from pipeline.cli.common import echo, one_or_all, reports_errors, verbosity
 from pipeline.cli.embed.options import overwrite_option
 
 
@@ -21,7 +21,7 @@ from pipeline.cli.embed.options import overwrite_option
               help="word2vec or fasttext with options, such as fasttext,dim=300,epochs=5 (`vecformer sources` lists "
                    "them).")
 @click.option("--deterministic", is_flag=True, help="Use one thread, so that the same seed gives the same vectors.")
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Number of threads. Default: one per core.")
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Number of threads. Default: one per core.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 2), default=1, show_default=True, metavar="N",
               help="Seed of all random numbers.")
 @click.option("--no-lowercase", is_flag=True, help="Do not convert the text to lower case.")
@@ -29,6 +29,12 @@ from pipeline.cli.embed.options import overwrite_option
 @click.option("--fold-digits", is_flag=True, help="Replace every digit by 0.")
 @click.option("--han", type=click.Choice(["characters", "words"]), default="characters", show_default=True,
               help="Split Chinese into characters, or into words (needs: pip install 'vecformer[zh]').")
+@click.option("--text-column", multiple=True, metavar="NAME",
+              help="Column of the text in tables. Can be repeated. Default: found by its name (text, sentence, ...).")
+@click.option("--separator", default="", metavar="CHAR",
+              help="Separator of the cells of .csv and .tsv files, such as ';' or tab. Default: detected.")
+@click.option("--encoding", default="", metavar="NAME",
+              help="Encoding of the files, such as windows-1252. Default: detected.")
 @click.option("--trust-pickle", is_flag=True,
               help="Allow a pickle file for start=, which can execute arbitrary code: only for files that you trust.")
 @overwrite_option
@@ -37,9 +43,11 @@ from pipeline.cli.embed.options import overwrite_option
 def train_command(
     corpus: tuple[Path, ...], to: Path, source: str, deterministic: bool, workers: int | None, seed: int,
     no_lowercase: bool, strip_accents: bool, fold_digits: bool, han: Literal["characters", "words"],
-    trust_pickle: bool, overwrite: bool, quiet: bool,
+    text_column: tuple[str, ...], separator: str, encoding: str, trust_pickle: bool, overwrite: bool, quiet: bool,
 ) -> None:
-    """Train word vectors on CORPUS: text files, gzip files, or folders of them, with one text per line.
+    """Train word vectors on CORPUS: text files with one text per line, tables, or folders of them; also compressed.
+
+    Of a table (.csv, .tsv, .jsonl, .parquet, .xlsx, ...) the column of the text is read.
 
     \b
     vecformer embed train articles/*.txt.gz --to vectors.safetensors
@@ -47,20 +55,22 @@ def train_command(
     vecformer embed train more.txt --to newer.safetensors --source word2vec,start=vectors.safetensors
     """
     from embeddings.gensim_training.to_file import train_vectors
-    from embeddings.tokenization.corpus import CorpusFiles
     from embeddings.tokenization.tokenizer import WordTokenizer
+    from pipeline.config import DataConfig
+    from pipeline.data.corpus import TextCorpus
     from pipeline.telemetry.progress import bars
 
     tokenizer = WordTokenizer(lowercase=not no_lowercase, strip_accents=strip_accents, fold_digits=fold_digits, han=han)
+    columns = DataConfig(text_column=one_or_all(text_column), separator=separator, encoding=encoding)
     start = time.perf_counter()
     with bars(quiet=quiet) as progress:
         trained = train_vectors(
-            source, CorpusFiles(corpus), to, tokenizer=tokenizer, workers=workers, deterministic=deterministic,
+            source, TextCorpus(corpus, columns), to, tokenizer=tokenizer, workers=workers, deterministic=deterministic,
             seed=seed, trust_pickle=trust_pickle, overwrite=overwrite, progress=progress,
         )
     table, seconds = trained.table, time.perf_counter() - start
     n_tokens = trained.model.corpus_total_words * trained.model.epochs
-    click.echo(f"wrote {to}: {len(table):,} words, dimension {table.dim}, in {seconds:.1f} s "
-               f"({n_tokens / seconds:,.0f} tokens per second)")
-    click.echo(f"inspect  vecformer embed neighbors {to} {table.words[min(100, len(table) - 1)]}")
-    click.echo(f"use      vecformer run --data FILE --source file:{to}")
+    echo(f"wrote {to}: {len(table):,} words, dimension {table.dim}, in {seconds:.1f} s "
+         f"({n_tokens / seconds:,.0f} tokens per second)")
+    echo(f"inspect  vecformer embed neighbors {to} {table.words[min(100, len(table) - 1)]}")
+    echo(f"use      vecformer run --data FILE --source file:{to}")

@@ -22,20 +22,21 @@ class Feature:
 
     Attributes:
         ids: token ids. *Shape:* ``(length,)``, int32.
-        target: target in the form that the task defines, such as a label number or one tag per token. int64.
+        target: target in the form that the task defines, such as a label number, one tag per token, or a number.
+            int64, or float32 for numbers.
         example: index of the example among those encoded together.
         where: place of the example, for messages.
         token_types: token type of each token, if the model has token types. *Shape:* ``(length,)``, int32.
-        n_targets: number of items over which the loss is averaged.
+        n_targets: number of items over which the loss is averaged; the sum of their weights if labels have weights.
         origin: data with which the task maps predictions back to the text.
     """
 
     ids: NDArray[np.int32]
-    target: NDArray[np.int64]
+    target: NDArray[Any]
     example: int
     where: str
     token_types: NDArray[np.int32] | None = None
-    n_targets: int = 1
+    n_targets: float = 1
     origin: Any = None
 
     def __len__(self) -> int:
@@ -48,24 +49,29 @@ class Batch:
 
     Attributes:
         ids: token ids, padded with 0. *Shape:* ``(batch, length)``, int64.
-        targets: targets in the form that the task defines, padded with -100, which the loss ignores. int64.
+        targets: targets in the form that the task defines, padded with -100, which the loss ignores. int64, or float32
+            for numbers.
         n_tokens: number of tokens without padding.
-        n_targets: number of items over which the loss is averaged.
+        n_targets: number of items over which the loss is averaged; the sum of their weights if labels have weights.
         where: places of the examples, for messages.
         token_types: token types; None for a model without token types. *Shape:* ``(batch, length)``, int64.
+        label_weights: weight of each label in the loss; None for equal weights. *Shape:* ``(n_labels,)``, float32.
     """
 
     ids: Tensor
     targets: Tensor
     n_tokens: int
-    n_targets: int
+    n_targets: float
     where: tuple[str, ...]
     token_types: Tensor | None = None
+    label_weights: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Return a copy on a device."""
         token_types = None if self.token_types is None else self.token_types.to(device)
-        return replace(self, ids=self.ids.to(device), targets=self.targets.to(device), token_types=token_types)
+        weights = None if self.label_weights is None else self.label_weights.to(device)
+        return replace(self, ids=self.ids.to(device), targets=self.targets.to(device), token_types=token_types,
+                       label_weights=weights)
 
 
 def collate(features: Sequence[Feature]) -> Batch:

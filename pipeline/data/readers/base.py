@@ -9,12 +9,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Generic
 
+from embeddings.specification.names import printable
 from embeddings.tokenization.tokenizer import Text
 from pipeline.config import DataConfig
 from pipeline.data.examples import E, Splits
+from pipeline.data.readers import findings
 from pipeline.data.readers.columns import read_unlabelled
+from pipeline.data.readers.files import COMPRESSIONS
+from pipeline.data.readers.hub_folders import part_shards, saved_dataset
+from pipeline.data.readers.reading_report import notes_on_labels, summary, why_no_test_set
 from pipeline.data.readers.splitting import cut_in_order, dev_size, draw_evenly, split_off
-from pipeline.data.readers.tables import known_suffixes
+from pipeline.data.readers.tables import FIRST, compressed_suffixes, known_suffixes
 from pipeline.errors import DataError
 
 log = logging.getLogger("vecformer")
@@ -25,6 +30,7 @@ PARTS = {
     "test": ("test",),
     "unlabelled": ("unlabelled", "unlabeled"),
 }
+PLAIN_TEXT = (".txt", *(f".txt{packed}" for packed in COMPRESSIONS))
 
 
 class Reader(ABC, Generic[E]):
@@ -38,11 +44,17 @@ class Reader(ABC, Generic[E]):
             label "" are unlabelled text.
         in_order: examples are consecutive lines of one text, so that splits keep their order.
         named: data sets that are found by name instead of a path.
+        unit: plural of what the reading report counts.
     """
 
     has_labels: ClassVar[bool] = False
     in_order: ClassVar[bool] = False
     named: Mapping[str, Callable[[], tuple[E, ...]]] = MappingProxyType({})
+    unit: ClassVar[str] = "examples"
+
+    def earlier_suffixes(self, config: DataConfig) -> tuple[str, ...]:
+        """Return the suffixes that earlier versions read; files with them take precedence in a folder."""
+        return FIRST
 
     @abstractmethod
     def suffixes(self, config: DataConfig) -> tuple[str, ...]:
@@ -80,13 +92,22 @@ class Reader(ABC, Generic[E]):
         """Return the label by which splits are stratified; "" for none."""
         return ""
 
+    def strata(self, examples: Sequence[E]) -> Callable[[E], str]:
+        """Return the function that gives the stratum of one of these examples in a split; by default its label."""
+        return self.label
+
+    def labels(self, example: E) -> Sequence[str]:
+        """Return all labels of an example, for the counts of the reading report."""
+        label = self.label(example)
+        return [label] if label else []
+
     def read(self, config: DataConfig, *, seed: int) -> Splits[E]:
         """Read and split a data set: a folder with train/dev/test files, one file, or a name.
 
         Without a test file, ``test_share`` of the examples is held out. ``limit_train`` then draws from the rest; the
         texts of the examples that are not drawn become unlabelled. Without a dev file, ``dev_share`` of the training
         examples is set aside if that gives a dev set of useful size. Examples with equal keys stay on one side of a
-        split (except where examples are split in order).
+        split (except where examples are split in order). The findings of the result say what was read.
 
         Args:
             config: section ``[data]`` of the configuration.
@@ -98,14 +119,22 @@ class Reader(ABC, Generic[E]):
         if not config.path:
             places = " or ".join(f"--data {place}" for place in ("FILE", "FOLDER", *self.named))
             raise DataError(f"no data; add {places} (data.path in the configuration)")
-        splits = self._read(config)
+        with findings.collecting() as found:
+            splits = self._read(config)
+            return self._split(splits, config, seed, found)
+
+    def _split(self, splits: Splits[E], config: DataConfig, seed: int, found: findings.Findings) -> Splits[E]:
         without = [example for example in splits.train if self.is_unlabelled(example)]
         train, test = [example for example in splits.train if not self.is_unlabelled(example)], list(splits.test)
         if not test:
-            train, test = self._split_off(train, config.test_share, seed)
+            labelled = train
+            train, test = self._split_off(labelled, config.test_share, seed)
             if not test or not train:
-                raise DataError(f"{config.path}: {len(splits.train)} examples are too few to hold out a test set; "
-                                "add examples or a test file")
+                reason = why_no_test_set([example.key for example in labelled],
+                                         list(map(self.strata(labelled), labelled)), config.test_share,
+                                         len(without), bool(test))
+                raise DataError(f"{config.path}: {reason}")
+        n_unlabelled = len(without)
         if config.limit_train and config.limit_train >= len(train):
             log.warning("data.limit_train=%d has no effect: there are %d %sexamples", config.limit_train, len(train),
                         "labelled " if self.has_labels else "")
@@ -119,8 +148,12 @@ class Reader(ABC, Generic[E]):
             _warn_of_leaks(train, test)
         self._require_labels(dev)
         self._require_labels(test)
-        left_over = (text if isinstance(text, str) else " ".join(text) for text in self.texts(without))
-        return Splits(splits.name, tuple(train), tuple(dev), tuple(test), (*splits.unlabelled, *left_over))
+        made = Splits(splits.name, tuple(train), tuple(dev), tuple(test), (*splits.unlabelled, *self.texts(without)),
+                      found)
+        found.summary = summary(self.unit, found, made, n_unlabelled, len(without) - n_unlabelled)
+        if self.has_labels and not config.limit_train:
+            found.notes += notes_on_labels(self.labels(example) for example in made.train)
+        return made
 
     def read_examples(self, path: Path, config: DataConfig) -> tuple[E, ...]:
         """Read one file of labelled examples, such as one to evaluate a finished run on.
@@ -130,7 +163,9 @@ class Reader(ABC, Generic[E]):
         """
         if path.is_dir():
             raise DataError(f"{path} is a folder; name a file in it, such as {path / 'test.tsv'}")
-        examples = self.read_file(path, config)
+        with findings.collecting() as found:
+            examples = self.read_file(path, config)
+        found.log()
         self._require_labels(examples)
         return examples
 
@@ -141,12 +176,12 @@ class Reader(ABC, Generic[E]):
     def _split_off(self, examples: Sequence[E], share: float, seed: int) -> tuple[list[E], list[E]]:
         if self.in_order:
             return cut_in_order(examples, len(examples) - round(share * len(examples)))
-        return split_off(examples, share, seed=seed, key=lambda example: example.key, label=self.label)
+        return split_off(examples, share, seed=seed, key=lambda example: example.key, label=self.strata(examples))
 
     def _draw(self, examples: Sequence[E], n: int, seed: int) -> tuple[list[E], list[E]]:
         if self.in_order:
             return cut_in_order(examples, n)
-        return draw_evenly(examples, n, seed=seed, label=self.label)
+        return draw_evenly(examples, n, seed=seed, label=self.strata(examples))
 
     def _require_labels(self, examples: Sequence[E]) -> None:
         missing = [example.where for example in examples if self.is_unlabelled(example)]
@@ -166,19 +201,44 @@ class Reader(ABC, Generic[E]):
 
     def _read_folder(self, folder: Path, config: DataConfig) -> Splits[E]:
         suffixes = self.suffixes(config)
-        train = find_part(folder, "train", suffixes)
-        if train is None:
-            raise DataError(f"{folder}: no file train.* ({' '.join(suffixes)}); a data folder has the files train, "
+        earlier = self.earlier_suffixes(config)
+        train, dev, test = (find_files(folder, part, suffixes, earlier) for part in ("train", "dev", "test"))
+        train = train or saved_dataset(folder, suffixes)
+        if not train:
+            plain = [suffix for suffix in suffixes if suffix not in compressed_suffixes()]
+            raise DataError(f"{folder}: no file train.* ({' '.join(plain)}); a data folder has the files train, "
                             "test and optionally dev")
-        dev, test = (find_part(folder, part, suffixes) for part in ("dev", "test"))
-        unlabelled = find_part(folder, "unlabelled", (*known_suffixes(), ".txt", ".txt.gz"))
+        unlabelled = find_files(folder, "unlabelled", (*known_suffixes(), *compressed_suffixes(), *PLAIN_TEXT),
+                                (*FIRST, ".txt", ".txt.gz"))
         return Splits(
-            folder.resolve().name,
-            train=self.read_file(train, config),
-            dev=self.read_file(dev, config) if dev else (),
-            test=self.read_file(test, config) if test else (),
-            unlabelled=read_unlabelled(unlabelled, config) if unlabelled else (),
+            printable(folder.resolve().name),
+            train=self._read_files(train, config),
+            dev=self._read_files(dev, config),
+            test=self._read_files(test, config),
+            unlabelled=tuple(text for path in unlabelled for text in read_unlabelled(path, config)),
         )
+
+    def _read_files(self, paths: Sequence[Path], config: DataConfig) -> tuple[E, ...]:
+        return tuple(example for path in paths for example in self.read_file(path, config))
+
+
+def find_files(folder: Path, part: str, suffixes: Sequence[str], earlier: Sequence[str]) -> tuple[Path, ...]:
+    """Return the files of one part of a folder: one file with a usual name, or the shards of a Hugging Face folder.
+
+    Of several files, one in a format of earlier versions is taken before those in formats that were added later.
+
+    Args:
+        folder: the folder of the data set.
+        part: its part, a key of ``PARTS``.
+        suffixes: suffixes of the formats that are read.
+        earlier: suffixes that earlier versions read.
+
+    Raises:
+        DataError: if there are several.
+    """
+    found = find_part(folder, part, [suffix for suffix in suffixes if suffix in earlier]) or find_part(
+        folder, part, [suffix for suffix in suffixes if suffix not in earlier])
+    return (found,) if found else part_shards(folder, PARTS[part], suffixes)
 
 
 def find_part(folder: Path, part: str, suffixes: Sequence[str]) -> Path | None:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.config import DataConfig
-from pipeline.data.readers.tables import Row, known_suffixes, read_rows
+from pipeline.data.readers import findings
+from pipeline.data.readers.rows import Row, Table, listed
+from pipeline.data.readers.tables import is_table, read_rows
+from pipeline.data.readers.usual_names import LABEL_COLUMNS, PAIR_COLUMNS, TEXT_COLUMNS
 from pipeline.errors import DataError
 
-TEXT_COLUMNS = ("text", "sentence", "review", "content", "body", "question", "document", "article", "tweet", "title")
-PAIR_COLUMNS = {
-    "text_a": "text_b",
-    "sentence1": "sentence2",
-    "premise": "hypothesis",
-    "question1": "question2",
-    "sentence_a": "sentence_b",
-}
-LABEL_COLUMNS = ("label", "labels", "class", "category", "topic", "target", "sentiment", "tag")
+__all__ = ["LABEL_COLUMNS", "PAIR_COLUMNS", "TEXT_COLUMNS", "find_column", "find_texts", "read_unlabelled",
+           "rows_with_text", "texts_of_table", "usual_column"]
 
 
-def find_column(rows: Sequence[Row], path: Path, wanted: str, usual_names: Sequence[str], key: str) -> str:
+def find_column(rows: Table, path: Path, wanted: str, usual_names: Sequence[str], key: str) -> str:
     """Choose a column: the configured one, or the first usual name that exists (ignoring case).
+
+    Columns whose names differ in case or outer spaces only are read as one if no row has a value in both.
 
     Args:
         rows: the rows of one file.
@@ -32,54 +30,86 @@ def find_column(rows: Sequence[Row], path: Path, wanted: str, usual_names: Seque
         key: the key of the configuration, for the message.
 
     Raises:
-        DataError: if there is no such column.
+        DataError: if there is no such column, or there are several.
     """
-    columns = list(rows[0].cells)
-    if wanted:
-        if wanted in columns:
-            return wanted
-        raise DataError(f"{path}: no column {wanted!r}; choose one of {', '.join(map(repr, columns))}")
-    found = usual_column(columns, usual_names)
-    if found:
-        return found
-    option = "--" + key.replace("_", "-")
-    raise DataError(
-        f"{path}: none of the columns {', '.join(map(repr, columns))} has a usual name ({', '.join(usual_names)}); "
-        f"choose one with {option} NAME (the first line of the file must be the column names)"
-    )
+    option = f"--{key.replace('_', '-')}" if key != "text_b_column" else "--set data.text_b_column="
+    found = wanted if wanted in rows.columns else "" if wanted else usual_column(rows.columns, usual_names)
+    if not found and wanted:
+        raise DataError(f"{path}: no column {wanted!r}; choose one of {listed(rows.columns)}")
+    if not found:
+        raise DataError(
+            f"{path}: none of the columns {listed(rows.columns)} has a usual name ({', '.join(usual_names)}); "
+            f"choose one with {option} NAME (the first line of the file must be the column names)"
+        )
+    rows.require_single(found)
+    rows.merge_spellings(found, prefer=bool(wanted))
+    return found
 
 
-def find_texts(rows: Sequence[Row], path: Path, config: DataConfig) -> tuple[str, str]:
-    """Choose the column of the text and the column of the second text of a pair; the latter is "" for single texts.
+def find_texts(rows: Table, path: Path, config: DataConfig) -> tuple[tuple[str, ...], str]:
+    """Choose the columns of the text, which are joined, and that of the second text of a pair ("" for single texts).
 
     Two columns with the usual names of a pair are taken as one if no column has the usual name of a single text.
 
     Raises:
         DataError: if there are no such columns.
     """
-    columns = list(rows[0].cells)
+    wanted = config.text_columns
     if config.text_b_column:
         second = find_column(rows, path, config.text_b_column, (), "text_b_column")
         usual_names = [name for name in (*TEXT_COLUMNS, *PAIR_COLUMNS) if name != second.lower()]
-        return find_column(rows, path, config.text_column, usual_names, "text_column"), second
-    if not config.text_column and not usual_column(columns, TEXT_COLUMNS):
-        for name_a, name_b in PAIR_COLUMNS.items():
-            first, second = usual_column(columns, (name_a,)), usual_column(columns, (name_b,))
-            if first and second:
-                return first, second
-    return find_column(rows, path, config.text_column, TEXT_COLUMNS, "text_column"), ""
+    else:
+        second, usual_names = "", list(TEXT_COLUMNS)
+        if not wanted and not usual_column(rows.columns, TEXT_COLUMNS):
+            for name_a, name_b in PAIR_COLUMNS.items():
+                if usual_column(rows.columns, (name_a,)) and usual_column(rows.columns, (name_b,)):
+                    first, second = (find_column(rows, path, "", (name,), "text_column") for name in (name_a, name_b))
+                    return (first,), second
+    return tuple(find_column(rows, path, name, usual_names, "text_column") for name in wanted or ("",)), second
+
+
+def rows_with_text(rows: Table, path: Path, config: DataConfig) -> Iterator[tuple[Row, str, str]]:
+    """Yield the rows with their text and, for pairs, the second text ("" for single texts).
+
+    Several text columns are joined by line breaks. Rows without a text, or with one text of a pair, are left out and
+    counted in the findings.
+
+    Raises:
+        DataError: if the columns are not found, or a cell is not a text.
+    """
+    columns, second = find_texts(rows, path, config)
+    first = columns[0]
+    for row in rows.rows:
+        text = row.text(first) if len(columns) == 1 else _joined(row, columns)
+        text_b = row.text(second) if second else ""
+        if not text or text.isspace() or (second and (not text_b or text_b.isspace())):
+            findings.current().leave_out("empty (left out)", row.where)
+        else:
+            yield row, text, text_b
+
+
+def _joined(row: Row, columns: Sequence[str]) -> str:
+    return "\n".join(text for column in columns if (text := row.text(column).strip()))
+
+
+def texts_of_table(path: Path, config: DataConfig) -> Iterator[str]:
+    """Yield the texts of a table, both texts of pairs; rows without a text are counted in the findings.
+
+    Raises:
+        DataError: if the table cannot be read or has no column of texts.
+    """
+    for _, *texts in rows_with_text(read_rows(path, config), path, config):
+        yield from filter(None, texts)
 
 
 def read_unlabelled(path: Path, config: DataConfig) -> tuple[str, ...]:
-    """Read the texts of a table, or the non-blank lines of a text file (plain or gzip)."""
-    if path.suffix in known_suffixes():
-        rows = read_rows(path)
-        columns = [column for column in find_texts(rows, path, config) if column]
-        return tuple(row.cells.get(column, "") for row in rows for column in columns)
+    """Read the texts of a table, or the non-blank lines of a text file (plain or compressed)."""
+    if is_table(path):
+        return tuple(texts_of_table(path, config))
     return tuple(line.strip() for line in CorpusFiles((path,)) if line.strip())
 
 
 def usual_column(columns: Sequence[str], usual_names: Sequence[str]) -> str:
     """Return the first usual name that is a column (ignoring case), in the spelling of the file; "" if none is."""
-    by_name = {column.lower(): column for column in reversed(columns)}
+    by_name = {column.strip().lower(): column for column in reversed(columns)}
     return next((by_name[name] for name in usual_names if name in by_name), "")

@@ -1,172 +1,94 @@
-"""Tables from TSV, CSV, JSON lines and Parquet files. Every cell is a string; every row has its line number."""
+"""Tables of delimited text, JSON, Parquet, Arrow and spreadsheets, with rows of raw values and their line numbers."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pipeline.config import DataConfig
+from pipeline.data.readers.cells import well_formed
+from pipeline.data.readers.delimited import read_csv, read_tsv
+from pipeline.data.readers.fasttext_lines import is_fasttext, read_fasttext
+from pipeline.data.readers.files import COMPRESSIONS, decode_text, format_suffix, lines_of, read_bytes, read_text
+from pipeline.data.readers.json_tables import read_json
+from pipeline.data.readers.rows import Row, Table
+from pipeline.data.readers.usual_names import USUAL_NAMES
 from pipeline.errors import DataError
 
-csv.field_size_limit(2**31 - 1)  # a cell may be a whole book
+__all__ = ["Row", "Table", "decode_text", "is_table", "known_suffixes", "lines_of", "read_bytes", "read_rows",
+           "read_text", "well_formed"]
+
+DELIMITED = {".csv": read_csv, ".tsv": read_tsv}
+JSON = (".json", ".jsonl", ".ndjson")
+TEXT = (".csv", ".jsonl", ".ndjson", ".tsv")  # formats of one text per file, which may be compressed
+FIRST = (".csv", ".jsonl", ".ndjson", ".parquet", ".tsv")
+BINARY = (".parquet", ".arrow", ".xlsx", ".xls", ".ods")
+SUFFIXES = (*FIRST, ".json", ".arrow", ".xlsx", ".xls", ".ods")
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of a table.
-
-    Attributes:
-        cells: cells by column name.
-        line: line number in the file, from 1 (row number in Parquet files).
-    """
-
-    cells: dict[str, str]
-    line: int
-
-    def need(self, column: str, path: Path) -> str:
-        """Return the cell of a column.
-
-        Raises:
-            DataError: if there is none, which is possible in JSON lines.
-        """
-        if column not in self.cells:
-            raise DataError(f"{path}:{self.line}: no value for {column!r}")
-        return self.cells[column]
-
-
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path, config: DataConfig | None = None) -> Table:
     """Read a table; the suffix decides the format.
 
     ``.tsv`` is separated by tabs without quoting, ``.csv`` is quoted as in RFC 4180; both start with a line of column
-    names. ``.jsonl`` has one object per line. Blank lines are skipped.
+    names. ``.jsonl`` has one object per line, ``.json`` that or a list of objects. Blank lines are skipped. Formats of
+    text may be compressed. Lines that begin with ``__label__`` are in the format of fastText, whatever the suffix.
+
+    Args:
+        path: the file.
+        config: ``separator`` and ``encoding`` are used.
 
     Raises:
-        DataError: if the file is missing, empty, of another format, not UTF-8 or malformed; the message names the line.
+        DataError: if the file is missing, empty, of another format, or malformed; the message names the line.
     """
+    config = config or DataConfig()
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{path}: cannot read a table with the suffix {path.suffix!r}; convert it to one of "
-                        f"{', '.join(sorted(_READERS))}")
-    rows = list(reader(path))
-    if not rows:
+    table = _read(path, format_suffix(path), config)
+    if not table:
         raise DataError(f"{path}: the file has no rows")
-    return rows
+    return table
+
+
+def _read(path: Path, suffix: str, config: DataConfig) -> Table:
+    if suffix in BINARY and path.suffix.lower() in COMPRESSIONS:
+        raise DataError(f"{path}: a compressed {suffix} file cannot be read; decompress it first")
+    if suffix == ".parquet":
+        from pipeline.data.readers.arrow_tables import read_parquet
+
+        return read_parquet(path)
+    if suffix == ".arrow":
+        from pipeline.data.readers.arrow_tables import read_arrow
+
+        return read_arrow(path)
+    if suffix in BINARY:
+        from pipeline.data.readers.spreadsheets import read_spreadsheet
+
+        return read_spreadsheet(path)
+    if suffix in JSON:
+        return read_json(path, read_text(path, config.encoding))
+    if suffix in DELIMITED:
+        return DELIMITED[suffix](path, read_text(path, config.encoding), config.separator, USUAL_NAMES)
+    if suffix == ".txt" or _begins_with_label(path):
+        return read_fasttext(path, read_text(path, config.encoding))
+    raise DataError(f"{path}: cannot read a table with the suffix {path.suffix!r}; convert it to one of "
+                    f"{', '.join(sorted(SUFFIXES))}")
 
 
 def known_suffixes() -> tuple[str, ...]:
-    """Return the suffixes of the files that can be read."""
-    return tuple(_READERS)
+    """Return the suffixes of uncompressed files that can be read."""
+    return SUFFIXES
 
 
-def read_text(path: Path) -> str:
-    """Read a UTF-8 file, without its byte-order mark.
-
-    Raises:
-        DataError: if it is missing or not UTF-8; the message names the line.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    return decode_text(path.read_bytes(), str(path))
+def compressed_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of compressed files that can be read, such as ``.csv.gz``."""
+    return tuple(suffix + compression for suffix in (*TEXT, ".json") for compression in COMPRESSIONS)
 
 
-def decode_text(content: bytes, where: str) -> str:
-    """Decode UTF-8 and remove the byte-order mark.
-
-    Raises:
-        DataError: if it is not UTF-8; the message names the line.
-    """
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{where}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}); convert the file, for instance with "
-            "iconv -f WINDOWS-1252 -t UTF-8"
-        ) from error
+def is_table(path: Path) -> bool:
+    """Whether the name of a file has the suffix of a table, compressed or not."""
+    suffix = format_suffix(path)
+    return suffix in SUFFIXES
 
 
-def lines_of(text: str) -> list[str]:
-    """Split a text at LF and CRLF only (``str.splitlines`` also splits at characters that may be inside a text)."""
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    return lines if lines[-1] else lines[:-1]
-
-
-def _read_tsv(path: Path) -> Iterator[Row]:
-    numbered = enumerate(lines_of(read_text(path)), start=1)
-    cut = ((number, line.split("\t")) for number, line in numbered if line.strip())
-    yield from _with_header(path, cut)
-
-
-def _read_csv(path: Path) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-
-    def numbered() -> Iterator[tuple[int, list[str]]]:
-        line = 1
-        try:
-            for cells in reader:
-                if cells:
-                    yield line, cells
-                line = reader.line_num + 1
-        except csv.Error as error:
-            raise DataError(f"{path}:{line}: malformed CSV ({error})") from error
-
-    yield from _with_header(path, numbered())
-
-
-def _with_header(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Row]:
-    _, names = next(rows, (0, []))
-    names = [name.strip() for name in names]
-    for line, cells in rows:
-        if len(cells) != len(names):
-            raise DataError(
-                f"{path}:{line}: {len(cells)} cells, but the header has {len(names)} columns ({', '.join(names)})"
-            )
-        yield Row(dict(zip(names, cells, strict=True)), line)
-
-
-def _read_jsonl(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(lines_of(read_text(path)), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from error
-        except (RecursionError, ValueError) as error:  # nested thousands deep; a number with thousands of digits
-            raise DataError(f"{path}:{number}: JSON that cannot be read ({error})") from error
-        if not isinstance(record, dict):
-            raise DataError(f"{path}:{number}: expected an object such as {{\"text\": ..., \"label\": ...}}")
-        yield Row({well_formed(key): well_formed(_string(value)) for key, value in record.items()}, number)
-
-
-def _read_parquet(path: Path) -> Iterator[Row]:
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a Parquet file ({error})") from error
-    for number, record in enumerate(table.to_pylist(), start=1):
-        yield Row({key: _string(value) for key, value in record.items()}, number)
-
-
-def well_formed(text: str) -> str:
-    """Replace lone surrogates, which UTF-8 cannot encode, by U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _string(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
-    ".csv": _read_csv, ".jsonl": _read_jsonl, ".ndjson": _read_jsonl, ".parquet": _read_parquet, ".tsv": _read_tsv,
-}
+def _begins_with_label(path: Path) -> bool:
+    with path.open("rb") as file:
+        return is_fasttext(file.read(1000).decode("latin-1").removeprefix("ï»¿"))

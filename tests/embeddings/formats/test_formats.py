@@ -1,3 +1,4 @@
+import codecs
 import gzip
 import zipfile
 
@@ -131,7 +132,10 @@ def test_selected_rows_and_limit(tmp_path):
     ("content", "message"),
     [
         ("a 1 2\nb 3\nc 5 6\n", r"vectors\.txt:2: expected 2 numbers after the word, found 1"),
-        ("a 1 2\nb 3 4\n\nc 5 6\n", r"vectors\.txt:3: expected 2 numbers after the word, found 0"),
+        ("\n\na 1 2\nb 3 4\n\nc 5\n", r"vectors\.txt:6: expected 2 numbers after the word, found 1"),
+        ("\n2 3\na 1 2\n", r"vectors\.txt:2: the first line announces 3"),
+        ("\n \n\t\n", r"vectors\.txt: the file has only blank lines"),
+        ("a 1 2\rb 3 4\r", r"vectors\.txt:1: the lines end with \\r"),
         ("a 1 2\nb 3 x\n", r"vectors\.txt:2: expected 2 finite numbers, found '3 x'"),
         ("a 1 2\nb 3 nan\n", r"vectors\.txt:2: expected 2 finite numbers"),
         ("3 2\na 1 2\nb 3\n", r"vectors\.txt:3: expected 2 numbers"),
@@ -146,6 +150,47 @@ def test_selected_rows_and_limit(tmp_path):
 def test_error_names_the_broken_line(tmp_path, content, message):
     with pytest.raises(VectorFileError, match=message):
         read_text_vectors(write(tmp_path, content))
+
+
+ROWS = "the 1 2\nnew york 3 4\n日本 5 6\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("content", [ROWS, "3 2\n" + ROWS, "\n3 2\n\n" + ROWS.replace("\n", "\n \n")],
+                         ids=["plain", "header", "blank lines"])
+def test_byte_order_marks_other_encodings_and_blank_lines(tmp_path, content, encoding):
+    if encoding in ("utf-16-le", "utf-16-be"):
+        content = "".join(map("w{} 1 2\n".format, range(99)))
+    rows = read_vectors(write(tmp_path, content.encode(encoding)))
+    if encoding in ("utf-16-le", "utf-16-be"):
+        assert rows.words == [f"w{i}" for i in range(99)]
+    else:
+        assert rows.words == ["the", "new york", "日本"]
+        assert rows.vectors.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_big_endian_utf16_with_a_mark(tmp_path):
+    content = codecs.BOM_UTF16_BE + ROWS.encode("utf-16-be")
+    assert read_vectors(write(tmp_path, content)).words == ["the", "new york", "日本"]
+    with pytest.raises(VectorFileError, match=r"vectors\.txt: not UTF-16, .* convert the file to UTF-8"):
+        read_vectors(write(tmp_path, content[:-1]))
+
+
+def test_a_byte_order_mark_that_is_a_word_is_kept(tmp_path):
+    assert read_vectors(write(tmp_path, "\ufeff 1 2\nb 3 4\n")).words == ["\ufeff", "b"]
+    assert read_vectors(write(tmp_path, "a 1 2\n\ufeffb 3 4\n")).words == ["a", "\ufeffb"]
+
+
+def test_limit_and_selection_count_rows_not_lines(tmp_path):
+    path = write(tmp_path, "\n3 1\n\na 1\n\n\nb 2\nc 3\n\n")
+    assert read_vectors(path, RowSelection(limit=2)).words == ["a", "b"]
+    assert read_vectors(path, RowSelection(frozenset({"c"}), n_frequent=1)).words == ["a", "c"]
+    assert read_vectors(path, RowSelection(frozenset({"c"}), n_frequent=2)).words == ["a", "b", "c"]
+
+
+def test_words_that_are_not_utf8_are_told(tmp_path, caplog):
+    read_vectors(write(tmp_path, "café 1 2\nb 3 4\n".encode("latin-1")))
+    assert "1 of 2 words are not UTF-8, such as 'caf\ufffd'" in caplog.text
 
 
 def test_missing_file_folder_and_truncated_gzip(tmp_path):

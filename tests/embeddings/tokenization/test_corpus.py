@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from embeddings import WordTokenizer
 from embeddings.errors import CorpusError
+from embeddings.tokenization import line_decoding
 from embeddings.tokenization.corpus import MAX_BYTES_PER_LINE, MAX_WORDS_PER_LINE, CorpusFiles, _write, tokenized_file
 
 
@@ -23,10 +24,10 @@ def test_plain_gzip_and_folders_in_order(tmp_path):
 
 
 def test_lines_are_streamed(tmp_path):
-    (tmp_path / "a.txt").write_bytes(b"good\n" * 10 + b"\xff\n")
-    lines = iter(CorpusFiles((tmp_path / "a.txt",)))
-    assert next(lines) == "good\n"  # the invalid line is not read yet
-    with pytest.raises(CorpusError, match=r"a\.txt:11: not UTF-8"):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"good\n" * 2**20) + b"foreign")
+    lines = iter(CorpusFiles((tmp_path / "a.gz",)))
+    assert next(lines) == "good\n"  # the broken end is not read yet
+    with pytest.raises(CorpusError, match=r"a\.gz:\d+: broken gzip"):
         list(lines)
 
 
@@ -122,3 +123,54 @@ def test_fast_ascii_path_equals_the_library_on_a_real_corpus(datasets):
     plain._has_our_pattern = False  # the library tokenizes everything
     lines = islice(CorpusFiles((datasets / "corpus_en",)), 0, None, 10)
     assert all(tokenizer.words(line) == plain.words(line) for line in lines)
+
+
+TEXT = "der Bär\nläuft\n" + "Ein Satz über Füße und Öl.\n" * 20
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
+def test_encodings(tmp_path, encoding):
+    (tmp_path / "a.txt").write_bytes(("plain\n" + TEXT).encode(encoding))
+    assert "".join(CorpusFiles((tmp_path / "a.txt",))) == "plain\n" + TEXT
+    given = {"utf-16-le": "", "utf-16-be": ""}.get(encoding, encoding)
+    assert "".join(CorpusFiles((tmp_path / "a.txt",), encoding=given)) == "plain\n" + TEXT
+
+
+def test_broken_bytes_of_utf8_are_told(tmp_path, caplog):
+    (tmp_path / "a.txt").write_bytes(TEXT.encode() + b"caf\xe9\n" + b"th\xe9\n")
+    assert "".join(CorpusFiles((tmp_path / "a.txt",))) == TEXT + "caf\ufffd\nth\ufffd\n"
+    assert "a.txt:23: not UTF-8; such bytes in 2 lines are read as U+FFFD" in caplog.text
+    (tmp_path / "b.txt").write_bytes(TEXT.encode("cp1252"))
+    list(CorpusFiles((tmp_path / "b.txt",)))
+    assert "b.txt: encoding WINDOWS-1252 (detected)" in caplog.text
+    with pytest.raises(CorpusError, match=r"b\.txt:1: not UTF-8 .*--encoding NAME"):
+        list(CorpusFiles((tmp_path / "b.txt",), encoding="utf-8"))
+    with pytest.raises(CorpusError, match="no encoding is called 'utf-9'"):
+        list(CorpusFiles((tmp_path / "b.txt",), encoding="utf-9"))
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.TSV", "x.jsonl", "x.csv.gz", "x.parquet", "x.xlsx"])
+def test_tables_are_refused_before_any_line_is_read(tmp_path, name):
+    (tmp_path / "a.txt").write_text("one\n")
+    (tmp_path / name).write_text("text,label\none,a\n")
+    with pytest.raises(CorpusError, match=rf"{name}: a table, .*write the texts to a \.txt file"):
+        next(iter(CorpusFiles((tmp_path,))))
+
+
+@pytest.mark.parametrize(("content", "kind"), [
+    (b"PAR1" + bytes(99), "a Parquet file"), (b"PK\x03\x04", "a zip archive"), (b"%PDF-1.7\n", "a PDF file"),
+    (bytes(range(128, 256)) * 9, ""),
+])
+def test_binary_files_are_named(tmp_path, content, kind):
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(CorpusError, match=f"a: not text but {kind}" if kind else "not "):
+        list(CorpusFiles((tmp_path / "a",)))
+
+
+def test_a_line_without_spaces_is_split_between_characters(tmp_path, monkeypatch):
+    monkeypatch.setattr(line_decoding, "MAX_UNBROKEN", 2**21 + 1)
+    text = "東京" * 2**20
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    lines = list(CorpusFiles((tmp_path / "a.txt",)))
+    assert len(lines) == 3
+    assert "".join(lines) == text

@@ -151,10 +151,15 @@ def test_columns_are_found_and_chosen(tmp_path):
         read(file, text_column="title")
 
 
-def test_a_row_without_its_text_is_named(tmp_path):
-    (tmp_path / "data.jsonl").write_text('{"text": "x", "label": "a"}\n{"label": "b"}\n')
-    with pytest.raises(DataError, match=r"data\.jsonl:2: no value for 'text'"):
-        read(tmp_path / "data.jsonl")
+def test_rows_without_a_text_are_left_out_and_counted(tmp_path, caplog):
+    rows = [f'{{"text": "t{i}", "label": "{"ab"[i % 2]}"}}' for i in range(8)]
+    empty = ['{"label": "b"}', '{"text": null, "label": "a"}', '{"text": " ", "label": "a"}']
+    (tmp_path / "data.jsonl").write_text("\n".join([*rows, *empty]))
+    splits = read(tmp_path / "data.jsonl")
+    assert sizes(splits) == [6, 0, 2, 0]
+    assert splits.findings.summary == "11 rows: 6 train, 2 test, 3 empty (left out)"
+    splits.findings.log()
+    assert f"3 rows are empty (left out); the first is {tmp_path / 'data.jsonl'}:9" in caplog.messages
 
 
 def test_evaluation_files_need_labels(tmp_path):

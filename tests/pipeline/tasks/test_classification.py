@@ -11,11 +11,10 @@ from torch import nn
 from embeddings import EmbeddingTable, WordTokenizer
 from pipeline import RunConfig, load_run, run
 from pipeline.data.examples import Example, Splits
-from pipeline.data.features.special_tokens import framed
+from pipeline.data.features.special_tokens import framed, token_types_of
 from pipeline.errors import ConfigError, DataError
 from pipeline.tasks import base
 from pipeline.tasks.base import Prepared, Tokenizers
-from pipeline.tasks.classification import token_types_of
 from pipeline.word_vectors import StageOne
 from transformer.config import EmbeddingConfig
 from transformer.layers.embedding import TokenEmbedding
@@ -87,11 +86,19 @@ def test_measures_equal_scikit_learns():
     gold = ["aaabbc"[i % 6] for i in range(60)]
     guessed = ["abc"[i] for i in logits.argmax(dim=1)]
     measures = TASK.measure(examples(gold), predictions, CONFIG)
-    assert set(measures) == {"accuracy", "macro_f1", "loss", "calibration_error", "n"}
+    assert set(measures) == {"accuracy", "macro_f1", "balanced_accuracy", "mcc", "loss", "calibration_error", "n",
+                             "by_label"}
     assert measures["n"] == 60
     assert measures["accuracy"] == pytest.approx(accuracy_score(gold, guessed))
     assert measures["macro_f1"] == pytest.approx(f1_score(gold, guessed, average="macro"))
     assert measures["loss"] == pytest.approx(log_loss(gold, logits.double().softmax(dim=1)), abs=1e-5)
+
+
+def test_the_history_has_the_measures_of_before(monkeypatch):
+    _, predictions = predicted()
+    monkeypatch.setattr(type(TASK), "predict", lambda *_: predictions)
+    prepared = Prepared(examples(["aaabbc"[i % 6] for i in range(60)]), (), None)
+    assert list(TASK.develop(None, prepared, CONFIG)) == ["accuracy", "macro_f1", "n", "loss", "calibration_error"]
 
 
 def test_the_calibration_error_of_constant_confidence():
@@ -170,9 +177,11 @@ def test_baselines_are_measured_on_the_test_set():
     test = tuple(Example(text, label, "") for text, label in [("good", "a"), ("bad", "b"), ("fine", "a"), ("bad", "b")])
     table = EmbeddingTable.known(["good", "fine", "bad"], np.array([[1, 0], [1, 0.1], [0, 1]], np.float32), "here")
     measures = TASK.baselines(Splits("made", train, (), test, ()), CONFIG, StageOne(WordTokenizer(), table))
-    assert measures["majority"] == {"accuracy": 0.5, "macro_f1": pytest.approx(1 / 3), "n": 4}
+    assert measures["majority"] == {"accuracy": 0.5, "macro_f1": pytest.approx(1 / 3), "balanced_accuracy": 0.5,
+                                    "mcc": 0.0, "n": 4}
     for name in ("tfidf+logreg", "mean-vectors+logreg", "nearest-centroid"):
-        assert measures[name] == {"accuracy": 1.0, "macro_f1": 1.0, "n": 4}, name
+        assert measures[name] == {"accuracy": 1.0, "macro_f1": 1.0, "balanced_accuracy": 1.0, "mcc": 1.0, "n": 4}, name
+    assert tuple(measures) == TASK.baseline_names
 
 
 def test_tasks_are_found_by_name():

@@ -1,0 +1,36 @@
+"""Lines of labelled text in the format of fastText's classifier: ``__label__NAME`` for each label, and the text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.data.readers.files import lines_of
+from pipeline.data.readers.rows import Row, Table
+from pipeline.errors import DataError
+
+PREFIX = "__label__"
+
+
+def is_fasttext(text: str) -> bool:
+    """Whether the first line that is not blank begins with a label."""
+    return text[:1000].lstrip().startswith(PREFIX)
+
+
+def read_fasttext(path: Path, text: str) -> Table:
+    """Read lines as rows with the columns ``text`` and ``label``; a line with several labels has a list of them.
+
+    Raises:
+        DataError: if the first line has no label.
+    """
+    if text.strip() and not is_fasttext(text):
+        raise DataError(f"{path}: the first line has no label of fastText ({PREFIX}NAME TEXT); text with labels is a "
+                        "table with a line of column names, such as .tsv or .csv")
+    rows = []
+    for number, line in enumerate(lines_of(text), start=1):
+        words = line.split()
+        labels = [word.removeprefix(PREFIX) for word in words if word.startswith(PREFIX)]
+        if words:
+            label = labels if len(labels) > 1 else labels[0] if labels else None
+            rest = " ".join(word for word in words if not word.startswith(PREFIX))
+            rows.append(Row({"text": rest, "label": label}, number, path))
+    return Table(path, rows, ("text", "label"), {})
