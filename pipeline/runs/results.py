@@ -49,13 +49,13 @@ def evaluate_and_write(
     with clock("baselines"):
         baselines, skipped = evaluate_selected(task, splits, setup, trained.stage_one)
     progress("baselines", 1.0)
-    metrics = collect_metrics(trained, coverage, training, test, dev, baselines, skipped)
+    metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
     with clock("writing"):
         write_json(folder.sampling_error, error)
         if splits.dev and task.has_prediction_sets:
             save_scores(folder.calibration, calibration_scores(splits.dev, dev_predictions))
         save_tensors(start, folder.start)
-        write_run(folder, trained, splits, training, predictions, metrics, name=name)
+        write_run(folder, trained, splits, training, predictions, metrics, name=name, skipped=skipped)
 
 
 def collect_metrics(
@@ -65,7 +65,6 @@ def collect_metrics(
     test: Measures,
     dev: Measures,
     baselines: Mapping[str, Measures],
-    skipped: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the contents of ``metrics.json``, which has the same keys for every task."""
     config = trained.config
@@ -77,7 +76,6 @@ def collect_metrics(
         "test": test,
         "dev": dev,
         "baselines": dict(baselines),
-        "skipped_baselines": dict(skipped),
         "coverage": {
             "types": coverage["train"].types,
             "tokens": coverage["train"].tokens,
@@ -106,8 +104,9 @@ def write_run(
     metrics: Mapping[str, Any],
     *,
     name: str,
+    skipped: Mapping[str, str],
 ) -> None:
-    """Write all files of a run, the manifest last."""
+    """Write all files of a run, the manifest last; ``skipped`` has the reasons why baselines were skipped."""
     task, setup = trained.task, trained.setup
     setup.config.save(folder.config)
     setup.resolved.save(folder.resolved)
@@ -117,7 +116,8 @@ def write_run(
                                      for example, prediction in zip(splits.test, predictions, strict=True)))
     write_json(folder.metrics, metrics)
     plots = task.plots(splits.test, predictions, setup)
-    write_report(folder.report, setup, metrics, training.history, plots, name=name, measure=task.measures[0])
+    write_report(folder.report, setup, metrics, training.history, plots, name=name, measure=task.measures[0],
+                 skipped=skipped)
     for file in folder.path.iterdir():
         if file.name in RUN_FILES and file.stat().st_mode & 0o777 != FILE_MODE:
             file.chmod(FILE_MODE)  # safetensors creates files with permissions for the owner only
