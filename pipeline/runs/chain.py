@@ -24,7 +24,7 @@ from pipeline.baselines.selection import check_selection, evaluate_selected
 from pipeline.config import RunConfig, changed_keys
 from pipeline.data.examples import Splits
 from pipeline.errors import ConfigError, RunFolderError
-from pipeline.runs.calibration import calibration_scores, save_scores
+from pipeline.runs.calibration import measure_dev
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash, part_sizes
 from pipeline.runs.folder import RUN_FILES, RunFolder, read_json, unfinished, write_json, write_lines
@@ -313,8 +313,7 @@ def evaluate_and_write(
     with clock("evaluation"):
         predictions = trained.predict_for(splits.test, progress=progress)
         test = task.measure(splits.test, predictions, setup)
-        dev_predictions = trained.predict_for(splits.dev, progress=progress)
-        dev = task.measure(splits.dev, dev_predictions, setup) if splits.dev else {}
+        dev = measure_dev(trained, splits.dev, folder.calibration, progress) if splits.dev else {}
         error = sampling_error(task, splits.test, predictions, setup)
         policy = parse_policy(setup.config.unknown)
         coverage = {part: measure_texts(trained.stage_one, task.reader.texts(examples), policy)
@@ -326,8 +325,6 @@ def evaluate_and_write(
     metrics = collect_metrics(trained, coverage, training, test, dev, baselines, skipped)
     with clock("writing"):
         write_json(folder.sampling_error, error)
-        if splits.dev and task.has_prediction_sets:
-            save_scores(folder.calibration, calibration_scores(splits.dev, dev_predictions))
         save_tensors(start, folder.start)
         write_run(folder, trained, splits, training, predictions, metrics, name=name)
 
