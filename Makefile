@@ -7,7 +7,7 @@ CODE   := setup.py $(wildcard */*/native/*.cpp */*/native/*.h)
 PEERS  := $(VENV)-peers
 DATASETS ?= $(VECFORMER_DATASETS)
 
-.PHONY: run test test-slow fuzz tasks findings null bench bench-accuracy lint clean
+.PHONY: run test test-slow faults fuzz tasks findings null bench bench-accuracy lint clean
 
 run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
@@ -15,10 +15,14 @@ run: $(VENV)/.demo            ## train and compare three models on BBC News; pri
 test: $(VENV)/.dev            ## run the test suite: 8 minutes on two recent cores, 17 on two older ones
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-slow: $(VENV)/.dev       ## run the slow tests: results over several seeds, fuzzing
-	$(BIN)/python -m pytest -m slow -s
+test-slow: $(VENV)/.dev       ## run the slow tests: results over several seeds, equality with gensim on whole data sets
+	$(BIN)/python -m pytest -m "slow and not faults and not fuzz" -s
 
-fuzz: $(VENV)/.dev            ## read 10,000 damaged vector files: each is read or causes one error message
+faults: $(VENV)/.dev          ## kill commands, fill disks, damage runs, race commands; half an hour on two cores
+	$(BIN)/python -m pytest -n 2 -m faults tests/faults
+
+fuzz: $(VENV)/.dev            ## read 30,000 damaged files of every format: each is read or causes one error message
+	$(BIN)/python -m pytest -n 2 -m fuzz tests/faults
 	$(BIN)/python -m pytest -m slow tests/embeddings/formats/test_fuzz_readers.py
 
 TASK = $(BIN)/vecformer run --overwrite -q --out runs/tasks

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -47,7 +47,8 @@ MAY_BE_INFINITE = ("data.no_answer_threshold", "training.clip", "training.checkp
 
 TABLES = ("training.class_weights",)
 """Keys whose value may be a table, which is not a section of the configuration."""
-ADDED = ("baselines", "baseline_memory_gb", "training.class_weights", "data.separator", "data.encoding")
+ADDED = ("baselines", "baseline_memory_gb", "training.class_weights", "data.separator", "data.encoding",
+         "data.label_separator", "data.label_threshold")
 """Keys that version 0.1.0 does not have; with their defaults they do not change the identity of a benchmark's run."""
 
 
@@ -69,7 +70,15 @@ class DataConfig:
     text_b_column: str = option("", "column of the second text of a pair; \"\" finds it by its name (text_b, "
                                     "sentence2, hypothesis, ...)")
     label_column: str = option("", "column of the label; \"\" finds it by its name (label, class, topic, ...)")
+    word_column: str | int = option("", "column of the words in files of tagged words: its number, from 1, or "
+                                        "negative from the end, or its name; \"\" finds it")
+    tag_column: str | int = option("", "column of the tags, as word_column; \"\" finds it")
     labels: tuple[str, ...] = option((), "labels in the order of the output layer; [] takes those of the training data")
+    label_separator: str = option("", "separator of several labels in one cell, such as ,; \"\" for cells with lists "
+                                      "or one label")
+    label_threshold: float | Literal["dev", "dev-per-label"] = option(
+        "dev", "predict the labels whose probability is above this; dev tunes one threshold for all labels on dev, "
+        "dev-per-label one for each (0.5 without a dev set)")
     languages: tuple[str, ...] = option((), "suffixes of the source and target files, such as [\"en\", \"de\"]; [] "
                                             "takes the two that exist, in alphabetical order")
     max_length: int = option(512, "maximum sequence length in tokens, at least 1; longer texts are truncated or "
@@ -93,6 +102,17 @@ class DataConfig:
     unseen_words: int = option(400_000, "number of words outside the vocabulary whose vectors are saved with the run, "
                                         "the source's most frequent first")
 
+    def changed(self, **values: Any) -> DataConfig:
+        """Return a copy with other values.
+
+        Raises:
+            ConfigError: if one of them is not allowed.
+        """
+        try:
+            return replace(self, **values)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
     @property
     def text_columns(self) -> tuple[str, ...]:
         """The configured columns of the text; () to find one by its name."""
@@ -110,6 +130,8 @@ class DataConfig:
         require(self.stride >= 0, f"data.stride must be 0 or more, not {self.stride}")
         require(self.no_answer_threshold == "dev" or not math.isnan(self.no_answer_threshold),
                 "data.no_answer_threshold must be dev, inf or another number, not nan")
+        require(isinstance(self.label_threshold, str) or 0 <= self.label_threshold <= 1,
+                f"data.label_threshold must be dev, dev-per-label or a probability, not {self.label_threshold}")
         require(self.max_answer_words >= 1, f"data.max_answer_words must be 1 or more, not {self.max_answer_words}")
         require(self.limit_train >= 0, f"data.limit_train must be 0 (all) or more, not {self.limit_train}")
         require(0 < self.test_share < 1, f"data.test_share must be between 0 and 1, not {self.test_share}")
@@ -334,32 +356,6 @@ def keys(of: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def changed_keys(config: RunConfig) -> Iterator[str]:
     """Yield the dotted keys whose values are not the defaults."""
     return (key for key, item in keys() if reduce(getattr, key.split("."), config) != item.default)
-
-
-def commented_toml(task: str = "", without: Container[str] = ()) -> str:
-    """Return a configuration file with all defaults, each key preceded by its help.
-
-    Args:
-        task: value of the key ``task``; "" for the default.
-        without: keys to leave out.
-    """
-    lines = ["# All keys with their defaults. Use with: vecformer run FILE"]
-    section = ""
-    for key, item in keys():
-        if key in without:
-            continue
-        head, _, name = key.rpartition(".")
-        if head != section:
-            section = head
-            lines += ["", f"[{section}]"]
-        lines += [f"# {item.metadata['help']}", _one_line(name, task if key == "task" and task else item.default)]
-    return "\n".join(lines) + "\n"
-
-
-def _one_line(name: str, value: Any) -> str:
-    if isinstance(value, tuple):  # tomli_w puts each entry of an array on a separate line
-        return f"{name} = [{', '.join(tomli_w.dumps({'': entry}).partition(' = ')[2].strip() for entry in value)}]"
-    return tomli_w.dumps({name: value}).strip()
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

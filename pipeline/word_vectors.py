@@ -20,6 +20,7 @@ from pipeline.config import RunConfig
 from pipeline.data.corpus import TextCorpus
 from pipeline.errors import DataError
 from pipeline.runs.context import RunContext
+from pipeline.runs.coverage_advice import coverage_advice
 
 log = logging.getLogger("vecformer")
 
@@ -55,7 +56,7 @@ def prepare_vectors(
     *,
     train: Sequence[Text],
     held_out: Sequence[Text],
-    unlabelled: Sequence[str],
+    unlabelled: Sequence[Text],
     context: RunContext,
     shared: Path | None = None,
 ) -> StageOne:
@@ -101,7 +102,10 @@ def prepare_vectors(
         progress=context.progress,
     )
     source = apply_transforms(sources.load(config.source, request), config.transforms, request)
-    start = source.lookup(vocabulary, policy).filled(config.seed, policy.last)
+    found = source.lookup(vocabulary, policy)
+    if advice := coverage_advice(config, source, found, counts, texts):
+        log.warning("%s", advice)
+    start = found.filled(config.seed, policy.last)
     table = start.followed_by(source)
     log.info("%s: vectors of %d words of the training text and %d further words", config.source, len(start),
              len(table) - len(start))

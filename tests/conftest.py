@@ -24,7 +24,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 def _log_level() -> None:
     """Restore the log levels, which commands called by tests and fixtures change."""
     logging.getLogger().setLevel(logging.WARNING)
-    logging.getLogger("vecformer").setLevel(logging.NOTSET)
+    for name in ("vecformer", "vecformer.data"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

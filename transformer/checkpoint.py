@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -16,9 +17,11 @@ from torch import Tensor, nn
 from embeddings.table.atomic_files import replacing
 from transformer.errors import CheckpointError
 
+REMEDY = "delete the file and resume: training then begins again, with the word vectors as they are"
 RENAMED = ((re.compile(r"(^|\.)segments\.weight(?=\.|$)"), r"\1token_types.weight"),)
 """Patterns for weight names of earlier versions, and their current names."""
-FACTS, SEAL = "facts", "seal"  # keys in the metadata of safetensors: JSON, and a SHA-256
+FACTS, SHA256 = "facts", "sha256"  # keys in the metadata of a checkpoint: JSON, and the hash of it and the tensors
+EARLIER_SEAL = "seal"  # in checkpoints of version 0.1.0: a hash without the content of the tensors
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -41,7 +44,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         weights: dict[str, Tensor] = load_file(path)
     except Exception as error:  # OSError, or the exception class of safetensors
-        raise CheckpointError(f"{path}: cannot read the weights ({error})") from error
+        raise CheckpointError(f"{path}: cannot read the weights ({error}); restore the file from a copy, or train again"
+                              ) from error
     return {current_name(name): weight for name, weight in weights.items()}
 
 
@@ -56,12 +60,23 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path) 
     """Load weights into a model.
 
     Raises:
-        CheckpointError: if names or shapes differ.
+        CheckpointError: if names, shapes or kinds of numbers differ; the message names the first difference.
     """
-    try:
+    expected, names = state_of(model), first_names(model)
+    missing = next((name for name in expected if name not in weights), None)
+    unknown = next((name for name in weights if name not in expected and name not in names), None)
+    wrong = next((name for name, weight in weights.items() if name in expected and _kind(weight) != _kind(
+        expected[name])), None)
+    if missing or unknown:
+        difference = f"{missing!r} is missing" if missing else f"{unknown!r} is not one of its weights"
+    elif wrong:
+        difference = f"{wrong!r} is {_kind(weights[wrong])} instead of {_kind(expected[wrong])}"
+    else:
         load_state(model, weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"{origin}: the weights do not match the model of config.toml ({error})") from error
+        return
+    raise CheckpointError(f"{origin}: the weights do not match the model that the other files of the folder describe: "
+                          f"{difference}. One of the files is damaged or of another run: restore it from a copy, or "
+                          "train again")
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
@@ -93,8 +108,9 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[s
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(facts)
+        stored = _on_disk(tensors)
         with replacing(path) as new:
-            save_file(_on_disk(tensors), new, {FACTS: text, SEAL: _seal(text, tensors)})
+            save_file(stored, new, {FACTS: text, SHA256: _content_hash(text, stored)})
     except Exception as error:  # OSError, or the exception class of safetensors
         raise CheckpointError(f"{path}: cannot write the checkpoint ({error}); free disk space, or choose "
                               "another folder for the run") from error
@@ -110,18 +126,33 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not iterable)
-        if metadata[SEAL] != _seal(metadata[FACTS], tensors):
-            raise ValueError("damaged")
+        if EARLIER_SEAL in metadata:
+            if metadata[EARLIER_SEAL] != _earlier_seal(metadata[FACTS], tensors):
+                raise ValueError("its description does not match its checksum")
+        elif metadata[SHA256] != _content_hash(metadata[FACTS], tensors):
+            raise ValueError("its content does not match its checksum")
         return {current_name(name): tensor for name, tensor in tensors.items()}, json.loads(metadata[FACTS])
     except Exception as error:  # also of safetensors and json
-        raise CheckpointError(f"{path}: not a readable checkpoint ({error}); delete it to start again"
-                              ) from error
+        raise CheckpointError(f"{path}: the checkpoint is damaged ({error}); {REMEDY}") from error
 
 
-def _seal(facts: str, tensors: Mapping[str, Tensor]) -> str:
-    """Compute the SHA-256 of the JSON and of the names, dtypes and shapes of the tensors, to detect damage."""
+def _content_hash(facts: str, tensors: Mapping[str, Tensor]) -> str:
+    """Compute the SHA-256 of the JSON and of the names, dtypes, shapes and bytes of contiguous tensors on the CPU."""
+    digest = hashlib.sha256(facts.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _earlier_seal(facts: str, tensors: Mapping[str, Tensor]) -> str:
     described = sorted(f"{name} {tensor.dtype} {tuple(tensor.shape)}" for name, tensor in tensors.items())
     return hashlib.sha256("\n".join([facts, *described]).encode()).hexdigest()
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{'float' if tensor.is_floating_point() else tensor.dtype} {list(tensor.shape)}"
 
 
 def _on_disk(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,7 +2,8 @@
 
 The folder is ``VECFORMER_CACHE``, by default the platform's cache folder; ``VECFORMER_CACHE=off`` disables the cache.
 An entry is valid for the absolute path, size and modification time of a file and for the requested rows. If only the
-time has changed, the content is hashed and compared with the hash in the entry.
+time has changed, the content is hashed and compared with the hash in the entry. An entry has the SHA-256 of its own
+files; a damaged one is replaced.
 """
 
 from __future__ import annotations
@@ -12,40 +13,27 @@ import json
 import logging
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
+from embeddings.formats.cache_folder import cache_folder
+from embeddings.formats.checksums import first_difference, sha256_of
 from embeddings.table import EmbeddingTable
 from embeddings.table.persistence import read_saved
 
-VERSION = 1             # version of the entry format; other versions are ignored
+VERSION = 2             # version of the entry format; other versions are ignored
 MIN_FILE_BYTES = 2**25  # smaller files are not cached
 MAX_BYTES = 10 * 2**30
-TABLE, ORIGIN = "table.safetensors", "origin.json"
-OFF = ("", "off")
+TABLE, ORIGIN, FILES = "table.safetensors", "origin.json", "files"
 HASH_BLOCK = 2**20
 
 log = logging.getLogger("vecformer")
-
-
-def cache_folder() -> Path | None:
-    """Return the folder of the cache; None if it is disabled."""
-    named = os.environ.get("VECFORMER_CACHE")
-    if named is not None:
-        return None if named.strip().lower() in OFF else Path(named).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "vecformer"
 
 
 def cached(path: Path, key: str, read: Callable[[], EmbeddingTable]) -> EmbeddingTable:
@@ -122,9 +110,19 @@ class _Entries:
         try:
             if not entry.exists():
                 self._adopt(entry, stamp)
+            if not entry.exists():
+                return None
+            origin = _origin(entry)
+            if origin["entry"] != self._name:
+                raise ValueError("it is the entry of another file or request")
+            wrong = first_difference(entry, origin[FILES])
+            if wrong is not None:
+                raise ValueError(f"{wrong.name} does not have the checksum of {ORIGIN}")
             table = EmbeddingTable(*read_saved(entry / TABLE))
             os.utime(entry)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no entry, or a broken one
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            if entry.exists():  # otherwise another process deleted it in the meantime
+                log.warning("%s: this cache entry is damaged (%s); %s is read again", entry, error, self._path)
             return None
         return table
 
@@ -132,7 +130,7 @@ class _Entries:
         """Rename the entry of an earlier modification time, if the content is the same."""
         size = stamp.partition("-")[0]
         for earlier in self._folder.glob(f"{self._name}-{size}-*"):
-            if json.loads((earlier / ORIGIN).read_text(encoding="utf-8"))["blake2b"] == content_hash(self._path):
+            if _origin(earlier)["blake2b"] == content_hash(self._path):
                 earlier.rename(entry)
                 return
 
@@ -151,13 +149,22 @@ class _Entries:
         new = Path(tempfile.mkdtemp(dir=self._folder, prefix="new-"))
         try:
             table.save(new / TABLE)
-            origin = {"path": str(self._path.absolute()), "blake2b": digest, "source": table.source}
+            origin = {"entry": self._name, "path": str(self._path.absolute()), "blake2b": digest,
+                      "source": table.source, FILES: sha256_of(new.iterdir())}
             (new / ORIGIN).write_text(json.dumps(origin), encoding="utf-8")
             for earlier in self._folder.glob(f"{self._name}-*"):
                 shutil.rmtree(earlier, ignore_errors=True)
             new.rename(self.folder(stamp))
         finally:
             shutil.rmtree(new, ignore_errors=True)
+
+
+def _origin(entry: Path) -> dict[str, Any]:
+    """Read the description of an entry, which must list both files of its table."""
+    origin: dict[str, Any] = json.loads((entry / ORIGIN).read_text(encoding="utf-8"))
+    if set(origin[FILES]) != {TABLE, Path(TABLE).with_suffix(".json").name}:
+        raise ValueError(f"{ORIGIN} does not list its files")
+    return origin
 
 
 def _shrink(folder: Path) -> None:

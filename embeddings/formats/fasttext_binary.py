@@ -39,7 +39,7 @@ MAX_CORRECTIONS = 50
 
 @dataclass(frozen=True)
 class Header:
-    """Sizes in the header of a model."""
+    """Sizes and arguments in the header of a model."""
 
     dim: int
     n_buckets: int
@@ -47,6 +47,9 @@ class Header:
     max_n: int
     n_entries: int
     n_words: int
+    word_ngrams: int
+    loss: int
+    model: int
 
 
 @vector_format("fastText model")
@@ -96,8 +99,8 @@ class FastTextBinary(Format):
 
 
 def _read(stream: Stream, selection: RowSelection) -> VectorRows:
-    reader = _Reader(stream)
-    header = _read_header(reader)
+    reader = Reader(stream)
+    header = read_header(reader)
     words = _words(reader, header, selection)
     chosen = select(words, selection)
     for _ in words:  # skip words beyond the limit; the matrix follows them
@@ -110,13 +113,13 @@ def _read(stream: Stream, selection: RowSelection) -> VectorRows:
         raise VectorFileError(f"{stream.name}: a matrix of {n_rows} x {dim}, but the header announces "
                               f"{header.n_words} words, {header.n_buckets} n-gram buckets and dimension {header.dim}")
     own, ngrams = _matrix(reader, header, chosen)
-    if not header.n_buckets:
+    if not header.n_buckets or not header.max_n:  # without buckets, or with buckets of word n-grams only
         return VectorRows(list(chosen), own)
     composer = NgramVectors(ngrams, min_n=header.min_n, max_n=header.max_n)
     return VectorRows(list(chosen), compose_words(list(chosen), own, composer), composer)
 
 
-class _Reader:
+class Reader:
     """A stream with a buffer, in which the end of each of millions of words is searched."""
 
     def __init__(self, stream: Stream) -> None:
@@ -149,12 +152,22 @@ class _Reader:
                 raise VectorFileError(f"{self.stream.name}: broken or truncated in the dictionary; download or write "
                                       "it again")
 
+    def seek(self, place: int) -> None:
+        """Continue at a position of an uncompressed file."""
+        self._block, self._start = b"", 0
+        self.stream.file.seek(place)
+
     def tell(self) -> int:
         """Return the number of bytes read so far."""
         return self.stream.file.tell() - (len(self._block) - self._start)
 
 
-def _read_header(reader: _Reader) -> Header:
+def read_header(reader: Reader) -> Header:
+    """Read the arguments and the sizes of the dictionary.
+
+    Raises:
+        VectorFileError: if the file is not a model of a known version, is broken, or is pruned.
+    """
     name = reader.stream.name
     start = reader.take(8, "the header")
     version = int.from_bytes(start[4:], "little", signed=True)
@@ -172,10 +185,10 @@ def _read_header(reader: _Reader) -> Header:
     if dim < 1 or n_buckets < 0 or not 0 <= n_words <= n_entries or min_n < 0 or not 0 <= max_n <= MAX_N:
         raise VectorFileError(f"{name}: broken fastText model: {n_words} words of {n_entries} entries, dimension "
                               f"{dim}, {n_buckets} buckets for n-grams of {min_n} to {max_n} characters")
-    return Header(dim, n_buckets, min_n, max_n, n_entries, n_words)
+    return Header(dim, n_buckets, min_n, max_n, n_entries, n_words, *arguments[5:8])
 
 
-def _words(reader: _Reader, header: Header, selection: RowSelection) -> Iterator[str]:
+def _words(reader: Reader, header: Header, selection: RowSelection) -> Iterator[str]:
     """Yield the words of the dictionary, without the labels of a classifier."""
     n_words = 0
     for number in range(header.n_entries):
@@ -191,7 +204,7 @@ def _words(reader: _Reader, header: Header, selection: RowSelection) -> Iterator
                               f"{header.n_words}")
 
 
-def _matrix(reader: _Reader, header: Header, chosen: Mapping[str, int]) -> tuple[Vectors, Vectors]:
+def _matrix(reader: Reader, header: Header, chosen: Mapping[str, int]) -> tuple[Vectors, Vectors]:
     """Return the rows of the chosen words, and the rows of the n-grams."""
     path, width = reader.stream.path, 4 * header.dim
     if path is None:

@@ -7,6 +7,7 @@ context vectors start at zero, as in word2vec.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import zlib
@@ -30,6 +31,7 @@ from embeddings.table.row_maps import Vectors
 
 log = logging.getLogger("vecformer")
 
+SHA256 = "sha256"  # key in the metadata, which states of version 0.1.0 do not have
 CONTEXT_MATRICES = ("syn1neg", "syn1")
 SETTINGS = ("vector_size", "window", "shrink_windows", "min_count", "sg", "cbow_mean", "negative", "ns_exponent", "hs",
             "sample", "alpha", "min_alpha")
@@ -62,8 +64,8 @@ def save_state(model: Any, path: Path) -> Path:
         "fingerprint": _fingerprint(model.wv.index_to_key, model.wv.vectors),
         "settings": {name: getattr(model, name) for name in SETTINGS},
     }
-    save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, path,
-              metadata={"vecformer": json.dumps(described)})
+    arrays, text = {name: np.ascontiguousarray(array) for name, array in tensors.items()}, json.dumps(described)
+    save_file(arrays, path, metadata={"vecformer": text, SHA256: _content_hash(text, arrays)})
     return path
 
 
@@ -120,8 +122,11 @@ def _read_state(
         return {}, {}
     try:
         with safe_open(file, framework="numpy") as opened:
-            described = json.loads(opened.metadata()["vecformer"])
+            metadata = opened.metadata()
+            described = json.loads(metadata["vecformer"])
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  # not a mapping
+        if metadata.get(SHA256, "") != _content_hash(metadata["vecformer"], tensors) and len(metadata) > 1:
+            raise ValueError("its content does not match its checksum")
         kind, fingerprint, before = described["kind"], described["fingerprint"], described["settings"]
     except Exception as error:  # the library has its own exception class
         raise VectorFileError(f"{file}: not a training state ({error}); delete it to continue {name} with context "
@@ -133,6 +138,15 @@ def _read_state(
                               "vectors of zero")
     _warn_of_changes(before, model, path)
     return described, tensors
+
+
+def _content_hash(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the SHA-256 of the description and of the arrays with their names, dtypes and shapes."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        digest.update(f"\n{name} {arrays[name].dtype.str} {arrays[name].shape}\n".encode())
+        digest.update(arrays[name].data)
+    return digest.hexdigest()
 
 
 def _warn_of_changes(before: Mapping[str, Any], model: Any, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -12,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.formats.cache import content_hash
+from embeddings.formats.checksums import first_difference, sha256_of
 from embeddings.request import VectorRequest
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization.corpus import CorpusFiles
 
-TABLE = "table.safetensors"
+TABLE, CHECKSUMS = "table.safetensors", "checksums.json"
+FILES = (TABLE, "table.json")
+
+log = logging.getLogger("vecformer")
 
 
 def train_once(
@@ -37,15 +42,37 @@ def train_once(
     entry = request.shared / _key(settings, request)
     request.shared.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{entry}.lock"):
-        if not entry.exists():
-            table = train()
-            new = Path(tempfile.mkdtemp(dir=request.shared, prefix="new-"))
-            try:
-                table.save(new / TABLE)
-                new.rename(entry)
-            finally:
-                shutil.rmtree(new, ignore_errors=True)
-    return EmbeddingTable.load(entry / TABLE)
+        found = _read(entry)
+        if found is not None:
+            return found
+        table = train()
+        new = Path(tempfile.mkdtemp(dir=request.shared, prefix="new-"))
+        try:
+            table.save(new / TABLE)
+            described = {"entry": entry.name, "files": sha256_of(new.iterdir())}
+            (new / CHECKSUMS).write_text(json.dumps(described), encoding="utf-8")
+            shutil.rmtree(entry, ignore_errors=True)
+            new.rename(entry)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+        return EmbeddingTable.load(entry / TABLE)
+
+
+def _read(entry: Path) -> EmbeddingTable | None:
+    """Read an entry; None if there is none or it is damaged."""
+    if not entry.exists():
+        return None
+    try:
+        described = json.loads((entry / CHECKSUMS).read_text(encoding="utf-8"))
+        if described["entry"] != entry.name:
+            raise ValueError("they were trained for another request")
+        wrong = first_difference(entry, {name: described["files"][name] for name in FILES})
+        if wrong is not None:
+            raise ValueError(f"{wrong.name} does not have the checksum of {CHECKSUMS}")
+        return EmbeddingTable.load(entry / TABLE)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        log.warning("%s: these shared vectors are damaged (%s); they are trained again", entry, error)
+        return None
 
 
 def _key(settings: Mapping[str, Any], request: VectorRequest) -> str:

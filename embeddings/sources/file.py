@@ -17,7 +17,7 @@ from embeddings.table import EmbeddingTable
 @source("file")
 @dataclass(frozen=True)
 class File:
-    """Reads a file of word vectors in any format, which is detected by content; plain, gzip or in a zip archive."""
+    """Reads a file of word vectors; the format is detected by content. Plain, compressed or in a zip archive."""
 
     example: ClassVar[str] = "file:vectors.bin,limit=100000"
 

@@ -7,13 +7,16 @@ processed in blocks, and the pages of each block are released before the next is
 from __future__ import annotations
 
 import mmap
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings.errors import EmbeddingError
 from embeddings.table.row_maps import Vectors
 
 MAX_IN_MEMORY = 2**25   # bytes; larger buffers are moved to a temporary file
@@ -21,6 +24,21 @@ ROWS_PER_BLOCK = 4608   # consecutive rows; a multiple of the block size of BLAS
 ROWS_PER_BATCH = 512    # scattered rows; the system reads 64 KiB around each
 
 Matrix = NDArray[Any]
+
+
+@contextmanager
+def reports_temporary_folder() -> Iterator[None]:
+    """Turn an error in writing temporary files into one message, which names their folder.
+
+    Raises:
+        EmbeddingError: if they cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        folder = os.environ.get("TMPDIR") or tempfile.gettempdir()
+        raise EmbeddingError(f"{folder}: temporary files cannot be written there ({error.strerror or error}); free "
+                             "space, or set TMPDIR to a folder with more") from error
 
 
 class RowBuffer:
@@ -32,20 +50,23 @@ class RowBuffer:
 
     def add(self, raw: bytes) -> None:
         """Append rows, given as the bytes of their float32 numbers."""
-        if self._file is not None:
-            self._file.write(raw)
+        if self._file is None:
+            self._kept += raw
+            if len(self._kept) > MAX_IN_MEMORY:
+                with reports_temporary_folder():
+                    self._file = tempfile.TemporaryFile()  # noqa: SIM115  (removed when the last memory map is)
+                    self._file.write(self._kept)
+                self._kept.clear()
             return
-        self._kept += raw
-        if len(self._kept) > MAX_IN_MEMORY:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115  (removed when the last memory map is)
-            self._file.write(self._kept)
-            self._kept.clear()
+        with reports_temporary_folder():
+            self._file.write(raw)
 
     def vectors(self, dim: int) -> Vectors:
         """Return all rows, float32. *Shape:* ``(n_rows, dim)``."""
         if self._file is None:
             return np.frombuffer(self._kept, np.float32).reshape(-1, dim)
-        self._file.flush()
+        with reports_temporary_folder():
+            self._file.flush()
         return np.memmap(self._file, np.float32, "r").reshape(-1, dim)
 
 

@@ -18,6 +18,8 @@ from embeddings.table.ngram_hashes import ngram_buckets
 from embeddings.table.row_maps import RowMap, Vectors, make_row_map
 from embeddings.table.subword_composer import SubwordVectors
 
+MAX_NGRAM = 1000  # characters; more could only be damage, and would take memory
+
 
 class Composer(Protocol):
     """Composes vectors of words that a table does not list."""
@@ -163,11 +165,14 @@ def read_composer(described: Mapping[str, Any] | None, tensors: Mapping[str, NDA
 
     Raises:
         KeyError: if something is missing, or the kind is unknown.
+        ValueError: if the n-grams have an invalid length.
     """
     if described is None:
         return None
     kind = described["kind"]
     if kind == "ngrams":
+        if not all(type(described[key]) is int and 0 <= described[key] <= MAX_NGRAM for key in ("min_n", "max_n")):
+            raise ValueError(f"min_n and max_n must be numbers from 0 to {MAX_NGRAM}")
         return NgramVectors(tensors["vectors"], min_n=described["min_n"], max_n=described["max_n"])
     if kind == "subwords":
         return SubwordVectors.read(described, tensors["vectors"])

@@ -65,19 +65,31 @@ def read_saved(path: Path) -> SavedTable:
     try:
         described = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         tensors = open_tensors(path)
-        reasons = np.array(described["provenance"], dtype=object)
-        return SavedTable(
-            words=tuple(described["words"]),
-            vectors=tensors["vectors"],
-            provenance=tuple(reasons[tensors["provenance"]].tolist()),
-            source=described["source"],
-            transforms=tuple(described["transforms"]),
-            composer=read_composer(described["composer"], {
-                name.removeprefix(COMPOSER): tensors[name] for name in tensors if name.startswith(COMPOSER)
-            }),
-        )
-    except VectorFileError:
+        vectors, codes = tensors["vectors"], tensors["provenance"]
+        words, reasons, transforms = (_strings(described, key) for key in ("words", "provenance", "transforms"))
+        composer = read_composer(described["composer"], {
+            name.removeprefix(COMPOSER): tensors[name] for name in tensors if name.startswith(COMPOSER)
+        })
+        if (vectors.ndim, vectors.dtype.kind, codes.ndim, codes.dtype.kind) != (2, "f", 1, "u"):
+            raise ValueError("its arrays have other types or dimensions")
+        if not len(words) == len(vectors) == len(codes):
+            raise ValueError(f"{len(words)} words, {len(vectors)} rows of vectors, {len(codes)} provenance entries")
+        if not isinstance(described["source"], str):
+            raise ValueError("'source' is not a string")
+        if composer is not None and (row := composer.compose("word")) is not None and row.shape != vectors.shape[1:]:
+            raise ValueError(f"its composer makes vectors of shape {row.shape}")
+        provenance = np.array(reasons, dtype=object)[codes].tolist()
+        return SavedTable(words, vectors, tuple(provenance), described["source"], transforms, composer)
+    except (VectorFileError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # a broken description causes exceptions of many classes
-        raise VectorFileError(f"{path}: not a table saved by vecformer, or its .json file "
-                              f"is missing or broken ({error})") from error
+    except BaseException as error:  # exceptions of many classes; BaseException for a panic of the tokenizers library
+        raise VectorFileError(f"{path}: not a table saved by vecformer, or {path.with_suffix('.json').name} "
+                              f"is missing or broken ({error!r}); restore both from a copy") from error
+
+
+def _strings(described: Any, key: str) -> tuple[str, ...]:
+    """Return the list of strings under a key; raise ValueError if it is something else."""
+    values = described[key]
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{key!r} is not a list of strings")
+    return tuple(values)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.errors import EmbeddingError
+from embeddings.errors import EmbeddingError, VectorFileError
 from embeddings.table.memmap import concatenate_rows, is_memmap, map_rows, row_batches, row_blocks, take_rows
 from embeddings.table.moments import deviation, mean
 from embeddings.table.oov_composers import Composer, transformed
@@ -298,5 +298,8 @@ class EmbeddingTable:
             VectorFileError: if one of the two files is missing, or they do not belong together.
         """
         saved = read_saved(path)
-        return cls(*saved._replace(words=saved.words[:limit], vectors=saved.vectors[:limit],
-                                   provenance=saved.provenance[:limit]))
+        try:
+            return cls(*saved._replace(words=saved.words[:limit], vectors=saved.vectors[:limit],
+                                       provenance=saved.provenance[:limit]))
+        except EmbeddingError as error:
+            raise VectorFileError(f"{path}: damaged ({error}); restore it from a copy") from error

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from embeddings.compressed_files import decompressed
 from embeddings.errors import CompressedFileError, CorpusError, VectorFileError
 from embeddings.progress import FractionCallback, ignore_fraction
+from embeddings.table.memmap import reports_temporary_folder
 from embeddings.tokenization.line_decoding import MAX_BYTES_PER_LINE, LineDecoder, refuse_table
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 
@@ -121,7 +122,9 @@ def tokenized_file(
     Raises:
         CorpusError: if the texts contain no word, or do not fit into the temporary folder.
     """
-    with tempfile.TemporaryDirectory(prefix="vecformer-") as folder:
+    with reports_temporary_folder():
+        temporary = tempfile.TemporaryDirectory(prefix="vecformer-")
+    with temporary as folder:
         tokenized = _write(Path(folder) / "words.txt", _with_progress(texts, progress), tokenizer)
         if not tokenized.counts:
             raise CorpusError("the training text of the word vectors contains no word; name more text with "

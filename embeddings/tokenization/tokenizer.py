@@ -236,10 +236,14 @@ class WordTokenizer:
         """
         try:
             text = path.read_text(encoding="utf-8")
+            described = json.loads(text)
+            _require_consecutive_ids(described)  # the library allocates memory for every id up to the largest
             tokenizer = Tokenizer.from_str(text)
+            tokenizer.no_padding()
+            tokenizer.no_truncation()
             if tuple(map(tokenizer.token_to_id, SPECIAL_TOKENS)) != tuple(range(len(SPECIAL_TOKENS))):
                 raise ValueError(f"its first tokens must be {' '.join(SPECIAL_TOKENS)}")
-            stored = json.loads(text)["model"].get(OUR_KEY)
+            stored = described["model"].get(OUR_KEY)
             counts = stored.pop("counts") if stored else None
             rule = TypeAdapter(WordRule).validate_python(
                 stored or {"lowercase": tokenizer.normalizer.normalize_str("A") == "a"}
@@ -248,11 +252,13 @@ class WordTokenizer:
             loaded._set_up(tokenizer, rule, None)
             if counts is not None:
                 loaded.counts = dict(zip(loaded.vocabulary()[len(SPECIAL_TOKENS):], map(int, counts), strict=True))
+            loaded.spans("Été")  # the normaliser and the pattern are used
             return loaded
-        except EmbeddingError:
+        except (EmbeddingError, KeyboardInterrupt, SystemExit):
             raise
-        except Exception as error:  # the library raises bare Exception
-            raise EmbeddingError(f"{path}: not the tokenizer.json of a word tokenizer ({error})") from error
+        except BaseException as error:  # the library raises bare Exception, and BaseException for a panic
+            raise EmbeddingError(f"{path}: not the tokenizer.json of a word tokenizer, or damaged ({error!r}); restore "
+                                 "it from a copy") from error
 
     def _folded(self, text: str) -> str:
         folded: str = self._normalizer.normalize_str(_encodable(text))
@@ -268,6 +274,16 @@ class WordTokenizer:
             pieces.append(piece[start : start + len(part)])
             start += len(part)
         return pieces
+
+
+def _require_consecutive_ids(described: Any) -> None:
+    """Raise ValueError unless the ids of the words are 0, 1, 2, …, and there are no tokens besides them."""
+    ids = described["model"]["vocab"]
+    if not all(type(number) is int for number in ids.values()) or set(ids.values()) != set(range(len(ids))):
+        raise ValueError(f"the ids of its {len(ids):,} words are not 0 to {len(ids) - 1}")
+    for token in described.get("added_tokens") or ():
+        if ids.get(token["content"]) != token["id"]:
+            raise ValueError(f"the added token {token['content']!r} is not in its vocabulary")
 
 
 def _key(text: Text) -> str | tuple[str, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, OOVPolicy
 from embeddings.tokenization.tokenizer import WordTokenizer
-from pipeline.baselines.linear import logistic_regression
+from pipeline.baselines.linear import logistic_regression, tfidf_features
 
 
 def majority(labels: Sequence[str], n: int) -> list[str]:
@@ -26,10 +26,7 @@ def tfidf(train: Sequence[str], labels: Sequence[str], test: Sequence[str], *, m
     Raises:
         TooLargeError: if this needs more memory than ``max_gb``.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|[^\w\s]")
-    return logistic_regression(train, labels, test, features=words, C=10, max_iter=1000, max_gb=max_gb)
+    return logistic_regression(train, labels, test, features=tfidf_features(), C=10, max_iter=1000, max_gb=max_gb)
 
 
 class MeanVectors:

@@ -1,11 +1,12 @@
-"""Logistic regression with scikit-learn, a baseline of several tasks."""
+"""Logistic regression and TF-IDF with scikit-learn, baselines of several tasks."""
 
 from __future__ import annotations
 
 import logging
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pipeline.baselines.selection import require_memory
@@ -37,19 +38,40 @@ def logistic_regression(
         TooLargeError: if the fit would need more memory than ``max_gb``.
         ValueError: raised by scikit-learn, for example if all training examples have the same label.
     """
+    with fitting():
+        vectors = features.fit_transform(train, labels)
+        _require_memory(vectors, len(set(labels)), len(test), max_gb)
+        model = fitted(vectors, labels, **settings)
+        return list(map(str, model.predict(features.transform(test))))
+
+
+@contextmanager
+def fitting() -> Iterator[None]:
+    """Limit BLAS to one thread and hide scikit-learn's warnings, of which :func:`fitted` logs one."""
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # logged below
+        warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", message="The number of unique classes")  # rare labels, not a regression
-        vectors = features.fit_transform(train, labels)
-        _require_memory(vectors, len(set(labels)), len(test), max_gb)
-        model = LogisticRegression(**settings).fit(vectors, labels)
-        if int(model.n_iter_.max()) >= model.max_iter:
-            log.warning("the logistic regression of a baseline has not converged after %d iterations", model.max_iter)
-        return list(map(str, model.predict(features.transform(test))))
+        yield
+
+
+def fitted(vectors: Any, labels: Any, **settings: Any) -> Any:
+    """Fit a logistic regression; log it if the fit has not converged."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(**settings).fit(vectors, labels)
+    if int(model.n_iter_.max()) >= model.max_iter:
+        log.warning("the logistic regression of a baseline has not converged after %d iterations", model.max_iter)
+    return model
+
+
+def tfidf_features() -> Any:
+    """Return a transformer that converts texts to TF-IDF of unigrams and bigrams."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|[^\w\s]")
 
 
 def _require_memory(vectors: Any, n_labels: int, n_test: int, max_gb: float) -> None:

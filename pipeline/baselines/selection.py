@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.listing import listed
+from pipeline.baselines.fasttext import check_model
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ T = TypeVar("T")
 log = logging.getLogger("vecformer")
 
 ALL, NONE = ("all",), ("none",)
+FASTTEXT = "fasttext:MODEL.bin"  # among the names of a task's baselines if it can be compared with such models
 GB = 1e9
 
 _SKIPPED: ContextVar[dict[str, str] | None] = ContextVar("skipped", default=None)
@@ -63,7 +65,7 @@ def check_selection(config: RunConfig, names: tuple[str, ...]) -> None:
     if config.baselines in (ALL, NONE):
         return
     for name in config.baselines:
-        if name not in names:
+        if name not in names and not (FASTTEXT in names and check_model(name)):
             others = f"Its baselines are: {listed(names)}" if names else "It has none to choose from"
             raise ConfigError(f"baselines: the task {config.task} has no baseline {name!r}.{did_you_mean(name, names)} "
                               f"{others}. Write their names separated by commas, or all or none alone")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,9 @@ from pipeline.benchmark.grid import Initialisation
 from pipeline.benchmark.plan import is_share, smaller_is_better
 from pipeline.config import RunConfig, keys
 from pipeline.errors import ConfigError, RunFolderError
+from pipeline.runs import verification
 from pipeline.runs.folder import RunFolder, read_json
+from pipeline.runs.verification import RESTORE
 from pipeline.tasks import base
 from pipeline.tasks.base import Task
 
@@ -56,22 +58,29 @@ class FinishedRun:
     data_hash: str
 
     @classmethod
-    def open(cls, path: Path) -> FinishedRun:
+    def open(cls, path: Path, *, verify: bool = True) -> FinishedRun:
         """Read the folder of a run.
+
+        Args:
+            path: the folder.
+            verify: check that the files have the SHA-256 that ``manifest.json`` lists.
 
         Raises:
             RunFolderError: if the run is not finished or its files are damaged.
             ConfigError: if its configuration is invalid.
         """
         folder = RunFolder.open(path)
+        if verify:
+            verification.verify(folder, verification.result_files(folder))
         config = RunConfig.load(folder.config)
-        try:
-            metrics, data = read_json(folder.metrics), read_json(folder.manifest)["data"]
-            errors = read_json(folder.sampling_error) if folder.sampling_error.exists() else {}
-            return cls(folder, config, dict(metrics["test"]), dict(errors), data["name"], data["sha256"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunFolderError(f"{path}: metrics.json or manifest.json is damaged ({error}); repeat the "
-                                 "run") from error
+        test = _object(folder.metrics, "test")
+        errors = _object(folder.sampling_error) if folder.sampling_error.exists() else {}
+        data = _object(folder.manifest, "data")
+        if not isinstance(data.get("name"), str) or not isinstance(data.get("sha256"), str):
+            raise RunFolderError(f"{folder.manifest}: damaged (no name or hash of the data); {RESTORE}")
+        if not all(isinstance(value, float) or value == 0 for value in errors.values()):
+            raise RunFolderError(f"{folder.sampling_error}: damaged (not a number for each measure); {RESTORE}")
+        return cls(folder, config, test, errors, data["name"], data["sha256"])
 
     def example_results(self, task: Task[Any]) -> dict[str, ExampleResult]:
         """Return the result on each test example by its location.
@@ -84,16 +93,29 @@ class FinishedRun:
             with self.folder.predictions.open(encoding="utf-8") as file:
                 for line in map(json.loads, file):
                     results[line["where"]] = ExampleResult(task.outcome(line["gold"], line) > MAJORITY)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunFolderError(f"{self.folder.predictions}: damaged ({error}); repeat the run") from error
+        except Exception as error:  # other content causes exceptions of many classes, also in the task
+            raise RunFolderError(f"{self.folder.predictions}: damaged ({error!r}); {RESTORE}") from error
         return results
+
+
+def _object(path: Path, key: str = "") -> dict[str, Any]:
+    """Return the JSON object in a file, or that under a key of it.
+
+    Raises:
+        RunFolderError: if there is none.
+    """
+    values = read_json(path)
+    found = values.get(key) if key and isinstance(values, dict) else values
+    if not isinstance(found, dict):
+        raise RunFolderError(f"{path}: damaged ({key or 'it'} is not a JSON object); {RESTORE}")
+    return found
 
 
 Group = Mapping[int, FinishedRun]
 """Runs that differ in their seed only, by seed."""
 
 
-def compare(paths: Sequence[str | Path], measure: str = "") -> dict[str, Any]:
+def compare(paths: Sequence[str | Path], measure: str = "", *, verify: bool = True) -> dict[str, Any]:
     """Compare finished runs.
 
     Runs that differ in their seed only form a group. Each group is compared with the group of the first run, paired by
@@ -102,6 +124,7 @@ def compare(paths: Sequence[str | Path], measure: str = "") -> dict[str, Any]:
     Args:
         paths: run folders.
         measure: measure to compare; "" for the task's main measure.
+        verify: check that the files have the SHA-256 that ``manifest.json`` lists.
 
     Returns:
         JSON-serialisable: ``task``, ``data``, ``measure``, ``is_share``, ``smaller_is_better``, ``reference`` (name of
@@ -117,7 +140,7 @@ def compare(paths: Sequence[str | Path], measure: str = "") -> dict[str, Any]:
         RunFolderError: if a run is not finished, or the runs differ in their task or data.
         ConfigError: if the runs do not have the measure.
     """
-    runs = [FinishedRun.open(Path(path)) for path in paths]
+    runs = [FinishedRun.open(Path(path), verify=verify) for path in paths]
     _require_same_data(runs)
     task = base.find(runs[0].config.task)
     measure = measure or task.measure_name
@@ -228,10 +251,11 @@ def _require_same_data(runs: Sequence[FinishedRun]) -> None:
 
 def _require_measure(runs: Sequence[FinishedRun], measure: str) -> None:
     for run in runs:
-        numbers = [name for name, value in run.test.items() if isinstance(value, int | float) and name != "n"]
+        numbers = [name for name, value in run.test.items() if isinstance(value, int | float) and name != "n"
+                   and not isinstance(value, bool)]
         if measure not in numbers:
             raise ConfigError(f"{run.folder.path}: no measure {measure!r}.{did_you_mean(measure, numbers)} "
                               f"Measures: {', '.join(numbers)}")
-        if not math.isfinite(run.test[measure]):
+        if not abs(run.test[measure]) < sys.float_info.max:
             raise RunFolderError(f"{run.folder.path}: {measure} is {run.test[measure]} and cannot be compared; "
                                  "leave the run out")

@@ -93,9 +93,10 @@ def write_results(plan: Plan, folder: BenchmarkFolder, *, texts: bool = True) ->
     planned, records = plan.to_dict(), folder.read()
     _require_measure(plan, records)
     summary, costed = summarize(planned, records.values()), costs(planned, records.values())
+    found = find_disagreements(summary, selected_keys(planned, records.values()),
+                               lambda key: folder.predictions_of(records[key]))
     write_json(folder.summary, summary)
     write_json(folder.costs, costed)
-    found = find_disagreements(summary, selected_keys(planned, records.values()), folder.predictions_of)
     shown = found if texts else [{**one, "examples": []} for one in found]
     write_benchmark(folder.path, summary, costed, shown, _configurations(plan, records))
     return BenchmarkResult(folder.path, summary, costed)

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from embeddings.formats.checksums import sha256
 from pipeline.errors import RunFolderError
 from pipeline.runs.folder import write_lines
+from pipeline.runs.seals import sealed, unsealed
 
 DONE, FAILED = "done", "failed"
+PARTS = ("test", "config", "training", "costs")  # objects in the record of a finished run
+PREDICTIONS = "predictions_sha256"  # key of a record: hash of the file with the run's predictions
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,13 @@ class BenchmarkFolder:
         records = {}
         for number, line in enumerate(complete.splitlines(), start=1):
             try:
-                record = json.loads(line)
+                record = unsealed(json.loads(line))
+                if not isinstance(record["key"], str) or record["status"] not in (DONE, FAILED):
+                    raise ValueError("its key or status is not valid")
+                if record["status"] == DONE and not all(isinstance(record[key], dict) for key in PARTS):
+                    raise ValueError(f"one of {', '.join(PARTS)} is not an object")
                 records[record["key"]] = record
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise RunFolderError(f"{self.results}:{number}: not a valid record ({error}); delete the line to "
                                      "repeat the run") from error
         return records
@@ -104,15 +112,29 @@ class BenchmarkFolder:
             self.predictions.mkdir(exist_ok=True)
             path = self.predictions / f"{record['key']}.jsonl"
             write_lines(path, iter(predictions))
+            record = {**record, PREDICTIONS: sha256(path)}
         with self.results.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            file.write(json.dumps(sealed(record), ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
-    def predictions_of(self, key: str) -> list[dict[str, Any]] | None:
-        """Return the test-set predictions of a run, or None if there is no file."""
-        path = self.predictions / f"{key}.jsonl"
-        if not path.exists():
+    def predictions_of(self, record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """Return the test-set predictions of a run, or None if there are none.
+
+        Args:
+            record: the record of the run; those of version 0.1.0 have no hash of the predictions.
+
+        Raises:
+            RunFolderError: if the file is damaged, or missing although the record has its hash.
+        """
+        path, expected = self.predictions / f"{record['key']}.jsonl", record.get(PREDICTIONS)
+        if not path.exists() and expected is None:
             return None
-        with path.open(encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+        try:
+            if expected is not None and sha256(path) != expected:
+                raise ValueError(f"its SHA-256 is not that of {self.results.name}")
+            with path.open(encoding="utf-8") as file:
+                return [dict(json.loads(line)) for line in file]
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise RunFolderError(f"{path}: damaged or missing ({error}); restore it from a copy, or delete the line of "
+                                 f"{record['key']} in {self.results} to repeat the run") from error

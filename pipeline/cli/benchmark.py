@@ -35,7 +35,7 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
                    "repeated; each is compared as a separate initialisation.")
 @click.option("--freeze", metavar="yes,no", help="Freeze the word vectors (yes), train them (no) or both. Default: no.")
 @click.option("--limit-train", metavar="N,N,all", help="Numbers of training examples, such as 50,250,all.")
-@click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Runs of each combination. Default: 10.")
+@click.option("--seeds", type=click.IntRange(1, 100_000), metavar="N", help="Runs of each combination. Default: 10.")
 @click.option("--controls", is_flag=True, default=None,
               help="Add control initialisations for every source: random vectors with its standard deviation or "
                    "covariance, and its own vectors shuffled. They separate the effects of scale, geometry and "
@@ -59,7 +59,7 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
               show_default=True, help="Output folder; in an existing one, only missing runs are executed.")
 @click.option("--no-texts", is_flag=True,
               help="Omit the texts of test examples from report.html, for data that must not be redistributed.")
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N",
+@click.option("--jobs", type=click.IntRange(1, 1024), metavar="N",
               help="Number of concurrent runs, which share the cores equally (on a cluster, N sets the share only). "
                    "Default: one per core.")
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True,

@@ -9,6 +9,7 @@ from typing import Any
 import rich_click as click
 
 from pipeline.cli.common import against, echo, reports_errors, seeds_advice, table
+from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
 
@@ -16,8 +17,9 @@ from pipeline.drawing.terminal import to_json
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
 @click.option("--measure", default="", metavar="NAME", help="Measure to compare. Default: the task's main measure.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@verify_option
 @reports_errors
-def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool) -> None:
+def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool, verify: bool) -> None:
     """Compare finished RUNs of the same task and data, with confidence intervals and corrected p-values.
 
     Runs that differ in their seed only form a group. Each group is compared with the group of the first RUN, paired by
@@ -29,7 +31,7 @@ def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool) -> None
     """
     from pipeline.benchmark.compare_runs import compare
 
-    found = compare(runs, measure)
+    found = compare(runs, measure, verify=verify)
     echo(to_json(found) if as_json else format_comparison(found))
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
 from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
+from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
 
@@ -17,16 +19,23 @@ from pipeline.drawing.terminal import to_json
 @click.option("--text-column", multiple=True, metavar="NAME",
               help="Column of the text. Can be repeated; several columns are joined. Default: as in the run.")
 @click.option("--label-column", default="", metavar="NAME", help="Column of the label. Default: as in the run.")
+@click.option("--word-column", default="", metavar="COLUMN",
+              help="Column of the words in files of tagged words, by number or name. Default: as in the run.")
+@click.option("--tag-column", default="", metavar="COLUMN",
+              help="Column of the tags, as --word-column. Default: as in the run.")
 @click.option("--separator", default="", metavar="CHAR",
               help="Separator of the cells of .csv and .tsv files, such as ';' or tab. Default: detected.")
 @click.option("--encoding", default="", metavar="NAME",
               help="Encoding of text files, such as windows-1252. Default: detected.")
+@click.option("--abstain", type=float, metavar="RATE",
+              help="Evaluate the prediction sets of this error rate as well, as in `vecformer predict`.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@verify_option
 @verbosity
 @reports_errors
 def evaluate_command(
-    run: Path, data: Path, text_column: tuple[str, ...], label_column: str, separator: str, encoding: str,
-    as_json: bool, quiet: bool,
+    run: Path, data: Path, text_column: tuple[str, ...], abstain: float | None, as_json: bool, verify: bool,
+    quiet: bool, **reading: Any,
 ) -> None:
     """Evaluate RUN on other labelled data.
 
@@ -37,8 +46,8 @@ def evaluate_command(
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        measures = evaluate(run, data, text_column=one_or_all(text_column), label_column=label_column,
-                            separator=separator, encoding=encoding, progress=progress)
+        measures = evaluate(run, data, text_column=one_or_all(text_column), **reading, abstain=abstain, verify=verify,
+                            progress=progress)
     if as_json:
         echo(to_json(measures))
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from pipeline.cli.common import echo, reports_errors, verbosity
+from pipeline.cli.verification import verify_option
 
 
 @click.command("export")
@@ -16,9 +17,10 @@ from pipeline.cli.common import echo, reports_errors, verbosity
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Folder to create.")
 @click.option("--words", default=50_000, show_default=True, type=click.IntRange(min=0), metavar="N",
               help="Number of words not seen in training to export, the most frequent first; 0 for language models.")
+@verify_option
 @verbosity
 @reports_errors
-def export_command(run: Path, to: str, out: Path, words: int, quiet: bool) -> None:
+def export_command(run: Path, to: str, out: Path, words: int, verify: bool, quiet: bool) -> None:
     """Export RUN to a format that is used without vecformer.
 
     The run must have been trained with the arithmetic of an existing architecture: --set model.like=bert, or gpt2 for a
@@ -32,7 +34,7 @@ def export_command(run: Path, to: str, out: Path, words: int, quiet: bool) -> No
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        made = export(run, out, words=words, progress=progress)
+        made = export(run, out, words=words, verify=verify, progress=progress)
     echo(f"{made.path}: {made.architecture}, {made.n_words:,} words, of which {made.n_extra:,} were not seen in "
          "training")
     echo("not compared with the run, because transformers is not installed: pip install 'vecformer[hf]'"

@@ -49,8 +49,9 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure("the input is nested too deeply: write fewer parentheses or brackets inside each other",
                        WRONG_INPUT)
     if isinstance(error, UnicodeEncodeError):
-        return Failure(f"{bounded(error.object, 200)!r} has characters that cannot be written as UTF-8 "
-                       f"({error.reason}); rename the file, or correct the text", WRONG_INPUT)
+        around = error.object[max(0, error.start - 60) : error.end + 20]
+        return Failure(f"{around!r}: the name has bytes, or the text characters, that cannot be written as UTF-8; "
+                       "rename the file, or correct the text", WRONG_INPUT)
     return _package_failure(error) or (_system_failure(error) if isinstance(error, OSError) else None)
 
 

@@ -9,13 +9,14 @@ import rich_click as click
 
 from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.streams import require_output
+from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
 
 @click.command("generate")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("prompt", default="")
-@click.option("--max-tokens", "--max-words", type=click.IntRange(1), metavar="N",
+@click.option("--max-tokens", "--max-words", type=click.IntRange(1, 1_000_000), metavar="N",
               help="Maximum number of generated tokens; ends of lines count.")
 @click.option("--temperature", type=click.FloatRange(0, 100), metavar="T",
               help="Sampling temperature; 0 is greedy decoding.")
@@ -28,9 +29,12 @@ from pipeline.drawing.terminal import to_json
 @click.option("-n", "--n", type=click.IntRange(1, 1000), default=1, show_default=True, metavar="N",
               help="Number of texts, separated by blank lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per text: text, log_probability.")
+@verify_option
 @verbosity
 @reports_errors
-def generate_command(run: Path, prompt: str, seed: int, n: int, as_json: bool, quiet: bool, **options: Any) -> None:
+def generate_command(
+    run: Path, prompt: str, seed: int, n: int, as_json: bool, verify: bool, quiet: bool, **options: Any
+) -> None:
     """Continue PROMPT with the language model RUN; without a prompt, start a new line.
 
     Options that are not given have the values of the run's configuration.
@@ -44,7 +48,7 @@ def generate_command(run: Path, prompt: str, seed: int, n: int, as_json: bool, q
     from pipeline.runs.trained import load_run
 
     require_output()
-    trained = load_run(run)
+    trained = load_run(run, verify=verify)
     texts = generate(trained, well_formed(prompt), n=n, config=generation_config(trained, options), seed=seed)
     lines = [to_json(text._asdict()) if as_json else text.text for text in texts]
     echo(("\n" if as_json else "\n\n").join(lines))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from pipeline.cli.common import echo, reports_errors, table
+from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
               "instead, in one file that opens offline.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@verify_option
 @reports_errors
 def inspect_command(
     run: Path, head: str | None, words: int, text: str | None, context: str, html: Path | None, overwrite: bool,
-    as_json: bool,
+    as_json: bool, verify: bool,
 ) -> None:
     """Inspect RUN: parameters and how far training moved them, matrices of a head, attention for a text.
 
@@ -54,7 +56,7 @@ def inspect_command(
         raise PipelineError("--context needs a text; add --text TEXT")
     if html:
         check_free_file(html, overwrite=overwrite)
-    opened = open_run(run, unseen=text is not None)
+    opened = open_run(run, unseen=text is not None, verify=verify)
     result: dict[str, Any] = {}
     shown = []
     if head:

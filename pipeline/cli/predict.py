@@ -11,6 +11,7 @@ import rich_click as click
 
 from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.streams import read_input, require_output
+from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
 
@@ -37,10 +38,14 @@ from pipeline.drawing.terminal import to_json
               help="Precision of the computation. bfloat16 is faster on hardware with bfloat16 units and changes "
                    "probabilities by a few thousandths; auto uses it there. int8 is the fastest on a CPU (encoders "
                    "only) and changes probabilities by a few hundredths.")
+@click.option("--abstain", type=float, metavar="RATE",
+              help="For classification: predict the set of labels that lacks the correct one at this error rate, such "
+                   "as 0.05, and abstain where the set is empty or has several labels. Needs a run with a dev set.")
+@verify_option
 @verbosity
 @reports_errors
 def predict_command(
-    run: Path, as_json: bool, precision: str, quiet: bool, **where: Any
+    run: Path, as_json: bool, precision: str, abstain: float | None, verify: bool, quiet: bool, **where: Any
 ) -> None:
     """Predict for the given texts, each row or line of --file, or each line of standard input.
 
@@ -51,6 +56,7 @@ def predict_command(
     vecformer predict runs/bbc "Shares rose after the bank cut rates."
     cat headlines.txt | vecformer predict runs/bbc --json
     vecformer predict runs/bbc --file headlines.txt --precision int8
+    vecformer predict runs/bbc --file headlines.txt --abstain 0.05
     vecformer predict runs/support --file messages.csv --text-column Subject --text-column Message
     vecformer predict runs/questions "Where is the tower?" --context "The tower is in Paris."
     """
@@ -67,6 +73,6 @@ def predict_command(
     if not chosen.file and not chosen.texts:
         chosen = replace(chosen, standard_input=read_input())
     with bars(quiet=quiet) as progress:
-        predicted = predict(run, chosen, precision=precision, progress=progress)
+        predicted = predict(run, chosen, precision=precision, abstain=abstain, verify=verify, progress=progress)
     for one in predicted:
         echo(to_json(one.to_json()) if as_json else one.line)

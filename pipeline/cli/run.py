@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 KEYS = {
     "data": "data.path", "source": "source", "task": "task", "corpus": "corpus", "seed": "seed",
     "epochs": "training.epochs", "limit_train": "data.limit_train", "text_column": "data.text_column",
-    "label_column": "data.label_column", "transform": "transforms", "unknown": "unknown",
+    "label_column": "data.label_column", "label_separator": "data.label_separator",
+    "word_column": "data.word_column", "tag_column": "data.tag_column",
+    "transform": "transforms", "unknown": "unknown",
     "trust_pickle": "trust_pickle", "target_source": "target_source", "freeze_epochs": "training.freeze_epochs",
     "baselines": "baselines", "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
     "separator": "data.separator", "encoding": "data.encoding",
@@ -72,6 +74,12 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
 @click.option("--text-column", multiple=True, metavar="NAME",
               help="Column of the text. Can be repeated; several columns are joined. Default: found by its name.")
 @click.option("--label-column", metavar="NAME", help="Column of the label. Default: found by its name.")
+@click.option("--label-separator", metavar="TEXT",
+              help="Separator of several labels in one cell, for --task multi-label. Default: cells with lists.")
+@click.option("--word-column", metavar="COLUMN",
+              help="Column of the words in files of tagged words: its number, from 1 or negative from the end, or its "
+                   "name.")
+@click.option("--tag-column", metavar="COLUMN", help="Column of the tags, as --word-column.")
 @click.option("--baselines", metavar="LIST",
               help="Baselines to compare with: all (default), none, or names separated by commas, which `vecformer "
                    "tasks` lists.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from embeddings.progress import Progress, silent
@@ -11,29 +10,31 @@ from pipeline.tasks.base import Measures
 
 
 def evaluate(
-    run: str | Path, data: str | Path, *, text_column: str | tuple[str, ...] = "", label_column: str = "",
-    separator: str = "", encoding: str = "", progress: Progress = silent,
+    run: str | Path, data: str | Path, *, separator: str = "", encoding: str = "", abstain: float | None = None,
+    verify: bool = True, progress: Progress = silent, **columns: str | tuple[str, ...],
 ) -> Measures:
     """Evaluate a finished run on a file of labelled examples.
 
     Args:
         run: the run folder.
         data: a file in a format of the task.
-        text_column: column of the text, or several that are joined; by default as configured for the run.
-        label_column: column of the label; by default as configured for the run.
         separator: separator of the cells of delimited text; by default detected.
         encoding: encoding of the file; by default detected.
+        abstain: error rate of prediction sets, for classification; None for none.
+        verify: check that the files of the run have the SHA-256 that ``manifest.json`` lists.
         progress: progress callback.
+        columns: columns of the file, named as in the section ``[data]`` of a configuration, such as ``text_column``;
+            by default those of the run.
 
     Returns:
-        The measures of the task; for classification ``accuracy``, ``macro_f1``, ``loss``, ``calibration_error`` and
-        ``n``.
+        The measures of the task; for classification ``accuracy``, ``macro_f1``, ``balanced_accuracy``, ``mcc``,
+        ``loss``, ``calibration_error``, ``n`` and ``by_label``. With ``abstain`` also those of
+        :func:`pipeline.measures.conformal.set_measures`.
 
     Raises:
         PipelineError, EmbeddingError, TransformerError: if the user has to correct something, such as unknown labels.
     """
-    trained = load_run(run)
-    config = trained.setup.data
-    config = replace(config, text_column=text_column or config.text_column,
-                     label_column=label_column or config.label_column, separator=separator, encoding=encoding)
-    return trained.evaluate(trained.task.reader.read_examples(Path(data), config), progress=progress)
+    trained = load_run(run, verify=verify)
+    given = {key: value for key, value in columns.items() if value}
+    config = trained.setup.data.changed(**given, separator=separator, encoding=encoding)
+    return trained.evaluate(trained.task.reader.read_examples(Path(data), config), abstain=abstain, progress=progress)

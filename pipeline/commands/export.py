@@ -54,7 +54,9 @@ class Exported:
     difference: float | None
 
 
-def export(run: str | Path, out: str | Path, *, words: int = EXTRA_WORDS, progress: Progress = silent) -> Exported:
+def export(
+    run: str | Path, out: str | Path, *, words: int = EXTRA_WORDS, verify: bool = True, progress: Progress = silent
+) -> Exported:
     """Export a run.
 
     Args:
@@ -63,6 +65,7 @@ def export(run: str | Path, out: str | Path, *, words: int = EXTRA_WORDS, progre
         words: number of words not seen in training to export, the source's first. All other words are ``<unk>`` in the
             exported model, while the run itself may find vectors for them by its out-of-vocabulary policy. Models whose
             output layer is the embedding table are exported without extra words.
+        verify: check that the files of the run have the SHA-256 that ``manifest.json`` lists.
         progress: progress callback.
 
     Raises:
@@ -73,9 +76,11 @@ def export(run: str | Path, out: str | Path, *, words: int = EXTRA_WORDS, progre
     if target.exists():
         raise ExportError(f"{target}: already exists; choose another --out, or remove it")
     progress("exporting", 0.0)
-    trained = load_run(run)
+    trained = load_run(run, verify=verify)
     architecture = require_architecture(trained.config, trained.task.architecture, origin=str(run))
     extra = _add_unseen(trained, words) if architecture.output else ()
+    if architecture.prepare:
+        architecture.prepare(trained.model, trained.setup)
     tokenizer = trained.tokenizer.with_vocabulary([*trained.tokenizer.vocabulary()[len(SPECIAL_TOKENS):], *extra])
     with new_folder(target) as folder:
         _write_model(trained, architecture, folder)
@@ -141,7 +146,11 @@ def _write_model(trained: TrainedRun, architecture: Architecture, folder: Path) 
         described = bert_config(model, state)
     described |= {"architectures": [architecture.name], "pad_token_id": PAD_ID, "eos_token_id": END_ID,
                   "bos_token_id": END_ID if architecture.like == "gpt2" else START_ID}
-    if (labels := trained.setup.data.labels) and architecture.output == "classifier":
+    if architecture.problem_type:
+        described["problem_type"] = architecture.problem_type
+    if architecture.problem_type == "regression":
+        described["id2label"], described["label2id"] = {"0": "value"}, {"value": 0}
+    elif (labels := trained.setup.data.labels) and architecture.output == "classifier":
         described["id2label"] = {str(i): label for i, label in enumerate(labels)}
         described["label2id"] = {label: i for i, label in enumerate(labels)}
     write_json(folder / "config.json", described)

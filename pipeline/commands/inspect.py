@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.data.features.batching import pad
 from pipeline.errors import DataError, PipelineError, RunFolderError
+from pipeline.runs import verification
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_run
 from transformer.checkpoint import read_weights
@@ -124,22 +125,25 @@ class InspectedText(NamedTuple):
         return {**self._asdict(), "blocks": [block.to_json() for block in self.blocks]}
 
 
-def open_run(path: Path, *, unseen: bool = False) -> Inspection:
+def open_run(path: Path, *, unseen: bool = False, verify: bool = True) -> Inspection:
     """Load a finished run with its initial parameters.
 
     Args:
         path: the run folder.
         unseen: load the vectors of words that were not seen in training too, for inspecting texts.
+        verify: check that the files have the SHA-256 that ``manifest.json`` lists.
 
     Raises:
         RunFolderError: if there is no finished run, or its initial parameters are missing.
         ConfigError, EmbeddingError, TransformerError: if one of its files is damaged.
     """
-    trained = load_run(path, unseen=unseen)
+    trained = load_run(path, unseen=unseen, verify=verify)
     folder = RunFolder(path)
     if not folder.start.is_file():
         raise RunFolderError(f"{folder.start}: missing, so the initial parameters are unknown; repeat the run with: "
                              f"vecformer run {folder.config} --out {path} --overwrite")
+    if verify:
+        verification.verify(folder, [folder.start])
     start = read_weights(folder.start)
     config = trained.config
     for (name, _), side in zip(embedding_layers(trained.model).items(), trained.stage_one.sides, strict=True):

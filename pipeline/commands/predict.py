@@ -38,7 +38,8 @@ class Predicted(NamedTuple):
 
 
 def predict(
-    run: Path, where: Where, *, precision: str = "float32", progress: Progress = silent
+    run: Path, where: Where, *, precision: str = "float32", abstain: float | None = None, verify: bool = True,
+    progress: Progress = silent,
 ) -> list[Predicted]:
     """Predict for texts.
 
@@ -46,13 +47,15 @@ def predict(
         run: the run folder.
         where: the texts.
         precision: ``float32``, ``bfloat16``, ``int8`` or ``auto``.
+        abstain: error rate of prediction sets, for classification; None for none.
+        verify: check that the files of the run have the SHA-256 that ``manifest.json`` lists.
         progress: progress callback.
 
     Raises:
         PipelineError, EmbeddingError, TransformerError: if the user has to correct something.
     """
     where.check()
-    trained = load_run(run, precision=precision)
+    trained = load_run(run, precision=precision, verify=verify)
     with findings.collecting() as found:
         inputs = read_inputs(trained, where)
     found.log()
@@ -61,7 +64,8 @@ def predict(
         if counted := summary(checks, trained.setup.data.max_length):
             log.warning("%s", counted)
 
-    predictions = trained.predict_for([one.example for one in inputs], progress=progress, report=report)
+    predictions = trained.predict_for([one.example for one in inputs], abstain=abstain, progress=progress,
+                                      report=report)
     return [Predicted(one.text, prediction, line(trained.task, one.example, prediction))
             for one, prediction in zip(inputs, predictions, strict=True)]
 

@@ -178,8 +178,8 @@ def _columns(trained: TrainedRun, where: Where, table: Table) -> tuple[tuple[str
 
 def _config(trained: TrainedRun, where: Where) -> DataConfig:
     config = trained.setup.data
-    return replace(config, text_column=where.text_columns or config.text_columns, separator=where.separator,
-                   encoding=where.encoding)
+    return config.changed(text_column=where.text_columns or config.text_columns, separator=where.separator,
+                          encoding=where.encoding)
 
 
 def _text(row: Row, columns: Sequence[str]) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import RunConfig, resolve
-from pipeline.runs.folder import configuration_of_unfinished, free_name
+from pipeline.runs.folder import RunFolder, configuration_of_unfinished, free_name
+from pipeline.runs.verification import require_resumable
 
 
 def configuration(file: Path | None, resume: Path | None, assignments: Sequence[tuple[str, Any]]) -> RunConfig:
@@ -16,9 +17,12 @@ def configuration(file: Path | None, resume: Path | None, assignments: Sequence[
 
     Raises:
         ConfigError: for an unknown key or invalid value.
-        RunFolderError: if there is no interrupted run.
+        RunFolderError: if there is no interrupted run, or its files are damaged.
     """
-    return resolve(configuration_of_unfinished(resume) if resume else file, assignments)
+    if resume:
+        file = configuration_of_unfinished(resume)
+        require_resumable(RunFolder(file.parent))
+    return resolve(file, assignments)
 
 
 def default_folder(config: RunConfig) -> Path:

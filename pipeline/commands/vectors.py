@@ -30,6 +30,8 @@ from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.data.corpus import TextCorpus
 from pipeline.errors import PipelineError, RunFolderError
 from pipeline.runs.folder import RunFolder
+from pipeline.runs.verification import is_table_of_run
+from pipeline.runs.verification import verify as verify_files
 
 if TYPE_CHECKING:
     from pipeline.runs.trained import TrainedRun
@@ -48,6 +50,7 @@ class LoadOptions:
         unknown: out-of-vocabulary policy.
         seed: seed of all random numbers.
         trust_pickle: allow pickle files, which can execute arbitrary code.
+        verify: check that the files of a run have the SHA-256 that its ``manifest.json`` lists.
     """
 
     transforms: tuple[str, ...] = ()
@@ -55,6 +58,7 @@ class LoadOptions:
     unknown: OOVPolicy = DEFAULT_POLICY
     seed: int = 1
     trust_pickle: bool = False
+    verify: bool = True
 
 
 def open_vectors(
@@ -84,17 +88,19 @@ def open_vectors(
         vocabulary=vocabulary, texts=TextCorpus(options.corpus) if options.corpus else None, seed=options.seed,
         unknown=options.unknown, trust_pickle=options.trust_pickle, progress=progress,
     )
-    table = _open(vectors, limit, request)
+    table = _open(vectors, limit, request, verify=options.verify)
     if limit is not None and len(table) > limit:
         table = table.where(row < limit for row in range(len(table)))
     return apply_transforms(table, options.transforms, request)
 
 
-def _open(vectors: str, limit: int | None, request: VectorRequest) -> EmbeddingTable:
+def _open(vectors: str, limit: int | None, request: VectorRequest, *, verify: bool) -> EmbeddingTable:
     path = Path(vectors)
     if vectors and path.is_dir():
-        return fine_tuned_vectors(_run(path))
+        return fine_tuned_vectors(_run(path, verify=verify))
     if is_file_location(vectors):
+        if verify and is_table_of_run(path):
+            verify_files(RunFolder(path.parent), [path, path.with_suffix(".json")])
         return read_file(vectors, limit, request, f"file:{vectors}")
     named = SOURCE_NAME.match(vectors)
     if named and named[1] in sources.SOURCES.available:
@@ -107,14 +113,15 @@ def _open(vectors: str, limit: int | None, request: VectorRequest) -> EmbeddingT
     )
 
 
-def _run(path: Path) -> TrainedRun:
-    if not RunFolder(path).config.is_file():
+def _run(path: Path, *, verify: bool) -> TrainedRun:
+    folder = RunFolder(path)
+    if not folder.config.is_file() and not folder.manifest.is_file():
         raise RunFolderError(
             f"{path}: a folder, but not of a run. Name a file in it; for the embeddings of a checkpoint write hf:{path}"
         )
     from pipeline.runs.trained import load_run
 
-    return load_run(path)
+    return load_run(path, verify=verify)
 
 
 def fine_tuned_vectors(run: TrainedRun) -> EmbeddingTable:

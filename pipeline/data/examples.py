@@ -10,6 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from embeddings.tokenization.tokenizer import Text
 from pipeline.data.readers.findings import Findings
 
 
@@ -29,12 +30,36 @@ class AnyExample(Protocol):
         """Equal for examples that must stay on one side of a split."""
 
 
+class TextOrPair(AnyExample, Protocol):
+    """Attributes that the examples of tasks on a text or a pair of texts have."""
+
+    @property
+    def text(self) -> str:
+        """The text, or the first text of a pair."""
+
+    @property
+    def text_b(self) -> str:
+        """The second text of a pair; "" for a single text."""
+
+
 E = TypeVar("E", bound=AnyExample)
 E_co = TypeVar("E_co", bound=AnyExample, covariant=True)
 
 
+class _Texts:
+    """A text or a pair of texts."""
+
+    text: str
+    text_b: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Both texts."""
+        return self.text.strip(), self.text_b.strip()
+
+
 @dataclass(frozen=True)
-class Example:
+class Example(_Texts):
     """A text or a pair of texts, and its label ("" for none; lines of running text have none)."""
 
     text: str
@@ -47,10 +72,35 @@ class Example:
         """The label."""
         return self.label
 
+
+@dataclass(frozen=True)
+class MultiLabelExample(_Texts):
+    """A text or a pair of texts, and its labels: () for a text without any, None for unlabelled text."""
+
+    text: str
+    labels: tuple[str, ...] | None
+    where: str
+    text_b: str = ""
+
     @property
-    def key(self) -> tuple[str, str]:
-        """Both texts."""
-        return self.text.strip(), self.text_b.strip()
+    def gold(self) -> list[str]:
+        """The labels."""
+        return list(self.labels or ())
+
+
+@dataclass(frozen=True)
+class RatedExample(_Texts):
+    """A text or a pair of texts, and a number; None for unlabelled text."""
+
+    text: str
+    value: float | None
+    where: str
+    text_b: str = ""
+
+    @property
+    def gold(self) -> float | None:
+        """The number."""
+        return self.value
 
 
 @dataclass(frozen=True)
@@ -129,7 +179,7 @@ class Splits(Generic[E_co]):
         train: training examples.
         dev: development examples, for early stopping; may be empty.
         test: test examples.
-        unlabelled: additional texts for training word vectors.
+        unlabelled: additional texts for training word vectors; those of tagged words are not split again.
         findings: what was found while reading, for the report.
     """
 
@@ -137,5 +187,5 @@ class Splits(Generic[E_co]):
     train: tuple[E_co, ...]
     dev: tuple[E_co, ...]
     test: tuple[E_co, ...]
-    unlabelled: tuple[str, ...]
+    unlabelled: tuple[Text, ...]
     findings: Findings = field(default_factory=Findings, compare=False)

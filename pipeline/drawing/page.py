@@ -28,4 +28,5 @@ def render(template: Path, **values: Any) -> str:
     )
     environment.filters |= {"listed": listed, "shortened": shortened}
     environment.filters["percent"] = lambda share: f"{share:.1%}"
-    return environment.get_template(template.name).render(**values)
+    page = environment.get_template(template.name).render(**values)
+    return page.encode(errors="backslashreplace").decode()  # a name with bytes that are not UTF-8

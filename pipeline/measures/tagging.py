@@ -1,10 +1,12 @@
-"""Measures of tagging: precision, recall and F1 of entities, with seqeval."""
+"""Measures of tagging: precision, recall and F1 of entities, with seqeval, or of words with plain tags."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+OUTSIDE = "O"
 AS_IOBES = {"L-": "E-", "U-": "S-"}  # seqeval's lenient mode does not support BILOU
 
 
@@ -39,6 +41,35 @@ def entity_measures(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[
     }
 
 
+def word_measures(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Compute the measures of :func:`entity_measures` for plain tags: each word whose tag is not ``O`` is an entity.
+
+    If no tag is ``O``, as for parts of speech, F1, precision and recall are the accuracy (micro-average).
+
+    Args:
+        gold: gold tags of each sentence.
+        predicted: predicted tags of each sentence.
+
+    Returns:
+        The same keys; ``by_type`` has the tags and ``n_entities`` counts words.
+
+    Raises:
+        ValueError: if gold and prediction of a sentence differ in length.
+    """
+    pairs = [pair for tags in zip(gold, predicted, strict=True) for pair in zip(*tags, strict=True)]
+    n_gold = Counter(expected for expected, _ in pairs)
+    n_predicted = Counter(found for _, found in pairs)
+    n_correct = Counter(expected for expected, found in pairs if expected == found)
+    accuracy = n_correct.total() / len(pairs) if pairs else 0.0
+    tags = sorted((n_gold | n_predicted).keys() - {OUTSIDE})
+    return {
+        **_scores(*(sum(counts[tag] for tag in tags) for counts in (n_correct, n_predicted, n_gold))),
+        "accuracy": accuracy,
+        "n": len(gold),
+        "by_type": {tag: _scores(n_correct[tag], n_predicted[tag], n_gold[tag]) for tag in tags},
+    }
+
+
 def repair(tags: Sequence[str]) -> list[str]:
     """Make tags valid IOB2: an ``I-`` that does not continue an entity becomes ``B-``."""
     repaired: list[str] = []
@@ -50,6 +81,12 @@ def repair(tags: Sequence[str]) -> list[str]:
 
 def _as_iobes(sentences: Sequence[Sequence[str]]) -> list[list[str]]:
     return [[AS_IOBES.get(tag[:2], tag[:2]) + tag[2:] for tag in tags] for tags in sentences]
+
+
+def _scores(n_correct: int, n_predicted: int, n_gold: int) -> dict[str, Any]:
+    precision = n_correct / n_predicted if n_predicted else 0.0
+    recall = n_correct / n_gold if n_gold else 0.0
+    return _named(precision, recall, 2 * n_correct / (n_predicted + n_gold) if n_predicted + n_gold else 0.0, n_gold)
 
 
 def _named(precision: float, recall: float, f1: float, n_entities: int) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from pipeline.baselines.selection import check_selection, evaluate_selected
 from pipeline.config import RunConfig, changed_keys
 from pipeline.data.examples import Splits
 from pipeline.errors import ConfigError, RunFolderError
+from pipeline.runs.calibration import calibration_scores, save_scores
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash, part_sizes
 from pipeline.runs.folder import RUN_FILES, RunFolder, read_json, unfinished, write_json, write_lines
@@ -33,6 +34,7 @@ from pipeline.runs.sampling_error import sampling_error
 from pipeline.runs.space import require_space_for_run, require_space_for_training
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_stage_one, save_stage_one
 from pipeline.runs.training_batches import TrainingBatches
+from pipeline.runs.verification import mark_stage_one, verify_stage_one
 from pipeline.runs.workspace import unfinished_folder
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Task, Tokenizers
@@ -48,6 +50,8 @@ from transformer.training import distributed
 from transformer.training.trainer import Evaluation, Trainer, TrainingResult, choose_device
 
 log = logging.getLogger("vecformer")
+
+FILE_MODE = 0o644
 
 
 @dataclass(frozen=True)
@@ -173,9 +177,9 @@ def run_stage_one(
     """
     config, clock, reader = setup.config, context.clock, task.reader
     with clock("reading"):
-        data = {"sha256": data_hash(splits)}
+        data = data_hash(splits)
     if folder.stage_one.exists():
-        if read_json(folder.stage_one) != data:
+        if verify_stage_one(folder, config=False) != data:
             raise RunFolderError(f"{config.data.path}: the data have changed since this run was started; start again "
                                  "with --overwrite")
         with clock("vectors"):
@@ -192,7 +196,7 @@ def run_stage_one(
                 context=context, shared=shared))
     with clock("writing"):
         stage_one = save_stage_one(stage_one, folder)
-        write_json(folder.stage_one, data)
+        mark_stage_one(folder, data)
     return stage_one
 
 
@@ -309,7 +313,8 @@ def evaluate_and_write(
     with clock("evaluation"):
         predictions = trained.predict_for(splits.test, progress=progress)
         test = task.measure(splits.test, predictions, setup)
-        dev = trained.evaluate(splits.dev, progress=progress) if splits.dev else {}
+        dev_predictions = trained.predict_for(splits.dev, progress=progress)
+        dev = task.measure(splits.dev, dev_predictions, setup) if splits.dev else {}
         error = sampling_error(task, splits.test, predictions, setup)
         policy = parse_policy(setup.config.unknown)
         coverage = {part: measure_texts(trained.stage_one, task.reader.texts(examples), policy)
@@ -321,6 +326,8 @@ def evaluate_and_write(
     metrics = collect_metrics(trained, coverage, training, test, dev, baselines, skipped)
     with clock("writing"):
         write_json(folder.sampling_error, error)
+        if splits.dev and task.has_prediction_sets:
+            save_scores(folder.calibration, calibration_scores(splits.dev, dev_predictions))
         save_tensors(start, folder.start)
         write_run(folder, trained, splits, training, predictions, metrics, name=name)
 
@@ -386,8 +393,8 @@ def write_run(
     plots = task.plots(splits.test, predictions, setup)
     write_report(folder.report, setup, metrics, training.history, plots, name=name, measure=task.measures[0])
     for file in folder.path.iterdir():
-        if file.name in RUN_FILES:
-            file.chmod(0o644)  # safetensors creates files with permissions for the owner only
+        if file.name in RUN_FILES and file.stat().st_mode & 0o777 != FILE_MODE:
+            file.chmod(FILE_MODE)  # safetensors creates files with permissions for the owner only
     packages = ("vecformer", "torch", "gensim", "tokenizers", "scikit-learn", "numpy")
     folder.write_manifest({
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},

@@ -20,7 +20,8 @@ def data_hash(splits: Splits[Any]) -> str:
         for example in getattr(splits, part):
             digest.update(f"{part}\0{_content(example)}\0".encode(errors="backslashreplace"))
     for text in splits.unlabelled:
-        digest.update(f"unlabelled\0{text}\0".encode(errors="backslashreplace"))
+        joined = text if isinstance(text, str) else " ".join(text)
+        digest.update(f"unlabelled\0{joined}\0".encode(errors="backslashreplace"))
     return digest.hexdigest()
 
 

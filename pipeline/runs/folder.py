@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from embeddings.formats.checksums import hash_once
 from embeddings.table.atomic_files import replacing, write_atomically
 from pipeline.errors import RunFolderError
+from pipeline.runs.seals import sealed
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ class RunFolder:
         return self.path / "sampling_error.json"
 
     @property
+    def calibration(self) -> Path:
+        """Scores of the dev set for prediction sets; only runs of classification with a dev set have it."""
+        return self.path / "calibration.json"
+
+    @property
     def report(self) -> Path:
         """The HTML report."""
         return self.path / "report.html"
@@ -125,8 +131,8 @@ class RunFolder:
     def write_manifest(self, facts: Mapping[str, Any]) -> None:
         """Write the manifest: the given facts, and the SHA-256 of every file in the folder."""
         permanent = set(RUN_FILES) - {path.name for path in (*self.scratch, self.manifest)}
-        files = {file.name: sha256(file) for file in sorted(self.path.iterdir()) if file.name in permanent}
-        write_json(self.manifest, {**facts, "files": files})
+        files = {file.name: hash_once(file) for file in sorted(self.path.iterdir()) if file.name in permanent}
+        write_json(self.manifest, sealed({**facts, "files": files}))
 
     @property
     def has_vectors(self) -> bool:
@@ -185,17 +191,18 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file.
+
+    Raises:
+        RunFolderError: if it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: deeply nested
+        raise RunFolderError(f"{path}: damaged or missing ({error}); restore it from a copy, or train again") from error
 
 
 def write_lines(path: Path, values: Iterator[Mapping[str, Any]]) -> None:
     """Write one line of JSON per value, completely or not at all."""
     with replacing(path) as new, new.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

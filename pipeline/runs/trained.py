@@ -19,6 +19,8 @@ from embeddings.tokenization.interning import token_interner
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.config import RunConfig
 from pipeline.errors import DataError
+from pipeline.runs import verification
+from pipeline.runs.calibration import load_scores, measure_sets, quantile_for, with_sets
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.input_checks import InputCheck, check_inputs, flagged, require_context_is_read
 from pipeline.tasks import base
@@ -40,12 +42,14 @@ class TrainedRun:
         model: the model, in evaluation mode.
         precision: precision of predictions: ``float32``; ``bfloat16`` (weights and matrix products); ``auto`` (the
             faster of these); or ``int8`` (the fastest on a CPU; encoders only, the rest is float32).
+        calibration: nonconformity scores of the dev set, for prediction sets; () without a dev set.
     """
 
     setup: Setup[Any]
     stage_one: StageOne
     model: nn.Module
     precision: str = "float32"
+    calibration: tuple[float, ...] = ()
 
     @property
     def config(self) -> RunConfig:
@@ -73,29 +77,33 @@ class TrainedRun:
         return base.find(self.config.task)
 
     def predict(
-        self, texts: Sequence[str], *, contexts: Iterable[str] = (), progress: Progress = silent
+        self, texts: Sequence[str], *, contexts: Iterable[str] = (), abstain: float | None = None,
+        progress: Progress = silent,
     ) -> list[Prediction]:
         """Predict for texts; words that were not seen in training have their vectors if the source has them.
 
         Args:
             texts: texts to predict for; for question answering, the questions.
             contexts: second text of each, for tasks on pairs of texts.
+            abstain: error rate of prediction sets, for classification; None for none.
             progress: progress callback.
 
         Returns:
-            One prediction for each text; for classification a ``label`` and ``probabilities`` by label. Predictions for
-            texts that are empty, or have no known word, have a ``warning``.
+            One prediction for each text; for classification a ``label`` and ``probabilities`` by label. With
+            ``abstain`` also the labels of the ``set``, and ``abstained``: whether this is not exactly one label.
+            Predictions for texts that are empty, or have no known word, have a ``warning``.
 
         Raises:
             TypeError: if ``texts`` is one string, or an element is not a string; the message has its position.
             DataError: if the model has no use for contexts, or there is not one for each text.
+            ConfigError: if the run cannot form prediction sets with the error rate ``abstain``.
         """
         given, seconds = checked_texts(texts, "texts"), checked_texts(contexts, "contexts")
         if seconds and len(seconds) != len(given):
             raise DataError(f"{len(seconds)} contexts for {len(given)} texts; give one for each")
         examples = [self.example(text, second) for text, second in zip(given, seconds or [""] * len(given),
-                                                                      strict=True)]
-        return self.predict_for(examples, progress=progress)
+                                                                       strict=True)]
+        return self.predict_for(examples, abstain=abstain, progress=progress)
 
     def example(self, text: str, context: str = "") -> Any:
         """Make an example of a text, with a context if the model reads pairs.
@@ -108,36 +116,45 @@ class TrainedRun:
         return made
 
     def predict_for(
-        self, examples: Sequence[Any], *, progress: Progress = silent,
+        self, examples: Sequence[Any], *, abstain: float | None = None, progress: Progress = silent,
         report: Callable[[Sequence[InputCheck]], None] | None = None,
     ) -> list[Prediction]:
         """Predict for examples of the task.
 
         Args:
             examples: the examples.
+            abstain: error rate of prediction sets, for classification; None for none.
             progress: progress callback.
             report: called with the checks of the examples' texts.
 
         Returns:
             One prediction for each example, with a ``warning`` if it does not depend on the words of its text.
         """
+        quantile = None if abstain is None else quantile_for(self.task, self.calibration, abstain)
         if not examples:
             return []
         with self.computing():
             prepared = self.prepare(examples)
             predictions = self.task.predict(self.model, prepared, self.setup, progress)
+        if quantile is not None:
+            predictions = with_sets(predictions, quantile)
         checks = check_inputs(self.task, prepared, self.setup)
         if report:
             report(checks)
         return flagged(predictions, checks)
 
-    def evaluate(self, examples: Sequence[Any], *, progress: Progress = silent) -> Measures:
-        """Evaluate on labelled examples.
+    def evaluate(
+        self, examples: Sequence[Any], *, abstain: float | None = None, progress: Progress = silent
+    ) -> Measures:
+        """Evaluate on labelled examples; with ``abstain``, prediction sets too.
 
         Raises:
             DataError: if they have labels that the model does not have.
+            ConfigError: if the run cannot form prediction sets with that error rate.
         """
-        return self.task.measure(examples, self.predict_for(examples, progress=progress), self.setup)
+        predictions = self.predict_for(examples, abstain=abstain, progress=progress)
+        measures = self.task.measure(examples, predictions, self.setup)
+        return measures if abstain is None else measures | measure_sets(examples, predictions)
 
     def computing(self) -> AbstractContextManager[object]:
         """Return a context manager that computes in :attr:`precision`."""
@@ -193,7 +210,9 @@ def embedding_layers(model: nn.Module) -> dict[str, TokenEmbedding]:
     return {f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, TokenEmbedding)}
 
 
-def load_run(path: str | Path, *, unseen: bool = True, precision: str = "float32") -> TrainedRun:
+def load_run(
+    path: str | Path, *, unseen: bool = True, precision: str = "float32", verify: bool = True
+) -> TrainedRun:
     """Load a finished run from its folder.
 
     Args:
@@ -201,9 +220,10 @@ def load_run(path: str | Path, *, unseen: bool = True, precision: str = "float32
         unseen: load the vectors of words that were not seen in training too; without them, a run with large vectors
             loads several times faster.
         precision: precision of predictions; see :attr:`TrainedRun.precision`.
+        verify: check that the files have the SHA-256 that ``manifest.json`` lists.
 
     Raises:
-        RunFolderError: if there is no finished run.
+        RunFolderError: if there is no finished run, or its files are damaged or of different runs.
         ConfigError, EmbeddingError, TransformerError: if one of its files is damaged.
 
     Example:
@@ -212,17 +232,21 @@ def load_run(path: str | Path, *, unseen: bool = True, precision: str = "float32
         'business'
     """
     folder = RunFolder.open(Path(path))
+    if verify:
+        verification.verify(folder, verification.model_files(folder))
     setup = load_setup(folder)
     stage_one = load_stage_one(folder, unseen=unseen)
+    weights = read_weights(folder.model)
+    verification.require_size(folder, setup, weights)
     embeddings = [
         TokenEmbedding(n_words=len(side.tokenizer) - N_SPECIAL, dim=side.table.dim, d_model=setup.model.d_model,
                       freeze=setup.config.embedding.freeze)
         for side in stage_one.sides
     ]
     model = base.find(setup.config.task).model(setup, embeddings)
-    load_weights(model, read_weights(folder.model), folder.model)
+    load_weights(model, weights, folder.model)
     model.eval()
-    return TrainedRun(setup, stage_one, model, precision)
+    return TrainedRun(setup, stage_one, model, precision, load_scores(folder.calibration))
 
 
 def load_setup(folder: RunFolder) -> Setup[Any]:
@@ -247,11 +271,18 @@ def save_stage_one(stage_one: StageOne, folder: RunFolder) -> StageOne:
 
 
 def load_stage_one(folder: RunFolder, *, unseen: bool = True) -> StageOne:
-    """Read the tokenizers and vectors of a run; with ``unseen``, those of words not seen in training too."""
+    """Read the tokenizers and vectors of a run; with ``unseen``, those of words not seen in training too.
+
+    Raises:
+        EmbeddingError: if a file is missing or damaged.
+        RunFolderError: if tokenizer and vectors do not have the same words.
+    """
     sides = []
     for path, table in zip(folder.tokenizers, folder.tables, strict=True):
-        if path.exists():
+        if path == folder.tokenizers[0] or path.exists() or table.exists():
             tokenizer = WordTokenizer.load(path)
             limit = None if unseen else len(tokenizer) - N_SPECIAL
             sides.append(StageOne(tokenizer, EmbeddingTable.load(table, limit=limit)))
-    return StageOne(sides[0].tokenizer, sides[0].table, target=sides[1] if len(sides) > 1 else None)
+    stage_one = StageOne(sides[0].tokenizer, sides[0].table, target=sides[1] if len(sides) > 1 else None)
+    verification.require_match(folder, stage_one)
+    return stage_one

@@ -86,12 +86,16 @@ class Architecture(NamedTuple):
         name: name of the class.
         output: name of its output layer; "" if the output layer is the embedding table.
         reads_masks: whether its texts contain the token ``<mask>``.
+        problem_type: value of ``problem_type`` in its configuration; "" for none.
+        prepare: changes a model before it is exported, given the setup of its run.
     """
 
     like: str
     name: str
     output: str = ""
     reads_masks: bool = False
+    problem_type: str = ""
+    prepare: Callable[[Any, Setup[Any]], None] | None = None
 
 
 class Trace(NamedTuple):
@@ -119,12 +123,15 @@ class Task(ABC, Generic[E, R]):
         reader: reader of its data sets.
         measures: measures that it reports; the first one is the one it is judged by.
         selection: names of the dev measures by which early stopping selects an epoch; later ones break ties.
+        followed: names of the dev measures that the history has; () for all.
         unit: what ``n`` of the measures counts.
         keys: keys of the configuration that only some tasks read, and this one does.
         baseline_names: names of the baselines that :meth:`baselines` can train, for the key ``baselines``.
         resolved_type: type of the facts that it finds in the data.
         architecture: how Hugging Face represents its model; None if runs cannot be exported.
         generates: whether its model is a decoder that can continue a text (``vecformer generate``).
+        has_prediction_sets: whether its predictions have the ``probabilities`` of labels of which one is correct, so
+            that prediction sets can be formed (``vecformer predict --abstain``).
         text_columns: usual names of the column of the text in a table to predict for.
         context_columns: usual names of the column of a context, which every text needs; () for none.
     """
@@ -133,12 +140,14 @@ class Task(ABC, Generic[E, R]):
     reader: Reader[E]
     measures: ClassVar[tuple[Measure, ...]]
     selection: ClassVar[tuple[str, ...]]
+    followed: ClassVar[tuple[str, ...]] = ()
     unit: ClassVar[str] = "examples"
     keys: ClassVar[tuple[str, ...]] = ()
     baseline_names: ClassVar[tuple[str, ...]] = ()
     resolved_type: type[R]
     architecture: ClassVar[Architecture | None] = None
     generates: ClassVar[bool] = False
+    has_prediction_sets: ClassVar[bool] = False
     text_columns: ClassVar[tuple[str, ...]] = TEXT_COLUMNS
     context_columns: ClassVar[tuple[str, ...]] = ()
 
@@ -202,8 +211,9 @@ class Task(ABC, Generic[E, R]):
         """
 
     def develop(self, model: Any, prepared: Prepared[E], setup: Setup[R]) -> Measures:
-        """Evaluate on dev after an epoch; by default with all measures."""
-        return self.measure(prepared.examples, self.predict(model, prepared, setup), setup)
+        """Evaluate on dev after an epoch; by default with the measures of :attr:`followed`."""
+        measures = self.measure(prepared.examples, self.predict(model, prepared, setup), setup)
+        return {name: measures[name] for name in self.followed or measures}
 
     def tune(self, model: Any, prepared: Prepared[E], setup: Setup[R]) -> R:
         """Find facts that need the trained model and dev, such as a threshold; by default none."""

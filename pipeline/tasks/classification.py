@@ -15,7 +15,8 @@ from embeddings.progress import Progress, silent
 from embeddings.table.listing import listed, shortened
 from embeddings.table.oov_policy import parse_policy
 from pipeline import baselines
-from pipeline.baselines.selection import train_selected
+from pipeline.baselines.fasttext import fasttext_baselines
+from pipeline.baselines.selection import FASTTEXT, train_selected
 from pipeline.config import RunConfig
 from pipeline.data.examples import Example, Splits
 from pipeline.data.features.batching import Batch, Feature, collate
@@ -37,7 +38,6 @@ from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
 
 MAX_PROBABILITIES = 100  # labels whose probability a prediction has
-FOLLOWED = ("accuracy", "macro_f1", "n", "loss", "calibration_error")  # measures that the history has
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,12 @@ class Classification(Task[Example, Labels]):
         Measure("calibration_error", "expected calibration error (Guo et al. 2017)", smaller_is_better=True),
     )
     selection = ("accuracy", "loss")
+    followed = ("accuracy", "macro_f1", "n", "loss", "calibration_error")
     keys = ("data.labels", "data.label_column", "training.class_weights")
     resolved_type = Labels
-    baseline_names = ("majority", "tfidf+logreg", "mean-vectors+logreg", "nearest-centroid")
+    baseline_names = ("majority", "tfidf+logreg", "mean-vectors+logreg", "nearest-centroid", FASTTEXT)
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier")
+    has_prediction_sets = True
 
     def resolve(self, config: RunConfig, splits: Splits[Example]) -> Labels:
         """Find the labels (the configured ones, or those of the training examples, sorted) and the token types.
@@ -139,11 +141,6 @@ class Classification(Task[Example, Labels]):
         measures["by_label"] = measures_by_label(gold, predicted)
         return measures
 
-    def develop(self, model: nn.Module, prepared: Prepared[Example], setup: Setup[Labels]) -> Measures:
-        """Compute the measures that are followed during training."""
-        measures = super().develop(model, prepared, setup)
-        return {name: measures[name] for name in FOLLOWED}
-
     def outcome(self, gold: str, prediction: Prediction) -> float:
         """Return 1 for the correct label, otherwise 0."""
         return float(prediction["label"] == gold)
@@ -153,7 +150,14 @@ class Classification(Task[Example, Labels]):
         return gold, prediction["label"]
 
     def show(self, example: Example, prediction: Prediction) -> str:
-        """Return the label, its probability and the text, separated by tabs."""
+        """Return the label, its probability and the text, separated by tabs.
+
+        With a prediction set: the label or "abstained", the labels of the set with their probabilities, and the text.
+        """
+        if "set" in prediction:
+            members = ", ".join(f"{label} {prediction['probabilities'][label]:.4f}" for label in prediction["set"])
+            answer = "abstained" if prediction["abstained"] else prediction["set"][0]
+            return f"{answer}\t{members or 'empty set'}\t{shown(example)}"
         return f"{prediction['label']}\t{prediction['probabilities'][prediction['label']]:.4f}\t{shown(example)}"
 
     def baselines(self, splits: Splits[Example], setup: Setup[Labels], stage_one: StageOne) -> dict[str, Measures]:
@@ -170,6 +174,7 @@ class Classification(Task[Example, Labels]):
             "mean-vectors+logreg": lambda: baselines.logistic_regression_on_means(
                 vectors()[0], labels, vectors()[1], max_gb=max_gb),
             "nearest-centroid": lambda: baselines.nearest_centroid(vectors()[0], labels, vectors()[1]),
+            **fasttext_baselines(setup.config.baselines, test, set(labels)),
         })
         return {name: label_measures(gold, by_name) for name, by_name in predicted.items()}
 

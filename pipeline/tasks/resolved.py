@@ -64,7 +64,7 @@ class Resolved:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
             raise RunFolderError(f"{path}: damaged ({key}: {first['msg']}); repeat the run") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # RecursionError: deeply nested
             raise RunFolderError(f"{path}: damaged ({error}); repeat the run") from error
 
 

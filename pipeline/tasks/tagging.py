@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -24,10 +24,11 @@ from pipeline.data.examples import Splits, TaggedExample
 from pipeline.data.features.batching import IGNORED, Batch, Feature, collate
 from pipeline.data.features.special_tokens import framed
 from pipeline.data.features.windows import starts
+from pipeline.data.readers.tag_schemes import PLAIN
 from pipeline.data.readers.tagged import TaggedReader, without_brackets
 from pipeline.drawing.plots import MAX_LABEL_LENGTH, MAX_LABELS, bars_svg
 from pipeline.errors import ConfigError, DataError
-from pipeline.measures.tagging import entity_measures, repair
+from pipeline.measures.tagging import entity_measures, repair, word_measures
 from pipeline.tasks.base import Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
 from pipeline.tasks.class_weights import class_weights, weighted, with_label_weights
 from pipeline.tasks.classification import Labels
@@ -41,7 +42,7 @@ from transformer.models.stack import Encoder
 
 SHAPES = LOWER, CAPITALISED, UPPER, MIXED, DIGITS, OTHER = range(6)
 IOB2 = re.compile(r"O|[BI]-\S+")
-AS_IOB2 = {"E-": "I-", "L-": "I-", "S-": "B-", "U-": "B-"}
+AS_IOB2 = {"E-": "I-", "L-": "I-", "M-": "I-", "S-": "B-", "U-": "B-"}
 NO_ENTITY = "no entity"
 SHOWN = ("f1", "precision", "recall", "accuracy", "n")  # of baselines, and after each epoch
 
@@ -57,10 +58,13 @@ class Iob2Reader(TaggedReader):
     """Read tagged words and convert their tags to IOB2."""
 
     def read_file(self, path: Path, config: DataConfig) -> tuple[TaggedExample, ...]:
-        """Read one file; see :meth:`TaggedReader.read_file`."""
+        """Read one file; see :meth:`TaggedReader.read_tagged`. Plain tags are kept."""
+        examples, scheme = self.read_tagged(path, config)
+        if scheme == PLAIN:
+            return examples
         return tuple(
             replace(one, tags=tuple(repair([AS_IOB2.get(tag[:2], tag[:2]) + tag[2:] for tag in one.tags])))
-            for one in super().read_file(path, config))
+            for one in examples)
 
     def example(self, text: str, context: str) -> TaggedExample:
         """Make an example of a text, which the tokenizer of the run splits into words."""
@@ -83,7 +87,7 @@ class Window(NamedTuple):
 
 @task("tagging")
 class Tagging(Task[TaggedExample, Labels]):
-    """Predict one tag per word (IOB2, whichever scheme the files use); trained with cross-entropy.
+    """Predict one tag per word (IOB2, whichever scheme the files use, or plain tags); trained with cross-entropy.
 
     The words of a file are the tokens of the model. The token type of a word is its shape, which folding case removes.
     Long sentences are divided into overlapping windows; each word is tagged, and trained on, in the window that has
@@ -92,37 +96,48 @@ class Tagging(Task[TaggedExample, Labels]):
 
     reader = Iob2Reader()
     measures = (
-        Measure("f1", "F1 of whole entities"),
+        Measure("f1", "F1 of whole entities; of words if the tags are plain, such as parts of speech"),
         Measure("precision", "share of the predicted entities that are correct"),
         Measure("recall", "share of the entities that are found"),
         Measure("accuracy", "share of correct tags"),
     )
     selection = ("f1", "accuracy")
     unit = "sentences"
-    keys = ("data.labels", "data.stride", "training.class_weights")
+    keys = ("data.labels", "data.stride", "data.word_column", "data.tag_column", "training.class_weights")
     baseline_names = ("commonest-tag", "window+logreg")
     resolved_type = Labels
     architecture = Architecture("bert", "BertForTokenClassification", "classifier")
 
     def resolve(self, config: RunConfig, splits: Splits[TaggedExample]) -> Labels:
-        """Find the tags (the configured ones, or ``O`` and two for each type in the training data) and token types.
+        """Find the tags (the configured ones, or those of the training data) and token types.
+
+        Those of the training data are ``O`` and two for each type, or the plain tags.
 
         Raises:
-            DataError: if no training sentence has an entity, or there are types that are not among the configured tags.
-            ConfigError: if a configured tag is not in IOB2.
+            DataError: if no training sentence has an entity, all words have the same plain tag, or there are types that
+                are not among the configured tags.
+            ConfigError: if a configured tag is not in IOB2, and the data are.
         """
-        types = sorted({tag[2:] for example in splits.train for tag in example.tags if tag != "O"})
-        if not types:
-            raise DataError(f"{config.data.path}: no training sentence has an entity (all words are tagged O), so "
-                            "there is nothing to learn; check the last column of the file")
-        labels = config.data.labels or _labels(types)
-        if invalid := [label for label in labels if not IOB2.fullmatch(label)]:
-            raise ConfigError(f"data.labels: {listed(invalid, form=repr)}: not a tag of IOB2; {_to_set(types)}, or "
-                              "leave it out")
+        token_types = 0 if config.model.like else len(SHAPES)
+        tags = sorted({tag for example in splits.train for tag in example.tags})
+        if are_plain(tags):
+            labels = config.data.labels or tuple(tags)
+            if len(labels) < 2:
+                raise DataError(f"{config.data.path}: all words have the tag {labels[0]!r}, so there is nothing to "
+                                "learn; choose the column of the tags with --tag-column")
+        else:
+            types = sorted({tag[2:] for tag in tags if tag != "O"})
+            if not types:
+                raise DataError(f"{config.data.path}: no training sentence has an entity (all words are tagged O), so "
+                                "there is nothing to learn; choose the column of the tags with --tag-column")
+            labels = config.data.labels or _labels(types)
+            if invalid := [label for label in labels if not IOB2.fullmatch(label)]:
+                raise ConfigError(f"data.labels: {listed(invalid, form=repr)}: not a tag of IOB2; {_to_set(types)}, "
+                                  "or leave it out")
         for examples in (splits.train, splits.dev, splits.test):
             require_known_tags(examples, labels)
         weights = class_weights(config, (tag for example in splits.train for tag in example.tags), labels)
-        return Labels(token_types=0 if config.model.like else len(SHAPES), labels=labels, label_weights=weights)
+        return Labels(token_types=token_types, labels=labels, label_weights=weights)
 
     def model(self, setup: Setup[Labels], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """Build an encoder with an output layer for the tag of each word."""
@@ -174,22 +189,26 @@ class Tagging(Task[TaggedExample, Labels]):
         """Predict ``words``, their most probable ``tags``, made valid IOB2, and the ``entities`` that they mark.
 
         An entity has ``type``, ``text``, ``start`` and ``end``, which count characters of the text; the words of a file
-        count as a text in which they are separated by blanks.
+        count as a text in which they are separated by blanks. Plain tags mark no entities.
         """
         best = reduced_outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
                                lambda _rows, logits: logits.argmax(dim=-1).unbind(), progress=progress)
         found: list[list[str]] = [[] for _ in prepared.examples]
+        valid = list if are_plain(setup.resolved.labels) else repair
         for feature, numbers in zip(prepared.features, best, strict=True):
             found[feature.example] += [setup.resolved.labels[i] for i in numbers[feature.origin].tolist()]
-        return [_prediction(example, spans_of(example, prepared.tokenizers.source), repair(tags))
+        return [_prediction(example, spans_of(example, prepared.tokenizers.source), valid(tags))
                 for example, tags in zip(prepared.examples, found, strict=True)]
 
     def measure(
         self, examples: Sequence[TaggedExample], predictions: Sequence[Prediction], setup: Setup[Labels]
     ) -> Measures:
-        """Compute F1, precision and recall of whole entities, in total and by type, and the accuracy of tags."""
+        """Compute F1, precision and recall of whole entities, in total and by type, and the accuracy of tags.
+
+        If the tags are plain, each word whose tag is not ``O`` counts as an entity.
+        """
         require_known_tags(examples, setup.resolved.labels)
-        return entity_measures([example.tags for example in examples], [one["tags"] for one in predictions])
+        return _measures(setup)([example.tags for example in examples], [one["tags"] for one in predictions])
 
     def develop(self, model: nn.Module, prepared: Prepared[TaggedExample], setup: Setup[Labels]) -> Measures:
         """Compute the measures of all types together."""
@@ -200,8 +219,10 @@ class Tagging(Task[TaggedExample, Labels]):
         return float(prediction["tags"] == list(gold))
 
     def in_words(self, gold: Sequence[str], prediction: Prediction) -> tuple[str, str]:
-        """Return the gold and the predicted entities."""
+        """Return the gold and the predicted entities, or the plain tags."""
         words = prediction["words"]
+        if are_plain([*gold, *prediction["tags"]]):
+            return " ".join(gold), " ".join(prediction["tags"])
         spans = [Span(word, i, i + 1) for i, word in enumerate(words)]
         expected, predicted = (
             [f"{' '.join(words[first:last])} ({name})" for name, first, last in entities(tags, spans)]
@@ -223,7 +244,7 @@ class Tagging(Task[TaggedExample, Labels]):
             "commonest-tag": lambda: most_frequent_tag(words, tags, test),
             "window+logreg": lambda: logistic_regression(words, tags, test, max_gb=setup.config.baseline_memory_gb),
         })
-        return {name: _shown(entity_measures(gold, by_name)) for name, by_name in predicted.items()}
+        return {name: _shown(_measures(setup)(gold, by_name)) for name, by_name in predicted.items()}
 
     def plots(
         self, examples: Sequence[TaggedExample], predictions: Sequence[Prediction], setup: Setup[Labels]
@@ -233,11 +254,16 @@ class Tagging(Task[TaggedExample, Labels]):
         largest = set(sorted(by_type, key=lambda name: -by_type[name]["n_entities"])[:MAX_LABELS])
         scores = {f"{shortened(name, MAX_LABEL_LENGTH)} ({of['n_entities']})": of["f1"]
                   for name, of in by_type.items() if name in largest}
-        label = "f1 on the test set (number of gold entities)"
-        title = "Entity types"
+        title, unit = ("Tags", "words") if are_plain(setup.resolved.labels) else ("Entity types", "entities")
+        label = f"f1 on the test set (number of gold {unit})"
         if len(by_type) > MAX_LABELS:
-            title += f": the {MAX_LABELS} of {len(by_type):,} with most entities; metrics.json has all"
+            title += f": the {MAX_LABELS} of {len(by_type):,} with most {unit}; metrics.json has all"
         return {title: bars_svg(scores, highlighted=[], label=label)} if scores else {}
+
+
+def are_plain(tags: Sequence[str]) -> bool:
+    """Return whether tags are not in IOB2 but mark single words, such as parts of speech."""
+    return not all(map(IOB2.fullmatch, tags))
 
 
 def require_known_tags(examples: Sequence[TaggedExample], labels: Sequence[str]) -> None:
@@ -249,6 +275,11 @@ def require_known_tags(examples: Sequence[TaggedExample], labels: Sequence[str])
     known = set(labels)
     unknown = [example for example in examples if not known.issuperset(example.tags)]
     if unknown:
+        if are_plain(labels):
+            other = Counter(tag for example in unknown for tag in example.tags if tag not in known)
+            named = listed([f"{shortened(tag)!r} ({count} words)" for tag, count in other.most_common()], limit=10)
+            raise DataError(f"{unknown[0].where}: tags that are not among the model's: {named}; its tags are "
+                            f"{listed(labels)}. To count them as missed, add them to data.labels before training")
         counts = Counter(tag[2:] for example in unknown for tag in example.tags if tag not in known)
         named = listed([f"{shortened(name)!r} ({count} words)" for name, count in counts.most_common()], limit=10)
         every = _to_set(sorted({tag[2:] for tag in labels if tag != "O"} | counts.keys()))
@@ -313,6 +344,10 @@ def _prediction(example: TaggedExample, spans: Sequence[Span], tags: Sequence[st
 
 def _labels(types: Sequence[str]) -> tuple[str, ...]:
     return ("O", *(f"{prefix}-{name}" for name in types for prefix in "BI"))
+
+
+def _measures(setup: Setup[Labels]) -> Callable[[Sequence[Sequence[str]], Sequence[Sequence[str]]], Measures]:
+    return word_measures if are_plain(setup.resolved.labels) else entity_measures
 
 
 def _to_set(types: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
 from pipeline.config import RunConfig
+from pipeline.data.examples import TextOrPair
 from pipeline.data.features.batching import Feature, collate
 from pipeline.data.features.special_tokens import N_TOKEN_TYPES, framed, shortened, token_types_of
 from pipeline.tasks.base import Prepared, Tokenizers
@@ -20,22 +21,6 @@ from transformer.layers.embedding import TokenEmbedding
 from transformer.models.heads import ClassificationHead, ClsHead, PairHead
 from transformer.models.models import TransformerModel
 from transformer.models.stack import Encoder
-
-
-class TextOrPair(Protocol):
-    """An example with a text and perhaps a second one; "" for none."""
-
-    @property
-    def text(self) -> str:
-        """The text, or the first text of a pair."""
-
-    @property
-    def text_b(self) -> str:
-        """The second text of a pair; "" for a single text."""
-
-    @property
-    def where(self) -> str:
-        """Its place: ``file:line``."""
 
 
 def n_token_types(config: RunConfig, examples: Iterable[TextOrPair]) -> int:

@@ -79,8 +79,8 @@ def test_only_missing_runs_are_executed(finished):
 
 
 def test_texts_can_be_omitted_from_the_report(finished):
-    key = next(iter(BenchmarkFolder(finished.path).read()))
-    texts = [line["text"] for line in BenchmarkFolder(finished.path).predictions_of(key)]
+    record = next(iter(BenchmarkFolder(finished.path).read().values()))
+    texts = [line["text"] for line in BenchmarkFolder(finished.path).predictions_of(record)]
     page = finished.path / "report.html"
     assert any(escape(text) in page.read_text(encoding="utf-8") for text in texts)
     benchmark(grid(), finished.path, n_jobs=2, texts=False)

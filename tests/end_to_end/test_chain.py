@@ -129,7 +129,11 @@ def test_a_frozen_table_keeps_its_bytes(tmp_path, support):
 
 def test_evaluation_equals_the_runs_own_and_names_unknown_labels(glove_run, support, tmp_path):
     result = CliRunner().invoke(cli, ["evaluate", str(glove_run.path), "--data", str(support / "test.tsv"), "--json"])
-    assert json.loads(result.output) == pytest.approx(glove_run.metrics["test"], abs=1e-6)
+    found, expected = json.loads(result.output), dict(glove_run.metrics["test"])
+    by_label, of_run = found.pop("by_label"), expected.pop("by_label")
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert by_label.keys() == of_run.keys()
+    assert all(by_label[label] == pytest.approx(of_run[label]) for label in of_run)
     (tmp_path / "other.tsv").write_text("text\tlabel\nhello\tgreeting\nbye\tfarewell\n")
     result = CliRunner().invoke(cli, ["evaluate", str(glove_run.path), "--data", str(tmp_path / "other.tsv")])
     assert result.exit_code == 1

@@ -7,7 +7,8 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import RunConfig, commented_toml, keys, parse_assignment, resolve
+from pipeline.commands.config import commented_toml
+from pipeline.config import RunConfig, keys, parse_assignment, resolve
 from pipeline.errors import ConfigError
 
 KEYS = dict(keys())

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transformer.checkpoint import current_name, load_state, read_checkpoint, state_of, write_checkpoint
+from transformer.checkpoint import REMEDY, current_name, load_state, read_checkpoint, state_of, write_checkpoint
 from transformer.errors import CheckpointError
 from transformer.training.config import TrainingConfig
 from transformer.training.optimizer import Optimizer
@@ -102,9 +102,10 @@ class TrainingState:
             check_settings(_current_settings(facts["settings"]), settings, path)
             self._load(tensors, facts)
             set_random_state(_with_prefix(f"random.{rank}", tensors), next(self.model.parameters()).device)
-        except (KeyError, RuntimeError) as error:
-            raise CheckpointError(f"{path}: not a checkpoint of a training run ({error!r}); delete it to start again"
-                                  ) from error
+        except CheckpointError:
+            raise
+        except Exception as error:  # other content causes exceptions of many classes
+            raise CheckpointError(f"{path}: not a checkpoint of a training run ({error!r}); {REMEDY}") from error
 
     def _load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         for name, key in COUNTERS.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from pipeline.baselines.selection import evaluate_selected
 from pipeline.benchmark.execution.jobs import Job, Outcome
 from pipeline.config import RunConfig
 from pipeline.data.examples import Splits
+from pipeline.errors import RunFolderError
 from pipeline.runs.chain import run_stage_one, run_stage_two
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash, part_sizes
@@ -28,8 +30,11 @@ from pipeline.tasks.base import Measures, Prediction, Task
 from pipeline.tasks.resolved import Setup
 from pipeline.telemetry.resources import measured
 from pipeline.word_vectors import StageOne, measure_texts
+from transformer.errors import CheckpointError
 from transformer.training.distributed import World
 from transformer.training.trainer import choose_device
+
+log = logging.getLogger("vecformer")
 
 MAX_TEXT = 200  # characters of a text that are stored with its prediction
 
@@ -47,7 +52,16 @@ def run_job(job: Job, progress: Progress = silent) -> Outcome:
     folder = RunFolder(job.work / job.key)
     with locked(folder.path, patience=FOREVER):  # an orphaned worker may still hold it for a moment
         folder.path.mkdir(exist_ok=True)
-        outcome = _train_and_evaluate(job, folder, progress)
+        is_resumed = folder.stage_one.exists()
+        try:
+            outcome = _train_and_evaluate(job, folder, progress)
+        except (RunFolderError, CheckpointError) as error:
+            if not is_resumed:
+                raise
+            log.warning("%s: the interrupted run is discarded and begins again (%s)", job.name, error)
+            shutil.rmtree(folder.path)
+            folder.path.mkdir()
+            outcome = _train_and_evaluate(job, folder, progress)
         shutil.rmtree(folder.path)
     return outcome
 
@@ -98,6 +112,7 @@ def _evaluate(trained: TrainedRun, examples: Sequence[Any], predictions: Sequenc
     """Compute the task's measures, including those it computes during training only (the loss of translation)."""
     task = trained.task
     measures = task.measure(examples, predictions, trained.setup)
+    measures.pop("by_label", None)  # of thousands of labels, in every run, without use in a comparison
     if type(task).develop is Task.develop:
         return measures
     with trained.computing():

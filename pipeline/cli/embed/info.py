@@ -42,9 +42,9 @@ def info_command(vectors: str, as_json: bool, options: LoadOptions, quiet: bool)
         "transforms": ", ".join(described["transforms"]) or "none",
         "words": f"{described['n_words']:,}",
         "dimension": str(described["dim"]),
-        "std": f"{described['spread']:.4f} (standard deviation of the entries)",
-        "norms": f"{norm['mean']:.4f} on average, {norm['least']:.4f} to {norm['greatest']:.4f}",
-        "mean": f"{described['norm_of_mean']:.4f} (norm of the mean vector; 0 if centred)",
+        "std": f"{_shown(described['spread'])} (standard deviation of the entries)",
+        "norms": f"{_shown(norm['mean'])} on average, {_shown(norm['least'])} to {_shown(norm['greatest'])}",
+        "mean": f"{_shown(described['norm_of_mean'])} (norm of the mean vector; 0 if centred)",
         "n-grams": "yes, for out-of-vocabulary words" if described["ngrams"] else "no",
         "conventions": described["conventions"],
         "provenance": ", ".join(f"{why} {count:,}" for why, count in described["provenance"].items()),
@@ -52,3 +52,7 @@ def info_command(vectors: str, as_json: bool, options: LoadOptions, quiet: bool)
     }
     width = max(map(len, lines))
     echo("\n".join(f"{name:{width}}  {value}" for name, value in lines.items()))
+
+
+def _shown(value: float) -> str:
+    return f"{value:.4f}" if value == 0 or 1e-4 <= value < 1e7 else f"{value:.3e}"

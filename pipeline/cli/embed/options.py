@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
+from pipeline.cli.verification import verify_option
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 vectors_argument = click.argument("vectors")
@@ -32,15 +34,16 @@ def load_options(command: F) -> F:
                   help="Seed of all random numbers.")
     @click.option("--trust-pickle", is_flag=True,
                   help="Allow pickle files, which can execute arbitrary code: use it only for files that you trust.")
+    @verify_option
     @functools.wraps(command)
     def wrapped(
         *args: Any, transforms: tuple[str, ...], corpus: tuple[Path, ...], seed: int, trust_pickle: bool,
-        unknown: str = "", **kwargs: Any,
+        verify: bool, unknown: str = "", **kwargs: Any,
     ) -> Any:
         from embeddings.table.oov_policy import parse_policy
         from pipeline.commands.vectors import LoadOptions
 
-        options = LoadOptions(transforms, corpus, parse_policy([unknown]), seed, trust_pickle)
+        options = LoadOptions(transforms, corpus, parse_policy([unknown]), seed, trust_pickle, verify)
         return command(*args, options=options, **kwargs)
 
     return wrapped  # type: ignore[return-value]

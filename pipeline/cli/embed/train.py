@@ -21,7 +21,7 @@ from pipeline.cli.embed.options import overwrite_option
               help="word2vec or fasttext with options, such as fasttext,dim=300,epochs=5 (`vecformer sources` lists "
                    "them).")
 @click.option("--deterministic", is_flag=True, help="Use one thread, so that the same seed gives the same vectors.")
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Number of threads. Default: one per core.")
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Number of threads. Default: one per core.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 2), default=1, show_default=True, metavar="N",
               help="Seed of all random numbers.")
 @click.option("--no-lowercase", is_flag=True, help="Do not convert the text to lower case.")

@@ -22,7 +22,8 @@ class Feature:
 
     Attributes:
         ids: token ids. *Shape:* ``(length,)``, int32.
-        target: target in the form that the task defines, such as a label number or one tag per token. int64.
+        target: target in the form that the task defines, such as a label number, one tag per token, or a number.
+            int64, or float32 for numbers.
         example: index of the example among those encoded together.
         where: place of the example, for messages.
         token_types: token type of each token, if the model has token types. *Shape:* ``(length,)``, int32.
@@ -31,7 +32,7 @@ class Feature:
     """
 
     ids: NDArray[np.int32]
-    target: NDArray[np.int64]
+    target: NDArray[Any]
     example: int
     where: str
     token_types: NDArray[np.int32] | None = None
@@ -48,7 +49,8 @@ class Batch:
 
     Attributes:
         ids: token ids, padded with 0. *Shape:* ``(batch, length)``, int64.
-        targets: targets in the form that the task defines, padded with -100, which the loss ignores. int64.
+        targets: targets in the form that the task defines, padded with -100, which the loss ignores. int64, or float32
+            for numbers.
         n_tokens: number of tokens without padding.
         n_targets: number of items over which the loss is averaged; the sum of their weights if labels have weights.
         where: places of the examples, for messages.

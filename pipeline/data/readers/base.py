@@ -15,6 +15,7 @@ from pipeline.config import DataConfig
 from pipeline.data.examples import E, Splits
 from pipeline.data.readers import findings
 from pipeline.data.readers.columns import read_unlabelled
+from pipeline.data.readers.files import COMPRESSIONS
 from pipeline.data.readers.hub_folders import part_shards, saved_dataset
 from pipeline.data.readers.reading_report import notes_on_labels, summary, why_no_test_set
 from pipeline.data.readers.splitting import cut_in_order, dev_size, draw_evenly, split_off
@@ -29,6 +30,7 @@ PARTS = {
     "test": ("test",),
     "unlabelled": ("unlabelled", "unlabeled"),
 }
+PLAIN_TEXT = (".txt", *(f".txt{packed}" for packed in COMPRESSIONS))
 
 
 class Reader(ABC, Generic[E]):
@@ -49,6 +51,10 @@ class Reader(ABC, Generic[E]):
     in_order: ClassVar[bool] = False
     named: Mapping[str, Callable[[], tuple[E, ...]]] = MappingProxyType({})
     unit: ClassVar[str] = "examples"
+
+    def earlier_suffixes(self, config: DataConfig) -> tuple[str, ...]:
+        """Return the suffixes that earlier versions read; files with them take precedence in a folder."""
+        return FIRST
 
     @abstractmethod
     def suffixes(self, config: DataConfig) -> tuple[str, ...]:
@@ -85,6 +91,10 @@ class Reader(ABC, Generic[E]):
     def label(self, example: E) -> str:
         """Return the label by which splits are stratified; "" for none."""
         return ""
+
+    def strata(self, examples: Sequence[E]) -> Callable[[E], str]:
+        """Return the function that gives the stratum of one of these examples in a split; by default its label."""
+        return self.label
 
     def labels(self, example: E) -> Sequence[str]:
         """Return all labels of an example, for the counts of the reading report."""
@@ -123,8 +133,9 @@ class Reader(ABC, Generic[E]):
             labelled = train
             train, test = self._split_off(labelled, config.test_share, seed)
             if not test or not train:
-                reason = why_no_test_set([example.key for example in labelled], list(map(self.label, labelled)),
-                                         config.test_share, len(without), bool(test))
+                reason = why_no_test_set([example.key for example in labelled],
+                                         list(map(self.strata(labelled), labelled)), config.test_share,
+                                         len(without), bool(test))
                 raise DataError(f"{config.path}: {reason}")
         n_unlabelled = len(without)
         if config.limit_train and config.limit_train >= len(train):
@@ -140,8 +151,8 @@ class Reader(ABC, Generic[E]):
             _warn_of_leaks(train, test)
         self._require_labels(dev)
         self._require_labels(test)
-        left_over = (text if isinstance(text, str) else " ".join(text) for text in self.texts(without))
-        made = Splits(splits.name, tuple(train), tuple(dev), tuple(test), (*splits.unlabelled, *left_over), found)
+        made = Splits(splits.name, tuple(train), tuple(dev), tuple(test), (*splits.unlabelled, *self.texts(without)),
+                      found)
         found.summary = summary(self.unit, found, made, n_unlabelled, len(without) - n_unlabelled)
         if self.has_labels and not config.limit_train:
             found.notes += notes_on_labels(self.labels(example) for example in made.train)
@@ -168,12 +179,12 @@ class Reader(ABC, Generic[E]):
     def _split_off(self, examples: Sequence[E], share: float, seed: int) -> tuple[list[E], list[E]]:
         if self.in_order:
             return cut_in_order(examples, len(examples) - round(share * len(examples)))
-        return split_off(examples, share, seed=seed, key=lambda example: example.key, label=self.label)
+        return split_off(examples, share, seed=seed, key=lambda example: example.key, label=self.strata(examples))
 
     def _draw(self, examples: Sequence[E], n: int, seed: int) -> tuple[list[E], list[E]]:
         if self.in_order:
             return cut_in_order(examples, n)
-        return draw_evenly(examples, n, seed=seed, label=self.label)
+        return draw_evenly(examples, n, seed=seed, label=self.strata(examples))
 
     def _require_labels(self, examples: Sequence[E]) -> None:
         missing = [example.where for example in examples if self.is_unlabelled(example)]
@@ -193,13 +204,15 @@ class Reader(ABC, Generic[E]):
 
     def _read_folder(self, folder: Path, config: DataConfig) -> Splits[E]:
         suffixes = self.suffixes(config)
-        train, dev, test = (find_files(folder, part, suffixes) for part in ("train", "dev", "test"))
+        earlier = self.earlier_suffixes(config)
+        train, dev, test = (find_files(folder, part, suffixes, earlier) for part in ("train", "dev", "test"))
         train = train or saved_dataset(folder, suffixes)
         if not train:
             plain = [suffix for suffix in suffixes if suffix not in compressed_suffixes()]
             raise DataError(f"{folder}: no file train.* ({' '.join(plain)}); a data folder has the files train, "
                             "test and optionally dev")
-        unlabelled = find_files(folder, "unlabelled", (*known_suffixes(), *compressed_suffixes(), ".txt", ".txt.gz"))
+        unlabelled = find_files(folder, "unlabelled", (*known_suffixes(), *compressed_suffixes(), *PLAIN_TEXT),
+                                (*FIRST, ".txt", ".txt.gz"))
         return Splits(
             printable(folder.resolve().name),
             train=self._read_files(train, config),
@@ -212,17 +225,22 @@ class Reader(ABC, Generic[E]):
         return tuple(example for path in paths for example in self.read_file(path, config))
 
 
-def find_files(folder: Path, part: str, suffixes: Sequence[str]) -> tuple[Path, ...]:
+def find_files(folder: Path, part: str, suffixes: Sequence[str], earlier: Sequence[str]) -> tuple[Path, ...]:
     """Return the files of one part of a folder: one file with a usual name, or the shards of a Hugging Face folder.
 
     Of several files, one in a format of earlier versions is taken before those in formats that were added later.
 
+    Args:
+        folder: the folder of the data set.
+        part: its part, a key of ``PARTS``.
+        suffixes: suffixes of the formats that are read.
+        earlier: suffixes that earlier versions read.
+
     Raises:
         DataError: if there are several.
     """
-    later = {*known_suffixes(), *compressed_suffixes(), ".txt"} - {*FIRST} if {*FIRST} <= {*suffixes} else set()
-    found = find_part(folder, part, [suffix for suffix in suffixes if suffix not in later]) or find_part(
-        folder, part, [suffix for suffix in suffixes if suffix in later])
+    found = find_part(folder, part, [suffix for suffix in suffixes if suffix in earlier]) or find_part(
+        folder, part, [suffix for suffix in suffixes if suffix not in earlier])
     return (found,) if found else part_shards(folder, PARTS[part], suffixes)
 
 

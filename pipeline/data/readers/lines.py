@@ -1,4 +1,4 @@
-"""Running text, one example per line: training data of language models."""
+"""Running text, one example per line or per row of a table: training data of language models."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from embeddings.tokenization.corpus import CorpusFiles
 from embeddings.tokenization.tokenizer import Text
 from pipeline.config import DataConfig
 from pipeline.data.examples import Example
-from pipeline.data.readers.base import Reader
+from pipeline.data.readers.base import PLAIN_TEXT, Reader
+from pipeline.data.readers.columns import rows_with_text
+from pipeline.data.readers.tables import compressed_suffixes, is_table, known_suffixes, read_rows
 from pipeline.errors import DataError
 
 
 class LineReader(Reader[Example]):
-    """Read text files, plain or gzip.
+    """Read text files, plain or compressed, or the texts of a table.
 
     The lines are one text: splits keep their order, ``limit_train`` takes the first lines, and equal lines may be on
     both sides of a split.
@@ -24,17 +26,27 @@ class LineReader(Reader[Example]):
     in_order = True
 
     def suffixes(self, config: DataConfig) -> tuple[str, ...]:
-        """Return the suffixes of text files."""
+        """Return the suffixes of text files and tables."""
+        return (*PLAIN_TEXT, *known_suffixes(), *compressed_suffixes())
+
+    def earlier_suffixes(self, config: DataConfig) -> tuple[str, ...]:
+        """Return the suffixes of plain and gzip files."""
         return (".txt", ".txt.gz")
 
     def read_file(self, path: Path, config: DataConfig) -> tuple[Example, ...]:
-        """Read the non-blank lines of a UTF-8 file.
+        """Read the non-blank lines of a UTF-8 file, or the texts of a table.
 
         Raises:
-            DataError: if the file is missing, damaged, not UTF-8 or blank.
+            DataError: if the file is missing, damaged, not UTF-8 or blank, or a table without a column of texts.
         """
         if not path.is_file():
             raise DataError(f"{path}: no such file")
+        if is_table(path):
+            rows = rows_with_text(read_rows(path, config), path, config)
+            texts = tuple(Example(text, "", row.where) for row, *both in rows for text in both if text)
+            if not texts:
+                raise DataError(f"{path}: the file has no text")
+            return texts
         try:
             numbered = [(number, line.removeprefix("\ufeff").rstrip("\r\n")) for number, line in
                         enumerate(CorpusFiles((path,)), start=1)]

@@ -1,52 +1,88 @@
-"""Tagged words in columns, the format of the CoNLL shared tasks (Tjong Kim Sang & De Meulder 2003).
+"""Tagged words: in columns, as in the CoNLL shared tasks (Tjong Kim Sang & De Meulder 2003), or as lists in a table.
 
-One word per line with its tag in the last column; a blank line between sentences. Tags follow one of four schemes:
-IOB1, IOB2 (``B-x``, ``I-x``, ``O``), IOBES (also ``E-x`` for the last word of a chunk, ``S-x`` for a chunk of one word)
-or BILOU (``L-x``, ``U-x``).
+In columns, one word per line with its tag, and a blank line between sentences; :mod:`pipeline.data.readers.tag_columns`
+finds the columns, :mod:`pipeline.data.readers.tag_schemes` has the schemes of tags.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from embeddings.tokenization.tokenizer import Text
 from pipeline.config import DataConfig
 from pipeline.data.examples import TaggedExample
+from pipeline.data.readers import cells, findings, tag_schemes
 from pipeline.data.readers.base import Reader
-from pipeline.data.readers.tables import lines_of, read_text
+from pipeline.data.readers.columns import find_column
+from pipeline.data.readers.files import COMPRESSIONS, format_suffix, lines_of, read_text
+from pipeline.data.readers.rows import Row
+from pipeline.data.readers.tables import JSON, read_rows
+from pipeline.data.readers.tag_columns import RESTART, Columns, Line, cell, find_columns, sentences, shown
+from pipeline.data.readers.tag_schemes import PLAIN
 from pipeline.errors import DataError
 
-SUFFIXES = (".conll", ".txt", ".tsv", ".bio", ".iob2", ".iob")
-DOCUMENT = "-DOCSTART-"
+EARLIER = (".conll", ".txt", ".tsv", ".bio", ".iob2", ".iob")
+SUFFIXES = (*EARLIER, ".conllu", ".conllup", ".bmes")
+TABLES = (".jsonl", ".ndjson", ".json", ".parquet", ".arrow")
+WORD_LISTS = ("tokens", "words", "token", "word")
+TAG_LISTS = ("ner_tags", "tags", "labels", "ner", "upos", "pos_tags", "pos", "xpos", "chunk_tags")
+MAX_TAGS = 100  # more different ones for more than half of the words are not tags
 
-_COMMENT = re.compile(r"# *[\w.:-]+(?: [\w.:-]+)* = ")
 _BRACKETED = re.compile(r"</?([^<>]+)>")
-_TAG = re.compile(r"O|[BIESLU]-\S+")
+
+
+class TaggedFile(NamedTuple):
+    """The sentences of a file, and the scheme of their tags, such as ``IOB2`` or ``plain tags``."""
+
+    examples: tuple[TaggedExample, ...]
+    scheme: str
 
 
 class TaggedReader(Reader[TaggedExample]):
-    """Read tagged words in columns."""
+    """Read tagged words in columns, or in the lists of a table."""
 
     def suffixes(self, config: DataConfig) -> tuple[str, ...]:
-        """Return the suffixes of files in columns."""
-        return SUFFIXES
+        """Return the suffixes of files in columns, and of tables whose cells can be lists."""
+        packed = tuple(suffix + packed for suffix in (*SUFFIXES, *JSON) for packed in COMPRESSIONS)
+        return (*SUFFIXES, *TABLES, *packed)
+
+    def earlier_suffixes(self, config: DataConfig) -> tuple[str, ...]:
+        """Return the suffixes of files in columns that earlier versions read."""
+        return EARLIER
 
     def read_file(self, path: Path, config: DataConfig) -> tuple[TaggedExample, ...]:
-        """Read one file; columns are separated by tabs, or by blanks if the file has no tab.
+        """Read one file and keep its tags; see :meth:`read_tagged`."""
+        return self.read_tagged(path, config).examples
 
-        Lines ``-DOCSTART-`` and comments of CoNLL-U (``# key = value``, before a sentence) are skipped.
+    def read_tagged(self, path: Path, config: DataConfig) -> TaggedFile:
+        """Read one file and report its columns and the scheme of its tags.
+
+        Columns are separated by tabs, or by blanks if fewer than half of the lines have a tab. Comments and lines
+        ``-DOCSTART-`` are skipped. A row of a table has a list of words and one of tags.
 
         Raises:
-            DataError: if the file is missing, not UTF-8 or has no sentence, a line has no tag, or a tag belongs to none
-                of the four schemes; the message names the line.
+            DataError: if the file is missing, cannot be decoded or has no sentence, a line has no tag, or a tag belongs
+                to none of the schemes; the message names the line.
         """
-        text = read_text(path)
-        examples = tuple(_sentences(path, lines_of(text), "\t" if "\t" in text else None))
+        if format_suffix(path) in TABLES:
+            return _read_table(path, config)
+        lines = lines_of(read_text(path, config.encoding))
+        columns = find_columns(path, lines, str(config.word_column), str(config.tag_column))
+        divided = list(sentences(path, lines, columns))
+        examples = [_example(path, sentence, columns) for sentence in divided]
         if not examples:
             raise DataError(f"{path}: the file has no tagged words; a line is a word, a tab and its tag")
-        return examples
+        places = [[line.number for line in sentence] for sentence in divided]
+        file = in_one_scheme(path, examples, places)
+        if file.scheme == PLAIN:
+            _require_regular(path, divided, columns)
+        _report(path, columns, file.scheme)
+        return file
 
     def example(self, text: str, context: str) -> TaggedExample:
         """Make an example of a text whose words are separated by blanks."""
@@ -62,36 +98,122 @@ def without_brackets(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(match[1] if (match := _BRACKETED.fullmatch(word)) else word for word in words)
 
 
-def _sentences(path: Path, lines: Iterable[str], separator: str | None) -> Iterator[TaggedExample]:
-    words: list[str] = []
-    tags: list[str] = []
-    prefixes: set[str] = set()
-    first = 0
-    for number, line in enumerate([*lines, ""], start=1):
-        if not line.strip() or line.startswith(DOCUMENT):
-            if words:
-                yield TaggedExample(tuple(words), tuple(tags), f"{path}:{first}")
-            words, tags = [], []
+def in_one_scheme(path: Path, examples: Sequence[TaggedExample], lines: Sequence[Sequence[int]]) -> TaggedFile:
+    """Find the scheme of the tags of a file.
+
+    Args:
+        path: the file, for messages.
+        examples: its sentences; letters of a scheme without a type get one.
+        lines: the number of the line of each word.
+
+    Raises:
+        DataError: if a tag belongs to another scheme than the others, or a word has no tag; the message names the line.
+    """
+    counts = Counter(tag for example in examples for tag in example.tags)
+    if tag_schemes.has_only_letters(counts):
+        examples = [replace(one, tags=tuple(map(tag_schemes.with_type, one.tags))) for one in examples]
+    elif set(counts) != {tag_schemes.OUTSIDE} and not (
+            tag_schemes.has_chunk_tags(counts) and tag_schemes.types_of(counts)):
+        for example, numbers in zip(examples, lines, strict=True):
+            for word, tag, number in zip(example.words, example.tags, numbers, strict=True):
+                if not tag:
+                    raise DataError(f"{path}:{number}: the word {word!r} has no tag")
+        return TaggedFile(tuple(examples), PLAIN)
+    letters: set[str] = set()
+    for example, numbers in zip(examples, lines, strict=True):
+        for tag, number in zip(example.tags, numbers, strict=True):
+            if not tag_schemes.CHUNK_TAG.fullmatch(tag):
+                raise DataError(f"{path}:{number}: the tag {tag!r} belongs to no known scheme; tags of chunks are "
+                                f"{tag_schemes.CHUNK_TAGS}")
+            if tag[0] not in letters:
+                letters.add(tag[0])
+                if why := tag_schemes.conflict(letters):
+                    raise DataError(f"{path}:{number}: the tag {tag!r} and earlier tags belong to different schemes "
+                                    f"({why}); use one scheme in a file")
+    return TaggedFile(tuple(examples), tag_schemes.scheme_of([example.tags for example in examples]))
+
+
+def _read_table(path: Path, config: DataConfig) -> TaggedFile:
+    """Read a table with a list of words and one of tags in each row."""
+    table = read_rows(path, config)
+    word = find_column(table, path, str(config.word_column), WORD_LISTS, "word_column")
+    tag = find_column(table, path, str(config.tag_column), TAG_LISTS, "tag_column")
+    examples, lines = [], []
+    has_numbers = False
+    for row in table:
+        words, tags = (_list(row, column) for column in (word, tag))
+        if not words and not tags:
+            findings.current().leave_out("empty (left out)", row.where)
             continue
-        if not words and _COMMENT.match(line):
-            continue
-        word, tag = _columns(line, separator, f"{path}:{number}")
-        prefixes.add(tag[0])
-        if {"E", "S"} & prefixes and {"L", "U"} & prefixes:
-            raise DataError(f"{path}:{number}: the tag {tag!r} and earlier tags belong to different schemes "
-                            "(E- and S- to IOBES, L- and U- to BILOU); use one scheme in a file")
-        first = first if words else number
+        if len(words) != len(tags):
+            raise DataError(f"{row.where}: {len(words)} words in {word!r}, but {len(tags)} tags in {tag!r}")
+        has_numbers = has_numbers or any(isinstance(one, int) for one in tags)
+        examples.append(TaggedExample(
+            tuple(cells.as_text(one, row.where, word) for one in words),
+            tuple(cells.as_text(one, row.where, tag).strip() for one in tags), row.where))
+        lines.append([row.line] * len(words))
+    if not examples:
+        raise DataError(f"{path}: the file has no tagged words")
+    file = in_one_scheme(path, examples, lines)
+    findings.current().note(f"{path}: words from {word!r}, tags from {tag!r}; scheme of the tags: {file.scheme}")
+    if has_numbers:
+        findings.current().warn(f"{path}: the tags in {tag!r} are numbers, and the file does not name them; the "
+                                "numbers are used as plain tags")
+    return file
+
+
+def _list(row: Row, column: str) -> list[Any]:
+    value = row.cells.get(column)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise DataError(f"{row.where}: {column!r} is not a list ({cells.shown(value)}); expected a list of words and "
+                        "one of as many tags; choose other columns with --word-column and --tag-column")
+    return value
+
+
+def _example(path: Path, sentence: Sequence[Line], columns: Columns) -> TaggedExample:
+    words, tags = [], []
+    for line in sentence:
+        word, tag = cell(line, columns.word), cell(line, columns.tag)
+        same = columns.word % len(line.cells) == columns.tag % len(line.cells)
+        if not word or tag is None or same:
+            usual = (columns.word, columns.tag) == (0, -1)
+            expected = "a word and its tag" if usual else (f"a word in {columns.describe(columns.word)} and its tag in "
+                                                           f"{columns.describe(columns.tag)}")
+            by = "blanks" if columns.separator == " " else "a tab"
+            raise DataError(f"{path}:{line.number}: expected {expected}, separated by {by}; found "
+                            f"{shown(line, columns.separator)}")
         words.append(word)
-        tags.append(tag)
+        tags.append(tag.strip())
+    return TaggedExample(tuple(words), tuple(tags), f"{path}:{sentence[0].number}")
 
 
-def _columns(line: str, separator: str | None, where: str) -> tuple[str, str]:
-    cells = line.split(separator)
-    if len(cells) < 2 or not cells[0]:
-        raise DataError(f"{where}: expected a word and its tag, separated by {'a tab' if separator else 'blanks'}; "
-                        f"found {line!r}")
-    tag = cells[-1].strip()
-    if not _TAG.fullmatch(tag):
-        raise DataError(f"{where}: the tag {tag!r} belongs to no known scheme; the last column must be O, B-x or I-x "
-                        "(IOB1, IOB2), E-x or S-x (IOBES), or L-x or U-x (BILOU)")
-    return cells[0], tag
+def _require_regular(path: Path, divided: Sequence[Sequence[Line]], columns: Columns) -> None:
+    """Require that a file of plain tags is one: text is not, nor a table of texts and labels.
+
+    Raises:
+        DataError: if a line has another number of columns, most words contain blanks, or there are too many tags.
+    """
+    lines = [line for sentence in divided for line in sentence]
+    for line in lines:
+        if len(line.cells) != columns.n_columns:
+            raise DataError(f"{path}:{line.number}: {len(line.cells)} columns, but most lines have "
+                            f"{columns.n_columns}, a word and its tags; found {shown(line, columns.separator)}")
+    if 2 * sum(" " in line.cells[columns.word] for line in lines) > len(lines):
+        raise DataError(f"{path}: most words contain blanks, such as {shown(lines[0], columns.separator)}; a line is "
+                        "one word and its tag. For whole texts with a label use --task classification")
+    n_tags = len({line.cells[columns.tag] for line in lines})
+    if n_tags > MAX_TAGS and 2 * n_tags > len(lines):
+        raise DataError(f"{path}: {columns.describe(columns.tag)} has {n_tags} different values for {len(lines)} "
+                        "words, so it is not the tag; choose the column of the tags with --tag-column NUMBER, from 1")
+
+
+def _report(path: Path, columns: Columns, scheme: str) -> None:
+    found = findings.current()
+    numbered = "; the first column numbers the words" if columns.numbered else ""
+    found.note(f"{path}: words from {columns.describe(columns.word)}, tags from {columns.describe(columns.tag)} of "
+               f"{columns.n_columns}{numbered}; scheme of the tags: {scheme}")
+    for what, (count, first) in columns.notes.items():
+        tell = found.warn if what == RESTART else found.note
+        tell(f"{path}: {count} {what}; the first is in line {first}")

@@ -1,6 +1,7 @@
 import logging
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -104,6 +105,35 @@ def test_broken_entry_is_replaced(folder, path, spoil, name):
     assert load(path).vectors[:, 0].tolist() == [3, 5]
 
 
+@pytest.mark.parametrize("name", ["table.safetensors", "table.json"])
+@pytest.mark.parametrize("damage", ["zeros", "flip"])
+def test_an_entry_with_other_content_is_read_again_with_a_warning(folder, path, name, damage, caplog):
+    load(path)
+    file = entries(folder)[0] / name
+    content = bytearray(file.read_bytes())
+    if damage == "zeros":
+        content[-16:] = bytes(16)
+    else:
+        content[-9] ^= 1
+    file.write_bytes(content)
+    assert load(path).vectors[:, 0].tolist() == [3, 5]
+    assert f"{entries(folder)[0]}: this cache entry is damaged" in caplog.text
+    caplog.clear()
+    assert load(path).vectors[:, 0].tolist() == [3, 5]
+    assert not caplog.text
+
+
+def test_the_entry_of_another_request_is_not_used(folder, path, caplog):
+    load(path)
+    load(path, words=("ab", "ac"))
+    first, second = entries(folder)
+    shutil.rmtree(first)
+    shutil.copytree(second, first)
+    assert load(path).vectors[:, 0].tolist() == [3, 5]
+    assert load(path, words=("ab", "ac")).vectors[:, 0].tolist() == [1, 2]
+    assert "the entry of another file or request" in caplog.text
+
+
 @pytest.mark.parametrize("off", ["off", "", "OFF"])
 def test_cache_can_be_disabled(folder, path, monkeypatch, off):
     monkeypatch.setenv("VECFORMER_CACHE", off)
@@ -162,7 +192,7 @@ def test_pending_entry_is_served_from_memory(folder, path, monkeypatch):
 def test_default_cache_folder_of_the_platform(monkeypatch):
     monkeypatch.delenv("VECFORMER_CACHE", raising=False)
     for platform in ("linux", "darwin", "win32"):
-        monkeypatch.setattr(cache.sys, "platform", platform)
+        monkeypatch.setattr(sys, "platform", platform)
         assert cache.cache_folder().name == "vecformer"
 
 

@@ -1,12 +1,18 @@
 """Every reader returns vectors or one message that names the file, for truncated, corrupted and mixed files."""
 
+import bz2
 import gzip
 import io
+import lzma
 import pickle
+import resource
+import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from gensim.models import FastText
 from gensim.models.fasttext import save_facebook_model
 from hypothesis import given, settings
@@ -15,12 +21,19 @@ from safetensors.numpy import save
 
 from embeddings.errors import EmbeddingError
 from embeddings.formats.detect import detect_format, read_vectors
+from embeddings.formats.fasttext_supervised import SupervisedModel, read_supervised
 from embeddings.formats.interface import Format, RowSelection
 from embeddings.table import EmbeddingTable
+from embeddings.tokenization.corpus import CorpusFiles
 
 CHANGES = ("cut", "spoil", "repeat", "shuffle", "mix", "flip")
 BEGINNINGS = (b"", b"\x80\x04", b"\x93NUMPY", b"\xba\x16\x4f\x2f\x0c\0\0\0", b"3 2\n", b"PK\x03\x04", b"\x1f\x8b\x08",
-              b"\x09\0\0\0\0\0\0\0{")
+              b"\x09\0\0\0\0\0\0\0{", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"BZh91AY&SY", b"\xfd7zXZ\0",
+              b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18\x04\0\0\0")
+FASTTEXT = Path(__file__).parents[2] / "fixtures" / "fasttext"
+PACKERS = (gzip.compress, bz2.compress, lzma.compress, zstandard.compress)
+MAX_SECONDS = 5
+MAX_MEMORY = 2**20  # kB beyond that of the start
 SENTENCES = [["the", "cat", "sät", "日本語"], ["a", "dog", "x", "y"]] * 9
 
 
@@ -40,12 +53,17 @@ def samples(tmp_path_factory):
     np.save(folder / "numpy.npy", np.eye(3, dtype=np.float32))
     (folder / "pickle").write_bytes(pickle.dumps({"a": [1.0, 2.0]}))
     (folder / "foreign").write_bytes(save({"a": np.eye(3, dtype=np.float16)}))
-    made = [file.read_bytes() for file in sorted(folder.iterdir())]
+    for encoding in ("utf-8-sig", "utf-16", "utf-32"):
+        (folder / encoding).write_bytes("3 2\n\nthe 1 -0.5\n日本 1e-3 2\n\nnew york .5 +1\n".encode(encoding))
+    (folder / "corpus").write_bytes("ein Satz\nüber Bären\n".encode("cp1252") * 9)
+    spaced = b"".join(word + b" " + np.ones(2, "<f4").tobytes() for word in (b"new york", b"the", b"a b c"))
+    (folder / "spaced").write_bytes(b"3 2\n" + spaced)
+    made = [file.read_bytes() for file in [*sorted(folder.iterdir()), *sorted(FASTTEXT.glob("*.bin"))]]
     plain = (folder / "text").read_bytes()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("v.txt", plain)
-    return [*made, packed.getvalue(), *map(gzip.compress, made)]
+    return [*made, packed.getvalue(), *(pack(content) for pack in PACKERS for content in made)]
 
 
 def corrupted(data, samples):
@@ -72,16 +90,28 @@ def read_or_refuse(content, folder, selection):
     path = folder / "vectors"
     path.write_bytes(content)
     (folder / "vectors.words.txt").write_text("a\nb\nc\n")
-    for action in (lambda: read_vectors(path, selection), lambda: detect_format(path)):
+    actions = (lambda: read_vectors(path, selection), lambda: detect_format(path), lambda: read_supervised(path),
+               lambda: list(CorpusFiles((path,))))
+    start = time.process_time()
+    for action in actions:
         try:
             found = action()
         except EmbeddingError as error:
             assert str(path) in str(error)
+            assert len(str(error)) < 2000
         else:
-            assert isinstance(found, Format) or (
+            assert isinstance(found, Format | SupervisedModel | list) or (
                 len(found.words) == len(set(found.words)) == len(found.vectors)
                 and found.vectors.ndim == 2 and found.vectors.dtype == np.float32 and np.isfinite(found.vectors).all()
             )
+    assert time.process_time() - start < MAX_SECONDS
+
+
+@pytest.fixture(autouse=True)
+def bounded_memory():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_MEMORY
 
 
 SELECTIONS = st.builds(RowSelection, st.none() | st.just(frozenset({"the", "cat", "new york"})), st.integers(0, 3),

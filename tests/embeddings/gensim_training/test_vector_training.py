@@ -154,6 +154,10 @@ def test_invalid_start_files(tmp_path):
     assert "has no n-gram vectors" in message(f"fasttext,dim=2,start={tmp_path / 'plain.txt'}")
     load_vectors(words).scaled(2).save(words)
     assert "belongs to other vectors" in message(f"word2vec,dim=16,start={words}", VectorFileError)
+    content = bytearray(state_path(words).read_bytes())
+    content[-30] ^= 4
+    state_path(words).write_bytes(content)
+    assert "does not match its checksum" in message(f"word2vec,dim=16,start={words}", VectorFileError)
     state_path(words).write_bytes(b"no such thing")
     assert "not a training state" in message(f"word2vec,dim=16,start={words}", VectorFileError)
 

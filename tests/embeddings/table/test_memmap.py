@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +10,14 @@ from safetensors.numpy import save_file
 
 from embeddings import EmbeddingTable, load_vectors
 from embeddings.errors import EmbeddingError, VectorFileError
+from embeddings.formats.detect import read_vectors
 from embeddings.formats.writing import write_vectors
 from embeddings.table import memmap
 from embeddings.table.memmap import concatenate_rows, is_memmap, map_rows, row_batches, row_blocks, take_rows
 from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING
 from embeddings.table.safetensors import write_tensors
 
+FULL = Path("/dev/full")  # a device that is always full
 N_WORDS, DIM, FEW = 6000, 12, 100
 WORDS = tuple(a + b + c for a in "abcdefghijklmno" for b in "abcdefghijklmnopqrst" for c in "abcdefghijklmnopqrst")
 
@@ -184,3 +187,19 @@ print(cost.peak_memory_mb - before)
 """
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 25  # each of five tables has 46 MB of vectors
+
+
+def test_a_full_temporary_folder_is_named(monkeypatch):
+    monkeypatch.setattr(memmap, "MAX_IN_MEMORY", 8)
+    monkeypatch.setenv("TMPDIR", "/full")
+    monkeypatch.setattr(memmap.tempfile, "TemporaryFile", lambda: FULL.open("wb", buffering=0))
+    with pytest.raises(EmbeddingError, match=r"/full: temporary files cannot .* \(No space left .*TMPDIR"):
+        memmap.RowBuffer().add(bytes(16))
+
+
+def test_reading_vectors_with_a_full_temporary_folder_does_not_blame_the_file(tmp_path, monkeypatch):
+    (tmp_path / "v.txt").write_text("".join(f"w{i} 1 2 3\n" for i in range(99)))
+    monkeypatch.setattr(memmap, "MAX_IN_MEMORY", 8)
+    monkeypatch.setattr(memmap.tempfile, "TemporaryFile", lambda: FULL.open("wb", buffering=0))
+    with pytest.raises(EmbeddingError, match=r"^(?!.*v\.txt).*temporary files cannot be written there"):
+        read_vectors(tmp_path / "v.txt")

@@ -217,6 +217,41 @@ def test_error_names_a_broken_file(tmp_path, wrong):
         WordTokenizer.load(tmp_path / "tokenizer.json")
 
 
+@pytest.mark.parametrize("change", [
+    lambda described: described["model"]["vocab"].update(cat=2**31),
+    lambda described: described["model"]["vocab"].update(cat=6),
+    lambda described: described["model"]["vocab"].update(cat=4),
+    lambda described: described["model"]["vocab"].update(cat=-1),
+    lambda described: described["model"]["vocab"].update(cat="5"),
+    lambda described: described["model"].update(vocab=[["cat", 5]]),
+    lambda described: described.update(normalizer=None),
+    lambda described: described.update(pre_tokenizer=None, normalizer=3),
+    lambda described: described.update(added_tokens=[{"id": 2**31, "content": "dog", "single_word": False,
+                                                      "lstrip": False, "rstrip": False, "normalized": False,
+                                                      "special": True}]),
+])
+def test_ids_and_parts_are_checked_before_memory_is_taken(tmp_path, change):
+    import resource
+
+    WordTokenizer({"cat": 3}).save(tmp_path / "tokenizer.json")
+    described = json.loads((tmp_path / "tokenizer.json").read_text())
+    change(described)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(described))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(EmbeddingError, match=r"tokenizer\.json: not the tokenizer"):
+        WordTokenizer.load(tmp_path / "tokenizer.json")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kilobytes
+
+
+def test_padding_and_truncation_in_a_file_are_ignored(tmp_path):
+    WordTokenizer({"cat": 3}).save(tmp_path / "tokenizer.json")
+    theirs = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    theirs.enable_padding(length=100)
+    theirs.enable_truncation(1)
+    theirs.save(str(tmp_path / "tokenizer.json"))
+    assert WordTokenizer.load(tmp_path / "tokenizer.json").encode(["cat cat"])[0].tolist() == [5, 5]
+
+
 @pytest.mark.parametrize("wrong", [{"counts": [1, 2]}, {"counts": "x"}, {"counts": None, "han": "no"}, {}])
 def test_our_additions_to_the_tokenizer_file_are_validated(tmp_path, wrong):
     WordTokenizer({"cat": 3}).save(tmp_path / "tokenizer.json")

@@ -35,7 +35,7 @@ def made(
     lines = [{"where": f"{path.name[0]}/test.tsv:{i}", "gold": "yes", "label": "yes" if one else "no",
               "log_probability": -9.0, "n": 3} for i, one in enumerate(right)]
     write_lines(folder.predictions, iter(lines))
-    write_json(folder.manifest, {"data": {"name": data, "sha256": hashed or f"{data} cut by {seed}"}})
+    folder.write_manifest({"data": {"name": data, "sha256": hashed or f"{data} cut by {seed}"}})
     return path
 
 
@@ -186,15 +186,20 @@ def test_a_nonfinite_measure_is_not_compared(tmp_path):
     ("metrics.json", "{"), ("metrics.json", "[]"), ("metrics.json", "{}"), ("manifest.json", "{}"),
     ("manifest.json", "\xff"), ("predictions.jsonl", "{}\n"), ("predictions.jsonl", "no\n"),
     ("config.toml", "source = 3"), ("metrics.json", None), ("manifest.json", None), ("predictions.jsonl", None),
+    ("metrics.json", '{"test": {"accuracy": true}}'), ("metrics.json", '{"test": {"accuracy": 1' + "0" * 400 + "}}"),
+    ("metrics.json", "[" * 100_000), ("manifest.json", "[" * 100_000), ("predictions.jsonl", "[" * 100_000),
+    ("sampling_error.json", '{"accuracy": "much"}'), ("sampling_error.json", "[]"), ("manifest.json", "[]"),
+    ("manifest.json", '{"data": {"name": 3, "sha256": "x"}, "files": {}}'), ("predictions.jsonl", '{"where":[]}'),
 ])
 def test_damaged_files_are_one_message(tmp_path, file, content):
     runs = groups(tmp_path, {"random": [0.5], "glove": [0.6]})
     place = runs[1] / file
     place.write_text(content, encoding="latin-1") if content is not None else place.unlink()
-    answer = call(*runs)
-    assert answer.exit_code in (1, 2)
-    assert isinstance(answer.exception, SystemExit), answer.exception
-    assert "glove1" in re.sub(r"[\s│]", "", answer.output)
+    for options in ([], ["--no-verify"]):
+        answer = call(*runs, *options)
+        assert answer.exit_code in (1, 2)
+        assert isinstance(answer.exception, SystemExit), answer.exception
+        assert "glove1" in re.sub(r"[\s│]", "", answer.output)
 
 
 def test_the_table_contains_the_results(tmp_path):

@@ -82,7 +82,7 @@ def ordinary(name, support):
         "embed info": ["vectors.txt"],
         "embed neighbors": ["vectors.txt", "parcel"],
         "embed analogy": ["vectors.txt", "parcel", "card", "refund"],
-        "embed coverage": ["vectors.txt", "--data", "text.txt"],
+        "embed coverage": ["vectors.txt", "--text", "text.txt"],
         "embed evaluate": ["vectors.txt", "--similarity", "text.txt"],
         "embed map": ["vectors.txt", "--out", "map.html", "--method", "pca", "--overwrite"],
     }[name]
@@ -120,8 +120,26 @@ def check(name, parameter, value, place, support, monkeypatch):
     assert visible(result.output) == result.output, arguments
 
 
-@pytest.mark.parametrize("value", VALUES)
-@pytest.mark.parametrize(("name", "parameter"), PARAMETERS)
+def turns(n):
+    """Yield each parameter with ``n`` of the values, in turns."""
+    for i, (name, parameter) in enumerate(PARAMETERS):
+        for value in [*VALUES, *VALUES][n * i % len(VALUES):][:n]:
+            yield pytest.param(name, parameter, value, id=f"{name} {parameter} {value}")
+
+
+def test_all_commands_and_values_have_their_turn():
+    assert {case.values[0] for case in turns(2)} == set(COMMANDS) - {"tasks"}
+    assert {case.values[2] for case in turns(2)} == set(VALUES)
+
+
+@pytest.mark.parametrize(("name", "parameter", "value"), turns(2))
 def test_every_parameter(name, parameter, value, place, support, monkeypatch):
+    found = next(one for one in COMMANDS[name].params if one.name == parameter)
+    check(name, found, VALUES[value], place, support, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "parameter", "value"), turns(len(VALUES)))
+def test_every_parameter_with_every_value(name, parameter, value, place, support, monkeypatch):
     found = next(one for one in COMMANDS[name].params if one.name == parameter)
     check(name, found, VALUES[value], place, support, monkeypatch)

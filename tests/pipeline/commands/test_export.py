@@ -38,6 +38,8 @@ OTHERS = ["zebra", "New-York", "quokka", "<mask>", "ZEBRA", "Über"]
 RUNS = {
     "classification": {"task": "classification", "data": "support", "model": BERT},
     "pairs": {"task": "classification", "data": "pairs", "model": {**BERT, "positions": "learned"}},
+    "multi-label": {"task": "multi-label", "data": "hotels", "model": BERT},
+    "regression": {"task": "regression", "data": "ratings", "model": BERT},
     "tagging": {"task": "tagging", "data": "entities", "model": BERT},
     "question-answering": {"task": "question-answering", "data": "questions", "model": BERT},
     "masked-language-model": {"task": "masked-language-model", "data": "stories", "model": BERT},
@@ -116,6 +118,52 @@ def test_labels_have_the_same_probabilities(exported, name):
     for row, prediction in zip(probabilities, trained.predict_for(examples), strict=True):
         said = {model.config.id2label[i]: p for i, p in enumerate(row.tolist())}
         assert said == pytest.approx(prediction["probabilities"], abs=1e-4)
+
+
+def test_several_labels_have_the_same_probabilities_and_transformers_trains_with_the_same_loss(exported):
+    run, made = exported("multi-label")
+    trained = load_run(run)
+    examples = trained.task.reader.read(trained.config.data, seed=1).test
+    tokenizer, model = loaded(made, transformers.AutoModelForSequenceClassification)
+    assert model.config.problem_type == "multi_label_classification"
+    assert list(model.config.id2label.values()) == list(trained.setup.resolved.labels)
+    batch = tokenizer([example.text for example in examples], padding=True, truncation=True, return_tensors="pt")
+    hot = torch.tensor([[float(label in example.gold) for label in trained.setup.resolved.labels]
+                        for example in examples])
+    with torch.no_grad():
+        output = model(**batch, labels=hot)
+    predictions = trained.predict_for(examples)
+    for row, prediction in zip(output.logits.sigmoid(), predictions, strict=True):
+        said = {model.config.id2label[i]: p for i, p in enumerate(row.tolist())}
+        assert said == pytest.approx(prediction["probabilities"], abs=1e-4)
+    assert output.loss.item() == pytest.approx(trained.task.measure(examples, predictions, trained.setup)["loss"],
+                                               abs=1e-4)
+
+
+def test_numbers_are_in_the_units_of_the_data(exported):
+    run, made = exported("regression")
+    trained = load_run(run)
+    examples = trained.task.reader.read(trained.config.data, seed=1).test
+    tokenizer, model = loaded(made, transformers.AutoModelForSequenceClassification)
+    assert (model.config.problem_type, model.config.num_labels) == ("regression", 1)
+    batch = tokenizer([example.text for example in examples], padding=True, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        output = model(**batch, labels=torch.tensor([example.value for example in examples]))
+    predictions = trained.predict_for(examples)
+    assert output.logits[:, 0].tolist() == pytest.approx([one["value"] for one in predictions], abs=1e-3)
+    assert output.loss.item() == pytest.approx(trained.task.measure(examples, predictions, trained.setup)["mse"],
+                                               rel=1e-3)
+
+
+def test_numbers_far_from_zero_are_exported(tmp_path):
+    """Values around a million, which float32 represents in steps of a sixteenth."""
+    rows = [line.split("\t") for line in (DATA / "ratings" / "train.tsv").read_text().splitlines()[1:]]
+    (tmp_path / "data").mkdir()
+    for part, some in (("train", rows[:100]), ("test", rows[100:120])):
+        (tmp_path / "data" / f"{part}.tsv").write_text(
+            "text\trating\n" + "".join(f"{text}\t{1e6 + 1000 * float(value)}\n" for text, value in some))
+    run = random_run(tmp_path / "run", task="regression", data=tmp_path / "data", model=BERT)
+    assert export(run, tmp_path / "out").difference < 100
 
 
 def test_long_texts_are_truncated_alike(exported):

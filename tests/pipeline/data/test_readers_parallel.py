@@ -1,12 +1,16 @@
 """Texts and their translations: two files, or two columns; which language is which; and what does not fit together."""
 
-import logging
+import gzip
+import json
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import DataConfig
+from pipeline.data.readers import findings
 from pipeline.data.readers.parallel import ParallelReader, find_languages
 from pipeline.errors import DataError
 
@@ -70,11 +74,68 @@ def test_one_pair_of_files_is_split(tmp_path):
     assert all(example.source == str(-int(example.target)) for example in splits.train)
 
 
-def test_lines_that_are_blank_in_one_language_are_reported(tmp_path, caplog):
+def test_lines_that_are_blank_in_one_language_are_reported(tmp_path):
     write(tmp_path, a_en="dog\n\ncat\n \n", a_de="Hund\nx\n\n\n")
-    assert sides(ParallelReader().read_file(tmp_path / "a.en", DataConfig(languages=("en", "de")))) == [("dog", "Hund")]
-    assert [(name, level) for name, level, _ in caplog.record_tuples] == [("vecformer", logging.WARNING)]
-    assert "a.en: 3 of 4 lines are left out" in caplog.text
+    with findings.collecting() as found:
+        examples = ParallelReader().read_file(tmp_path / "a.en", DataConfig(languages=("en", "de")))
+    assert sides(examples) == [("dog", "Hund")]
+    [(reason, unused)] = found.unused.items()
+    assert (reason, unused.count, unused.first) == ("blank in one language (left out)", 3, f"{tmp_path / 'a.en'}:2")
+
+
+def test_blank_lines_at_the_end_of_one_file_are_nothing(tmp_path):
+    write(tmp_path, a_en="dog\ncat\n\n \n", a_de="Hund\nKatze\n")
+    examples = ParallelReader().read_file(tmp_path / "a.en", DataConfig(languages=("en", "de")))
+    assert sides(examples) == [("dog", "Hund"), ("cat", "Katze")]
+
+
+def test_the_first_line_without_a_counterpart_is_named(tmp_path):
+    write(tmp_path, a_en="dog\ncat\ncow\n", a_de="Hund\n")
+    with pytest.raises(DataError, match=r"a\.en:2 has none in .*a\.de"):
+        ParallelReader().read_file(tmp_path / "a.en", DataConfig(languages=("en", "de")))
+
+
+PAIRS = [{"de": f"Hund {i}", "en": f"dog {i}"} for i in range(8)]
+
+
+@pytest.mark.parametrize("layout", ["jsonl", "json", "parquet", "lists"])
+@pytest.mark.parametrize("languages", [(), ("en", "de"), ("de", "en")])
+def test_objects_with_the_texts_by_language(tmp_path, layout, languages):
+    records = [{"id": str(i), "translation": pair} for i, pair in enumerate(PAIRS)]
+    path = tmp_path / f"a.{layout.replace('lists', 'jsonl')}"
+    if layout == "parquet":
+        pyarrow.parquet.write_table(pa.Table.from_pylist(records), path)
+    elif layout == "lists":
+        path.write_text("\n".join(json.dumps({"translation": {"language": [*pair], "translation": [*pair.values()]}})
+                                  for pair in PAIRS))
+    else:
+        path.write_text(json.dumps(records) if layout == "json" else "\n".join(map(json.dumps, records)))
+    source, target = languages or ("de", "en")
+    splits = read(path, languages=list(languages))
+    expected = {(pair[source], pair[target]) for pair in PAIRS}
+    assert {*sides(splits.train), *sides(splits.test)} == expected
+    assert find_languages(DataConfig(path=str(path), languages=languages)) == (source, target)
+
+
+def test_objects_with_three_languages_need_a_choice(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps({"translation": {**pair, "fr-FR": f"chien {pair['en']}"}}) for pair in PAIRS))
+    with pytest.raises(DataError, match=r"found 'de', 'en', 'fr-FR'; choose two with --set 'data\.languages"):
+        read(path)
+    assert read(path, languages=["fr", "de"]).train[0].source.startswith("chien")
+    path.write_text('{"translation": {"de": "x", "en": "y"}}\n{"translation": "x"}')
+    with pytest.raises(DataError, match=r"a\.jsonl:2: 'translation' is not an object with the texts by language"):
+        read(path)
+
+
+def test_compressed_files(tmp_path):
+    for language in ("de", "en"):
+        text = "".join(f"{pair[language]}\n" for pair in PAIRS)
+        (tmp_path / f"train.{language}.gz").write_bytes(gzip.compress(text.encode()))
+    write(tmp_path, test_en="dog\n", test_de="Hund\n")
+    splits = read(tmp_path)
+    assert sides(splits.train) == [(pair["de"], pair["en"]) for pair in PAIRS]
+    assert sides(splits.test) == [("Hund", "dog")]
 
 
 @pytest.mark.parametrize(

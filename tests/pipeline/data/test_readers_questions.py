@@ -1,14 +1,16 @@
 """Questions and the spans that answer them: SQuAD's JSON, JSON lines, and answers that are not where they should be."""
 
 import json
-import logging
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import DataConfig
 from pipeline.data.examples import Answer
+from pipeline.data.readers import findings
 from pipeline.data.readers.questions import QuestionReader
 from pipeline.errors import DataError
 
@@ -39,8 +41,10 @@ def read_line(folder, **line):
     return read(folder, json.dumps({"question": "Who?", "context": CONTEXT, **line}), "a.jsonl")[0]
 
 
-def warnings(caplog):
-    return [message for name, level, message in caplog.record_tuples if (name, level) == ("vecformer", logging.WARNING)]
+@pytest.fixture
+def found():
+    with findings.collecting() as collected:
+        yield collected
 
 
 @given(context=LETTERS, data=st.data(), ascii_only=st.booleans())
@@ -73,7 +77,13 @@ def test_version_1_and_version_2(tmp_path):
         ({"answer": "Ben", "answer_start": 14}, (Answer("Ben", 14),)),
         ({"answers": []}, ()),
         ({"answers": None, "answer": ""}, ()),
-        ({}, ()),
+        ({"answers": "Cleo"}, (Answer("Cleo", 22),)),
+        ({"answers": {"text": ["Cleo"]}}, (Answer("Cleo", 22),)),
+        ({"answers": {"text": "Ben", "answer_start": 14}}, (Answer("Ben", 14),)),
+        ({"answers": {"text": [], "answer_start": []}}, ()),
+        ({"answer": {"text": "Ben", "answer_start": 14}}, (Answer("Ben", 14),)),
+        ({"answer": ["Cleo"]}, (Answer("Cleo", 22),)),
+        ({"is_impossible": True}, ()),
     ],
 )
 def test_json_lines(tmp_path, line, answers):
@@ -82,16 +92,79 @@ def test_json_lines(tmp_path, line, answers):
     assert (example.id, example.where) == ("1", f"{tmp_path / 'a.jsonl'}:1")
 
 
-def test_an_answer_with_a_wrong_start_is_moved(tmp_path, caplog):
+def test_an_answer_with_a_wrong_start_is_moved(tmp_path, found):
     (example,) = read(tmp_path, json.dumps(squad(question(("Anna", 3), ("Cleo", -1)))))
     assert example.answers == (Answer("Anna", 0), Answer("Cleo", 22))
-    assert len(warnings(caplog)) == 1
-    assert "a.json: 2 answers are not at their answer_start" in warnings(caplog)[0]
+    [warning] = found.warnings
+    assert "a.json: 2 answers are not at their answer_start" in warning
 
 
-def test_the_first_of_several_occurrences_is_used_without_a_start(tmp_path, caplog):
+def test_the_first_of_several_occurrences_is_used_without_a_start(tmp_path, found):
     assert read_line(tmp_path, answer="Ben").answers == (Answer("Ben", 9),)
-    assert "1 answers have no answer_start and occur several times in the context" in warnings(caplog)[0]
+    [warning] = found.warnings
+    assert "1 answers have no answer_start and occur several times in the context" in warning
+
+
+@pytest.mark.parametrize(("unit", "start"), [("UTF-16 code units", 6), ("bytes of UTF-8", 11)])
+def test_an_answer_start_in_other_units_is_converted(tmp_path, found, unit, start):
+    context = "😀 é Ben, Ben"
+    example = read_line(tmp_path, context=context, answers=[{"text": "Ben", "answer_start": start - (unit[0] == "U")}]
+                        if unit[0] == "U" else [{"text": "Ben", "answer_start": len("😀 é ".encode())}])
+    assert example.answers == (Answer("Ben", 4),)
+    assert f"1 answers have an answer_start that counts {unit}" in found.warnings[0]
+
+
+@pytest.mark.parametrize("layout", ["lines", "list", "data", "parquet", "squad"])
+def test_a_file_without_the_key_of_answers_is_refused(tmp_path, layout):
+    records = [{"id": f"q{i}", "question": "Who?", "context": CONTEXT, "answer_text": "Anna"} for i in range(2)]
+    content = {"lines": "\n".join(map(json.dumps, records)), "list": json.dumps(records),
+               "data": json.dumps({"data": records}), "squad": json.dumps(squad({"id": "q0", "question": "Who?"}))}
+    name = {"lines": "a.jsonl", "parquet": "a.parquet"}.get(layout, "a.json")
+    if layout == "parquet":
+        pyarrow.parquet.write_table(pa.Table.from_pylist(records), tmp_path / name)
+    else:
+        (tmp_path / name).write_text(content[layout])
+    with pytest.raises(DataError, match="neither 'answers' nor 'answer' is among the keys") as raised:
+        QuestionReader().read_file(tmp_path / name, DataConfig())
+    assert layout == "squad" or "rename 'answer_text' to 'answer'" in str(raised.value)
+
+
+def test_some_records_without_the_key_are_counted(tmp_path, found):
+    lines = [{"question": "Who?", "context": CONTEXT, **more} for more in ({"answer": "Anna"}, {}, {"answers": []}, {})]
+    examples = read(tmp_path, "\n".join(map(json.dumps, lines)), "a.jsonl")
+    assert [example.gold for example in examples] == [["Anna"], [], [], []]
+    [warning] = found.warnings
+    assert "2 of 4 questions without answers are read as unanswerable" in warning and "a.jsonl:2: " in warning
+
+
+def test_only_unanswerable_questions_are_read(tmp_path, found):
+    assert read_line(tmp_path, answers=[]).answers == ()
+    assert found.warnings == []
+
+
+@given(layout=st.sampled_from(["lines", "list", "data", "parquet"]), starts=st.booleans())
+def test_all_layouts_of_records_give_the_same(folder, layout, starts):
+    answers = {"text": ["Anna"], **({"answer_start": [0]} if starts else {})}
+    records = [{"id": "x", "question": "Who?", "context": CONTEXT, "answers": answers},
+               {"id": "y", "question": "Where?", "context": CONTEXT, "answers": {"text": [], "answer_start": []}}]
+    path = folder / {"lines": "l.jsonl", "parquet": "l.parquet"}.get(layout, "l.json")
+    if layout == "parquet":
+        pyarrow.parquet.write_table(pa.Table.from_pylist(records), path)
+    else:
+        path.write_text({"lines": "\n".join(map(json.dumps, records)), "list": json.dumps(records, indent=1),
+                         "data": json.dumps({"version": 1, "data": records})}[layout])
+    examples = QuestionReader().read_file(path, DataConfig())
+    assert [(one.id, one.question, one.context, one.answers) for one in examples] == [
+        ("x", "Who?", CONTEXT, (Answer("Anna", 0),)), ("y", "Where?", CONTEXT, ())]
+
+
+def test_json_takes_precedence_over_formats_that_were_added_later(tmp_path):
+    line = {"question": "Who?", "context": CONTEXT, "answer": "Anna"}
+    for part in ("train", "test"):
+        (tmp_path / f"{part}.jsonl").write_text(json.dumps(line))
+    pyarrow.parquet.write_table(pa.Table.from_pylist([line | {"question": "no"}]), tmp_path / "train.parquet")
+    splits = QuestionReader().read(DataConfig(path=str(tmp_path)), seed=1)
+    assert splits.train[0].question == "Who?"
 
 
 @pytest.mark.parametrize(
@@ -102,8 +175,8 @@ def test_the_first_of_several_occurrences_is_used_without_a_start(tmp_path, capl
         (squad(question((" ", 4))), r"data\[0\]\.paragraphs\[0\]\.qas\[0\]\.answers\[0\]\.text: the text is blank"),
         (squad({"id": "q1"}), r"a\.json: not in SQuAD's format: data\[0\]\.paragraphs\[0\]\.qas\[0\]\.question: "),
         (squad(), r"a\.json: the file has no questions"),
-        ([], r"a\.json: not in SQuAD's format: "),
-        ({"version": "1.1"}, r"a\.json: not in SQuAD's format: data: Field required"),
+        ([], r"a\.json: the file has no rows"),
+        ({"version": "1.1"}, r"a\.json:1: not in SQuAD's format: question: Field required \(the keys are 'version'\)"),
     ],
 )
 def test_malformed_files_are_named(tmp_path, content, message):
@@ -114,17 +187,21 @@ def test_malformed_files_are_named(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"data": [', r"a\.jsonl:1: not in SQuAD's format: Invalid JSON"),
+        (b'{"data": [', r"a\.jsonl:1: not JSON"),
         (b'{"question": "?", "context": "x", "answer": "x"}\n\n{"question": "?"}', r"a\.jsonl:3: .*context: Field req"),
         (b'{"question": "?", "context": "x", "answers": {"text": ["x"], "answer_start": []}}', "lists of equal length"),
-        (b'{"question": "?", "context": "\\ud800"}', r"a\.jsonl:1: not in SQuAD's format: Invalid JSON"),
         (b'{"question": "\0\xff"}', r"a\.jsonl:1: not text"),
-        (b"\n", r"a\.jsonl: the file has no questions"),
+        (b"\n", r"a\.jsonl: the file has no rows"),
     ],
 )
 def test_malformed_lines_are_named(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
         read(tmp_path, content, "a.jsonl")
+
+
+def test_lone_surrogates_are_replaced(tmp_path):
+    example = read_line(tmp_path, context="\ud800 Ben", answers=[{"text": "Ben", "answer_start": 2}])
+    assert (example.context, example.answers) == ("\ufffd Ben", (Answer("Ben", 2),))
 
 
 def test_the_questions_of_a_context_stay_together(tmp_path):

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import DataConfig
+from pipeline.data.readers.label_sets import LabelSetReader
 from pipeline.data.readers.labelled import LabelledReader
 from pipeline.data.readers.lines import LineReader
 from pipeline.data.readers.parallel import ParallelReader
 from pipeline.data.readers.questions import QuestionReader
+from pipeline.data.readers.ratings import RatingReader
 from pipeline.data.readers.tagged import TaggedReader
 from pipeline.measures.tagging import repair
 
@@ -18,6 +20,8 @@ READERS = {
     ("support", "tsv"): LabelledReader().read_examples,
     ("support", "txt"): LineReader().read_file,
     ("pairs", "tsv"): LabelledReader().read_examples,
+    ("hotels", "jsonl"): LabelSetReader().read_examples,
+    ("ratings", "tsv"): RatingReader().read_examples,
     ("entities", "conll"): TaggedReader().read_file,
     ("questions", "json"): QuestionReader().read_file,
     ("stories", "txt"): LineReader().read_file,
@@ -40,7 +44,7 @@ def said(path, what):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_cards_count_right(path):
-    assert len(read(path)) == said(path, "(messages|sentences|pairs|questions|paragraphs)")
+    assert len(read(path)) == said(path, "(messages|sentences|pairs|questions|paragraphs|reviews|comments)")
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=lambda folder: folder.name)
@@ -50,7 +54,7 @@ def test_a_sample_is_small_and_has_a_card(folder):
     assert sum(path.stat().st_size for path in folder.iterdir()) < 120_000
 
 
-@pytest.mark.parametrize("name", ["pairs", "entities", "questions", "phrases"])
+@pytest.mark.parametrize("name", ["pairs", "hotels", "ratings", "entities", "questions", "phrases"])
 def test_no_test_example_is_learned_from(name):
     suffix = next(suffix for folder, suffix in READERS if folder == name)
     seen = {example.key for example in read(DATA / name / f"train.{suffix}")}

@@ -51,6 +51,14 @@ def test_in_a_file_with_tabs_a_word_may_have_blanks(tmp_path):
     assert read(tmp_path, "New York\tB-place\n1 000\tO\n")[0].words == ("New York", "1 000")
 
 
+@pytest.mark.parametrize("separator", ["\t", " "])
+@pytest.mark.parametrize("space", ["\u00a0", "\u2009", "\u3000", "\u202f", "\x0b", "\x85", "\u2028", "\x1f"])
+def test_no_other_white_space_cuts_a_word(tmp_path, separator, space):
+    words = [f"1{space}000", f"{space}x", f"x{space}", space]
+    content = "\n".join(f"{word}{separator}B-n" for word in words)
+    assert read(tmp_path, content)[0].words == tuple(words)
+
+
 @pytest.mark.parametrize(
     ("scheme", "sentences"),
     [
@@ -74,8 +82,15 @@ def test_the_tags_of_every_scheme_are_kept(tmp_path, scheme, sentences):
         ("a\tO\nb\n", r"a\.conll:2: expected a word and its tag, separated by a tab; found 'b'"),
         ("a O\n\nb\n", r"a\.conll:3: expected a word and its tag, separated by blanks; found 'b'"),
         ("a\tO\n\tO\n", r"a\.conll:2: expected a word and its tag"),
-        ("a\tO\nb\tNN\n", r"a\.conll:2: the tag 'NN' belongs to no known scheme"),
-        ("a\tO\nb\t\n", r"a\.conll:2: the tag '' belongs to no known scheme"),
+        ("a\tB-x\nb\tNN\n", r"a\.conll:2: the tag 'NN' belongs to no known scheme"),
+        ("a\tB-x\nb\t\n", r"a\.conll:2: the tag '' belongs to no known scheme"),
+        ("a\tO\nb\t\n", r"a\.conll:2: the word 'b' has no tag"),
+        ("a\tM-x\nb\tI-x\n", r"a\.conll:2: the tag 'I-x' and earlier tags belong to different schemes"),
+        ("a O\nb B-x\n\nc\tO\nd O\n", r"a\.conll:4: a tab, in a file whose columns are separated by blanks in most"),
+        ("a\tO\nb\tB-x\n\nc O\nd\tO\n", r"a\.conll:4: expected a word and its tag, separated by a tab; found 'c O'"),
+        ("a NN x\nb VB x\nc NN\n", r"a\.conll:3: 2 columns, but most lines have 3"),
+        ("a text\tpos\nb text\tneg\n", r"a\.conll: most words contain blanks.*--task classification"),
+        ("\n".join(f"w{i} t{i}" for i in range(300)), r"a\.conll: column 2 has 300 different values for 300 words"),
         ("a\tS-x\nb\tL-x\n", r"a\.conll:2: the tag 'L-x' and earlier tags belong to different schemes"),
         ("", r"a\.conll: the file has no tagged words"),
         ("\n-DOCSTART-\n\n", r"a\.conll: the file has no tagged words"),
@@ -96,5 +111,5 @@ def test_a_folder_with_a_limit(tmp_path):
     splits = TaggedReader().read(config, seed=1)
     assert [len(part) for part in (splits.train, splits.dev, splits.test)] == [30, 0, 1]
     assert splits.unlabelled[0] == "plain text"
-    assert {*splits.unlabelled[1:], *(" ".join(e.words) for e in splits.train)} == {f"w{i} x" for i in range(40)}
+    assert {*splits.unlabelled[1:], *(example.words for example in splits.train)} == {(f"w{i}", "x") for i in range(40)}
     assert TaggedReader().read(config, seed=1) == splits != TaggedReader().read(config, seed=2)

@@ -9,6 +9,7 @@ import tomli_w
 
 from pipeline import RunConfig, load_run, run
 from pipeline.errors import RunFolderError
+from pipeline.runs.folder import RunFolder
 from pipeline.tasks.question_answering import Threshold
 from pipeline.tasks.resolved import Resolved, Setup
 from tests.conftest import ROOT
@@ -44,6 +45,8 @@ def test_a_run_of_an_earlier_version_has_its_findings_in_the_configuration(finis
     values["model"]["token_types"] = 4
     (old / "config.toml").write_text(tomli_w.dumps(values))
     texts, contexts = ["A man sleeps.", "A dog runs."], ["Somebody is asleep.", "A cat sits."]
+    (old / "manifest.json").unlink()
+    RunFolder(old).write_manifest({})
     assert load_run(old).predict(texts, contexts=contexts) == load_run(path).predict(texts, contexts=contexts)
     assert load_run(old).setup.resolved == load_run(path).setup.resolved
 

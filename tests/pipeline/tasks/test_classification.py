@@ -86,7 +86,8 @@ def test_measures_equal_scikit_learns():
     gold = ["aaabbc"[i % 6] for i in range(60)]
     guessed = ["abc"[i] for i in logits.argmax(dim=1)]
     measures = TASK.measure(examples(gold), predictions, CONFIG)
-    assert set(measures) == {"accuracy", "macro_f1", "loss", "calibration_error", "n"}
+    assert set(measures) == {"accuracy", "macro_f1", "balanced_accuracy", "mcc", "loss", "calibration_error", "n",
+                             "by_label"}
     assert measures["n"] == 60
     assert measures["accuracy"] == pytest.approx(accuracy_score(gold, guessed))
     assert measures["macro_f1"] == pytest.approx(f1_score(gold, guessed, average="macro"))
@@ -169,9 +170,11 @@ def test_baselines_are_measured_on_the_test_set():
     test = tuple(Example(text, label, "") for text, label in [("good", "a"), ("bad", "b"), ("fine", "a"), ("bad", "b")])
     table = EmbeddingTable.known(["good", "fine", "bad"], np.array([[1, 0], [1, 0.1], [0, 1]], np.float32), "here")
     measures = TASK.baselines(Splits("made", train, (), test, ()), CONFIG, StageOne(WordTokenizer(), table))
-    assert measures["majority"] == {"accuracy": 0.5, "macro_f1": pytest.approx(1 / 3), "n": 4}
+    assert measures["majority"] == {"accuracy": 0.5, "macro_f1": pytest.approx(1 / 3), "balanced_accuracy": 0.5,
+                                    "mcc": 0.0, "n": 4}
     for name in ("tfidf+logreg", "mean-vectors+logreg", "nearest-centroid"):
-        assert measures[name] == {"accuracy": 1.0, "macro_f1": 1.0, "n": 4}, name
+        assert measures[name] == {"accuracy": 1.0, "macro_f1": 1.0, "balanced_accuracy": 1.0, "mcc": 1.0, "n": 4}, name
+    assert tuple(measures) == TASK.baseline_names
 
 
 def test_tasks_are_found_by_name():

@@ -129,7 +129,7 @@ def test_it_is_quick_and_always_the_same():
     first = sampling_error(task, *rest)
     assert time.process_time() - before < 5
     assert first == sampling_error(task, *rest)
-    assert first.keys() == {"accuracy", "macro_f1", "loss", "calibration_error"}
+    assert first.keys() == {"accuracy", "macro_f1", "balanced_accuracy", "mcc", "loss", "calibration_error"}
 
 
 def test_too_few_examples_have_no_error():
@@ -166,6 +166,10 @@ def predictions_of(name):
     logs = st.floats(-500, 0)
     return {
         "classification": st.tuples(st.sampled_from(LABELS), st.fixed_dictionaries({"label": st.sampled_from(LABELS)})),
+        "multi-label": st.tuples(st.lists(st.sampled_from(LABELS), unique=True), st.fixed_dictionaries(
+            {"labels": st.lists(st.sampled_from(LABELS), unique=True)})),
+        "regression": st.tuples(st.floats(-1e9, 1e9), st.fixed_dictionaries(
+            {"value": st.floats(-1e300, 1e300), "training_std": st.floats(1e-9, 1e9)})),
         "tagging": st.integers(0, 6).flatmap(lambda n: st.tuples(
             st.lists(tags, min_size=n, max_size=n),
             st.fixed_dictionaries({"tags": st.lists(tags, min_size=n, max_size=n), "words": st.just(["w"] * n)}))),
@@ -194,6 +198,10 @@ def test_every_outcome_is_a_share_and_every_prediction_has_a_text(name):
 @pytest.mark.parametrize(("name", "gold", "prediction", "outcome", "words"), [
     ("classification", "sport", {"label": "sport"}, 1.0, ("sport", "sport")),
     ("classification", "sport", {"label": "tech"}, 0.0, ("sport", "tech")),
+    ("multi-label", ["tech", "sport"], {"labels": ["sport"]}, 2 / 3, ("sport, tech", "sport")),
+    ("multi-label", [], {"labels": []}, 1.0, ("no label", "no label")),
+    ("multi-label", [], {"labels": ["sport"]}, 0.0, ("no label", "sport")),
+    ("regression", 2.0, {"value": 3.0, "training_std": 1.0}, 0.5, ("2", "3")),
     ("tagging", ["B-LOC", "I-LOC", "O"], {"tags": ["B-LOC", "I-LOC", "O"], "words": ["New", "York", "is"]}, 1.0,
      ("New York (LOC)", "New York (LOC)")),
     ("tagging", ["B-LOC", "I-LOC", "B-PER"], {"tags": ["B-LOC", "O", "O"], "words": ["New", "York", "Ann"]}, 0.0,

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import BILOU, IOBES, Entities
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from torch import nn
 
 from embeddings import EmbeddingTable, WordTokenizer
@@ -20,7 +21,7 @@ from pipeline.data.examples import Splits, TaggedExample
 from pipeline.data.features.batching import IGNORED
 from pipeline.data.readers.tagged import without_brackets
 from pipeline.errors import ConfigError, DataError
-from pipeline.measures.tagging import repair
+from pipeline.measures.tagging import repair, word_measures
 from pipeline.tasks import base
 from pipeline.tasks.base import Prepared, Tokenizers
 from pipeline.tasks.tagging import (
@@ -365,3 +366,56 @@ def test_names_in_posts_are_found(datasets, tmp_path):
     assert (made["dev"]["n"], made["test"]["n"], made["test"]["n_entities"]) == (1009, 1287, 1079)
     assert made["test"]["f1"] > 0.15
     assert made["test"]["f1"] > max(of["f1"] for of in made["baselines"].values())
+
+
+POS = [TaggedExample(("Anna", "lives", "here"), ("N", "V", "A"), "file:1"), TaggedExample(("Run",), ("V",), "file:5")]
+
+
+def test_plain_tags_are_kept_and_measured_by_word():
+    labels = TASK.resolve(RunConfig(), splits(POS)).labels
+    assert labels == ("A", "N", "V")
+    chosen = config(labels)
+    measures = TASK.measure(POS, [{"tags": ["N", "V", "V"]}, {"tags": ["V"]}], chosen)
+    assert {measures[name] for name in ("f1", "precision", "recall", "accuracy")} == {0.75}
+    by_type = measures["by_type"]
+    assert (measures["n"], by_type["V"]["precision"], by_type["A"]["n_entities"]) == (2, 2 / 3, 1)
+    assert TASK.in_words(POS[0].tags, {"tags": ["N", "V", "V"], "words": list(POS[0].words)}) == ("N V A", "N V V")
+    message = r"file:9: tags that are not among the model's: 'X' \(2 words\); its tags are A, N, V"
+    with pytest.raises(DataError, match=message):
+        TASK.measure([sentence(["X", "X"], "file:9")], [{"tags": ["V", "V"]}], chosen)
+
+
+def test_one_plain_tag_is_nothing_to_learn():
+    with pytest.raises(DataError, match=r"all words have the tag 'N', so there is nothing to learn; .*--tag-column"):
+        TASK.resolve(RunConfig(), splits([sentence(["N", "N"])]))
+
+
+@given(st.lists(st.lists(st.tuples(*[st.sampled_from(["O", "N", "V", "B-x"])] * 2), min_size=1), min_size=1))
+def test_measures_of_plain_tags_are_those_of_sklearn(sentences):
+    gold, predicted = ([[pair[side] for pair in one] for one in sentences] for side in (0, 1))
+    flat = [[tag for one in tags for tag in one] for tags in (gold, predicted)]
+    names = sorted({*flat[0], *flat[1]} - {"O"})
+    measures = word_measures(gold, predicted)
+    if names:
+        expected = precision_recall_fscore_support(*flat, labels=names, average="micro", zero_division=0)
+        assert [measures[name] for name in ("precision", "recall", "f1")] == pytest.approx(expected[:3])
+    each = precision_recall_fscore_support(*flat, labels=names, average=None, zero_division=0) if names else [[]] * 4
+    assert [list(of) for of in zip(*each, strict=True)] == [
+        [pytest.approx(measures["by_type"][name][key]) for key in ("precision", "recall", "f1", "n_entities")]
+        for name in names]
+    assert measures["accuracy"] == pytest.approx(accuracy_score(*flat))
+
+
+def test_a_run_on_parts_of_speech(tmp_path):
+    words = {"the": "D", "a": "D", "dog": "N", "cat": "N", "sees": "V", "hears": "V"}
+    lines = [[(str(i), word, words[word]) for i, word in enumerate((d, n, v, "a", m), 1)]
+             for d in ("the", "a") for n in ("dog", "cat") for v in ("sees", "hears") for m in ("dog", "cat")] * 3
+    path = tmp_path / "pos.conllu"
+    path.write_text("\n\n".join("\n".join("\t".join(cells) for cells in one) for one in lines))
+    made = run(config((), data={"path": str(path)}, source="random,dim=16", training={"epochs": 15, "lr": 5e-3},
+                      model={"d_model": 16, "n_heads": 2, "n_layers": 1, "d_ff": 32}).config, tmp_path / "run")
+    assert made.metrics["test"]["accuracy"] == made.metrics["test"]["f1"] > 0.9
+    assert set(made.metrics["baselines"]) == {"commonest-tag", "window+logreg"}
+    [prediction] = load_run(made.path).predict(["the cat sees a dog"])
+    assert (prediction["tags"], prediction["entities"]) == (["D", "N", "V", "D", "N"], [])
+    assert CliRunner().invoke(cli, ["evaluate", str(made.path), "--data", str(path)]).exit_code == 0

@@ -14,7 +14,7 @@ from small_training import examples, loss, model, without_seconds
 
 from embeddings.table.atomic_files import NEW, hidden
 from transformer import Evaluation, Trainer, TrainingConfig
-from transformer.checkpoint import save_weights
+from transformer.checkpoint import save_weights, write_checkpoint
 from transformer.errors import CheckpointError
 from transformer.training.state import TrainingState
 
@@ -182,25 +182,33 @@ def test_other_number_of_batches_is_refused(written):
 
 def test_weights_file_is_not_a_checkpoint(tmp_path):
     save_weights(model(), tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match=re.escape("model.safetensors: not a readable checkpoint")):
+    with pytest.raises(CheckpointError, match=re.escape("model.safetensors: the checkpoint is damaged")):
         trainer_of("plain", tmp_path / "model.safetensors").run()
 
 
 @settings(max_examples=60)
 @given(st.data())
 def test_damaged_file_is_refused(written, tmp_path_factory, data):
-    """Truncated at any byte, or with a changed byte in the header (except its trailing blanks)."""
+    """Truncated at any byte, or with a changed byte anywhere (except the trailing blanks of the header)."""
     content = bytearray(written.read_bytes())
     header = 8 + int.from_bytes(content[:8], "little")
     if data.draw(st.booleans()):
         content = content[: data.draw(st.integers(0, len(content) - 1))]
     else:
-        position = data.draw(st.integers(0, content.rindex(b"}", 0, header)))
+        end = content.rindex(b"}", 0, header)
+        position = data.draw(st.integers(0, end) | st.integers(header, len(content) - 1))
         content[position] = data.draw(st.integers(0, 255).filter(lambda byte: byte != content[position]))
     path = tmp_path_factory.mktemp("broken") / "checkpoint"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=rf"^{path}: not a readable checkpoint .*; delete it to start"):
+    with pytest.raises(CheckpointError, match=rf"^{path}: the checkpoint is damaged .*; delete the file and resume"):
         trainer_of("plain", path).run()
+
+
+@pytest.mark.parametrize("facts", [{}, {"settings": []}, {"settings": {}, "best": 3}])
+def test_other_facts_with_a_right_checksum_are_refused(tmp_path, facts):
+    write_checkpoint(tmp_path / "checkpoint", {"losses": torch.zeros(0)}, facts)
+    with pytest.raises(CheckpointError, match="checkpoint: "):
+        trainer_of("plain", tmp_path / "checkpoint").run()
 
 
 def test_unwritable_path_raises(tmp_path):

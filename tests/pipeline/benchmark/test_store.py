@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from pipeline.benchmark.store import BenchmarkFolder
+from pipeline.errors import RunFolderError
+
+DONE = {"status": "done", "test": {}, "config": {}, "training": {}, "costs": {}}
+LINES = [{"where": "test.tsv:1", "gold": "a", "prediction": {"label": "a"}, "outcome": 1.0}]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = BenchmarkFolder(tmp_path)
+    folder.add({**DONE, "key": "k1", "test": {"accuracy": 0.5}, "trial": {"model.n_layers": 2}}, LINES)
+    folder.add({"key": "k2", "status": "failed", "error": "no memory"}, [])
+    return folder
+
+
+def test_records_and_predictions_are_read_as_they_were_added(folder):
+    first, second = folder.read().values()
+    assert (first["test"], first["trial"], second["error"]) == ({"accuracy": 0.5}, {"model.n_layers": 2}, "no memory")
+    assert "checksum" not in first
+    assert folder.predictions_of(first) == LINES
+    assert folder.predictions_of(second) is None
+
+
+def test_every_changed_bit_of_a_record_is_found(folder):
+    content = folder.results.read_bytes()
+    end = content.index(b', "checksum"')  # a changed name of the checksum leaves the record as it is
+    for place in range(end):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        folder.results.write_bytes(changed)
+        with pytest.raises(RunFolderError, match=r"results\.jsonl:1: not a valid record .*; delete the line"):
+            folder.read()
+
+
+@pytest.mark.parametrize("line", [
+    "[]", "3", "null", "{}", '{"key": 3, "status": "done"}', '{"key": "k"}', '{"key": "k", "status": []}',
+    '{"key": "k", "status": "done"}', "[" * 100_000, '{"key": "k", "status": "do',
+])
+def test_another_line_is_one_message(folder, line):
+    with folder.results.open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(RunFolderError, match=r"results\.jsonl:3: not a valid record"):
+        folder.read()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", json.dumps(LINES[0]).replace("1.0", "0.0").encode() + b"\n"])
+def test_damaged_predictions_are_one_message(folder, content):
+    record = folder.read()["k1"]
+    path = folder.predictions / "k1.jsonl"
+    path.write_bytes(content) if content is not None else path.unlink()
+    with pytest.raises(RunFolderError, match=r"k1\.jsonl: damaged or missing .*delete the line of k1"):
+        folder.predictions_of(record)
+
+
+def test_records_of_an_earlier_version_have_no_checksums(folder):
+    record = {**DONE, "key": "k3"}
+    with folder.results.open("a") as file:
+        file.write(json.dumps(record) + "\n")
+    assert folder.read()["k3"] == record
+    assert folder.predictions_of(record) is None
+    (folder.predictions / "k3.jsonl").write_text("[1]\n")
+    with pytest.raises(RunFolderError, match=r"k3\.jsonl: damaged"):
+        folder.predictions_of(record)
