@@ -124,7 +124,7 @@ BAD_FILES = {
     "empty": ("", "the file has no rows"),
     "header only": ("text\tlabel\n", "the file has no rows"),
     "one label": ("text\tlabel\n" + "a\tx\nb\tx\nc\tx\nd\tx\n", "at least two labels"),
-    "bad UTF-8": (b"text\tlabel\nfine\ta\nbr\xffken\tb\n", "data.tsv:3: not UTF-8"),
+    "no text": (b"text\tlabel\nfine\ta\nbr\0\xffken\tb\n", "data.tsv:3: not text"),
     "missing column": ("words\tlabel\nx\ta\n", "--text-column"),
     "ragged": ("text\tlabel\nx\ta\ny\n", "data.tsv:3: 1 cells, but the header has 2"),
 }

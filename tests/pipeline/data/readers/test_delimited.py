@@ -96,6 +96,11 @@ def test_encodings_are_found_and_reported(tmp_path, encoding, name, suffix):
     assert read(path, encoding=encoding) == (rows, [])
 
 
+def test_a_wrong_separator_is_one_message(tmp_path):
+    with pytest.raises(DataError, match=r"a\.csv: the first line is the only column 'text;label'.*separated by ';'"):
+        read(write(tmp_path / "a.csv", "text;label\na;x\n"), separator=",")
+
+
 def test_a_wrong_encoding_is_one_message(tmp_path):
     path = write(tmp_path / "a.csv", table(","))
     with pytest.raises(DataError, match=r"a\.csv:2: not ASCII: byte 0xc3 .*--encoding NAME"):
