@@ -197,12 +197,12 @@ def test_an_interrupted_run_can_be_resumed(tmp_path, support):
 def test_no_space_is_one_message_and_leaves_nothing(labelled, tmp_path, monkeypatch):
     import errno
 
-    import pipeline.runs.chain
+    import pipeline.runs.results
 
     def full(*_args, **_more):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pipeline.runs.chain, "save_weights", full)
+    monkeypatch.setattr(pipeline.runs.results, "save_weights", full)
     result = call("run", "--data", labelled(GOOD), "--source", "random", "--epochs", 1, "--out", tmp_path / "out")
     assert (result.exit_code, leftovers(tmp_path)) == (1, ["out.unfinished"])
     assert "no space left" in result.output

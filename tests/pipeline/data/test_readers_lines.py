@@ -67,7 +67,7 @@ def test_a_folder_keeps_its_parts_and_lines_may_repeat(tmp_path, caplog):
         (gzip.compress(b"text\n" * 99)[:-9], r"a\.txt:\d+: broken gzip"),
         (b"", r"a\.txt: the file has no text"),
     ],
-    ids=["not text", "broken gzip", "empty"],
+    ids=["PDF", "not text", "broken gzip", "empty"],
 )
 def test_files_without_text_are_named(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
