@@ -76,6 +76,10 @@ def test_product_by_blocks_is_bit_identical(saved):
     assert by_blocks.tobytes() == (table().vectors @ matrix).tobytes()
 
 
+# BLAS rounds the last rows of a product differently on some processors if there are more rows.
+MATRIX_PRODUCTS = ("all-but-the-top", "pca", "sif")
+
+
 @pytest.mark.parametrize("transforms", [(), ("standardize",), ("all-but-the-top:2", "unit"), ("pca:5",), ("sif",)])
 @pytest.mark.parametrize("source", ["file:{0}", "file:{0}+file:{1}", "average(file:{0},file:{1})", "file:{2}"])
 def test_memmap_values_equal_a_table_in_memory(tmp_path, monkeypatch, source, transforms):
@@ -95,7 +99,10 @@ def test_memmap_values_equal_a_table_in_memory(tmp_path, monkeypatch, source, tr
     assert not is_memmap(expected.vectors)
     for one, other in ((found, expected), (found_few, expected_few)):
         assert (one.words, one.provenance, one.transforms) == (other.words, other.provenance, other.transforms)
-        assert one.vectors.tobytes() == other.vectors.tobytes()
+        if any(transform.startswith(MATRIX_PRODUCTS) for transform in transforms):
+            np.testing.assert_allclose(one.vectors, other.vectors, rtol=0, atol=4 * np.finfo(np.float32).eps)
+        else:
+            assert one.vectors.tobytes() == other.vectors.tobytes()
 
 
 def test_lookup_by_scan_equals_lookup_by_index(saved, few_in_memory):
