@@ -17,12 +17,13 @@ from typing import Any
 
 from fork_server import limit_memory
 from mutations import mutate
-from seeds import seeds
+from seeds import companions, seeds
 
 JOB = "FAULTS_FUZZ"
 SECONDS = 5  # of processor time
 BEGINNING = 2_000  # characters of a message that are printed however long it is
 MEMORY = 3 * 2**29  # bytes of address space above what the process has at its start
+SPREADSHEETS = (".xlsx", ".xls", ".ods")  # a process is started for each of these, so that they are read less often
 CONFIGURATIONS = ({}, {"languages": ("en", "de")})
 
 
@@ -55,10 +56,12 @@ def targets() -> Iterator[Target]:
     from embeddings.tokenization.corpus import CorpusFiles
     from embeddings.tokenization.tokenizer import WordTokenizer
     from pipeline.benchmark.grid import read_grid
-    from pipeline.commands.predict import read_texts
+    from pipeline.commands.prediction_inputs import Where, read_inputs
     from pipeline.commands.vectors import open_vectors
     from pipeline.config import DataConfig, RunConfig
+    from pipeline.runs.trained import TrainedRun
     from pipeline.tasks.base import TASKS
+    from pipeline.tasks.resolved import Setup
     from transformer.checkpoint import read_checkpoint, read_weights
 
     packed = (".gz", ".bz2", ".xz", ".zst")
@@ -70,7 +73,6 @@ def targets() -> Iterator[Target]:
     yield Target("some vectors", vectors, lambda path: read_vectors(path, some))
     yield Target("format", vectors, detect_format)
     yield Target("corpus", texts, lambda path: list(CorpusFiles((path,))))
-    yield Target("texts to predict for", texts, lambda path: read_texts((), path, None))
     yield Target("similarities", (".tsv", ".csv", ".txt"), read_pairs)
     yield Target("analogies", (".txt",), read_questions)
     yield Target("tokenizer", (".json",), WordTokenizer.load)
@@ -81,6 +83,10 @@ def targets() -> Iterator[Target]:
     yield Target("Hugging Face folder", (".json", ".safetensors"), _in_checkpoint(open_vectors), names_file=False)
     for name, cls in TASKS.available.items():
         reader = cls.reader
+        trained: Any = TrainedRun(Setup(RunConfig.from_mapping({"task": name}), cls.resolved_type()), None, None)
+        suffixes = tuple(dict.fromkeys((*texts, *reader.suffixes(DataConfig()))))
+        yield Target(f"{name} predictions", suffixes,
+                     lambda path, trained=trained: read_inputs(trained, Where(file=path)))
         for given in CONFIGURATIONS:
             config = DataConfig(**given)
             suffixes = reader.suffixes(config)
@@ -136,10 +142,13 @@ def fuzz() -> bool:
             rng = random.Random(f"{seed} {number}")
             target = rng.choice(readers)
             suffix = rng.choice(target.suffixes)
+            if suffix in SPREADSHEETS and rng.random() < 0.8:
+                suffix = target.suffixes[0]
             own = sound.get(suffix) or every
             start = rng.choice(own if rng.random() < 0.9 else every)
             path = scratch / f"{number}{suffix}"
             path.write_bytes(mutate(rng, suffix, start, every))
+            others = companions(path, sound)
             progress.write(f"{number}\t{target.name}\t{path}\n")
             progress.flush()
             signal.setitimer(signal.ITIMER_PROF, SECONDS)
@@ -164,7 +173,8 @@ def fuzz() -> bool:
                 findings.write(json.dumps([kind, target.name, str(path), text]) + "\n")
                 findings.flush()
             else:
-                path.unlink()
+                for file in (path, *others):
+                    file.unlink()
     return True
 
 

@@ -19,7 +19,8 @@ COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
     ".gz": lambda content: gzip.compress(content, mtime=0), ".bz2": bz2.compress, ".xz": lzma.compress,
 }
 ROWS: list[dict[str, Any]] = [{"text": f"Text {i}, grün; \"so\"", "label": "ab"[i % 2], "text_b": "other", "id": i,
-                               "score": i / 2, "tokens": ["Ben", "ran"], "tags": ["B-x", "O"]} for i in range(12)]
+                               "score": i / 2, "tokens": ["Ben", "ran"], "tags": ["B-x", "O"], "en": f"word {i}",
+                               "de": f"Wort {i}"} for i in range(12)]
 
 
 def zstandard(content: bytes) -> bytes:
@@ -52,7 +53,8 @@ def seeds(scratch: Path) -> dict[str, list[bytes]]:
     for suffix, compress in COMPRESSED.items():
         for plain in list(found):
             if plain.count(".") == 1 and plain not in COMPRESSED:
-                add(f"x{plain}{suffix}", compress(found[plain][0]))
+                for content in found[plain][:3] + found[plain][-3:]:
+                    add(f"x{plain}{suffix}", compress(content))
     return found
 
 
@@ -63,10 +65,13 @@ def _written_by_hand() -> Iterable[tuple[str, bytes]]:
     squad = {"data": [{"title": "t", "paragraphs": [{"context": "Ben ran.", "qas": [
         {"id": "1", "question": "Who?", "answers": [{"text": "Ben", "answer_start": 0}]},
         {"id": "2", "question": "Why?", "answers": [], "is_impossible": True}]}]}]}
-    unit = "<tu><tuv xml:lang='en'><seg>one</seg></tuv><tuv xml:lang='de'><seg>eins</seg></tuv></tu>"
+    units = "".join(f"<tu><tuv xml:lang='en'><seg>one {i}</seg></tuv><tuv xml:lang='de'><seg>eins {i}</seg></tuv></tu>"
+                    for i in range(6))
     yield "a.conll", "\n".join("\t".join(word) for word in lines).encode() + b"\n\n"
     yield "a.conllu", "\n".join(f"{i}\t{w}\t_\t{t}\t_\t_\t0\t_\t_\t_" for i, (w, t, _) in enumerate(lines, 1)).encode()
-    for name in ("a.iob", "a.iob2", "a.bio", "a.txt"):
+    numbered = "\n".join(f"{i}\t{word}\t{tag}" for i, (word, tag, _) in enumerate(lines, 1))
+    yield "a.conllup", f"# global.columns = ID FORM UPOS\n{numbered}\n\n".encode()
+    for name in ("a.iob", "a.iob2", "a.bio", "a.bmes", "a.txt"):
         yield name, "\n".join(f"{word} {tag}" for word, _, tag in lines).encode() + b"\n\n"
     yield "a.json", json.dumps(squad).encode()
     yield "b.json", json.dumps([answer] * 3).encode()
@@ -75,7 +80,7 @@ def _written_by_hand() -> Iterable[tuple[str, bytes]]:
     yield "a.jsonl", (json.dumps(answer) + "\n").encode() * 3
     yield "b.jsonl", "".join(json.dumps({"translation": {"en": f"word {i}", "de": f"Wort {i}"}}) + "\n"
                              for i in range(5)).encode()
-    yield "a.tmx", ("<?xml version='1.0'?><tmx version='1.4'><header srclang='en'/><body>" + unit * 3
+    yield "a.tmx", ("<?xml version='1.0'?><tmx version='1.4'><header srclang='en'/><body>" + units
                     + "</body></tmx>").encode()
     yield "a.txt", b"__label__a A good film\n__label__b A bad one\n" * 4
     yield "b.txt", "Eins grün\nZwei\n\nDrei\n".encode("utf-16")
@@ -92,7 +97,9 @@ def _tables() -> Iterable[tuple[str, bytes]]:
         yield f"rows{suffix}", "\n".join(separator.join(map(quote, line)) for line in cells).encode()
     for suffix in (".jsonl", ".ndjson"):
         yield f"rows{suffix}", "".join(json.dumps(row) + "\n" for row in ROWS).encode()
-    yield "rows.xlsx", workbook([names, *([str(row[name]) for name in names] for row in ROWS)])
+    shown = [names, *([str(row[name]) for name in names] for row in ROWS)]
+    yield "rows.xlsx", workbook(shown)
+    yield "rows.ods", opendocument(shown)
 
 
 def workbook(rows: list[list[str]]) -> bytes:
@@ -121,6 +128,28 @@ def workbook(rows: list[list[str]]) -> bytes:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
             archive.writestr(name, '<?xml version="1.0" encoding="UTF-8"?>' + content)
+    return packed.getvalue()
+
+
+def opendocument(rows: list[list[str]]) -> bytes:
+    """Write a minimal OpenDocument spreadsheet."""
+    from xml.sax.saxutils import escape
+
+    names = {name: f"urn:oasis:names:tc:opendocument:xmlns:{name}:1.0" for name in ("office", "table", "text")}
+    cells = "".join("<table:table-row>" + "".join(
+        f'<table:table-cell office:value-type="string"><text:p>{escape(cell)}</text:p></table:table-cell>'
+        for cell in row) + "</table:table-row>" for row in rows)
+    declared = " ".join(f'xmlns:{name}="{uri}"' for name, uri in names.items())
+    packed = io.BytesIO()
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("mimetype", kind)
+        archive.writestr("META-INF/manifest.xml", '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:'
+                         f'xmlns:manifest:1.0"><manifest:file-entry manifest:full-path="/" manifest:media-type="{kind}"'
+                         "/></manifest:manifest>")
+        archive.writestr("content.xml", f"<office:document-content {declared}><office:body><office:spreadsheet>"
+                         f'<table:table table:name="Data">{cells}</table:table></office:spreadsheet></office:body>'
+                         "</office:document-content>")
     return packed.getvalue()
 
 
@@ -166,3 +195,17 @@ def _vectors(scratch: Path) -> Iterable[tuple[str, bytes]]:
     model.wv.save_word2vec_format(str(scratch / "word2vec.bin"), binary=True)
     for path in sorted(scratch.iterdir()):
         yield path.name, path.read_bytes()
+
+
+def companions(path: Path, sound: dict[str, list[bytes]]) -> list[Path]:
+    """Write the files that belong to a file: the other language, the words of an array, the description of a table."""
+    words, table = b"the\ncat\ns\xc3\xa4t\nx\ny\n", next(one for one in sound[".json"] if b"provenance" in one)
+    wanted = {".npy": (".words.txt", words), ".safetensors": (".json", table)}
+    suffix = "".join(path.suffixes)
+    if suffix.startswith(".en"):
+        wanted[suffix] = (suffix.replace(".en", ".de", 1), sound[suffix.replace(".en", ".de", 1)][0])
+    if suffix not in wanted:
+        return []
+    other = path.with_name(path.name.removesuffix(suffix) + wanted[suffix][0])
+    other.write_bytes(wanted[suffix][1])
+    return [other]

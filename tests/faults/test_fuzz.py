@@ -58,7 +58,7 @@ def test_every_suffix_of_a_reader_has_a_sound_file(tmp_path):
 
     known = seeds(tmp_path)
     assert {suffix for target in targets() for suffix in target.suffixes if suffix.count(".") == 1} <= {
-        *known, ".en", ".de", ".zip", ".checkpoint"}
+        *known, ".en", ".de", ".zip", ".checkpoint", ".xls"}  # no library here writes Excel's old format
 
 
 def test_some_damaged_files(server, tmp_path, report):
