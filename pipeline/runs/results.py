@@ -14,7 +14,7 @@ from embeddings.analysis.coverage import Coverage
 from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines.selection import evaluate_selected
 from pipeline.data.examples import Splits
-from pipeline.runs.calibration import calibration_scores, save_scores
+from pipeline.runs.calibration import measure_dev
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash, part_sizes
 from pipeline.runs.folder import RUN_FILES, RunFolder, write_json, write_lines
@@ -39,8 +39,7 @@ def evaluate_and_write(
     with clock("evaluation"):
         predictions = trained.predict_for(splits.test, progress=progress)
         test = task.measure(splits.test, predictions, setup)
-        dev_predictions = trained.predict_for(splits.dev, progress=progress)
-        dev = task.measure(splits.dev, dev_predictions, setup) if splits.dev else {}
+        dev = measure_dev(trained, splits.dev, folder.calibration, progress) if splits.dev else {}
         error = sampling_error(task, splits.test, predictions, setup)
         policy = parse_policy(setup.config.unknown)
         coverage = {part: measure_texts(trained.stage_one, task.reader.texts(examples), policy)
@@ -49,13 +48,11 @@ def evaluate_and_write(
     with clock("baselines"):
         baselines, skipped = evaluate_selected(task, splits, setup, trained.stage_one)
     progress("baselines", 1.0)
-    metrics = collect_metrics(trained, coverage, training, test, dev, baselines, skipped)
+    metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
     with clock("writing"):
         write_json(folder.sampling_error, error)
-        if splits.dev and task.has_prediction_sets:
-            save_scores(folder.calibration, calibration_scores(splits.dev, dev_predictions))
         save_tensors(start, folder.start)
-        write_run(folder, trained, splits, training, predictions, metrics, name=name)
+        write_run(folder, trained, splits, training, predictions, metrics, name=name, skipped=skipped)
 
 
 def collect_metrics(
@@ -65,7 +62,6 @@ def collect_metrics(
     test: Measures,
     dev: Measures,
     baselines: Mapping[str, Measures],
-    skipped: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the contents of ``metrics.json``, which has the same keys for every task."""
     config = trained.config
@@ -77,7 +73,6 @@ def collect_metrics(
         "test": test,
         "dev": dev,
         "baselines": dict(baselines),
-        "skipped_baselines": dict(skipped),
         "coverage": {
             "types": coverage["train"].types,
             "tokens": coverage["train"].tokens,
@@ -106,8 +101,9 @@ def write_run(
     metrics: Mapping[str, Any],
     *,
     name: str,
+    skipped: Mapping[str, str],
 ) -> None:
-    """Write all files of a run, the manifest last."""
+    """Write all files of a run, the manifest last; ``skipped`` has the reasons why baselines were skipped."""
     task, setup = trained.task, trained.setup
     setup.config.save(folder.config)
     setup.resolved.save(folder.resolved)
@@ -117,7 +113,8 @@ def write_run(
                                      for example, prediction in zip(splits.test, predictions, strict=True)))
     write_json(folder.metrics, metrics)
     plots = task.plots(splits.test, predictions, setup)
-    write_report(folder.report, setup, metrics, training.history, plots, name=name, measure=task.measures[0])
+    write_report(folder.report, setup, metrics, training.history, plots, name=name, measure=task.measures[0],
+                 skipped=skipped)
     for file in folder.path.iterdir():
         if file.name in RUN_FILES and file.stat().st_mode & 0o777 != FILE_MODE:
             file.chmod(FILE_MODE)  # safetensors creates files with permissions for the owner only

@@ -69,7 +69,9 @@ def _written_by_hand() -> Iterable[tuple[str, bytes]]:
                     for i in range(6))
     yield "a.conll", "\n".join("\t".join(word) for word in lines).encode() + b"\n\n"
     yield "a.conllu", "\n".join(f"{i}\t{w}\t_\t{t}\t_\t_\t0\t_\t_\t_" for i, (w, t, _) in enumerate(lines, 1)).encode()
-    for name in ("a.iob", "a.iob2", "a.bio", "a.txt"):
+    numbered = "\n".join(f"{i}\t{word}\t{tag}" for i, (word, tag, _) in enumerate(lines, 1))
+    yield "a.conllup", f"# global.columns = ID FORM UPOS\n{numbered}\n\n".encode()
+    for name in ("a.iob", "a.iob2", "a.bio", "a.bmes", "a.txt"):
         yield name, "\n".join(f"{word} {tag}" for word, _, tag in lines).encode() + b"\n\n"
     yield "a.json", json.dumps(squad).encode()
     yield "b.json", json.dumps([answer] * 3).encode()

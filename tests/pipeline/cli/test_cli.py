@@ -187,7 +187,7 @@ def test_an_interrupted_run_can_be_resumed(tmp_path, support):
             break
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"interrupted; resume with: vecformer run --resume {tmp_path / 'out'}" in errors
+    assert f"interrupted; what is done is kept; resume with: vecformer run --resume {tmp_path / 'out'}" in errors
     assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]
     again = call("run", "--data", support, "--source", "random", "--out", tmp_path / "out")
     assert (again.exit_code, f"--resume {tmp_path / 'out'}" in again.output) == (1, True)
