@@ -48,7 +48,7 @@ MAY_BE_INFINITE = ("data.no_answer_threshold", "training.clip", "training.checkp
 TABLES = ("training.class_weights",)
 """Keys whose value may be a table, which is not a section of the configuration."""
 ADDED = ("baselines", "baseline_memory_gb", "training.class_weights", "data.separator", "data.encoding",
-         "data.label_separator", "data.label_threshold")
+         "data.label_separator", "data.label_threshold", "data.word_column", "data.tag_column")
 """Keys that version 0.1.0 does not have; with their defaults they do not change the identity of a benchmark's run."""
 
 
