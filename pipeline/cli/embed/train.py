@@ -61,7 +61,7 @@ def train_command(
     from pipeline.telemetry.progress import bars
 
     tokenizer = WordTokenizer(lowercase=not no_lowercase, strip_accents=strip_accents, fold_digits=fold_digits, han=han)
-    columns = DataConfig(text_column=one_or_all(text_column), separator=separator, encoding=encoding)
+    columns = DataConfig().changed(text_column=one_or_all(text_column), separator=separator, encoding=encoding)
     start = time.perf_counter()
     with bars(quiet=quiet) as progress:
         trained = train_vectors(

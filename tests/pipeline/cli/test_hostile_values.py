@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from pipeline.cli.main import cli
 from pipeline.drawing.terminal import MAX_MESSAGE, visible
+from pipeline.errors import RunFolderError
 
 TINY = ["--source", "random", "--epochs", "1", "--set", "model.n_layers=1", "--set", "model.d_model=16", "--set",
         "model.n_heads=2", "--set", "model.d_ff=32", "--set", "data.unseen_words=10"]
@@ -107,8 +108,13 @@ def with_value(name, parameter, value, arguments):
         *words[:position], value, *words[position + 1:]]
 
 
+def refuse(*_args, **_more):
+    raise RunFolderError("not run here")
+
+
 def check(name, parameter, value, place, support, monkeypatch):
     monkeypatch.chdir(place)
+    monkeypatch.setattr("pipeline.commands.demo.run", refuse)  # three runs on BBC News
     arguments = with_value(name, parameter, value, ordinary(name, support))
     result = CliRunner().invoke(cli, [*name.split(), *arguments], input=b"")
     assert result.exception is None or isinstance(result.exception, SystemExit), (arguments, result.exception)
