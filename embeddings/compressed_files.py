@@ -123,6 +123,16 @@ def read_decompressed(path: Path) -> bytes:
         return decompressed(file, path).read()
 
 
+def refuse_tar(start: bytes, name: str | Path) -> None:
+    """Check that a file, of which the first 512 bytes are given, is not a tar archive.
+
+    Raises:
+        CompressedFileError: if it is one.
+    """
+    if start[257:262] == b"ustar":
+        raise CompressedFileError(f"{name}: a tar archive, which is not read; unpack it first: tar xf FILE")
+
+
 def split_location(location: str | Path) -> tuple[Path, str | None]:
     """Split ``archive!member`` into file and member; the file is the longest existing path."""
     text = str(location)

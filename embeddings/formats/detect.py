@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embeddings.compressed_files import Stream, open_location, split_location
+from embeddings.compressed_files import Stream, open_location, refuse_tar, split_location
 from embeddings.errors import VectorFileError
 from embeddings.formats.interface import FORMATS, Format, RowSelection, VectorRows
 from embeddings.table.memmap import row_blocks
@@ -67,4 +67,5 @@ def _detect(stream: Stream) -> Format:
     start = stream.file.peek(SAMPLE)[:SAMPLE]
     if not start:
         raise VectorFileError(f"{stream.name}: the file is empty")
+    refuse_tar(start, stream.name)
     return next(one for one in formats() if one.matches(stream, start))

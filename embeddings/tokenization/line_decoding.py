@@ -8,6 +8,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+from embeddings.compressed_files import SUFFIXES, refuse_tar
 from embeddings.errors import CorpusError
 from embeddings.formats.text_encoding import recoded, wide_encoding
 from embeddings.tokenization.text_decoding import SIGNATURES, detect, displayed
@@ -16,7 +17,6 @@ MAX_BYTES_PER_LINE = 1 << 20  # some corpora are a single line; memory has to st
 MAX_UNBROKEN = 1 << 26        # bytes without a space, after which a line is split inside a word
 SAMPLE = 1 << 16
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather", ".xlsx", ".xls", ".ods")
-COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 
 log = logging.getLogger("vecformer")
 
@@ -27,7 +27,7 @@ def refuse_table(path: Path) -> None:
     Raises:
         CorpusError: if its name has the suffix of a table.
     """
-    suffix = Path(path.stem).suffix if path.suffix.lower() in COMPRESSIONS else path.suffix
+    suffix = Path(path.stem).suffix if path.suffix.lower() in SUFFIXES else path.suffix
     if suffix.lower() in TABLES:
         raise CorpusError(f"{path}: a table, whose labels and other columns would be read as text; use `vecformer "
                           "embed train`, which reads its text column, or write the texts to a .txt file, one per line")
@@ -51,6 +51,7 @@ class LineDecoder:
     def __init__(self, path: Path, file: BufferedReader[Any], encoding: str = "") -> None:
         self._path, self._codec, self._is_given = path, encoding or "utf-8", bool(encoding)
         start = file.peek(SAMPLE)[:SAMPLE]
+        refuse_tar(start, path)
         kind = next((kind for magic, kind in SIGNATURES if start.startswith(magic) and magic != b"BZh"), "")
         if kind:
             raise CorpusError(f"{path}: not text but {kind}; name text files, with one text per line")

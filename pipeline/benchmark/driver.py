@@ -94,7 +94,7 @@ def write_results(plan: Plan, folder: BenchmarkFolder, *, texts: bool = True) ->
     _require_measure(plan, records)
     summary, costed = summarize(planned, records.values()), costs(planned, records.values())
     found = find_disagreements(summary, selected_keys(planned, records.values()),
-                               lambda key: folder.predictions_of(records[key]))
+                               lambda key: folder.predictions_of(key, records[key]))
     write_json(folder.summary, summary)
     write_json(folder.costs, costed)
     shown = found if texts else [{**one, "examples": []} for one in found]

@@ -118,16 +118,17 @@ class BenchmarkFolder:
             file.flush()
             os.fsync(file.fileno())
 
-    def predictions_of(self, record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    def predictions_of(self, key: str, record: Mapping[str, Any] | None = None) -> list[dict[str, Any]] | None:
         """Return the test-set predictions of a run, or None if there are none.
 
         Args:
-            record: the record of the run; those of version 0.1.0 have no hash of the predictions.
+            key: the key of the run.
+            record: its record, with the hash of the predictions; those of version 0.1.0 have none.
 
         Raises:
             RunFolderError: if the file is damaged, or missing although the record has its hash.
         """
-        path, expected = self.predictions / f"{record['key']}.jsonl", record.get(PREDICTIONS)
+        path, expected = self.predictions / f"{key}.jsonl", (record or {}).get(PREDICTIONS)
         if not path.exists() and expected is None:
             return None
         try:
@@ -137,4 +138,4 @@ class BenchmarkFolder:
                 return [dict(json.loads(line)) for line in file]
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise RunFolderError(f"{path}: damaged or missing ({error}); restore it from a copy, or delete the line of "
-                                 f"{record['key']} in {self.results} to repeat the run") from error
+                                 f"{key} in {self.results} to repeat the run") from error

@@ -162,7 +162,7 @@ def _yes(word: str) -> bool:
 
 
 def _size(word: str) -> int | str:
-    if word != "all" and not (word.isdecimal() and int(word)):
+    if word != "all" and not (word.isdecimal() and len(word) < 19 and int(word)):
         raise click.UsageError(f"--limit-train {word!r}: must be numbers of examples or all, such as 50,250,all")
     return word if word == "all" else int(word)
 

@@ -98,7 +98,8 @@ def _of_lines(trained: TrainedRun, where: Where, file: Path) -> Iterator[Input]:
         return
     text = decode_text(read_bytes(file), str(file), where.encoding)
     if suffix in LINES_OF_LABELS and is_fasttext(text):
-        yield from _of_rows(trained, where, read_rows(file, _config(trained, where)))
+        table = read_rows(file, _config(trained, where))
+        yield from _of_rows(trained, where, table, *_columns(trained, where, table))
         return
     for number, line in enumerate(lines_of(text), start=1):
         yield _input(trained, line, where.context, f"{file}:{number}")
@@ -108,17 +109,19 @@ def _of_table(trained: TrainedRun, where: Where, file: Path) -> Iterator[Input]:
     """Yield the rows of a table, or the examples of a file in the task's own format with the suffix of a table."""
     reader = trained.task.reader
     own_format = not reader.has_labels and format_suffix(file) in reader.suffixes(trained.setup.data)
-    if where.text_columns or not own_format:
-        yield from _of_rows(trained, where, read_rows(file, _config(trained, where)))
-        return
     try:
-        inputs = list(_of_rows(trained, where, read_rows(file, _config(trained, where))))
-    except DataError as error:  # no table of texts: words in columns (.tsv), or SQuAD's .json
+        table = read_rows(file, _config(trained, where))
+        columns, second = _columns(trained, where, table)
+    except DataError as error:
+        if where.text_columns or not own_format:
+            raise
         try:
-            inputs = list(_of_reader(trained, file))
+            inputs = list(_of_reader(trained, file))  # words in columns (.tsv), or SQuAD's .json
         except DataError:
             raise error from None
-    yield from inputs
+        yield from inputs
+        return
+    yield from _of_rows(trained, where, table, columns, second)
 
 
 def _of_reader(trained: TrainedRun, file: Path) -> Iterator[Input]:
@@ -129,8 +132,9 @@ def _of_reader(trained: TrainedRun, file: Path) -> Iterator[Input]:
         yield Input(text if isinstance(text, str) else " ".join(text), example)
 
 
-def _of_rows(trained: TrainedRun, where: Where, table: Table) -> Iterator[Input]:
-    columns, second = _columns(trained, where, table)
+def _of_rows(
+    trained: TrainedRun, where: Where, table: Table, columns: Sequence[str], second: str
+) -> Iterator[Input]:
     for row in table:
         cell = row.cells.get(columns[0])
         if trained.config.task == "tagging" and isinstance(cell, list):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from os.path import samestat
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from embeddings.formats.checksums import hash_once
 from embeddings.table.atomic_files import replacing, write_atomically
 from pipeline.errors import RunFolderError
 from pipeline.runs.seals import sealed
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,23 @@ CONFIG, MANIFEST = RunFolder(Path()).config.name, RunFolder(Path()).manifest.nam
 def unfinished(target: Path) -> Path:
     """Return the folder in which a run is created before it is renamed to ``target``."""
     return target.with_name(target.name + ".unfinished")
+
+
+def read_unreplaced(path: Path, read: Callable[[RunFolder], T]) -> T:
+    """Open a finished run and read files of it; once more if another process replaces the folder meanwhile.
+
+    Raises:
+        RunFolderError: if there is no finished run.
+    """
+    folder = RunFolder.open(path)
+    before = path.stat()
+    try:
+        found = read(folder)
+    except Exception:
+        if path.exists() and not samestat(before, path.stat()):
+            return read(RunFolder.open(path))
+        raise
+    return found if path.exists() and samestat(before, path.stat()) else read(RunFolder.open(path))
 
 
 def configuration_of_unfinished(target: Path) -> Path:

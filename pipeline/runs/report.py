@@ -25,6 +25,7 @@ def write_report(
     *,
     name: str,
     measure: Measure,
+    skipped: Mapping[str, str],
 ) -> None:
     """Write the page of a run: measures, baselines, learning curves, coverage and configuration.
 
@@ -36,6 +37,7 @@ def write_report(
         plots: figures of the task, SVG by title.
         name: name of the run.
         measure: measure that the task is judged by.
+        skipped: why baselines were skipped, by their names.
     """
     scores = {"this run": metrics["test"][measure.name]}
     scores |= {baseline: measures[measure.name] for baseline, measures in metrics["baselines"].items()}
@@ -45,7 +47,7 @@ def write_report(
         resolved={key: value for key, value in vars(setup.resolved).items() if value not in (0, ())},
         comparison=bars_svg(scores, highlighted=["this run"], label=label, is_share=measure.is_share),
         curves=learning_curves_svg(history, measure.name), plots=plots,
-        label_tables=label_tables(metrics["test"].get("by_label", {})),
+        skipped=skipped, label_tables=label_tables(metrics["test"].get("by_label", {})),
     )
     write_atomically(path, page)
 

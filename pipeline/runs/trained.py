@@ -21,7 +21,7 @@ from pipeline.config import RunConfig
 from pipeline.errors import DataError
 from pipeline.runs import verification
 from pipeline.runs.calibration import load_scores, measure_sets, quantile_for, with_sets
-from pipeline.runs.folder import RunFolder
+from pipeline.runs.folder import RunFolder, read_unreplaced
 from pipeline.runs.input_checks import InputCheck, check_inputs, flagged, require_context_is_read
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Prepared, Task, Tokenizers
@@ -231,7 +231,10 @@ def load_run(
         >>> run.predict(["Shares rose after the bank cut rates."])[0]["label"]     # doctest: +SKIP
         'business'
     """
-    folder = RunFolder.open(Path(path))
+    return read_unreplaced(Path(path), lambda folder: _load(folder, unseen, precision, verify))
+
+
+def _load(folder: RunFolder, unseen: bool, precision: str, verify: bool) -> TrainedRun:
     if verify:
         verification.verify(folder, verification.model_files(folder))
     setup = load_setup(folder)

@@ -80,7 +80,8 @@ def verify(folder: RunFolder, files: Iterable[Path]) -> None:
 
 def model_files(folder: RunFolder) -> list[Path]:
     """Return the files that are read to predict."""
-    return [folder.config, folder.resolved, *folder.tokenizers, *folder.tables, *folder.descriptions, folder.model]
+    return [folder.config, folder.resolved, *folder.tokenizers, *folder.tables, *folder.descriptions, folder.model,
+            folder.calibration]
 
 
 def result_files(folder: RunFolder) -> list[Path]:
@@ -133,7 +134,8 @@ def require_size(folder: RunFolder, setup: Setup[Any], weights: Mapping[str, Ten
 
 def stage_one_files(folder: RunFolder) -> list[Path]:
     """Return the existing files of stage one in an unfinished run."""
-    return [path for path in model_files(folder) if path not in (folder.resolved, folder.model) and path.exists()]
+    later = (folder.resolved, folder.model, folder.calibration)
+    return [path for path in model_files(folder) if path not in later and path.exists()]
 
 
 def require_resumable(folder: RunFolder) -> None:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import random
+import tarfile
 import zipfile
 
 import pytest
@@ -110,6 +111,15 @@ def test_other_archives_are_named(tmp_path, start, kind):
         read_vectors(path)
     with pytest.raises(CorpusError, match=f"a {kind}"):
         list(CorpusFiles((path,)))
+
+
+def test_tar_archives_are_named(tmp_path):
+    with tarfile.open(tmp_path / "v.tar.gz", "w:gz") as archive:
+        archive.add(write(tmp_path, TEXT), "v.txt")
+    with pytest.raises(VectorFileError, match=r"v\.tar\.gz: a tar archive, which is not read; unpack it first"):
+        read_vectors(tmp_path / "v.tar.gz")
+    with pytest.raises(CorpusError, match="a tar archive"):
+        list(CorpusFiles((tmp_path / "v.tar.gz",)))
 
 
 def test_text_that_begins_like_a_bzip2_file_is_text(tmp_path):

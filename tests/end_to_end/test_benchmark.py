@@ -42,7 +42,7 @@ def test_every_combination_is_run_and_stored(finished):
     assert len(records) == 3 * 2 * 3
     assert finished.summary["n_runs"] == {"planned": 18, "done": 18, "failed": 0}
     for key, record in records.items():
-        lines = folder.predictions_of(key)
+        lines = folder.predictions_of(key, record)
         right = sum(line["outcome"] for line in lines) / len(lines)
         assert right == pytest.approx(record["test"]["accuracy"])
         assert {line["gold"] for line in lines} <= {"billing", "delivery", "product"}
@@ -79,8 +79,8 @@ def test_only_missing_runs_are_executed(finished):
 
 
 def test_texts_can_be_omitted_from_the_report(finished):
-    record = next(iter(BenchmarkFolder(finished.path).read().values()))
-    texts = [line["text"] for line in BenchmarkFolder(finished.path).predictions_of(record)]
+    key = next(iter(BenchmarkFolder(finished.path).read()))
+    texts = [line["text"] for line in BenchmarkFolder(finished.path).predictions_of(key)]
     page = finished.path / "report.html"
     assert any(escape(text) in page.read_text(encoding="utf-8") for text in texts)
     benchmark(grid(), finished.path, n_jobs=2, texts=False)

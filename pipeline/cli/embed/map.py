@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--words", metavar="W,W,...", help="Words to draw, separated by commas or spaces.")
 @click.option("--words-file", type=click.Path(path_type=Path), metavar="FILE",
               help="File with the words to draw, one per line.")
-@click.option("--top", type=click.IntRange(min=3), default=500, show_default=True, metavar="N",
+@click.option("--top", type=click.IntRange(3, 1_000_000), default=500, show_default=True, metavar="N",
               help="Number of most frequent words to draw, unless words are named.")
 @click.option("--method", type=click.Choice(["tsne", "pca"]), default="tsne", show_default=True,
               help="t-SNE preserves neighbourhoods; PCA keeps the directions of greatest variance.")

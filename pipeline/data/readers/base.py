@@ -120,8 +120,11 @@ class Reader(ABC, Generic[E]):
             places = " or ".join(f"--data {place}" for place in ("FILE", "FOLDER", *self.named))
             raise DataError(f"no data; add {places} (data.path in the configuration)")
         with findings.collecting() as found:
-            splits = self._read(config)
-            return self._split(splits, config, seed, found)
+            try:
+                return self._split(self._read(config), config, seed, found)
+            except DataError:
+                found.log()  # what was detected may be the cause
+                raise
 
     def _split(self, splits: Splits[E], config: DataConfig, seed: int, found: findings.Findings) -> Splits[E]:
         without = [example for example in splits.train if self.is_unlabelled(example)]

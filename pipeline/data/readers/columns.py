@@ -8,6 +8,7 @@ from pathlib import Path
 from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.config import DataConfig
 from pipeline.data.readers import findings
+from pipeline.data.readers.delimited import SEPARATORS
 from pipeline.data.readers.rows import Row, Table, listed
 from pipeline.data.readers.tables import is_table, read_rows
 from pipeline.data.readers.usual_names import LABEL_COLUMNS, PAIR_COLUMNS, TEXT_COLUMNS
@@ -37,6 +38,10 @@ def find_column(rows: Table, path: Path, wanted: str, usual_names: Sequence[str]
     if not found and wanted:
         raise DataError(f"{path}: no column {wanted!r}; choose one of {listed(rows.columns)}")
     if not found:
+        other = next((mark for mark in SEPARATORS if len(rows.columns) == 1 and mark in rows.columns[0]), "")
+        if other:
+            raise DataError(f"{path}: the first line is the only column {listed(rows.columns)}; its names seem to be "
+                            f"separated by {other!r}: leave out --separator, or set it to that")
         raise DataError(
             f"{path}: none of the columns {listed(rows.columns)} has a usual name ({', '.join(usual_names)}); "
             f"choose one with {option} NAME (the first line of the file must be the column names)"

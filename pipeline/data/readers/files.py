@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from embeddings.compressed_files import read_decompressed
+from embeddings.compressed_files import SUFFIXES, read_decompressed
 from embeddings.errors import EmbeddingError
 from embeddings.tokenization.text_decoding import decode
 from pipeline.data.readers import findings
 from pipeline.errors import DataError
 
-COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+COMPRESSIONS = SUFFIXES
 
 
 def format_suffix(path: Path) -> str:

@@ -97,20 +97,16 @@ def _data(path: Path, text: str, start: int) -> int | None:
     if not text.startswith("{", start):
         return None
     at = _blank(text, start + 1)
-    keys = []
     while text.startswith('"', at):
         key, at = _decode(path, text, at, 1)
         at = _blank(text, at)
         at = _blank(text, at + text.startswith(":", at))
         if key == "data" and text.startswith("[", at) and text.startswith(("{", "]"), _blank(text, at + 1)):
             return at
-        keys.append(key)
         _, at = _decode(path, text, at, _line(text, at))
         at = _blank(text, at)
         at = _blank(text, at + text.startswith(",", at))
-    line_ends = text.find("\n", at)
-    is_one_line = "\n" not in text[start:at]
-    if is_one_line or not keys or text.startswith("{", _blank(text, line_ends)):
+    if "\n" not in text[start:at] or not text.startswith("}", at):
         return None
     raise DataError(f"{path}: an object without a list under the key 'data'; expected a list of objects such as "
                     f"{EXAMPLE}, or one object on each line (pandas: to_json(orient='records', lines=True))")

@@ -49,7 +49,7 @@ class LineReader(Reader[Example]):
             return texts
         try:
             numbered = [(number, line.removeprefix("\ufeff").rstrip("\r\n")) for number, line in
-                        enumerate(CorpusFiles((path,)), start=1)]
+                        enumerate(CorpusFiles((path,), encoding=config.encoding), start=1)]
         except CorpusError as error:
             raise DataError(str(error)) from error
         examples = tuple(Example(line, "", f"{path}:{number}") for number, line in numbered if line.strip())

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from embeddings.tokenization.tokenizer import Text
 from pipeline.config import DataConfig
-from pipeline.data.examples import TaggedExample
+from pipeline.data.examples import Splits, TaggedExample
 from pipeline.data.readers import cells, findings, tag_schemes
-from pipeline.data.readers.base import Reader
+from pipeline.data.readers.base import Reader, find_files
 from pipeline.data.readers.columns import find_column
 from pipeline.data.readers.files import COMPRESSIONS, format_suffix, lines_of, read_text
 from pipeline.data.readers.rows import Row
@@ -54,6 +54,27 @@ class TaggedReader(Reader[TaggedExample]):
     def earlier_suffixes(self, config: DataConfig) -> tuple[str, ...]:
         """Return the suffixes of files in columns that earlier versions read."""
         return EARLIER
+
+    def read(self, config: DataConfig, *, seed: int) -> Splits[TaggedExample]:
+        """Read and split a data set; see :meth:`Reader.read`. The columns of the train file are those of the folder."""
+        return super().read(self._with_columns(config), seed=seed)
+
+    def _with_columns(self, config: DataConfig) -> DataConfig:
+        """Choose the columns of the train file, if another file of the same layout would be read from other ones."""
+        folder = Path(config.path)
+        if config.word_column or config.tag_column or not config.path or not folder.is_dir():
+            return config
+        found = [path for part in ("train", "dev", "test")
+                 for path in find_files(folder, part, self.suffixes(config), self.earlier_suffixes(config))]
+        if len(found) < 2 or any(format_suffix(path) in TABLES for path in found):
+            return config
+        layouts = [find_columns(path, lines_of(read_text(path, config.encoding))) for path in found]
+        train = layouts[0]
+        alike = all((one.n_columns, one.numbered) == (train.n_columns, train.numbered) for one in layouts)
+        if not alike or all((one.word, one.tag) == (train.word, train.tag) for one in layouts):
+            return config
+        word, tag = (index + 1 if index >= 0 else index for index in (train.word, train.tag))
+        return replace(config, word_column=word, tag_column=tag)
 
     def read_file(self, path: Path, config: DataConfig) -> tuple[TaggedExample, ...]:
         """Read one file and keep its tags; see :meth:`read_tagged`."""

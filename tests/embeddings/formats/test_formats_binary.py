@@ -300,3 +300,15 @@ def test_error_names_the_word_of_a_nonfinite_vector(tmp_path):
     (tmp_path / "v.bin").write_bytes(b"2 1\na " + struct.pack("<f", 1e-9) + b"b " + struct.pack("<f", float("nan")))
     with pytest.raises(VectorFileError, match=r"v\.bin: the vector of 'b' is not finite"):
         read_vectors(tmp_path / "v.bin")
+
+
+@pytest.mark.parametrize("content", [
+    "\ufeffa\nb\nc\n".encode(), "a\r\nb\r\nc\r\n".encode("utf-16"), b"a\n\nb\n\nc\n\n\n", b"\na\nb\nc",
+], ids=["byte-order mark", "UTF-16", "blank lines", "leading blank line"])
+def test_word_lists_with_marks_and_blank_lines(tmp_path, content):
+    np.save(tmp_path / "v.npy", np.eye(3, dtype=np.float32))
+    (tmp_path / "v.words.txt").write_bytes(content)
+    assert read_vectors(tmp_path / "v.npy").words == ["a", "b", "c"]
+    (tmp_path / "v.words.txt").write_bytes(b"a\n\nb\n")
+    np.save(tmp_path / "v.npy", np.eye(3, dtype=np.float32))
+    assert read_vectors(tmp_path / "v.npy").words == ["a", "", "b"]  # as many lines as rows

@@ -21,8 +21,8 @@ def test_records_and_predictions_are_read_as_they_were_added(folder):
     first, second = folder.read().values()
     assert (first["test"], first["trial"], second["error"]) == ({"accuracy": 0.5}, {"model.n_layers": 2}, "no memory")
     assert "checksum" not in first
-    assert folder.predictions_of(first) == LINES
-    assert folder.predictions_of(second) is None
+    assert folder.predictions_of("k1", first) == LINES
+    assert folder.predictions_of("k2", second) is None
 
 
 def test_every_changed_bit_of_a_record_is_found(folder):
@@ -53,7 +53,7 @@ def test_damaged_predictions_are_one_message(folder, content):
     path = folder.predictions / "k1.jsonl"
     path.write_bytes(content) if content is not None else path.unlink()
     with pytest.raises(RunFolderError, match=r"k1\.jsonl: damaged or missing .*delete the line of k1"):
-        folder.predictions_of(record)
+        folder.predictions_of("k1", record)
 
 
 def test_records_of_an_earlier_version_have_no_checksums(folder):
@@ -61,7 +61,7 @@ def test_records_of_an_earlier_version_have_no_checksums(folder):
     with folder.results.open("a") as file:
         file.write(json.dumps(record) + "\n")
     assert folder.read()["k3"] == record
-    assert folder.predictions_of(record) is None
+    assert folder.predictions_of("k3", record) is None
     (folder.predictions / "k3.jsonl").write_text("[1]\n")
     with pytest.raises(RunFolderError, match=r"k3\.jsonl: damaged"):
-        folder.predictions_of(record)
+        folder.predictions_of("k3", record)

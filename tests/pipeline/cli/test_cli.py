@@ -124,7 +124,7 @@ BAD_FILES = {
     "empty": ("", "the file has no rows"),
     "header only": ("text\tlabel\n", "the file has no rows"),
     "one label": ("text\tlabel\n" + "a\tx\nb\tx\nc\tx\nd\tx\n", "at least two labels"),
-    "bad UTF-8": (b"text\tlabel\nfine\ta\nbr\xffken\tb\n", "data.tsv:3: not UTF-8"),
+    "no text": (b"text\tlabel\nfine\ta\nbr\0\xffken\tb\n", "data.tsv:3: not text"),
     "missing column": ("words\tlabel\nx\ta\n", "--text-column"),
     "ragged": ("text\tlabel\nx\ta\ny\n", "data.tsv:3: 1 cells, but the header has 2"),
 }
@@ -187,7 +187,7 @@ def test_an_interrupted_run_can_be_resumed(tmp_path, support):
             break
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"interrupted; resume with: vecformer run --resume {tmp_path / 'out'}" in errors
+    assert f"interrupted; what is done is kept; resume with: vecformer run --resume {tmp_path / 'out'}" in errors
     assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]
     again = call("run", "--data", support, "--source", "random", "--out", tmp_path / "out")
     assert (again.exit_code, f"--resume {tmp_path / 'out'}" in again.output) == (1, True)
@@ -197,12 +197,12 @@ def test_an_interrupted_run_can_be_resumed(tmp_path, support):
 def test_no_space_is_one_message_and_leaves_nothing(labelled, tmp_path, monkeypatch):
     import errno
 
-    import pipeline.runs.chain
+    import pipeline.runs.results
 
     def full(*_args, **_more):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pipeline.runs.chain, "save_weights", full)
+    monkeypatch.setattr(pipeline.runs.results, "save_weights", full)
     result = call("run", "--data", labelled(GOOD), "--source", "random", "--epochs", 1, "--out", tmp_path / "out")
     assert (result.exit_code, leftovers(tmp_path)) == (1, ["out.unfinished"])
     assert "no space left" in result.output

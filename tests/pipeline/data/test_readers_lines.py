@@ -1,8 +1,11 @@
 """Running text: every line that is not blank, in its order, gzip or not."""
 
+import bz2
 import gzip
+import lzma
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,11 +62,12 @@ def test_a_folder_keeps_its_parts_and_lines_may_repeat(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a\n\xff\n", r"a\.txt:2: not UTF-8"),
+        (b"%PDF-1.7\na\n", r"a\.txt: not text but a PDF file"),
+        (b"a\n\xff\0\1\2\3\n", r"a\.txt:2:.* not text"),
         (gzip.compress(b"text\n" * 99)[:-9], r"a\.txt:\d+: broken gzip"),
         (b"", r"a\.txt: the file has no text"),
     ],
-    ids=["not UTF-8", "broken gzip", "empty"],
+    ids=["PDF", "not text", "broken gzip", "empty"],
 )
 def test_files_without_text_are_named(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
@@ -73,3 +77,27 @@ def test_files_without_text_are_named(tmp_path, content, message):
 def test_a_file_that_is_missing(tmp_path):
     with pytest.raises(DataError, match=r"none\.txt: no such file"):
         LineReader().read_file(tmp_path / "none.txt", DataConfig())
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [
+    ("", bytes), (".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress), (".zst", zstandard.compress)])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "windows-1252"])
+def test_compressed_files_and_encodings(tmp_path, suffix, pack, encoding):
+    text = "Ein schöner Tag im Mai.\nDie Straße war naß, und das Café geschlossen.\n" * 3
+    write(tmp_path, pack(text.encode(encoding)), f"train.txt{suffix}")
+    write(tmp_path, b"one\n", "test.txt")
+    splits = LineReader().read(DataConfig(path=str(tmp_path)), seed=1)
+    assert [example.text for example in splits.train] == text.splitlines()
+
+
+def test_the_texts_of_tables(tmp_path):
+    write(tmp_path, b'{"text": "one"}\n{"text": " "}\n{"text": "two\\nthree"}\n', "train.jsonl")
+    write(tmp_path, b"id,Text\n1,four\n", "test.csv")
+    splits = LineReader().read(DataConfig(path=str(tmp_path)), seed=1)
+    assert [(example.text, example.where.rpartition(":")[2]) for example in splits.train] == [("one", "1"),
+                                                                                           ("two\nthree", "3")]
+    assert [example.text for example in splits.test] == ["four"]
+    write(tmp_path, b"five\n", "train.txt")
+    assert LineReader().read(DataConfig(path=str(tmp_path)), seed=1).train[0].text == "five"
+    with pytest.raises(DataError, match=r"a\.csv: none of the columns 'x' has a usual name"):
+        LineReader().read_file(write(tmp_path, b"x\n1\n", "a.csv"), DataConfig())

@@ -7,6 +7,7 @@ from pipeline.errors import RunFolderError
 from pipeline.runs.folder import (
     RunFolder,
     free_name,
+    read_unreplaced,
     write_json,
     write_lines,
 )
@@ -33,6 +34,22 @@ def test_only_a_finished_run_is_opened(tmp_path):
     (run / "manifest.json").unlink()
     with pytest.raises(RunFolderError, match=r"run: not a finished run \(no manifest\.json\)"):
         RunFolder.open(run)
+
+
+def test_a_run_that_is_replaced_while_it_is_read_is_read_again(tmp_path):
+    run = finished(tmp_path / "run", "old")
+    finished(tmp_path / "new", "new")
+
+    def read(folder):
+        first = (folder.path / "model.safetensors").read_text()
+        if (tmp_path / "new").exists():
+            run.rename(tmp_path / "elsewhere")
+            (tmp_path / "new").rename(run)
+        return first, (folder.path / "model.safetensors").read_text()
+
+    assert read_unreplaced(run, read) == ("new", "new")
+    with pytest.raises(ZeroDivisionError):
+        read_unreplaced(run, lambda folder: 1 / 0)
 
 
 def test_the_manifest_has_the_hash_of_every_file(tmp_path):

@@ -294,3 +294,16 @@ def test_a_large_file_is_not_hashed_by_the_next_load(path, tmp_path, monkeypatch
     os.utime(path / "model.safetensors", ns=(1, 1))
     load_run(path)
     assert "model.safetensors" in hashed
+
+
+def test_the_first_load_does_not_hash_large_vectors_that_the_run_wrote(support, tmp_path, monkeypatch):
+    from embeddings.formats import checksums
+
+    monkeypatch.setenv("VECFORMER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(checksums, "LARGE_BYTES", 5000)
+    monkeypatch.setattr(checksums, "SETTLED_SECONDS", 0)
+    finished = run(resolve(None, [*TINY.items(), ("data.path", str(support))]), tmp_path / "run").path
+    hashed, real = [], checksums.sha256
+    monkeypatch.setattr(checksums, "sha256", lambda file: hashed.append(file.name) or real(file))
+    load_run(finished)
+    assert "config.toml" in hashed and "embeddings.safetensors" not in hashed

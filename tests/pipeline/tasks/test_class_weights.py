@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 
 from pipeline import RunConfig, run
+from pipeline.config import in_earlier_names
 from pipeline.data.examples import Example, Splits, TaggedExample
 from pipeline.errors import ConfigError
 from pipeline.runs.chain import build_model, prepare_vectors
@@ -17,7 +20,9 @@ from pipeline.runs.context import RunContext
 from pipeline.tasks.base import Tokenizers, find
 from pipeline.tasks.class_weights import class_weights
 from pipeline.tasks.resolved import Setup
+from transformer.errors import CheckpointError
 from transformer.kernels.engine import use
+from transformer.training.state import check_settings, resume_settings
 
 GOLD = ["rare"] * 2 + ["common"] * 10 + ["usual"] * 5
 LABELS = ("common", "rare", "unseen", "usual")
@@ -156,3 +161,19 @@ def test_unknown_labels_stop_a_run_before_training(tmp_path, support):
     with pytest.raises(ConfigError, match=r"'spam': no such label\. The labels are 'billing', 'delivery'"):
         run(config({"spam": 2}, data={"path": str(support)}), tmp_path / "run")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("weights", ["balanced", {"billing": 2.0}])
+def test_a_checkpoint_is_of_its_weights(weights):
+    model = torch.nn.Linear(1, 1)
+    with_weights, without = (resume_settings(model, config(one).training, n_processes=1) for one in (weights, "none"))
+    assert json.loads(json.dumps(with_weights)) == with_weights
+    check_settings(with_weights, with_weights, Path("run"))
+    assert "training.class_weights" not in without  # as in checkpoints of earlier versions
+    with pytest.raises(CheckpointError, match=r"training\.class_weights was missing"):
+        check_settings(without, with_weights, Path("run"))
+
+
+def test_the_identity_of_a_benchmarks_run_is_that_of_before_without_weights():
+    assert "class_weights" not in in_earlier_names(asdict(config("none")))["training"]
+    assert in_earlier_names(asdict(config({"a": 2})))["training"]["class_weights"] == {"a": 2.0}

@@ -94,6 +94,13 @@ def test_measures_equal_scikit_learns():
     assert measures["loss"] == pytest.approx(log_loss(gold, logits.double().softmax(dim=1)), abs=1e-5)
 
 
+def test_the_history_has_the_measures_of_before(monkeypatch):
+    _, predictions = predicted()
+    monkeypatch.setattr(type(TASK), "predict", lambda *_: predictions)
+    prepared = Prepared(examples(["aaabbc"[i % 6] for i in range(60)]), (), None)
+    assert list(TASK.develop(None, prepared, CONFIG)) == ["accuracy", "macro_f1", "n", "loss", "calibration_error"]
+
+
 def test_the_calibration_error_of_constant_confidence():
     sure = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.8, 0.1, 0.1]]).log()
     predictions = predict(sure)

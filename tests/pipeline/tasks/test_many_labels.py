@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.data.examples import Example
+from pipeline.config import RunConfig
+from pipeline.data.examples import Example, TaggedExample
 from pipeline.drawing.plots import MAX_LABELS, confusion_caption, confusion_matrix_svg
 from pipeline.errors import DataError
-from pipeline.tasks.classification import MAX_PROBABILITIES, label_predictions, require_known_labels
+from pipeline.tasks.base import find
+from pipeline.tasks.classification import MAX_PROBABILITIES, Labels, label_predictions, require_known_labels
+from pipeline.tasks.resolved import Setup
+from pipeline.tasks.tagging import require_known_tags
 
 LIMIT = 3_000_000_000
 SMALL = ["--source", "random,dim=8", "--epochs", "1", "--set", "model.n_layers=1", "--set", "model.d_model=16",
@@ -47,11 +51,13 @@ def check_run(folder: Path, n_labels: int) -> None:
     metrics = json.loads((folder / "metrics.json").read_text())
     assert len(metrics["test"]["by_label"]) == n_labels
     assert {"majority", "nearest-centroid"} <= metrics["baselines"].keys()
-    assert "tfidf+logreg" in metrics["skipped_baselines"]
+    assert "tfidf+logreg" not in metrics["baselines"]
     report = (folder / "report.html").read_text()
     assert len(report) < 1e6
     assert f"the 29 of {n_labels:,} labels with the most errors" in report
     assert f"25 of {n_labels:,} labels" in report
+    assert "<th>support</th>" in report
+    assert "Baseline tfidf+logreg was skipped: it needs about" in report
     with (folder / "predictions.jsonl").open() as lines:
         for line in map(json.loads, lines):
             assert len(line["probabilities"]) in (MAX_PROBABILITIES, MAX_PROBABILITIES + 1)
@@ -153,3 +159,28 @@ def test_a_message_of_unknown_labels_is_short():
     with pytest.raises(DataError, match=r"'label 19' and 9,980 more") as error:
         require_known_labels(examples, labels)
     assert len(str(error.value)) < 3_000
+
+
+def many_types(n):
+    return tuple(TaggedExample(("x", "y"), (f"B-type{i}", "O"), f"f:{i}") for i in range(n))
+
+
+def test_the_figure_of_many_entity_types_has_a_bounded_number_of_bars():
+    task, examples = find("tagging"), many_types(200)
+    setup = Setup(RunConfig(task="tagging"), Labels(labels=("O", *(one.tags[0] for one in examples))))
+    predictions = [{"tags": list(one.tags), "words": ["x", "y"]} for one in examples]
+    (title, svg), = task.plots(examples, predictions, setup).items()
+    assert title == "Entity types: the 30 of 200 with most entities; metrics.json has all"
+    assert len(re.findall(r">type\d+ \(1\)</text>", svg)) == MAX_LABELS
+    (title, _), = task.plots(examples[:MAX_LABELS], predictions[:MAX_LABELS], setup).items()
+    assert title == "Entity types"
+
+
+def test_a_message_of_unknown_entity_types_is_short():
+    with pytest.raises(DataError, match=r"'type0' \(1 words\).* and 990 more; its tags are O, B-known") as found:
+        require_known_tags(many_types(1000), ("O", "B-known", "I-known"))
+    message = str(found.value)
+    assert "set data.labels in the configuration to the tags of all 1,001 types: [\"O\", \"B-known\"" in message
+    assert len(message) < 1_000
+    with pytest.raises(DataError, match=r"use --set 'data.labels=\[\"O\", \"B-known\", \"I-known\", \"B-type0\""):
+        require_known_tags(many_types(1), ("O", "B-known", "I-known"))

@@ -73,6 +73,8 @@ def write_ods(path, table_xml):
                      for name in ("office", "table", "text"))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr("META-INF/manifest.xml",
+                      '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>')
         file.writestr("content.xml", f'<?xml version="1.0"?><office:document-content {names}><office:body>'
                                      f"<office:spreadsheet>{table_xml}</office:spreadsheet></office:body>"
                                      "</office:document-content>")

@@ -176,6 +176,15 @@ def test_compressed_files(tmp_path, suffix, pack):
     assert len(TaggedReader().read(DataConfig(path=str(tmp_path)), seed=1).train) == 2
 
 
+def test_all_files_of_a_folder_have_the_columns_of_the_train_file(tmp_path):
+    (tmp_path / "train.tsv").write_text(GERMEVAL)
+    (tmp_path / "test.tsv").write_text("1\tBonn\tO\tO\n2\tBank\tO\tB-PER\n")
+    assert read(tmp_path, (tmp_path / "test.tsv").read_bytes())[0] == [[("Bonn", "O"), ("Bank", "B-PER")]]
+    splits = TaggedReader().read(DataConfig(path=str(tmp_path)), seed=1)
+    assert [example.tags for example in splits.test] == [("O", "O")]
+    assert splits.train[1].tags == ("B-PER", "B-ORG", "O")
+
+
 ROWS = [{"id": "0", "tokens": ["Anna", "lives", "in"], "ner_tags": ["B-PER", "O", "O"], "pos_tags": ["N", "V", "P"]},
         {"id": "1", "tokens": ["Oslo"], "ner_tags": ["B-LOC"], "pos_tags": ["N"]}]
 
