@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -25,6 +24,7 @@ from safetensors import SafetensorError
 from embeddings.formats.cache_folder import cache_folder
 from embeddings.formats.checksums import first_difference, sha256_of
 from embeddings.table import EmbeddingTable
+from embeddings.table.atomic_files import FOREVER, locked, scratch_folder
 from embeddings.table.persistence import read_saved
 
 VERSION = 2             # version of the entry format; other versions are ignored
@@ -146,17 +146,15 @@ class _Entries:
 
     def _write(self, table: EmbeddingTable, stamp: str, digest: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(dir=self._folder, prefix="new-"))
-        try:
+        entry = self.folder(stamp)
+        with locked(entry, patience=FOREVER), scratch_folder(entry) as new:
             table.save(new / TABLE)
             origin = {"entry": self._name, "path": str(self._path.absolute()), "blake2b": digest,
                       "source": table.source, FILES: sha256_of(new.iterdir())}
             (new / ORIGIN).write_text(json.dumps(origin), encoding="utf-8")
             for earlier in self._folder.glob(f"{self._name}-*"):
                 shutil.rmtree(earlier, ignore_errors=True)
-            new.rename(self.folder(stamp))
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
+            new.rename(entry)
 
 
 def _origin(entry: Path) -> dict[str, Any]:

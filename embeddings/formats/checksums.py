@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from embeddings.formats.cache_folder import cache_folder
+from embeddings.table.atomic_files import FOREVER, locked, write_atomically
 
 LARGE_BYTES = 2**22   # smaller files are hashed each time, which takes 2 milliseconds
 MAX_LINES = 4096
@@ -98,6 +98,5 @@ def _remember(memory: Path, line: str) -> None:
             file.write(f"{line}\n")
         lines = _lines(memory)
         if len(lines) > MAX_LINES:
-            with tempfile.NamedTemporaryFile("w", dir=memory.parent, delete=False, encoding="ascii") as new:
-                new.writelines(f"{one}\n" for one in lines[-MAX_LINES // 2:])
-            Path(new.name).replace(memory)
+            with locked(memory, patience=FOREVER):
+                write_atomically(memory, "".join(f"{one}\n" for one in lines[-MAX_LINES // 2:]))

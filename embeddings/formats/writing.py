@@ -10,7 +10,7 @@ from embeddings.errors import EmbeddingError
 from embeddings.formats.detect import formats
 from embeddings.formats.interface import Format
 from embeddings.table import EmbeddingTable
-from embeddings.table.atomic_files import locked, publish, scratch_folder
+from embeddings.table.atomic_files import locked, publish_together, scratch_folder
 
 log = logging.getLogger("vecformer")
 
@@ -40,12 +40,10 @@ def write_vectors(table: EmbeddingTable, path: Path) -> None:
     try:
         with locked(path), scratch_folder(path) as folder:
             chosen.write(table, folder / path.name)
-            files = sorted(folder.iterdir(), key=lambda file: file.name == path.name)  # companions first
-            if len(files) > 1:
-                path.unlink(missing_ok=True)  # a kill here leaves no file, rather than one with another's companion
+            files = list(folder.iterdir())
             for file in files:
                 file.chmod(FILE_MODE)
-                publish(file, path.with_name(file.name))
+            publish_together(files, path)
     except OSError as error:
         raise EmbeddingError(f"{path}: cannot be written ({error.strerror or error})") from error
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +15,7 @@ from embeddings.formats.cache import content_hash
 from embeddings.formats.checksums import first_difference, sha256_of
 from embeddings.request import VectorRequest
 from embeddings.table import EmbeddingTable
+from embeddings.table.atomic_files import FOREVER, locked, scratch_folder
 from embeddings.tokenization.corpus import CorpusFiles
 
 TABLE, CHECKSUMS = "table.safetensors", "checksums.json"
@@ -36,25 +36,20 @@ def train_once(
         request: a request with a ``shared`` folder.
         train: trains the table.
     """
-    from filelock import FileLock
-
     assert request.shared is not None
     entry = request.shared / _key(settings, request)
     request.shared.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{entry}.lock"):
+    with locked(entry, patience=FOREVER):
         found = _read(entry)
         if found is not None:
             return found
         table = train()
-        new = Path(tempfile.mkdtemp(dir=request.shared, prefix="new-"))
-        try:
+        with scratch_folder(entry) as new:
             table.save(new / TABLE)
             described = {"entry": entry.name, "files": sha256_of(new.iterdir())}
             (new / CHECKSUMS).write_text(json.dumps(described), encoding="utf-8")
             shutil.rmtree(entry, ignore_errors=True)
             new.rename(entry)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
         return EmbeddingTable.load(entry / TABLE)
 
 

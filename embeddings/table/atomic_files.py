@@ -6,13 +6,15 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from embeddings.errors import InUseError
 
-NEW, LOCK = ".vecformer-new", ".vecformer-lock"
+NEW, OLD, LOCK = ".vecformer-new", ".vecformer-old", ".vecformer-lock"
 FOREVER = -1.0  # seconds of patience, for :func:`locked`
 MAX_NAME = 200  # bytes; file systems allow 255 for a name with its suffix
 
@@ -27,7 +29,7 @@ def hidden(path: Path, suffix: str) -> Path:
 
 @contextmanager
 def locked(path: Path, *, patience: float = 0.0) -> Iterator[None]:
-    """Hold the lock of a file or folder, which need not exist.
+    """Hold the lock of a file or folder, which need not exist, and undo a replacement that was killed halfway.
 
     The operating system releases the lock when the process ends, however it ends. The lock file is deleted afterwards;
     that of a killed process is reused. The same process can hold a lock several times.
@@ -51,6 +53,7 @@ def locked(path: Path, *, patience: float = 0.0) -> Iterator[None]:
         raise InUseError(f"{path}: another process is writing it; wait until it has finished, or choose another name"
                          ) from error
     try:
+        _restore(path)
         yield
     finally:
         if lock.lock_counter == 1:
@@ -98,6 +101,68 @@ def publish(new: Path, path: Path) -> None:
     sync(new)
     new.replace(path)
     sync(path.parent)
+
+
+def publish_together(files: Sequence[Path], path: Path) -> None:
+    """Rename several files so that they replace those of the same names in the folder of ``path``: all or none.
+
+    The earlier files are kept in a hidden folder until all new ones are in place. After a kill there may be no file at
+    ``path``; :func:`locked` then puts the earlier files back.
+
+    Args:
+        files: the new files; that of the name of ``path`` is renamed last.
+        path: the main file, without which the others are not read; the caller holds its lock.
+    """
+    if len(files) == 1:
+        return publish(files[0], path.with_name(files[0].name))
+    for file in files:
+        sync(file)
+    old = hidden(path, OLD)
+    old.mkdir()
+    try:
+        for name in (path.name, *(file.name for file in files if file.name != path.name)):
+            with suppress(FileNotFoundError):
+                path.with_name(name).rename(old / name)
+        for file in sorted(files, key=lambda file: file.name == path.name):
+            publish(file, path.with_name(file.name))
+    finally:
+        _restore(path)
+
+
+def _restore(path: Path) -> None:
+    """Put the files of an incomplete replacement back, or delete those of a complete one."""
+    old = hidden(path, OLD)
+    if not old.is_dir():
+        return
+    if not path.exists():
+        for file in sorted(old.iterdir(), key=lambda file: file.name == path.name):
+            file.rename(path.with_name(file.name))
+    shutil.rmtree(old)
+
+
+@contextmanager
+def temporary_folder(kind: str) -> Iterator[Path]:
+    """Yield an empty folder in the system's temporary folder, which is removed at the end.
+
+    Those of the same kind that killed processes left are removed as well.
+
+    Args:
+        kind: part of its name.
+
+    Raises:
+        OSError: if it cannot be created.
+    """
+    base = Path(tempfile.gettempdir())
+    for left in base.glob(f"vecformer-{kind}-*"):
+        with suppress(InUseError, OSError), locked(left):
+            shutil.rmtree(left)
+    folder = base / f"vecformer-{kind}-{uuid4().hex}"
+    with locked(folder):  # before it exists, so that no other process takes it for one of a killed process
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from embeddings.compressed_files import decompressed
 from embeddings.errors import CompressedFileError, CorpusError, VectorFileError
 from embeddings.progress import FractionCallback, ignore_fraction
+from embeddings.table.atomic_files import temporary_folder
 from embeddings.table.memmap import reports_temporary_folder
 from embeddings.tokenization.line_decoding import MAX_BYTES_PER_LINE, LineDecoder, refuse_table
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
@@ -122,10 +122,10 @@ def tokenized_file(
     Raises:
         CorpusError: if the texts contain no word, or do not fit into the temporary folder.
     """
-    with reports_temporary_folder():
-        temporary = tempfile.TemporaryDirectory(prefix="vecformer-")
-    with temporary as folder:
-        tokenized = _write(Path(folder) / "words.txt", _with_progress(texts, progress), tokenizer)
+    with ExitStack() as stack:
+        with reports_temporary_folder():
+            folder = stack.enter_context(temporary_folder("text"))
+        tokenized = _write(folder / "words.txt", _with_progress(texts, progress), tokenizer)
         if not tokenized.counts:
             raise CorpusError("the training text of the word vectors contains no word; name more text with "
                               "--corpus FILES")

@@ -70,6 +70,12 @@ def _stop(number: int, _frame: Any) -> None:
     raise KeyboardInterrupt
 
 
+def ignore_signals() -> None:
+    """Ignore further interrupts: the command has ended, and the interpreter is cleaning up."""
+    for number in (signal.SIGINT, *STOP_SIGNALS):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _restart_in_utf8_mode() -> None:
     """Restart Python in UTF-8 mode if it decodes arguments and paths as ASCII (C locale, with PYTHONUTF8=0)."""
     is_ascii = codecs.lookup(sys.getfilesystemencoding()).name == "ascii"

@@ -185,7 +185,8 @@ def _publish(folder: Path, target: Path, replaces: str | None) -> None:
     """Rename a complete folder to its final name; ``replaces`` identifies the folder that may be there."""
     _require_unchanged(target, replaces)
     old = hidden(target, REPLACED)
-    sync(folder)
+    for path in (*folder.rglob("*"), folder):
+        sync(path)
     try:
         if replaces is not None:
             target.rename(old)
