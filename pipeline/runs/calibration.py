@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from embeddings.progress import Progress, silent
 from pipeline.errors import ConfigError, RunFolderError
 from pipeline.measures.conformal import conformal_quantile, nonconformity, prediction_set, set_measures, smallest_rate
 from pipeline.runs.folder import read_json, write_json
 from pipeline.tasks.base import TASKS, Measures, Prediction, Task
-
-if TYPE_CHECKING:
-    from pipeline.runs.trained import TrainedRun
 
 SCORES = "nonconformity_scores"
 
@@ -24,12 +20,9 @@ def calibration_scores(examples: Sequence[Any], predictions: Sequence[Prediction
                         for example, prediction in zip(examples, predictions, strict=True)))
 
 
-def measure_dev(trained: TrainedRun, examples: Sequence[Any], path: Path, progress: Progress = silent) -> Measures:
-    """Evaluate on dev, and write the scores of its examples as JSON if the task has prediction sets."""
-    predictions = trained.predict_for(examples, progress=progress)
-    if trained.task.has_prediction_sets:
-        write_json(path, {SCORES: calibration_scores(examples, predictions)})
-    return trained.task.measure(examples, predictions, trained.setup)
+def save_scores(path: Path, scores: Sequence[float]) -> None:
+    """Write scores as JSON."""
+    write_json(path, {SCORES: list(scores)})
 
 
 def load_scores(path: Path) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from embeddings.analysis.coverage import Coverage
 from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines.selection import evaluate_selected
 from pipeline.data.examples import Splits
-from pipeline.runs.calibration import measure_dev
+from pipeline.runs.calibration import calibration_scores, save_scores
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash, part_sizes
 from pipeline.runs.folder import RUN_FILES, RunFolder, write_json, write_lines
@@ -39,7 +39,8 @@ def evaluate_and_write(
     with clock("evaluation"):
         predictions = trained.predict_for(splits.test, progress=progress)
         test = task.measure(splits.test, predictions, setup)
-        dev = measure_dev(trained, splits.dev, folder.calibration, progress) if splits.dev else {}
+        dev_predictions = trained.predict_for(splits.dev, progress=progress)
+        dev = task.measure(splits.dev, dev_predictions, setup) if splits.dev else {}
         error = sampling_error(task, splits.test, predictions, setup)
         policy = parse_policy(setup.config.unknown)
         coverage = {part: measure_texts(trained.stage_one, task.reader.texts(examples), policy)
@@ -51,6 +52,8 @@ def evaluate_and_write(
     metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
     with clock("writing"):
         write_json(folder.sampling_error, error)
+        if splits.dev and task.has_prediction_sets:
+            save_scores(folder.calibration, calibration_scores(splits.dev, dev_predictions))
         save_tensors(start, folder.start)
         write_run(folder, trained, splits, training, predictions, metrics, name=name, skipped=skipped)
 
