@@ -10,6 +10,7 @@ from torch import nn
 
 from embeddings import EmbeddingTable, WordTokenizer
 from pipeline import RunConfig, load_run, run
+from pipeline.baselines.selection import FASTTEXT
 from pipeline.data.examples import Example, Splits
 from pipeline.data.features.special_tokens import framed, token_types_of
 from pipeline.errors import ConfigError, DataError
@@ -181,7 +182,7 @@ def test_baselines_are_measured_on_the_test_set():
                                     "mcc": 0.0, "n": 4}
     for name in ("tfidf+logreg", "mean-vectors+logreg", "nearest-centroid"):
         assert measures[name] == {"accuracy": 1.0, "macro_f1": 1.0, "balanced_accuracy": 1.0, "mcc": 1.0, "n": 4}, name
-    assert tuple(measures) == TASK.baseline_names
+    assert tuple(measures) == tuple(name for name in TASK.baseline_names if name != FASTTEXT)
 
 
 def test_tasks_are_found_by_name():

@@ -333,5 +333,5 @@ def test_shakespeare_is_read_whole_and_beats_the_unigrams(tmp_path, datasets):
 @pytest.mark.datasets
 def test_a_folder_without_training_text_is_refused(tmp_path, datasets):
     settings = RunConfig.from_mapping({"task": "language-model", "data": {"path": str(datasets / "wikitext2_lm")}})
-    with pytest.raises(DataError, match=r"no file train\.\* \(\.txt \.txt\.gz\)"):
+    with pytest.raises(DataError, match=r"no file train\.\* \(\.txt \.txt\.gz .*\.csv .*\)"):
         run(settings, tmp_path / "made")
