@@ -15,7 +15,9 @@ from typing import Any
 
 from pipeline.errors import DataError
 
-_LIST = re.compile(r"\s*\[\s*['\"].*['\"]\s*,?\s*\]\s*", re.DOTALL)  # a list that pandas or Excel wrote as a string
+_LIST = re.compile(  # a list of strings or numbers that pandas wrote as a string
+    r"\s*\[(\s*(['\"].*['\"]|[-+.\d][-+.\d\s,e]*)\s*,?)?\s*\]\s*", re.DOTALL)
+_QUOTE = re.compile(r"['\"]")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _SHOWN = 60
 
@@ -51,7 +53,7 @@ def as_text(value: Any, where: str, column: str) -> str:
 def as_label(value: Any, where: str, column: str) -> str:
     """Return a cell as the label of one class, without outer spaces; "" if it is missing.
 
-    A list of one label is that label.
+    A list of one label is that label, except one number that is written as a string.
 
     Raises:
         DataError: if it is a list of several labels, an object, or bytes that are not UTF-8.
@@ -59,6 +61,8 @@ def as_label(value: Any, where: str, column: str) -> str:
     if isinstance(value, str) and not value.lstrip().startswith("["):
         return value.strip() if value.isascii() else well_formed(value).strip()
     labels = as_labels(value, where, column)
+    if len(labels) == 1 and isinstance(value, str) and not _QUOTE.search(value):
+        return well_formed(value).strip()  # [1] may be the name of a class
     if len(labels) > 1:
         raise DataError(f"{where}: {column!r} has several labels ({shown(labels)}); use --task multi-label, or leave "
                         "one label in each row")
@@ -75,13 +79,17 @@ def as_labels(value: Any, where: str, column: str, separator: str = "") -> list[
         separator: separator of the labels of a string; "" for one label.
 
     Raises:
-        DataError: if it is an object, a list of lists or objects, or bytes that are not UTF-8.
+        DataError: if it is an object, a list of lists or objects, a list of 0 and 1 for each label, or bytes that are
+            not UTF-8.
     """
     if isinstance(value, str):
         value = _written_list(value) if value.lstrip().startswith("[") else value
         value = value.split(separator) if separator and isinstance(value, str) else value
     if not isinstance(value, list):
         value = [value]
+    elif len(value) > 1 and _is_multi_hot(value):
+        raise DataError(f"{where}: {column!r} is 0 or 1 for each label ({shown(value)}); write a list of the names or "
+                        "numbers of the labels that apply")
     names = (_scalar(label, where, column, "--label-column NAME").strip() for label in value)
     return list(dict.fromkeys(name for name in names if name))
 
@@ -153,4 +161,10 @@ def _written_list(text: str) -> list[Any] | str:
         found = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
-    return found if isinstance(found, list) and all(isinstance(label, str) for label in found) else text
+    is_plain = isinstance(found, list) and all(isinstance(label, str | int | float) for label in found)
+    return found if is_plain else text
+
+
+def _is_multi_hot(values: list[Any]) -> bool:
+    """Whether a list has only 0 and 1, and one of them more than once, which a list of labels does not."""
+    return all(isinstance(value, int | float) and value in (0, 1) for value in values) and len({*values}) < len(values)

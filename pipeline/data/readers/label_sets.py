@@ -8,9 +8,12 @@ from pathlib import Path
 
 from pipeline.config import DataConfig
 from pipeline.data.examples import MultiLabelExample
+from pipeline.data.readers import findings
+from pipeline.data.readers.cells import shown
 from pipeline.data.readers.labelled import TextReader
 
 MIN_STRATUM = 8  # examples with a label for it to be a stratum: a quarter of them is two
+SEPARATORS = (",", ";", "|")
 RARE, NONE = "rare", "none"
 
 
@@ -24,10 +27,12 @@ class LabelSetReader(TextReader[MultiLabelExample]):
     def read_file(self, path: Path, config: DataConfig) -> tuple[MultiLabelExample, ...]:
         """Read one table; columns are chosen by the configuration or by their usual names."""
         column, rows = self.labelled_rows(path, config)
-        return tuple(
+        examples = tuple(
             MultiLabelExample(text, None if row.is_unlabelled(column) else
                               tuple(row.labels(column, config.label_separator)), row.where, text_b)
             for row, text, text_b in rows)
+        _warn_of_separator(path, examples)
+        return examples
 
     def example(self, text: str, context: str) -> MultiLabelExample:
         """Make an example of a text, or of a pair if there is a context."""
@@ -55,3 +60,16 @@ class LabelSetReader(TextReader[MultiLabelExample]):
             return RARE if example.gold else NONE
 
         return stratum
+
+
+def _warn_of_separator(path: Path, examples: Sequence[MultiLabelExample]) -> None:
+    """Warn if no example has several labels, but the only label of some seems to be several."""
+    if any(len(example.gold) > 1 for example in examples):
+        return
+    single = [example for example in examples if example.gold]
+    counts = {mark: sum(mark in example.gold[0].strip(mark) for example in single) for mark in SEPARATORS}
+    mark = max(SEPARATORS, key=counts.__getitem__)
+    if counts[mark]:
+        first = next(example for example in single if mark in example.gold[0].strip(mark))
+        findings.current().warn(f"{path}: no row has several labels, but {counts[mark]:,} labels have a {mark!r}, such "
+                                f"as {shown(first.gold[0])!r}; to separate them, use --label-separator '{mark}'")
