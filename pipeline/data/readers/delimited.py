@@ -1,11 +1,11 @@
-"""Tables of delimited cells: TSV without quoting, CSV as in RFC 4180, with commas, semicolons, tabs or bars."""
+"""Tables of delimited cells: TSV mostly without quoting, CSV as in RFC 4180, with commas, semicolons, tabs or bars."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.data.readers import findings
@@ -23,7 +23,7 @@ csv.field_size_limit(2**31 - 1)  # a cell may be a whole book
 
 
 def read_tsv(path: Path, text: str, separator: str, usual: Container[str]) -> Table:
-    """Read a table without quoting.
+    """Read a table without quoting, or with quoting if the content shows it; see :func:`_quoted_cells`.
 
     Args:
         path: the file, for messages.
@@ -40,9 +40,45 @@ def read_tsv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
             _note_separator(path, found, "detected")
             return read_csv(path, text, found, usual)
     separator = character(separator) or "\t"
-    numbered = enumerate(lines_of(text), start=1)
-    return _with_header(path, ((number, line.split(separator)) for number, line in numbered if line.strip()),
-                        "replace tabs inside of texts by spaces")
+    rows = [(number, line.split(separator)) for number, line in enumerate(lines_of(text), start=1) if line.strip()]
+    if quoted := _quoted_cells(text, rows, separator):
+        findings.current().note(f"{path}: cells in double quotes are read as in CSV (detected)")
+        rows = quoted
+    return _with_header(path, iter(rows), "replace tabs inside of texts by spaces",
+                        "replace line breaks inside of texts by spaces, or add the missing cells")
+
+
+def _quoted_cells(
+    text: str, rows: Sequence[tuple[int, list[str]]], separator: str
+) -> list[tuple[int, list[str]]]:
+    """Return the rows of a table with quoting, as Excel and pandas write it; [] if it has none.
+
+    It has quoting if it can be read so, with as many cells in each row as in the first, and cannot be read without, or
+    a name of a column is quoted, or a quoted cell contains quotes, which are doubled.
+    """
+    starts = text.startswith('"') or f'{separator}"' in text or '\n"' in text or '\r"' in text
+    is_regular = len({len(cells) for _, cells in rows}) == 1
+    if not starts or not rows or len(separator) != 1 or (
+            is_regular and '""' not in text and not any(map(_is_quoted, rows[0][1]))):
+        return []
+    quoted = []
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        line = 1
+        for cells in reader:
+            if any(cell and not cell.isspace() for cell in cells):
+                quoted.append((line, cells))
+            line = reader.line_num + 1
+    except csv.Error:
+        return []
+    if not quoted or len({len(cells) for _, cells in quoted}) != 1:
+        return []
+    doubled = is_regular and any(_is_quoted(cell) and '""' in cell[1:-1] for _, cells in rows for cell in cells)
+    return quoted if not is_regular or doubled or all(map(_is_quoted, rows[0][1])) else []
+
+
+def _is_quoted(cell: str) -> bool:
+    return len(cell) > 1 and cell[0] == cell[-1] == '"'
 
 
 def read_csv(path: Path, text: str, separator: str, usual: Container[str]) -> Table:
@@ -62,7 +98,8 @@ def read_csv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
         chosen, _ = find_separator(text, usual)
     if chosen != "," and not separator:
         _note_separator(path, chosen, "from its first line" if excel else "detected")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=chosen, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=chosen, strict=True,
+                        skipinitialspace=_has_spaces_before_quotes(text, chosen))
 
     def numbered() -> Iterator[tuple[int, list[str]]]:
         line = first
@@ -72,10 +109,19 @@ def read_csv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
                     yield line, cells
                 line = reader.line_num + first
         except csv.Error as error:
-            raise DataError(f"{path}:{line}: malformed CSV ({error})") from error
+            raise DataError(f"{path}:{line}: malformed CSV ({error}); write a double quote inside of a quoted cell "
+                            "twice, and close each quoted cell") from error
 
     return _with_header(path, numbered(), f"put cells that contain {NAMES.get(chosen, chosen)!r} in double quotes, or "
-                                          "choose the separator with --separator")
+                        "choose the separator with --separator", "add the missing cells, put cells that contain line "
+                        "breaks in double quotes, or choose the separator with --separator")
+
+
+def _has_spaces_before_quotes(text: str, separator: str) -> bool:
+    """Whether each separator of the first line is followed by a space, and some by a space and a quote."""
+    first = text[: text.find("\n") + 1]
+    return (f'{separator} "' in text and separator in first
+            and first.count(separator) == first.count(f"{separator} "))
 
 
 def _note_separator(path: Path, separator: str, how: str) -> None:
@@ -122,7 +168,7 @@ def _score(sample: str, separator: str, usual: Container[str], whole: bool) -> t
     return (n_equal / n_rows if n_rows else float(bool(known))), known
 
 
-def _with_header(path: Path, rows: Iterator[tuple[int, list[str]]], advice: str) -> Table:
+def _with_header(path: Path, rows: Iterator[tuple[int, list[str]]], if_more: str, if_fewer: str) -> Table:
     _, names = next(rows, (0, []))
     names = [name.strip() for name in names]
     require_few_columns(path, len(names), "the first line must be the column names")
@@ -131,6 +177,6 @@ def _with_header(path: Path, rows: Iterator[tuple[int, list[str]]], advice: str)
     for line, cells in rows:
         if len(cells) != n_columns:
             raise DataError(f"{path}:{line}: {len(cells):,} cells, but the header has {n_columns} columns "
-                            f"({listed(names, quoted=False)}); {advice}")
+                            f"({listed(names, quoted=False)}); {if_more if len(cells) > n_columns else if_fewer}")
         made.append(Row(dict(zip(names, cells, strict=True)), line, path))
     return Table(path, made, *named_columns(names))

@@ -69,6 +69,11 @@ def decode_text(content: bytes, where: str, encoding: str = "") -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """Split a text at LF and CRLF only (``str.splitlines`` also splits at characters that may be inside a text)."""
+    """Split a text at LF and CRLF only (``str.splitlines`` also splits at characters that may be inside a text).
+
+    A text without any LF, as Excel for Mac writes it, is split at CR.
+    """
+    if "\r" in text and "\n" not in text:
+        text = text.replace("\r", "\n")
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     return lines if lines[-1] else lines[:-1]
