@@ -13,7 +13,8 @@ from pipeline.data.readers.columns import find_column, find_texts, usual_column
 from pipeline.data.readers.fasttext_lines import is_fasttext
 from pipeline.data.readers.files import decode_text, format_suffix, lines_of, read_bytes
 from pipeline.data.readers.rows import Row, Table, listed
-from pipeline.data.readers.tables import is_table, read_rows, well_formed
+from pipeline.data.readers.table_content import table_suffix
+from pipeline.data.readers.tables import UNNAMED, is_table, read_rows, well_formed
 from pipeline.errors import DataError
 from pipeline.runs.trained import TrainedRun
 
@@ -78,7 +79,7 @@ def read_inputs(trained: TrainedRun, where: Where) -> list[Input]:
     """
     where.check()
     if where.file is None:
-        lines = [*where.texts] or lines_of(decode_text(where.standard_input, "standard input", where.encoding))
+        lines = [*where.texts] or _lines_of_input(where)
         inputs = [Input(text, trained.example(text, well_formed(where.context))) for text in map(well_formed, lines)]
     elif is_table(where.file):
         inputs = list(_of_table(trained, where, where.file))
@@ -89,6 +90,14 @@ def read_inputs(trained: TrainedRun, where: Where) -> list[Input]:
     return inputs
 
 
+def _lines_of_input(where: Where) -> list[str]:
+    text = decode_text(where.standard_input, "standard input", where.encoding)
+    if suffix := table_suffix(text):
+        raise DataError(f"standard input is a table, whose columns would be read as one text; write it to a {suffix} "
+                        f"file and name that, such as --file texts{suffix}")
+    return lines_of(text)
+
+
 def _of_lines(trained: TrainedRun, where: Where, file: Path) -> Iterator[Input]:
     """Yield the lines of a text file, or the texts of a file in another format of the task."""
     config = trained.setup.data
@@ -97,7 +106,7 @@ def _of_lines(trained: TrainedRun, where: Where, file: Path) -> Iterator[Input]:
         yield from _of_reader(trained, file)
         return
     text = decode_text(read_bytes(file), str(file), where.encoding)
-    if suffix in LINES_OF_LABELS and is_fasttext(text):
+    if (suffix in LINES_OF_LABELS and is_fasttext(text)) or (suffix in UNNAMED and table_suffix(text)):
         table = read_rows(file, _config(trained, where))
         yield from _of_rows(trained, where, table, *_columns(trained, where, table))
         return

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from embeddings.progress import FractionCallback, ignore_fraction
 from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.config import DataConfig
 from pipeline.data.readers.columns import texts_of_table
+from pipeline.data.readers.table_content import N_LINES, require_text
 from pipeline.data.readers.tables import is_table
 
 
@@ -22,7 +24,7 @@ class TextCorpus(CorpusFiles):
 
     Raises:
         CorpusError: if a path is missing or a folder is empty; while iterating, if a text file cannot be read.
-        DataError: while iterating, if a table cannot be read or has no column of texts.
+        DataError: while iterating, if a table cannot be read or has no column of texts, or a text file is a table.
     """
 
     config: DataConfig = field(default_factory=DataConfig)
@@ -46,4 +48,7 @@ class TextCorpus(CorpusFiles):
                 def scaled(fraction: float, before: int = before, size: int = sizes[i]) -> None:
                     progress((before + fraction * size) / n_bytes)
 
-                yield from CorpusFiles((path,), encoding=self.config.encoding).lines(scaled)
+                lines = CorpusFiles((path,), encoding=self.config.encoding).lines(scaled)
+                first = list(islice(lines, N_LINES))
+                require_text(path, [line.rstrip("\r\n") for line in first])
+                yield from chain(first, lines)

@@ -10,6 +10,7 @@ from pipeline.config import DataConfig
 from pipeline.data.readers import findings
 from pipeline.data.readers.delimited import SEPARATORS
 from pipeline.data.readers.rows import Row, Table, listed
+from pipeline.data.readers.table_content import N_LINES, require_text
 from pipeline.data.readers.tables import is_table, read_rows
 from pipeline.data.readers.usual_names import LABEL_COLUMNS, PAIR_COLUMNS, TEXT_COLUMNS
 from pipeline.errors import DataError
@@ -111,7 +112,9 @@ def read_unlabelled(path: Path, config: DataConfig) -> tuple[str, ...]:
     """Read the texts of a table, or the non-blank lines of a text file (plain or compressed)."""
     if is_table(path):
         return tuple(texts_of_table(path, config))
-    return tuple(line.strip() for line in CorpusFiles((path,)) if line.strip())
+    lines = tuple(line.strip() for line in CorpusFiles((path,), encoding=config.encoding) if line.strip())
+    require_text(path, lines[:N_LINES])
+    return lines
 
 
 def usual_column(columns: Sequence[str], usual_names: Sequence[str]) -> str:

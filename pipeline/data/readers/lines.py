@@ -12,6 +12,7 @@ from pipeline.config import DataConfig
 from pipeline.data.examples import Example
 from pipeline.data.readers.base import PLAIN_TEXT, Reader
 from pipeline.data.readers.columns import rows_with_text
+from pipeline.data.readers.table_content import N_LINES, require_text
 from pipeline.data.readers.tables import compressed_suffixes, is_table, known_suffixes, read_rows
 from pipeline.errors import DataError
 
@@ -55,6 +56,7 @@ class LineReader(Reader[Example]):
         examples = tuple(Example(line, "", f"{path}:{number}") for number, line in numbered if line.strip())
         if not examples:
             raise DataError(f"{path}: the file has no text")
+        require_text(path, [example.text for example in examples[:N_LINES]])
         return examples
 
     def example(self, text: str, context: str) -> Example:

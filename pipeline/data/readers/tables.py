@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.config import DataConfig
+from pipeline.data.readers import findings
 from pipeline.data.readers.cells import well_formed
 from pipeline.data.readers.delimited import read_csv, read_tsv
 from pipeline.data.readers.fasttext_lines import is_fasttext, read_fasttext
 from pipeline.data.readers.files import COMPRESSIONS, decode_text, format_suffix, lines_of, read_bytes, read_text
 from pipeline.data.readers.json_tables import read_json
 from pipeline.data.readers.rows import Row, Table
+from pipeline.data.readers.table_content import table_suffix
 from pipeline.data.readers.usual_names import USUAL_NAMES
 from pipeline.errors import DataError
 
@@ -22,6 +24,7 @@ JSON = (".json", ".jsonl", ".ndjson")
 TEXT = (".csv", ".jsonl", ".ndjson", ".tsv")  # formats of one text per file, which may be compressed
 FIRST = (".csv", ".jsonl", ".ndjson", ".parquet", ".tsv")
 BINARY = (".parquet", ".arrow", ".xlsx", ".xls", ".ods")
+UNNAMED = (".txt", ".tab", ".dat", "")  # suffixes of files whose format is found by their content
 SUFFIXES = (*FIRST, ".json", ".arrow", ".xlsx", ".xls", ".ods")
 
 
@@ -30,7 +33,8 @@ def read_rows(path: Path, config: DataConfig | None = None) -> Table:
 
     ``.tsv`` is separated by tabs without quoting, ``.csv`` is quoted as in RFC 4180; both start with a line of column
     names. ``.jsonl`` has one object per line, ``.json`` that or a list of objects. Blank lines are skipped. Formats of
-    text may be compressed. Lines that begin with ``__label__`` are in the format of fastText, whatever the suffix.
+    text may be compressed. Lines that begin with ``__label__`` are in the format of fastText, whatever the suffix. A
+    ``.txt`` file that is a table by its content (:func:`table_suffix`) is read as that.
 
     Args:
         path: the file.
@@ -67,8 +71,15 @@ def _read(path: Path, suffix: str, config: DataConfig) -> Table:
         return read_json(path, read_text(path, config.encoding))
     if suffix in DELIMITED:
         return DELIMITED[suffix](path, read_text(path, config.encoding), config.separator, USUAL_NAMES)
-    if suffix == ".txt" or _begins_with_label(path):
-        return read_fasttext(path, read_text(path, config.encoding))
+    if suffix in UNNAMED or _begins_with_label(path):
+        text = read_text(path, config.encoding)
+        if found := "" if is_fasttext(text) else table_suffix(text):
+            findings.current().note(f"{path}: read as {found}, the format of its content")
+            if found in DELIMITED:
+                return DELIMITED[found](path, text, config.separator, USUAL_NAMES)
+            return read_json(path, text)
+        if suffix == ".txt" or is_fasttext(text):
+            return read_fasttext(path, text)
     raise DataError(f"{path}: cannot read a table with the suffix {path.suffix!r}; convert it to one of "
                     f"{', '.join(sorted(SUFFIXES))}")
 

@@ -120,6 +120,14 @@ def test_lines_in_the_format_of_fasttext_have_no_label(runs, tmp_path):
     assert [one["text"] for one in found] == ["my card was charged", "no parcel"]
 
 
+@pytest.mark.parametrize("content", ["text\tlabel\r\nMy parcel\tx\r\n", '{"text": "My parcel", "label": "x"}\n'])
+def test_a_table_that_is_called_a_text_file_has_no_label_in_its_texts(content, runs, tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_bytes(content.encode("utf-16"))
+    assert [one["text"] for one in predicted(runs("classification"), "--file", path)[0]] == ["My parcel"]
+    assert "standard input is a table" in refused(runs("classification"), input=content)
+
+
 def test_several_columns_are_joined(runs, tmp_path):
     (tmp_path / "x.csv").write_text("Subject,Message\nparcel,never came\n")
     found, _ = predicted(runs("classification"), "--file", tmp_path / "x.csv", "--text-column", "Subject",

@@ -146,7 +146,7 @@ def test_suffixes_in_upper_case_are_recognised(tmp_path):
         ("a.parquet", "no", r"a\.parquet: not a Parquet file"),
         ("a.xlsx", "", r"a\.xlsx: not a spreadsheet, or damaged"),
         ("a.doc", "", r"cannot read a table with the suffix '\.doc'; convert it to one of \.arrow, \.csv"),
-        ("a", "text\tlabel\nx\ty\n", r"cannot read a table with the suffix ''; convert it to one of \.arrow"),
+        ("a", "word\tkind\nx\ty\n", r"cannot read a table with the suffix ''; convert it to one of \.arrow"),
         ("a.tsv", "text\tlabel\n", r"a\.tsv: the file has no rows"),
     ],
 )
