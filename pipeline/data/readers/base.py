@@ -15,6 +15,7 @@ from pipeline.config import DataConfig
 from pipeline.data.examples import E, Splits
 from pipeline.data.readers import findings
 from pipeline.data.readers.columns import read_unlabelled
+from pipeline.data.readers.doubts import report_unread, warn_of_columns, warn_of_spellings
 from pipeline.data.readers.files import COMPRESSIONS
 from pipeline.data.readers.hub_folders import part_shards, saved_dataset
 from pipeline.data.readers.reading_report import notes_on_labels, summary, why_no_test_set
@@ -153,6 +154,9 @@ class Reader(ABC, Generic[E]):
         self._require_labels(test)
         made = Splits(splits.name, tuple(train), tuple(dev), tuple(test), (*splits.unlabelled, *self.texts(without)),
                       found)
+        warn_of_columns(found)
+        if self.has_labels:
+            warn_of_spellings(found, map(self.labels, (*made.train, *made.dev, *made.test)))
         found.summary = summary(self.unit, found, made, n_unlabelled, len(without) - n_unlabelled)
         if self.has_labels and not config.limit_train:
             found.notes += notes_on_labels(self.labels(example) for example in made.train)
@@ -213,6 +217,7 @@ class Reader(ABC, Generic[E]):
                             "test and optionally dev")
         unlabelled = find_files(folder, "unlabelled", (*known_suffixes(), *compressed_suffixes(), *PLAIN_TEXT),
                                 (*FIRST, ".txt", ".txt.gz"))
+        report_unread(folder, (*train, *dev, *test, *unlabelled), suffixes)
         return Splits(
             printable(folder.resolve().name),
             train=self._read_files(train, config),
@@ -245,12 +250,16 @@ def find_files(folder: Path, part: str, suffixes: Sequence[str], earlier: Sequen
 
 
 def find_part(folder: Path, part: str, suffixes: Sequence[str]) -> Path | None:
-    """Return the file of one part of a folder, found by its usual names.
+    """Return the file of one part of a folder, found by its usual names in any case.
 
     Raises:
         DataError: if there are several.
     """
-    found = [path for name in PARTS[part] for suffix in suffixes if (path := folder / f"{name}{suffix}").is_file()]
+    by_name: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        by_name.setdefault(path.name.lower(), []).append(path)
+    names = dict.fromkeys(f"{name}{suffix}".lower() for name in PARTS[part] for suffix in suffixes)
+    found = [path for name in names for path in by_name.get(name, ()) if path.is_file()]
     if len(found) > 1:
         raise DataError(f"{folder}: both {' and '.join(path.name for path in found)} exist; keep one {part} file")
     return found[0] if found else None

@@ -84,6 +84,7 @@ def rows_with_text(rows: Table, path: Path, config: DataConfig) -> Iterator[tupl
         DataError: if the columns are not found, or a cell is not a text.
     """
     columns, second = find_texts(rows, path, config)
+    findings.current().choose(path, "text", (*columns, second) if second else columns)
     first = columns[0]
     for row in rows.rows:
         text = row.text(first) if len(columns) == 1 else _joined(row, columns)

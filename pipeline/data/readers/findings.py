@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 
 log = logging.getLogger("vecformer.data")
 
@@ -31,12 +32,14 @@ class Findings:
         notes: properties of the files that were detected, such as a separator, and other facts.
         unused: rows that are not used, by reason, such as ``empty (left out)``.
         warnings: notes on content that is lost or probably read wrongly.
+        columns: the columns of the texts and of the labels that were chosen in each file.
     """
 
     summary: str = ""
     notes: list[str] = field(default_factory=list)
     unused: dict[str, Unused] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    columns: dict[Path, dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def note(self, text: str) -> None:
         """Add a fact, once."""
@@ -47,6 +50,10 @@ class Findings:
         """Add a warning, once."""
         if text not in self.warnings:
             self.warnings.append(text)
+
+    def choose(self, path: Path, what: str, columns: tuple[str, ...]) -> None:
+        """Record the columns that were chosen in a file for ``text`` or ``label``."""
+        self.columns.setdefault(path, {})[what] = columns
 
     def leave_out(self, reason: str, where: str) -> None:
         """Count a row that is not used.

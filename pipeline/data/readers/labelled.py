@@ -51,6 +51,7 @@ class TextReader(Reader[X]):
         """
         rows = read_rows(path, config)
         label = find_column(rows, path, config.label_column, usual_names, "label_column")
+        findings.current().choose(path, "label", (label,))
         without = [row.line for row in rows if label not in row.cells]
         if without:
             findings.current().warn(f"{path}:{without[0]}: no {label!r} in {len(without):,} of {len(rows):,} rows (the "
