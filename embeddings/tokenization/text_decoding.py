@@ -26,9 +26,17 @@ SIGNATURES = (
     (b"\x28\xb5\x2f\xfd", "a zstd file"), (b"\xd0\xcf\x11\xe0", "an old Office file (.xls)"), (b"%PDF", "a PDF file"),
     (b"ARROW1", "an Arrow file"),
 )
+OTHER_WESTERN = ("mac_roman", "cp850")  # of Excel for Mac, and of MS-DOS
+WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüÿŒœ")
+PUNCTUATION = frozenset("\xa0«»¡¿‘’‚“”„–—…€°§ªº")
+MIN_CAPITALS = 3    # inside of words, as WINDOWS-1252, of a text in another encoding
+MIN_LETTERS = 5     # outside ASCII, of such a text
+MIN_WESTERN = 0.98  # share of letters and punctuation among the characters outside ASCII of such a text
 MAX_FOREIGN_LETTERS = 0.35  # share of letters outside ASCII above which a text is not in a Western European language
 
 _SYMBOL_IN_WORD = re.compile(r"(?<=[^\W\d_])[¹²³ª¿¡¢£¤¥¦§¨©¬®¯±µ¶¼½¾º÷×](?=[^\W\d_])")
+_DIGIT_AT_LETTER = re.compile(r"\d[À-ÿ]|[À-ÿ]\d")
+_CAPITAL_IN_WORD = re.compile(r"(?<=[a-z])[À-ÖØ-ÞŠŒŽŸ](?=[a-z])")  # in Mac OS Roman, small letters of WINDOWS-1252
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -60,8 +68,8 @@ def decode(content: bytes, where: str, encoding: str = "") -> Decoded:
     """Decode a text.
 
     A byte-order mark decides. Otherwise a text is UTF-8 if it is valid; UTF-16 if every other byte is often null;
-    UTF-8 with broken bytes if most of its non-ASCII bytes are valid; WINDOWS-1252 if that gives words of a Western
-    European language; or else what charset-normalizer detects.
+    UTF-8 with broken bytes if most of its non-ASCII bytes are valid; WINDOWS-1252, Mac OS Roman or code page 850 if
+    that gives words of a Western European language; or else what charset-normalizer detects.
 
     Args:
         content: the bytes of the whole text.
@@ -176,10 +184,19 @@ def _legacy(content: bytes, broken: int, where: str) -> str:
         western = sample.decode("cp1252")
     except UnicodeDecodeError:
         western = ""
-    letters = [character for character in western if character.isalpha()]
-    foreign = sum(character > "\x7f" for character in letters)
-    if western and foreign <= MAX_FOREIGN_LETTERS * max(len(letters), 3) and not _SYMBOL_IN_WORD.search(western):
+    n_capitals = len(_CAPITAL_IN_WORD.findall(western))
+    n_foreign = sum(character > "\x7f" and character.isalpha() for character in western)
+    is_likely = n_capitals < MIN_CAPITALS or 4 * n_capitals < n_foreign
+    if western and _is_western(western) and not _SYMBOL_IN_WORD.search(western) and is_likely:
         return "cp1252"
+    for codec in OTHER_WESTERN:
+        text = sample.decode(codec)
+        outside = [character for character in text if character > "\x7f"]
+        n_known = sum(character in WESTERN or character in PUNCTUATION for character in outside)
+        if (_is_western(text) and n_known >= MIN_WESTERN * len(outside) and not _CAPITAL_IN_WORD.search(text)
+                and sum(character in WESTERN for character in outside) >= MIN_LETTERS
+                and not _SYMBOL_IN_WORD.search(text) and not _DIGIT_AT_LETTER.search(text)):
+            return codec
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample, cp_isolation=list(LEGACY)).best()
@@ -188,6 +205,12 @@ def _legacy(content: bytes, broken: int, where: str) -> str:
         raise CorpusError(f"{where}:{line}: not UTF-8 (byte 0x{content[broken]:02x}), and the encoding cannot be "
                           "detected; name it with --encoding NAME, such as windows-1252")
     return best.encoding
+
+
+def _is_western(text: str) -> bool:
+    """Whether few enough letters are outside ASCII for a Western European language."""
+    letters = [character for character in text if character.isalpha()]
+    return sum(character > "\x7f" for character in letters) <= MAX_FOREIGN_LETTERS * max(len(letters), 3)
 
 
 def _lines_outside_ascii(content: bytes, start: int) -> bytes:

@@ -88,3 +88,20 @@ def test_a_given_encoding_must_exist(encoding):
 def test_a_given_encoding_is_strict():
     with pytest.raises(CorpusError, match="a:2: not UTF-8: byte 0xe9 at position 3; name the right encoding"):
         decode(b"ab\n\xe9\n", "a", "utf-8")
+
+
+GERMAN, FRENCH = "Schöne Grüße, für größer über Straße; später\n", "le café est fermé, très bien; l'été, ça va où\n"
+
+
+@pytest.mark.parametrize(("text", "codec", "name"), [
+    (GERMAN, "mac_roman", "MAC-ROMAN"), (GERMAN, "cp850", "CP850"), (GERMAN, "cp1252", "WINDOWS-1252"),
+    (FRENCH, "mac_roman", "MAC-ROMAN"), (FRENCH, "cp1252", "WINDOWS-1252"),
+])
+def test_encodings_of_excel_for_mac_and_of_ms_dos(text, codec, name):
+    decoded = decode(f"text;label\n{text}".encode(codec), "a.csv")
+    assert (decoded.text, decoded.encoding) == (f"text;label\n{text}", name)
+
+
+def test_a_capital_letter_inside_a_word_is_no_sign_of_another_encoding():
+    text = "McÉlroy went to the café, and naïve DeÀngelo to the café\n"
+    assert decode(text.encode("cp1252"), "a.txt").text == text
