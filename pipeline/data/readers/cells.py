@@ -111,7 +111,8 @@ def as_number(value: Any, where: str, column: str) -> float:
                                 "write a decimal point")
             number = number.replace(",", ".")
     try:
-        found = math.nan if isinstance(number, bool) or number is None else float(number)
+        is_none = isinstance(number, bool) or number is None or (isinstance(number, str) and "_" in number)
+        found = math.nan if is_none else float(number)
     except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):

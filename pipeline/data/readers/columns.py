@@ -15,6 +15,8 @@ from pipeline.data.readers.tables import is_table, read_rows
 from pipeline.data.readers.usual_names import LABEL_COLUMNS, PAIR_COLUMNS, TEXT_COLUMNS
 from pipeline.errors import DataError
 
+MAX_TITLE = 10  # lines that may precede the names of the columns, for a message
+
 __all__ = ["LABEL_COLUMNS", "PAIR_COLUMNS", "TEXT_COLUMNS", "find_column", "find_texts", "read_unlabelled",
            "rows_with_text", "texts_of_table", "usual_column"]
 
@@ -43,13 +45,20 @@ def find_column(rows: Table, path: Path, wanted: str, usual_names: Sequence[str]
         if other:
             raise DataError(f"{path}: the first line is the only column {listed(rows.columns)}; its names seem to be "
                             f"separated by {other!r}: leave out --separator, or set it to that")
-        raise DataError(
-            f"{path}: none of the columns {listed(rows.columns)} has a usual name ({', '.join(usual_names)}); "
-            f"choose one with {option} NAME (the first line of the file must be the column names)"
-        )
+        below = _line_of_names(rows, usual_names)
+        hint = f"line {below} seems to be the column names: delete the lines before it" if below else (
+            "the first line of the file must be the column names")
+        raise DataError(f"{path}: none of the columns {listed(rows.columns)} has a usual name "
+                        f"({', '.join(usual_names)}); choose one with {option} NAME ({hint})")
     rows.require_single(found)
     rows.merge_spellings(found, prefer=bool(wanted))
     return found
+
+
+def _line_of_names(rows: Table, usual_names: Sequence[str]) -> int:
+    """Return the first of the next lines that has a usual name in a cell, below a title; 0 for none."""
+    return next((row.line for row in rows.rows[:MAX_TITLE] for value in row.cells.values()
+                 if isinstance(value, str) and value.strip().lower() in usual_names), 0)
 
 
 def find_texts(rows: Table, path: Path, config: DataConfig) -> tuple[tuple[str, ...], str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.data.readers import findings
 from pipeline.data.readers.files import lines_of
 from pipeline.data.readers.rows import Row, Table, listed, named_columns, require_few_columns
+from pipeline.data.readers.usual_names import USUAL_NAMES
 from pipeline.errors import DataError
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -172,10 +173,12 @@ def _with_header(path: Path, rows: Iterator[tuple[int, list[str]]], if_more: str
     _, names = next(rows, (0, []))
     names = [name.strip() for name in names]
     require_few_columns(path, len(names), "the first line must be the column names")
-    made = []
+    made: list[Row] = []
     n_columns = len(names)
     for line, cells in rows:
         if len(cells) != n_columns:
+            if not made and n_columns == 1 and any(cell.strip().lower() in USUAL_NAMES for cell in cells):
+                raise DataError(f"{path}:{line}: this line seems to be the column names; delete the lines before it")
             raise DataError(f"{path}:{line}: {len(cells):,} cells, but the header has {n_columns} columns "
                             f"({listed(names, quoted=False)}); {if_more if len(cells) > n_columns else if_fewer}")
         made.append(Row(dict(zip(names, cells, strict=True)), line, path))

@@ -53,11 +53,12 @@ def warn_of_spellings(found: Findings, labels: Iterable[Sequence[str]]) -> None:
     alike = [", ".join(f"{label!r} ({counts[label]})" if label.isascii() else f"{label!a} ({counts[label]})"
                        for label in several[:SHOWN]) for several in spellings.values() if len(several) > 1]
     if alike:
-        found.warn(f"labels that are spelled alike are different classes: "
+        found.warn("labels that are spelled alike are different classes: "
                    f"{listed(alike, limit=SHOWN, separator='; ')}; write each in one way if they are the same")
     missing = [f"{label!r} ({counts[label]})" for label in counts if label.lower() in MISSING]
     if missing:
-        found.note(f"{listed(missing, limit=SHOWN)} is read as a label; if it means that there is none, empty the cells")
+        found.note(f"{listed(missing, limit=SHOWN)} is read as a label; if it means that there is none, empty the "
+                   "cells")
 
 
 def _folded(label: str) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.readers.cells import well_formed
-from pipeline.data.readers.files import lines_of
-from pipeline.data.readers.rows import Row, Table, require_few_columns
+from pipeline.data.readers.files import format_suffix, lines_of
+from pipeline.data.readers.rows import Row, Table, listed, require_few_columns
 from pipeline.errors import DataError
 
 EXAMPLE = '{"text": ..., "label": ...}'
@@ -55,7 +55,21 @@ def _table(path: Path, records: Iterator[tuple[int, Any]]) -> Table:
             columns.update(dict.fromkeys(record))
             require_few_columns(path, len(columns), f"expected objects such as {EXAMPLE}")
         rows.append(Row(record, line, path))
+    if len(rows) == 1 and format_suffix(path) == ".json" and _is_no_row(rows[0].cells):
+        raise DataError(f"{path}: one object that has tables or columns ({listed(tuple(columns))}), not rows; expected "
+                        f"a list of objects such as {EXAMPLE}, one object on each line, or the list under the key "
+                        "'data' (pandas: to_json(orient='records', lines=True))")
     return Table(path, rows, tuple(columns), repeated)
+
+
+def _is_no_row(record: dict[str, Any]) -> bool:
+    """Whether an object is no row but columns with an object each, as pandas writes them, or has lists of rows."""
+    values = [*record.values()]
+    if "paragraphs" in record or not values or not all(isinstance(value, dict | list) for value in values):
+        return False
+    if all(isinstance(value, dict) for value in values):
+        return len(values) > 1 and all(value.keys() == values[0].keys() for value in values)
+    return any(isinstance(value, list) and value and isinstance(value[0], dict | list) for value in values)
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:

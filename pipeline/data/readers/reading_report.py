@@ -66,7 +66,7 @@ def why_no_test_set(
         return (f"all {len(keys)} {of} have the same text, and equal texts stay on one side of a split, so no test set "
                 f"can be held out; check the column of the text (--text-column NAME), or {what}")
     if len(first) == 1:
-        return f"1 examples are too few to hold out a test set; {what}"
+        return f"1 example is too few to hold out a test set; {what}"
     if has_test:
         return f"data.test_share={share} leaves no training examples ({len(first)} different texts); lower it"
     counts = Counter(first.values())

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.data.readers import findings
 from pipeline.data.readers.cells import as_text
 from pipeline.data.readers.rows import Row, Table, named_columns, require_few_columns
+from pipeline.data.readers.usual_names import USUAL_NAMES
 from pipeline.errors import DataError
 
 MAX_CELLS = 20_000_000
@@ -39,7 +41,11 @@ def value(cell):
 
 with python_calamine.load_workbook(sys.argv[1]) as book:
     sheets = [sheet for sheet in map(book.get_sheet_by_name, book.sheet_names) if sheet.height]
-    chosen = next((sheet for sheet in sheets if sheet.height > 1), sheets[0] if sheets else None)
+    names = set(sys.argv[4:])
+    def has_names(sheet):
+        return any(str(cell).strip().lower() in names for cell in next(iter(sheet.iter_rows()), ()))
+    filled = [sheet for sheet in sheets if sheet.height > 1]
+    chosen = next(filter(has_names, filled), next(iter(filled), sheets[0] if sheets else None))
     if chosen is None:
         found = {"rows": []}
     elif chosen.height * chosen.width > int(sys.argv[3]):
@@ -52,13 +58,17 @@ sys.stdout.buffer.write(json.dumps(found).encode())
 """
 
 
-def read_spreadsheet(path: Path) -> Table:
+def read_spreadsheet(path: Path, names: Sequence[str] = ()) -> Table:
     """Read the first sheet that has rows after a row of column names; other sheets are reported to the findings.
+
+    Args:
+        path: the file.
+        names: configured names of columns. Sheets without any of these or a usual name come last.
 
     Raises:
         DataError: if the file is damaged, encrypted, or has too many cells.
     """
-    found = _read(path)
+    found = _read(path, sorted({*USUAL_NAMES, *(name.strip().lower() for name in names if name)}))
     if "error" in found:
         raise DataError(f"{path}: {found['error']}, which is too large; delete the rows and columns after the table, "
                         "or export the sheet as .csv")
@@ -73,9 +83,9 @@ def read_spreadsheet(path: Path) -> Table:
     return Table(path, rows, *named_columns(names))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, names: Sequence[str]) -> dict[str, Any]:
     seconds = SECONDS + SECONDS_PER_MB * path.stat().st_size / 2**20
-    command = [sys.executable, "-P", "-c", _PROGRAM, str(path.absolute()), str(MAX_BYTES), str(MAX_CELLS)]
+    command = [sys.executable, "-P", "-c", _PROGRAM, str(path.absolute()), str(MAX_BYTES), str(MAX_CELLS), *names]
     try:
         done = subprocess.run(command, capture_output=True, timeout=seconds, stdin=subprocess.DEVNULL)
         made: dict[str, Any] = json.loads(done.stdout)

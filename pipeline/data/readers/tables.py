@@ -66,7 +66,8 @@ def _read(path: Path, suffix: str, config: DataConfig) -> Table:
     if suffix in BINARY:
         from pipeline.data.readers.spreadsheets import read_spreadsheet
 
-        return read_spreadsheet(path)
+        return read_spreadsheet(path, (*config.text_columns, config.text_b_column, config.label_column,
+                                       *config.languages))
     if suffix in JSON:
         return read_json(path, read_text(path, config.encoding))
     if suffix in DELIMITED:

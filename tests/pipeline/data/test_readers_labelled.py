@@ -119,7 +119,7 @@ def test_no_leak_no_warning(tmp_path, caplog):
         ({"train": ROWS[:9], "dev": [("x", "")], "test": ROWS[:3]}, r"dev\.tsv:2: no label \(1 such rows\)"),
         ({"train": ROWS[:9], "dev": ROWS[:9], "valid": ROWS[:9]}, r"both dev\.tsv and valid\.tsv exist; keep one"),
         ({"train": ROWS[:9], "training": ROWS[:9]}, r"both train\.tsv and training\.tsv exist"),
-        ({"train": ROWS[:1]}, r"1 examples are too few"),
+        ({"train": ROWS[:1]}, r"1 example is too few"),
         ({"train": ROWS[:9], "test": []}, r"test\.tsv: the file has no rows"),
     ],
 )
