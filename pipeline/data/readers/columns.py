@@ -50,9 +50,20 @@ def find_column(rows: Table, path: Path, wanted: str, usual_names: Sequence[str]
             "the first line of the file must be the column names")
         raise DataError(f"{path}: none of the columns {listed(rows.columns)} has a usual name "
                         f"({', '.join(usual_names)}); choose one with {option} NAME ({hint})")
+    if not wanted:
+        _note_others(rows, found, usual_names, option)
     rows.require_single(found)
     rows.merge_spellings(found, prefer=bool(wanted))
     return found
+
+
+def _note_others(rows: Table, found: str, usual_names: Sequence[str], option: str) -> None:
+    """Report that other columns have a usual name too."""
+    chosen = found.strip().lower()
+    others = [name for name in rows.columns if name.strip().lower() in usual_names and name.strip().lower() != chosen]
+    if others:
+        findings.current().note(f"{rows.path}: column {found!r} is read, not {listed(others)} ({option} NAME chooses "
+                                "another)")
 
 
 def _line_of_names(rows: Table, usual_names: Sequence[str]) -> int:

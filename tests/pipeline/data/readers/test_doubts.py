@@ -73,3 +73,12 @@ def test_spellings_are_compared_across_files(tmp_path):
 def test_labels_that_may_mean_missing_values(tmp_path):
     splits = read(tmp_path, train__csv=table(40, labels=["a", "nan"]))
     assert "'nan' (20) is read as a label; if it means that there is none, empty the cells" in splits.findings.notes
+
+
+def test_other_columns_with_usual_names_are_a_note(tmp_path):
+    splits = read(tmp_path, train__csv="title,Text,label,topic\n" + "".join(f"a{i},b{i},x,y\n" for i in range(40)))
+    path = tmp_path / "train.csv"
+    assert splits.findings.notes == [
+        f"{path}: column 'label' is read, not 'topic' (--label-column NAME chooses another)",
+        f"{path}: column 'Text' is read, not 'title' (--text-column NAME chooses another)"]
+    assert splits.train[0].text.startswith("b")
