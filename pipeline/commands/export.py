@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Tokenizer, processors
 
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import END, END_ID, MASK, PAD, PAD_ID, SPECIAL_TOKENS, START, START_ID, UNK
+from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.commands.export_check import difference
@@ -173,7 +174,7 @@ def _write_tokenizer(tokenizer: WordTokenizer, architecture: Architecture, confi
     theirs.post_processor = processors.TemplateProcessing(
         single=single, pair=pair, special_tokens=[(START, START_ID), (END, END_ID)]
     )
-    theirs.save(str(path))
+    write_atomically(path, theirs.to_str(pretty=True))  # an error while the library writes has no class of its own
     inputs = ["input_ids", *(["token_type_ids"] if architecture.like == "bert" else []), "attention_mask"]
     write_json(folder / "special_tokens_map.json", named)
     write_json(folder / "tokenizer_config.json", {
