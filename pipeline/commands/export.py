@@ -21,7 +21,7 @@ from pipeline.config import RunConfig
 from pipeline.errors import ExportError
 from pipeline.runs.folder import write_json
 from pipeline.runs.trained import TrainedRun, load_run
-from pipeline.runs.workspace import new_folder
+from pipeline.runs.workspace import new_folder, owned
 from pipeline.tasks.base import TASKS, Architecture
 from pipeline.word_vectors import unseen_words
 from transformer.config import LIKE
@@ -74,8 +74,15 @@ def export(
         PipelineError, EmbeddingError, TransformerError: if the run is damaged.
     """
     target = Path(out)
-    if target.exists():
-        raise ExportError(f"{target}: already exists; choose another --out, or remove it")
+    with owned(target) as real:
+        if real.exists():
+            raise ExportError(f"{target}: already exists; choose another --out, or remove it")
+        return _export(run, target, words=words, verify=verify, progress=progress)
+
+
+def _export(
+    run: str | Path, target: Path, *, words: int, verify: bool, progress: Progress
+) -> Exported:
     progress("exporting", 0.0)
     trained = load_run(run, verify=verify)
     architecture = require_architecture(trained.config, trained.task.architecture, origin=str(run))
