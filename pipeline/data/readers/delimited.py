@@ -111,7 +111,7 @@ def read_csv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
                 line = reader.line_num + first
         except csv.Error as error:
             raise DataError(f"{path}:{line}: malformed CSV ({error}); write a double quote inside of a quoted cell "
-                            "twice, and close each quoted cell") from error
+                            "twice, and close each quoted cell, or choose the separator with --separator") from error
 
     return _with_header(path, numbered(), f"put cells that contain {NAMES.get(chosen, chosen)!r} in double quotes, or "
                         "choose the separator with --separator", "add the missing cells, put cells that contain line "

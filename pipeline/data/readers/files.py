@@ -19,14 +19,28 @@ def format_suffix(path: Path) -> str:
     return Path(path.stem).suffix.lower() if suffix in COMPRESSIONS else suffix
 
 
+def require_file(path: Path) -> None:
+    """Require a file, which can be read more than once.
+
+    Raises:
+        DataError: if it is missing, a folder or a pipe.
+    """
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name a file in it")
+    if path.exists():
+        raise DataError(f"{path}: a pipe or device, which is not read; write its content to a file first")
+    raise DataError(f"{path}: no such file")
+
+
 def read_bytes(path: Path) -> bytes:
     """Read a file, decompressed if its content is compressed.
 
     Raises:
         DataError: if it is missing, unreadable, or a broken compressed file.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
+    require_file(path)
     try:
         return read_decompressed(path)
     except EmbeddingError as error:

@@ -12,6 +12,7 @@ from pipeline.config import DataConfig
 from pipeline.data.examples import Example
 from pipeline.data.readers.base import PLAIN_TEXT, Reader
 from pipeline.data.readers.columns import rows_with_text
+from pipeline.data.readers.files import require_file
 from pipeline.data.readers.table_content import N_LINES, require_text
 from pipeline.data.readers.tables import compressed_suffixes, is_table, known_suffixes, read_rows
 from pipeline.errors import DataError
@@ -40,8 +41,7 @@ class LineReader(Reader[Example]):
         Raises:
             DataError: if the file is missing, damaged, not UTF-8 or blank, or a table without a column of texts.
         """
-        if not path.is_file():
-            raise DataError(f"{path}: no such file")
+        require_file(path)
         if is_table(path):
             rows = rows_with_text(read_rows(path, config), path, config)
             texts = tuple(Example(text, "", row.where) for row, *both in rows for text in both if text)

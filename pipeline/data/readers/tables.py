@@ -9,7 +9,15 @@ from pipeline.data.readers import findings
 from pipeline.data.readers.cells import well_formed
 from pipeline.data.readers.delimited import read_csv, read_tsv
 from pipeline.data.readers.fasttext_lines import is_fasttext, read_fasttext
-from pipeline.data.readers.files import COMPRESSIONS, decode_text, format_suffix, lines_of, read_bytes, read_text
+from pipeline.data.readers.files import (
+    COMPRESSIONS,
+    decode_text,
+    format_suffix,
+    lines_of,
+    read_bytes,
+    read_text,
+    require_file,
+)
 from pipeline.data.readers.json_tables import read_json
 from pipeline.data.readers.rows import Row, Table
 from pipeline.data.readers.table_content import table_suffix
@@ -44,8 +52,7 @@ def read_rows(path: Path, config: DataConfig | None = None) -> Table:
         DataError: if the file is missing, empty, of another format, or malformed; the message names the line.
     """
     config = config or DataConfig()
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
+    require_file(path)
     table = _read(path, format_suffix(path), config)
     if not table:
         raise DataError(f"{path}: the file has no rows")

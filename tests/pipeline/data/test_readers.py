@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -163,8 +164,8 @@ def test_an_empty_file_has_no_rows(tmp_path, suffix):
 
 def test_a_file_that_is_missing_or_a_folder(tmp_path):
     (tmp_path / "folder.tsv").mkdir()
-    for name in ("none.tsv", "folder.tsv"):
-        with pytest.raises(DataError, match=rf"{name}: no such file"):
+    for name, message in (("none.tsv", ": no such file"), ("folder.tsv", " is a folder; name a file in it")):
+        with pytest.raises(DataError, match=rf"{name}{message}"):
             read_rows(tmp_path / name)
 
 
@@ -191,3 +192,11 @@ def test_a_missing_column_is_reported_with_the_existing_ones(tmp_path):
         find_column(read_rows(path), path, "body", ("text",), "text_column")
     with pytest.raises(DataError, match=r"none of the columns 'id', 'Review' .*\(label\).*--label-column NAME"):
         find_column(read_rows(path), path, "", ("label",), "label_column")
+
+
+def test_a_pipe_is_not_called_missing(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(DataError, match=r"a\.csv: a pipe or device, which is not read; write its content to a file"):
+        read_rows(tmp_path / "a.csv")
+    with pytest.raises(DataError, match=r" is a folder; name a file in it"):
+        read_rows(tmp_path)
