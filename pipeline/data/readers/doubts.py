@@ -21,7 +21,8 @@ def report_unread(folder: Path, used: Sequence[Path], suffixes: Sequence[str]) -
     others = [path.name for path in sorted(folder.iterdir()) if path.is_file() and path not in used
               and path.name not in METADATA and path.name.lower().endswith(tuple(suffixes))]
     parts = [name for name in others if name.lower().startswith(PARTS_OF_NAMES)]
-    rest = [name for name in others if name not in parts]
+    has_texts = any(path.suffix == ".txt" for path in used[:1])  # otherwise they are notes on the data, or vectors
+    rest = [name for name in others if name not in parts and (has_texts or not name.lower().endswith(".txt"))]
     if parts:
         current().warn(f"{folder}: not read: {listed(parts, limit=SHOWN)} (read: "
                        f"{listed([path.name for path in used], limit=SHOWN)}); keep one file of each part, called "

@@ -203,8 +203,10 @@ def _example(path: Path, sentence: Sequence[Line], columns: Columns) -> TaggedEx
             expected = "a word and its tag" if usual else (f"a word in {columns.describe(columns.word)} and its tag in "
                                                            f"{columns.describe(columns.tag)}")
             by = "blanks" if columns.separator == " " else "a tab"
+            mark = next((mark for mark in ",;" if len(line.cells) == 1 and mark in line.cells[0].strip(mark)), "")
+            advice = f". Columns separated by {mark!r} are not read: write tabs, and a blank line after each sentence"
             raise DataError(f"{path}:{line.number}: expected {expected}, separated by {by}; found "
-                            f"{shown(line, columns.separator)}")
+                            f"{shown(line, columns.separator)}{advice if mark else ''}")
         words.append(word)
         tags.append(tag.strip())
     return TaggedExample(tuple(words), tuple(tags), f"{path}:{sentence[0].number}")

@@ -33,9 +33,9 @@ def test_other_files_of_parts_are_a_warning(other, tmp_path):
 
 
 def test_other_files_are_a_note(tmp_path):
-    splits = read(tmp_path, train__csv=table(40), README__txt="", notes__md="", dataset_info__json="{}")
+    splits = read(tmp_path, train__csv=table(40), more__csv="", README__txt="", notes__md="", dataset_info__json="{}")
     assert splits.findings.warnings == []
-    assert f"{tmp_path}: not read: README.txt" in splits.findings.notes
+    assert splits.findings.notes == [f"{tmp_path}: not read: more.csv"]
 
 
 @pytest.mark.parametrize(("names", "warning"), [

@@ -243,3 +243,12 @@ def test_empty_rows_are_counted(tmp_path):
     found, _, report = read(tmp_path, content, "a.jsonl")
     assert found == [[("a", "B-x")]]
     assert report.unused["empty (left out)"].count == 2
+
+
+def test_tags_separated_by_commas_are_refused_with_advice_that_works(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("London,B-LOC\nis,O\n")
+    with pytest.raises(DataError, match=r"a\.csv:1: .*Columns separated by ',' are not read: write tabs, and a blank"):
+        TaggedReader().read_file(path, DataConfig())
+    path.write_text("London\tB-LOC\nis\tO\n\nno\tO\n")
+    assert [example.words for example in TaggedReader().read_file(path, DataConfig())] == [("London", "is"), ("no",)]
