@@ -26,10 +26,10 @@ def load_options(command: F) -> F:
     """Add the options for loading VECTORS; the command receives them as ``options``, including ``--unknown``."""
 
     @click.option("--transform", "transforms", multiple=True, metavar="T",
-                  help="Transform of the vectors: center, unit, pca:50, all-but-the-top:2, ... May be repeated; "
+                  help="Transform of the vectors: center, unit, pca:50, all-but-the-top:2, ... Can be repeated; "
                        "applied in order.")
     @click.option("--corpus", multiple=True, type=click.Path(path_type=Path), metavar="PATH",
-                  help="Training text of sources that are trained (word2vec, fasttext). May be repeated.")
+                  help="Training text of sources that are trained (word2vec, fasttext). Can be repeated.")
     @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, metavar="N",
                   help="Seed of all random numbers.")
     @click.option("--trust-pickle", is_flag=True,

@@ -10,6 +10,7 @@ import rich_click as click
 
 from pipeline.cli.common import echo, one_or_all, reports_errors, verbosity
 from pipeline.cli.embed.options import overwrite_option
+from pipeline.cli.text_format import text_format_options
 
 
 @click.command("train")
@@ -31,10 +32,7 @@ from pipeline.cli.embed.options import overwrite_option
               help="Split Chinese into characters, or into words (needs: pip install 'vecformer[zh]').")
 @click.option("--text-column", multiple=True, metavar="NAME",
               help="Column of the text in tables. Can be repeated. Default: found by its name (text, sentence, ...).")
-@click.option("--separator", default="", metavar="CHAR",
-              help="Separator of the cells of .csv and .tsv files, such as ';' or tab. Default: detected.")
-@click.option("--encoding", default="", metavar="NAME",
-              help="Encoding of the files, such as windows-1252. Default: detected.")
+@text_format_options()
 @click.option("--trust-pickle", is_flag=True,
               help="Allow a pickle file for start=, which can execute arbitrary code: only for files that you trust.")
 @overwrite_option

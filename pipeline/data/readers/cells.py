@@ -36,14 +36,14 @@ def as_text(value: Any, where: str, column: str) -> str:
     """Return a cell as a text; "" if it is missing.
 
     Raises:
-        DataError: if it is an object, a list of other things than strings, or bytes that are not UTF-8.
+        DataError: if it is an object, a list whose elements are not all strings, or bytes that are not UTF-8.
     """
     if isinstance(value, str):
         return value if value.isascii() else well_formed(value)
     if isinstance(value, list):
         if not all(isinstance(token, str) for token in value):
-            raise DataError(f"{where}: {column!r} is a list with other things than strings ({shown(value)}); expected "
-                            "a text or a list of its tokens; choose another column with --text-column NAME")
+            raise DataError(f"{where}: {column!r} is a list whose elements are not all strings ({shown(value)}); "
+                            "expected a text or a list of its tokens; choose another column with --text-column NAME")
         return " ".join(well_formed(token) for token in value)
     return _scalar(value, where, column, "--text-column NAME")
 

@@ -15,7 +15,7 @@ from pipeline.data.readers.usual_names import LABEL_COLUMNS, PAIR_COLUMNS, TEXT_
 from pipeline.errors import DataError
 
 __all__ = ["LABEL_COLUMNS", "PAIR_COLUMNS", "TEXT_COLUMNS", "find_column", "find_texts", "read_unlabelled",
-           "rows_with_text", "texts_of_table", "usual_column"]
+           "require_some_usual_name", "rows_with_text", "texts_of_table", "usual_column"]
 
 
 def find_column(rows: Table, path: Path, wanted: str, usual_names: Sequence[str], key: str) -> str:
@@ -49,6 +49,21 @@ def find_column(rows: Table, path: Path, wanted: str, usual_names: Sequence[str]
     rows.require_single(found)
     rows.merge_spellings(found, prefer=bool(wanted))
     return found
+
+
+def require_some_usual_name(rows: Table, path: Path, config: DataConfig, label_names: Sequence[str]) -> None:
+    """Require that the column of the text or that of the label is configured or has a usual name.
+
+    Raises:
+        DataError: if neither is found; one message then names both options.
+    """
+    found = (config.text_columns or config.label_column
+             or usual_column(rows.columns, (*TEXT_COLUMNS, *PAIR_COLUMNS, *label_names)))
+    if not found and len(rows.columns) > 1:
+        raise DataError(
+            f"{path}: none of the columns {listed(rows.columns)} has a usual name of a text or a label; choose them "
+            "with --text-column NAME and --label-column NAME (the first line of the file must be the column names)"
+        )
 
 
 def find_texts(rows: Table, path: Path, config: DataConfig) -> tuple[tuple[str, ...], str]:

@@ -79,7 +79,8 @@ def read_csv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
 
 
 def _note_separator(path: Path, separator: str, how: str) -> None:
-    findings.current().note(f"{path}: separator {NAMES.get(separator, separator)} ({how}; --separator sets another)")
+    name = NAMES.get(separator, separator)
+    findings.current().note(f"{path}: separator {name} ({how}; --separator CHAR sets another)")
 
 
 def character(separator: str) -> str:

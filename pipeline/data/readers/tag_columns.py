@@ -114,7 +114,7 @@ def sentences(path: Path, lines: Sequence[str], columns: Columns) -> Iterator[li
     Blank lines separate sentences; in a file without any, a sentence begins where the numbers start again.
 
     Raises:
-        DataError: if a line does not fit to the layout; the message names it.
+        DataError: if a line does not fit the layout; the message names it.
     """
     tags = _tags(lines, columns)
     has_blank_lines = not all(map(str.strip, lines))

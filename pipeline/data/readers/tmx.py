@@ -68,7 +68,7 @@ class Memory:
 
 
 class _Enough(Exception):  # noqa: N818 -- not an error
-    """The wanted number of units was read."""
+    """Raised when the requested number of units has been read."""
 
 
 def read_tmx(path: Path, content: bytes, encoding: str = "", max_units: int | None = None) -> Memory:
