@@ -85,8 +85,8 @@ def require_free(target: Path, *, overwrite: bool) -> None:
         raise RunFolderError(f"{target}: not a run folder, so --overwrite does not replace it; remove it or choose "
                              "another --out")
     if others := own_entries(target).others:
-        raise RunFolderError(f"{target}: contains files that are not part of the run ({listed(others, limit=N_NAMED)}); "
-                             "--overwrite does not replace it; move them, or choose another --out")
+        raise RunFolderError(f"{target}: contains files that are not part of the run ({listed(others, limit=N_NAMED)});"
+                             " --overwrite does not replace it; move them, or choose another --out")
 
 
 class Entries(NamedTuple):
