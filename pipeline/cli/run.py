@@ -51,8 +51,8 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
 @click.option("--target-source", metavar="SPEC",
               help="Word vectors of the target language of a translation. Default: as --source.")
 @click.option("--corpus", multiple=True, metavar="PATH",
-              help="Text file, plain or compressed, or folder of them, for training word2vec and fasttext instead of "
-                   "on the texts of the data. Can be repeated.")
+              help="Text files, tables, or folders of them, for training word2vec and fasttext instead of on the texts "
+                   "of the data. Can be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder to create. Default: a new folder in runs/.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing run of that name.")

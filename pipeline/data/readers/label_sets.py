@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from embeddings.table.listing import shortened
 from pipeline.config import DataConfig
 from pipeline.data.examples import MultiLabelExample
+from pipeline.data.readers import findings
 from pipeline.data.readers.labelled import TextReader
 
 MIN_STRATUM = 8  # examples with a label for it to be a stratum: a quarter of them is two
 RARE, NONE = "rare", "none"
+SEPARATORS = (",", ";", "|")  # usual ones of several labels in a cell
 
 
 class LabelSetReader(TextReader[MultiLabelExample]):
@@ -24,10 +27,13 @@ class LabelSetReader(TextReader[MultiLabelExample]):
     def read_file(self, path: Path, config: DataConfig) -> tuple[MultiLabelExample, ...]:
         """Read one table; columns are chosen by the configuration or by their usual names."""
         column, rows = self.labelled_rows(path, config)
-        return tuple(
+        examples = tuple(
             MultiLabelExample(text, None if row.is_unlabelled(column) else
                               tuple(row.labels(column, config.label_separator)), row.where, text_b)
             for row, text, text_b in rows)
+        if not config.label_separator:
+            _warn_of_joined_labels(path, examples)
+        return examples
 
     def example(self, text: str, context: str) -> MultiLabelExample:
         """Make an example of a text, or of a pair if there is a context."""
@@ -55,3 +61,15 @@ class LabelSetReader(TextReader[MultiLabelExample]):
             return RARE if example.gold else NONE
 
         return stratum
+
+
+def _warn_of_joined_labels(path: Path, examples: Sequence[MultiLabelExample]) -> None:
+    """Warn if labels seem to be several labels in one cell: most of their parts occur in other labels too."""
+    labels = {label for example in examples for label in example.gold}
+    for separator in SEPARATORS:
+        parts = Counter(part.strip() for label in labels for part in label.split(separator))
+        joined = [label for label in labels if separator in label]
+        if len(joined) > 1 and 2 * sum(count > 1 for count in parts.values()) > len(parts):
+            findings.current().warn(f"{path}: labels contain {separator!r}, such as {shortened(min(joined))!r}; if "
+                                    f"these are several labels, set --label-separator '{separator}'")
+            return
