@@ -49,7 +49,7 @@ def as_text(value: Any, where: str, column: str) -> str:
 
 
 def as_label(value: Any, where: str, column: str) -> str:
-    """Return a cell as the label of one class, without outer spaces; "" if it is missing.
+    """Return a cell as the label of one class, without surrounding white space; "" if it is missing.
 
     A list of one label is that label.
 
@@ -66,7 +66,7 @@ def as_label(value: Any, where: str, column: str) -> str:
 
 
 def as_labels(value: Any, where: str, column: str, separator: str = "") -> list[str]:
-    """Return a cell as labels without repetition and without outer spaces; [] if it is missing.
+    """Return a cell as labels without repetition and without surrounding white space; [] if it is missing.
 
     Args:
         value: a list of labels, a list that is written as a string (``['a', 'b']``), or one label.

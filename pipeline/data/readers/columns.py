@@ -21,7 +21,7 @@ __all__ = ["LABEL_COLUMNS", "PAIR_COLUMNS", "TEXT_COLUMNS", "find_column", "find
 def find_column(rows: Table, path: Path, wanted: str, usual_names: Sequence[str], key: str) -> str:
     """Choose a column: the configured one, or the first usual name that exists (ignoring case).
 
-    Columns whose names differ in case or outer spaces only are read as one if no row has a value in both.
+    Columns whose names differ only in case or surrounding white space are read as one if no row has a value in both.
 
     Args:
         rows: the rows of one file.

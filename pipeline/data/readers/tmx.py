@@ -74,7 +74,7 @@ class _Enough(Exception):  # noqa: N818 -- not an error
 def read_tmx(path: Path, content: bytes, encoding: str = "", max_units: int | None = None) -> Memory:
     """Read a translation memory.
 
-    The text of a segment is read without the codes in it; white space is one blank. External files are not opened, and
+    The text of a segment is read without the codes in it; white space is one space. External files are not opened, and
     entities that the file declares are refused.
 
     Args:
