@@ -10,6 +10,7 @@ import numpy as np
 from embeddings.compressed_files import Stream, open_location, refuse_tar, split_location
 from embeddings.errors import VectorFileError
 from embeddings.formats.interface import FORMATS, Format, RowSelection, VectorRows
+from embeddings.table.atomic_files import restore
 from embeddings.table.memmap import row_blocks
 
 TABLE_OF_A_RUN = "embeddings.safetensors"
@@ -58,6 +59,7 @@ def _table_of_run(location: str | Path) -> str | Path:
     """Return the table in the folder of a run, and any other location unchanged."""
     path, _ = split_location(location)
     try:
+        restore(path)
         return path / TABLE_OF_A_RUN if (path / TABLE_OF_A_RUN).is_file() else location
     except OSError:  # the name is too long, which opening the file will report
         return location

@@ -17,7 +17,7 @@ from embeddings.progress import Progress, silent
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
-from embeddings.table.atomic_files import locked, replacing, scratch_folder
+from embeddings.table.atomic_files import locked, replacing, restore, scratch_folder
 from embeddings.tokenization.tokenizer import WordTokenizer
 
 MAX_SEED = 2**32 - 2  # gensim initialises FastText's n-grams with the next seed
@@ -83,6 +83,7 @@ def train_vectors(
 
 def _check_target(to: Path, overwrite: bool) -> None:
     """Check that the file can be written before the training starts, by writing a small table."""
+    restore(to)
     if to.exists() and not overwrite:
         raise EmbeddingError(f"{to}: exists already; choose another name, or replace it with --overwrite")
     try:

@@ -107,7 +107,7 @@ def publish_together(files: Sequence[Path], path: Path) -> None:
     """Rename several files so that they replace those of the same names in the folder of ``path``: all or none.
 
     The earlier files are kept in a hidden folder until all new ones are in place. After a kill there may be no file at
-    ``path``; :func:`locked` then puts the earlier files back.
+    ``path``; :func:`locked` and :func:`restore` then put the earlier files back.
 
     Args:
         files: the new files; that of the name of ``path`` is renamed last.
@@ -127,6 +127,13 @@ def publish_together(files: Sequence[Path], path: Path) -> None:
             publish(file, path.with_name(file.name))
     finally:
         _restore(path)
+
+
+def restore(path: Path) -> None:
+    """Put a missing file back if a killed replacement moved it away; to be called before the file is looked for."""
+    if not path.exists() and hidden(path, OLD).is_dir():
+        with suppress(InUseError, OSError), locked(path):
+            pass
 
 
 def _restore(path: Path) -> None:

@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Tokenizer, processors
 
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import END, END_ID, MASK, PAD, PAD_ID, SPECIAL_TOKENS, START, START_ID, UNK
+from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.commands.export_check import difference
@@ -20,7 +21,7 @@ from pipeline.config import RunConfig
 from pipeline.errors import ExportError
 from pipeline.runs.folder import write_json
 from pipeline.runs.trained import TrainedRun, load_run
-from pipeline.runs.workspace import new_folder
+from pipeline.runs.workspace import new_folder, owned
 from pipeline.tasks.base import TASKS, Architecture
 from pipeline.word_vectors import unseen_words
 from transformer.config import LIKE
@@ -73,8 +74,15 @@ def export(
         PipelineError, EmbeddingError, TransformerError: if the run is damaged.
     """
     target = Path(out)
-    if target.exists():
-        raise ExportError(f"{target}: already exists; choose another --out, or remove it")
+    with owned(target) as real:
+        if real.exists():
+            raise ExportError(f"{target}: already exists; choose another --out, or remove it")
+        return _export(run, target, words=words, verify=verify, progress=progress)
+
+
+def _export(
+    run: str | Path, target: Path, *, words: int, verify: bool, progress: Progress
+) -> Exported:
     progress("exporting", 0.0)
     trained = load_run(run, verify=verify)
     architecture = require_architecture(trained.config, trained.task.architecture, origin=str(run))
@@ -173,7 +181,7 @@ def _write_tokenizer(tokenizer: WordTokenizer, architecture: Architecture, confi
     theirs.post_processor = processors.TemplateProcessing(
         single=single, pair=pair, special_tokens=[(START, START_ID), (END, END_ID)]
     )
-    theirs.save(str(path))
+    write_atomically(path, theirs.to_str(pretty=True))  # an error while the library writes has no class of its own
     inputs = ["input_ids", *(["token_type_ids"] if architecture.like == "bert" else []), "attention_mask"]
     write_json(folder / "special_tokens_map.json", named)
     write_json(folder / "tokenizer_config.json", {

@@ -24,6 +24,7 @@ from embeddings.specification import sources
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import apply_transforms
 from embeddings.table import EmbeddingTable
+from embeddings.table.atomic_files import restore
 from embeddings.table.moments import norms
 from embeddings.table.oov_policy import DEFAULT_POLICY, OOVPolicy, is_known
 from embeddings.tokenization.tokenizer import WordTokenizer
@@ -262,6 +263,7 @@ def check_free_file(path: Path, *, overwrite: bool) -> None:
     Raises:
         PipelineError: if it exists and ``overwrite`` is not set, is a folder, or its folder is missing or read-only.
     """
+    restore(path)
     if path.is_dir():
         raise PipelineError(f"{path}: a folder; name a file to write")
     if path.exists() and not overwrite:

@@ -15,6 +15,7 @@ from pipeline.errors import RunFolderError
 from pipeline.runs.seals import sealed
 
 T = TypeVar("T")
+SUFFIX = ".unfinished"
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ CONFIG, MANIFEST = RunFolder(Path()).config.name, RunFolder(Path()).manifest.nam
 
 def unfinished(target: Path) -> Path:
     """Return the folder in which a run is created before it is renamed to ``target``."""
-    return target.with_name(target.name + ".unfinished")
+    return target.with_name(target.name + SUFFIX)
 
 
 def read_unreplaced(path: Path, read: Callable[[RunFolder], T]) -> T:

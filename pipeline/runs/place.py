@@ -13,7 +13,7 @@ from typing import NamedTuple
 from embeddings.table.atomic_files import LOCK, NEW, scratch_folder
 from embeddings.table.listing import listed
 from pipeline.errors import RunFolderError
-from pipeline.runs.folder import CONFIG, MANIFEST, RUN_FILES, unfinished
+from pipeline.runs.folder import CONFIG, MANIFEST, RUN_FILES, SUFFIX, unfinished
 
 REPLACES = "replaces.json"
 """In an unfinished folder: which folder it replaces."""
@@ -100,14 +100,14 @@ def own_entries(folder: Path) -> Entries:
     """Divide the entries of a run folder, finished or not, into those of this program and others.
 
     Its own are the files that a run has, those that the manifest lists, hidden temporary ones, and folders that are
-    runs themselves; files of the desktop count as its own.
+    runs themselves, even if they have just been created; files of the desktop count as its own.
     """
     known = {*RUN_FILES, REPLACES, *DESKTOP_FILES, *_names_in_manifest(folder)}
     entries = Entries([], [])
     for entry in sorted(folder.iterdir()):
         if entry.name in known or entry.name.endswith((NEW, LOCK)):
             entries.own.append(entry)
-        elif entry.is_dir() and not entry.is_symlink() and any((entry / name).is_file() for name in (CONFIG, MANIFEST)):
+        elif entry.is_dir() and not entry.is_symlink() and _is_run(entry):
             within = own_entries(entry).others
             entries.others.extend(f"{entry.name}/{name}" for name in within)
             if not within:
@@ -115,6 +115,12 @@ def own_entries(folder: Path) -> Entries:
         else:
             entries.others.append(entry.name)
     return entries
+
+
+def _is_run(folder: Path) -> bool:
+    if any((folder / name).is_file() for name in (CONFIG, MANIFEST)):
+        return True
+    return folder.name.endswith(SUFFIX) and {path.name for path in folder.iterdir()} <= {REPLACES}
 
 
 def _names_in_manifest(folder: Path) -> list[str]:

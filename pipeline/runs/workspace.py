@@ -55,7 +55,7 @@ def unfinished_folder(
         RunFolderError: if another process works on ``target``; ``target`` or the unfinished folder exists and no option
             allows it; there is nothing to resume; or something else appeared at ``target`` meanwhile.
     """
-    with _owned(target) as real:
+    with owned(target) as real:
         folder = unfinished(real)
         if resume:
             if not folder.is_dir():
@@ -66,13 +66,16 @@ def unfinished_folder(
             require_free(real, overwrite=overwrite)
             _require_no_unfinished(folder, target, overwrite=overwrite, command=command)
             _remove(folder)
-            folder.mkdir()
-            write_atomically(folder / REPLACES, json.dumps(_identity(real)))
+        is_begun = resume
         try:
+            if not resume:
+                folder.mkdir()
+                is_begun = True
+                write_atomically(folder / REPLACES, json.dumps(_identity(real)))
             yield folder
             _publish(folder, real, _replaces(folder))
         except BaseException as error:
-            is_complete = not folder.exists()
+            is_complete = is_begun and not folder.exists()
             is_kept = not is_complete and (resume or keep(folder))
             if not is_complete and not is_kept:
                 _remove(folder)
@@ -91,7 +94,7 @@ def new_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         RunFolderError: as :func:`unfinished_folder`.
     """
-    with _owned(target) as real:
+    with owned(target) as real:
         require_free(real, overwrite=overwrite)
         replaces = _identity(real)
         with scratch_folder(real) as scratch:
@@ -102,8 +105,12 @@ def new_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def _owned(target: Path) -> Iterator[Path]:
-    """Check the place of a folder, hold its lock, and undo or complete an interrupted replacement."""
+def owned(target: Path) -> Iterator[Path]:
+    """Check the place of a folder, hold its lock, and remove or complete what a killed process left.
+
+    Raises:
+        RunFolderError: if there cannot be a folder, or another process works on it.
+    """
     real = require_place(target)
     with ExitStack() as stack:
         try:
@@ -135,7 +142,7 @@ def _require_no_unfinished(folder: Path, target: Path, *, overwrite: bool, comma
         has = f" ({listed(others, limit=N_NAMED)})" if others else ""
         raise RunFolderError(f"{folder}: not an interrupted run{has}, but {target} would be created there; remove it "
                              "or choose another --out")
-    if any(folder.iterdir()) and not overwrite:
+    if {path.name for path in folder.iterdir()} - {REPLACES} and not overwrite:
         raise RunFolderError(f"{folder}: an interrupted run; resume it with: {command}, or start again with "
                              "--overwrite")
 

@@ -98,19 +98,21 @@ class Command:
 
     @property
     def stdout(self) -> str:
-        return (self.folder / "stdout").read_text(encoding="utf-8", errors="replace")
+        return self._read("stdout")
 
     @property
     def stderr(self) -> str:
-        return (self.folder / "stderr").read_text(encoding="utf-8", errors="replace")
+        return self._read("stderr")
 
     @property
     def trace(self) -> list[tuple[str, str, str]]:
         """The operations on files of this process: name, path, new path; paths are below the watched folder."""
-        path = self.folder / "trace"
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if path.exists() else []
-        split = (line.split("\t") for line in lines)
+        split = (line.split("\t") for line in self._read("trace").splitlines())
         return [(line[1], line[2], line[3]) for line in split if line[0] == str(self.pid) and len(line) == 4]
+
+    def _read(self, name: str) -> str:
+        path = self.folder / name  # there is none if the command was killed before it began
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 class ForkServer:
@@ -296,7 +298,6 @@ def _become(request: Mapping[str, Any], library: str) -> bool:
     """Turn this process into a command; return whether that was all."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     output = Path(request["output"])
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
@@ -327,6 +328,7 @@ def _become(request: Mapping[str, Any], library: str) -> bool:
 
 def main() -> None:
     """Serve; in a forked child, run the command."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a child is the command
     connection, library = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
     _import_everything()
     request = _serve(connection)
@@ -339,6 +341,7 @@ def main() -> None:
     from pipeline.cli.main import main as command_line
 
     code: Any = 0
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         command_line()
     except SystemExit as stop:

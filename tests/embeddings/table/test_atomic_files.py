@@ -2,8 +2,11 @@
 
 import multiprocessing
 
+import numpy as np
 import pytest
 
+from embeddings import EmbeddingTable, load_vectors
+from embeddings.formats.writing import write_vectors
 from embeddings.table import atomic_files
 from embeddings.table.atomic_files import (
     LOCK,
@@ -129,6 +132,16 @@ def test_after_a_kill_the_next_writer_finds_the_earlier_files(tmp_path, monkeypa
         now = contents(folder)
         assert now == OLD_FILES | {name: "new" for name in now if name == "v.more"} or now == NEW_FILES
     assert n_steps >= 5
+
+
+def test_a_reader_finds_the_earlier_files(tmp_path):
+    table = EmbeddingTable.known(["a", "b"], np.eye(2, dtype=np.float32), "made")
+    write_vectors(table, tmp_path / "v.safetensors")
+    old = hidden(tmp_path / "v.safetensors", OLD)
+    old.mkdir()
+    (tmp_path / "v.safetensors").rename(old / "v.safetensors")
+    assert load_vectors(str(tmp_path / "v.safetensors")).words == ("a", "b")
+    assert names(tmp_path) == ["v.json", "v.safetensors"]
 
 
 def contents_of_files(folder):

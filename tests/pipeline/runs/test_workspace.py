@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from embeddings.table.atomic_files import LOCK, hidden, locked
+from embeddings.table.atomic_files import LOCK, NEW, hidden, locked
 from pipeline.errors import RunFolderError
 from pipeline.runs import place
 from pipeline.runs.folder import RunFolder, unfinished, write_json
@@ -190,6 +190,21 @@ def test_an_unfinished_run_is_replaced_on_request_only(tmp_path):
         work(tmp_path / "run").__enter__()
     with work(tmp_path / "run", overwrite=True) as folder:
         assert not RunFolder(folder).stage_one.exists()
+        fill(folder)
+    assert names(tmp_path) == ["run"]
+
+
+def test_what_a_process_left_that_was_killed_at_its_start_is_not_in_the_way(tmp_path):
+    unfinished(tmp_path / "run").mkdir()
+    (unfinished(tmp_path / "run") / place.REPLACES).write_text("null")
+    hidden(tmp_path / "run", NEW).mkdir()
+    with work(tmp_path / "run") as folder:
+        inner = unfinished(folder / "inner")
+        inner.mkdir()
+        (inner / place.REPLACES).write_text("null")
+        assert place.own_entries(folder).others == []
+        inner.joinpath(place.REPLACES).unlink()
+        inner.rmdir()
         fill(folder)
     assert names(tmp_path) == ["run"]
 
