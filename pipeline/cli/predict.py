@@ -37,8 +37,8 @@ from pipeline.drawing.terminal import to_json
                    "probabilities by a few thousandths; auto uses it there. int8 is the fastest on a CPU (encoders "
                    "only) and changes probabilities by a few hundredths.")
 @click.option("--abstain", type=float, metavar="RATE",
-              help="For classification: predict the set of labels that lacks the correct one at this error rate, such "
-                   "as 0.05, and abstain where the set is empty or has several labels. Needs a run with a dev set.")
+              help="For classification: predict sets of labels that miss the correct one at no more than this error "
+                   "rate, such as 0.05, and abstain where a set is empty or has several. Needs a run with a dev set.")
 @verify_option
 @verbosity
 @reports_errors
