@@ -26,7 +26,7 @@ from embeddings.errors import CompressedFileError, VectorFileError
 
 GZIP, BZIP2, XZ, ZSTD = "gzip", "bzip2", "xz", "zstd"
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
-"""Usual suffixes of compressed files, for searching folders; what a file is decides its content."""
+"""Usual suffixes of compressed files, for searching folders; the compression itself is detected by content."""
 MAGICS = (
     (b"\x1f\x8b", GZIP),
     (b"\xfd7zXZ\0", XZ),
@@ -37,7 +37,7 @@ BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # after BZh and a digit, which may 
 UNREAD = {b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!\x1a\x07": "RAR", b"\x04\x22\x4d\x18": "LZ4", b"LZIP\x01": "lzip",
           b"\x1f\x9d": "compress (.Z)"}
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
-N_MAGIC = 10           # bytes that decide
+N_MAGIC = 10           # bytes that identify a format
 MAX_WINDOW = 2**27     # of Zstandard, `zstd --long`; a header can announce any number
 MAX_MEMORY = 2**28     # of xz; its strongest setting takes a quarter
 ZSTD_INPUT = 2**12     # expands to at most 128 MiB
@@ -89,11 +89,11 @@ def compression(start: bytes, name: str | Path) -> str | None:
         name: name of the file, for the message.
 
     Raises:
-        CompressedFileError: if it is compressed in a way that is not read.
+        CompressedFileError: if its compression is not supported.
     """
     for magic, kind in UNREAD.items():
         if start.startswith(magic):
-            raise CompressedFileError(f"{name}: a {kind} file, which is not read; unpack it first")
+            raise CompressedFileError(f"{name}: {kind} files are not supported; decompress it first")
     if start[:3] == b"BZh" and start[4:10] in BZIP2_BLOCKS:
         return BZIP2
     return next((kind for magic, kind in MAGICS if start.startswith(magic)), None)
@@ -107,7 +107,7 @@ def decompressed(file: BufferedReader[Any], name: str | Path) -> BufferedReader[
         name: its name, for messages.
 
     Raises:
-        CompressedFileError: if it is compressed in a way that is not read; while reading, if it is broken or truncated,
+        CompressedFileError: if its compression is not supported; while reading, if it is broken or truncated,
             or expands to more than ``MAX_EXPANSION`` times its size (and more than ``FREE_EXPANSION`` bytes).
     """
     kind = compression(file.peek(N_MAGIC)[:N_MAGIC], name)
@@ -130,7 +130,7 @@ def refuse_tar(start: bytes, name: str | Path) -> None:
         CompressedFileError: if it is one.
     """
     if start[257:262] == b"ustar":
-        raise CompressedFileError(f"{name}: a tar archive, which is not read; unpack it first: tar xf FILE")
+        raise CompressedFileError(f"{name}: tar archives are not supported; extract it first: tar xf FILE")
 
 
 def split_location(location: str | Path) -> tuple[Path, str | None]:

@@ -16,7 +16,7 @@ class VectorFileError(EmbeddingError):
 
 
 class CompressedFileError(EmbeddingError):
-    """A compressed file that is broken, expands without end, or is compressed in a way that is not read."""
+    """A compressed file that is broken, expands without end, or whose compression is not supported."""
 
 
 class CorpusError(EmbeddingError):

@@ -62,8 +62,8 @@ class DataConfig:
     """The data: where they are, and how texts are split into tokens."""
 
     path: str = option("", "file, folder with train/dev/test files, or bbc; data/README.md describes the formats")
-    separator: str = option("", "separator of the cells of .csv and .tsv files, such as ; or tab; \"\" finds it")
-    encoding: str = option("", "encoding of text files, such as windows-1252; \"\" finds it")
+    separator: str = option("", "separator of the cells of .csv and .tsv files, such as ; or tab; \"\" detects it")
+    encoding: str = option("", "encoding of text files, such as windows-1252; \"\" detects it")
     text_column: str | tuple[str, ...] = option("", "column of the text, or several that are joined, such as "
                                                     "[\"subject\", \"message\"]; \"\" finds it by its name (text, "
                                                     "sentence, review, ...)")
@@ -222,7 +222,7 @@ class RunConfig:
             if isinstance(value, float) and not math.isfinite(value) and not (key in MAY_BE_INFINITE and value > 0):
                 raise ConfigError(f"{where}: {key} must be a finite number, not {value}")
             if key in PATHS and "\0" in "".join(value):
-                raise ConfigError(f"{where}: {key} = {brief(value)}: a path cannot have the character NUL")
+                raise ConfigError(f"{where}: {key} = {brief(value)}: a path cannot contain a null character")
         return config
 
     def to_toml(self) -> str:

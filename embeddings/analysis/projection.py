@@ -39,7 +39,7 @@ def project(vectors: Vectors, method: Method = "tsne", *, seed: int = 1) -> NDAr
     if len(vectors) < MIN_WORDS:
         raise EmbeddingError(f"a map needs at least {MIN_WORDS} words, not {len(vectors)}; name more words")
     rows = unit_rows(vectors)
-    if not np.isfinite(rows).all():  # t-SNE would end the process
+    if not np.isfinite(rows).all():  # t-SNE would crash the process
         raise EmbeddingError("a vector is not finite, so there is no map; read the vectors again")
     if np.ptp(rows, axis=0).max() < MIN_RANGE:  # t-SNE divides by the standard deviation of the first component
         raise EmbeddingError("all vectors have the same direction, so the map would be one point; choose other words")

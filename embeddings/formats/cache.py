@@ -147,7 +147,7 @@ class _Entries:
     def _write(self, table: EmbeddingTable, stamp: str, digest: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         entry = self.folder(stamp)
-        with locked(entry, patience=FOREVER), scratch_folder(entry) as new:
+        with locked(entry, timeout=FOREVER), scratch_folder(entry) as new:
             table.save(new / TABLE)
             origin = {"entry": self._name, "path": str(self._path.absolute()), "blake2b": digest,
                       "source": table.source, FILES: sha256_of(new.iterdir())}

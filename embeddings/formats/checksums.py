@@ -34,7 +34,7 @@ def sha256_of(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def has_sha256(path: Path, expected: str) -> bool:
-    """Return whether a file has a SHA-256; a large file that is unchanged since it had is not read again.
+    """Return whether a file has the expected SHA-256; a large file that is unchanged since then is not read again.
 
     Raises:
         OSError: if the file is missing or cannot be read.
@@ -98,5 +98,5 @@ def _remember(memory: Path, line: str) -> None:
             file.write(f"{line}\n")
         lines = _lines(memory)
         if len(lines) > MAX_LINES:
-            with locked(memory, patience=FOREVER):
+            with locked(memory, timeout=FOREVER):
                 write_atomically(memory, "".join(f"{one}\n" for one in lines[-MAX_LINES // 2:]))

@@ -113,7 +113,7 @@ class TextFormat(Format):
         return VectorRows(list(rows.words), rows.vectors())
 
     def can_hold(self, word: str, dim: int, suffix: str) -> bool:
-        """Refuse words with tabs, line breaks, outer spaces or a byte-order mark, and what reads as a header line."""
+        """Refuse words with tabs, line breaks, surrounding spaces or a byte-order mark, and a row like a header."""
         if "\n" in word or "\t" in word or word != word.strip(" ") or not is_encodable(word):
             return False
         if word.startswith("\ufeff") and word != "\ufeff":

@@ -93,5 +93,5 @@ class _Utf8(io.RawIOBase):
 
 
 def _broken(name: object, encoding: str, error: UnicodeDecodeError) -> str:
-    return (f"{name}: not {encoding.upper()}, as its first bytes announce ({error.reason}); convert the file to UTF-8, "
+    return (f"{name}: not {encoding.upper()}, although it begins so ({error.reason}); convert the file to UTF-8, "
             "or write it again")

@@ -210,9 +210,9 @@ class _RowReader:
         if not self._buffer[self._end :].strip(b"\n"):
             return
         if not self._line_breaks:
-            raise VectorFileError(f"{name}: {n_left} bytes are left after {row} rows, and are no row; the file is "
+            raise VectorFileError(f"{name}: {n_left} bytes after row {row} are not a complete row; the file is "
                                   "broken: download or write it again")
-        log.warning("%s: %d bytes after the last row are no row, and are left out", name, n_left)
+        log.warning("%s: the last %d bytes are not a row and are ignored", name, n_left)
 
 
 def _is_clean(word: bytes) -> bool:

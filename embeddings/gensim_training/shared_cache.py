@@ -39,7 +39,7 @@ def train_once(
     assert request.shared is not None
     entry = request.shared / _key(settings, request)
     request.shared.mkdir(parents=True, exist_ok=True)
-    with locked(entry, patience=FOREVER):
+    with locked(entry, timeout=FOREVER):
         found = _read(entry)
         if found is not None:
             return found

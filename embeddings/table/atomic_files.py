@@ -15,7 +15,7 @@ from uuid import uuid4
 from embeddings.errors import InUseError
 
 NEW, OLD, LOCK = ".vecformer-new", ".vecformer-old", ".vecformer-lock"
-FOREVER = -1.0  # seconds of patience, for :func:`locked`
+FOREVER = -1.0  # timeout of :func:`locked`
 MAX_NAME = 200  # bytes; file systems allow 255 for a name with its suffix
 
 
@@ -28,7 +28,7 @@ def hidden(path: Path, suffix: str) -> Path:
 
 
 @contextmanager
-def locked(path: Path, *, patience: float = 0.0) -> Iterator[None]:
+def locked(path: Path, *, timeout: float = 0.0) -> Iterator[None]:
     """Hold the lock of a file or folder, which need not exist, and undo a replacement that was killed halfway.
 
     The operating system releases the lock when the process ends, however it ends. The lock file is deleted afterwards;
@@ -36,7 +36,7 @@ def locked(path: Path, *, patience: float = 0.0) -> Iterator[None]:
 
     Args:
         path: the file or folder; its own folder must exist.
-        patience: seconds to wait for another process; :data:`FOREVER` for no limit.
+        timeout: seconds to wait for another process; :data:`FOREVER` for no limit.
 
     Raises:
         InUseError: if another process holds the lock.
@@ -46,9 +46,9 @@ def locked(path: Path, *, patience: float = 0.0) -> Iterator[None]:
 
     if not path.parent.is_dir():  # FileLock would create it
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
-    lock = FileLock(hidden(path, LOCK), timeout=patience, is_singleton=True, thread_local=False)
+    lock = FileLock(hidden(path, LOCK), timeout=timeout, is_singleton=True, thread_local=False)
     try:
-        lock.acquire(timeout=patience)
+        lock.acquire(timeout=timeout)
     except Timeout as error:
         raise InUseError(f"{path}: another process is writing it; wait until it has finished, or choose another name"
                          ) from error

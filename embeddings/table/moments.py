@@ -16,7 +16,7 @@ Vectors = NDArray[np.float32]
 Numbers = NDArray[np.floating[Any]]
 
 LEAST, GREATEST = 1e-14, 1e18
-TINY = float(np.finfo(np.float32).tiny)  # smallest number whose reciprocal is a float32 number
+TINY = float(np.finfo(np.float32).tiny)  # smallest number whose reciprocal is representable in float32
 
 
 def norms(rows: Vectors) -> Numbers:

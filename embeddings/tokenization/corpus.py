@@ -84,7 +84,7 @@ def _lines(
                 if not i % TEXTS_PER_UPDATE:
                     progress(before + packed.tell() / n_bytes)
                 yield line
-    except VectorFileError as error:  # UTF-16 that is none
+    except VectorFileError as error:  # invalid UTF-16
         raise CorpusError(str(error)) from error
     except CompressedFileError as error:
         raise CorpusError(f"{path}:{number}: {str(error).removeprefix(f'{path}: ')}") from error

@@ -53,10 +53,10 @@ class FastTextClassifier:
 
         Args:
             texts: any texts; line breaks count as spaces.
-            gold: labels of the data, of which the model must know one.
+            gold: labels of the data, of which the model must have at least one.
 
         Raises:
-            ConfigError: if it knows none of them.
+            ConfigError: if it has none of them.
         """
         if gold and not set(gold) & set(self.model.labels):
             raise ConfigError(f"baselines: {self._path} predicts {listed(self.model.labels)}, but the labels of the "

@@ -32,24 +32,24 @@ class TooLargeError(Exception):
 
     Args:
         needed: estimate in bytes.
-        made_of: what the estimate follows from, such as ``10,000 labels x 85,000 features``.
+        sizes: the sizes that it follows from, such as ``10,000 labels x 85,000 features``.
     """
 
-    def __init__(self, needed: float, made_of: str) -> None:
-        super().__init__(made_of)
-        self.needed, self.made_of = needed, made_of
+    def __init__(self, needed: float, sizes: str) -> None:
+        super().__init__(sizes)
+        self.needed, self.sizes = needed, sizes
 
 
-def require_memory(needed: float, made_of: str, max_gb: float) -> None:
+def require_memory(needed: float, sizes: str, max_gb: float) -> None:
     """Raise :class:`TooLargeError` for an estimate above the limit.
 
     Args:
         needed: estimate in bytes.
-        made_of: what it follows from.
+        sizes: the sizes that it follows from.
         max_gb: the limit in GB.
     """
     if needed > max_gb * GB:
-        raise TooLargeError(needed, made_of)
+        raise TooLargeError(needed, sizes)
 
 
 def check_selection(config: RunConfig, names: tuple[str, ...]) -> None:
@@ -112,7 +112,7 @@ def recorded_skips() -> Iterator[Mapping[str, str]]:
 
 def _skip(name: str, error: TooLargeError, max_gb: float) -> None:
     needed = error.needed / GB
-    reason = (f"it needs about {needed:,.1f} GB of memory ({error.made_of}); the limit is {max_gb:g} GB. Raise it with "
+    reason = (f"it needs about {needed:,.1f} GB of memory ({error.sizes}); the limit is {max_gb:g} GB. Raise it with "
               f"--set baseline_memory_gb={needed + 1:.0f}")
     log.warning("baseline %s skipped: %s, or leave it out with --baselines", name, reason)
     if (skipped := _SKIPPED.get()) is not None:

@@ -87,7 +87,7 @@ def _log_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Log a warning of a library: what it says, and where."""
+    """Log a warning of a library with its message and place."""
     package = "/".join(Path(filename).parts[-2:])
     log.warning("%s: %s (%s:%d)", category.__name__, " ".join(str(message).split()), package, lineno)
 

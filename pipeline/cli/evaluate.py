@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
+from pipeline.cli.text_format import text_format_options
 from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
@@ -23,10 +24,7 @@ from pipeline.drawing.terminal import to_json
               help="Column of the words in files of tagged words, by number or name. Default: as in the run.")
 @click.option("--tag-column", default="", metavar="COLUMN",
               help="Column of the tags, as --word-column. Default: as in the run.")
-@click.option("--separator", default="", metavar="CHAR",
-              help="Separator of the cells of .csv and .tsv files, such as ';' or tab. Default: detected.")
-@click.option("--encoding", default="", metavar="NAME",
-              help="Encoding of text files, such as windows-1252. Default: detected.")
+@text_format_options()
 @click.option("--abstain", type=float, metavar="RATE",
               help="Evaluate the prediction sets of this error rate as well, as in `vecformer predict`.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

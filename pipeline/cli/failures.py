@@ -50,7 +50,7 @@ def failure_of(error: BaseException) -> Failure | None:
                        WRONG_INPUT)
     if isinstance(error, UnicodeEncodeError):
         around = error.object[max(0, error.start - 60) : error.end + 20]
-        return Failure(f"{around!r}: the name has bytes, or the text characters, that cannot be written as UTF-8; "
+        return Failure(f"{around!r}: the name or text cannot be encoded as UTF-8; "
                        "rename the file, or correct the text", WRONG_INPUT)
     return _package_failure(error) or (_system_failure(error) if isinstance(error, OSError) else None)
 
@@ -72,7 +72,7 @@ def _package_failure(error: BaseException) -> Failure | None:
             return Failure(_full(None), WRONG_INPUT)
         return Failure(f"cannot write the run: {error}", WRONG_INPUT)
     if type(error) is ValueError and str(error) == "embedded null byte":
-        return Failure("a path has the character NUL, which no file name can have; correct it", WRONG_INPUT)
+        return Failure("a path contains a null character; correct it", WRONG_INPUT)
     return None
 
 
@@ -93,7 +93,7 @@ def _full(filename: Any) -> str:
 
 
 def full_folders() -> list[Path]:
-    """Return those folders to which the command writes whose device has hardly any space left."""
+    """Return the folders that the command writes to and whose device is almost full."""
     context = click.get_current_context(silent=True)
     given = [value for value in (context.params.values() if context else ()) if isinstance(value, Path)]
     folders = {path if path.is_dir() else path.parent for path in given} | {Path(tempfile.gettempdir()), Path.cwd()}

@@ -14,7 +14,7 @@ from pipeline.cli.failures import WRONG_USE, Failure, show
 
 
 class CheckedPath(click.Path):
-    """A path that the system can have as a name; all path options of the commands have this type."""
+    """A valid path; all path options of the commands have this type."""
 
     @classmethod
     def like(cls, given: click.Path[Any]) -> CheckedPath:
@@ -27,12 +27,12 @@ class CheckedPath(click.Path):
         """Convert a value.
 
         Raises:
-            BadParameter: if it is empty, or has the character NUL.
+            BadParameter: if it is empty, or contains a null character.
         """
         if not str(value):
             self.fail("the path is empty", param, ctx)
         if "\0" in str(value):
-            self.fail(f"{str(value)!r}: a path cannot have the character NUL", param, ctx)
+            self.fail(f"{str(value)!r}: a path cannot contain a null character", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -11,6 +11,7 @@ import rich_click as click
 
 from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.streams import read_input, require_output
+from pipeline.cli.text_format import text_format_options
 from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
@@ -26,10 +27,7 @@ from pipeline.drawing.terminal import to_json
                    "name.")
 @click.option("--context-column", default="", metavar="NAME",
               help="With a table: column of the context or second text. Default: found by its name.")
-@click.option("--separator", default="", metavar="CHAR",
-              help="With a table: separator of its cells, such as ; or tab. Default: found.")
-@click.option("--encoding", default="", metavar="NAME",
-              help="Encoding of FILE or standard input, such as windows-1252. Default: found.")
+@text_format_options()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: the text and its prediction.")
 @click.option("--context", default="", metavar="TEXT",
               help="Second text: the context of a question, or the second text of a pair.")
@@ -39,8 +37,8 @@ from pipeline.drawing.terminal import to_json
                    "probabilities by a few thousandths; auto uses it there. int8 is the fastest on a CPU (encoders "
                    "only) and changes probabilities by a few hundredths.")
 @click.option("--abstain", type=float, metavar="RATE",
-              help="For classification: predict the set of labels that lacks the correct one at this error rate, such "
-                   "as 0.05, and abstain where the set is empty or has several labels. Needs a run with a dev set.")
+              help="For classification: predict sets of labels that miss the correct one at no more than this error "
+                   "rate, such as 0.05, and abstain where a set is empty or has several. Needs a run with a dev set.")
 @verify_option
 @verbosity
 @reports_errors

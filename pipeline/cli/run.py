@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
+from pipeline.cli.text_format import text_format_options
 
 if TYPE_CHECKING:
     from pipeline.runs.chain import Finished
@@ -50,8 +51,8 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
 @click.option("--target-source", metavar="SPEC",
               help="Word vectors of the target language of a translation. Default: as --source.")
 @click.option("--corpus", multiple=True, metavar="PATH",
-              help="Text (plain, gzip, or a folder) for training word2vec and fasttext, instead of the texts of the "
-                   "data. Can be repeated.")
+              help="Text files, tables, or folders of them, for training word2vec and fasttext instead of on the texts "
+                   "of the data. Can be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder to create. Default: a new folder in runs/.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing run of that name.")
@@ -67,10 +68,7 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
               help="Peak learning rate of the word vectors. Default: as for other weights.")
 @click.option("--limit-train", type=int, metavar="N",
               help="Number of labelled training examples, balanced over the labels; the others become unlabelled text.")
-@click.option("--separator", metavar="CHAR",
-              help="Separator of the cells of .csv and .tsv files, such as ';' or tab. Default: detected.")
-@click.option("--encoding", metavar="NAME",
-              help="Encoding of text files, such as windows-1252. Default: detected.")
+@text_format_options(default=None)
 @click.option("--text-column", multiple=True, metavar="NAME",
               help="Column of the text. Can be repeated; several columns are joined. Default: found by its name.")
 @click.option("--label-column", metavar="NAME", help="Column of the label. Default: found by its name.")
@@ -149,7 +147,7 @@ def summary(finished: Finished) -> str:
         "",
         covered,
         *([f"uncovered {misses}"] if misses else []),
-        f"training  {training['seconds']:.1f} s, {training['epochs']} epochs, {rate}",
+        f"training  {training['seconds']:.1f} s, {training['epochs']} epoch{'s' * (training['epochs'] != 1)}, {rate}",
         f"report    {finished.path / 'report.html'}",
     ])
 

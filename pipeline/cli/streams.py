@@ -63,7 +63,7 @@ def prepare_process() -> None:
 
 
 def _stop(number: int, _frame: Any) -> None:
-    """Interrupt the command as Ctrl-C does; further such signals do not disturb the clean-up."""
+    """Interrupt the command as Ctrl-C does; later signals do not interrupt the clean-up."""
     _stopped_by.append(number)
     for other in STOP_SIGNALS:
         signal.signal(other, signal.SIG_IGN)

@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from embeddings.table.atomic_files import restore
 from embeddings.table.moments import norms
 from embeddings.table.oov_policy import DEFAULT_POLICY, OOVPolicy, is_known
 from embeddings.tokenization.tokenizer import WordTokenizer
+from pipeline.config import DataConfig
 from pipeline.data.corpus import TextCorpus
 from pipeline.errors import PipelineError, RunFolderError
 from pipeline.runs.folder import RunFolder
@@ -52,6 +53,7 @@ class LoadOptions:
         seed: seed of all random numbers.
         trust_pickle: allow pickle files, which can execute arbitrary code.
         verify: check that the files of a run have the SHA-256 that its ``manifest.json`` lists.
+        reading: columns, separator and encoding of the texts.
     """
 
     transforms: tuple[str, ...] = ()
@@ -60,6 +62,7 @@ class LoadOptions:
     seed: int = 1
     trust_pickle: bool = False
     verify: bool = True
+    reading: DataConfig = field(default_factory=DataConfig)
 
 
 def open_vectors(
@@ -86,8 +89,8 @@ def open_vectors(
     """
     options = options or LoadOptions()
     request = VectorRequest(
-        vocabulary=vocabulary, texts=TextCorpus(options.corpus) if options.corpus else None, seed=options.seed,
-        unknown=options.unknown, trust_pickle=options.trust_pickle, progress=progress,
+        vocabulary=vocabulary, texts=TextCorpus(options.corpus, options.reading) if options.corpus else None,
+        seed=options.seed, unknown=options.unknown, trust_pickle=options.trust_pickle, progress=progress,
     )
     table = _open(vectors, limit, request, verify=options.verify)
     if limit is not None and len(table) > limit:
@@ -191,7 +194,7 @@ def text_coverage(
     Raises:
         PipelineError, EmbeddingError: if the vectors or the text are missing or broken.
     """
-    counts = tokenizer.count(TextCorpus(tuple(files)))
+    counts = tokenizer.count(TextCorpus(tuple(files), options.reading))
     if not counts:
         raise PipelineError(f"{files[0]}: contains no word; name a file with text")
     found = open_vectors(vectors, options, vocabulary=counts, progress=progress).lookup(counts, options.unknown)

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file completely or not at all; waits for another process that writes the same file."""
-    with locked(path, patience=SECONDS_TO_WAIT):
+    with locked(path, timeout=SECONDS_TO_WAIT):
         write_atomically(path, content)
 
 

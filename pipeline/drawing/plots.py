@@ -43,7 +43,7 @@ def confusion_matrix_svg(gold: Sequence[str], predicted: Sequence[str], labels: 
     """Plot a confusion matrix, true labels by predicted labels, shaded by row share.
 
     Of more than :data:`MAX_LABELS` labels, those with the most errors have a row and a column; the others are summed in
-    the last one, "other". :func:`confusion_caption` says so.
+    the last one, "other". :func:`confusion_caption` describes this.
     """
     import numpy as np
 
@@ -72,7 +72,7 @@ def confusion_matrix_svg(gold: Sequence[str], predicted: Sequence[str], labels: 
 
 
 def confusion_caption(n_labels: int) -> str:
-    """Return the title of a confusion matrix, which says what it leaves out."""
+    """Return the title of a confusion matrix, which names the labels that have no row."""
     if n_labels <= MAX_LABELS:
         return "Confusion matrix"
     shown = MAX_LABELS - 1

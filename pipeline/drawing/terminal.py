@@ -1,7 +1,7 @@
-"""Text for terminals: characters that a terminal acts on are shown as escapes, and long messages are shortened.
+"""Text for terminals: control characters are shown as escapes, and long messages are shortened.
 
-Labels, words, column names, texts and paths come from files of anyone's making. Everything printed for people passes
-:func:`visible`, everything printed as JSON is written by :func:`to_json`.
+Labels, words, column names, texts and paths come from untrusted files. All printed text is escaped by
+:func:`visible`, all printed JSON is written by :func:`to_json`.
 """
 
 from __future__ import annotations

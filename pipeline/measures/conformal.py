@@ -41,7 +41,7 @@ def conformal_quantile(scores: ArrayLike, rate: float) -> float:
 
 
 def smallest_rate(n: int) -> float:
-    """Return the smallest error rate that ``n`` calibration examples can hold."""
+    """Return the smallest error rate that ``n`` calibration examples can guarantee."""
     return 1 / (n + 1)
 
 

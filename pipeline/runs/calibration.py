@@ -61,9 +61,9 @@ def quantile_for(task: Task[Any], scores: Sequence[float], rate: float) -> float
                           "again with a dev file, or with enough examples for a dev set of 50 (--set "
                           "data.dev_share=0.2)")
     if rate < smallest_rate(len(scores)):
-        raise ConfigError(f"--abstain {rate:g}: the {len(scores):,} dev examples of this run cannot hold a rate below "
-                          f"{smallest_rate(len(scores)):.2g}; choose a greater rate, or train again with a larger dev "
-                          "set")
+        raise ConfigError(f"--abstain {rate:g}: the {len(scores):,} dev examples of this run cannot guarantee a "
+                          f"rate below {smallest_rate(len(scores)):.2g}; choose a higher rate, or train again "
+                          "with a larger dev set")
     return conformal_quantile(scores, rate)
 
 

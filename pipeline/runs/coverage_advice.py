@@ -101,10 +101,10 @@ def _reason(config: RunConfig, source: EmbeddingTable, missing: Mapping[str, int
     words = list(islice(source.words, N_WORDS))
     if sum(bool(_PIECE.match(word)) for word in words) > MIN_PIECES * len(words):
         piece = next(word for word in words if _PIECE.match(word))
-        return (f"Their words are subword pieces, such as {piece}; use vectors of whole words, or --source hf:MODEL, "
-                "which composes words from pieces")
+        return (f"The vectors are those of subword pieces, such as {piece}; use vectors of whole words, or --source "
+                "hf:MODEL, which composes words from pieces")
     if words and words[0].startswith("\ufeff"):
-        return "Their file begins with a byte-order mark; write it again as UTF-8 without one"
+        return "The vector file begins with a byte-order mark; write it again as UTF-8 without one"
     of_vectors = guess_language(_in_parts(words))
     of_texts = guess_language(_sample(texts)) if of_vectors else ""
     if of_texts and of_texts != of_vectors:
@@ -115,11 +115,11 @@ def _reason(config: RunConfig, source: EmbeddingTable, missing: Mapping[str, int
     folded = {word.lower() for word in known}
     explained: tuple[tuple[Callable[[str], bool], str], ...] = (
         (lambda word: word.lower() in folded,
-         "Most of the missing words are among theirs in another case; add the step case to --unknown"),
+         "Most of the missing words have vectors in another case; add the step case to --unknown"),
         (lambda word: without_accents(word) in known,
-         "Most of the missing words are among theirs without accents; add --set data.strip_accents=true"),
+         "Most of the missing words have vectors without accents; add --set data.strip_accents=true"),
         (lambda word: _has_known_parts(word, known),
-         "Most of the missing words are several words of theirs, joined by punctuation; divide them in the data"),
+         "Most of the missing words are several words with vectors, joined by punctuation; separate them in the data"),
     )
     for explains, advice in explained:
         if sum(count for word, count in missing.items() if explains(word)) >= MIN_SHARE * sum(missing.values()):

@@ -83,8 +83,8 @@ def summary(checks: Sequence[InputCheck], max_length: int) -> str:
     if n_flagged:
         parts.append(f"{n_flagged:,} of {n:,} texts empty or without a known word; their predictions are marked")
     if n_truncated:
-        parts.append(f"{n_truncated:,} of {n:,} texts longer than data.max_length = {max_length:,} tokens; the rest of "
-                     "each was not read")
+        parts.append(f"{n_truncated:,} of {n:,} texts longer than data.max_length = {max_length:,} tokens; they are "
+                     "truncated")
     return "; ".join(parts)
 
 

@@ -21,7 +21,7 @@ class LabelTable(NamedTuple):
 
 
 def label_tables(by_label: Mapping[str, Mapping[str, Any]]) -> list[LabelTable]:
-    """Arrange the labels: all of them, or of more than :data:`MAX_ROWS` the largest and the worst.
+    """Arrange the labels: all of them, or of more than :data:`MAX_ROWS` the largest and those with the lowest F1.
 
     Args:
         by_label: ``precision``, ``recall``, ``f1`` and ``support`` of each label.
@@ -39,4 +39,4 @@ def label_tables(by_label: Mapping[str, Mapping[str, Any]]) -> list[LabelTable]:
     worst = sorted(with_examples, key=lambda label: (by_label[label]["f1"], -by_label[label]["support"]))[:n]
     return [LabelTable(caption, {label: by_label[label] for label in chosen}) for caption, chosen in (
         (f"The {n} of {total} labels with most test examples; metrics.json has all labels", largest),
-        (f"The {len(worst)} labels with the lowest F1, of equal ones those with most test examples", worst))]
+        (f"The {len(worst)} labels with the lowest F1, ties by the most test examples", worst))]

@@ -1,4 +1,4 @@
-"""What must hold before a folder is created: its place is writable, can be renamed onto, is free, and has space."""
+"""Preconditions of creating a folder: its place is writable, can be renamed onto, is free, and has space."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from embeddings.table.atomic_files import LOCK, NEW, scratch_folder
+from embeddings.table.listing import listed
 from pipeline.errors import RunFolderError
 from pipeline.runs.folder import CONFIG, MANIFEST, RUN_FILES, SUFFIX, unfinished
 
@@ -85,8 +85,8 @@ def require_free(target: Path, *, overwrite: bool) -> None:
         raise RunFolderError(f"{target}: not a run folder, so --overwrite does not replace it; remove it or choose "
                              "another --out")
     if others := own_entries(target).others:
-        raise RunFolderError(f"{target}: contains files that are not part of the run ({list_briefly(others)}), so "
-                             "--overwrite does not replace it; move them, or choose another --out")
+        raise RunFolderError(f"{target}: contains files that are not part of the run ({listed(others, limit=N_NAMED)});"
+                             " --overwrite does not replace it; move them, or choose another --out")
 
 
 class Entries(NamedTuple):
@@ -102,7 +102,7 @@ def own_entries(folder: Path) -> Entries:
     Its own are the files that a run has, those that the manifest lists, hidden temporary ones, and folders that are
     runs themselves, even if they have just been created; files of the desktop count as its own.
     """
-    known = {*RUN_FILES, REPLACES, *DESKTOP_FILES, *_listed(folder)}
+    known = {*RUN_FILES, REPLACES, *DESKTOP_FILES, *_names_in_manifest(folder)}
     entries = Entries([], [])
     for entry in sorted(folder.iterdir()):
         if entry.name in known or entry.name.endswith((NEW, LOCK)):
@@ -123,13 +123,7 @@ def _is_run(folder: Path) -> bool:
     return folder.name.endswith(SUFFIX) and {path.name for path in folder.iterdir()} <= {REPLACES}
 
 
-def list_briefly(names: Sequence[str]) -> str:
-    """Join the first few of several names."""
-    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
-    return ", ".join(names[:N_NAMED]) + more
-
-
-def _listed(folder: Path) -> list[str]:
+def _names_in_manifest(folder: Path) -> list[str]:
     """Return the names of files in the manifest of a run, if it can be read."""
     with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
         return list(json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("files", ()))

@@ -11,7 +11,7 @@ CHECKSUM = "checksum"
 
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values as JSON has them, with the SHA-256 of the others under ``checksum``."""
+    """Return JSON-serialisable values, with the SHA-256 of the others under ``checksum``."""
     plain: dict[str, Any] = json.loads(json.dumps(values))
     return {**plain, CHECKSUM: _digest(plain)}
 

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from embeddings.errors import InUseError
 from embeddings.table.atomic_files import NEW, hidden, locked, scratch_folder, sync, write_atomically
+from embeddings.table.listing import listed
 from pipeline.errors import RunFolderError
 from pipeline.runs.folder import MANIFEST, RunFolder, unfinished
 from pipeline.runs.place import (
+    N_NAMED,
     REPLACES,
-    list_briefly,
     own_entries,
     require_free,
     require_place,
@@ -138,7 +139,7 @@ def _require_no_unfinished(folder: Path, target: Path, *, overwrite: bool, comma
         return
     others = [] if folder.is_symlink() or not folder.is_dir() else own_entries(folder).others
     if folder.is_symlink() or not folder.is_dir() or others:
-        has = f" ({list_briefly(others)})" if others else ""
+        has = f" ({listed(others, limit=N_NAMED)})" if others else ""
         raise RunFolderError(f"{folder}: not an interrupted run{has}, but {target} would be created there; remove it "
                              "or choose another --out")
     if {path.name for path in folder.iterdir()} - {REPLACES} and not overwrite:
@@ -183,7 +184,7 @@ def _replaces(folder: Path) -> str | None:
 def _require_unchanged(target: Path, replaces: str | None) -> None:
     """Check that there is the folder to replace, or none, as when the work began."""
     if _identity(target) != replaces:
-        raise RunFolderError(f"{target}: appeared or was changed while this command was working, and is not touched; "
+        raise RunFolderError(f"{target}: was created or changed while this command was running, and is left unchanged; "
                              "move it elsewhere")
     require_free(target, overwrite=replaces is not None)
 
@@ -202,7 +203,7 @@ def _publish(folder: Path, target: Path, replaces: str | None) -> None:
         if old.exists() and not target.exists():
             old.rename(target)
         if isinstance(error, OSError):
-            raise RunFolderError(f"{target}: cannot be put in its place ({error.strerror or error})") from error
+            raise RunFolderError(f"{target}: cannot be replaced ({error.strerror or error})") from error
         raise
     (target / REPLACES).unlink(missing_ok=True)
     sync(target.parent)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.listing import listed
 from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines.classification import MeanVectors
 from pipeline.baselines.linear import tfidf_features
@@ -94,8 +95,8 @@ class MultiLabel(Task[MultiLabelExample, LabelSets]):
             raise DataError(f"{config.data.path}: no training example has a label, so there is nothing to learn; "
                             "choose the column of the labels with --label-column NAME")
         if unknown := unknown_labels(splits.train, labels):
-            raise DataError(f"{unknown.described}; data.labels are {', '.join(map(repr, labels[:N_NAMED]))}"
-                            f"{' …' * (len(labels) > N_NAMED)}. Add them, or leave data.labels out")
+            raise DataError(f"{unknown.described}; data.labels are "
+                            f"{listed(labels, limit=N_NAMED, form=repr)}. Add them, or leave data.labels out")
         for examples in (splits.dev, splits.test):
             warn_of_unknown_labels(examples, labels)
         threshold = config.data.label_threshold
@@ -216,11 +217,9 @@ class UnknownLabels:
     @property
     def described(self) -> str:
         """Their number, place and counts in words."""
-        named = ", ".join(f"{label!r} ({count})" for label, count in self.counts.most_common(N_NAMED))
-        more = len(self.counts) - N_NAMED
+        named = listed((f"{label!r} ({count})" for label, count in self.counts.most_common()), limit=N_NAMED)
         return (f"{self.where}: {'label' if len(self.counts) == 1 else 'labels'} that "
-                f"{'is' if len(self.counts) == 1 else 'are'} not among the model's labels: {named}"
-                f"{f' and {more:,} more' if more > 0 else ''}")
+                f"{'is' if len(self.counts) == 1 else 'are'} not among the model's labels: {named}")
 
 
 def unknown_labels(examples: Sequence[MultiLabelExample], labels: Sequence[str]) -> UnknownLabels | None:
@@ -242,7 +241,7 @@ def require_some_known_label(examples: Sequence[MultiLabelExample], labels: Sequ
         unknown = unknown_labels(examples, labels)
         assert unknown is not None
         raise DataError(f"{unknown.described}; none of the model's labels occurs in the file. Its labels are "
-                        f"{', '.join(map(repr, labels[:N_NAMED]))}{' …' * (len(labels) > N_NAMED)}")
+                        f"{listed(labels, limit=N_NAMED, form=repr)}")
 
 
 def warn_of_unknown_labels(examples: Sequence[MultiLabelExample], labels: Sequence[str]) -> None:

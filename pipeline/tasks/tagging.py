@@ -189,7 +189,7 @@ class Tagging(Task[TaggedExample, Labels]):
         """Predict ``words``, their most probable ``tags``, made valid IOB2, and the ``entities`` that they mark.
 
         An entity has ``type``, ``text``, ``start`` and ``end``, which count characters of the text; the words of a file
-        count as a text in which they are separated by blanks. Plain tags mark no entities.
+        count as a text in which they are separated by spaces. Plain tags mark no entities.
         """
         best = reduced_outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
                                lambda _rows, logits: logits.argmax(dim=-1).unbind(), progress=progress)

@@ -1,4 +1,4 @@
-"""What the tests of users' inputs share: the folder of a case, execution of commands, and what is expected of them."""
+"""Shared by the tests of users' inputs: the folder of a case, execution of commands, and what is expected of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads damaged files in one process, which the fork server limits in memory; everything unexpected is written down."""
+"""Reads damaged files in one process, which the fork server limits in memory; everything unexpected is recorded."""
 
 from __future__ import annotations
 

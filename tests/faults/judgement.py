@@ -1,4 +1,4 @@
-"""Judges what a disturbed command left: nothing lost, nothing wrong, no traceback, nothing left over."""
+"""Checks after a disturbed command: nothing is lost or wrong, and there is no traceback and no temporary file."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def scale_factor(table: EmbeddingTable, config: EmbeddingConfig) -> float:
     if config.scale == "none":
         return 1.0
     std = table.spread
-    if std < 1e-38:  # its reciprocal is no float32 number
+    if std < 1e-38:  # its reciprocal is not a float32 number
         raise TransformerError(f"{table.source}: constant vectors cannot be scaled to {config.scale!r}; set "
                                "embedding.scale=none")
     xavier = math.sqrt(2 / (len(table) + table.dim))

@@ -39,7 +39,7 @@ class Batch(Protocol):
 
     @property
     def n_targets(self) -> float:
-        """Number of predictions that the loss is the mean of, or their weight; a batch with 0 is skipped."""
+        """Number or total weight of the predictions over which the loss is averaged; a batch with 0 is skipped."""
         ...
 
     @property

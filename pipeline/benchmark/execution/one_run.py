@@ -50,7 +50,7 @@ def run_job(job: Job, progress: Progress = silent) -> Outcome:
     torch.set_num_threads(job.n_threads)
     job.work.mkdir(parents=True, exist_ok=True)
     folder = RunFolder(job.work / job.key)
-    with locked(folder.path, patience=FOREVER):  # an orphaned worker may still hold it for a moment
+    with locked(folder.path, timeout=FOREVER):  # an orphaned worker may still hold it for a moment
         folder.path.mkdir(exist_ok=True)
         is_resumed = folder.stage_one.exists()
         try:

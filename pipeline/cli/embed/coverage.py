@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command("coverage")
 @vectors_argument
 @click.option("--text", "files", required=True, multiple=True, type=click.Path(path_type=Path), metavar="PATH",
-              help="Text file, table, or a folder of them; also compressed. May be repeated.")
+              help="Text file, table, or a folder of them; also compressed. Can be repeated.")
 @click.option("--no-lowercase", is_flag=True, help="Do not convert the text to lower case.")
 @json_option
 @unknown_option

@@ -9,7 +9,8 @@ from typing import Literal
 import rich_click as click
 
 from pipeline.cli.common import echo, one_or_all, reports_errors, verbosity
-from pipeline.cli.embed.options import overwrite_option
+from pipeline.cli.embed.options import overwrite_option, text_column_option
+from pipeline.cli.text_format import text_format_options
 
 
 @click.command("train")
@@ -29,12 +30,8 @@ from pipeline.cli.embed.options import overwrite_option
 @click.option("--fold-digits", is_flag=True, help="Replace every digit by 0.")
 @click.option("--han", type=click.Choice(["characters", "words"]), default="characters", show_default=True,
               help="Split Chinese into characters, or into words (needs: pip install 'vecformer[zh]').")
-@click.option("--text-column", multiple=True, metavar="NAME",
-              help="Column of the text in tables. Can be repeated. Default: found by its name (text, sentence, ...).")
-@click.option("--separator", default="", metavar="CHAR",
-              help="Separator of the cells of .csv and .tsv files, such as ';' or tab. Default: detected.")
-@click.option("--encoding", default="", metavar="NAME",
-              help="Encoding of the files, such as windows-1252. Default: detected.")
+@text_column_option
+@text_format_options()
 @click.option("--trust-pickle", is_flag=True,
               help="Allow a pickle file for start=, which can execute arbitrary code: only for files that you trust.")
 @overwrite_option
@@ -72,5 +69,6 @@ def train_command(
     n_tokens = trained.model.corpus_total_words * trained.model.epochs
     echo(f"wrote {to}: {len(table):,} words, dimension {table.dim}, in {seconds:.1f} s "
          f"({n_tokens / seconds:,.0f} tokens per second)")
-    echo(f"inspect  vecformer embed neighbors {to} {table.words[min(100, len(table) - 1)]}")
+    word = next((word for word in table.words[100:] if word.isalpha()), table.words[-1])
+    echo(f"inspect  vecformer embed neighbors {to} {word}")
     echo(f"use      vecformer run --data FILE --source file:{to}")

@@ -108,7 +108,7 @@ class Reader(ABC, Generic[E]):
         Without a test file, ``test_share`` of the examples is held out. ``limit_train`` then draws from the rest; the
         texts of the examples that are not drawn become unlabelled. Without a dev file, ``dev_share`` of the training
         examples is set aside if that gives a dev set of useful size. Examples with equal keys stay on one side of a
-        split (except where examples are split in order). The findings of the result say what was read.
+        split (except where examples are split in order). The findings of the result describe what was read.
 
         Args:
             config: section ``[data]`` of the configuration.

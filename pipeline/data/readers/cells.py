@@ -38,20 +38,20 @@ def as_text(value: Any, where: str, column: str) -> str:
     """Return a cell as a text; "" if it is missing.
 
     Raises:
-        DataError: if it is an object, a list of other things than strings, or bytes that are not UTF-8.
+        DataError: if it is an object, a list whose elements are not all strings, or bytes that are not UTF-8.
     """
     if isinstance(value, str):
         return value if value.isascii() else well_formed(value)
     if isinstance(value, list):
         if not all(isinstance(token, str) for token in value):
-            raise DataError(f"{where}: {column!r} is a list with other things than strings ({shown(value)}); expected "
-                            "a text or a list of its tokens; choose another column with --text-column NAME")
+            raise DataError(f"{where}: {column!r} is a list whose elements are not all strings ({shown(value)}); "
+                            "expected a text or a list of its tokens; choose another column with --text-column NAME")
         return " ".join(well_formed(token) for token in value)
     return _scalar(value, where, column, "--text-column NAME")
 
 
 def as_label(value: Any, where: str, column: str) -> str:
-    """Return a cell as the label of one class, without outer spaces; "" if it is missing.
+    """Return a cell as the label of one class, without surrounding white space; "" if it is missing.
 
     A list of one label is that label, except one number that is written as a string.
 
@@ -70,7 +70,7 @@ def as_label(value: Any, where: str, column: str) -> str:
 
 
 def as_labels(value: Any, where: str, column: str, separator: str = "") -> list[str]:
-    """Return a cell as labels without repetition and without outer spaces; [] if it is missing.
+    """Return a cell as labels without repetition and without surrounding white space; [] if it is missing.
 
     Args:
         value: a list of labels, a list that is written as a string (``['a', 'b']``), or one label.

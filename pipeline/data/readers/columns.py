@@ -18,13 +18,13 @@ from pipeline.errors import DataError
 MAX_TITLE = 10  # lines that may precede the names of the columns, for a message
 
 __all__ = ["LABEL_COLUMNS", "PAIR_COLUMNS", "TEXT_COLUMNS", "find_column", "find_texts", "read_unlabelled",
-           "rows_with_text", "texts_of_table", "usual_column"]
+           "require_some_usual_name", "rows_with_text", "texts_of_table", "usual_column"]
 
 
 def find_column(rows: Table, path: Path, wanted: str, usual_names: Sequence[str], key: str) -> str:
     """Choose a column: the configured one, or the first usual name that exists (ignoring case).
 
-    Columns whose names differ in case or outer spaces only are read as one if no row has a value in both.
+    Columns whose names differ only in case or surrounding white space are read as one if no row has a value in both.
 
     Args:
         rows: the rows of one file.
@@ -45,11 +45,8 @@ def find_column(rows: Table, path: Path, wanted: str, usual_names: Sequence[str]
         if other:
             raise DataError(f"{path}: the first line is the only column {listed(rows.columns)}; its names seem to be "
                             f"separated by {other!r}: leave out --separator, or set it to that")
-        below = _line_of_names(rows, usual_names)
-        hint = f"line {below} seems to be the column names: delete the lines before it" if below else (
-            "the first line of the file must be the column names")
         raise DataError(f"{path}: none of the columns {listed(rows.columns)} has a usual name "
-                        f"({', '.join(usual_names)}); choose one with {option} NAME ({hint})")
+                        f"({', '.join(usual_names)}); choose one with {option} NAME ({_hint(rows, usual_names)})")
     if not wanted:
         _note_others(rows, found, usual_names, option)
     rows.require_single(found)
@@ -66,10 +63,27 @@ def _note_others(rows: Table, found: str, usual_names: Sequence[str], option: st
                                 "another)")
 
 
-def _line_of_names(rows: Table, usual_names: Sequence[str]) -> int:
-    """Return the first of the next lines that has a usual name in a cell, below a title; 0 for none."""
-    return next((row.line for row in rows.rows[:MAX_TITLE] for value in row.cells.values()
+def _hint(rows: Table, usual_names: Sequence[str]) -> str:
+    """Return where the names of the columns are: in one of the next lines with a usual name, below a title."""
+    line = next((row.line for row in rows.rows[:MAX_TITLE] for value in row.cells.values()
                  if isinstance(value, str) and value.strip().lower() in usual_names), 0)
+    return (f"line {line} seems to be the column names: delete the lines before it" if line else
+            "the first line of the file must be the column names")
+
+
+def require_some_usual_name(rows: Table, path: Path, config: DataConfig, label_names: Sequence[str]) -> None:
+    """Require that the column of the text or that of the label is configured or has a usual name.
+
+    Raises:
+        DataError: if neither is found; one message then names both options.
+    """
+    found = (config.text_columns or config.label_column
+             or usual_column(rows.columns, (*TEXT_COLUMNS, *PAIR_COLUMNS, *label_names)))
+    if not found and len(rows.columns) > 1:
+        raise DataError(
+            f"{path}: none of the columns {listed(rows.columns)} has a usual name of a text or a label; choose them "
+            f"with --text-column NAME and --label-column NAME ({_hint(rows, (*TEXT_COLUMNS, *label_names))})"
+        )
 
 
 def find_texts(rows: Table, path: Path, config: DataConfig) -> tuple[tuple[str, ...], str]:

@@ -126,7 +126,8 @@ def _has_spaces_before_quotes(text: str, separator: str) -> bool:
 
 
 def _note_separator(path: Path, separator: str, how: str) -> None:
-    findings.current().note(f"{path}: separator {NAMES.get(separator, separator)} ({how}; --separator sets another)")
+    name = NAMES.get(separator, separator)
+    findings.current().note(f"{path}: separator {name} ({how}; --separator CHAR sets another)")
 
 
 def character(separator: str) -> str:

@@ -140,7 +140,7 @@ def _line(text: str, at: int) -> int:
 
 
 def _blank(text: str, at: int) -> int:
-    """Return the position after blanks."""
+    """Return the position after white space."""
     match = _BLANK.match(text, at)
     return match.end() if match else at
 

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from embeddings.table.listing import shortened
 from pipeline.config import DataConfig
 from pipeline.data.examples import MultiLabelExample
 from pipeline.data.readers import findings
-from pipeline.data.readers.cells import shown
 from pipeline.data.readers.labelled import TextReader
 
 MIN_STRATUM = 8  # examples with a label for it to be a stratum: a quarter of them is two
-SEPARATORS = (",", ";", "|")
 RARE, NONE = "rare", "none"
+SEPARATORS = (",", ";", "|")  # usual ones of several labels in a cell
 
 
 class LabelSetReader(TextReader[MultiLabelExample]):
@@ -31,7 +31,8 @@ class LabelSetReader(TextReader[MultiLabelExample]):
             MultiLabelExample(text, None if row.is_unlabelled(column) else
                               tuple(row.labels(column, config.label_separator)), row.where, text_b)
             for row, text, text_b in rows)
-        _warn_of_separator(path, examples)
+        if not config.label_separator:
+            _warn_of_joined_labels(path, examples)
         return examples
 
     def example(self, text: str, context: str) -> MultiLabelExample:
@@ -62,14 +63,13 @@ class LabelSetReader(TextReader[MultiLabelExample]):
         return stratum
 
 
-def _warn_of_separator(path: Path, examples: Sequence[MultiLabelExample]) -> None:
-    """Warn if no example has several labels, but the only label of some seems to be several."""
-    if any(len(example.gold) > 1 for example in examples):
-        return
-    single = [example for example in examples if example.gold]
-    counts = {mark: sum(mark in example.gold[0].strip(mark) for example in single) for mark in SEPARATORS}
-    mark = max(SEPARATORS, key=counts.__getitem__)
-    if counts[mark]:
-        first = next(example for example in single if mark in example.gold[0].strip(mark))
-        findings.current().warn(f"{path}: no row has several labels, but {counts[mark]:,} labels have a {mark!r}, such "
-                                f"as {shown(first.gold[0])!r}; to separate them, use --label-separator '{mark}'")
+def _warn_of_joined_labels(path: Path, examples: Sequence[MultiLabelExample]) -> None:
+    """Warn if labels seem to be several labels in one cell: most of their parts occur in other labels too."""
+    labels = {label for example in examples for label in example.gold}
+    for separator in SEPARATORS:
+        parts = Counter(part.strip() for label in labels for part in label.split(separator))
+        joined = [label for label in labels if separator in label]
+        if len(joined) > 1 and 2 * sum(count > 1 for count in parts.values()) > len(parts):
+            findings.current().warn(f"{path}: labels contain {separator!r}, such as {shortened(min(joined))!r}; if "
+                                    f"these are several labels, set --label-separator '{separator}'")
+            return

@@ -13,7 +13,7 @@ from pipeline.data.examples import Example, TextOrPair
 from pipeline.data.readers import findings
 from pipeline.data.readers.base import Reader
 from pipeline.data.readers.bbc import read_bbc
-from pipeline.data.readers.columns import LABEL_COLUMNS, find_column, rows_with_text
+from pipeline.data.readers.columns import LABEL_COLUMNS, find_column, require_some_usual_name, rows_with_text
 from pipeline.data.readers.tables import Row, compressed_suffixes, known_suffixes, read_rows
 
 X = TypeVar("X", bound=TextOrPair)
@@ -50,6 +50,7 @@ class TextReader(Reader[X]):
             The column of labels, and each row with its text and second text, "" for single texts.
         """
         rows = read_rows(path, config)
+        require_some_usual_name(rows, path, config, usual_names)
         label = find_column(rows, path, config.label_column, usual_names, "label_column")
         findings.current().choose(path, "label", (label,))
         without = [row.line for row in rows if label not in row.cells]

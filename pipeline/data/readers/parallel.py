@@ -130,8 +130,8 @@ def _read_tmx(path: Path, config: DataConfig) -> Iterator[TranslationExample]:
     source, target = config.languages or _languages_of(path, config)
     memory = read_tmx(path, read_bytes(path), config.encoding)
     if memory.n_alternatives:
-        findings.current().note(f"{path}: {memory.n_alternatives} variants in a language that their unit has already "
-                                "are not read")
+        findings.current().note(f"{path}: {memory.n_alternatives} further variants in a language of their unit are "
+                                "ignored")
     known = memory.languages()
     for language in (source, target):
         if not matching(language, known):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
+from embeddings.table.listing import listed, shortened
 from pipeline.data.examples import Splits
 from pipeline.data.readers.findings import Findings
 
@@ -39,9 +40,8 @@ def notes_on_labels(labels: Iterable[Sequence[str]]) -> list[str]:
     rare = sorted((count, label) for label, count in counts.items() if count < RARE)
     if not rare:
         return []
-    shown = ", ".join(f"{label[:SHOWN_CHARACTERS]} ({count})" for count, label in rare[:SHOWN_LABELS])
-    more = f" and {len(rare) - SHOWN_LABELS:,} more" if len(rare) > SHOWN_LABELS else ""
-    return [f"{len(rare):,} of {len(counts):,} labels have fewer than {RARE} training examples: {shown}{more}"]
+    shown = listed((f"{shortened(label, SHOWN_CHARACTERS)} ({count})" for count, label in rare), limit=SHOWN_LABELS)
+    return [f"{len(rare):,} of {len(counts):,} labels have fewer than {RARE} training examples: {shown}"]
 
 
 def why_no_test_set(
@@ -66,7 +66,7 @@ def why_no_test_set(
         return (f"all {len(keys)} {of} have the same text, and equal texts stay on one side of a split, so no test set "
                 f"can be held out; check the column of the text (--text-column NAME), or {what}")
     if len(first) == 1:
-        return f"1 example is too few to hold out a test set; {what}"
+        return f"one example is too few to hold out a test set; {what}"
     if has_test:
         return f"data.test_share={share} leaves no training examples ({len(first)} different texts); lower it"
     counts = Counter(first.values())

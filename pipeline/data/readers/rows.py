@@ -114,7 +114,7 @@ class Table(Sequence[Row]):
             raise DataError(f"{self.path}: {self.repeated[column]}; rename one of them")
 
     def merge_spellings(self, column: str, *, prefer: bool) -> None:
-        """Read columns whose names differ from ``column`` in case or outer spaces only as that column.
+        """Read columns whose names differ from ``column`` only in case or surrounding white space as that column.
 
         Args:
             column: name of the chosen column.

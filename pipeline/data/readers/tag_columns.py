@@ -48,7 +48,7 @@ class Columns:
     """The layout of a file of columns.
 
     Attributes:
-        separator: character between cells: a tab or a blank.
+        separator: character between cells: a tab or a space.
         n_columns: number of columns of most lines.
         names: names of the columns; () if the file has none.
         header: number of the line of column names; 0 for none.
@@ -114,7 +114,7 @@ def sentences(path: Path, lines: Sequence[str], columns: Columns) -> Iterator[li
     Blank lines separate sentences; in a file without any, a sentence begins where the numbers start again.
 
     Raises:
-        DataError: if a line does not fit to the layout; the message names it.
+        DataError: if a line does not fit the layout; the message names it.
     """
     tags = _tags(lines, columns)
     has_blank_lines = not all(map(str.strip, lines))
@@ -130,7 +130,7 @@ def sentences(path: Path, lines: Sequence[str], columns: Columns) -> Iterator[li
                 columns.note("comments", line.number)
                 continue
             if columns.separator == " " and "\t" in text:
-                raise DataError(f"{where}: a tab, in a file whose columns are separated by blanks in most lines; found "
+                raise DataError(f"{where}: a tab, in a file whose columns are separated by spaces in most lines; found "
                                 f"{_shown(text)}. Use one separator in all lines")
             if columns.numbered:
                 number = line.cells[0]
@@ -169,7 +169,7 @@ def _shown(text: str) -> str:
 
 
 def _separator(lines: Iterable[str]) -> str:
-    """Return a tab if at least half of the lines with words have one, otherwise a blank."""
+    """Return a tab if at least half of the lines with words have one, otherwise a space."""
     with_tab = without = 0
     for line in lines:
         if line.strip() and not line.startswith(("#", DOCUMENT)):
@@ -179,7 +179,7 @@ def _separator(lines: Iterable[str]) -> str:
 
 
 def _split(line: str, separator: str) -> list[str]:
-    """Divide a line at tabs, or at runs of blanks; other white space, such as no-break spaces, is part of a cell."""
+    """Divide a line at tabs, or at runs of spaces; other white space, such as no-break spaces, is part of a cell."""
     return line.split("\t") if separator == "\t" else [part for part in line.split(" ") if part]
 
 

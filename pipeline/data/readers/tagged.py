@@ -83,7 +83,7 @@ class TaggedReader(Reader[TaggedExample]):
     def read_tagged(self, path: Path, config: DataConfig) -> TaggedFile:
         """Read one file and report its columns and the scheme of its tags.
 
-        Columns are separated by tabs, or by blanks if fewer than half of the lines have a tab. Comments and lines
+        Columns are separated by tabs, or by spaces if fewer than half of the lines have a tab. Comments and lines
         ``-DOCSTART-`` are skipped. A row of a table has a list of words and one of tags.
 
         Raises:
@@ -106,7 +106,7 @@ class TaggedReader(Reader[TaggedExample]):
         return file
 
     def example(self, text: str, context: str) -> TaggedExample:
-        """Make an example of a text whose words are separated by blanks."""
+        """Make an example of a text whose words are separated by spaces."""
         return TaggedExample(tuple(text.split()), (), "the given text")
 
     def texts(self, examples: Sequence[TaggedExample]) -> list[Text]:
@@ -202,7 +202,7 @@ def _example(path: Path, sentence: Sequence[Line], columns: Columns) -> TaggedEx
             usual = (columns.word, columns.tag) == (0, -1)
             expected = "a word and its tag" if usual else (f"a word in {columns.describe(columns.word)} and its tag in "
                                                            f"{columns.describe(columns.tag)}")
-            by = "blanks" if columns.separator == " " else "a tab"
+            by = "spaces" if columns.separator == " " else "a tab"
             mark = next((mark for mark in ",;" if len(line.cells) == 1 and mark in line.cells[0].strip(mark)), "")
             advice = f". Columns separated by {mark!r} are not read: write tabs, and a blank line after each sentence"
             raise DataError(f"{path}:{line.number}: expected {expected}, separated by {by}; found "
@@ -216,7 +216,7 @@ def _require_regular(path: Path, divided: Sequence[Sequence[Line]], columns: Col
     """Require that a file of plain tags is one: text is not, nor a table of texts and labels.
 
     Raises:
-        DataError: if a line has another number of columns, most words contain blanks, or there are too many tags.
+        DataError: if a line has another number of columns, most words contain spaces, or there are too many tags.
     """
     lines = [line for sentence in divided for line in sentence]
     for line in lines:
@@ -224,7 +224,7 @@ def _require_regular(path: Path, divided: Sequence[Sequence[Line]], columns: Col
             raise DataError(f"{path}:{line.number}: {len(line.cells)} columns, but most lines have "
                             f"{columns.n_columns}, a word and its tags; found {shown(line, columns.separator)}")
     if 2 * sum(" " in line.cells[columns.word] for line in lines) > len(lines):
-        raise DataError(f"{path}: most words contain blanks, such as {shown(lines[0], columns.separator)}; a line is "
+        raise DataError(f"{path}: most words contain spaces, such as {shown(lines[0], columns.separator)}; a line is "
                         "one word and its tag. For whole texts with a label use --task classification")
     n_tags = len({line.cells[columns.tag] for line in lines})
     if n_tags > MAX_TAGS and 2 * n_tags > len(lines):

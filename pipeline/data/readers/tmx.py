@@ -68,13 +68,13 @@ class Memory:
 
 
 class _Enough(Exception):  # noqa: N818 -- not an error
-    """The wanted number of units was read."""
+    """Raised when the requested number of units has been read."""
 
 
 def read_tmx(path: Path, content: bytes, encoding: str = "", max_units: int | None = None) -> Memory:
     """Read a translation memory.
 
-    The text of a segment is read without the codes in it; white space is one blank. External files are not opened, and
+    The text of a segment is read without the codes in it; white space is one space. External files are not opened, and
     entities that the file declares are refused.
 
     Args:

@@ -79,8 +79,8 @@ def test_rows_after_the_announced_ones_are_read(tmp_path, caplog, line_end, n_ro
 def test_bytes_after_the_last_row(tmp_path, caplog):
     content = written(WORDS, VECTORS, b"\n")
     assert read_vectors(write(tmp_path, content + b"end of file")).words == WORDS
-    assert "12 bytes after the last row are no row, and are left out" in caplog.text
-    with pytest.raises(VectorFileError, match=r"v\.bin: \d+ bytes are left after 8 rows"):
+    assert "the last 12 bytes are not a row and are ignored" in caplog.text
+    with pytest.raises(VectorFileError, match=r"v\.bin: \d+ bytes after row 8 are not a complete row"):
         read_vectors(write(tmp_path, written(WORDS, VECTORS, b"") + b"end of file"))
 
 

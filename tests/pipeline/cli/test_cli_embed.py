@@ -314,3 +314,14 @@ def test_mistakes(mistake, tmp_path, monkeypatch):
     assert (result.exit_code, sorted(tmp_path.rglob("*"))) == (code, before), result.output
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_coverage_and_corpus_read_the_named_columns_of_a_table(tmp_path):
+    path, vectors = tmp_path / "Anfragen.csv", tmp_path / "v.txt"
+    path.write_bytes("Betreff;Nachricht\nHallo;Wo ist das Paket für mich\n".encode("cp1252"))
+    vectors.write_text("paket 1 2\nfür 3 4\n", encoding="utf-8")
+    text = ("--text-column", "Nachricht")
+    assert json.loads(good("coverage", vectors, "--text", path, *text, "--json"))["n_tokens"] == 6
+    assert "choose one with --text-column NAME" in call("coverage", vectors, "--text", path).output
+    source = "word2vec,dim=4,min_count=1"
+    assert json.loads(good("info", source, "--corpus", path, *text, "--separator", ";", "--json"))["n_words"] == 6

@@ -1,4 +1,4 @@
-"""Every option and argument of every command with values that no one means: one message, never a traceback."""
+"""Every option and argument of every command with invalid and extreme values: one message, never a traceback."""
 
 import shutil
 

@@ -171,7 +171,7 @@ KNOWN = {
     "long name": (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5000), "File name too long"),
     "full": (OSError(errno.ENOSPC, "No space left on device", "/there/file"), "/there/file: no space left"),
     "quota": (OSError(errno.EDQUOT, "Disk quota exceeded", "/there/file"), "/there/file: no space left"),
-    "NUL": (ValueError("embedded null byte"), "the character NUL"),
+    "NUL": (ValueError("embedded null byte"), "a null character"),
 }
 
 

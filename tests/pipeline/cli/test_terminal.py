@@ -1,4 +1,4 @@
-"""What reaches the terminal: no control characters of labels, words, texts and paths; bounded messages."""
+"""Output to the terminal: no control characters of labels, words, texts and paths; bounded messages."""
 
 import io
 import json

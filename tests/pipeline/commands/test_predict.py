@@ -212,7 +212,7 @@ def test_the_number_of_flagged_and_truncated_texts_is_one_warning(runs):
     result = call("predict", runs("classification"), "", "zzqq", long, "the parcel")
     assert result.stderr.splitlines() == [
         "2 of 4 texts empty or without a known word; their predictions are marked; 1 of 4 texts longer than "
-        "data.max_length = 40 tokens; the rest of each was not read"]
+        "data.max_length = 40 tokens; they are truncated"]
     assert call("predict", runs("classification"), "", "zzqq", long, "-q").stderr == ""
     assert call("predict", runs("classification"), "the parcel " * 20).stderr == ""  # 40 words fit
 

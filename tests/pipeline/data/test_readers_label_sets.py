@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.config import DataConfig
 from pipeline.data.examples import MultiLabelExample, RatedExample
+from pipeline.data.readers import findings
 from pipeline.data.readers.label_sets import LabelSetReader
 from pipeline.data.readers.ratings import RatingReader
 from pipeline.errors import DataError
@@ -45,6 +46,27 @@ def test_strings_are_split_at_the_separator(tmp_path):
     path.write_text("text\tlabel\none\tb; a\ntwo\t\nthree\ta\n")
     assert [example.labels for example in read(path, label_separator=";")] == [("b", "a"), None, ("a",)]
     assert read(path)[0].labels == ("b; a",)
+
+
+def test_joined_labels_without_a_separator_are_a_warning(tmp_path):
+    path = tmp_path / "a.tsv"
+    cells = ["room,price", "price", "room", "price,food", "food,room"]
+    path.write_text("text\tlabel\n" + "".join(f"text {i}\t{cell}\n" for i, cell in enumerate(cells)))
+    with findings.collecting() as found:
+        read(path)
+    assert [warning for warning in found.warnings if "--label-separator" in warning] == [
+        f"{path}: labels contain ',', such as 'food,room'; if these are several labels, set --label-separator ','"]
+    with findings.collecting() as found:
+        read(path, label_separator=",")
+    assert not found.warnings
+
+
+def test_labels_with_commas_of_their_own_are_no_warning(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("text\tlabel\none\tMeat, fish\ntwo\tRooms, bathrooms\nthree\tPrice\n")
+    with findings.collecting() as found:
+        read(path)
+    assert not found.warnings
 
 
 def test_pairs_are_read(tmp_path):

@@ -1,4 +1,4 @@
-"""Data sets by name, from a folder and from one file: who learns, who measures, and what is refused."""
+"""Data sets by name, from a folder and from one file: how they are split, and what is refused."""
 
 import gzip
 import logging
@@ -119,7 +119,7 @@ def test_no_leak_no_warning(tmp_path, caplog):
         ({"train": ROWS[:9], "dev": [("x", "")], "test": ROWS[:3]}, r"dev\.tsv:2: no label \(1 such rows\)"),
         ({"train": ROWS[:9], "dev": ROWS[:9], "valid": ROWS[:9]}, r"both dev\.tsv and valid\.tsv exist; keep one"),
         ({"train": ROWS[:9], "training": ROWS[:9]}, r"both train\.tsv and training\.tsv exist"),
-        ({"train": ROWS[:1]}, r"1 example is too few"),
+        ({"train": ROWS[:1]}, r"one example is too few"),
         ({"train": ROWS[:9], "test": []}, r"test\.tsv: the file has no rows"),
     ],
 )
@@ -221,3 +221,11 @@ def test_pairs_are_equal_if_both_texts_are(tmp_path, caplog):
     (tmp_path / "unlabelled.tsv").write_text("text_a\ttext_b\nf\tg\n")
     assert read(tmp_path).unlabelled == ("f", "g", "d", "e")
     assert warnings(caplog) == ["1 of the 2 test texts are also in the training file"]
+
+
+def test_unusual_names_of_both_columns_are_one_message(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("Betreff;Nachricht;Kategorie\nHallo;Wo ist das Paket?;Lieferung\n")
+    with pytest.raises(DataError, match=r"'Betreff', 'Nachricht', 'Kategorie' has a usual name of a text or a label; "
+                                        r"choose them with --text-column NAME and --label-column NAME"):
+        LabelledReader().read(DataConfig(path=str(path)), seed=1)

@@ -130,7 +130,7 @@ def test_evaluate_prints_the_error_rate_and_the_share_answered(finished):
 
 @pytest.mark.parametrize(("rate", "message"), [
     ("0", "between 0 and 1"), ("1", "between 0 and 1"), ("nan", "between 0 and 1"),
-    ("0.001", "the 199 dev examples of this run cannot hold a rate below 0.005"),
+    ("0.001", "the 199 dev examples of this run cannot guarantee a rate below 0.005"),
 ])
 def test_rates_that_cannot_be_held_are_refused(finished, rate, message):
     told = CliRunner().invoke(cli, ["predict", str(finished.path), "ball", "--abstain", rate])

@@ -63,7 +63,7 @@ def test_no_language_is_claimed_without_enough_text():
     (["Él está aquí después del café también según mamá"] * 20,
      ["el", "esta", "aqui", "despues", "cafe", "tambien", "segun", "mama"], {}, "without accents; add --set data."),
     ([["the-door", "of-the", "old_house", "is"]] * 20, ["the", "door", "of", "old", "house", "is"], {},
-     "several words of theirs, joined by punctuation"),
+     "several words with vectors, joined by punctuation"),
     (ENGLISH, ["\u2581" + word for word in words_of(ENGLISH)], {}, "subword pieces, such as \u2581the"),
     (ENGLISH, ["##" + word for word in words_of(ENGLISH)], {}, "subword pieces, such as ##the"),
     (ENGLISH, ["\ufeffthe"], {}, "byte-order mark"),

@@ -124,7 +124,7 @@ def test_a_replaced_folder_exists_until_the_end(tmp_path, create):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_that_appears_meanwhile_is_not_touched(tmp_path, create, overwrite):
     target = tmp_path / "run"
-    with pytest.raises(RunFolderError, match="appeared or was changed"), create(target, overwrite=overwrite) as folder:
+    with pytest.raises(RunFolderError, match="was created or changed"), create(target, overwrite=overwrite) as folder:
         fill(folder)
         write_json(RunFolder(folder).stage_one, {})
         target.mkdir()

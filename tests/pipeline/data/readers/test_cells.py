@@ -77,7 +77,7 @@ def test_no_labels_and_unknown_labels_differ():
     ("value", "kind", "message"),
     [
         ({"a": 1}, "text", r"a\.jsonl:7: 'c' is an object .*--text-column NAME"),
-        ([1, 2], "text", r"a\.jsonl:7: 'c' is a list with other things than strings"),
+        ([1, 2], "text", r"a\.jsonl:7: 'c' is a list whose elements are not all strings"),
         (b"\xff", "text", r"a\.jsonl:7: 'c' is bytes that are not UTF-8"),
         ({"a": 1}, "label", r"a\.jsonl:7: 'c' is an object .*--label-column NAME"),
         (["a", "b"], "label", r"a\.jsonl:7: 'c' has several labels .*use --task multi-label"),

@@ -41,7 +41,7 @@ def read(path, **config):
 @pytest.mark.parametrize(("separator", "name"), [(",", ""), (";", ";"), ("\t", "tab"), ("|", "|")])
 def test_separators_are_found_and_reported(tmp_path, separator, name):
     path = write(tmp_path / "a.csv", table(separator))
-    note = [f"{path}: separator {name} (detected; --separator sets another)"] if name else []
+    note = [f"{path}: separator {name} (detected; --separator CHAR sets another)"] if name else []
     assert read(path) == (CELLS, note)
     assert read(path, separator=name or ",") == (CELLS, [])
 
@@ -49,7 +49,7 @@ def test_separators_are_found_and_reported(tmp_path, separator, name):
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
 def test_the_first_line_that_excel_writes_names_the_separator(tmp_path, first):
     path = write(tmp_path / "a.csv", f"{first}\r\n{table(';')}")
-    assert read(path) == (CELLS, [f"{path}: separator ; (from its first line; --separator sets another)"])
+    assert read(path) == (CELLS, [f"{path}: separator ; (from its first line; --separator CHAR sets another)"])
     assert [row.line for row in read_rows(path)] == [3, 4]
 
 
@@ -60,7 +60,7 @@ def test_decimal_commas_do_not_hide_semicolons(tmp_path):
 
 def test_a_tsv_file_may_have_other_separators(tmp_path):
     path = write(tmp_path / "a.tsv", table(";"))
-    assert read(path) == (CELLS, [f"{path}: separator ; (detected; --separator sets another)"])
+    assert read(path) == (CELLS, [f"{path}: separator ; (detected; --separator CHAR sets another)"])
     assert read(write(tmp_path / "b.tsv", 'text\tlabel\n"a;b\tx\n')) == ([('"a;b', "x")], [])
     assert read(write(tmp_path / "c.tsv", "text;label\na;x\n"), separator=";") == ([("a", "x")], [])
 

@@ -1,13 +1,9 @@
-"""Lists of labels that are numbers, written as strings, of 0 and 1, or not separated."""
+"""Lists of labels that are numbers, written as strings, or 0 and 1 for each label."""
 
-import json
 
 import pytest
 
-from pipeline.config import DataConfig
-from pipeline.data.readers import findings
 from pipeline.data.readers.cells import as_label, as_labels
-from pipeline.data.readers.label_sets import LabelSetReader
 from pipeline.errors import DataError
 
 
@@ -31,18 +27,3 @@ def test_numbers_of_labels_that_apply_are_labels():
     assert as_labels([0, 1], "a", "labels") == ["0", "1"]
     assert as_labels([1], "a", "labels") == ["1"]
     assert as_labels(["1", "1", "0"], "a", "labels") == ["1", "0"]
-
-
-@pytest.mark.parametrize(("cells", "mark"), [(["a, b", "c"], ","), (["a;b", "c"], ";"), (["a", "b"], ""),
-                                             ([["a", "b"], "c, d"], "")])
-def test_labels_that_are_not_separated_are_reported(tmp_path, cells, mark):
-    path = tmp_path / "a.jsonl"
-    path.write_text("".join(json.dumps({"text": "x", "labels": cell}) + "\n" for cell in cells))
-    with findings.collecting() as found:
-        LabelSetReader().read_file(path, DataConfig())
-    expected = [f"{path}: no row has several labels, but 1 labels have a {mark!r}, such as {cells[0]!r}; to separate "
-                f"them, use --label-separator '{mark}'"] if mark else []
-    assert found.warnings == expected
-    with findings.collecting() as found:
-        LabelSetReader().read_file(path, DataConfig(label_separator=mark or ","))
-    assert found.warnings == []

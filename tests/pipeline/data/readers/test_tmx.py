@@ -52,7 +52,7 @@ def test_units_without_a_language_and_alternatives_are_reported(tmp_path):
     pairs, found = read(tmp_path, content, languages=("en", "de"))
     assert pairs == [("Hello", "Hallo")] * 2
     assert found.unused["blank in one language (left out)"].first.endswith("a.tmx:6")
-    assert any("1 variants in a language that their unit has already" in note for note in found.notes)
+    assert any("1 further variants in a language of their unit" in note for note in found.notes)
 
 
 def test_segments_are_read_without_codes(tmp_path):
