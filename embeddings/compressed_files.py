@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from embeddings.errors import CompressedFileError, VectorFileError
+from embeddings.table.atomic_files import restore
 
 GZIP, BZIP2, XZ, ZSTD = "gzip", "bzip2", "xz", "zstd"
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
@@ -150,7 +151,9 @@ def split_location(location: str | Path) -> tuple[Path, str | None]:
 def is_file_location(location: str) -> bool:
     """Return whether a text is the location of an existing file; it may be too long for a file name."""
     try:
-        return split_location(location)[0].is_file()
+        path = split_location(location)[0]
+        restore(path)
+        return path.is_file()
     except (OSError, VectorFileError):
         return False
 

@@ -117,6 +117,7 @@ def publish_together(files: Sequence[Path], path: Path) -> None:
         return publish(files[0], path.with_name(files[0].name))
     for file in files:
         sync(file)
+    _restore(path)
     old = hidden(path, OLD)
     old.mkdir()
     try:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import VectorFileError
-from embeddings.table.atomic_files import locked, publish_together, scratch_folder
+from embeddings.table.atomic_files import publish_together, scratch_folder
 from embeddings.table.oov_composers import Composer, read_composer
 from embeddings.table.row_maps import Vectors
 from embeddings.table.safetensors import open_tensors, write_tensors
@@ -46,7 +46,7 @@ def write_saved(path: Path, table: SavedTable) -> Vectors:
         "composer": table.composer.describe() if table.composer is not None else None,
         "words": table.words,
     }
-    with locked(path), scratch_folder(path) as folder:  # a memory-mapped file must not be overwritten
+    with scratch_folder(path) as folder:  # a memory-mapped file must not be overwritten
         new = folder / path.name
         write_tensors(new, {**tensors, "provenance": codes})
         new.with_suffix(".json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")

@@ -48,7 +48,7 @@ def reports_errors(command: F) -> F:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt as stop:
-            raise Failure(f"interrupted; {str(stop) or 'nothing was written'}", exit_code_of_stop()) from None
+            raise Failure("; ".join(["interrupted", *filter(None, [str(stop)])]), exit_code_of_stop()) from None
         except click.ClickException:
             raise
         except Exception as error:

@@ -28,7 +28,7 @@ class Root(LazyGroup):
         except click.Abort:
             if not standalone_mode:
                 raise
-            click.echo("Error: interrupted; nothing was written", err=True)
+            click.echo("Error: interrupted", err=True)
             sys.exit(exit_code_of_stop())
         except Exception as error:
             failure = error if isinstance(error, click.ClickException) else failure_of(error)

@@ -10,13 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from embeddings.table.atomic_files import LOCK, NEW, scratch_folder
+from embeddings.table.atomic_files import LOCK, NEW, OLD, scratch_folder
 from embeddings.table.listing import listed
 from pipeline.errors import RunFolderError
 from pipeline.runs.folder import CONFIG, MANIFEST, RUN_FILES, SUFFIX, unfinished
 
-REPLACES = "replaces.json"
-"""In an unfinished folder: which folder it replaces."""
+REPLACES = ".vecformer-replaces"
+"""Suffix of the hidden file that identifies the folder which an unfinished one will replace."""
 DESKTOP_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}  # written by file managers
 MOUNTS = Path("/proc/self/mountinfo")
 N_NAMED = 3  # files named in a message
@@ -102,10 +102,10 @@ def own_entries(folder: Path) -> Entries:
     Its own are the files that a run has, those that the manifest lists, hidden temporary ones, and folders that are
     runs themselves, even if they have just been created; files of the desktop count as its own.
     """
-    known = {*RUN_FILES, REPLACES, *DESKTOP_FILES, *_names_in_manifest(folder)}
+    known = {*RUN_FILES, *DESKTOP_FILES, *_names_in_manifest(folder)}
     entries = Entries([], [])
     for entry in sorted(folder.iterdir()):
-        if entry.name in known or entry.name.endswith((NEW, LOCK)):
+        if entry.name in known or entry.name.endswith((NEW, OLD, LOCK, REPLACES)):
             entries.own.append(entry)
         elif entry.is_dir() and not entry.is_symlink() and _is_run(entry):
             within = own_entries(entry).others
@@ -120,7 +120,7 @@ def own_entries(folder: Path) -> Entries:
 def _is_run(folder: Path) -> bool:
     if any((folder / name).is_file() for name in (CONFIG, MANIFEST)):
         return True
-    return folder.name.endswith(SUFFIX) and {path.name for path in folder.iterdir()} <= {REPLACES}
+    return folder.name.endswith(SUFFIX) and not any(folder.iterdir())
 
 
 def _names_in_manifest(folder: Path) -> list[str]:

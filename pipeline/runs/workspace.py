@@ -8,7 +8,6 @@ or completes a replacement whose process was killed. Nothing else is ever delete
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from embeddings.errors import InUseError
-from embeddings.table.atomic_files import NEW, hidden, locked, scratch_folder, sync, write_atomically
+from embeddings.table.atomic_files import LOCK, NEW, OLD, hidden, locked, scratch_folder, sync, write_atomically
 from embeddings.table.listing import listed
 from pipeline.errors import RunFolderError
 from pipeline.runs.folder import MANIFEST, RunFolder, unfinished
@@ -60,25 +59,27 @@ def unfinished_folder(
         if resume:
             if not folder.is_dir():
                 raise RunFolderError(f"{folder}: no such folder; there is nothing to resume")
-            _require_unchanged(real, _replaces(folder))
+            _require_unchanged(real, _replaces(real))
             _remove_leftovers(folder)
         else:
             require_free(real, overwrite=overwrite)
             _require_no_unfinished(folder, target, overwrite=overwrite, command=command)
             _remove(folder)
+            _remember(real)
         is_begun = resume
         try:
             if not resume:
                 folder.mkdir()
                 is_begun = True
-                write_atomically(folder / REPLACES, json.dumps(_identity(real)))
             yield folder
-            _publish(folder, real, _replaces(folder))
+            _remove_leftovers(folder)
+            _publish(folder, real, _replaces(real))
         except BaseException as error:
             is_complete = is_begun and not folder.exists()
             is_kept = not is_complete and (resume or keep(folder))
             if not is_complete and not is_kept:
                 _remove(folder)
+                hidden(real, REPLACES).unlink(missing_ok=True)
             _explain(error, is_kept=is_kept, remains=(
                 f"{target} is complete" if is_complete else f"what is done is kept; resume with: {command}" if is_kept
                 else "nothing was kept: the word vectors were not finished"))
@@ -128,8 +129,8 @@ def owned(target: Path) -> Iterator[Path]:
             old.rename(real)
         elif old.exists():
             shutil.rmtree(old)
-        if (real / MANIFEST).is_file():
-            (real / REPLACES).unlink(missing_ok=True)
+        if not unfinished(real).exists():
+            hidden(real, REPLACES).unlink(missing_ok=True)
         yield real
 
 
@@ -142,7 +143,7 @@ def _require_no_unfinished(folder: Path, target: Path, *, overwrite: bool, comma
         has = f" ({listed(others, limit=N_NAMED)})" if others else ""
         raise RunFolderError(f"{folder}: not an interrupted run{has}, but {target} would be created there; remove it "
                              "or choose another --out")
-    if {path.name for path in folder.iterdir()} - {REPLACES} and not overwrite:
+    if any(folder.iterdir()) and not overwrite:
         raise RunFolderError(f"{folder}: an interrupted run; resume it with: {command}, or start again with "
                              "--overwrite")
 
@@ -161,8 +162,12 @@ def _remove(folder: Path) -> None:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    for leftover in folder.glob(f".*{NEW}"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    """Delete the hidden files of processes that were killed while they wrote into a folder."""
+    for leftover in own_entries(folder).own:
+        if leftover.name.endswith((NEW, OLD)):
+            shutil.rmtree(leftover, ignore_errors=True)
+        elif leftover.name.endswith((LOCK, REPLACES)):
+            leftover.unlink(missing_ok=True)
 
 
 def _identity(target: Path) -> str | None:
@@ -173,11 +178,19 @@ def _identity(target: Path) -> str | None:
     return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else ""
 
 
-def _replaces(folder: Path) -> str | None:
-    """Return the identity of the folder that an unfinished one replaces; None for those of earlier versions."""
-    with suppress(OSError, ValueError):
-        found = json.loads((folder / REPLACES).read_text(encoding="utf-8"))
-        return found if isinstance(found, str) else None
+def _remember(target: Path) -> None:
+    """Record which folder will be replaced, for a process that resumes the work."""
+    record = hidden(target, REPLACES)
+    if target.exists():
+        write_atomically(record, str(_identity(target)))
+    else:
+        record.unlink(missing_ok=True)
+
+
+def _replaces(target: Path) -> str | None:
+    """Return the identity of the folder that is to be replaced, or None."""
+    with suppress(FileNotFoundError):
+        return hidden(target, REPLACES).read_text(encoding="utf-8", errors="replace")
     return None
 
 
@@ -205,8 +218,8 @@ def _publish(folder: Path, target: Path, replaces: str | None) -> None:
         if isinstance(error, OSError):
             raise RunFolderError(f"{target}: cannot be replaced ({error.strerror or error})") from error
         raise
-    (target / REPLACES).unlink(missing_ok=True)
     sync(target.parent)
+    hidden(target, REPLACES).unlink(missing_ok=True)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -69,7 +69,7 @@ def swap(path: Path, rng: random.Random, other: Path) -> None:
 
 def swap_within(path: Path, rng: random.Random, other: Path) -> None:
     """Put another file of the same run there."""
-    shutil.copy(rng.choice([file for file in path.parent.iterdir() if file != path]), path)
+    shutil.copy(rng.choice([file for file in path.parent.iterdir() if file != path and file.is_file()]), path)
 
 
 def append(path: Path, rng: random.Random, other: Path) -> None:

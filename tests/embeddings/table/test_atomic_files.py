@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from embeddings import EmbeddingTable, load_vectors
+from embeddings.compressed_files import is_file_location
 from embeddings.formats.writing import write_vectors
 from embeddings.table import atomic_files
 from embeddings.table.atomic_files import (
@@ -140,7 +141,8 @@ def test_a_reader_finds_the_earlier_files(tmp_path):
     old = hidden(tmp_path / "v.safetensors", OLD)
     old.mkdir()
     (tmp_path / "v.safetensors").rename(old / "v.safetensors")
-    assert load_vectors(str(tmp_path / "v.safetensors")).words == ("a", "b")
+    assert is_file_location(str(tmp_path / "v.safetensors"))
+    assert load_vectors(f"file:{tmp_path / 'v.safetensors'}").words == ("a", "b")
     assert names(tmp_path) == ["v.json", "v.safetensors"]
 
 

@@ -1,6 +1,5 @@
 """Folders appear completely or not at all, one process at a time, and nothing of others is touched."""
 
-import json
 import multiprocessing
 import os
 import signal
@@ -196,14 +195,13 @@ def test_an_unfinished_run_is_replaced_on_request_only(tmp_path):
 
 def test_what_a_process_left_that_was_killed_at_its_start_is_not_in_the_way(tmp_path):
     unfinished(tmp_path / "run").mkdir()
-    (unfinished(tmp_path / "run") / place.REPLACES).write_text("null")
+    hidden(tmp_path / "run", place.REPLACES).write_text("another run")
     hidden(tmp_path / "run", NEW).mkdir()
     with work(tmp_path / "run") as folder:
         inner = unfinished(folder / "inner")
         inner.mkdir()
-        (inner / place.REPLACES).write_text("null")
+        hidden(folder / "inner", place.REPLACES).write_text("another run")
         assert place.own_entries(folder).others == []
-        inner.joinpath(place.REPLACES).unlink()
         inner.rmdir()
         fill(folder)
     assert names(tmp_path) == ["run"]
@@ -259,7 +257,7 @@ def test_one_process_works_on_a_folder(tmp_path, end):
     for options in ({}, {"overwrite": True}, {"resume": True}):
         with pytest.raises(RunFolderError, match="another process is working on it"):
             work(target, **options).__enter__()
-    assert names(tmp_path) == [f".run{LOCK}", "run", "run.unfinished"]
+    assert names(tmp_path) == [f".run{LOCK}", f".run{place.REPLACES}", "run", "run.unfinished"]
     if end == "finishes":
         stop.set()
     else:
@@ -273,8 +271,8 @@ def test_one_process_works_on_a_folder(tmp_path, end):
 
 def test_a_replacement_that_was_killed_halfway_is_undone(tmp_path):
     old = finished(hidden(tmp_path / "run", REPLACED))
-    new = finished(unfinished(tmp_path / "run"), "new")
-    (new / place.REPLACES).write_text(json.dumps(_sha256(old / "manifest.json")))
+    finished(unfinished(tmp_path / "run"), "new")
+    hidden(tmp_path / "run", place.REPLACES).write_text(_sha256(old / "manifest.json"))
     with work(tmp_path / "run", resume=True):
         assert (tmp_path / "run" / "model.safetensors").read_text() == "old"
     assert names(tmp_path) == ["run"]
@@ -284,7 +282,7 @@ def test_a_replacement_that_was_killed_halfway_is_undone(tmp_path):
 def test_what_a_killed_replacement_left_is_deleted(tmp_path):
     finished(hidden(tmp_path / "run", REPLACED))
     finished(tmp_path / "run", "new")
-    (tmp_path / "run" / place.REPLACES).write_text('""')
+    hidden(tmp_path / "run", place.REPLACES).write_text("")
     with new_folder(tmp_path / "run", overwrite=True) as folder:
         assert names(tmp_path / "run") == ["manifest.json", "model.safetensors"]
         fill(folder)
