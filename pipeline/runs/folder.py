@@ -140,8 +140,8 @@ class RunFolder:
 
     @property
     def has_vectors(self) -> bool:
-        """Whether stage one is complete."""
-        return self.stage_one.exists() or self.manifest.exists()
+        """Whether the word vectors are written, whether or not stage one is marked as complete."""
+        return self.tables[0].exists() or self.stage_one.exists() or self.manifest.exists()
 
     def remove_scratch(self) -> None:
         """Delete the files that only an unfinished run has."""

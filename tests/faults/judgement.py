@@ -104,8 +104,8 @@ def _left_over(home: Path, scenario: Scenario) -> set[str]:
 
 
 def stage_one_done(trace: Sequence[tuple[str, str, str]]) -> bool:
-    """Return whether a command completed its first stage: it wrote stage_one.json, and then something else."""
-    places = [i for i, (name, path, to) in enumerate(trace) if name != "unlink" and "stage_one.json" in path + to]
+    """Return whether a command completed its first stage: it put stage_one.json in place, and did something else."""
+    places = [i for i, (name, _, to) in enumerate(trace) if name == "rename" and to.endswith("stage_one.json")]
     return bool(places) and places[-1] < len(trace) - 2
 
 
