@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ HERE = Path(__file__).parent
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file completely or not at all; waits for another process that writes the same file."""
+    path = Path(os.path.realpath(path))
     with locked(path, patience=SECONDS_TO_WAIT):
         write_atomically(path, content)
 

@@ -21,6 +21,7 @@ from pipeline.errors import RunFolderError
 from pipeline.runs.folder import MANIFEST, RunFolder, unfinished
 from pipeline.runs.place import (
     REPLACES,
+    has_manifest,
     list_briefly,
     own_entries,
     require_free,
@@ -115,14 +116,26 @@ def _owned(target: Path) -> Iterator[Path]:
         except OSError as error:
             raise RunFolderError(f"{target}: cannot write in {real.parent} ({error.strerror or error}); choose another "
                                  "--out") from error
-        old = hidden(real, REPLACED)
-        if old.exists() and not real.exists():
-            old.rename(real)
-        elif old.exists():
-            shutil.rmtree(old)
-        if (real / MANIFEST).is_file():
-            (real / REPLACES).unlink(missing_ok=True)
+        _settle(real)
         yield real
+
+
+def _settle(target: Path) -> None:
+    """Undo or complete a replacement whose process was killed.
+
+    Raises:
+        RunFolderError: if there is a folder that did not replace the earlier one, which then may be the only copy.
+    """
+    old = hidden(target, REPLACED)
+    if old.exists() and not target.exists():
+        old.rename(target)
+    elif old.exists():
+        if not (target / REPLACES).is_file():
+            raise RunFolderError(f"{target}: appeared while a command that replaces the run there was interrupted; the "
+                                 f"earlier run is {old}. Move one of the two elsewhere")
+        shutil.rmtree(old)
+    if has_manifest(target) and (target / REPLACES).is_file():
+        (target / REPLACES).unlink()
 
 
 def _require_no_unfinished(folder: Path, target: Path, *, overwrite: bool, command: str) -> None:
@@ -185,8 +198,11 @@ def _publish(folder: Path, target: Path, replaces: str | None) -> None:
     """Rename a complete folder to its final name; ``replaces`` identifies the folder that may be there."""
     _require_unchanged(target, replaces)
     old = hidden(target, REPLACED)
+    if replaces is not None:  # until the earlier folder is deleted, by the next command if this one is killed
+        write_atomically(folder / REPLACES, json.dumps(replaces))
     for path in (*folder.rglob("*"), folder):
-        sync(path)
+        if path.is_dir() or path.is_file():  # and not a broken link or a device of the user
+            sync(path)
     try:
         if replaces is not None:
             target.rename(old)
@@ -197,9 +213,10 @@ def _publish(folder: Path, target: Path, replaces: str | None) -> None:
         if isinstance(error, OSError):
             raise RunFolderError(f"{target}: cannot be put in its place ({error.strerror or error})") from error
         raise
-    (target / REPLACES).unlink(missing_ok=True)
     sync(target.parent)
     shutil.rmtree(old, ignore_errors=True)
+    if not old.exists():
+        (target / REPLACES).unlink(missing_ok=True)
 
 
 def _explain(error: BaseException, *, is_kept: bool, remains: str) -> None:

@@ -276,6 +276,84 @@ def test_what_a_killed_replacement_left_is_deleted(tmp_path):
     assert names(tmp_path) == ["run"]
 
 
+def test_an_earlier_run_is_not_deleted_for_a_folder_that_did_not_replace_it(tmp_path):
+    old = finished(hidden(tmp_path / "run", REPLACED))
+    finished(tmp_path / "run", "copied from elsewhere")
+    for create in (work, new_folder):
+        with pytest.raises(RunFolderError, match=r"the earlier run is .*Move one"), create(
+                tmp_path / "run", overwrite=True):
+            pass
+    assert (old / "model.safetensors").read_text() == "old"
+    assert (tmp_path / "run" / "model.safetensors").read_text() == "copied from elsewhere"
+
+
+@pytest.mark.parametrize("manifest", [{"files": ["model.safetensors", "thesis.txt"]}, {"name": "an extension"}, [],
+                                      {"files": {"thesis.txt": "0" * 64}, "seed": 1}])
+def test_manifests_of_other_programs_make_no_run_folder(tmp_path, manifest):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    write_json(mine / "manifest.json", manifest)
+    (mine / "thesis.txt").write_text("years of work")
+    for create in (work, new_folder):
+        with pytest.raises(RunFolderError, match=r"not a run folder|not part of the run \(thesis"), create(
+                mine, overwrite=True):
+            pass
+    (mine / "thesis.txt").unlink()
+    if "seed" not in manifest:
+        with pytest.raises(RunFolderError, match="not a run folder"), new_folder(mine, overwrite=True):
+            pass
+
+
+def test_a_run_with_a_damaged_manifest_may_be_replaced(tmp_path):
+    run = finished(tmp_path / "run")
+    (run / "manifest.json").write_bytes(b"\0" * 99)
+    (run / "config.toml").write_text("")
+    with new_folder(run, overwrite=True) as folder:
+        fill(folder)
+    assert names(run) == ["manifest.json", "model.safetensors"]
+
+
+@KINDS
+def test_a_run_within_a_run_is_the_work_of_another_command(tmp_path, create):
+    for outer in (finished(tmp_path / "run"), unfinished(tmp_path / "other")):
+        (outer / "within").mkdir(parents=True)
+        (outer / "config.toml").write_text("")
+        finished(outer / "within" / "second")
+        (outer / "within" / "config.toml").write_text("")
+    with pytest.raises(RunFolderError, match=r"not part of the run \(within\)"), create(
+            tmp_path / "run", overwrite=True):
+        pass
+    with suppress(RunFolderError), create(tmp_path / "other", overwrite=True):
+        raise RunFolderError
+    assert (tmp_path / "run" / "within" / "second" / "model.safetensors").exists()
+    assert (unfinished(tmp_path / "other") / "within" / "second" / "model.safetensors").exists()
+
+
+@KINDS
+def test_names_of_unfinished_folders_are_reserved(tmp_path, create):
+    with pytest.raises(RunFolderError, match=r"resume the run with: vecformer run --resume .*/run$"), create(
+            tmp_path / "run.unfinished"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_traces_of_a_kill_while_vectors_were_written_are_no_files_of_the_user(tmp_path):
+    (unfinished(tmp_path / "run") / ".embeddings.safetensors.vecformer-old").mkdir(parents=True)
+    with work(tmp_path / "run", overwrite=True) as folder:
+        fill(folder)
+    assert names(tmp_path / "run") == ["manifest.json", "model.safetensors"]
+
+
+def test_readonly_files_and_broken_links_of_the_user_do_not_stop_a_run(tmp_path):
+    with work(tmp_path / "run") as folder:
+        fill(folder)
+        (folder / "notes.txt").write_text("mine")
+        (folder / "notes.txt").chmod(0o400)
+        (folder / "link").symlink_to("nowhere")
+        os.mkfifo(folder / "pipe")
+    assert names(tmp_path / "run") == ["link", "manifest.json", "model.safetensors", "notes.txt", "pipe"]
+
+
 def test_an_interrupt_says_what_remains(tmp_path):
     with pytest.raises(KeyboardInterrupt, match="nothing was kept"), work(tmp_path / "run"):
         raise KeyboardInterrupt
@@ -291,6 +369,6 @@ def _sha256(path):
 
 
 def test_locks_can_be_held_twice_and_leave_no_file(tmp_path):
-    with locked(tmp_path / "x"), locked(tmp_path / "x"):
+    with locked(tmp_path / "x"), locked(tmp_path / "x", patience=10):
         assert hidden(tmp_path / "x", LOCK).exists()
     assert names(tmp_path) == []
