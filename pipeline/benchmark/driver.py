@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 from embeddings.errors import InUseError
 from embeddings.specification.suggest import did_you_mean
-from embeddings.table.atomic_files import locked, write_atomically
+from embeddings.table.atomic_files import locked
 from pipeline.benchmark.analysis.disagreements import find_disagreements
 from pipeline.benchmark.analysis.selection import finite_measure, is_done, selected_keys
 from pipeline.benchmark.analysis.summary import costs, summarize
@@ -72,7 +71,7 @@ def benchmark(
     with _locked(folder):
         with bars(quiet=quiet) as progress:
             plan = make_plan(grid, command=command, progress=progress)
-        write_atomically(folder.grid, grid.to_toml())
+        folder.write_grid(grid)
         n_jobs = n_jobs or n_cores()
         n_threads = n_threads or max(1, n_cores() // n_jobs)
         _execute_missing(plan, folder, executor or LocalExecutor(n_jobs), n_threads, quiet=quiet)
@@ -155,7 +154,7 @@ def _execute_missing(
             raise KeyboardInterrupt(f"{n_done} of {len(planned)} runs are done and kept; the same command continues "
                                     "the benchmark") from stop
     if n_done == len(planned):
-        shutil.rmtree(folder.work, ignore_errors=True)
+        folder.remove_work()
 
 
 def result_record(run: PlannedRun, outcome: Outcome) -> dict[str, Any]:
