@@ -7,6 +7,7 @@ from typing import Any
 
 import rich_click as click
 
+from embeddings.table.listing import decimals
 from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
 from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
@@ -51,6 +52,6 @@ def evaluate_command(
     if as_json:
         echo(to_json(measures))
     else:
-        shown = [[name, str(value) if isinstance(value, int) else f"{value:.4f}"] for name, value in measures.items()
+        shown = [[name, str(value) if isinstance(value, int) else decimals(value)] for name, value in measures.items()
                  if isinstance(value, int | float)]
         echo(table([data.name, str(run)], shown))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from embeddings.table.listing import decimals
 from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def summary(finished: Finished) -> str:
     names = [name for name, value in metrics["test"].items() if name != "n" and isinstance(value, int | float)
              and all(name in measures for measures in metrics["baselines"].values())]
     models = {f"transformer from {metrics['source']}": metrics["test"], **metrics["baselines"]}
-    rows = [[model, *(f"{measures[name]:.4f}" for name in names)] for model, measures in models.items()]
+    rows = [[model, *(decimals(measures[name]) for name in names)] for model, measures in models.items()]
     coverage, training = metrics["coverage"], metrics["training"]
     detail = coverage["detail"]
     covered = "\n".join(f"coverage  {shares['tokens']:.1%} of the tokens and {shares['types']:.1%} of the types of the "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.table.atomic_files import locked, write_atomically
-from embeddings.table.listing import listed, shortened
+from embeddings.table.listing import decimals, listed, shortened
 
 SECONDS_TO_WAIT = 10.0
 HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ def render(template: Path, **values: Any) -> str:
         loader=FileSystemLoader([template.parent, HERE]), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    environment.filters |= {"listed": listed, "shortened": shortened}
+    environment.filters |= {"listed": listed, "shortened": shortened, "decimals": decimals}
     environment.filters["percent"] = lambda share: f"{share:.1%}"
     page = environment.get_template(template.name).render(**values)
     return page.encode(errors="backslashreplace").decode()  # a name with bytes that are not UTF-8
