@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,6 +94,20 @@ def require_free(target: Path, *, overwrite: bool) -> None:
     if others := own_entries(target).others:
         raise RunFolderError(f"{target}: contains files that are not part of the run ({list_briefly(others)}), so "
                              "--overwrite does not replace it; move them, or choose another --out")
+
+
+def require_inputs_elsewhere(target: Path, inputs: Iterable[str]) -> None:
+    """Check that no file or folder that is read is inside the folder that is replaced at the end.
+
+    Raises:
+        RunFolderError: if one is, or is the folder itself.
+    """
+    real = os.path.realpath(target)
+    for name in inputs:
+        found = os.path.realpath(name)
+        if os.path.lexists(name) and os.path.commonpath((real, found)) == real:
+            raise RunFolderError(f"{name}: is in {target}, which --overwrite replaces at the end; choose another "
+                                 "--out, or copy the data elsewhere")
 
 
 class Entries(NamedTuple):

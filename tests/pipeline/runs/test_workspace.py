@@ -354,6 +354,15 @@ def test_readonly_files_and_broken_links_of_the_user_do_not_stop_a_run(tmp_path)
     assert names(tmp_path / "run") == ["link", "manifest.json", "model.safetensors", "notes.txt", "pipe"]
 
 
+def test_data_in_the_folder_that_is_replaced_are_refused(tmp_path):
+    target = finished(tmp_path / "run")
+    (tmp_path / "link").symlink_to(target)
+    for inside in (target, target / "model.safetensors", tmp_path / "link" / "model.safetensors"):
+        with pytest.raises(RunFolderError, match="which --overwrite replaces at the end"):
+            place.require_inputs_elsewhere(target, [str(inside)])
+    place.require_inputs_elsewhere(target, ["bbc", "", str(tmp_path), f"{target}-2", str(target / "none")])
+
+
 def test_an_interrupt_says_what_remains(tmp_path):
     with pytest.raises(KeyboardInterrupt, match="nothing was kept"), work(tmp_path / "run"):
         raise KeyboardInterrupt
