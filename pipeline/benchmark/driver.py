@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,17 +114,21 @@ def _locked(folder: BenchmarkFolder) -> Iterator[None]:
     """Create the folder and lock it for this process."""
     folder.require_benchmark()
     is_new = not folder.path.exists()
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder.path))
-        except InUseError as error:
-            raise RunFolderError(f"{folder.path} is in use by another process; wait for it, or choose another --out"
-                                 ) from error
-        try:
+    try:
+        with ExitStack() as stack:
+            try:
+                folder.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(folder.results))  # within the folder, which may be a mount point
+            except InUseError as error:
+                raise RunFolderError(f"{folder.path} is in use by another process; wait for it, or choose another --out"
+                                     ) from error
+            except OSError as error:
+                raise RunFolderError(f"{folder.path}: cannot write there ({error.strerror or error}); choose another "
+                                     "--out") from error
             yield
-        finally:
-            if is_new and folder.is_empty():  # planning failed
+    finally:
+        if is_new and folder.path.is_dir() and folder.is_empty():  # planning failed
+            with suppress(OSError):
                 folder.path.rmdir()
 
 

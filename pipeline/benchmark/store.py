@@ -123,8 +123,8 @@ class BenchmarkFolder:
             self.work.rmdir()
 
     def is_empty(self) -> bool:
-        """Return whether the folder contains nothing, or only the lock file of an earlier version."""
-        return {path.name for path in self.path.iterdir()} <= {".lock"}
+        """Return whether the folder contains nothing, or only hidden files of this program."""
+        return all(path.name == ".lock" or re.fullmatch(HIDDEN, path.name) for path in self.path.iterdir())
 
     def read(self) -> dict[str, dict[str, Any]]:
         """Return the last record of each key; an incomplete last line is removed from the file.

@@ -15,9 +15,12 @@ HERE = Path(__file__).parent
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file completely or not at all; waits for another process that writes the same file."""
-    path = Path(os.path.realpath(path))
-    with locked(path, patience=SECONDS_TO_WAIT):
-        write_atomically(path, content)
+    real = Path(os.path.realpath(path))
+    try:
+        with locked(real, patience=SECONDS_TO_WAIT):
+            write_atomically(real, content)
+    except OSError as error:  # of the lock or the temporary file, whose names say nothing to a user
+        raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def render(template: Path, **values: Any) -> str:

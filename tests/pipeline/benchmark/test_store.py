@@ -2,9 +2,10 @@ import json
 
 import pytest
 
+from pipeline.benchmark import driver
 from pipeline.benchmark.grid import Grid
 from pipeline.benchmark.store import BenchmarkFolder
-from pipeline.errors import RunFolderError
+from pipeline.errors import ConfigError, RunFolderError
 
 DONE = {"status": "done", "test": {}, "config": {}, "training": {}, "costs": {}}
 LINES = [{"where": "test.tsv:1", "gold": "a", "prediction": {"label": "a"}, "outcome": 1.0}]
@@ -109,3 +110,22 @@ def test_files_of_the_user_in_the_work_folder_are_kept(tmp_path):
     (folder.work / "mine").rmdir()
     folder.remove_work()
     assert not folder.work.exists()
+
+
+def test_a_benchmark_needs_no_permission_to_write_beside_its_folder(tmp_path, monkeypatch):
+    """The folder may be a mount point: its lock is inside it, and nothing is left of a plan that failed."""
+    folder = BenchmarkFolder(tmp_path / "out")
+    seen = []
+
+    def fails(*args, **options):
+        seen.extend((sorted(path.name for path in tmp_path.iterdir()), [path.name for path in folder.path.iterdir()]))
+        raise ConfigError("no such data")
+
+    monkeypatch.setattr(driver, "make_plan", fails)
+    with pytest.raises(ConfigError, match="no such data"):
+        driver.benchmark(MADE, folder.path)
+    assert seen == [["out"], [".results.jsonl.vecformer-lock"]]
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match=r"cannot write there \(Not a directory\)"):
+        driver.benchmark(MADE, tmp_path / "file" / "out")
