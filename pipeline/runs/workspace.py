@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,9 @@ from pipeline.runs.place import (
 log = logging.getLogger("vecformer")
 
 REPLACED = ".vecformer-replaced"
+
+_IN_WORK: set[Path] = set()  # folders of the running calls of this process
+_STATE = threading.Lock()
 
 
 @contextmanager
@@ -108,6 +112,7 @@ def _owned(target: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             real.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_alone(real))
             stack.enter_context(locked(real))
             require_writable(real)
         except InUseError as error:
@@ -118,6 +123,20 @@ def _owned(target: Path) -> Iterator[Path]:
                                  "--out") from error
         _settle(real)
         yield real
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Refuse a folder that another thread of this process works on, which the lock of the process does not."""
+    with _STATE:
+        if target in _IN_WORK:
+            raise RunFolderError(f"{target}: another thread of this process is working on it; wait until it has "
+                                 "finished, or choose another --out")
+        _IN_WORK.add(target)
+    try:
+        yield
+    finally:
+        _IN_WORK.discard(target)
 
 
 def _settle(target: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -352,6 +353,21 @@ def test_readonly_files_and_broken_links_of_the_user_do_not_stop_a_run(tmp_path)
         (folder / "link").symlink_to("nowhere")
         os.mkfifo(folder / "pipe")
     assert names(tmp_path / "run") == ["link", "manifest.json", "model.safetensors", "notes.txt", "pipe"]
+
+
+def test_one_thread_works_on_a_folder(tmp_path):
+    def second(options):
+        with pytest.raises(RunFolderError, match="another thread of this process is working on it"), work(
+                tmp_path / "run", **options):
+            pass
+        return True
+
+    with work(tmp_path / "run") as folder, ThreadPoolExecutor(1) as threads:
+        fill(folder)
+        assert all(threads.map(second, [{}, {"overwrite": True}, {"resume": True}]))
+    assert names(tmp_path / "run") == ["manifest.json", "model.safetensors"]
+    with work(tmp_path / "run", overwrite=True) as folder:
+        fill(folder)
 
 
 def test_data_in_the_folder_that_is_replaced_are_refused(tmp_path):
