@@ -7,7 +7,6 @@ from typing import Any
 
 import rich_click as click
 
-from embeddings.table.listing import decimals
 from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
 from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
@@ -43,6 +42,7 @@ def evaluate_command(
     \b
     vecformer evaluate runs/news --data reviews/test.tsv
     """
+    from embeddings.table.listing import decimals
     from pipeline.commands.evaluate import evaluate
     from pipeline.telemetry.progress import bars
 

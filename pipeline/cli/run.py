@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from embeddings.table.listing import decimals
 from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
 
 if TYPE_CHECKING:
@@ -132,6 +131,7 @@ def run_command(
 
 def summary(finished: Finished) -> str:
     """Format the measures of the model and the baselines, coverage, and the path of the report."""
+    from embeddings.table.listing import decimals
     from pipeline.tasks.base import find
 
     metrics = finished.metrics

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from embeddings.table.listing import decimals
 from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.embed.options import json_option, load_options, vectors_argument
 from pipeline.drawing.terminal import to_json
@@ -28,6 +27,7 @@ def info_command(vectors: str, as_json: bool, options: LoadOptions, quiet: bool)
     vecformer embed info vectors.txt.gz
     vecformer embed info runs/reviews --json
     """
+    from embeddings.table.listing import decimals
     from pipeline.commands.vectors import describe_vectors
     from pipeline.telemetry.progress import bars
 
