@@ -21,10 +21,11 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from embeddings.errors import InUseError
 from embeddings.formats.cache_folder import cache_folder
 from embeddings.formats.checksums import first_difference, sha256_of
 from embeddings.table import EmbeddingTable
-from embeddings.table.atomic_files import FOREVER, locked, scratch_folder
+from embeddings.table.atomic_files import locked, scratch_folder
 from embeddings.table.persistence import read_saved
 
 VERSION = 2             # version of the entry format; other versions are ignored
@@ -141,13 +142,13 @@ class _Entries:
             if stamp == self.stamp():  # otherwise the file was changed since it was read
                 self._write(table, stamp, digest)
                 _shrink(self._folder)
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, InUseError) as error:  # InUseError: another process writes this entry
             log.info("%s: not cached (%s)", self._path, error)
 
     def _write(self, table: EmbeddingTable, stamp: str, digest: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         entry = self.folder(stamp)
-        with locked(entry, timeout=FOREVER), scratch_folder(entry) as new:
+        with locked(entry), scratch_folder(entry) as new:
             table.save(new / TABLE)
             origin = {"entry": self._name, "path": str(self._path.absolute()), "blake2b": digest,
                       "source": table.source, FILES: sha256_of(new.iterdir())}

@@ -1,8 +1,8 @@
-"""SHA-256 of files; large files are hashed once, and then recognised by their size, times and inode.
+"""SHA-256 of files; large files are hashed once, and then recognised by their size, times, device and inode.
 
 The file ``verified.txt`` in the user's cache folder has one line for each large file that had the expected hash: a hash
-of its size, modification and status-change times, inode and SHA-256. A damaged line only causes a file to be hashed
-again. Without a cache folder, files are hashed each time.
+of its size, modification and status-change times, device, inode and SHA-256. A damaged line only causes a file to be
+hashed again. Without a cache folder, files are hashed each time.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from embeddings.errors import InUseError
 from embeddings.formats.cache_folder import cache_folder
-from embeddings.table.atomic_files import FOREVER, locked, write_atomically
+from embeddings.table.atomic_files import locked, write_atomically
 
 LARGE_BYTES = 2**22   # smaller files are hashed each time, which takes 2 milliseconds
 MAX_LINES = 4096
@@ -79,7 +80,8 @@ def _memory() -> Path | None:
 
 
 def _line(state: os.stat_result, expected: str) -> str:
-    identity = f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino} {expected}"
+    times = f"{state.st_mtime_ns} {state.st_ctime_ns}"
+    identity = f"{state.st_size} {times} {state.st_dev} {state.st_ino} {expected}"  # a copy of a disk has equal inodes
     return hashlib.blake2b(identity.encode(), digest_size=20).hexdigest()
 
 
@@ -92,11 +94,11 @@ def _lines(memory: Path) -> list[str]:
 
 def _remember(memory: Path, line: str) -> None:
     """Append a line; the older half is dropped when there are too many. A folder that is not writable is no error."""
-    with suppress(OSError):
+    with suppress(OSError, InUseError):  # InUseError: another process shortens it
         memory.parent.mkdir(parents=True, exist_ok=True)
         with memory.open("a", encoding="ascii") as file:
             file.write(f"{line}\n")
         lines = _lines(memory)
         if len(lines) > MAX_LINES:
-            with locked(memory, timeout=FOREVER):
+            with locked(memory):
                 write_atomically(memory, "".join(f"{one}\n" for one in lines[-MAX_LINES // 2:]))

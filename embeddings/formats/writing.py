@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from embeddings.errors import EmbeddingError
 from embeddings.formats.detect import formats
 from embeddings.formats.interface import Format
 from embeddings.table import EmbeddingTable
-from embeddings.table.atomic_files import locked, publish_together, scratch_folder
+from embeddings.table.atomic_files import locked, publish_together, require_replaceable, scratch_folder
 
 log = logging.getLogger("vecformer")
 
@@ -26,8 +27,8 @@ def write_vectors(table: EmbeddingTable, path: Path) -> None:
     transforms.
 
     Raises:
-        EmbeddingError: if no format has the suffix, the format cannot store a word, the file cannot be written, or
-            another process is writing it.
+        EmbeddingError: if no format has the suffix, the format cannot store a word, the file cannot be written or
+            would replace another one (:func:`require_free_companions`), or another process is writing it.
     """
     suffix = ("".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix).lower()
     chosen = _format_for(table, suffix, path)
@@ -38,14 +39,33 @@ def write_vectors(table: EmbeddingTable, path: Path) -> None:
         log.warning("%s: a %s file does not store n-gram vectors; write .safetensors to keep them", path, suffix)
     path = Path(os.path.realpath(path))
     try:
+        require_replaceable(path)
         with locked(path), scratch_folder(path) as folder:
             chosen.write(table, folder / path.name)
             files = list(folder.iterdir())
+            require_free_companions(files, path)
             for file in files:
                 file.chmod(FILE_MODE)
             publish_together(files, path)
     except OSError as error:
         raise EmbeddingError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def require_free_companions(files: Iterable[Path], path: Path) -> None:
+    """Require that the further files of a format, such as the ``.json`` of a ``.safetensors``, replace no other file.
+
+    Args:
+        files: files that are to be renamed to the folder of ``path``.
+        path: the main file; if it exists, the others are taken to be of it.
+
+    Raises:
+        EmbeddingError: if there is a file of the name of another one, but none at ``path``.
+    """
+    for file in files:
+        companion = path.with_name(file.name)
+        if not path.exists() and companion.exists():
+            raise EmbeddingError(f"{companion}: exists already, and would be replaced by a part of {path.name}; choose "
+                                 "another name, or move the file")
 
 
 def _format_for(table: EmbeddingTable, suffix: str, path: Path) -> Format:

@@ -15,6 +15,7 @@ from uuid import uuid4
 from embeddings.errors import InUseError
 
 NEW, OLD, LOCK = ".vecformer-new", ".vecformer-old", ".vecformer-lock"
+ABSENT = ".absent"  # after the names of files that did not exist before a replacement
 FOREVER = -1.0  # timeout of :func:`locked`
 MAX_NAME = 200  # bytes; file systems allow 255 for a name with its suffix
 
@@ -46,7 +47,7 @@ def locked(path: Path, *, timeout: float = 0.0) -> Iterator[None]:
 
     if not path.parent.is_dir():  # FileLock would create it
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
-    lock = FileLock(hidden(path, LOCK), timeout=timeout, is_singleton=True, thread_local=False)
+    lock = FileLock(hidden(path, LOCK), is_singleton=True, thread_local=False)
     try:
         lock.acquire(timeout=timeout)
     except Timeout as error:
@@ -88,12 +89,22 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Args:
         path: the file to write; the target of a symbolic link is replaced, not the link.
+
+    Raises:
+        OSError: if it is a folder, a device or a pipe, or cannot be written.
     """
     path = Path(os.path.realpath(path))
+    require_replaceable(path)
     with scratch_folder(path) as folder:  # a folder, because libraries create temporary files of their own
         new = folder / path.name
         yield new
         publish(new, path)
+
+
+def require_replaceable(path: Path) -> None:
+    """Raise OSError if there is anything but a file at a path: a device such as ``/dev/null`` would be lost."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EEXIST, "a folder, device or pipe, which is not replaced", str(path))
 
 
 def publish(new: Path, path: Path) -> None:
@@ -107,12 +118,18 @@ def publish_together(files: Sequence[Path], path: Path) -> None:
     """Rename several files so that they replace those of the same names in the folder of ``path``: all or none.
 
     The earlier files are kept in a hidden folder until all new ones are in place. After a kill there may be no file at
-    ``path``; :func:`locked` and :func:`restore` then put the earlier files back.
+    ``path``; :func:`locked` and :func:`restore` then put the earlier files back, and delete new ones that had no
+    predecessor.
 
     Args:
         files: the new files; that of the name of ``path`` is renamed last.
         path: the main file, without which the others are not read; the caller holds its lock.
+
+    Raises:
+        OSError: if a folder, a device or a pipe has the name of a file.
     """
+    for file in files:
+        require_replaceable(path.with_name(file.name))
     if len(files) == 1:
         return publish(files[0], path.with_name(files[0].name))
     for file in files:
@@ -122,8 +139,10 @@ def publish_together(files: Sequence[Path], path: Path) -> None:
     old.mkdir()
     try:
         for name in (path.name, *(file.name for file in files if file.name != path.name)):
-            with suppress(FileNotFoundError):
+            try:
                 path.with_name(name).rename(old / name)
+            except FileNotFoundError:
+                (old / f"{name}{ABSENT}").touch()
         for file in sorted(files, key=lambda file: file.name == path.name):
             publish(file, path.with_name(file.name))
     finally:
@@ -144,7 +163,10 @@ def _restore(path: Path) -> None:
         return
     if not path.exists():
         for file in sorted(old.iterdir(), key=lambda file: file.name == path.name):
-            file.rename(path.with_name(file.name))
+            if file.name.endswith(ABSENT):
+                path.with_name(file.name.removesuffix(ABSENT)).unlink(missing_ok=True)
+            else:
+                file.rename(path.with_name(file.name))
     shutil.rmtree(old)
 
 
@@ -188,8 +210,12 @@ def sync(path: Path) -> None:
     if path.is_dir():
         with suppress(OSError):  # some systems cannot open folders
             _sync(path, os.O_RDONLY)
-    else:
+        return
+    try:
         _sync(path, os.O_RDWR)
+    except PermissionError:  # a file of the user that is read-only, and therefore has not been written here
+        with suppress(PermissionError):
+            _sync(path, os.O_RDONLY)
 
 
 def _sync(path: Path, flags: int) -> None:

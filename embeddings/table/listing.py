@@ -1,4 +1,4 @@
-"""Lists of names and other texts in messages, of bounded length."""
+"""Lists of names, other texts and numbers in messages, of bounded length."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from itertools import islice
 
 MAX_NAMES = 20    # names in a message
 MAX_LENGTH = 100  # characters of a name
+
+
+def decimals(value: float) -> str:
+    """Format a number with four decimals; a very small or very large one with four digits and its exponent.
+
+    Example:
+        >>> decimals(0.25), decimals(-2.5e-9)
+        ('0.2500', '-2.500e-09')
+    """
+    return f"{value:.4f}" if value == 0 or 1e-4 <= abs(value) < 1e7 else f"{value:.3e}"
 
 
 def listed(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from embeddings.errors import InUseError
 from embeddings.specification.suggest import did_you_mean
-from embeddings.table.atomic_files import locked, write_atomically
+from embeddings.table.atomic_files import locked
 from pipeline.benchmark.analysis.disagreements import find_disagreements
 from pipeline.benchmark.analysis.selection import finite_measure, is_done, selected_keys
 from pipeline.benchmark.analysis.summary import costs, summarize
@@ -72,7 +71,7 @@ def benchmark(
     with _locked(folder):
         with bars(quiet=quiet) as progress:
             plan = make_plan(grid, command=command, progress=progress)
-        write_atomically(folder.grid, grid.to_toml())
+        folder.write_grid(grid)
         n_jobs = n_jobs or n_cores()
         n_threads = n_threads or max(1, n_cores() // n_jobs)
         _execute_missing(plan, folder, executor or LocalExecutor(n_jobs), n_threads, quiet=quiet)
@@ -115,17 +114,21 @@ def _locked(folder: BenchmarkFolder) -> Iterator[None]:
     """Create the folder and lock it for this process."""
     folder.require_benchmark()
     is_new = not folder.path.exists()
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder.path))
-        except InUseError as error:
-            raise RunFolderError(f"{folder.path} is in use by another process; wait for it, or choose another --out"
-                                 ) from error
-        try:
+    try:
+        with ExitStack() as stack:
+            try:
+                folder.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(folder.results))  # within the folder, which may be a mount point
+            except InUseError as error:
+                raise RunFolderError(f"{folder.path} is in use by another process; wait for it, or choose another --out"
+                                     ) from error
+            except OSError as error:
+                raise RunFolderError(f"{folder.path}: cannot write there ({error.strerror or error}); choose another "
+                                     "--out") from error
             yield
-        finally:
-            if is_new and folder.is_empty():  # planning failed
+    finally:
+        if is_new and folder.path.is_dir() and folder.is_empty():  # planning failed
+            with suppress(OSError):
                 folder.path.rmdir()
 
 
@@ -155,7 +158,7 @@ def _execute_missing(
             raise KeyboardInterrupt(f"{n_done} of {len(planned)} runs are done and kept; the same command continues "
                                     "the benchmark") from stop
     if n_done == len(planned):
-        shutil.rmtree(folder.work, ignore_errors=True)
+        folder.remove_work()
 
 
 def result_record(run: PlannedRun, outcome: Outcome) -> dict[str, Any]:

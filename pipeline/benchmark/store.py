@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from embeddings.formats.checksums import sha256
-from pipeline.errors import RunFolderError
+from embeddings.table.atomic_files import write_atomically
+from embeddings.table.listing import listed
+from pipeline.benchmark.grid import Grid, read_grid
+from pipeline.errors import ConfigError, RunFolderError
 from pipeline.runs.folder import write_lines
+from pipeline.runs.place import DESKTOP_FILES
 from pipeline.runs.seals import sealed, unsealed
 
 DONE, FAILED = "done", "failed"
+OWN = {"grid.toml", "results.jsonl", "predictions", "summary.json", "costs.json", "report.html", "plots", "work",
+       ".lock", *DESKTOP_FILES}
+"""Entries of a benchmark's folder."""
+HIDDEN = r"\..+\.vecformer-\w+"
+OWN_WORK = re.compile(rf"([0-9a-f]{{20}}(\.output)?|vectors|{HIDDEN})")
+"""Entries of its folder ``work``: for each run a folder and a file of messages; the shared vectors; hidden ones."""
 PARTS = ("test", "config", "training", "costs")  # objects in the record of a finished run
 PREDICTIONS = "predictions_sha256"  # key of a record: hash of the file with the run's predictions
 
@@ -72,13 +85,47 @@ class BenchmarkFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"{self.path} is a file; choose another --out")
-        if self.path.is_dir() and not self.grid.exists() and not self.is_empty():
+        if not self.path.is_dir() or self.is_empty():
+            return
+        if not self.grid.exists():
             raise RunFolderError(f"{self.path} contains other files and no grid.toml of a benchmark; choose another "
                                  "--out")
+        others = sorted(path.name for path in self.path.iterdir()
+                        if path.name not in OWN and not re.fullmatch(HIDDEN, path.name))
+        if others and not self.results.exists():  # with results, they may be notes on the benchmark
+            raise RunFolderError(f"{self.path} contains other files ({listed(others, limit=3)}) and no results of a "
+                                 f"benchmark; choose another --out, such as {self.path / 'benchmark'}")
+
+    def write_grid(self, grid: Grid) -> None:
+        """Write the grid; a file with the same one, which may have comments, stays as it is.
+
+        Raises:
+            RunFolderError: if there is another grid without results, which may be the user's.
+        """
+        if self.grid.exists():
+            with suppress(ConfigError):
+                if read_grid(self.grid, {}) == grid:
+                    return
+            if not self.results.exists() and not self.work.exists():
+                raise RunFolderError(f"{self.grid}: another grid, of which this folder has no results; remove it or "
+                                     "choose another --out")
+        write_atomically(self.grid, grid.to_toml())
+
+    def remove_work(self) -> None:
+        """Delete the files of finished runs in :attr:`work`, and the folder if nothing else is in it."""
+        if not self.work.is_dir() or self.work.is_symlink():
+            return
+        for entry in self.work.iterdir():
+            if entry.is_dir() and not entry.is_symlink() and OWN_WORK.fullmatch(entry.name):
+                shutil.rmtree(entry, ignore_errors=True)
+            elif OWN_WORK.fullmatch(entry.name):
+                entry.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.work.rmdir()
 
     def is_empty(self) -> bool:
-        """Return whether the folder contains nothing, or only the lock file of an earlier version."""
-        return {path.name for path in self.path.iterdir()} <= {".lock"}
+        """Return whether the folder contains nothing, or only hidden files of this program."""
+        return all(path.name == ".lock" or re.fullmatch(HIDDEN, path.name) for path in self.path.iterdir())
 
     def read(self) -> dict[str, dict[str, Any]]:
         """Return the last record of each key; an incomplete last line is removed from the file.

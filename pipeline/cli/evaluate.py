@@ -40,6 +40,7 @@ def evaluate_command(
     \b
     vecformer evaluate runs/news --data reviews/test.tsv
     """
+    from embeddings.table.listing import decimals
     from pipeline.commands.evaluate import evaluate
     from pipeline.telemetry.progress import bars
 
@@ -49,6 +50,6 @@ def evaluate_command(
     if as_json:
         echo(to_json(measures))
     else:
-        shown = [[name, str(value) if isinstance(value, int) else f"{value:.4f}"] for name, value in measures.items()
+        shown = [[name, str(value) if isinstance(value, int) else decimals(value)] for name, value in measures.items()
                  if isinstance(value, int | float)]
         echo(table([data.name, str(run)], shown))

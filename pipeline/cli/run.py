@@ -129,13 +129,14 @@ def run_command(
 
 def summary(finished: Finished) -> str:
     """Format the measures of the model and the baselines, coverage, and the path of the report."""
+    from embeddings.table.listing import decimals
     from pipeline.tasks.base import find
 
     metrics = finished.metrics
     names = [name for name, value in metrics["test"].items() if name != "n" and isinstance(value, int | float)
              and all(name in measures for measures in metrics["baselines"].values())]
     models = {f"transformer from {metrics['source']}": metrics["test"], **metrics["baselines"]}
-    rows = [[model, *(f"{measures[name]:.4f}" for name in names)] for model, measures in models.items()]
+    rows = [[model, *(decimals(measures[name]) for name in names)] for model, measures in models.items()]
     coverage, training = metrics["coverage"], metrics["training"]
     detail = coverage["detail"]
     covered = "\n".join(f"coverage  {shares['tokens']:.1%} of the tokens and {shares['types']:.1%} of the types of the "

@@ -11,11 +11,11 @@ from embeddings.progress import Progress, silent
 from pipeline.config import RunConfig
 from pipeline.runs.chain import run
 from pipeline.runs.folder import RunFolder, read_json, unfinished, write_json
+from pipeline.runs.place import DEMO_RUNS as SOURCES
 from pipeline.runs.report import write_comparison
 from pipeline.runs.workspace import unfinished_folder
 
 NOTE = "Word2Vec is trained on all training articles, without their labels. Orange: Transformer."
-SOURCES = ("random", "glove", "glove+word2vec")
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from embeddings.table.atomic_files import locked, write_atomically
-from embeddings.table.listing import listed, shortened
+from embeddings.table.listing import decimals, listed, shortened
 
 SECONDS_TO_WAIT = 10.0
 HERE = Path(__file__).parent
@@ -14,8 +15,12 @@ HERE = Path(__file__).parent
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file completely or not at all; waits for another process that writes the same file."""
-    with locked(path, timeout=SECONDS_TO_WAIT):
-        write_atomically(path, content)
+    real = Path(os.path.realpath(path))
+    try:
+        with locked(real, timeout=SECONDS_TO_WAIT):
+            write_atomically(real, content)
+    except OSError as error:  # of the lock or the temporary file, whose names say nothing to a user
+        raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def render(template: Path, **values: Any) -> str:
@@ -26,7 +31,7 @@ def render(template: Path, **values: Any) -> str:
         loader=FileSystemLoader([template.parent, HERE]), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    environment.filters |= {"listed": listed, "shortened": shortened}
+    environment.filters |= {"listed": listed, "shortened": shortened, "decimals": decimals}
     environment.filters["percent"] = lambda share: f"{share:.1%}"
     page = environment.get_template(template.name).render(**values)
     return page.encode(errors="backslashreplace").decode()  # a name with bytes that are not UTF-8

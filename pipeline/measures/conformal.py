@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+Probability = TypeVar("Probability", float, NDArray[np.float64])
 
 ROUNDING = 1e-9  # of (n + 1)(1 - rate), which is often a whole number
 
 
-def nonconformity(probability: float) -> float:
-    """Return the score of a label: 1 minus its probability."""
+def nonconformity(probability: Probability) -> Probability:
+    """Return the score of a label, or of each in an array: 1 minus its probability."""
     return 1.0 - probability
 
 

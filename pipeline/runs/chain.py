@@ -23,6 +23,7 @@ from pipeline.errors import ConfigError, RunFolderError
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash
 from pipeline.runs.folder import RunFolder, read_json, unfinished
+from pipeline.runs.place import require_inputs_elsewhere
 from pipeline.runs.pretraining import pretrain
 from pipeline.runs.results import evaluate_and_write
 from pipeline.runs.space import require_space_for_run, require_space_for_training
@@ -86,6 +87,8 @@ def run(
         task = base.find(config.task)
         check_selection(config, task.baseline_names)
         _warn_of_foreign_keys(config)
+        if overwrite:
+            require_inputs_elsewhere(Path(out), (config.data.path, *config.corpus))
         with unfinished_folder(
             Path(out), overwrite=overwrite, resume=resume, command=f"vecformer run --resume {out}",
         ) as path:

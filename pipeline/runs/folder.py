@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os.path import samestat
@@ -15,7 +16,6 @@ from pipeline.errors import RunFolderError
 from pipeline.runs.seals import sealed
 
 T = TypeVar("T")
-SUFFIX = ".unfinished"
 
 
 @dataclass(frozen=True)
@@ -158,12 +158,15 @@ def _names() -> frozenset[str]:
 
 
 RUN_FILES = _names()
+UNFINISHED = ".unfinished"
 CONFIG, MANIFEST = RunFolder(Path()).config.name, RunFolder(Path()).manifest.name
 
 
 def unfinished(target: Path) -> Path:
-    """Return the folder in which a run is created before it is renamed to ``target``."""
-    return target.with_name(target.name + SUFFIX)
+    """Return the folder in which a run is created before it is renamed to ``target``, or to the target of a link."""
+    if target.is_symlink():
+        target = Path(os.path.realpath(target))
+    return target.with_name(target.name + UNFINISHED)
 
 
 def read_unreplaced(path: Path, read: Callable[[RunFolder], T]) -> T:
@@ -194,6 +197,9 @@ def configuration_of_unfinished(target: Path) -> Path:
         return config
     if (target / "manifest.json").is_file():
         raise RunFolderError(f"{target}: already finished; there is nothing to resume")
+    if target.name.endswith(UNFINISHED) and target.is_dir():
+        raise RunFolderError(f"{target}: write the name of the run without {UNFINISHED}: vecformer run --resume "
+                             f"{target.with_name(target.name.removesuffix(UNFINISHED))}")
     raise RunFolderError(f"{unfinished(target)}: no interrupted run to resume; start one with `vecformer run`")
 
 

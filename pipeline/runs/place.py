@@ -6,31 +6,39 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from embeddings.table.atomic_files import LOCK, NEW, OLD, scratch_folder
 from embeddings.table.listing import listed
 from pipeline.errors import RunFolderError
-from pipeline.runs.folder import CONFIG, MANIFEST, RUN_FILES, SUFFIX, unfinished
+from pipeline.runs.folder import CONFIG, MANIFEST, RUN_FILES, UNFINISHED, unfinished
 
 REPLACES = ".vecformer-replaces"
 """Suffix of the hidden file that identifies the folder which an unfinished one will replace."""
 DESKTOP_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}  # written by file managers
 MOUNTS = Path("/proc/self/mountinfo")
 N_NAMED = 3  # files named in a message
+DEMO_RUNS = ("random", "glove", "glove+word2vec")
+"""Names of the runs within the folder of a demonstration, which are also the sources of their vectors."""
 
 
 def require_place(target: Path) -> Path:
     """Check that a folder may be created or replaced at a path, and return the path without symbolic links.
 
     Raises:
-        RunFolderError: if the path is empty, a dangling link or a mount point, or inside a file.
+        RunFolderError: if the path is empty, a dangling link or a mount point, inside a file, or has a name that is
+            reserved for unfinished folders.
     """
     if not target.name or target.name == "..":
         raise RunFolderError(f"--out {str(target)!r}: not a name for a new folder; write, for instance, --out "
                              "runs/first")
+    if target.name.endswith(UNFINISHED):
+        finished = target.with_name(target.name.removesuffix(UNFINISHED))
+        raise RunFolderError(f"{target}: a name that ends in {UNFINISHED} is that of an interrupted run; choose "
+                             f"another --out, or resume the run with: vecformer run --resume {finished}")
     if target.is_symlink() and not target.exists():
         raise RunFolderError(f"{target}: a link to {target.readlink()}, which does not exist; remove the link, or "
                              "choose another --out")
@@ -81,12 +89,26 @@ def require_free(target: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise RunFolderError(f"{target}: already exists; choose another --out, or replace it with --overwrite")
-    if not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file()):
+    if not target.is_dir() or (any(target.iterdir()) and not has_manifest(target)):
         raise RunFolderError(f"{target}: not a run folder, so --overwrite does not replace it; remove it or choose "
                              "another --out")
     if others := own_entries(target).others:
         raise RunFolderError(f"{target}: contains files that are not part of the run ({listed(others, limit=N_NAMED)});"
                              " --overwrite does not replace it; move them, or choose another --out")
+
+
+def require_inputs_elsewhere(target: Path, inputs: Iterable[str]) -> None:
+    """Check that no file or folder that is read is inside the folder that is replaced at the end.
+
+    Raises:
+        RunFolderError: if one is, or is the folder itself.
+    """
+    real = os.path.realpath(target)
+    for name in inputs:
+        found = os.path.realpath(name)
+        if os.path.lexists(name) and os.path.commonpath((real, found)) == real:
+            raise RunFolderError(f"{name}: is in {target}, which --overwrite replaces at the end; choose another "
+                                 "--out, or copy the data elsewhere")
 
 
 class Entries(NamedTuple):
@@ -99,15 +121,17 @@ class Entries(NamedTuple):
 def own_entries(folder: Path) -> Entries:
     """Divide the entries of a run folder, finished or not, into those of this program and others.
 
-    Its own are the files that a run has, those that the manifest lists, hidden temporary ones, and folders that are
-    runs themselves, even if they have just been created; files of the desktop count as its own.
+    Its own are the files that a run has, those that the manifest lists, and hidden temporary ones; in the folder of a
+    demonstration also its runs. Files of the desktop count as its own. Any other run within the folder does not: it is
+    the work of another command.
     """
-    known = {*RUN_FILES, *DESKTOP_FILES, *_names_in_manifest(folder)}
+    runs = () if (folder / CONFIG).exists() else (*DEMO_RUNS, *(unfinished(Path(name)).name for name in DEMO_RUNS))
+    known = {*RUN_FILES, *DESKTOP_FILES, *_listed(folder)}
     entries = Entries([], [])
     for entry in sorted(folder.iterdir()):
         if entry.name in known or entry.name.endswith((NEW, OLD, LOCK, REPLACES)):
             entries.own.append(entry)
-        elif entry.is_dir() and not entry.is_symlink() and _is_run(entry):
+        elif entry.name in runs and entry.is_dir() and not entry.is_symlink():
             within = own_entries(entry).others
             entries.others.extend(f"{entry.name}/{name}" for name in within)
             if not within:
@@ -117,17 +141,33 @@ def own_entries(folder: Path) -> Entries:
     return entries
 
 
-def _is_run(folder: Path) -> bool:
-    if any((folder / name).is_file() for name in (CONFIG, MANIFEST)):
-        return True
-    return folder.name.endswith(SUFFIX) and not any(folder.iterdir())
+def has_manifest(folder: Path) -> bool:
+    """Whether a folder has the manifest of a run or demonstration, or a damaged one beside a configuration.
+
+    Many programs write a file of that name.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return False
+    manifest = _manifest(folder)
+    if manifest is None:
+        return (folder / CONFIG).is_file()
+    return "seed" in manifest or manifest.keys() == {"title", "rows"}
 
 
-def _names_in_manifest(folder: Path) -> list[str]:
-    """Return the names of files in the manifest of a run, if it can be read."""
-    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return list(json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("files", ()))
-    return []
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    """Return the content of a manifest; None if it is damaged."""
+    with suppress(OSError, ValueError, RecursionError):
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return manifest if isinstance(manifest, dict) else None
+    return None
+
+
+def _listed(folder: Path) -> list[str]:
+    """Return the names of the files in the manifest of a run, which lists them with hashes and has versions."""
+    manifest = _manifest(folder) or {}
+    files = manifest.get("files")
+    return list(files) if isinstance(files, dict) and "versions" in manifest else []
 
 
 def require_space(folder: Path, n_bytes: int, *, purpose: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -30,6 +31,11 @@ from pipeline.word_vectors import StageOne, unseen_words
 from transformer.checkpoint import load_weights, read_weights
 from transformer.kernels.precision import autocast
 from transformer.layers.embedding import TokenEmbedding
+
+log = logging.getLogger("vecformer")
+
+CALIBRATED = "float32"
+"""Precision of the scores of the dev set."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +137,18 @@ class TrainedRun:
             One prediction for each example, with a ``warning`` if it does not depend on the words of its text.
         """
         quantile = None if abstain is None else quantile_for(self.task, self.calibration, abstain)
+        if quantile is not None and self.precision != CALIBRATED:
+            log.warning("prediction sets are calibrated in %s: with --precision %s, their error rate can be another",
+                        CALIBRATED, self.precision)
         if not examples:
             return []
         with self.computing():
             prepared = self.prepare(examples)
-            predictions = self.task.predict(self.model, prepared, self.setup, progress)
-        if quantile is not None:
-            predictions = with_sets(predictions, quantile)
+            if quantile is None:
+                predictions = self.task.predict(self.model, prepared, self.setup, progress)
+            else:
+                sets = self.task.predict_for_sets(self.model, prepared, self.setup, quantile, progress)
+                predictions = with_sets(sets, quantile)
         checks = check_inputs(self.task, prepared, self.setup)
         if report:
             report(checks)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -31,6 +32,9 @@ from pipeline.runs.place import (
 log = logging.getLogger("vecformer")
 
 REPLACED = ".vecformer-replaced"
+
+_IN_WORK: dict[Path, int] = {}  # folders of the running calls of this process
+_STATE = threading.Lock()
 
 
 @contextmanager
@@ -87,22 +91,21 @@ def unfinished_folder(
 
 
 @contextmanager
-def new_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def new_folder(target: Path) -> Iterator[Path]:
     """Create a folder under a hidden name and rename it to ``target`` when the block succeeds.
 
-    If the block fails, nothing is left, and a folder to be overwritten is unchanged.
+    If the block fails, nothing is left.
 
     Raises:
         RunFolderError: as :func:`unfinished_folder`.
     """
     with owned(target) as real:
-        require_free(real, overwrite=overwrite)
-        replaces = _identity(real)
+        require_free(real, overwrite=False)
         with scratch_folder(real) as scratch:
             folder = scratch / real.name
             folder.mkdir()
             yield folder
-            _publish(folder, real, replaces)
+            _publish(folder, real, None)
 
 
 @contextmanager
@@ -116,6 +119,7 @@ def owned(target: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             real.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_alone(real))
             stack.enter_context(locked(real))
             require_writable(real)
         except InUseError as error:
@@ -124,14 +128,43 @@ def owned(target: Path) -> Iterator[Path]:
         except OSError as error:
             raise RunFolderError(f"{target}: cannot write in {real.parent} ({error.strerror or error}); choose another "
                                  "--out") from error
-        old = hidden(real, REPLACED)
-        if old.exists() and not real.exists():
-            old.rename(real)
-        elif old.exists():
-            shutil.rmtree(old)
-        if not unfinished(real).exists():
-            hidden(real, REPLACES).unlink(missing_ok=True)
+        _settle(real)
         yield real
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Refuse a folder that another thread of this process works on, which the lock of the process does not."""
+    thread = threading.get_ident()
+    with _STATE:
+        outer = _IN_WORK.get(target)
+        if outer not in (None, thread):
+            raise RunFolderError(f"{target}: another thread of this process is working on it; wait until it has "
+                                 "finished, or choose another --out")
+        _IN_WORK[target] = thread
+    try:
+        yield
+    finally:
+        if outer is None:
+            del _IN_WORK[target]
+
+
+def _settle(target: Path) -> None:
+    """Undo or complete a replacement whose process was killed.
+
+    Raises:
+        RunFolderError: if there is a folder that did not replace the earlier one, which then may be the only copy.
+    """
+    old, record = hidden(target, REPLACED), hidden(target, REPLACES)
+    if old.exists() and not target.exists():
+        old.rename(target)
+    elif old.exists():
+        if unfinished(target).exists() or not record.exists():
+            raise RunFolderError(f"{target}: appeared while a command that replaces the run there was interrupted; the "
+                                 f"earlier run is {old}. Move one of the two elsewhere")
+        shutil.rmtree(old)
+    if not unfinished(target).exists():
+        record.unlink(missing_ok=True)
 
 
 def _require_no_unfinished(folder: Path, target: Path, *, overwrite: bool, command: str) -> None:
@@ -207,7 +240,8 @@ def _publish(folder: Path, target: Path, replaces: str | None) -> None:
     _require_unchanged(target, replaces)
     old = hidden(target, REPLACED)
     for path in (*folder.rglob("*"), folder):
-        sync(path)
+        if path.is_dir() or path.is_file():  # and not a broken link or a device of the user
+            sync(path)
     try:
         if replaces is not None:
             target.rename(old)
@@ -219,8 +253,9 @@ def _publish(folder: Path, target: Path, replaces: str | None) -> None:
             raise RunFolderError(f"{target}: cannot be replaced ({error.strerror or error})") from error
         raise
     sync(target.parent)
-    hidden(target, REPLACES).unlink(missing_ok=True)
     shutil.rmtree(old, ignore_errors=True)
+    if not old.exists():
+        hidden(target, REPLACES).unlink(missing_ok=True)
 
 
 def _explain(error: BaseException, *, is_kept: bool, remains: str) -> None:

@@ -199,6 +199,20 @@ class Task(ABC, Generic[E, R]):
             One JSON-serialisable dictionary for each example.
         """
 
+    def predict_for_sets(
+        self, model: Any, prepared: Prepared[E], setup: Setup[R], quantile: float, progress: Progress = silent
+    ) -> list[Prediction]:
+        """Predict with the probabilities of at least the labels of a prediction set (:attr:`has_prediction_sets`).
+
+        Args:
+            model: as for :meth:`predict`, like the following.
+            prepared: encoded examples.
+            setup: configuration and resolved facts.
+            quantile: greatest score of a label in the set.
+            progress: progress callback.
+        """
+        return self.predict(model, prepared, setup, progress)
+
     @abstractmethod
     def measure(self, examples: Sequence[E], predictions: Sequence[Prediction], setup: Setup[R]) -> Measures:
         """Evaluate predictions.

@@ -31,7 +31,8 @@ def class_weights(config: RunConfig, gold: Iterable[str], labels: Sequence[str])
         One weight for each label; empty for ``none``.
 
     Raises:
-        ConfigError: if a table names a label that does not exist.
+        ConfigError: if a table names a label that does not exist, or no training example has a label with a weight
+            above 0.
     """
     chosen = config.training.class_weights
     if chosen == "none":
@@ -41,6 +42,9 @@ def class_weights(config: RunConfig, gold: Iterable[str], labels: Sequence[str])
         if unknown := [label for label in chosen if label not in number]:
             raise ConfigError(f"training.class_weights: {listed(unknown, form=repr)}: no such label. The labels are "
                               f"{listed(labels, form=repr)}")
+        if not any(chosen.get(label, 1.0) for label in set(gold)):
+            raise ConfigError("training.class_weights: all labels of the training examples have the weight 0, so there "
+                              "is nothing to learn; give at least one of them a weight above 0")
         return tuple(chosen.get(label, 1.0) for label in labels)
     counts = np.bincount([number[label] for label in gold], minlength=len(labels))
     weights = counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from pipeline.measures.classification import (
     measures_by_label,
     reliability_curve,
 )
+from pipeline.measures.conformal import nonconformity
 from pipeline.tasks.base import LOSS, Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
 from pipeline.tasks.class_weights import class_weights, weighted, with_label_weights
 from pipeline.tasks.inference import reduced_outputs
@@ -120,9 +122,16 @@ class Classification(Task[Example, Labels]):
 
         Of more than :data:`MAX_PROBABILITIES` labels, only the most probable ones and the gold label have theirs.
         """
+        return self.predict_for_sets(model, prepared, setup, -math.inf, progress)
+
+    def predict_for_sets(
+        self, model: nn.Module, prepared: Prepared[Example], setup: Setup[Labels], quantile: float,
+        progress: Progress = silent,
+    ) -> list[Prediction]:
+        """Predict as :meth:`predict`; all labels of the prediction set have their probability as well."""
         def reduce(rows: list[int], logits: Tensor) -> list[Prediction]:
             gold = [int(prepared.features[i].target) for i in rows]
-            return label_predictions(logits, setup.resolved.labels, gold)
+            return label_predictions(logits, setup.resolved.labels, gold, quantile)
 
         return reduced_outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
                                reduce, progress=progress)
@@ -190,16 +199,19 @@ class Classification(Task[Example, Labels]):
         }
 
 
-def label_predictions(logits: Tensor, labels: Sequence[str], gold: Sequence[int] = ()) -> list[Prediction]:
+def label_predictions(
+    logits: Tensor, labels: Sequence[str], gold: Sequence[int] = (), quantile: float = -math.inf
+) -> list[Prediction]:
     """Return the most probable label of each row and the probabilities by label.
 
     With up to :data:`MAX_PROBABILITIES` labels, all have their probability, in the order of ``labels``. With more, only
-    as many of the most probable ones have, the most probable first, and the gold label.
+    as many of the most probable ones have, the most probable first, the gold label, and the labels of a prediction set.
 
     Args:
         logits: *Shape:* ``(n, n_labels)``, float32.
         labels: names of the labels.
         gold: number of the gold label of each row, -1 for none; may be empty.
+        quantile: greatest score of a label in a prediction set (:mod:`pipeline.measures.conformal`).
     """
     probabilities = logits.double().softmax(dim=-1).numpy()
     if len(labels) <= MAX_PROBABILITIES:
@@ -208,7 +220,8 @@ def label_predictions(logits: Tensor, labels: Sequence[str], gold: Sequence[int]
     predictions: list[Prediction] = []
     for row, its_gold in zip(probabilities, gold or [-1] * len(probabilities), strict=True):
         best = int(row.argmax())
-        kept = {best, its_gold, *np.argpartition(-row, MAX_PROBABILITIES)[:MAX_PROBABILITIES].tolist()} - {-1}
+        likely = np.argpartition(-row, MAX_PROBABILITIES)[:MAX_PROBABILITIES].tolist()
+        kept = {best, its_gold, *likely, *np.flatnonzero(nonconformity(row) <= quantile).tolist()} - {-1}
         order = sorted(kept, key=lambda i: (-row[i], i))
         predictions.append({"label": labels[best], "probabilities": {labels[i]: float(row[i]) for i in order}})
     return predictions

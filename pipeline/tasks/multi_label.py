@@ -86,14 +86,18 @@ class MultiLabel(Task[MultiLabelExample, LabelSets]):
         Labels that occur in dev or test only are reported; they count as not predicted.
 
         Raises:
-            DataError: if the training examples have no label, or labels that are not among the configured ones, or if
-                no label of dev or test is among the model's labels.
+            DataError: if the training examples have no label, all have the same labels, or have labels that are not
+                among the configured ones, or if no label of dev or test is among the model's labels.
         """
         found = {label for example in splits.train for label in example.gold}
         labels = config.data.labels or tuple(sorted(found))
         if not found:
             raise DataError(f"{config.data.path}: no training example has a label, so there is nothing to learn; "
                             "choose the column of the labels with --label-column NAME")
+        if all(set(example.gold) == found for example in splits.train):
+            raise DataError(f"{config.data.path}: all training examples have the same labels "
+                            f"({listed(sorted(found), form=repr)}), so there is nothing to learn. An empty cell is "
+                            "unlabelled text; a text without a label is an empty list, or the separator alone")
         if unknown := unknown_labels(splits.train, labels):
             raise DataError(f"{unknown.described}; data.labels are "
                             f"{listed(labels, limit=N_NAMED, form=repr)}. Add them, or leave data.labels out")

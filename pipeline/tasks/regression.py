@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.listing import decimals
 from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines import regression as baselines
 from pipeline.baselines.classification import MeanVectors
@@ -78,8 +79,9 @@ class Regression(Task[RatedExample, Scale]):
         values = _values(splits.train)
         with np.errstate(all="ignore"):
             mean, std = (float(values.mean()), float(values.std())) if len(values) else (0.0, 0.0)
-        if not std > 0 or not np.isfinite(std):
-            found = ("there are none" if not len(values) else f"all have the value {values[0]:g}" if not np.ptp(values)
+        is_constant = not len(values) or not np.ptp(values)  # of equal values, the rounding of std may be above 0
+        if is_constant or not std > 0 or not np.isfinite(std):
+            found = ("there are none" if not len(values) else f"all have the value {values[0]:g}" if is_constant
                      else f"the mean of their squares is not a number that float64 can hold (values up to "
                           f"{np.abs(values).max():g})")
             raise DataError(f"{config.data.path}: regression needs training examples with different values, but "
@@ -128,7 +130,7 @@ class Regression(Task[RatedExample, Scale]):
 
     def show(self, example: RatedExample, prediction: Prediction) -> str:
         """Return the number and the text, separated by a tab."""
-        return f"{prediction['value']:.4f}\t{shown(example)}"
+        return f"{decimals(prediction['value'])}\t{shown(example)}"
 
     def baselines(
         self, splits: Splits[RatedExample], setup: Setup[Scale], stage_one: StageOne

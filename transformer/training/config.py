@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,8 @@ from typing import Literal
 from transformer.config import option, require
 
 ClassWeights = Literal["none", "balanced"] | Mapping[str, float]
+
+MAX_WEIGHT = 1e9  # of a label: sums of weighted losses are far from the limit of float32
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class TrainingConfig:
                 f"training.precision must be auto, float32 or bfloat16, not {self.precision!r}")
         if isinstance(self.class_weights, Mapping):
             for label, weight in self.class_weights.items():
-                require(0 <= weight < math.inf,
-                        f"training.class_weights: the weight of {label!r} must be 0 or more and finite, not {weight}")
+                require(0 <= weight <= MAX_WEIGHT, f"training.class_weights: the weight of {label!r} must be from 0 to "
+                                                   f"{MAX_WEIGHT:g}, not {weight:g}")
         require(self.checkpoint_seconds >= 0,
                 f"training.checkpoint_seconds must be 0 or more, not {self.checkpoint_seconds}")

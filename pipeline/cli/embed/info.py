@@ -27,6 +27,7 @@ def info_command(vectors: str, as_json: bool, options: LoadOptions, quiet: bool)
     vecformer embed info vectors.txt.gz
     vecformer embed info runs/reviews --json
     """
+    from embeddings.table.listing import decimals
     from pipeline.commands.vectors import describe_vectors
     from pipeline.telemetry.progress import bars
 
@@ -42,9 +43,9 @@ def info_command(vectors: str, as_json: bool, options: LoadOptions, quiet: bool)
         "transforms": ", ".join(described["transforms"]) or "none",
         "words": f"{described['n_words']:,}",
         "dimension": str(described["dim"]),
-        "std": f"{_shown(described['spread'])} (standard deviation of the entries)",
-        "norms": f"{_shown(norm['mean'])} on average, {_shown(norm['least'])} to {_shown(norm['greatest'])}",
-        "mean": f"{_shown(described['norm_of_mean'])} (norm of the mean vector; 0 if centred)",
+        "std": f"{decimals(described['spread'])} (standard deviation of the entries)",
+        "norms": f"{decimals(norm['mean'])} on average, {decimals(norm['least'])} to {decimals(norm['greatest'])}",
+        "mean": f"{decimals(described['norm_of_mean'])} (norm of the mean vector; 0 if centred)",
         "n-grams": "yes, for out-of-vocabulary words" if described["ngrams"] else "no",
         "conventions": described["conventions"],
         "provenance": ", ".join(f"{why} {count:,}" for why, count in described["provenance"].items()),
@@ -52,7 +53,3 @@ def info_command(vectors: str, as_json: bool, options: LoadOptions, quiet: bool)
     }
     width = max(map(len, lines))
     echo("\n".join(f"{name:{width}}  {value}" for name, value in lines.items()))
-
-
-def _shown(value: float) -> str:
-    return f"{value:.4f}" if value == 0 or 1e-4 <= value < 1e7 else f"{value:.3e}"

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from embeddings.errors import EmbeddingError
 from embeddings.formats.detect import detect_format, formats, read_vectors
 from embeddings.formats.writing import write_vectors
+from embeddings.gensim_training.to_file import train_vectors
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_composers import NgramVectors
 
@@ -132,6 +133,20 @@ def test_invalid_suffix_or_folder_leaves_no_file(tmp_path):
     with pytest.raises(EmbeddingError, match="cannot be written"):
         write_vectors(table, tmp_path / "v.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["v.txt"]
+
+
+@pytest.mark.parametrize(("name", "companion"), [("v.safetensors", "v.json"), ("v.npy", "v.words.txt")])
+def test_a_companion_replaces_no_file_of_the_user(tmp_path, name, companion):
+    table = EmbeddingTable.known(["a"], np.ones((1, 2), np.float32), "test")
+    (tmp_path / companion).write_text("years of work")
+    with pytest.raises(EmbeddingError, match=f"{companion}: exists already"):
+        write_vectors(table, tmp_path / name)
+    with pytest.raises(EmbeddingError, match=f"{companion}: exists already"):  # before the training
+        train_vectors("word2vec,dim=2", ["a b"], tmp_path / name)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(companion, "years of work")]
+    (tmp_path / companion).unlink()
+    for _ in range(2):
+        write_vectors(table, tmp_path / name)
 
 
 def test_same_table_gives_the_same_bytes(tmp_path):

@@ -168,3 +168,10 @@ def test_pairs_and_the_sample_have_sets_too(tmp_path):
     made = run(config, tmp_path / "run")
     [found] = load_run(made.path).predict(["A man sleeps."], contexts=["A man is awake."], abstain=0.1)
     assert found["abstained"] == (len(found["set"]) != 1)
+
+
+def test_another_precision_than_that_of_the_scores_is_reported(finished, caplog):
+    exact = load_run(finished.path).predict(["the ball"], abstain=0.2)
+    assert not caplog.messages
+    assert load_run(finished.path, precision="bfloat16").predict(["the ball"], abstain=0.2)[0].keys() == exact[0].keys()
+    assert "with --precision bfloat16, their error rate can be another" in caplog.text

@@ -6,6 +6,7 @@ import pytest
 from pipeline.errors import RunFolderError
 from pipeline.runs.folder import (
     RunFolder,
+    configuration_of_unfinished,
     free_name,
     read_unreplaced,
     write_json,
@@ -81,3 +82,13 @@ def test_a_free_name(tmp_path):
     assert free_name(tmp_path / "run") == tmp_path / "run-2"
     (tmp_path / "run-2").write_text("a file is in the way too")
     assert free_name(tmp_path / "run") == tmp_path / "run-3"
+
+
+def test_an_unfinished_run_is_found_by_a_link_to_its_target(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to("run")
+    (tmp_path / "run.unfinished").mkdir()
+    (tmp_path / "run.unfinished" / "config.toml").write_text("")
+    assert configuration_of_unfinished(tmp_path / "link") == tmp_path / "run.unfinished" / "config.toml"
+    with pytest.raises(RunFolderError, match=r"--resume .*/run$"):
+        configuration_of_unfinished(tmp_path / "run.unfinished")

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -98,32 +99,29 @@ def test_a_failed_resume_keeps_what_was_there(tmp_path, error):
     assert names(tmp_path) == ["run.unfinished"]
 
 
-@KINDS
 @pytest.mark.parametrize("error", ERRORS)
-def test_a_folder_to_be_replaced_survives_a_failure(tmp_path, create, error):
+def test_a_folder_to_be_replaced_survives_a_failure(tmp_path, error):
     run = finished(tmp_path / "run")
-    with pytest.raises(error), create(run, overwrite=True) as folder:
+    with pytest.raises(error), work(run, overwrite=True) as folder:
         (folder / "model.safetensors").write_text("half")
         raise error
     assert names(tmp_path) == ["run"]
     assert (run / "model.safetensors").read_text() == "old"
 
 
-@KINDS
-def test_a_replaced_folder_exists_until_the_end(tmp_path, create):
+def test_a_replaced_folder_exists_until_the_end(tmp_path):
     run = finished(tmp_path / "run")
-    with create(run, overwrite=True) as folder:
+    with work(run, overwrite=True) as folder:
         fill(folder)
         assert (run / "model.safetensors").read_text() == "old"
     assert names(tmp_path) == ["run"]
     assert (run / "model.safetensors").read_text() == "new"
 
 
-@KINDS
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_a_folder_that_appears_meanwhile_is_not_touched(tmp_path, create, overwrite):
+@pytest.mark.parametrize(("create", "options"), [(work, {}), (work, {"overwrite": True}), (new_folder, {})])
+def test_a_folder_that_appears_meanwhile_is_not_touched(tmp_path, create, options):
     target = tmp_path / "run"
-    with pytest.raises(RunFolderError, match="was created or changed"), create(target, overwrite=overwrite) as folder:
+    with pytest.raises(RunFolderError, match="was created or changed"), create(target, **options) as folder:
         fill(folder)
         write_json(RunFolder(folder).stage_one, {})
         target.mkdir()
@@ -136,36 +134,34 @@ def test_a_folder_that_appears_meanwhile_is_not_touched(tmp_path, create, overwr
         assert (target / "model.safetensors").read_text() == "new"
 
 
-@KINDS
-def test_files_of_the_user_in_a_run_are_not_replaced(tmp_path, create):
+def test_files_of_the_user_in_a_run_are_not_replaced(tmp_path):
     run = finished(tmp_path / "run")
     (run / "notes.txt").write_text("mine")
-    with pytest.raises(RunFolderError, match=r"not part of the run \(notes\.txt\)"), create(run, overwrite=True):
+    with pytest.raises(RunFolderError, match=r"not part of the run \(notes\.txt\)"), work(run, overwrite=True):
         pass
     (run / "notes.txt").unlink()
-    with pytest.raises(RunFolderError, match=r"not part of the run \(notes\.txt\)"), create(run, overwrite=True) as new:
+    with pytest.raises(RunFolderError, match=r"not part of the run \(notes\.txt\)"), work(run, overwrite=True) as new:
         fill(new)
         (run / "notes.txt").write_text("mine")
     assert (run / "notes.txt").read_text() == "mine"
     assert (run / "model.safetensors").read_text() == "old"
 
 
-@KINDS
-def test_other_folders_and_files_are_never_replaced(tmp_path, create):
+def test_other_folders_and_files_are_never_replaced(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1").write_text("years of work")
     (tmp_path / "notes").write_text("a file")
     for name in ("thesis", "notes"):
-        with pytest.raises(RunFolderError, match="not a run folder"), create(tmp_path / name, overwrite=True):
+        with pytest.raises(RunFolderError, match="not a run folder"), work(tmp_path / name, overwrite=True):
             pass
-        with pytest.raises(RunFolderError, match=r"already exists.*--overwrite"), create(tmp_path / name):
+        with pytest.raises(RunFolderError, match=r"already exists.*--overwrite"), work(tmp_path / name):
             pass
     assert names(tmp_path) == ["notes", "thesis"]
 
 
 def test_an_empty_folder_may_be_replaced(tmp_path):
     (tmp_path / "run").mkdir()
-    with new_folder(tmp_path / "run", overwrite=True) as folder:
+    with work(tmp_path / "run", overwrite=True) as folder:
         fill(folder)
     assert names(tmp_path / "run") == ["manifest.json", "model.safetensors"]
 
@@ -198,9 +194,9 @@ def test_what_a_process_left_that_was_killed_at_its_start_is_not_in_the_way(tmp_
     hidden(tmp_path / "run", place.REPLACES).write_text("another run")
     hidden(tmp_path / "run", NEW).mkdir()
     with work(tmp_path / "run") as folder:
-        inner = unfinished(folder / "inner")
+        inner = unfinished(folder / "glove")
         inner.mkdir()
-        hidden(folder / "inner", place.REPLACES).write_text("another run")
+        hidden(folder / "glove", place.REPLACES).write_text("another run")
         assert place.own_entries(folder).others == []
         inner.rmdir()
         fill(folder)
@@ -283,10 +279,108 @@ def test_what_a_killed_replacement_left_is_deleted(tmp_path):
     finished(hidden(tmp_path / "run", REPLACED))
     finished(tmp_path / "run", "new")
     hidden(tmp_path / "run", place.REPLACES).write_text("")
-    with new_folder(tmp_path / "run", overwrite=True) as folder:
+    with work(tmp_path / "run", overwrite=True) as folder:
         assert names(tmp_path / "run") == ["manifest.json", "model.safetensors"]
         fill(folder)
     assert names(tmp_path) == ["run"]
+
+
+def test_an_earlier_run_is_not_deleted_for_a_folder_that_did_not_replace_it(tmp_path):
+    old = finished(hidden(tmp_path / "run", REPLACED))
+    finished(tmp_path / "run", "copied from elsewhere")
+    with pytest.raises(RunFolderError, match=r"the earlier run is .*Move one"), work(tmp_path / "run", overwrite=True):
+        pass
+    assert (old / "model.safetensors").read_text() == "old"
+    assert (tmp_path / "run" / "model.safetensors").read_text() == "copied from elsewhere"
+
+
+@pytest.mark.parametrize("manifest", [{"files": ["model.safetensors", "thesis.txt"]}, {"name": "an extension"}, [],
+                                      {"files": {"thesis.txt": "0" * 64}, "seed": 1}])
+def test_manifests_of_other_programs_make_no_run_folder(tmp_path, manifest):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    write_json(mine / "manifest.json", manifest)
+    (mine / "thesis.txt").write_text("years of work")
+    with pytest.raises(RunFolderError, match=r"not a run folder|not part of the run \(thesis"), work(
+            mine, overwrite=True):
+        pass
+    (mine / "thesis.txt").unlink()
+    if "seed" not in manifest:
+        with pytest.raises(RunFolderError, match="not a run folder"), work(mine, overwrite=True):
+            pass
+
+
+def test_a_run_with_a_damaged_manifest_may_be_replaced(tmp_path):
+    run = finished(tmp_path / "run")
+    (run / "manifest.json").write_bytes(b"\0" * 99)
+    (run / "config.toml").write_text("")
+    with work(run, overwrite=True) as folder:
+        fill(folder)
+    assert names(run) == ["manifest.json", "model.safetensors"]
+
+
+def test_a_run_within_a_run_is_the_work_of_another_command(tmp_path):
+    for outer in (finished(tmp_path / "run"), unfinished(tmp_path / "other")):
+        (outer / "within").mkdir(parents=True)
+        (outer / "config.toml").write_text("")
+        finished(outer / "within" / "second")
+        (outer / "within" / "config.toml").write_text("")
+    with pytest.raises(RunFolderError, match=r"not part of the run \(within\)"), work(
+            tmp_path / "run", overwrite=True):
+        pass
+    with suppress(RunFolderError), work(tmp_path / "other", overwrite=True):
+        raise RunFolderError
+    assert (tmp_path / "run" / "within" / "second" / "model.safetensors").exists()
+    assert (unfinished(tmp_path / "other") / "within" / "second" / "model.safetensors").exists()
+
+
+@KINDS
+def test_names_of_unfinished_folders_are_reserved(tmp_path, create):
+    with pytest.raises(RunFolderError, match=r"resume the run with: vecformer run --resume .*/run$"), create(
+            tmp_path / "run.unfinished"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_traces_of_a_kill_while_vectors_were_written_are_no_files_of_the_user(tmp_path):
+    (unfinished(tmp_path / "run") / ".embeddings.safetensors.vecformer-old").mkdir(parents=True)
+    with work(tmp_path / "run", overwrite=True) as folder:
+        fill(folder)
+    assert names(tmp_path / "run") == ["manifest.json", "model.safetensors"]
+
+
+def test_readonly_files_and_broken_links_of_the_user_do_not_stop_a_run(tmp_path):
+    with work(tmp_path / "run") as folder:
+        fill(folder)
+        (folder / "notes.txt").write_text("mine")
+        (folder / "notes.txt").chmod(0o400)
+        (folder / "link").symlink_to("nowhere")
+        os.mkfifo(folder / "pipe")
+    assert names(tmp_path / "run") == ["link", "manifest.json", "model.safetensors", "notes.txt", "pipe"]
+
+
+def test_one_thread_works_on_a_folder(tmp_path):
+    def second(options):
+        with pytest.raises(RunFolderError, match="another thread of this process is working on it"), work(
+                tmp_path / "run", **options):
+            pass
+        return True
+
+    with work(tmp_path / "run") as folder, ThreadPoolExecutor(1) as threads:
+        fill(folder)
+        assert all(threads.map(second, [{}, {"overwrite": True}, {"resume": True}]))
+    assert names(tmp_path / "run") == ["manifest.json", "model.safetensors"]
+    with work(tmp_path / "run", overwrite=True) as folder:
+        fill(folder)
+
+
+def test_data_in_the_folder_that_is_replaced_are_refused(tmp_path):
+    target = finished(tmp_path / "run")
+    (tmp_path / "link").symlink_to(target)
+    for inside in (target, target / "model.safetensors", tmp_path / "link" / "model.safetensors"):
+        with pytest.raises(RunFolderError, match="which --overwrite replaces at the end"):
+            place.require_inputs_elsewhere(target, [str(inside)])
+    place.require_inputs_elsewhere(target, ["bbc", "", str(tmp_path), f"{target}-2", str(target / "none")])
 
 
 def test_an_interrupt_says_what_remains(tmp_path):
@@ -304,6 +398,6 @@ def _sha256(path):
 
 
 def test_locks_can_be_held_twice_and_leave_no_file(tmp_path):
-    with locked(tmp_path / "x"), locked(tmp_path / "x"):
+    with locked(tmp_path / "x"), locked(tmp_path / "x", timeout=10):
         assert hidden(tmp_path / "x", LOCK).exists()
     assert names(tmp_path) == []

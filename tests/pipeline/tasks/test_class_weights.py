@@ -47,12 +47,19 @@ def test_a_table_names_some_labels_and_none_has_no_weights():
     assert class_weights(config("none"), GOLD, LABELS) == ()
 
 
+def test_a_table_without_a_weight_for_the_training_examples_is_refused():
+    assert class_weights(config({"rare": 0}), GOLD, LABELS)[1] == 0.0
+    with pytest.raises(ConfigError, match="all labels of the training examples have the weight 0"):
+        class_weights(config(dict.fromkeys(GOLD, 0)), GOLD, LABELS)
+
+
 def test_unknown_labels_of_a_table_are_one_error_that_lists_the_labels():
     with pytest.raises(ConfigError, match=r"'Rare', 'odd': no such label\. The labels are 'common', 'rare'"):
         class_weights(config({"Rare": 4, "odd": 1, "usual": 2}), GOLD, LABELS)
 
 
-@pytest.mark.parametrize("wrong", ["inverse", 3, {"a": -1}, {"a": float("nan")}, {"a": "much"}, [1.0, 2.0]])
+@pytest.mark.parametrize("wrong", ["inverse", 3, {"a": -1}, {"a": float("nan")}, {"a": "much"}, [1.0, 2.0],
+                                   {"a": 1e308}, {"a": float("inf")}])
 def test_other_values_are_refused_by_name(wrong):
     with pytest.raises(ConfigError, match=r"training\.class_weights"):
         config(wrong)

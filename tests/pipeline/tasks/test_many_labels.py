@@ -16,6 +16,7 @@ from pipeline.config import RunConfig
 from pipeline.data.examples import Example, TaggedExample
 from pipeline.drawing.plots import MAX_LABELS, confusion_caption, confusion_matrix_svg
 from pipeline.errors import DataError
+from pipeline.runs.calibration import with_sets
 from pipeline.tasks.base import find
 from pipeline.tasks.classification import MAX_PROBABILITIES, Labels, label_predictions, require_known_labels
 from pipeline.tasks.resolved import Setup
@@ -135,6 +136,20 @@ def test_of_more_labels_the_most_probable_and_the_gold_one():
         assert its_gold < 0 or labels[its_gold] in kept
         assert prediction["label"] == labels[int(np.argmax(row))]
         assert prediction["label"] in kept
+
+
+@pytest.mark.parametrize("quantile", [0.99, 0.9985, 0.9999])
+def test_prediction_sets_of_many_labels_are_complete_with_and_without_a_gold_label(quantile):
+    n = 1000
+    labels = [f"l{i}" for i in range(n)]
+    logits = torch.randn(20, n, generator=torch.Generator().manual_seed(0))
+    sizes = []
+    for gold in ([-1] * 20, list(range(400, 420))):
+        predictions = with_sets(label_predictions(logits, labels, gold, quantile), quantile)
+        for row, prediction in zip(logits.double().softmax(dim=-1).numpy(), predictions, strict=True):
+            assert set(prediction["set"]) == {labels[i] for i in range(n) if 1 - row[i] <= quantile}
+            sizes.append(len(prediction["set"]))
+    assert (max(sizes) > MAX_PROBABILITIES) == (quantile > 0.99)
 
 
 def test_the_figure_of_ten_thousand_labels_is_as_large_as_that_of_thirty():

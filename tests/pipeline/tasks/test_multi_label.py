@@ -173,7 +173,10 @@ def test_only_unknown_labels_are_refused():
         TASK.resolve(RunConfig.from_mapping({"task": "multi-label", "data": {"labels": ["a"]}}), splits(["a", "b"]))
     with pytest.raises(DataError, match="no training example has a label"):
         TASK.resolve(RunConfig(task="multi-label"), splits(["", ""]))
-    assert TASK.resolve(RunConfig(task="multi-label"), splits(["a"], [""])).labels == ("a",)  # a test text without any
+    without = splits(["a", ""], [""])  # a test text without any
+    assert TASK.resolve(RunConfig(task="multi-label"), without).labels == ("a",)
+    with pytest.raises(DataError, match=r"examples have the same labels \('a', 'b'\).*the separator alone"):
+        TASK.resolve(RunConfig(task="multi-label"), splits(["ab", "ba"], ["a"]))
 
 
 def test_one_vs_rest_is_that_of_scikit_learn():

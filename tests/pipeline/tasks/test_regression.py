@@ -64,6 +64,8 @@ def test_predictions_are_in_the_units_of_the_data():
     first, second = TASK.predict(Parrot([-1.0, 0.5]), prepared(rows), SETUP)
     assert (first["value"], second["value"]) == (pytest.approx(1.0), pytest.approx(4.0))
     assert TASK.show(rows[1], second) == "4.0000\ttext 1"
+    assert TASK.show(rows[1], {"value": -1.25e-9}) == "-1.250e-09\ttext 1"
+    assert TASK.show(rows[1], {"value": 3e9}) == "3.000e+09\ttext 1"
 
 
 def test_outcomes_are_one_for_exact_values_and_a_half_at_one_standard_deviation():
@@ -79,7 +81,9 @@ def test_the_scale_is_that_of_the_training_values():
     assert (resolved.mean, resolved.std) == (pytest.approx(3.0), pytest.approx(np.std([1, 2, 6])))
 
 
-@pytest.mark.parametrize(("values", "message"), [((2.5, 2.5), "all have the value 2.5"), ((), "there are none"),
+@pytest.mark.parametrize(("values", "message"), [((2.5, 2.5), "all have the value 2.5"),
+                                                ((0.1, 0.1, 0.1), "all have the value 0.1"),  # std is 1e-17
+                                                ((), "there are none"),
                                                 ((1e300, -1e300), "float64 can hold")])
 def test_values_without_a_spread_are_refused(values, message):
     with pytest.raises(DataError, match=f"training examples with different values, but .*{message}"):
