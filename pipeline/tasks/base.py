@@ -130,8 +130,6 @@ class Task(ABC, Generic[E, R]):
         resolved_type: type of the facts that it finds in the data.
         architecture: how Hugging Face represents its model; None if runs cannot be exported.
         generates: whether its model is a decoder that can continue a text (``vecformer generate``).
-        has_prediction_sets: whether its predictions have the ``probabilities`` of labels of which one is correct, so
-            that prediction sets can be formed (``vecformer predict --abstain``).
         text_columns: usual names of the column of the text in a table to predict for.
         context_columns: usual names of the column of a context, which every text needs; () for none.
     """
@@ -147,7 +145,6 @@ class Task(ABC, Generic[E, R]):
     resolved_type: type[R]
     architecture: ClassVar[Architecture | None] = None
     generates: ClassVar[bool] = False
-    has_prediction_sets: ClassVar[bool] = False
     text_columns: ClassVar[tuple[str, ...]] = TEXT_COLUMNS
     context_columns: ClassVar[tuple[str, ...]] = ()
 
@@ -198,20 +195,6 @@ class Task(ABC, Generic[E, R]):
         Returns:
             One JSON-serialisable dictionary for each example.
         """
-
-    def predict_for_sets(
-        self, model: Any, prepared: Prepared[E], setup: Setup[R], quantile: float, progress: Progress = silent
-    ) -> list[Prediction]:
-        """Predict with the probabilities of at least the labels of a prediction set (:attr:`has_prediction_sets`).
-
-        Args:
-            model: as for :meth:`predict`, like the following.
-            prepared: encoded examples.
-            setup: configuration and resolved facts.
-            quantile: greatest score of a label in the set.
-            progress: progress callback.
-        """
-        return self.predict(model, prepared, setup, progress)
 
     @abstractmethod
     def measure(self, examples: Sequence[E], predictions: Sequence[Prediction], setup: Setup[R]) -> Measures:
@@ -284,6 +267,27 @@ class Task(ABC, Generic[E, R]):
         """Return the dev measures that early stopping compares, negated where smaller is better."""
         return tuple(-measures[name] if self.find_measure(name).smaller_is_better else measures[name]
                      for name in self.selection)
+
+
+class PredictsSets(Task[E, R]):
+    """A task whose predictions have the ``probabilities`` of labels of which one is correct.
+
+    Prediction sets can be formed from them (``vecformer predict --abstain``).
+    """
+
+    @abstractmethod
+    def predict_for_sets(
+        self, model: Any, prepared: Prepared[E], setup: Setup[R], quantile: float, progress: Progress = silent
+    ) -> list[Prediction]:
+        """Predict with the probabilities of at least the labels of a prediction set.
+
+        Args:
+            model: as for :meth:`predict`, like the following.
+            prepared: encoded examples.
+            setup: configuration and resolved facts.
+            quantile: greatest score of a label in the set.
+            progress: progress callback.
+        """
 
 
 T = TypeVar("T", bound=type[Task[Any]])

@@ -31,7 +31,17 @@ from pipeline.measures.classification import (
     reliability_curve,
 )
 from pipeline.measures.conformal import nonconformity
-from pipeline.tasks.base import LOSS, Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
+from pipeline.tasks.base import (
+    LOSS,
+    Architecture,
+    Measure,
+    Measures,
+    Prediction,
+    PredictsSets,
+    Prepared,
+    Tokenizers,
+    task,
+)
 from pipeline.tasks.class_weights import class_weights, weighted, with_label_weights
 from pipeline.tasks.inference import reduced_outputs
 from pipeline.tasks.resolved import Resolved, Setup
@@ -57,7 +67,7 @@ class Labels(Resolved):
 
 
 @task("classification")
-class Classification(Task[Example, Labels]):
+class Classification(PredictsSets[Example, Labels]):
     """Predict the label of a text or of a pair of texts; trained with cross-entropy."""
 
     reader = LabelledReader()
@@ -75,7 +85,6 @@ class Classification(Task[Example, Labels]):
     resolved_type = Labels
     baseline_names = ("majority", "tfidf+logreg", "mean-vectors+logreg", "nearest-centroid", FASTTEXT)
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier")
-    has_prediction_sets = True
 
     def resolve(self, config: RunConfig, splits: Splits[Example]) -> Labels:
         """Find the labels (the configured ones, or those of the training examples, sorted) and the token types.
