@@ -51,7 +51,9 @@ def judge(scenario: Scenario, home: Path, command: Command, fault: Fault, server
         found.append(Finding(WRONG, f"after the fault: {broken}"))
     if command.status == 0 and state != "new" and scenario.kind != "reader":
         found.append(Finding(WRONG, f"exit code 0, but the result is {state}"))
-    between = state == "absent" and fault.signal == signal.SIGKILL  # of two renames: the next command completes them
+    # Between two renames the process is killed, or the disk fails for good: the next command completes or undoes them.
+    moved = home / f".{OUT}.vecformer-replaced" / "manifest.json"
+    between = state == "absent" and (fault.signal == signal.SIGKILL or moved.is_file())
     if scenario.undisturbed.old and state not in ("old", "new") and scenario.kind in ("run", "folder") and not between:
         found.append(Finding(LOST, f"the previous result is {state} after the fault"))
     after = {"run": _after_run, "file": _after_file, "folder": _repeat, "benchmark": _after_benchmark,
