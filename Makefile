@@ -7,7 +7,7 @@ CODE   := setup.py $(wildcard */*/native/*.cpp */*/native/*.h)
 PEERS  := $(VENV)-peers
 DATASETS ?= $(VECFORMER_DATASETS)
 
-.PHONY: run test test-slow faults fuzz tasks findings null bench bench-accuracy lint clean
+.PHONY: run test test-slow faults fault-steps fuzz tasks findings null bench bench-accuracy lint clean
 
 run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
@@ -16,10 +16,13 @@ test: $(VENV)/.dev            ## run the test suite: 10 minutes on two recent co
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(VENV)/.dev       ## run the slow tests: results over several seeds, equality with gensim on whole data sets
-	$(BIN)/python -m pytest -m "slow and not faults and not fuzz" -s
+	$(BIN)/python -m pytest -m "slow and not faults and not fault_steps and not fuzz" -s
 
-faults: $(VENV)/.dev          ## kill commands, fill disks, damage runs, race commands; half an hour on two cores
+faults: $(VENV)/.dev          ## kill commands, fill disks, damage runs, race commands; a quarter of an hour on two cores
 	$(BIN)/python -m pytest -n 2 -m faults tests/faults
+
+fault-steps: $(VENV)/.dev     ## kill or fail every command at each of its operations on a file; an hour on two cores
+	$(BIN)/python -m pytest -n 2 -m fault_steps tests/faults
 
 fuzz: $(VENV)/.dev            ## read 30,000 damaged files of every format: each is read or causes one error message
 	$(BIN)/python -m pytest -n 2 -m fuzz tests/faults

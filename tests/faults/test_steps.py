@@ -75,7 +75,7 @@ def parts() -> list[tuple[str, int]]:
 
 
 @pytest.mark.slow
-@pytest.mark.faults
+@pytest.mark.fault_steps
 @pytest.mark.parametrize(("name", "part"), parts())
 def test_a_fault_at_every_step(name, part, observed, server, tmp_path, rng, report):
     """Every step has one kind of fault; the last steps of runs, which write the result, have every kind."""

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -74,9 +75,12 @@ def serve(pipe: Connection, n_threads: int) -> None:
             function, job = pipe.recv()
         except EOFError:
             return
-        with _redirect_output(output_of(job)):
-            outcome = attempt(function, job, _throttled_progress(pipe))
-        pipe.send(outcome)
+        pipe.send(attempt(partial(_redirected, function), job, _throttled_progress(pipe)))
+
+
+def _redirected(function: JobFunction, job: Job, progress: Progress) -> Outcome:
+    with _redirect_output(output_of(job)):
+        return function(job, progress)
 
 
 def _exit(_signal: int, _frame: Any) -> None:

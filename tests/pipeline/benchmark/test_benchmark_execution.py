@@ -8,10 +8,14 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from embeddings.progress import silent
+from pipeline.benchmark.execution import worker
 from pipeline.benchmark.execution.jobs import Event, Job, Outcome
 from pipeline.benchmark.execution.local import LocalExecutor
 from pipeline.errors import PipelineError
@@ -308,3 +312,10 @@ def test_workers_end_if_their_parent_is_killed(caller):
     process.kill()
     process.wait()
     wait_for(lambda: not any(map(alive, pids(work))), seconds=2)
+
+
+def test_a_job_whose_output_cannot_be_written_fails_with_a_message(tmp_path):
+    (tmp_path / "work").write_text("a file where the folder of the work should be")
+    job = SimpleNamespace(work=tmp_path / "work", key="key")
+    outcome = worker.attempt(partial(worker._redirected, lambda *_: pytest.fail("the job began")), job, silent)
+    assert outcome.error.startswith("FileExistsError")
