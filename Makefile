@@ -18,7 +18,7 @@ test: $(VENV)/.dev            ## run the test suite: 10 minutes on two recent co
 test-slow: $(VENV)/.dev       ## run the slow tests: results over several seeds, equality with gensim on whole data sets
 	$(BIN)/python -m pytest -m "slow and not faults and not fault_steps and not fuzz" -s
 
-faults: $(VENV)/.dev          ## kill commands, fill disks, damage runs, race commands; a quarter of an hour on two cores
+faults: $(VENV)/.dev          ## kill commands, fill disks, damage runs, race commands; seven minutes on two cores
 	$(BIN)/python -m pytest -n 2 -m faults tests/faults
 
 fault-steps: $(VENV)/.dev     ## kill or fail every command at each of its operations on a file; an hour on two cores
