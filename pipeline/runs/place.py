@@ -129,7 +129,7 @@ def own_entries(folder: Path) -> Entries:
     known = {*RUN_FILES, *DESKTOP_FILES, *_listed(folder)}
     entries = Entries([], [])
     for entry in sorted(folder.iterdir()):
-        if entry.name in known or entry.name.endswith((NEW, OLD, LOCK, REPLACES)):
+        if entry.name in known or is_temporary(entry):
             entries.own.append(entry)
         elif entry.name in runs and entry.is_dir() and not entry.is_symlink():
             within = own_entries(entry).others
@@ -139,6 +139,11 @@ def own_entries(folder: Path) -> Entries:
         else:
             entries.others.append(entry.name)
     return entries
+
+
+def is_temporary(path: Path, suffixes: tuple[str, ...] = (NEW, OLD, LOCK, REPLACES)) -> bool:
+    """Whether a name is that of a hidden file or folder which exists while another one is written."""
+    return path.name.startswith(".") and path.name.endswith(suffixes)
 
 
 def has_manifest(folder: Path) -> bool:

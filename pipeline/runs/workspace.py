@@ -23,6 +23,7 @@ from pipeline.runs.folder import MANIFEST, RunFolder, unfinished
 from pipeline.runs.place import (
     N_NAMED,
     REPLACES,
+    is_temporary,
     own_entries,
     require_free,
     require_place,
@@ -196,10 +197,10 @@ def _remove(folder: Path) -> None:
 
 def _remove_leftovers(folder: Path) -> None:
     """Delete the hidden files of processes that were killed while they wrote into a folder."""
-    for leftover in own_entries(folder).own:
-        if leftover.name.endswith((NEW, OLD)):
+    for leftover in folder.iterdir():
+        if is_temporary(leftover, (NEW, OLD)):
             shutil.rmtree(leftover, ignore_errors=True)
-        elif leftover.name.endswith((LOCK, REPLACES)):
+        elif is_temporary(leftover, (LOCK, REPLACES)):
             leftover.unlink(missing_ok=True)
 
 

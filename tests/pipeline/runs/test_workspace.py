@@ -383,6 +383,14 @@ def test_data_in_the_folder_that_is_replaced_are_refused(tmp_path):
     place.require_inputs_elsewhere(target, ["bbc", "", str(tmp_path), f"{target}-2", str(target / "none")])
 
 
+def test_files_of_the_user_with_similar_names_remain(tmp_path):
+    with pytest.raises(ValueError), work(tmp_path / "run") as folder:
+        (folder / "thesis.vecformer-new").write_text("years of work")
+        (folder / "model.safetensors").write_text("half")
+        raise ValueError
+    assert names(unfinished(tmp_path / "run")) == ["thesis.vecformer-new"]
+
+
 def test_an_interrupt_says_what_remains(tmp_path):
     with pytest.raises(KeyboardInterrupt, match="nothing was kept"), work(tmp_path / "run"):
         raise KeyboardInterrupt
