@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.errors import ConfigError, RunFolderError
 from pipeline.measures.conformal import conformal_quantile, nonconformity, prediction_set, set_measures, smallest_rate
 from pipeline.runs.folder import read_json, write_json
-from pipeline.tasks.base import TASKS, Measures, Prediction, PredictsSets, Task
+from pipeline.tasks.base import TASKS, Measures, Prediction, PredictionSetTask, Task
 
 SCORES = "nonconformity_scores"
 
@@ -51,8 +51,8 @@ def quantile_for(task: Task[Any], scores: Sequence[float], rate: float) -> float
         ConfigError: if the task or the run cannot form prediction sets, or the rate is not between 0 and 1 or too small
             for the number of scores.
     """
-    if not isinstance(task, PredictsSets):
-        able = [name for name, cls in TASKS.available.items() if issubclass(cls, PredictsSets)]
+    if not isinstance(task, PredictionSetTask):
+        able = [name for name, cls in TASKS.available.items() if issubclass(cls, PredictionSetTask)]
         raise ConfigError(f"--abstain: the task {task.name} has no prediction sets (only {', '.join(able)} has)")
     if not 0 < rate < 1:
         raise ConfigError(f"--abstain {rate:g}: the error rate must be between 0 and 1, such as 0.05")

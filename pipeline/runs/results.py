@@ -21,7 +21,7 @@ from pipeline.runs.folder import RUN_FILES, RunFolder, write_json, write_lines
 from pipeline.runs.report import write_report
 from pipeline.runs.sampling_error import sampling_error
 from pipeline.runs.trained import TrainedRun
-from pipeline.tasks.base import Measures, Prediction, PredictsSets
+from pipeline.tasks.base import Measures, Prediction, PredictionSetTask
 from pipeline.telemetry.resources import peak_memory_mb
 from pipeline.word_vectors import measure_texts
 from transformer.checkpoint import save_tensors, save_weights
@@ -52,7 +52,7 @@ def evaluate_and_write(
     metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
     with clock("writing"):
         write_json(folder.sampling_error, error)
-        if splits.dev and isinstance(task, PredictsSets):
+        if splits.dev and isinstance(task, PredictionSetTask):
             save_scores(folder.calibration, calibration_scores(splits.dev, dev_predictions))
         save_tensors(start, folder.start)
         write_run(folder, trained, splits, training, predictions, metrics, name=name, skipped=skipped)

@@ -25,7 +25,7 @@ from pipeline.runs.calibration import load_scores, measure_sets, quantile_for, w
 from pipeline.runs.folder import RunFolder, read_unreplaced
 from pipeline.runs.input_checks import InputCheck, check_inputs, flagged, require_context_is_read
 from pipeline.tasks import base
-from pipeline.tasks.base import Measures, Prediction, PredictsSets, Prepared, Task, Tokenizers
+from pipeline.tasks.base import Measures, Prediction, PredictionSetTask, Prepared, Task, Tokenizers
 from pipeline.tasks.resolved import Setup
 from pipeline.word_vectors import StageOne, unseen_words
 from transformer.checkpoint import load_weights, read_weights
@@ -144,7 +144,7 @@ class TrainedRun:
             return []
         with self.computing():
             prepared = self.prepare(examples)
-            if quantile is not None and isinstance(self.task, PredictsSets):
+            if quantile is not None and isinstance(self.task, PredictionSetTask):
                 sets = self.task.predict_for_sets(self.model, prepared, self.setup, quantile, progress)
                 predictions = with_sets(sets, quantile)
             else:

@@ -269,7 +269,7 @@ class Task(ABC, Generic[E, R]):
                      for name in self.selection)
 
 
-class PredictsSets(Task[E, R]):
+class PredictionSetTask(Task[E, R]):
     """A task whose predictions have the ``probabilities`` of labels of which one is correct.
 
     Prediction sets can be formed from them (``vecformer predict --abstain``).

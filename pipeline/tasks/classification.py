@@ -37,7 +37,7 @@ from pipeline.tasks.base import (
     Measure,
     Measures,
     Prediction,
-    PredictsSets,
+    PredictionSetTask,
     Prepared,
     Tokenizers,
     task,
@@ -67,7 +67,7 @@ class Labels(Resolved):
 
 
 @task("classification")
-class Classification(PredictsSets[Example, Labels]):
+class Classification(PredictionSetTask[Example, Labels]):
     """Predict the label of a text or of a pair of texts; trained with cross-entropy."""
 
     reader = LabelledReader()
