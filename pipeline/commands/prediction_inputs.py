@@ -72,12 +72,11 @@ class Where:
 
 
 def read_inputs(trained: TrainedRun, where: Where) -> list[Input]:
-    """Read the texts to predict for.
+    """Read the texts to predict for, from a place that :meth:`Where.check` accepts.
 
     Raises:
         DataError: if there is no text, the file cannot be read, or the task cannot predict for one of the texts.
     """
-    where.check()
     if where.file is None:
         lines = [*where.texts] or _lines_of_input(where)
         inputs = [Input(text, trained.example(text, well_formed(where.context))) for text in map(well_formed, lines)]
