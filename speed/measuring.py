@@ -149,7 +149,7 @@ def write_texts(path: Path, examples: Iterable[tuple[str, str]]) -> Path:
 
 def read_texts(path: Path) -> list[tuple[str, str]]:
     """Read texts and labels from a labelled file."""
-    from pipeline.config import DataConfig
+    from pipeline.data.config import DataConfig
     from pipeline.data.readers.labelled import LabelledReader
 
     return [(example.text, example.label) for example in LabelledReader().read_examples(path, DataConfig())]

@@ -37,7 +37,7 @@ MAXRSS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in
 def words_of(data: Path) -> Iterator[str]:
     """Yield the distinct words of a data set, then synthetic ones."""
     from embeddings.tokenization.tokenizer import WordTokenizer
-    from pipeline.config import DataConfig
+    from pipeline.data.config import DataConfig
     from pipeline.data.readers.labelled import LabelledReader
 
     splits = LabelledReader().read(DataConfig(path=str(data)), seed=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.examples import TaggedExample
 from pipeline.data.readers.columns import find_column, find_texts, usual_column
 from pipeline.data.readers.fasttext_lines import is_fasttext

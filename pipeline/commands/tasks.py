@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.tasks.base import TASKS, find
 
 

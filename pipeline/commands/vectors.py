@@ -28,7 +28,7 @@ from embeddings.table.atomic_files import restore
 from embeddings.table.moments import norms
 from embeddings.table.oov_policy import DEFAULT_POLICY, OOVPolicy, is_known
 from embeddings.tokenization.tokenizer import WordTokenizer
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.corpus import TextCorpus
 from pipeline.errors import PipelineError, RunFolderError
 from pipeline.runs.folder import RunFolder

@@ -8,7 +8,7 @@ from itertools import chain, islice
 
 from embeddings.progress import FractionCallback, ignore_fraction
 from embeddings.tokenization.corpus import CorpusFiles
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers.columns import texts_of_table
 from pipeline.data.readers.table_content import N_LINES, require_text
 from pipeline.data.readers.tables import is_table

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
 from embeddings.table.atomic_files import write_atomically
-from pipeline.config import DataConfig, RunConfig, keys
+from pipeline.config import RunConfig, keys
+from pipeline.data.config import DataConfig
 from pipeline.errors import RunFolderError
 from transformer.config import ModelConfig
 

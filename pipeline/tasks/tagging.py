@@ -19,7 +19,8 @@ from embeddings.table.listing import MAX_NAMES, listed, shortened
 from embeddings.tokenization.tokenizer import Span, Text, WordTokenizer
 from pipeline.baselines.selection import train_selected
 from pipeline.baselines.tagging import logistic_regression, most_frequent_tag
-from pipeline.config import DataConfig, RunConfig
+from pipeline.config import RunConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.examples import Splits, TaggedExample
 from pipeline.data.features.batching import IGNORED, Batch, Feature, collate
 from pipeline.data.features.special_tokens import framed

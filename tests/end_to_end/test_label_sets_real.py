@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from pipeline import RunConfig, run
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers.label_sets import LabelSetReader
 from pipeline.data.readers.tagged import TaggedReader
 

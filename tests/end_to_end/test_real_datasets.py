@@ -7,7 +7,7 @@ import pytest
 from embeddings import WordTokenizer, load_vectors
 from embeddings.tokenization.corpus import CorpusFiles
 from pipeline import RunConfig, run
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers.labelled import LabelledReader
 from pipeline.data.readers.lines import LineReader
 from pipeline.data.readers.parallel import ParallelReader

@@ -58,7 +58,8 @@ def targets() -> Iterator[Target]:
     from pipeline.benchmark.grid import read_grid
     from pipeline.commands.prediction_inputs import Where, read_inputs
     from pipeline.commands.vectors import open_vectors
-    from pipeline.config import DataConfig, RunConfig
+    from pipeline.config import RunConfig
+    from pipeline.data.config import DataConfig
     from pipeline.runs.trained import TrainedRun
     from pipeline.tasks.base import TASKS
     from pipeline.tasks.resolved import Setup

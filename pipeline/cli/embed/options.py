@@ -52,7 +52,7 @@ def load_options(command: F) -> F:
     ) -> Any:
         from embeddings.table.oov_policy import parse_policy
         from pipeline.commands.vectors import LoadOptions
-        from pipeline.config import DataConfig
+        from pipeline.data.config import DataConfig
 
         reading = DataConfig().changed(text_column=one_or_all(text_column), separator=separator, encoding=encoding)
         options = LoadOptions(transforms, corpus, parse_policy([unknown]), seed, trust_pickle, verify, reading)

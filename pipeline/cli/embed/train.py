@@ -53,7 +53,7 @@ def train_command(
     """
     from embeddings.gensim_training.to_file import train_vectors
     from embeddings.tokenization.tokenizer import WordTokenizer
-    from pipeline.config import DataConfig
+    from pipeline.data.config import DataConfig
     from pipeline.data.corpus import TextCorpus
     from pipeline.telemetry.progress import bars
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Generic
 
 from embeddings.specification.names import printable
 from embeddings.tokenization.tokenizer import Text
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.examples import E, Splits
 from pipeline.data.readers import findings
 from pipeline.data.readers.columns import read_unlabelled

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from embeddings.tokenization.corpus import CorpusFiles
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers import findings
 from pipeline.data.readers.delimited import SEPARATORS
 from pipeline.data.readers.rows import Row, Table, listed

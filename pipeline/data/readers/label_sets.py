@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from embeddings.table.listing import shortened
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.examples import MultiLabelExample
 from pipeline.data.readers import findings
 from pipeline.data.readers.labelled import TextReader

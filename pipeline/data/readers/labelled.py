@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from embeddings.tokenization.tokenizer import Text
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.examples import Example, TextOrPair
 from pipeline.data.readers import findings
 from pipeline.data.readers.base import Reader

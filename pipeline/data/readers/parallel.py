@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.tokenization.tokenizer import Text
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.examples import Splits, TranslationExample
 from pipeline.data.readers import findings
 from pipeline.data.readers.base import PARTS, Reader, find_files

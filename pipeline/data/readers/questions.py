@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ValidationError, field_validator
 
 from embeddings.tokenization.tokenizer import Text
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.examples import Answer, QuestionExample
 from pipeline.data.readers import findings
 from pipeline.data.readers.base import Reader

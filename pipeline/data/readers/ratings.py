@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.examples import RatedExample
 from pipeline.data.readers.columns import LABEL_COLUMNS
 from pipeline.data.readers.labelled import TextReader

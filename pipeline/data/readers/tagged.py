@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from embeddings.tokenization.tokenizer import Text
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.examples import Splits, TaggedExample
 from pipeline.data.readers import cells, findings, tag_schemes
 from pipeline.data.readers.base import Reader, find_files

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers.lines import LineReader
 from pipeline.data.readers.parallel import ParallelReader
 from pipeline.data.readers.questions import QuestionReader

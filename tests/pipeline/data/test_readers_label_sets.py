@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.examples import MultiLabelExample, RatedExample
 from pipeline.data.readers import findings
 from pipeline.data.readers.label_sets import LabelSetReader

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers import bbc
 from pipeline.data.readers.labelled import LabelledReader
 from pipeline.errors import DataError

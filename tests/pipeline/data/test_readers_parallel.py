@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers import findings
 from pipeline.data.readers.parallel import ParallelReader, find_languages
 from pipeline.errors import DataError

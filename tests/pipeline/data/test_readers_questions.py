@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.examples import Answer
 from pipeline.data.readers import findings
 from pipeline.data.readers.questions import QuestionReader

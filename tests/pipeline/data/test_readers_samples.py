@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers.label_sets import LabelSetReader
 from pipeline.data.readers.labelled import LabelledReader
 from pipeline.data.readers.lines import LineReader

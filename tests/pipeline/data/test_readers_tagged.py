@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers.tagged import TaggedReader
 from pipeline.errors import DataError
 

@@ -13,7 +13,7 @@ from torch import nn
 from embeddings.table import EmbeddingTable
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline import RunConfig, load_run, run
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.examples import Answer, QuestionExample, Splits
 from pipeline.data.features.windows import windows
 from pipeline.errors import ConfigError, DataError

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers import cells
 from pipeline.data.readers.labelled import LabelledReader
 from pipeline.data.readers.rows import Row

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from pipeline.config import DataConfig, RunConfig
+from pipeline.config import RunConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers import findings
 from pipeline.data.readers.columns import texts_of_table
 from pipeline.data.readers.labelled import LabelledReader

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers.labelled import LabelledReader
 
 

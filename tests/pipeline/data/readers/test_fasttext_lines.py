@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers.labelled import LabelledReader
 from pipeline.data.readers.tables import read_rows
 from pipeline.errors import DataError

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers import findings
 from pipeline.data.readers.cells import as_number
 from pipeline.data.readers.labelled import LabelledReader

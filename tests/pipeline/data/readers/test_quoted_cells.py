@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers import findings
 from pipeline.data.readers.files import lines_of
 from pipeline.data.readers.labelled import LabelledReader

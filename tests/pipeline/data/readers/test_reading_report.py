@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers import findings
 from pipeline.data.readers.labelled import LabelledReader
 from pipeline.errors import DataError

@@ -5,7 +5,7 @@ import datetime
 import pytest
 from spreadsheet_files import write_ods, write_xlsx
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers import findings
 from pipeline.data.readers.labelled import LabelledReader
 from pipeline.data.readers.tables import read_rows

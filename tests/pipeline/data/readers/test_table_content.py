@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.corpus import TextCorpus
 from pipeline.data.readers.columns import read_unlabelled
 from pipeline.data.readers.labelled import LabelledReader

@@ -12,7 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers import findings
 from pipeline.data.readers.tagged import TaggedReader
 from pipeline.errors import DataError

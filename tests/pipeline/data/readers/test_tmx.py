@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from pipeline.config import DataConfig
+from pipeline.data.config import DataConfig
 from pipeline.data.readers import findings
 from pipeline.data.readers.parallel import ParallelReader, find_languages
 from pipeline.data.readers.tmx import read_tmx
