@@ -19,6 +19,7 @@ from embeddings.table.oov_policy import DEFAULT_POLICY
 from pipeline.data.config import DataConfig
 from pipeline.errors import ConfigError, brief
 from pipeline.runs.toml_values import check_values, parse_toml, parse_value
+from pipeline.tasks.ngrams.config import NgramConfig
 from transformer.config import LIKE, EmbeddingConfig, ModelConfig, option, require
 from transformer.models.decoding import GenerationConfig
 from transformer.training.config import TrainingConfig
@@ -49,7 +50,8 @@ MAY_BE_INFINITE = ("data.no_answer_threshold", "training.clip", "training.checkp
 TABLES = ("training.class_weights",)
 """Keys whose value may be a table, which is not a section of the configuration."""
 ADDED = ("baselines", "baseline_memory_gb", "training.class_weights", "data.separator", "data.encoding",
-         "data.label_separator", "data.label_threshold", "data.word_column", "data.tag_column")
+         "data.label_separator", "data.label_threshold", "data.word_column", "data.tag_column", "ngrams.enabled",
+         "ngrams.words", "ngrams.characters", "ngrams.regularization", "ngrams.buckets")
 """Keys that version 0.1.0 does not have; with their defaults they do not change the identity of a benchmark's run."""
 
 
@@ -91,12 +93,13 @@ class RunConfig:
     baselines: Annotated[tuple[str, ...], BeforeValidator(_names)] = option(
         ("all",), "simpler models to compare with: all, none, or names of the task's baselines, which "
         "`vecformer tasks` lists")
-    baseline_memory_gb: float = option(2.0, "memory in GB that a baseline may need by its estimate, above 0; one that "
-                                            "needs more is skipped")
+    baseline_memory_gb: float = option(2.0, "memory in GB that a baseline, or the n-gram branch, may need by its "
+                                            "estimate, above 0; one that needs more is skipped")
     seed: int = option(1, "seed of all random numbers, including the splits of the data; 0 to 4294967295")
     data: DataConfig = field(default_factory=DataConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    ngrams: NgramConfig = field(default_factory=NgramConfig)
     pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
@@ -225,7 +228,8 @@ def in_earlier_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, A
         if key in ADDED and value == defaults[key]:
             continue
         if isinstance(value, Mapping):
-            made[name] = in_earlier_names(value, f"{key}.")
+            if (inner := in_earlier_names(value, f"{key}.")) or not any(added.startswith(f"{key}.") for added in ADDED):
+                made[name] = inner
         else:
             old = {new: old for old, new in RENAMED_VALUES.get(key, {}).items()} if isinstance(value, str) else {}
             made[earlier.get(key, key).removeprefix(prefix)] = old.get(value, value)

@@ -17,6 +17,8 @@ log = logging.getLogger("vecformer")
 COPIES = 30       # copies of the coefficients that L-BFGS holds: 10 steps, 10 gradients, and working memory
 ROWS_OF_SCORES = 3  # copies of the scores of all training examples: the scores, their softmax and the gradient
 FLOAT64 = 8
+SAGA: dict[str, Any] = {"solver": "saga", "tol": 3e-3, "max_iter": 1000}
+"""Settings for many features: several times faster than L-BFGS, at a loss within a few per cent of the minimum."""
 
 
 def logistic_regression(

@@ -33,6 +33,7 @@ from pipeline.runs.verification import mark_stage_one, verify_stage_one
 from pipeline.runs.workspace import unfinished_folder
 from pipeline.tasks import base
 from pipeline.tasks.base import Task, Tokenizers
+from pipeline.tasks.ngrams import fit as ngrams
 from pipeline.tasks.resolved import Setup
 from pipeline.telemetry.profiling import STOPPED, Clock
 from pipeline.word_vectors import StageOne, prepare_vectors
@@ -213,6 +214,8 @@ def run_stage_two(
         The trained run, the costs of training, and the initial weights (without the embedding tables).
     """
     config, world, clock = setup.config, context.world, context.clock
+    with clock("n-grams"):
+        setup = (branch := ngrams.plan(setup, task, splits.train)).setup
     if not splits.dev:
         log.info("no dev set (too few labelled examples to set some aside): training runs for all epochs")
     with torch.random.fork_rng():
@@ -222,6 +225,9 @@ def run_stage_two(
         start = {name: weight.detach().clone() for name, weight in _without_tables(model)}
         texts = [*task.reader.texts(splits.train), *splits.unlabelled]
         before, during = folder.checkpoints
+        if not world.rank:
+            with clock("n-grams"):
+                branch.into(model, checkpoint=during)
         if config.pretraining.epochs:
             with clock("pretraining"):
                 pretrain(setup, model, stage_one, texts, checkpoint=before, context=context)

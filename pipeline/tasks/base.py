@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -51,11 +51,13 @@ class Prepared(Generic[E]):
         examples: the examples.
         features: their features; a long example may have several.
         tokenizers: the tokenizers that encoded them, extended by words that were not seen in training.
+        constant: what does not change in training, by name; computed once.
     """
 
     examples: Sequence[E]
     features: Sequence[Feature]
     tokenizers: Tokenizers
+    constant: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)

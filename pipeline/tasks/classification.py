@@ -44,6 +44,8 @@ from pipeline.tasks.base import (
 )
 from pipeline.tasks.class_weights import class_weights, weighted, with_label_weights
 from pipeline.tasks.inference import reduced_outputs
+from pipeline.tasks.ngrams.fusion import fusion_of, with_tuned_weights
+from pipeline.tasks.ngrams.scores import with_branch
 from pipeline.tasks.resolved import Resolved, Setup
 from pipeline.tasks.text_input import encode_texts, joined, n_token_types, shown, text_model
 from pipeline.word_vectors import StageOne
@@ -59,11 +61,15 @@ class Labels(Resolved):
     Attributes:
         labels: labels in the order of the output layer.
         label_weights: weight of each label in the training loss; empty for equal weights.
+        ngram_buckets: number of buckets of the n-gram branch; 0 for a run without one.
+        ngram_weights: weights of the log-probabilities of the Transformer and of the branch; () without a branch.
     """
 
-    optional = ("label_weights",)
+    optional = ("label_weights", "ngram_buckets", "ngram_weights")
     labels: tuple[str, ...] = ()
     label_weights: tuple[float, ...] = ()
+    ngram_buckets: int = 0
+    ngram_weights: tuple[()] | tuple[float, float] = ()
 
 
 @task("classification")
@@ -81,7 +87,8 @@ class Classification(PredictionSetTask[Example, Labels]):
     )
     selection = ("accuracy", "loss")
     followed = ("accuracy", "macro_f1", "n", "loss", "calibration_error")
-    keys = ("data.labels", "data.label_column", "training.class_weights")
+    keys = ("data.labels", "data.label_column", "training.class_weights", "ngrams.enabled", "ngrams.words",
+            "ngrams.characters", "ngrams.regularization", "ngrams.buckets")
     resolved_type = Labels
     baseline_names = ("majority", "tfidf+logreg", "mean-vectors+logreg", "nearest-centroid", FASTTEXT)
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier")
@@ -104,8 +111,8 @@ class Classification(PredictionSetTask[Example, Labels]):
         return Labels(token_types=n_token_types(config, splits.train), labels=labels, label_weights=weights)
 
     def model(self, setup: Setup[Labels], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
-        """Build an encoder with pooling and an output layer."""
-        return text_model(setup, embeddings[0], n_outputs=len(setup.resolved.labels))
+        """Build an encoder with pooling and an output layer, and an empty n-gram branch if the run has one."""
+        return with_branch(text_model(setup, embeddings[0], n_outputs=len(setup.resolved.labels)), setup)
 
     def encode(
         self, examples: Sequence[Example], tokenizers: Tokenizers, setup: Setup[Labels], *, training: bool = False
@@ -138,12 +145,20 @@ class Classification(PredictionSetTask[Example, Labels]):
         progress: Progress = silent,
     ) -> list[Prediction]:
         """Predict as :meth:`predict`; all labels of the prediction set have their probability as well."""
+        fusion, labels = fusion_of(model, prepared, setup), setup.resolved.labels
+
         def reduce(rows: list[int], logits: Tensor) -> list[Prediction]:
             gold = [int(prepared.features[i].target) for i in rows]
-            return label_predictions(logits, setup.resolved.labels, gold, quantile)
+            scores = fusion(rows, logits) if fusion else logits
+            predictions = label_predictions(scores, labels, gold, quantile)
+            return fusion.with_shares(predictions, scores, logits, labels) if fusion else predictions
 
         return reduced_outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
                                reduce, progress=progress)
+
+    def tune(self, model: nn.Module, prepared: Prepared[Example], setup: Setup[Labels]) -> Labels:
+        """Find the weights of the Transformer and of the n-gram branch, if the run has one."""
+        return with_tuned_weights(model, prepared, setup)
 
     def measure(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], setup: Setup[Labels]

@@ -1,0 +1,156 @@
+"""N-grams of words and characters: text -> sparse TF-IDF rows, by hashing into a fixed number of buckets.
+
+The rows are those of scikit-learn's ``HashingVectorizer`` for two families of n-grams, each in its own half of the
+buckets: n-grams of words, and n-grams of the characters within words (``char_wb``). The weighting is that of
+``TfidfVectorizer`` with ``sublinear_tf``: ``(1 + ln count) * idf``, with each family normalised to length 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+WORD_PATTERN = r"(?u)\w+|[^\w\s]"
+"""Regular expression of a word: letters and digits, or one sign of punctuation."""
+
+Sparse = Any
+"""A ``scipy.sparse.csr_matrix``."""
+
+
+class Ngram(NamedTuple):
+    """An n-gram of a text.
+
+    Attributes:
+        family: ``words`` or ``characters``.
+        ngram: the n-gram; the words of an n-gram of words are separated by a space.
+        bucket: the bucket that it is hashed to.
+        frequency: number of times that it occurs in the text.
+    """
+
+    family: str
+    ngram: str
+    bucket: int
+    frequency: int
+
+
+@dataclass(frozen=True)
+class NgramHasher:
+    """Counts the n-grams of texts in buckets.
+
+    The first half of the buckets has the n-grams of words, the second half those of characters.
+
+    Attributes:
+        words: length of the longest n-gram of words, from 1.
+        characters: lengths of the shortest and the longest n-gram of characters.
+        buckets: number of buckets, a power of two.
+    """
+
+    words: int
+    characters: tuple[int, int]
+    buckets: int
+
+    def __post_init__(self) -> None:
+        if self.buckets < 2 or self.buckets & (self.buckets - 1):
+            raise ValueError(f"the number of buckets must be a power of two, not {self.buckets}")
+
+    @property
+    def half(self) -> int:
+        """Number of buckets of each family."""
+        return self.buckets // 2
+
+    @cached_property
+    def _vectorizers(self) -> dict[str, Any]:
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        common = {"n_features": self.half, "norm": None, "alternate_sign": False, "dtype": np.float32}
+        return {
+            "words": HashingVectorizer(ngram_range=(1, self.words), token_pattern=WORD_PATTERN, **common),
+            "characters": HashingVectorizer(analyzer="char_wb", ngram_range=self.characters, **common),
+        }
+
+    def counts(self, texts: Sequence[str]) -> Sparse:
+        """Count the n-grams of each text. *Shape:* ``(n_texts, buckets)``, float32."""
+        from scipy.sparse import hstack
+
+        texts = [_encodable(text) for text in texts]
+        return hstack([vectorizer.transform(texts) for vectorizer in self._vectorizers.values()], format="csr",
+                      dtype=np.float32)
+
+    def folded(self, counts: Sparse) -> Sparse:
+        """Return the counts that this hasher makes of texts, from those of one with at least as many buckets.
+
+        Args:
+            counts: *Shape:* ``(n_texts, more_buckets)``, float32.
+
+        Returns:
+            *Shape:* ``(n_texts, buckets)``, float32.
+        """
+        from scipy.sparse import csr_matrix
+
+        other = counts.shape[1] // 2
+        in_characters = counts.indices >= other
+        columns = (counts.indices - other * in_characters) % self.half + self.half * in_characters
+        made = csr_matrix((counts.data.copy(), columns.astype(np.int32), counts.indptr.copy()),
+                          shape=(counts.shape[0], self.buckets))
+        made.sum_duplicates()
+        return made
+
+    def ngrams(self, text: str) -> list[Ngram]:
+        """Return the distinct n-grams of a text, those of words first, in the order in which they occur."""
+        found = []
+        for number, (family, vectorizer) in enumerate(self._vectorizers.items()):
+            counts: dict[str, int] = {}
+            for ngram in vectorizer.build_analyzer()(_encodable(text)):
+                counts[ngram] = counts.get(ngram, 0) + 1
+            hashed = vectorizer._get_hasher().transform([[ngram] for ngram in counts]).indices if counts else ()
+            found += [Ngram(family, ngram, int(column) + number * self.half, frequency)
+                      for (ngram, frequency), column in zip(counts.items(), hashed, strict=True)]
+        return found
+
+
+def inverse_document_frequency(counts: Sparse) -> NDArray[np.float32]:
+    """Compute ``ln((1 + n) / (1 + df)) + 1`` of each bucket, as ``TfidfVectorizer``; 0 for one that no text has.
+
+    Args:
+        counts: counts of the training texts. *Shape:* ``(n_texts, buckets)``.
+
+    Returns:
+        *Shape:* ``(buckets,)``, float32.
+    """
+    n_texts, n_buckets = counts.shape
+    frequency = np.bincount(counts.indices, minlength=n_buckets)                            # (buckets,)
+    idf = np.log((1 + n_texts) / (1 + frequency)) + 1
+    return np.where(frequency > 0, idf, 0.0).astype(np.float32)
+
+
+def tfidf(counts: Sparse, idf: NDArray[np.float32]) -> Sparse:
+    """Weight counts by TF-IDF with sublinear term frequency, and normalise both families of each text to length 1.
+
+    Args:
+        counts: *Shape:* ``(n_texts, buckets)``, float32.
+        idf: :func:`inverse_document_frequency` of the training texts. *Shape:* ``(buckets,)``, float32.
+
+    Returns:
+        *Shape:* ``(n_texts, buckets)``, float32; buckets with an ``idf`` of 0 have no entry.
+    """
+    from scipy.sparse import csr_matrix
+
+    values = (np.log(counts.data) + 1) * idf[counts.indices]                                # (n_entries,)
+    n_texts, n_buckets = counts.shape
+    row = np.repeat(np.arange(n_texts), np.diff(counts.indptr))                             # (n_entries,)
+    family = 2 * row + (counts.indices >= n_buckets // 2)                                   # (n_entries,)
+    length = np.sqrt(np.bincount(family, values.astype(np.float64) ** 2, minlength=2 * n_texts))
+    values = (values / np.where(length > 0, length, 1.0)[family]).astype(np.float32)
+    made = csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape, copy=True)
+    made.eliminate_zeros()
+    return made
+
+
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, which have no UTF-8 and so no hash."""
+    return text.encode("utf-8", "replace").decode("utf-8")

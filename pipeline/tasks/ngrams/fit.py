@@ -1,0 +1,174 @@
+"""Size and fit the n-gram branch of a run, after stage one and before training."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from embeddings.tokenization.ngrams import Sparse, inverse_document_frequency, tfidf
+from pipeline.baselines.linear import FLOAT64, SAGA, fitted, fitting
+from pipeline.baselines.selection import GB
+from pipeline.config import RunConfig
+from pipeline.data.examples import Example
+from pipeline.tasks.base import Task
+from pipeline.tasks.ngrams.fusion import DEFAULT
+from pipeline.tasks.ngrams.scores import branch_of, hasher_of
+from pipeline.tasks.resolved import Setup
+from pipeline.tasks.text_input import joined
+from transformer.models.ngram_branch import NgramBranch
+
+log = logging.getLogger("vecformer")
+
+SMALLEST, LARGEST = 2**14, 2**20  # buckets that are chosen
+MAX_WEIGHTS = 2**24               # buckets x labels that are chosen
+ROOM = 2                          # buckets of a family for each of its distinct n-grams, at least
+ENTRY_BYTES = 24                  # of a count: value and column, in three copies
+COPIES = 6                        # copies of the coefficients that SAGA and the model hold
+ABSENT = -20.0                    # logit of a label without training examples
+
+
+@dataclass(frozen=True)
+class NgramFit:
+    """The sizes of the branch of a run, and what it is fitted on.
+
+    Attributes:
+        setup: the setup of the run, with the sizes of the branch among its resolved facts if it has one.
+        counts: n-grams of the training texts; None without a branch. *Shape:* ``(n_texts, buckets)``, float32.
+        gold: number of the label of each text. *Shape:* ``(n_texts,)``, int64.
+    """
+
+    setup: Setup[Any]
+    counts: Sparse | None
+    gold: NDArray[np.int64]
+
+    def into(self, model: nn.Module, *, checkpoint: Path) -> None:
+        """Fit the branch of a model in place, unless a checkpoint exists, which has the fitted branch."""
+        branch = branch_of(model)
+        if branch is not None and self.counts is not None and not checkpoint.exists():
+            fit(branch, self.counts, self.gold, self.setup)
+
+
+def plan(setup: Setup[Any], task: Task[Any], train: Sequence[Example]) -> NgramFit:
+    """Choose the size of the branch of a run; a run with too many texts or labels has none, which is logged.
+
+    Args:
+        setup: configuration and resolved facts.
+        task: the task.
+        train: the training examples.
+    """
+    config, nothing = setup.config, NgramFit(setup, None, np.zeros(0, np.int64))
+    if not config.ngrams.enabled or "ngrams.enabled" not in task.keys:
+        return nothing
+    texts, labels = [joined(example) for example in train], setup.resolved.labels
+    problem = _too_long(texts, config)
+    if not problem:
+        hashed = hasher_of(config, max(LARGEST, config.ngrams.buckets))
+        counts = hashed.counts(texts)
+        buckets = config.ngrams.buckets or choose_buckets(counts, len(labels))
+        problem = _too_many(buckets, len(labels), len(texts), config)
+    if problem:
+        log.warning("the n-gram branch is left out: %s", problem)
+        return nothing
+    number = {label: i for i, label in enumerate(labels)}
+    resolved = replace(setup.resolved, ngram_buckets=buckets, ngram_weights=DEFAULT)
+    return NgramFit(replace(setup, resolved=resolved), hasher_of(config, buckets).folded(counts),
+                    np.array([number[example.label] for example in train]))
+
+
+def choose_buckets(counts: Sparse, n_labels: int) -> int:
+    """Return the smallest suitable power of two, or 0 if there are too many labels for any.
+
+    It has twice as many buckets for each family as the family has distinct n-grams, within :data:`SMALLEST`,
+    :data:`LARGEST`, and :data:`MAX_WEIGHTS` divided by the number of labels.
+
+    Args:
+        counts: counts in many buckets. *Shape:* ``(n_texts, many)``.
+        n_labels: number of labels.
+    """
+    half = counts.shape[1] // 2
+    used = np.unique(counts.indices)                                                        # (n_used,)
+    n_distinct = max(int((used < half).sum()), int((used >= half).sum()), 1)
+    wanted = 2 * _power_of_two(ROOM * n_distinct)
+    allowed = _power_of_two(MAX_WEIGHTS // n_labels + 1) // 2
+    return min(max(wanted, SMALLEST), LARGEST, allowed) if allowed >= SMALLEST else 0
+
+
+def fit(branch: NgramBranch, counts: Sparse, gold: NDArray[np.int64], setup: Setup[Any]) -> None:
+    """Fit a branch by scikit-learn's logistic regression with the solver SAGA (Defazio et al. 2014).
+
+    Labels are weighted as in the training loss. A label without training examples, or with weight 0, has the logit
+    :data:`ABSENT` for every text.
+
+    Args:
+        branch: the branch, changed in place.
+        counts: n-grams of the training texts. *Shape:* ``(n_texts, buckets)``, float32.
+        gold: number of the label of each text. *Shape:* ``(n_texts,)``, int64.
+        setup: configuration and resolved facts.
+    """
+    config, n_labels = setup.config, len(setup.resolved.labels)
+    idf = inverse_document_frequency(counts)
+    of_label = np.array(setup.resolved.label_weights or [1.0] * n_labels)                   # (n_labels,)
+    counted = np.flatnonzero(of_label[gold])                                                # (n_counted,)
+    rows, used = _without_empty_columns(tfidf(counts, idf)[counted])
+    present = np.unique(gold[counted])                                                      # (n_present,)
+    weight = np.zeros((len(idf), n_labels))
+    bias = np.full(n_labels, ABSENT)
+    bias[present] = 0.0
+    if len(present) > 1:
+        with fitting():
+            model = fitted(rows, gold[counted], C=config.ngrams.regularization, random_state=config.seed,
+                           class_weight={i: of_label[i] for i in present.tolist()}, **SAGA)
+        two = len(present) == 2  # scikit-learn has the log-odds of the second label
+        coefficients = np.concatenate([-model.coef_ / 2, model.coef_ / 2]) if two else model.coef_
+        weight[np.ix_(used, present)] = coefficients.T
+        bias[present] = np.array([-0.5, 0.5]) * model.intercept_ if two else model.intercept_
+    if n_labels == 2:
+        weight, bias = weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1]
+    for buffer, values in ((branch.idf, idf), (branch.weight, weight), (branch.bias, bias)):
+        buffer.copy_(torch.from_numpy(values.astype(np.float32)))
+
+
+def _without_empty_columns(rows: Sparse) -> tuple[Sparse, NDArray[np.int64]]:
+    """Return rows with the columns that have an entry, and the numbers of these."""
+    from scipy.sparse import csr_matrix
+
+    used, columns = np.unique(rows.indices, return_inverse=True)
+    made = csr_matrix((rows.data, columns.astype(np.int32), rows.indptr), shape=(rows.shape[0], len(used)))
+    return made, used.astype(np.int64)
+
+
+def _power_of_two(n: int) -> int:
+    """Return the smallest power of two that is at least ``n``."""
+    return 1 << max(0, n - 1).bit_length()
+
+
+def _too_long(texts: Sequence[str], config: RunConfig) -> str:
+    """Describe why the training texts have too many n-grams; "" if they have not."""
+    shortest, longest = config.ngrams.characters
+    n_entries = sum(map(len, texts)) * (longest - shortest + 1 + config.ngrams.words)
+    return _above_limit(ENTRY_BYTES * n_entries, f"{len(texts):,} training texts", config)
+
+
+def _too_many(buckets: int, n_labels: int, n_texts: int, config: RunConfig) -> str:
+    """Describe why the branch has too many weights; "" if it has not."""
+    if not buckets:
+        return f"{n_labels:,} labels; with more than {MAX_WEIGHTS // SMALLEST:,}, set ngrams.buckets"
+    n_outputs = 1 if n_labels == 2 else n_labels
+    return _above_limit(FLOAT64 * n_outputs * (COPIES * buckets + 2 * n_texts),
+                        f"{n_labels:,} labels, {buckets:,} buckets, {n_texts:,} training texts", config)
+
+
+def _above_limit(needed: float, sizes: str, config: RunConfig) -> str:
+    limit = config.baseline_memory_gb
+    if needed <= limit * GB:
+        return ""
+    return (f"it needs about {needed / GB:,.1f} GB of memory ({sizes}); the limit is {limit:g} GB. Raise it with --set "
+            f"baseline_memory_gb={needed / GB + 1:.0f}")
