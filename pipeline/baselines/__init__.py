@@ -6,6 +6,7 @@ from pipeline.baselines.classification import (
     majority,
     nearest_centroid,
     tfidf,
+    tfidf_chars,
 )
 
-__all__ = ["MeanVectors", "logistic_regression_on_means", "majority", "nearest_centroid", "tfidf"]
+__all__ = ["MeanVectors", "logistic_regression_on_means", "majority", "nearest_centroid", "tfidf", "tfidf_chars"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, OOVPolicy
 from embeddings.tokenization.tokenizer import WordTokenizer
-from pipeline.baselines.linear import logistic_regression, tfidf_features
+from pipeline.baselines.linear import SAGA, logistic_regression, tfidf_chars_features, tfidf_features
 
 
 def majority(labels: Sequence[str], n: int) -> list[str]:
@@ -27,6 +27,25 @@ def tfidf(train: Sequence[str], labels: Sequence[str], test: Sequence[str], *, m
         TooLargeError: if this needs more memory than ``max_gb``.
     """
     return logistic_regression(train, labels, test, features=tfidf_features(), C=10, max_iter=1000, max_gb=max_gb)
+
+
+def tfidf_chars(
+    train: Sequence[str], labels: Sequence[str], test: Sequence[str], *, seed: int = 1, max_gb: float = math.inf
+) -> list[str]:
+    """Predict labels by logistic regression on TF-IDF of n-grams of 1 or 2 words and of 2 to 5 characters.
+
+    Args:
+        train: training texts.
+        labels: label of each.
+        test: test texts.
+        seed: seed of the order in which the solver takes the examples.
+        max_gb: limit of the memory of the fit, in GB.
+
+    Raises:
+        TooLargeError: if this needs more memory than ``max_gb``.
+    """
+    return logistic_regression(train, labels, test, features=tfidf_chars_features(), C=10, random_state=seed,
+                               max_gb=max_gb, **SAGA)
 
 
 class MeanVectors:

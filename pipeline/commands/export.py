@@ -23,6 +23,7 @@ from pipeline.runs.folder import write_json
 from pipeline.runs.trained import TrainedRun, load_run
 from pipeline.runs.workspace import new_folder, owned
 from pipeline.tasks.base import TASKS, Architecture
+from pipeline.tasks.ngrams.scores import branch_of
 from pipeline.word_vectors import unseen_words
 from transformer.config import LIKE
 from transformer.export.huggingface import bert_config, bert_state, gpt2_config, gpt2_state, save_weights
@@ -46,6 +47,7 @@ class Exported:
         n_extra: number of these that were not seen in training.
         difference: maximum absolute difference of its scores and those of the run on a few texts; None if
             ``transformers`` is not installed.
+        without_ngrams: whether the run has an n-gram branch, which the exported model lacks.
     """
 
     path: Path
@@ -53,10 +55,12 @@ class Exported:
     n_words: int
     n_extra: int
     difference: float | None
+    without_ngrams: bool = False
 
 
 def export(
-    run: str | Path, out: str | Path, *, words: int = EXTRA_WORDS, verify: bool = True, progress: Progress = silent
+    run: str | Path, out: str | Path, *, words: int = EXTRA_WORDS, without_ngrams: bool = False, verify: bool = True,
+    progress: Progress = silent,
 ) -> Exported:
     """Export a run.
 
@@ -66,6 +70,8 @@ def export(
         words: number of words not seen in training to export, the source's first. All other words are ``<unk>`` in the
             exported model, while the run itself may find vectors for them by its out-of-vocabulary policy. Models whose
             output layer is the embedding table are exported without extra words.
+        without_ngrams: export the Transformer of a run with an n-gram branch alone; its predictions differ from those
+            of the run.
         verify: check that the files of the run have the SHA-256 that ``manifest.json`` lists.
         progress: progress callback.
 
@@ -77,15 +83,19 @@ def export(
     with owned(target) as real:
         if real.exists():
             raise ExportError(f"{target}: already exists; choose another --out, or remove it")
-        return _export(run, target, words=words, verify=verify, progress=progress)
+        return _export(run, target, words=words, without_ngrams=without_ngrams, verify=verify, progress=progress)
 
 
 def _export(
-    run: str | Path, target: Path, *, words: int, verify: bool, progress: Progress
+    run: str | Path, target: Path, *, words: int, without_ngrams: bool, verify: bool, progress: Progress
 ) -> Exported:
     progress("exporting", 0.0)
     trained = load_run(run, verify=verify)
     architecture = require_architecture(trained.config, trained.task.architecture, origin=str(run))
+    alone = branch_of(trained.model) is not None
+    if alone and not without_ngrams:
+        raise ExportError(f"{run}: {architecture.name} has no place for the n-gram branch of this run: train with "
+                          "--set ngrams.enabled=false, or export the Transformer alone with --without-ngrams")
     extra = _add_unseen(trained, words) if architecture.output else ()
     if architecture.prepare:
         architecture.prepare(trained.model, trained.setup)
@@ -98,7 +108,7 @@ def _export(
         if find_spec("transformers"):
             compared = difference(trained, tokenizer, architecture, folder)
     progress("exporting", 1.0)
-    return Exported(target, architecture.name, len(tokenizer) - len(SPECIAL_TOKENS), len(extra), compared)
+    return Exported(target, architecture.name, len(tokenizer) - len(SPECIAL_TOKENS), len(extra), compared, alone)
 
 
 def require_architecture(config: RunConfig, architecture: Architecture | None, *, origin: str) -> Architecture:

@@ -11,6 +11,7 @@ from pipeline.drawing.page import render
 from pipeline.drawing.plots import bars_svg, learning_curves_svg
 from pipeline.runs.label_table import label_tables
 from pipeline.tasks.base import Measure
+from pipeline.tasks.ngrams.fusion import in_words
 from pipeline.tasks.resolved import Setup
 
 HERE = Path(__file__).parent
@@ -47,7 +48,8 @@ def write_report(
         resolved={key: value for key, value in vars(setup.resolved).items() if value not in (0, ())},
         comparison=bars_svg(scores, highlighted=["this run"], label=label, is_share=measure.is_share),
         curves=learning_curves_svg(history, measure.name), plots=plots,
-        skipped=skipped, label_tables=label_tables(metrics["test"].get("by_label", {})),
+        ngrams=in_words(setup.resolved), skipped=skipped,
+        label_tables=label_tables(metrics["test"].get("by_label", {})),
     )
     write_atomically(path, page)
 

@@ -12,6 +12,7 @@ from transformer.config import ModelConfig
 
 BYTES = 4  # of a float32
 COPIES_OF_ALL = 12  # two checkpoints of five (weights, average, best epoch, two moments), and the weights twice
+COPIES_OF_FIXED = 3  # buffers: in two checkpoints, and with the weights
 SMALLEST = 1_000_000  # bytes of the report, the predictions and the tokenizer of a small run
 
 
@@ -32,7 +33,9 @@ def require_space_for_training(folder: Path, model: nn.Module) -> None:
         RunFolderError: if it has not.
     """
     n_bytes = sum(weight.numel() * weight.element_size() for weight in model.parameters())
-    require_space(folder, SMALLEST + COPIES_OF_ALL * n_bytes, purpose="the checkpoints and weights of the run")
+    n_fixed = sum(buffer.numel() * buffer.element_size() for buffer in model.buffers())
+    require_space(folder, SMALLEST + COPIES_OF_ALL * n_bytes + COPIES_OF_FIXED * n_fixed,
+                  purpose="the checkpoints and weights of the run")
 
 
 def _n_layer_weights(model: ModelConfig) -> int:

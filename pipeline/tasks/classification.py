@@ -90,7 +90,8 @@ class Classification(PredictionSetTask[Example, Labels]):
     keys = ("data.labels", "data.label_column", "training.class_weights", "ngrams.enabled", "ngrams.words",
             "ngrams.characters", "ngrams.regularization", "ngrams.buckets")
     resolved_type = Labels
-    baseline_names = ("majority", "tfidf+logreg", "mean-vectors+logreg", "nearest-centroid", FASTTEXT)
+    baseline_names = ("majority", "tfidf+logreg", "tfidf-chars+logreg", "mean-vectors+logreg", "nearest-centroid",
+                      FASTTEXT)
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier")
 
     def resolve(self, config: RunConfig, splits: Splits[Example]) -> Labels:
@@ -204,6 +205,8 @@ class Classification(PredictionSetTask[Example, Labels]):
         predicted = train_selected(setup.config, {
             "majority": lambda: baselines.majority(labels, len(test)),
             "tfidf+logreg": lambda: baselines.tfidf(train, labels, test, max_gb=max_gb),
+            "tfidf-chars+logreg": lambda: baselines.tfidf_chars(train, labels, test, seed=setup.config.seed,
+                                                                max_gb=max_gb),
             "mean-vectors+logreg": lambda: baselines.logistic_regression_on_means(
                 vectors()[0], labels, vectors()[1], max_gb=max_gb),
             "nearest-centroid": lambda: baselines.nearest_centroid(vectors()[0], labels, vectors()[1]),

@@ -16,6 +16,7 @@ from transformer.layers.embedding import TokenEmbedding
 from transformer.layers.feedforward import FeedForward
 from transformer.layers.positions import AlibiPositions, LearnedPositions, RotaryPositions, SinusoidalPositions
 from transformer.models.heads import LMHead
+from transformer.models.ngram_branch import NgramBranch
 from transformer.models.stack import Stack
 
 EVERY = ""  # matches every attribute of a module
@@ -28,6 +29,7 @@ KINDS: tuple[tuple[type[nn.Module], dict[str, str]], ...] = (
     (FeedForward, {EVERY: "feed-forward"}),
     (nn.LayerNorm, {EVERY: "layer norm"}),
     (Convolutions, {EVERY: "convolution"}),
+    (NgramBranch, {EVERY: "n-grams"}),
     (nn.Module, {"head": "output", "output": "output"}),
 )
 """The kinds of parameters, by module class and attribute; the innermost module with an entry decides."""
@@ -49,8 +51,8 @@ class Entry:
         shape: shape; () for several, and for a part of the model without parameters.
         count: number of elements.
         share: fraction of the elements of the model.
-        state: ``trained``, ``frozen``, or the reason why there are no parameters, such as ``fixed: sinusoidal`` or
-            ``tied to the embedding``.
+        state: ``trained``, ``frozen``, ``fitted before training`` (the n-gram branch), or the reason why there are no
+            parameters, such as ``fixed: sinusoidal`` or ``tied to the embedding``.
         norm_start: Frobenius norm before the first step.
         norm: Frobenius norm after training.
         moved: Frobenius norm of the difference.
@@ -123,7 +125,7 @@ def kind_of(model: nn.Module, name: str) -> str:
 
 
 def census(model: nn.Module, start: Mapping[str, Tensor]) -> list[Entry]:
-    """List all parameters by kind, with entries for fixed positions and tied output layers.
+    """List all parameters by kind, with entries for the n-gram branch, fixed positions and tied output layers.
 
     Args:
         model: the trained model.
@@ -132,7 +134,9 @@ def census(model: nn.Module, start: Mapping[str, Tensor]) -> list[Entry]:
     Raises:
         CheckpointError: if names or shapes in ``start`` do not match the model.
     """
-    total = sum(weight.numel() for weight in model.parameters())
+    fitted = [(f"{name}.{own}", buffer) for name, module in model.named_modules() if isinstance(module, NgramBranch)
+              for own, buffer in module.named_buffers()]
+    total = sum(weight.numel() for weight in [*model.parameters(), *(buffer for _, buffer in fitted)])
     entries = []
     for name, weight in model.named_parameters():
         if name not in start or start[name].shape != weight.shape:
@@ -145,6 +149,10 @@ def census(model: nn.Module, start: Mapping[str, Tensor]) -> list[Entry]:
             state="trained" if weight.requires_grad else "frozen",
             norm_start=float(before.norm()), norm=float(now.norm()), moved=float((now - before).norm()),
         ))
+    for name, buffer in fitted:
+        norm = float(buffer.norm())
+        entries.append(Entry(kind_of(model, name), name, tuple(buffer.shape), buffer.numel(), buffer.numel() / total,
+                             "fitted before training", norm, norm))
     for name, module in model.named_modules():
         if type(module) in FIXED:
             entries.append(Entry("positions", name, (), 0, 0.0, FIXED[type(module)]))

@@ -29,7 +29,7 @@ log = logging.getLogger("vecformer")
 
 SMALLEST, LARGEST = 2**14, 2**20  # buckets that are chosen
 MAX_WEIGHTS = 2**24               # buckets x labels that are chosen
-ROOM = 2                          # buckets of a family for each of its distinct n-grams, at least
+ROOM = 4                          # buckets of a family for each of its distinct n-grams, at least
 ENTRY_BYTES = 24                  # of a count: value and column, in three copies
 COPIES = 6                        # copies of the coefficients that SAGA and the model hold
 ABSENT = -20.0                    # logit of a label without training examples
@@ -86,7 +86,7 @@ def plan(setup: Setup[Any], task: Task[Any], train: Sequence[Example]) -> NgramF
 def choose_buckets(counts: Sparse, n_labels: int) -> int:
     """Return the smallest suitable power of two, or 0 if there are too many labels for any.
 
-    It has twice as many buckets for each family as the family has distinct n-grams, within :data:`SMALLEST`,
+    It has four times as many buckets for each family as the family has distinct n-grams, within :data:`SMALLEST`,
     :data:`LARGEST`, and :data:`MAX_WEIGHTS` divided by the number of labels.
 
     Args:

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from embeddings.tokenization.ngrams import WORD_PATTERN, NgramHasher, inverse_document_frequency, tfidf
+
+TEXTS = ["The cat sat on the mat, the cat!", "a dog barked", "Äpfel und Birnen", "", "1984: the year the dog sat",
+         "cat cat cat cat"]
+NEW = ["The dog sat on Äpfel", "wholly unknown", ""]
+HASHER = NgramHasher(2, (2, 5), 2**22)
+
+
+def vectorizers():
+    """TF-IDF by scikit-learn, for the n-grams of words and for those of characters."""
+    return {"words": TfidfVectorizer(ngram_range=(1, 2), token_pattern=WORD_PATTERN, sublinear_tf=True),
+            "characters": TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)}
+
+
+def buckets(family, hasher, texts):
+    """The bucket of each n-gram of a family."""
+    return {one.ngram: one.bucket for text in texts for one in hasher.ngrams(text) if one.family == family}
+
+
+@pytest.mark.parametrize("texts", [TEXTS, NEW])
+def test_rows_are_those_of_scikit_learn_where_no_buckets_collide(texts):
+    counts = HASHER.counts(TEXTS)
+    rows = tfidf(HASHER.counts(texts), inverse_document_frequency(counts)).toarray()
+    n_found = 0
+    for family, vectorizer in vectorizers().items():
+        vectorizer.fit(TEXTS)
+        of = buckets(family, HASHER, TEXTS)
+        assert len(set(of.values())) == len(of) == len(vectorizer.vocabulary_)
+        theirs = vectorizer.transform(texts).toarray()
+        columns = [of[ngram] for ngram in vectorizer.get_feature_names_out()]
+        np.testing.assert_allclose(rows[:, columns], theirs, rtol=1e-5, atol=1e-7)
+        n_found += (theirs != 0).sum()
+    assert (rows != 0).sum() == n_found > 0
+
+
+def test_idf_is_that_of_scikit_learn_and_zero_for_unused_buckets():
+    idf = inverse_document_frequency(HASHER.counts(TEXTS))
+    assert idf.dtype == np.float32
+    for family, vectorizer in vectorizers().items():
+        vectorizer.fit(TEXTS)
+        of = buckets(family, HASHER, TEXTS)
+        np.testing.assert_allclose([idf[of[ngram]] for ngram in vectorizer.get_feature_names_out()], vectorizer.idf_,
+                                   rtol=1e-6)
+    assert (idf > 0).sum() == sum(len(buckets(family, HASHER, TEXTS)) for family in ("words", "characters"))
+
+
+@pytest.mark.parametrize("n_buckets", [2, 64, 2**14])
+def test_folded_counts_are_those_of_a_hasher_with_fewer_buckets(n_buckets):
+    small = NgramHasher(2, (2, 5), n_buckets)
+    folded, direct = small.folded(HASHER.counts(TEXTS)), small.counts(TEXTS)
+    assert (folded != direct).nnz == 0
+    assert folded.shape == (len(TEXTS), n_buckets)
+
+
+@given(st.lists(st.text(max_size=30), min_size=1, max_size=4), st.sampled_from([2, 32, 2**14]))
+def test_ngrams_are_those_that_are_counted(texts, n_buckets):
+    hasher = NgramHasher(3, (1, 3), n_buckets)
+    counted = np.zeros((len(texts), n_buckets))
+    for row, text in enumerate(texts):
+        for one in hasher.ngrams(text):
+            assert (one.bucket >= hasher.half) == (one.family == "characters")
+            counted[row, one.bucket] += one.frequency
+    np.testing.assert_array_equal(hasher.counts(texts).toarray(), counted)
+
+
+def test_both_families_have_length_one():
+    rows = tfidf(HASHER.counts(TEXTS), inverse_document_frequency(HASHER.counts(TEXTS)))
+    for part in (rows[:, : HASHER.half], rows[:, HASHER.half:]):
+        lengths = np.sqrt(part.multiply(part).sum(axis=1))
+        np.testing.assert_allclose(np.asarray(lengths)[:, 0], [1, 1, 1, 0, 1, 1], rtol=1e-6)
+
+
+def test_a_lone_surrogate_is_a_question_mark():
+    assert (HASHER.counts(["a \ud800 b"]) != HASHER.counts(["a ? b"])).nnz == 0
+    assert [one.ngram for one in HASHER.ngrams("\ud800")] == [one.ngram for one in HASHER.ngrams("?")]
+
+
+@pytest.mark.parametrize("n_buckets", [0, 1, 3, 1000])
+def test_the_number_of_buckets_is_a_power_of_two(n_buckets):
+    with pytest.raises(ValueError, match="power of two"):
+        NgramHasher(2, (2, 5), n_buckets)

@@ -1,0 +1,143 @@
+import logging
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from embeddings.tokenization.ngrams import inverse_document_frequency, tfidf
+from pipeline import RunConfig
+from pipeline.baselines.linear import SAGA
+from pipeline.data.examples import Example
+from pipeline.tasks import base
+from pipeline.tasks.base import Prepared
+from pipeline.tasks.ngrams import scores
+from pipeline.tasks.ngrams.fit import ABSENT, LARGEST, SMALLEST, choose_buckets, fit, plan
+from pipeline.tasks.ngrams.fusion import DEFAULT
+from pipeline.tasks.resolved import Setup
+from transformer.models.ngram_branch import NgramBranch
+
+TASK = base.find("classification")
+WORDS = {"a": "red apple", "b": "blue sky", "c": "green grass"}
+
+
+def examples(labels):
+    return [Example(f"{WORDS[label]} {i}", label, "") for i, label in enumerate(labels)]
+
+
+def setup(labels="ab", weights=(), **values):
+    config = RunConfig.from_mapping({"ngrams": {"enabled": True, **values}})
+    return Setup(config, TASK.resolved_type(labels=tuple(labels), label_weights=tuple(weights)))
+
+
+def fitted(train, made):
+    planned = plan(made, TASK, train)
+    branch = NgramBranch(n_buckets=planned.setup.resolved.ngram_buckets, n_classes=len(made.resolved.labels))
+    fit(branch, planned.counts, planned.gold, planned.setup)
+    return planned, branch
+
+
+@pytest.mark.parametrize(("labels", "weights"), [("ab", ()), ("abc", ()), ("abc", (1.0, 5.0, 0.2))])
+def test_the_branch_is_the_logistic_regression_of_scikit_learn(labels, weights):
+    train = examples(labels * 10)
+    planned, branch = fitted(train, setup(labels, weights))
+    rows = tfidf(planned.counts, inverse_document_frequency(planned.counts))
+    theirs = LogisticRegression(C=10, random_state=1, class_weight=dict(enumerate(weights)) or None, **SAGA)
+    theirs.fit(rows, planned.gold)
+    ours = scores.log_probabilities(branch, [example.text for example in train], planned.setup)
+    np.testing.assert_allclose(ours.numpy(), theirs.predict_log_proba(rows), rtol=2e-3, atol=2e-3)
+
+
+def test_the_fit_is_close_to_the_minimum():
+    train = examples("abc" * 20)
+    planned, branch = fitted(train, setup("abc"))
+    rows = tfidf(planned.counts, inverse_document_frequency(planned.counts)).astype(np.float64)
+    exact = LogisticRegression(C=10, tol=1e-8, max_iter=10_000).fit(rows, planned.gold)
+
+    def loss(coefficients, probabilities):
+        return 0.5 * (coefficients**2).sum() - 10 * probabilities[np.arange(len(train)), planned.gold].sum()
+
+    ours = scores.log_probabilities(branch, [example.text for example in train], planned.setup).numpy()
+    assert loss(branch.weight.numpy(), ours) < 1.05 * loss(exact.coef_, exact.predict_log_proba(rows))
+
+
+def test_the_same_seed_gives_the_same_bytes():
+    one, other = (fitted(examples("ab" * 10), setup())[1].state_dict() for _ in range(2))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(("labels", "weights", "present"), [
+    ("abc", (), "ab"), ("abc", (1.0, 1.0, 0.0), "abc"), ("ab", (1.0, 0.0), "ab"),
+])
+def test_a_label_without_examples_or_weight_is_improbable(labels, weights, present):
+    planned, branch = fitted(examples(present * 10), setup(labels, weights))
+    found = scores.log_probabilities(branch, ["green grass", ""], planned.setup)
+    assert found.isfinite().all()
+    assert (found[:, -1] < ABSENT / 2).all()
+
+
+def test_the_resolved_facts_have_the_sizes():
+    planned = plan(setup(), TASK, examples("ab" * 10))
+    assert planned.setup.resolved.ngram_buckets == planned.counts.shape[1] == SMALLEST
+    assert planned.setup.resolved.ngram_weights == DEFAULT
+    assert plan(setup(buckets=64), TASK, examples("ab" * 10)).counts.shape == (20, 64)
+
+
+def test_other_tasks_and_other_configurations_have_no_branch():
+    made = setup()
+    assert plan(made, base.find("regression"), []).counts is None
+    off = Setup(RunConfig(), made.resolved)
+    assert plan(off, TASK, examples("ab")).setup is off
+
+
+@pytest.mark.parametrize(("labels", "limit", "message"), [
+    ("ab", 1e-6, r"left out: it needs about 0\.0 GB of memory \(20 training texts\)"),
+    ("ab", 1e-4, r"left out: it needs about 0\.0 GB of memory \(2 labels, 16,384 buckets, 20 training texts\)"),
+    (["a", "b", *map(str, range(2000))], 2.0, r"left out: 2,002 labels; with more than 1,024, set ngrams\.buckets"),
+])
+def test_above_a_limit_the_branch_is_left_out_with_a_message(labels, limit, message, caplog):
+    made = setup(labels)
+    made = replace(made, config=replace(made.config, baseline_memory_gb=limit))
+    with caplog.at_level(logging.WARNING, logger="vecformer"):
+        planned = plan(made, TASK, examples("ab" * 10))
+    assert planned.counts is None
+    assert planned.setup is made
+    assert re.search(message, caplog.text)
+
+
+@pytest.mark.parametrize(("n_distinct", "n_labels", "expected"), [
+    (10, 2, SMALLEST), (2**14, 2, 2**17), (2**14 + 1, 2, 2**18), (2**18, 2, LARGEST), (2**18, 100, 2**17),
+    (2**18, 1024, 2**14), (10, 1025, 0),
+])
+def test_the_number_of_buckets_follows_from_distinct_ngrams_and_labels(n_distinct, n_labels, expected):
+    from scipy.sparse import csr_matrix
+
+    columns = np.arange(n_distinct)
+    counts = csr_matrix((np.ones(n_distinct), columns, [0, n_distinct]), shape=(1, 2**20))
+    assert choose_buckets(counts, n_labels) == expected
+
+
+def test_an_existing_checkpoint_has_the_branch(tmp_path):
+    planned = plan(setup(), TASK, examples("ab" * 10))
+    model = torch.nn.Module()
+    model.ngrams = NgramBranch(n_buckets=planned.setup.resolved.ngram_buckets, n_classes=2)
+    (tmp_path / "there").touch()
+    planned.into(model, checkpoint=tmp_path / "there")
+    assert not model.ngrams.weight.any()
+    planned.into(model, checkpoint=Path(tmp_path / "absent"))
+    assert model.ngrams.weight.any()
+
+
+def test_log_probabilities_are_stored_between_epochs_unless_they_are_many(monkeypatch):
+    train = examples("ab" * 10)
+    planned, branch = fitted(train, setup())
+    prepared = Prepared(train, (), None)
+    first = scores.ngram_scores(branch, prepared, planned.setup)([3, 1])
+    branch.weight.zero_()
+    torch.testing.assert_close(scores.ngram_scores(branch, prepared, planned.setup)([3, 1]), first)
+    monkeypatch.setattr(scores, "MAX_STORED", 0)
+    again = scores.ngram_scores(branch, prepared, planned.setup)([3, 1])
+    assert torch.equal(again[0], again[1])  # the bias alone
