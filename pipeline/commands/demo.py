@@ -101,7 +101,9 @@ def _rows(results: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         }
         for source, metrics in results.items()
     ]
-    by_name = {"TF-IDF + logistic regression": results["glove"]["baselines"]["tfidf+logreg"]}
+    by_name = {"TF-IDF + logistic regression": results["glove"]["baselines"]["tfidf+logreg"],
+               "TF-IDF of words and characters + logistic regression":
+                   results["glove"]["baselines"]["tfidf-chars+logreg"]}
     by_name |= {
         f"mean of {source} vectors + logistic regression": results[source]["baselines"]["mean-vectors+logreg"]
         for source in ("glove", "glove+word2vec")
