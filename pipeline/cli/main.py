@@ -13,7 +13,7 @@ from pipeline.cli.lazy import LazyGroup
 from pipeline.cli.paths import require_utf8
 from pipeline.cli.streams import exit_code_of_stop, ignore_signals, prepare_process
 
-ORDER = ("run", "config", "evaluate", "predict", "generate", "inspect", "export", "embed", "sources", "tasks",
+ORDER = ("run", "recipe", "config", "evaluate", "predict", "generate", "inspect", "export", "embed", "sources", "tasks",
          "benchmark", "compare", "demo")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Options and the configuration keys that they set.
 KEYS = {
-    "data": "data.path", "source": "source", "task": "task", "corpus": "corpus", "seed": "seed",
+    "data": "data.path", "recipe": "recipe", "source": "source", "task": "task", "corpus": "corpus", "seed": "seed",
     "epochs": "training.epochs", "limit_train": "data.limit_train", "text_column": "data.text_column",
     "label_column": "data.label_column", "label_separator": "data.label_separator",
     "word_column": "data.word_column", "tag_column": "data.tag_column",
@@ -35,6 +35,9 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
 @click.argument("config", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--data", metavar="PATH",
               help="File (.tsv .csv .jsonl .parquet …), folder with train/dev/test files, or bbc.")
+@click.option("--recipe", metavar="RECIPE",
+              help="auto (default) chooses parts of the model and its training from the data; plain is the textbook "
+                   "Transformer; auto,-PART leaves a part out. `vecformer recipe` lists the parts.")
 @click.option("--source", metavar="SPEC",
               help="Word vectors: random, word2vec, fasttext, glove, glove:FILE, or A+B. `vecformer sources` lists all "
                    "sources and their options.")
@@ -93,12 +96,12 @@ def run_command(
 ) -> None:
     """Load or train word vectors, initialise a Transformer with them, train it, and evaluate it.
 
-    Options take precedence over the file CONFIG (`vecformer config` writes one). The folder of the run has the model,
-    its measures and report.html.
+    The recipe that is chosen from the data is printed first. Options take precedence over the file CONFIG (`vecformer
+    config` writes one). The folder of the run has the model, its measures and report.html.
 
     \b
     vecformer run --data reviews.tsv --source glove --out runs/reviews
-    vecformer run --data bbc --source glove+word2vec,dim=100 --limit-train 50
+    vecformer run --data bbc --recipe plain --source glove+word2vec,dim=100 --limit-train 50
     vecformer run config.toml --seed 2 --set model.n_layers=4
     vecformer run --resume runs/reviews
     """

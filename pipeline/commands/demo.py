@@ -1,4 +1,4 @@
-"""The demonstration on BBC News: few labels, many unlabelled texts, three initialisations and the baselines."""
+"""The demonstration on BBC News: few labels, many unlabelled texts, three initialisations, the recipe, baselines."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from embeddings.progress import Progress, silent
 from pipeline.config import RunConfig
 from pipeline.runs.chain import run
 from pipeline.runs.folder import RunFolder, read_json, unfinished, write_json
-from pipeline.runs.place import DEMO_RUNS as SOURCES
+from pipeline.runs.place import DEMO_RECIPE, DEMO_RUNS, DEMO_SOURCES
 from pipeline.runs.report import write_comparison
 from pipeline.runs.workspace import unfinished_folder
 
-NOTE = "Word2Vec is trained on all training articles, without their labels. Orange: Transformer."
+NOTE = ("The recipe is the default of vecformer run; the other Transformers are plain, so that they differ in their "
+        "vectors only. Word2Vec is trained on all training articles, without their labels. Orange: Transformer.")
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class Demo:
 
 
 def demo(out: Path, *, labels: int = 50, seed: int = 1, overwrite: bool = False, progress: Progress = silent) -> Demo:
-    """Train with each source and compare the results with the baselines.
+    """Train with each source, and with the recipe, and compare the results with the baselines.
 
     Args:
-        out: folder to create, with a run folder for each source and ``report.html``.
+        out: folder to create, with a run folder for each model and ``report.html``.
         labels: number of labelled articles, balanced over the topics; the other training articles are unlabelled text.
         seed: seed of all random numbers.
         overwrite: replace an existing folder, and start again if an earlier call was interrupted; otherwise the same
@@ -48,7 +49,7 @@ def demo(out: Path, *, labels: int = 50, seed: int = 1, overwrite: bool = False,
     command = f"vecformer demo --out {out} --labels {labels} --seed {seed}"
     resume = not overwrite and _is_begun(unfinished(out), labels, seed)
     with unfinished_folder(out, command=command, keep=_has_runs, overwrite=overwrite, resume=resume) as folder:
-        results = {source: _metrics(folder / source, source, labels, seed, progress) for source in SOURCES}
+        results = {name: _metrics(folder / name, name, labels, seed, progress) for name in DEMO_RUNS}
         n_test = results["glove"]["test"]["n"]
         found = Demo(
             title=f"BBC News: {labels} labelled articles, {n_test} test articles, seed {seed}",
@@ -61,18 +62,20 @@ def demo(out: Path, *, labels: int = 50, seed: int = 1, overwrite: bool = False,
     return found
 
 
-def _metrics(out: Path, source: str, labels: int, seed: int, progress: Progress) -> Mapping[str, Any]:
-    """Train from a source and return the metrics, or return those of an interrupted demonstration."""
+def _metrics(out: Path, name: str, labels: int, seed: int, progress: Progress) -> Mapping[str, Any]:
+    """Train one of the models and return its metrics, or return those of an interrupted demonstration."""
     if out.is_dir():
         metrics: Mapping[str, Any] = read_json(RunFolder.open(out).metrics)
         return metrics
     began = RunFolder(unfinished(out)).config.is_file()
-    return run(_configuration(source, labels, seed), out, resume=began, progress=_prefixed(source, progress)).metrics
+    return run(_configuration(name, labels, seed), out, resume=began, progress=_prefixed(name, progress)).metrics
 
 
-def _configuration(source: str, labels: int, seed: int) -> RunConfig:
+def _configuration(name: str, labels: int, seed: int) -> RunConfig:
     data = {"path": "bbc", "limit_train": labels}
-    return RunConfig.from_mapping({"source": source, "seed": seed, "data": data})
+    if name == DEMO_RECIPE:
+        return RunConfig.from_mapping({"seed": seed, "data": data})
+    return RunConfig.from_mapping({"recipe": "plain", "source": name, "seed": seed, "data": data})
 
 
 def _has_runs(folder: Path) -> bool:
@@ -81,32 +84,33 @@ def _has_runs(folder: Path) -> bool:
 
 def _is_begun(folder: Path, labels: int, seed: int) -> bool:
     """Whether a folder has the runs of an interrupted demonstration with the same settings, and no others."""
-    begun = [RunFolder(path).config for source in SOURCES for path in (folder / source, unfinished(folder / source))]
-    found = [RunConfig.load(config) for config in begun if config.is_file()]
-    return bool(found) and all(config == _configuration(config.source, labels, seed) for config in found)
+    begun = {RunFolder(path).config: name for name in DEMO_RUNS for path in (folder / name, unfinished(folder / name))}
+    found = {path: name for path, name in begun.items() if path.is_file()}
+    return bool(found) and all(RunConfig.load(path) == _configuration(name, labels, seed)
+                               for path, name in found.items())
 
 
-def _prefixed(source: str, progress: Progress) -> Progress:
-    return lambda what, share: progress(f"{source}: {what}", share)
+def _prefixed(name: str, progress: Progress) -> Progress:
+    return lambda what, share: progress(f"{name}: {what}", share)
 
 
 def _rows(results: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     rows = [
         {
-            "name": f"Transformer from {source}",
+            "name": "recipe" if name == DEMO_RECIPE else f"Transformer from {name}",
             "score": metrics["test"]["accuracy"],
             "coverage": metrics["coverage"]["test_tokens"],
             "tokens_per_second": metrics["training"]["tokens_per_second"],
-            "report": f"{source}/report.html",
+            "report": f"{name}/report.html",
         }
-        for source, metrics in results.items()
+        for name, metrics in results.items()
     ]
     by_name = {"TF-IDF + logistic regression": results["glove"]["baselines"]["tfidf+logreg"],
                "TF-IDF of words and characters + logistic regression":
                    results["glove"]["baselines"]["tfidf-chars+logreg"]}
     by_name |= {
         f"mean of {source} vectors + logistic regression": results[source]["baselines"]["mean-vectors+logreg"]
-        for source in ("glove", "glove+word2vec")
+        for source in DEMO_SOURCES[1:]
     }
     nothing = {"coverage": None, "tokens_per_second": None, "report": None}
     return rows + [{"name": name, "score": measures["accuracy"], **nothing} for name, measures in by_name.items()]

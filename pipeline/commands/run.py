@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import RunConfig, resolve
+from pipeline.config import AUTO_SOURCE, RunConfig, resolve
 from pipeline.runs.folder import RunFolder, configuration_of_unfinished, free_name
 from pipeline.runs.verification import require_resumable
 
@@ -26,6 +26,6 @@ def configuration(file: Path | None, resume: Path | None, assignments: Sequence[
 
 
 def default_folder(config: RunConfig) -> Path:
-    """Return a free name under ``runs/`` made of data, source and seed."""
-    source = re.sub(r"[^\w.=+-]+", "-", config.source)
-    return free_name(Path("runs") / f"{Path(config.data.path).stem or 'run'}-{source}-seed{config.seed}")
+    """Return a free name under ``runs/`` made of data, source if one is configured, and seed."""
+    source = "" if config.source == AUTO_SOURCE else "-" + re.sub(r"[^\w.=+-]+", "-", config.source)
+    return free_name(Path("runs") / f"{Path(config.data.path).stem or 'run'}{source}-seed{config.seed}")

@@ -25,6 +25,7 @@ from pipeline.runs.data_hash import data_hash
 from pipeline.runs.folder import RunFolder, read_json, unfinished
 from pipeline.runs.place import require_inputs_elsewhere
 from pipeline.runs.pretraining import pretrain
+from pipeline.runs.recipe.choose import setup_for
 from pipeline.runs.results import evaluate_and_write
 from pipeline.runs.space import require_space_for_run, require_space_for_training
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_stage_one, save_stage_one
@@ -109,7 +110,7 @@ def _fill(folder: RunFolder, config: RunConfig, task: Task[Any], context: RunCon
     with context.clock("reading"):
         splits = task.reader.read(config.data, seed=config.seed)
         splits.findings.log()
-        setup = Setup(config, task.resolve(config, splits))
+        setup = setup_for(config, task, splits)
     config.save(folder.config)
     setup.resolved.save(folder.resolved)
     stage_one = run_stage_one(setup, task, splits, folder, context)
@@ -137,7 +138,7 @@ def _assist(config: RunConfig, out: Path, context: RunContext) -> Finished:
     """Do the share of the training of a process other than the first."""
     task = base.find(config.task)
     splits = task.reader.read(config.data, seed=config.seed)
-    setup = Setup(config, task.resolve(config, splits))
+    setup = setup_for(config, task, splits)
     context.world.barrier()
     folder = RunFolder(unfinished(Path(os.path.realpath(out))))
     run_stage_two(setup, task, splits, load_stage_one(folder), folder, RunContext(world=context.world))

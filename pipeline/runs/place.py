@@ -21,8 +21,10 @@ REPLACES = ".vecformer-replaces"
 DESKTOP_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}  # written by file managers
 MOUNTS = Path("/proc/self/mountinfo")
 N_NAMED = 3  # files named in a message
-DEMO_RUNS = ("random", "glove", "glove+word2vec")
-"""Names of the runs within the folder of a demonstration, which are also the sources of their vectors."""
+DEMO_SOURCES, DEMO_RECIPE = ("random", "glove", "glove+word2vec"), "recipe"
+"""Names of the runs within the folder of a demonstration: sources of the vectors in the plain recipe, and the recipe
+that is chosen from the data."""
+DEMO_RUNS = (*DEMO_SOURCES, DEMO_RECIPE)
 
 
 def require_place(target: Path) -> Path:

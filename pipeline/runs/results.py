@@ -108,7 +108,7 @@ def write_run(
 ) -> None:
     """Write all files of a run, the manifest last; ``skipped`` has the reasons why baselines were skipped."""
     task, setup = trained.task, trained.setup
-    setup.config.save(folder.config)
+    (setup.requested or setup.config).save(folder.config)
     setup.resolved.save(folder.resolved)
     save_weights(trained.model, folder.model)
     write_lines(folder.history, iter(training.history))

@@ -26,7 +26,7 @@ from pipeline.runs.folder import RunFolder, read_unreplaced
 from pipeline.runs.input_checks import InputCheck, check_inputs, flagged, require_context_is_read
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, PredictionSetTask, Prepared, Task, Tokenizers
-from pipeline.tasks.resolved import Setup
+from pipeline.tasks.resolved import Setup, with_parts
 from pipeline.word_vectors import StageOne, unseen_words
 from transformer.checkpoint import load_weights, read_weights
 from transformer.kernels.precision import autocast
@@ -268,10 +268,12 @@ def load_setup(folder: RunFolder) -> Setup[Any]:
 
     Runs of earlier versions have no ``resolved.json``; their ``config.toml`` has the resolved values.
     """
-    setup = base.setup_from(RunConfig.load(folder.config))
+    requested = RunConfig.load(folder.config)
+    setup = base.setup_from(requested)
     if not folder.resolved.exists():
         return setup
-    return Setup(setup.config, type(setup.resolved).load(folder.resolved))
+    resolved = type(setup.resolved).load(folder.resolved)
+    return Setup(with_parts(requested, resolved.parts), resolved, requested=requested)
 
 
 def save_stage_one(stage_one: StageOne, folder: RunFolder) -> StageOne:

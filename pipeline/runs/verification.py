@@ -86,7 +86,7 @@ def model_files(folder: RunFolder) -> list[Path]:
 
 def result_files(folder: RunFolder) -> list[Path]:
     """Return the files that are read to compare runs."""
-    return [folder.config, folder.metrics, folder.sampling_error, folder.predictions]
+    return [folder.config, folder.resolved, folder.metrics, folder.sampling_error, folder.predictions]
 
 
 def is_table_of_run(path: Path) -> bool:

@@ -19,7 +19,7 @@ from pipeline.data.features.batching import Batch, Feature, collate
 from pipeline.data.readers.base import Reader
 from pipeline.data.readers.columns import TEXT_COLUMNS
 from pipeline.errors import ConfigError
-from pipeline.tasks.resolved import R, Setup
+from pipeline.tasks.resolved import R, Setup, with_parts
 from pipeline.word_vectors import StageOne
 from transformer.inspect.attention_record import AttentionRecord, record_attention
 from transformer.layers.embedding import TokenEmbedding
@@ -319,7 +319,7 @@ def find(name: str) -> Task[Any]:
 
 def setup_from(config: RunConfig) -> Setup[Any]:
     """Return the setup in which all facts are those given in the configuration."""
-    return Setup(config, find(config.task).resolved_type.from_config(config))
+    return Setup(with_parts(config, {}), find(config.task).resolved_type.from_config(config), requested=config)
 
 
 def foreign_keys(name: str) -> dict[str, list[str]]:

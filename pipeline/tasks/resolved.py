@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self
@@ -14,10 +14,23 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
 from embeddings.table.atomic_files import write_atomically
-from pipeline.config import RunConfig, keys
+from pipeline.config import AUTO_SOURCE, DEFAULT_SOURCE, RunConfig, keys, with_values
 from pipeline.data.config import DataConfig
 from pipeline.errors import RunFolderError
 from transformer.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class ChosenPart:
+    """A part of the recipe (:mod:`pipeline.runs.recipe`).
+
+    Attributes:
+        reason: why it is used, or why not.
+        values: the keys of the configuration that it sets; empty if it is not used.
+    """
+
+    reason: str
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,10 +43,12 @@ class Resolved:
     Attributes:
         optional: names of fields that are saved only if they are not empty.
         token_types: number of token types (segments) of the model; 0 for none.
+        parts: parts of the recipe that are used, by name.
     """
 
     optional: ClassVar[tuple[str, ...]] = ()
     token_types: int = 0
+    parts: Mapping[str, ChosenPart] = field(default_factory=dict, kw_only=True)
 
     @classmethod
     def from_config(cls, config: RunConfig) -> Self:
@@ -49,7 +64,7 @@ class Resolved:
     def save(self, path: Path) -> None:
         """Write the values as JSON; infinity is the string "inf"."""
         values = {name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-                  for name, value in asdict(self).items() if value or name not in self.optional}
+                  for name, value in asdict(self).items() if value or name not in (*self.optional, "parts")}
         write_atomically(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
 
     @classmethod
@@ -77,12 +92,14 @@ class Setup(Generic[R]):
     """The configuration of a run and what was found in its data.
 
     Attributes:
-        config: what was requested; saved as ``config.toml``.
-        resolved: what was found; saved as ``resolved.json``.
+        config: what is used: what was requested, with the values of the recipe's parts.
+        resolved: what was found, and the parts of the recipe; saved as ``resolved.json``.
+        requested: what was requested, saved as ``config.toml``; None if it is the same as ``config``.
     """
 
     config: RunConfig
     resolved: R
+    requested: RunConfig | None = None
 
     @cached_property
     def data(self) -> DataConfig:
@@ -97,3 +114,13 @@ class Setup(Generic[R]):
     def _resolved_keys(self, section: type) -> Mapping[str, Any]:
         return {item.name: getattr(self.resolved, item.name)
                 for item in fields(section) if hasattr(self.resolved, item.name)}
+
+
+def with_parts(config: RunConfig, parts: Mapping[str, ChosenPart]) -> RunConfig:
+    """Return a configuration with the values of the parts of a recipe, and a source."""
+    values = {key: value for one in parts.values() for key, value in one.values.items()}
+    if config.source == AUTO_SOURCE:
+        values.setdefault("source", DEFAULT_SOURCE)
+    if not values:
+        return config
+    return RunConfig.from_mapping(with_values(asdict(config), values.items()), where="the recipe")

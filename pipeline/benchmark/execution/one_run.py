@@ -23,11 +23,11 @@ from pipeline.runs.chain import run_stage_one, run_stage_two
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash, part_sizes
 from pipeline.runs.folder import RunFolder
+from pipeline.runs.recipe.choose import setup_for
 from pipeline.runs.sampling_error import sampling_error
 from pipeline.runs.trained import TrainedRun
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, Task
-from pipeline.tasks.resolved import Setup
 from pipeline.telemetry.resources import measured
 from pipeline.word_vectors import StageOne, measure_texts
 from transformer.errors import CheckpointError
@@ -70,7 +70,7 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
     task = base.find(job.config.task)
     config = job.config
     splits = task.reader.read(config.data, seed=config.seed)
-    setup = Setup(config, task.resolve(config, splits))
+    setup = setup_for(config, task, splits)
     context = RunContext(progress, world=World(device=choose_device(config.training.device)))
     config.save(folder.config)
     with measured() as vectors:

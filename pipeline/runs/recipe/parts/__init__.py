@@ -1,0 +1,1 @@
+"""The parts of recipes, one in each file."""
