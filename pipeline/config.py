@@ -53,7 +53,8 @@ TABLES = ("training.class_weights",)
 """Keys whose value may be a table, which is not a section of the configuration."""
 ADDED = ("baselines", "baseline_memory_gb", "training.class_weights", "data.separator", "data.encoding",
          "data.label_separator", "data.label_threshold", "data.word_column", "data.tag_column", "ngrams.enabled",
-         "ngrams.words", "ngrams.characters", "ngrams.regularization", "ngrams.buckets")
+         "ngrams.words", "ngrams.characters", "ngrams.regularization", "ngrams.buckets",
+         "self_training.rounds", "self_training.max_texts")
 """Keys that version 0.1.0 does not have; with their defaults they do not change the identity of a benchmark's run."""
 
 
@@ -74,6 +75,19 @@ class PretrainingConfig:
         require(self.epochs >= 0, f"pretraining.epochs must be 0 or more, not {self.epochs}")
         require(self.lr > 0, f"pretraining.lr must be above 0, not {self.lr}")
         require(0 < self.masked_share < 1, f"pretraining.masked_share must be between 0 and 1, not {self.masked_share}")
+
+
+@dataclass(frozen=True)
+class SelfTrainingConfig:
+    """Labels for the unlabelled texts by a linear teacher, before training."""
+
+    rounds: int = option(0, "rounds in which a linear model labels the unlabelled texts, each with a larger share of "
+                            "them (classification); 0 for none")
+    max_texts: int = option(5000, "maximum number of unlabelled texts that are labelled, at least 1")
+
+    def __post_init__(self) -> None:
+        require(self.rounds >= 0, f"self_training.rounds must be 0 or more, not {self.rounds}")
+        require(self.max_texts >= 1, f"self_training.max_texts must be 1 or more, not {self.max_texts}")
 
 
 @dataclass(frozen=True)
@@ -106,6 +120,7 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     ngrams: NgramConfig = field(default_factory=NgramConfig)
     pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
+    self_training: SelfTrainingConfig = field(default_factory=SelfTrainingConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
 

@@ -67,8 +67,8 @@ def prepare_vectors(
         train: training texts; their words are the vocabulary.
         held_out: dev and test texts. Only their vocabulary is used, to keep the rows of these words when a source is
             read from a large file; nothing is trained on them.
-        unlabelled: further texts for training word vectors, and for pretraining, which adds their words to the
-            vocabulary.
+        unlabelled: further texts for training word vectors, and for pretraining and self-training, which add their
+            words to the vocabulary.
         context: progress and clock.
         shared: folder in which trained word vectors are stored and looked up.
 
@@ -81,7 +81,7 @@ def prepare_vectors(
                               han=data.han)
     texts: list[Text] = [*train, *unlabelled]
     with context.clock("tokenising"):
-        counts = tokenizer.count(texts if config.pretraining.epochs else train)
+        counts = tokenizer.count(texts if config.pretraining.epochs or config.self_training.rounds else train)
         extra_words = tokenizer.count(held_out).keys()
     vocabulary = build_vocabulary(counts, min_count=data.min_count, max_words=data.max_words or None)
     if not vocabulary:

@@ -70,11 +70,11 @@ def fitted(vectors: Any, labels: Any, **settings: Any) -> Any:
     return model
 
 
-def tfidf_features() -> Any:
-    """Return a transformer that converts texts to TF-IDF of unigrams and bigrams."""
+def tfidf_features(*, min_df: int = 1) -> Any:
+    """Return a transformer that converts texts to TF-IDF of unigrams and bigrams that occur in ``min_df`` texts."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=WORD_PATTERN)
+    return TfidfVectorizer(ngram_range=(1, 2), min_df=min_df, sublinear_tf=True, token_pattern=WORD_PATTERN)
 
 
 def tfidf_chars_features() -> Any:

@@ -27,6 +27,7 @@ from pipeline.runs.place import require_inputs_elsewhere
 from pipeline.runs.pretraining import pretrain
 from pipeline.runs.recipe.choose import setup_for
 from pipeline.runs.results import evaluate_and_write
+from pipeline.runs.self_training import self_train
 from pipeline.runs.space import require_space_for_run, require_space_for_training
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_stage_one, save_stage_one
 from pipeline.runs.training_batches import TrainingBatches
@@ -215,6 +216,7 @@ def run_stage_two(
         The trained run, the costs of training, and the initial weights (without the embedding tables).
     """
     config, world, clock = setup.config, context.world, context.clock
+    setup, splits = self_train(setup, task, splits, stage_one, context)
     with clock("n-grams"):
         setup = (branch := ngrams.plan(setup, task, splits.train)).setup
     if not splits.dev:

@@ -88,7 +88,8 @@ class Classification(PredictionSetTask[Example, Labels]):
     selection = ("accuracy", "loss")
     followed = ("accuracy", "macro_f1", "n", "loss", "calibration_error")
     keys = ("data.labels", "data.label_column", "training.class_weights", "ngrams.enabled", "ngrams.words",
-            "ngrams.characters", "ngrams.regularization", "ngrams.buckets")
+            "ngrams.characters", "ngrams.regularization", "ngrams.buckets", "self_training.rounds",
+            "self_training.max_texts")
     resolved_type = Labels
     baseline_names = ("majority", "tfidf+logreg", "tfidf-chars+logreg", "mean-vectors+logreg", "nearest-centroid",
                       FASTTEXT)

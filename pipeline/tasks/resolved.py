@@ -34,6 +34,29 @@ class ChosenPart:
 
 
 @dataclass(frozen=True)
+class SelfTrained:
+    """What self-training did (:mod:`pipeline.runs.self_training`).
+
+    Attributes:
+        n_texts: number of unlabelled texts.
+        accuracy_before: accuracy of the linear teacher on held-out labelled texts, trained on labelled texts only.
+        accuracy_after: the same, trained on the unlabelled texts as well.
+        is_used: whether the run trains on the labels of the teacher.
+    """
+
+    n_texts: int
+    accuracy_before: float
+    accuracy_after: float
+    is_used: bool
+
+    def __str__(self) -> str:
+        used = "is used" if self.is_used else "is not used, because it does not help"
+        return (f"self-training {used}: accuracy of a linear model on held-out labelled texts "
+                f"{self.accuracy_before:.1%} without and {self.accuracy_after:.1%} with the labels that it gives to "
+                f"{self.n_texts:,} unlabelled texts")
+
+
+@dataclass(frozen=True)
 class Resolved:
     """Facts found in the data, saved as ``resolved.json``; tasks that find more declare a subclass.
 
@@ -44,11 +67,13 @@ class Resolved:
         optional: names of fields that are saved only if they are not empty.
         token_types: number of token types (segments) of the model; 0 for none.
         parts: parts of the recipe that are used, by name.
+        self_training: what self-training did; None for none.
     """
 
     optional: ClassVar[tuple[str, ...]] = ()
     token_types: int = 0
     parts: Mapping[str, ChosenPart] = field(default_factory=dict, kw_only=True)
+    self_training: SelfTrained | None = field(default=None, kw_only=True)
 
     @classmethod
     def from_config(cls, config: RunConfig) -> Self:
@@ -63,8 +88,9 @@ class Resolved:
 
     def save(self, path: Path) -> None:
         """Write the values as JSON; infinity is the string "inf"."""
+        optional = (*self.optional, "parts", "self_training")
         values = {name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-                  for name, value in asdict(self).items() if value or name not in (*self.optional, "parts")}
+                  for name, value in asdict(self).items() if value or name not in optional}
         write_atomically(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
 
     @classmethod

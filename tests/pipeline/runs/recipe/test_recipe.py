@@ -60,6 +60,13 @@ def test_architectures_of_others_get_no_parts_that_they_do_not_have() -> None:
     assert set(values_of(bert, facts())) == {"source"}
 
 
+def test_self_training_needs_few_labelled_and_more_unlabelled_texts() -> None:
+    assert "self_training.rounds" in values_of(RunConfig(), facts(n_unlabelled=80))
+    assert "self_training.rounds" not in values_of(RunConfig(), facts(n_unlabelled=79))
+    assert "self_training.rounds" not in values_of(RunConfig(), facts(n_labelled=1001, n_unlabelled=9000))
+    assert "self_training.rounds" not in values_of(RunConfig(), facts(n_unlabelled=80, has_pairs=True))
+
+
 @pytest.mark.parametrize(("recipe", "message"), [
     ("quick", "begin with auto or plain"),
     ("auto,convolutions", r"write \+convolutions"),
