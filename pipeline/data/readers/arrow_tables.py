@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from embeddings.table.paths import utf8_path
 from pipeline.data.readers.rows import Row, Table, require_few_columns
 from pipeline.errors import DataError
 
@@ -26,8 +27,8 @@ def read_parquet(path: Path) -> Table:
     """
     import pyarrow.parquet
 
-    with _reports_damage(path, "a Parquet file"):
-        file = pyarrow.parquet.ParquetFile(path)
+    with _reports_damage(path, "a Parquet file"), utf8_path(path) as readable:
+        file = pyarrow.parquet.ParquetFile(readable)
         return _table(path, file.schema_arrow, file.iter_batches(ROWS_AT_ONCE))
 
 
