@@ -27,7 +27,6 @@ from embeddings.formats.to_table import read_file
 from embeddings.request import VectorRequest
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_composers import NgramVectors
-from embeddings.table.paths import utf8_path
 from embeddings.table.row_maps import Vectors
 
 log = logging.getLogger("vecformer")
@@ -122,7 +121,7 @@ def _read_state(
         log.warning("%s: %s is missing, so context vectors start at zero and every word has count 1", path, file.name)
         return {}, {}
     try:
-        with utf8_path(file) as readable, safe_open(readable, framework="numpy") as opened:
+        with safe_open(file, framework="numpy") as opened:
             metadata = opened.metadata()
             described = json.loads(metadata["vecformer"])
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  # not a mapping

@@ -40,7 +40,7 @@ def read_arrow(path: Path) -> Table:
     """
     import pyarrow as pa
 
-    with _reports_damage(path, "an Arrow file"), pa.OSFile(str(path)) as file:
+    with _reports_damage(path, "an Arrow file"), utf8_path(path) as readable, pa.OSFile(str(readable)) as file:
         if file.read(6) == b"ARROW1":
             reader = pa.ipc.open_file(file)
             return _table(path, reader.schema, (reader.get_batch(i) for i in range(reader.num_record_batches)))
