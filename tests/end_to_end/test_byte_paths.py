@@ -17,6 +17,7 @@ from embeddings.table.paths import written
 from pipeline import run
 from pipeline.cli.main import cli
 from pipeline.config import RunConfig
+from tests.pipeline.data.readers.spreadsheet_files import write_xlsx
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
 
@@ -144,6 +145,9 @@ def write_table(path, rows):
     if path.suffix == ".gz":
         path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
         return
+    if path.suffix == ".xlsx":
+        write_xlsx(path, sheet=[list(rows[0]), *(list(row.values()) for row in rows)])
+        return
     table = pa.Table.from_pylist(rows)
     with path.open("wb") as file:
         if path.suffix == ".parquet":
@@ -153,7 +157,7 @@ def write_table(path, rows):
                 writer.write_table(table)
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".jsonl.gz"])
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".jsonl.gz", ".xlsx"])
 def test_tables_of_every_kind(suffix, home):
     data = home / named(b"table\xe9" + suffix.encode())
     write_table(data, [{"text": text, "label": label} for text, label in ROWS])
