@@ -52,7 +52,7 @@ def load_vectors(
         (2, 50)
     """
     is_path = isinstance(path_or_specification, Path) or is_file_location(path_or_specification)
-    specification = f"file:{quoted(str(path_or_specification))}" if is_path else str(path_or_specification)
+    specification = f"file:{quoted(path_or_specification)}" if is_path else str(path_or_specification)
     words = None if vocabulary is None else dict.fromkeys(vocabulary, 1)
     request = VectorRequest(vocabulary=words, texts=texts, seed=seed, unknown=unknown, trust_pickle=trust_pickle,
                             progress=progress)

@@ -18,7 +18,7 @@ from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import DEFAULT_POLICY
 from pipeline.data.config import DataConfig
 from pipeline.errors import ConfigError, brief
-from pipeline.runs.toml_values import check_values, parse_toml, parse_value
+from pipeline.runs.toml_values import check_values, parse_toml, parse_value, storable
 from pipeline.tasks.ngrams.config import NgramConfig
 from transformer.config import LIKE, EmbeddingConfig, ModelConfig, option, require
 from transformer.models.decoding import GenerationConfig
@@ -43,7 +43,8 @@ OTHER_NAMES = {
     "num_epochs": "training.epochs",
 }
 """Names of other libraries, for the suggestion in error messages."""
-PATHS = ("data.path", "corpus", "source", "target_source")
+PATHS = ("data.path", "corpus")
+SPECIFICATIONS = ("source", "target_source", "transforms", "baselines")
 MAY_BE_INFINITE = ("data.no_answer_threshold", "training.clip", "training.checkpoint_seconds")
 
 
@@ -138,8 +139,8 @@ class RunConfig:
         Raises:
             ConfigError: for an unknown key (the message suggests the nearest) or an invalid value.
         """
+        values = storable(_renamed(values), PATHS, SPECIFICATIONS)
         check_values(values, where=where)
-        values = _renamed(values)
         valid = dict(keys())
         for key in _dotted(values):
             if key not in valid:
@@ -161,13 +162,13 @@ class RunConfig:
             value: Any = reduce(getattr, key.split("."), config)
             if isinstance(value, float) and not math.isfinite(value) and not (key in MAY_BE_INFINITE and value > 0):
                 raise ConfigError(f"{where}: {key} must be a finite number, not {value}")
-            if key in PATHS and "\0" in "".join(value):
+            if key in (*PATHS, *SPECIFICATIONS) and "\0" in "".join(value):
                 raise ConfigError(f"{where}: {key} = {brief(value)}: a path cannot contain a null character")
         return config
 
     def to_toml(self) -> str:
         """Return the whole configuration as TOML, without comments."""
-        return tomli_w.dumps(asdict(self))
+        return tomli_w.dumps(storable(asdict(self), PATHS, SPECIFICATIONS))
 
     def save(self, path: Path) -> None:
         """Write :meth:`to_toml` to a file."""
@@ -227,7 +228,7 @@ def with_values(values: Mapping[str, Any], assignments: Iterable[tuple[str, Any]
             inner = inner.setdefault(section, {})
             if not isinstance(inner, dict):
                 raise ConfigError(f"{section} = {brief(inner)}: [{section}] is a table of keys, such as {key}")
-        inner[name] = value
+        inner[name] = storable({key: value}, PATHS, SPECIFICATIONS)[key]
     return made
 
 

@@ -13,6 +13,7 @@ from embeddings.special_tokens import SPECIAL_TOKENS
 from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import MISSING, OOVPolicy, is_known, parse_policy
+from embeddings.table.paths import from_written
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from embeddings.tokenization.vocabulary import build_vocabulary
 from embeddings.transforms import apply_transforms
@@ -88,11 +89,12 @@ def prepare_vectors(
         raise DataError(f"{data.path}: no word occurs {data.min_count} times in the training texts; lower "
                         "data.min_count")
     policy = parse_policy(config.unknown)
+    corpus = [Path(from_written(path)) for path in config.corpus]
     request = VectorRequest(
         vocabulary=vocabulary,
         extra_words=extra_words,
         n_frequent=data.unseen_words,
-        texts=TextCorpus(tuple(map(Path, config.corpus)), data) if config.corpus else sorted(texts, key=_as_string),
+        texts=TextCorpus(tuple(corpus), data) if corpus else sorted(texts, key=_as_string),
         tokenizer=tokenizer,
         seed=config.seed,
         dim=config.model.d_model,

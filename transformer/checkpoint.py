@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from embeddings.table.atomic_files import replacing
+from embeddings.table.paths import utf8_path
 from transformer.errors import CheckpointError
 
 REMEDY = "delete the file and resume: training then begins again, with the word vectors as they are"
@@ -42,7 +43,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         CheckpointError: if the file is missing or is not in safetensors format.
     """
     try:
-        weights: dict[str, Tensor] = load_file(path)
+        with utf8_path(path) as readable:
+            weights: dict[str, Tensor] = load_file(readable)
     except Exception as error:  # OSError, or the exception class of safetensors
         raise CheckpointError(f"{path}: cannot read the weights ({error}); restore the file from a copy, or train again"
                               ) from error
@@ -123,7 +125,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         CheckpointError: if the file cannot be read, is damaged, or is not a checkpoint.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as readable, safe_open(readable, framework="pt") as file:
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not iterable)
         if EARLIER_SEAL in metadata:

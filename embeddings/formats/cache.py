@@ -91,7 +91,7 @@ class _Entries:
     def __init__(self, folder: Path, path: Path, key: str) -> None:
         self._folder, self._path = folder, path
         identity = "\0".join((str(VERSION), str(path.absolute()), key))
-        self._name = hashlib.blake2b(identity.encode("utf-8", errors="replace"), digest_size=20).hexdigest()
+        self._name = hashlib.blake2b(identity.encode("utf-8", errors="surrogatepass"), digest_size=20).hexdigest()
 
     def stamp(self) -> str:
         """Return the size and modification time of the file."""

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from embeddings.compressed_files import Stream
 from embeddings.errors import VectorFileError
 from embeddings.progress import FractionCallback, ignore_fraction
-from embeddings.specification.names import is_valid
 from embeddings.specification.plugins import Registry
 from embeddings.table import EmbeddingTable
 from embeddings.table.memmap import take_rows
 from embeddings.table.oov_composers import Composer
+from embeddings.table.paths import is_utf8
 from embeddings.table.row_maps import Vectors
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -173,4 +173,4 @@ def gather(matrix: NDArray[Any], chosen: dict[str, int]) -> Vectors:
 
 def is_encodable(word: str) -> bool:
     """Return whether a word can be written as UTF-8 (it contains no surrogate code point)."""
-    return is_valid(word)
+    return is_utf8(word)

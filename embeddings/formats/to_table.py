@@ -15,7 +15,6 @@ from embeddings.formats.detect import detect_format, read_vectors
 from embeddings.formats.interface import RowSelection
 from embeddings.progress import FractionCallback
 from embeddings.request import VectorRequest
-from embeddings.specification.names import printable
 from embeddings.table import EmbeddingTable
 
 log = logging.getLogger("vecformer")
@@ -33,7 +32,7 @@ def read_file(location: str | Path, limit: int | None, request: VectorRequest, n
     Raises:
         VectorFileError: if the file is missing or broken.
     """
-    progress = partial(request.progress, f"reading {printable(name)}")
+    progress = partial(request.progress, f"reading {name}")
     progress(0.0)
     path, member = split_location(location)
     if detect_format(location).is_cached:
@@ -43,7 +42,7 @@ def read_file(location: str | Path, limit: int | None, request: VectorRequest, n
     if log.isEnabledFor(logging.INFO):
         log.info("%s: %d words read, %s", name, len(table), conventions_of(table.words))
     progress(1.0)
-    return _producible(replace(table, source=printable(name)), request)
+    return _producible(replace(table, source=name), request)
 
 
 def _read(

@@ -16,6 +16,7 @@ from embeddings.gensim_training.trainer import TrainedVectors, TrainingOptions
 from embeddings.progress import Progress, silent
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
+from embeddings.specification.grammar import written_specification
 from embeddings.table import EmbeddingTable
 from embeddings.table.atomic_files import locked, replacing, restore, scratch_folder
 from embeddings.tokenization.tokenizer import WordTokenizer
@@ -60,6 +61,7 @@ def train_vectors(
         EmbeddingError: if the file exists or cannot be written, which is checked first; and as
             :meth:`~embeddings.gensim_training.trainer.TrainingOptions.train`.
     """
+    specification = written_specification(specification)
     source = sources.parse(specification)
     if not isinstance(source, TrainingOptions) or source.path is not None:
         raise SpecificationError(f"{specification} is not trained on text: write word2vec or fasttext, with options "

@@ -18,6 +18,7 @@ from embeddings.gensim_training.resume import initialize_from
 from embeddings.gensim_training.shared_cache import train_once
 from embeddings.request import VectorRequest
 from embeddings.table import EmbeddingTable
+from embeddings.table.paths import utf8_path, written
 from embeddings.tokenization.corpus import tokenized_file
 
 FILE_OPTIONS = ("path", "limit")
@@ -97,7 +98,7 @@ class TrainingOptions(ABC):
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Read the file, or train on the request's texts."""
         if self.path is not None:
-            return read_file(str(self.path), self.limit, request, f"{self.name}:{self.path}")
+            return read_file(str(self.path), self.limit, request, f"{self.name}:{written(self.path)}")
         if request.shared is None:
             return self.train(request).table
         start = None if self.start is None else content_hash(self.start)
@@ -147,10 +148,11 @@ def train(options: TrainingOptions, request: VectorRequest, model_class: str) ->
                 f"no word occurs {model.effective_min_count} times in the training text of {name}: "
                 f"add text with --corpus FILES, or write {name},min_count=1"
             )
-        model.train(
-            corpus_file=str(text.path), total_examples=model.corpus_count, total_words=model.corpus_total_words,
-            epochs=model.epochs, callbacks=[_epoch_callback(request, f"training {name}", model.epochs)],
-        )
+        with utf8_path(text.path) as corpus:
+            model.train(
+                corpus_file=str(corpus), total_examples=model.corpus_count, total_words=model.corpus_total_words,
+                epochs=model.epochs, callbacks=[_epoch_callback(request, f"training {name}", model.epochs)],
+            )
     return model
 
 

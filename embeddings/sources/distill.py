@@ -23,6 +23,7 @@ from embeddings.request import VectorRequest
 from embeddings.sources.hf import provenance_of, tokens_of_words
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
+from embeddings.table.paths import utf8_path, written
 from embeddings.table.row_maps import Vectors
 from embeddings.table.subword_composer import Subwords
 from embeddings.transforms.directions import Pca
@@ -59,7 +60,7 @@ class Distill:
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Distill the requested words; by default those that are a single token of the checkpoint."""
-        name = f"distill:{self.path}"
+        name = f"distill:{written(self.path)}"
         request.progress(f"loading {name}", 0.0)
         folder = find_checkpoint(self.path)
         model = _load_model(folder)
@@ -141,8 +142,8 @@ def _load_model(folder: Path) -> Any:
         raise EmbeddingError("the source 'distill' needs the package transformers: type "
                              "pip install 'vecformer[hf]'") from error
     try:
-        with _quiet():
-            model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True,
+        with _quiet(), utf8_path(folder) as readable:
+            model = AutoModel.from_pretrained(readable, local_files_only=True, use_safetensors=True,
                                               trust_remote_code=False)
         model = model.get_encoder() if model.config.is_encoder_decoder else model
         model.get_input_embeddings()

@@ -12,6 +12,7 @@ from embeddings.formats.to_table import read_file
 from embeddings.request import VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
+from embeddings.table.paths import written
 
 
 @source("file")
@@ -27,4 +28,4 @@ class File:
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Read the rows of the requested words and of the most frequent others."""
-        return read_file(self.path, self.limit, request, f"file:{self.path}")
+        return read_file(self.path, self.limit, request, f"file:{written(self.path)}")

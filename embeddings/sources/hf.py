@@ -15,6 +15,7 @@ from embeddings.request import VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import EXACT, SUBWORD
+from embeddings.table.paths import written
 from embeddings.table.subword_composer import WORDS_PER_BATCH, Pool, Subwords, SubwordVectors, TokenIds, pooled
 
 MAX_COMPOSED = 200_000_000  # bytes of token vectors that are kept with a table by default, and saved with every run
@@ -45,7 +46,7 @@ class HuggingFace:
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Pool the vectors of the requested words; by default of the words that are a single token."""
-        name = f"hf:{self.path}"
+        name = f"hf:{written(self.path)}"
         request.progress(f"reading {name}", 0.0)
         folder = find_checkpoint(self.path)
         table = input_embeddings(folder, self.tensor)

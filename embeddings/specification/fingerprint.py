@@ -12,6 +12,7 @@ from embeddings.formats.cache import content_hash
 from embeddings.request import Source
 from embeddings.specification import sources
 from embeddings.specification.transforms import Transform, parse_transform
+from embeddings.table.paths import written
 
 
 def content_hashes(source: str, transforms: Iterable[str] = (), further: Iterable[Path] = ()) -> dict[str, str]:
@@ -31,7 +32,7 @@ def content_hashes(source: str, transforms: Iterable[str] = (), further: Iterabl
     """
     readers: list[Source | Transform] = [sources.parse(source), *map(parse_transform, transforms)]
     paths = [*(path for reader in readers for path in reader.files()), *further]
-    return {str(path): _hash(path, path.stat().st_size, path.stat().st_mtime_ns)
+    return {written(path): _hash(path, path.stat().st_size, path.stat().st_mtime_ns)
             for path in sorted({file for path in paths for file in _files(path)})}
 
 

@@ -2,6 +2,7 @@
 
 A value in double quotes, or a character after a backslash, is taken as it is; and of a value that begins with the path
 of an existing file, the longest such path is one value: ``file:"a,limit=5.txt",limit=9`` names ``a,limit=5.txt``.
+A path can be a ``file://`` URI, and must be one where it is not UTF-8 (:func:`written_specification`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pydantic.fields import FieldInfo
 from embeddings.compressed_files import existing
 from embeddings.errors import SpecificationError
 from embeddings.specification.suggest import did_you_mean
+from embeddings.table.paths import URI, from_written, is_utf8, written
 
 OPTION = re.compile(r",(?=\s*[A-Za-z_]\w*\s*=)")
 """A comma before ``key=``; any other comma may belong to a path."""
@@ -93,7 +95,10 @@ def build(
             names = ", ".join(option for option in known if option != positional) or "none"
             raise SpecificationError(f"{what} has no option {key!r}.{did_you_mean(key, known)} It has: {names}")
     paths = {"path", *(name for name, hint in get_type_hints(cls).items() if Path in (hint, *get_args(hint)))}
-    values = {key: unquoted(value, is_path=key in paths) for key, value in given.items()}
+    try:
+        values = {key: unquoted(value, is_path=key in paths) for key, value in given.items()}
+    except ValueError as error:
+        raise SpecificationError(f"{what}: {error}") from error
     try:
         return TypeAdapter(cls).validate_python({**values, **(parsed or {})})
     except ValidationError as error:
@@ -105,8 +110,9 @@ def build(
         raise SpecificationError(f"{what}: {where}{first['msg'].removeprefix('Value error, ')}") from error
 
 
-def quoted(path: str) -> str:
+def quoted(path: str | Path) -> str:
     """Return a path as it is written in a specification: in quotes if it begins or ends like other syntax."""
+    path = written(path)
     if path == path.strip() and not path.startswith(("\"", "(")):
         return path
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -115,14 +121,48 @@ def quoted(path: str) -> str:
 def unquoted(value: str, *, is_path: bool) -> str:
     """Return a value without its quotes and, if it is a path, without backslashes before other syntax.
 
-    An existing path is returned as it is.
+    An existing path is returned as it is, and a ``file://`` URI as its path.
+
+    Raises:
+        ValueError: if a URI is not that of a file on this machine.
     """
-    if is_path and existing(value) is not None:
+    if is_path and not value.startswith(URI) and existing(value) is not None:
         return value
     whole = QUOTED.fullmatch(value)
-    if whole:
-        return ESCAPE.sub(r"\1", whole[1])
-    return ESCAPE.sub(r"\1", value) if is_path else value
+    plain = ESCAPE.sub(r"\1", whole[1] if whole else value) if whole or is_path else value
+    return from_written(plain) if is_path else plain
+
+
+def written_specification(text: str) -> str:
+    r"""Return a specification in which each path of an existing file that is not UTF-8 is a ``file://`` URI.
+
+    Example:
+        ``file:caf\xe9.txt,limit=5`` becomes ``file:file:///home/me/caf%E9.txt,limit=5``.
+    """
+    if is_utf8(text):
+        return text
+    made, place, before = "", 0, ""
+    while place < len(text):
+        end, path = _existing_path(text[place:]) if before in (":", "=") else (0, None)
+        if path is not None and not is_utf8(str(path)):
+            made, place, before = made + written(path), place + end, "_"
+        else:
+            before = text[place] if not text[place].isspace() else before
+            made, place = made + text[place], place + 1
+    return made
+
+
+def _existing_path(text: str) -> tuple[int, Path | None]:
+    """Return the longest existing path at the start of a text, quoted, escaped or plain, and its length there."""
+    quotes = QUOTED.match(text)
+    if quotes:
+        return quotes.end(), existing(ESCAPE.sub(r"\1", quotes[1]))
+    ends = [len(text), *(place for place, character in reversed([*enumerate(text)]) if character in ",+)!")]
+    for plain in (text[:end].rstrip() for end in ends):
+        for path in dict.fromkeys((plain, ESCAPE.sub(r"\1", plain))):
+            if path and not path[0].isspace() and (found := existing(path)) is not None:
+                return len(plain), found
+    return 0, None
 
 
 def _masked(text: str) -> str:

@@ -6,7 +6,7 @@ dataclass under ``@source("name")`` whose fields are its options and whose ``loa
 
 The grammar: a source is ``name[:path][,key=value…]`` or, if it consists of others (a field ``parts``),
 ``name(A,B)[,key=value…]``. ``A+B`` is short for ``concat(A,B)``. Parentheses group:
-``random,init=shuffled:(glove+word2vec,dim=50)``.
+``random,init=shuffled:(glove+word2vec,dim=50)``. A URI alone, ``file:///vectors.txt``, is a source too.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ from embeddings.specification.grammar import (
     split_top_level,
     strip_parentheses,
     takes_parts,
+    written_specification,
 )
 from embeddings.specification.plugins import Registry
 from embeddings.table import EmbeddingTable
+from embeddings.table.paths import URI
 
 T = TypeVar("T", bound=type)
 
@@ -53,7 +55,7 @@ def parse(specification: str) -> Source:
     Raises:
         SpecificationError: if a name, an option or a value is wrong; the message suggests the most similar one.
     """
-    specification = strip_parentheses(specification.strip())
+    specification = strip_parentheses(written_specification(specification).strip())
     parts = split_top_level(specification, _plus())
     if len(parts) > 1:
         return _build(PLUS, {}, parts, specification)
@@ -61,7 +63,7 @@ def parse(specification: str) -> Source:
     call = CALL.fullmatch(head)
     if call and call[1] in SOURCES.available and takes_parts(SOURCES.available[call[1]]):
         return _build(call[1], split_options(pairs), split_top_level(call[2], COMMA), specification)
-    name, colon, path = head.partition(":")
+    name, colon, path = ("file", ":", head) if head.startswith(URI) else head.partition(":")
     given = {"path": path.strip()} if colon else {}
     return _build(name.strip(), given | split_options(pairs), None, specification)
 

@@ -15,7 +15,15 @@ import numpy as np
 
 from embeddings.errors import EmbeddingError, SpecificationError
 from embeddings.request import VectorRequest, with_files
-from embeddings.specification.grammar import OPTION, build, options, split_options, split_top_level, strip_parentheses
+from embeddings.specification.grammar import (
+    OPTION,
+    build,
+    options,
+    split_options,
+    split_top_level,
+    strip_parentheses,
+    written_specification,
+)
 from embeddings.specification.plugins import Registry
 from embeddings.table import EmbeddingTable
 from embeddings.table.memmap import take_rows
@@ -106,7 +114,7 @@ def apply_transforms(
         EmbeddingError: if a transform cannot be applied (an empty table; fewer columns than requested).
     """
     request = request or VectorRequest()
-    for name, parsed in [(name, parse_transform(name)) for name in names]:
+    for name, parsed in [(name, parse_transform(name)) for name in map(written_specification, names)]:
         if not len(table):
             raise EmbeddingError(f"{table.source}: the table is empty; the transform {name!r} cannot be fitted")
         table = parsed.apply(table, request, name)

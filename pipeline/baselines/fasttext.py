@@ -19,6 +19,7 @@ from embeddings.errors import EmbeddingError
 from embeddings.formats.fasttext_supervised import LABEL_PREFIX, SupervisedModel, read_supervised
 from embeddings.table.listing import listed
 from embeddings.table.ngram_hashes import OFFSET_BASIS, PRIME, ngram_buckets
+from embeddings.table.paths import from_written
 from pipeline.errors import ConfigError
 
 PREFIX = "fasttext:"  # of the baseline's name, before the path of the model
@@ -139,7 +140,7 @@ def fasttext_baselines(
 ) -> dict[str, Callable[[], list[str]]]:
     """Return the function that predicts the labels of the texts, for each name of a fastText classifier."""
     models = [name for name in names if name.startswith(PREFIX)]
-    return {name: partial(_predicted, Path(name.removeprefix(PREFIX)), texts, labels) for name in models}
+    return {name: partial(_predicted, Path(from_written(name.removeprefix(PREFIX))), texts, labels) for name in models}
 
 
 def _predicted(path: Path, texts: Sequence[str], labels: Collection[str]) -> list[str]:
@@ -154,7 +155,7 @@ def check_model(name: str) -> bool:
     """
     if not name.startswith(PREFIX):
         return False
-    FastTextClassifier(Path(name.removeprefix(PREFIX)))
+    FastTextClassifier(Path(from_written(name.removeprefix(PREFIX))))
     return True
 
 

@@ -13,6 +13,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from embeddings.specification.suggest import did_you_mean
+from embeddings.table.paths import written
 from pipeline.benchmark.analysis.disagreements import (
     MAJORITY,
     ExampleResult,
@@ -212,7 +213,7 @@ def _statistics(group: Group, measure: str) -> dict[str, Any]:
     scores = [run.test[measure] for run in group.values()]
     errors = [run.sampling_error[measure] for run in group.values() if measure in run.sampling_error]
     return {
-        "runs": [str(run.folder.path) for run in group.values()],
+        "runs": [written(run.folder.path) for run in group.values()],
         "seeds": list(group),
         "scores": scores,
         "mean": fmean(scores),

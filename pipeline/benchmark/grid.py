@@ -19,6 +19,7 @@ from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import parse_transform
 from pipeline.config import RunConfig, current, keys, parse_assignment, read_toml, with_values
 from pipeline.errors import ConfigError, brief
+from pipeline.runs.toml_values import storable
 from transformer.config import option, require
 
 TRANSFORM_SEPARATOR = re.compile(r"\+(?=\s*[A-Za-z(])")  # a "+" before a digit belongs to a number, such as 1e+3
@@ -154,6 +155,9 @@ class Grid:
                 raise ConfigError(f"{where}: unknown grid option {brief(key)}.{did_you_mean(key, known)} Options: "
                                   f"{', '.join(known)}; keys shared by all runs belong in [run]")
         filled = dict(values)
+        for name in ("sources", "baseline", "transforms"):
+            if name in filled:
+                filled |= storable({name: filled[name]}, (), (name,))
         for section in ("tune", "vary"):
             filled[section] = {current(key, None)[0]: tuple(current(key, one)[1] for one in (
                 value if isinstance(value, list | tuple) else (value,)))

@@ -15,6 +15,7 @@ from typing import Any
 
 from embeddings.progress import Progress, silent
 from embeddings.specification.fingerprint import content_hashes
+from embeddings.table.paths import from_written
 from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.baselines.selection import check_selection
 from pipeline.benchmark.grid import Condition, Grid, Initialisation
@@ -194,7 +195,7 @@ class _CachedReader:
 
 
 def _key(resolved: RunConfig, data: str) -> str:
-    corpus = CorpusFiles(tuple(map(Path, resolved.corpus))).files() if resolved.corpus else []
+    corpus = CorpusFiles(tuple(map(Path, map(from_written, resolved.corpus)))).files() if resolved.corpus else []
     sources = [resolved.source, *([resolved.target_source] if resolved.target_source else [])]
     contents = [content_hashes(source, resolved.transforms, corpus) for source in sources]
     identity = {"config": in_earlier_names(asdict(resolved)), "data": data, "contents": contents,

@@ -17,7 +17,7 @@ from embeddings.table.atomic_files import write_atomically
 from embeddings.table.listing import listed
 from pipeline.benchmark.grid import Grid, read_grid
 from pipeline.errors import ConfigError, RunFolderError
-from pipeline.runs.folder import write_lines
+from pipeline.runs.folder import ESCAPED, write_lines
 from pipeline.runs.place import DESKTOP_FILES
 from pipeline.runs.seals import sealed, unsealed
 
@@ -160,7 +160,7 @@ class BenchmarkFolder:
             path = self.predictions / f"{record['key']}.jsonl"
             write_lines(path, iter(predictions))
             record = {**record, PREDICTIONS: sha256(path)}
-        with self.results.open("a", encoding="utf-8") as file:
+        with self.results.open("a", encoding="utf-8", errors=ESCAPED) as file:
             file.write(json.dumps(sealed(record), ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())

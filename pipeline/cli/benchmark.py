@@ -106,10 +106,19 @@ def _command() -> str:
             continue
         for one in value if isinstance(value, tuple) else (value,):
             if isinstance(option, click.Argument):
-                arguments.append(str(one))
+                arguments.append(_written(option, one))
             else:
-                arguments += [option.opts[0]] if one is True else [option.opts[0], str(one)]
+                arguments += [option.opts[0]] if one is True else [option.opts[0], _written(option, one)]
     return shlex.join(arguments)
+
+
+def _written(option: click.Parameter, value: Any) -> str:
+    """Return a value of an option as text, with paths in their written form."""
+    from embeddings.specification.grammar import written_specification
+    from embeddings.table.paths import from_written, written
+
+    is_path = isinstance(value, Path) or option.name == "data"
+    return written(from_written(str(value))) if is_path else written_specification(str(value))
 
 
 def _executor(name: str, address: str) -> Executor | None:

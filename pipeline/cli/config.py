@@ -22,10 +22,11 @@ def config_command(file: Path | None, task: str, overwrite: bool) -> None:
     vecformer config --task translation
     vecformer run config.toml --data reviews.tsv
     """
+    from embeddings.table.paths import written
     from pipeline.commands.config import default_configuration, write_configuration
 
     if file is None:
         echo(default_configuration(task), nl=False)
     else:
         write_configuration(file, task=task, overwrite=overwrite)
-        echo(f"wrote {file}; use it with: vecformer run {file}")
+        echo(f"wrote {file}; use it with: vecformer run {written(file)}")

@@ -27,6 +27,7 @@ def demo_command(out: Path, overwrite: bool, labels: int, seed: int, quiet: bool
     vecformer demo
     vecformer demo --labels 100 --out runs/bbc-100
     """
+    from embeddings.table.paths import written
     from pipeline.commands.demo import demo
     from pipeline.telemetry.progress import bars
 
@@ -37,7 +38,8 @@ def demo_command(out: Path, overwrite: bool, labels: int, seed: int, quiet: bool
             for row in result.rows]
     echo(table(["model", result.measure, "test tokens covered", "tokens/s"], rows))
     echo(f"\nreport  {out / 'report.html'}")
-    echo(f"try     vecformer predict {out / 'recipe'} \"Shares rose after the bank cut interest rates.\"")
+    run = written(out / "recipe")
+    echo(f"try     vecformer predict {run} \"Shares rose after the bank cut interest rates.\"")
 
 
 def _share(value: float | None) -> str:

@@ -10,7 +10,6 @@ import rich_click as click
 from pipeline.cli.common import logging_to_terminal
 from pipeline.cli.failures import failure_of, show
 from pipeline.cli.lazy import LazyGroup
-from pipeline.cli.paths import require_utf8
 from pipeline.cli.streams import exit_code_of_stop, ignore_signals, prepare_process
 
 ORDER = ("run", "recipe", "config", "evaluate", "predict", "generate", "inspect", "export", "embed", "sources", "tasks",
@@ -56,7 +55,6 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; SIGTERM cleans up like an interrupt from the keyboard."""
     prepare_process()
-    require_utf8(sys.argv[1:])
     try:
         cli(prog_name="vecformer")
     finally:

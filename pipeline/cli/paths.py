@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from embeddings.specification.names import is_valid
-from pipeline.cli.failures import WRONG_USE, Failure, show
+URI = "file://"
 
 
 class CheckedPath(click.Path):
-    """A valid path; all path options of the commands have this type."""
+    """A valid path, or a ``file://`` URI of one; all path options of the commands have this type."""
 
     @classmethod
     def like(cls, given: click.Path[Any]) -> CheckedPath:
@@ -27,22 +24,24 @@ class CheckedPath(click.Path):
         """Convert a value.
 
         Raises:
-            BadParameter: if it is empty, or contains a null character.
+            BadParameter: if it is empty or contains a null character, or a URI is not that of a file on this machine.
         """
         if not str(value):
             self.fail("the path is empty", param, ctx)
         if "\0" in str(value):
             self.fail(f"{str(value)!r}: a path cannot contain a null character", param, ctx)
-        return super().convert(value, param, ctx)
+        path = self._path_of(value, param, ctx)
+        try:
+            return super().convert(path, param, ctx)
+        except click.BadParameter as error:  # in which bytes that are not UTF-8 are question marks
+            self.fail(error.message.replace(click.format_filename(path), str(path)), param, ctx)
 
+    def _path_of(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str) or not value.startswith(URI):
+            return value
+        from embeddings.table.paths import from_written  # imports numpy
 
-def require_utf8(arguments: Sequence[str]) -> None:
-    """Exit with one message if an argument is not UTF-8, which the files of a run could not contain.
-
-    The commands of ``embed`` store no names but sources, in which such bytes are written as escapes.
-    """
-    for argument in () if arguments[:1] == ["embed"] else arguments:
-        if not is_valid(argument):
-            show(Failure(f"{argument}: the name is not valid UTF-8; rename the file, or name a link to it: "
-                         "ln -s FILE LINK", WRONG_USE))
-            sys.exit(WRONG_USE)
+        try:
+            return from_written(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.progress import Progress, silent
+from embeddings.table.paths import written
 from pipeline.config import RunConfig
 from pipeline.runs.chain import run
 from pipeline.runs.folder import RunFolder, read_json, unfinished, write_json
@@ -46,7 +47,7 @@ def demo(out: Path, *, labels: int = 50, seed: int = 1, overwrite: bool = False,
             call continues it.
         progress: progress callback.
     """
-    command = f"vecformer demo --out {out} --labels {labels} --seed {seed}"
+    command = f"vecformer demo --out {written(out)} --labels {labels} --seed {seed}"
     resume = not overwrite and _is_begun(unfinished(out), labels, seed)
     with unfinished_folder(out, command=command, keep=_has_runs, overwrite=overwrite, resume=resume) as folder:
         results = {name: _metrics(folder / name, name, labels, seed, progress) for name in DEMO_RUNS}

@@ -180,7 +180,7 @@ def _write_tokenizer(tokenizer: WordTokenizer, architecture: Architecture, confi
     """Write the files of the tokenizer, which adds the special tokens of the task to a text."""
     path = folder / "tokenizer.json"
     tokenizer.save(path)
-    theirs = Tokenizer.from_file(str(path))
+    theirs = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     theirs.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL_TOKENS])
     if architecture.like == "gpt2":
         single, pair = f"{END} $A", f"{END} $A $B"

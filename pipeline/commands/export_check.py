@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from embeddings.special_tokens import MASK, SPECIAL_TOKENS
+from embeddings.table.paths import utf8_path
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.data.features.batching import Feature
 from pipeline.errors import ExportError
@@ -67,8 +68,9 @@ def _load(architecture: str, folder: Path) -> tuple[Any, Any]:
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        return (transformers.AutoTokenizer.from_pretrained(folder),
-                getattr(transformers, architecture).from_pretrained(folder).eval())
+        with utf8_path(folder) as readable:
+            return (transformers.AutoTokenizer.from_pretrained(readable),
+                    getattr(transformers, architecture).from_pretrained(readable).eval())
     finally:
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]

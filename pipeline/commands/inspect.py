@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from embeddings.table.paths import written
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.data.features.batching import pad
 from pipeline.errors import DataError, PipelineError, RunFolderError
@@ -141,7 +142,7 @@ def open_run(path: Path, *, unseen: bool = False, verify: bool = True) -> Inspec
     folder = RunFolder(path)
     if not folder.start.is_file():
         raise RunFolderError(f"{folder.start}: missing, so the initial parameters are unknown; repeat the run with: "
-                             f"vecformer run {folder.config} --out {path} --overwrite")
+                             f"vecformer run {written(folder.config)} --out {written(path)} --overwrite")
     if verify:
         verification.verify(folder, [folder.start])
     start = read_weights(folder.start)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from embeddings.table.paths import written
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import TaggedExample
 from pipeline.data.readers.columns import find_column, find_texts, usual_column
@@ -110,7 +111,7 @@ def _of_lines(trained: TrainedRun, where: Where, file: Path) -> Iterator[Input]:
         yield from _of_rows(trained, where, table, *_columns(trained, where, table))
         return
     for number, line in enumerate(lines_of(text), start=1):
-        yield _input(trained, line, where.context, f"{file}:{number}")
+        yield _input(trained, line, where.context, f"{written(file)}:{number}")
 
 
 def _of_table(trained: TrainedRun, where: Where, file: Path) -> Iterator[Input]:

@@ -27,6 +27,7 @@ from embeddings.table import EmbeddingTable
 from embeddings.table.atomic_files import restore
 from embeddings.table.moments import norms
 from embeddings.table.oov_policy import DEFAULT_POLICY, OOVPolicy, is_known
+from embeddings.table.paths import from_written, written
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.data.config import DataConfig
 from pipeline.data.corpus import TextCorpus
@@ -99,22 +100,32 @@ def open_vectors(
 
 
 def _open(vectors: str, limit: int | None, request: VectorRequest, *, verify: bool) -> EmbeddingTable:
+    vectors = _location(vectors)
     path = Path(vectors)
     if vectors and path.is_dir():
         return fine_tuned_vectors(_run(path, verify=verify))
     if is_file_location(vectors):
         if verify and is_table_of_run(path):
             verify_files(RunFolder(path.parent), [path, path.with_suffix(".json")])
-        return read_file(vectors, limit, request, f"file:{vectors}")
+        return read_file(vectors, limit, request, f"file:{written(vectors)}")
     named = SOURCE_NAME.match(vectors)
     if named and named[1] in sources.SOURCES.available:
         return sources.load(vectors, request)
     siblings = sorted(map(str, path.parent.iterdir())) if path.parent.is_dir() else []
     near = did_you_mean(vectors, [*siblings, *sources.SOURCES.available])
     raise PipelineError(
-        f"{vectors!r}: no such vector file, run folder or source.{near} "
+        f"{written(vectors)!r}: no such vector file, run folder or source.{near} "
         "Name a file, a run folder, or a source (`vecformer sources` lists them)"
     )
+
+
+def _location(vectors: str) -> str:
+    """Return the path of a ``file://`` URI of an existing file or folder; anything else as it is."""
+    try:
+        path = from_written(vectors)
+    except ValueError:
+        return vectors
+    return path if Path(path).is_dir() or is_file_location(path) else vectors
 
 
 def _run(path: Path, *, verify: bool) -> TrainedRun:
@@ -216,6 +227,7 @@ def describe_vectors(
         PipelineError, EmbeddingError: if the vectors are missing or broken.
     """
     table = open_vectors(vectors, options, progress=progress)
+    vectors = _location(vectors)
     path = Path(vectors)
     kind = "source"
     if path.is_dir():

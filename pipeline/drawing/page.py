@@ -8,6 +8,7 @@ from typing import Any
 
 from embeddings.table.atomic_files import locked, write_atomically
 from embeddings.table.listing import decimals, listed, shortened
+from embeddings.table.paths import printable
 
 SECONDS_TO_WAIT = 10.0
 HERE = Path(__file__).parent
@@ -34,4 +35,4 @@ def render(template: Path, **values: Any) -> str:
     environment.filters |= {"listed": listed, "shortened": shortened, "decimals": decimals}
     environment.filters["percent"] = lambda share: f"{share:.1%}"
     page = environment.get_template(template.name).render(**values)
-    return page.encode(errors="backslashreplace").decode()  # a name with bytes that are not UTF-8
+    return printable(page)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.paths import from_written, written
 from pipeline.baselines.selection import check_selection
 from pipeline.config import RunConfig, changed_keys
 from pipeline.data.examples import Splits
@@ -91,9 +92,9 @@ def run(
         check_selection(config, task.baseline_names)
         _warn_of_foreign_keys(config)
         if overwrite:
-            require_inputs_elsewhere(Path(out), (config.data.path, *config.corpus))
+            require_inputs_elsewhere(Path(out), map(from_written, (config.data.path, *config.corpus)))
         with unfinished_folder(
-            Path(out), overwrite=overwrite, resume=resume, command=f"vecformer run --resume {out}",
+            Path(out), overwrite=overwrite, resume=resume, command=f"vecformer run --resume {written(out)}",
         ) as path:
             folder = RunFolder(path)
             if not folder.manifest.is_file():  # otherwise it was interrupted just before it was renamed

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from embeddings.formats.checksums import hash_once
 from embeddings.table.atomic_files import replacing, write_atomically
+from embeddings.table.paths import written
 from pipeline.errors import RunFolderError
 from pipeline.runs.seals import sealed
 
@@ -125,9 +126,10 @@ class RunFolder:
         """
         folder = cls(path)
         if not path.is_dir() and unfinished(path).is_dir():
-            raise RunFolderError(f"{path}: not finished; resume it with: vecformer run --resume {path}")
+            raise RunFolderError(f"{path}: not finished; resume it with: vecformer run --resume {written(path)}")
         if not path.is_dir():
-            raise RunFolderError(f"{path}: no such run; create one with: vecformer run --data FILE --out {path}")
+            raise RunFolderError(f"{path}: no such run; create one with: vecformer run --data FILE --out "
+                                 f"{written(path)}")
         if not folder.manifest.is_file():
             raise RunFolderError(f"{path}: not a finished run (no manifest.json)")
         return folder
@@ -159,6 +161,7 @@ def _names() -> frozenset[str]:
 
 RUN_FILES = _names()
 UNFINISHED = ".unfinished"
+ESCAPED = "backslashreplace"  # of lone surrogates, by escapes of JSON
 CONFIG, MANIFEST = RunFolder(Path()).config.name, RunFolder(Path()).manifest.name
 
 
@@ -199,7 +202,7 @@ def configuration_of_unfinished(target: Path) -> Path:
         raise RunFolderError(f"{target}: already finished; there is nothing to resume")
     if target.name.endswith(UNFINISHED) and target.is_dir():
         raise RunFolderError(f"{target}: write the name of the run without {UNFINISHED}: vecformer run --resume "
-                             f"{target.with_name(target.name.removesuffix(UNFINISHED))}")
+                             f"{written(target.with_name(target.name.removesuffix(UNFINISHED)))}")
     raise RunFolderError(f"{unfinished(target)}: no interrupted run to resume; start one with `vecformer run`")
 
 
@@ -214,7 +217,8 @@ def free_name(folder: Path) -> Path:
 
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON, completely or not at all."""
-    write_atomically(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    content = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    write_atomically(path, content.encode(errors=ESCAPED))
 
 
 def read_json(path: Path) -> Any:
@@ -231,5 +235,5 @@ def read_json(path: Path) -> Any:
 
 def write_lines(path: Path, values: Iterator[Mapping[str, Any]]) -> None:
     """Write one line of JSON per value, completely or not at all."""
-    with replacing(path) as new, new.open("w", encoding="utf-8") as file:
+    with replacing(path) as new, new.open("w", encoding="utf-8", errors=ESCAPED) as file:
         file.writelines(json.dumps(value, ensure_ascii=False) + "\n" for value in values)

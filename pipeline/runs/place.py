@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from embeddings.table.atomic_files import LOCK, NEW, OLD, scratch_folder
 from embeddings.table.listing import listed
+from embeddings.table.paths import written
 from pipeline.errors import RunFolderError
 from pipeline.runs.folder import CONFIG, MANIFEST, RUN_FILES, UNFINISHED, unfinished
 
@@ -40,7 +41,7 @@ def require_place(target: Path) -> Path:
     if target.name.endswith(UNFINISHED):
         finished = target.with_name(target.name.removesuffix(UNFINISHED))
         raise RunFolderError(f"{target}: a name that ends in {UNFINISHED} is that of an interrupted run; choose "
-                             f"another --out, or resume the run with: vecformer run --resume {finished}")
+                             f"another --out, or resume the run with: vecformer run --resume {written(finished)}")
     if target.is_symlink() and not target.exists():
         raise RunFolderError(f"{target}: a link to {target.readlink()}, which does not exist; remove the link, or "
                              "choose another --out")
@@ -48,7 +49,7 @@ def require_place(target: Path) -> Path:
     for folder in (real, unfinished(real)):
         if is_mount_point(folder):
             raise RunFolderError(f"{folder}: a mount point, which a finished run cannot replace; choose a folder in "
-                                 f"it, such as --out {target / 'run'}")
+                                 f"it, such as --out {written(target / 'run')}")
     ancestor = next(folder for folder in real.parents if folder.exists())
     if not ancestor.is_dir():
         raise RunFolderError(f"{target}: cannot write in {ancestor}, which is a file; choose another --out")

@@ -35,9 +35,10 @@ def convert_command(
     vecformer embed convert runs/reviews --to tuned.txt
     vecformer embed convert glove --to small.txt --limit 20000 --transform center --transform pca:25
     """
+    from embeddings.table.paths import written
     from pipeline.commands.vectors import convert
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
         table = convert(vectors, to, options, limit=limit, overwrite=overwrite, progress=progress)
-    echo(f"wrote {to}: {len(table):,} words, dimension {table.dim}; summary: vecformer embed info {to}")
+    echo(f"wrote {to}: {len(table):,} words, dimension {table.dim}; summary: vecformer embed info {written(to)}")

@@ -52,6 +52,7 @@ def train_command(
     vecformer embed train more.txt --to newer.safetensors --source word2vec,start=vectors.safetensors
     """
     from embeddings.gensim_training.to_file import train_vectors
+    from embeddings.table.paths import written
     from embeddings.tokenization.tokenizer import WordTokenizer
     from pipeline.data.config import DataConfig
     from pipeline.data.corpus import TextCorpus
@@ -70,5 +71,5 @@ def train_command(
     echo(f"wrote {to}: {len(table):,} words, dimension {table.dim}, in {seconds:.1f} s "
          f"({n_tokens / seconds:,.0f} tokens per second)")
     word = next((word for word in table.words[100:] if word.isalpha()), table.words[-1])
-    echo(f"inspect  vecformer embed neighbors {to} {word}")
-    echo(f"use      vecformer run --data FILE --source file:{to}")
+    echo(f"inspect  vecformer embed neighbors {written(to)} {word}")
+    echo(f"use      vecformer run --data FILE --source file:{written(to)}")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from embeddings.table.paths import utf8_path
 from pipeline.data.readers.rows import Row, Table, require_few_columns
 from pipeline.errors import DataError
 
@@ -26,8 +27,8 @@ def read_parquet(path: Path) -> Table:
     """
     import pyarrow.parquet
 
-    with _reports_damage(path, "a Parquet file"):
-        file = pyarrow.parquet.ParquetFile(path)
+    with _reports_damage(path, "a Parquet file"), utf8_path(path) as readable:
+        file = pyarrow.parquet.ParquetFile(readable)
         return _table(path, file.schema_arrow, file.iter_batches(ROWS_AT_ONCE))
 
 
@@ -39,7 +40,7 @@ def read_arrow(path: Path) -> Table:
     """
     import pyarrow as pa
 
-    with _reports_damage(path, "an Arrow file"), pa.OSFile(str(path)) as file:
+    with _reports_damage(path, "an Arrow file"), utf8_path(path) as readable, pa.OSFile(str(readable)) as file:
         if file.read(6) == b"ARROW1":
             reader = pa.ipc.open_file(file)
             return _table(path, reader.schema, (reader.get_batch(i) for i in range(reader.num_record_batches)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Generic
 
-from embeddings.specification.names import printable
+from embeddings.table.paths import from_written, printable
 from embeddings.tokenization.tokenizer import Text
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import E, Splits
@@ -196,11 +196,11 @@ class Reader(ABC, Generic[E]):
             raise DataError(f"{missing[0]}: no label ({len(missing)} such rows); only training examples may have none")
 
     def _read(self, config: DataConfig) -> Splits[E]:
-        path = Path(config.path)
+        path = Path(from_written(config.path))
         if path.is_dir():
             return self._read_folder(path, config)
         if path.exists():
-            return Splits(path.stem, train=self.read_file(path, config), dev=(), test=(), unlabelled=())
+            return Splits(printable(path.stem), train=self.read_file(path, config), dev=(), test=(), unlabelled=())
         if config.path in self.named:
             return Splits(config.path, train=self.named[config.path](), dev=(), test=(), unlabelled=())
         named = f"; data sets with a name: {', '.join(self.named)}" if self.named else ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from embeddings.errors import CorpusError
+from embeddings.table.paths import written
 from embeddings.tokenization.corpus import CorpusFiles
 from embeddings.tokenization.tokenizer import Text
 from pipeline.data.config import DataConfig
@@ -53,7 +54,7 @@ class LineReader(Reader[Example]):
                         enumerate(CorpusFiles((path,), encoding=config.encoding), start=1)]
         except CorpusError as error:
             raise DataError(str(error)) from error
-        examples = tuple(Example(line, "", f"{path}:{number}") for number, line in numbered if line.strip())
+        examples = tuple(Example(line, "", f"{written(path)}:{number}") for number, line in numbered if line.strip())
         if not examples:
             raise DataError(f"{path}: the file has no text")
         require_text(path, [example.text for example in examples[:N_LINES]])

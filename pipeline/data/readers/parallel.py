@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from embeddings.table.paths import from_written
 from embeddings.tokenization.tokenizer import Text
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import Splits, TranslationExample
@@ -93,7 +94,7 @@ def find_languages(config: DataConfig) -> tuple[str, ...]:
     """
     if config.languages:
         return config.languages
-    path = Path(config.path)
+    path = Path(from_written(config.path))
     if path.is_dir():
         tmx = (TMX, *(TMX + packed for packed in COMPRESSIONS))
         found = find_files(path, "train", (*_table_suffixes(), *tmx), FIRST)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ValidationError, field_validator
 
+from embeddings.table.paths import written
 from embeddings.tokenization.tokenizer import Text
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import Answer, QuestionExample
@@ -141,7 +142,7 @@ class _File:
                 for question in paragraph.qas:
                     number += 1
                     name = _name(question.id, number)
-                    where = f"{self.path}:{name}"
+                    where = f"{written(self.path)}:{name}"
                     keys = question.model_fields_set
                     self.count("answers" in keys or bool(question.is_impossible), where, sorted(keys), "")
                     yield self.example(name, question, paragraph.context, question.answers, where)

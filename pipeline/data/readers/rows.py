@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from embeddings.table import listing
+from embeddings.table.paths import written
 from pipeline.data.readers import cells as rules
 from pipeline.data.readers import findings
 from pipeline.errors import DataError
@@ -33,7 +34,7 @@ class Row:
     @property
     def where(self) -> str:
         """Its place: ``file:line``."""
-        return f"{self.path}:{self.line}"
+        return f"{written(self.path)}:{self.line}"
 
     def is_missing(self, column: str) -> bool:
         """Whether the row has no value in a column; see :func:`pipeline.data.readers.cells.is_missing`."""

@@ -24,7 +24,7 @@ MAX_BYTES = 3 * 2**30
 SECONDS = 30
 SECONDS_PER_MB = 10
 
-_PROGRAM = """
+_PROGRAM = r"""
 import json
 import sys
 try:
@@ -39,7 +39,9 @@ def value(cell):
         return int(cell)
     return cell if isinstance(cell, (str, bool, int, float)) else str(cell)
 
-with python_calamine.load_workbook(sys.argv[1]) as book:
+path = sys.argv[1]
+is_utf8 = path.isascii() or not any("\ud800" <= character <= "\udfff" for character in path)
+with python_calamine.load_workbook(path if is_utf8 else open(path, "rb")) as book:  # the library replaces other bytes
     sheets = [sheet for sheet in map(book.get_sheet_by_name, book.sheet_names) if sheet.height]
     names = set(sys.argv[4:])
     def has_names(sheet):

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from embeddings.table.paths import from_written, written
 from embeddings.tokenization.tokenizer import Text
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import Splits, TaggedExample
@@ -61,7 +62,7 @@ class TaggedReader(Reader[TaggedExample]):
 
     def _with_columns(self, config: DataConfig) -> DataConfig:
         """Choose the columns of the train file, if another file of the same layout would be read from other ones."""
-        folder = Path(config.path)
+        folder = Path(from_written(config.path))
         if config.word_column or config.tag_column or not config.path or not folder.is_dir():
             return config
         found = [path for part in ("train", "dev", "test")
@@ -209,7 +210,7 @@ def _example(path: Path, sentence: Sequence[Line], columns: Columns) -> TaggedEx
                             f"{shown(line, columns.separator)}{advice if mark else ''}")
         words.append(word)
         tags.append(tag.strip())
-    return TaggedExample(tuple(words), tuple(tags), f"{path}:{sentence[0].number}")
+    return TaggedExample(tuple(words), tuple(tags), f"{written(path)}:{sentence[0].number}")
 
 
 def _require_regular(path: Path, divided: Sequence[Sequence[Line]], columns: Columns) -> None:

@@ -1,38 +1,87 @@
-"""Names that are not UTF-8 are one message before any work; what reads them without a command shows their bytes."""
+"""Paths of any bytes in configurations and options, and as URIs."""
 
+import json
 import os
+import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
+import rich_click as click
+from click.testing import CliRunner
 
-from embeddings.loading import load_vectors
-from pipeline.cli.paths import require_utf8
-from pipeline.config import RunConfig
+from pipeline.cli.main import cli
+from pipeline.cli.paths import CheckedPath
+from pipeline.config import RunConfig, resolve
 from pipeline.errors import ConfigError
 
 NAME = os.fsdecode(b"caf\xe9.txt")
 
 
-def test_an_argument_that_is_not_utf8_is_refused(capsys):
-    require_utf8(["run", "--data", "café.tsv", "file:日本"])
-    require_utf8(["embed", "info", NAME])
-    with pytest.raises(SystemExit) as stopped:
-        require_utf8(["run", "--data", NAME])
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err == (
-        "Error: caf\\xe9.txt: the name is not valid UTF-8; rename the file, or name a link to it: ln -s FILE LINK\n")
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / NAME).write_text("a 1 2\nb 3 4\n")
+    return tmp_path
 
 
-@pytest.mark.parametrize("keys", [{"data": {"path": NAME}}, {"source": f"file:{NAME}"}, {"corpus": [NAME]}])
-def test_a_configuration_that_could_not_be_written_is_refused(keys):
-    with pytest.raises(ConfigError, match="has bytes that are not UTF-8"):
-        RunConfig.from_mapping(keys)
+def test_a_configuration_has_the_written_form_of_paths(here):
+    uri = f"file://{here}/caf%E9.txt"
+    config = RunConfig.from_mapping({
+        "data": {"path": NAME}, "corpus": [NAME, "b.txt"], "source": f"file:{NAME},limit=5+glove",
+        "target_source": f"word2vec,start={NAME}", "transforms": [f"align:(file:{NAME})"],
+        "baselines": f"fasttext:{NAME},majority",
+    })
+    assert config.data.path == uri
+    assert config.corpus == (uri, "b.txt")
+    assert config.source == f"file:{uri},limit=5+glove"
+    assert config.target_source == f"word2vec,start={uri}"
+    assert config.transforms == (f"align:(file:{uri})",)
+    assert config.baselines == (f"fasttext:{uri}", "majority")
+    config.save(Path("c.toml"))
+    assert tomllib.loads(Path("c.toml").read_text("utf-8"))["data"]["path"] == uri
+    assert RunConfig.load(Path("c.toml")) == config
+    assert resolve(Path("c.toml"), [("data.path", NAME)]) == config
 
 
-def test_vectors_and_tables_have_a_readable_source(tmp_path):
-    path = tmp_path / NAME
-    path.write_text("a 1 2\nb 3 4\n")
-    table = load_vectors(path)
-    assert table.source == f"file:{tmp_path}/caf\\xe9.txt"
-    table.save(Path(tmp_path / "t.safetensors"))
-    assert load_vectors(tmp_path / "t.safetensors").words == ("a", "b")
+def test_a_missing_data_path_is_stored_too(here):
+    missing = os.fsdecode(b"none\xff")
+    assert RunConfig.from_mapping({"data": {"path": missing}}).data.path == f"file://{here}/none%FF"
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"source": os.fsdecode(b"file:none\xe9")}, "bytes that are not UTF-8 and are not the path of an existing file"),
+    ({"data": {"text_column": os.fsdecode(b"\xe9")}}, "bytes that are not UTF-8"),
+    ({"data": {"path": "\ud800"}}, "not UTF-8"),
+    ({"data": {"path": "file://server/x"}}, "data.path: .*begins with file:///"),
+    ({"corpus": ["file:///a%00b"]}, "corpus: .*null character"),
+])
+def test_what_cannot_be_stored_is_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        RunConfig.from_mapping(values)
+
+
+def test_an_option_takes_a_uri(here):
+    convert = CheckedPath(exists=True, path_type=Path).convert
+    assert convert(f"file://{here}/caf%E9.txt", None, None) == here / NAME
+    with pytest.raises(click.BadParameter, match="begins with file:///"):
+        convert("file://server/x", None, None)
+    with pytest.raises(click.BadParameter, match=os.fsdecode(b"none\xe9") + "' does not exist"):
+        convert(os.fsdecode(b"none\xe9"), None, None)
+
+
+@pytest.mark.parametrize("vectors", [NAME, "URI", f"file:{NAME}"])
+def test_vectors_are_named_by_path_uri_or_source(vectors, here):
+    vectors = f"file://{here}/caf%E9.txt" if vectors == "URI" else vectors
+    done = CliRunner().invoke(cli, ["embed", "info", vectors, "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["source"] == f"file:file://{here}/caf%E9.txt"
+
+
+def test_the_next_command_can_be_copied(here):
+    done = CliRunner().invoke(cli, ["config", os.fsdecode(b"c\xe9.toml")])
+    assert done.exit_code == 0
+    assert done.stdout.startswith("wrote c\\xe9.toml; ")
+    *_, command = done.stdout.strip().partition("vecformer ")
+    again = CliRunner().invoke(cli, [*shlex.split(command), "--data", "none"])
+    assert "none: no such file or folder" in again.output
