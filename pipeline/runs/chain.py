@@ -215,8 +215,7 @@ def run_stage_two(
         The trained run, the costs of training, and the initial weights (without the embedding tables).
     """
     config, world, clock = setup.config, context.world, context.clock
-    with clock("n-grams"):
-        setup = (branch := ngrams.plan(setup, task, splits.train)).setup
+    setup = (branch := ngrams.plan(setup, task, splits.train, clock)).setup
     if not splits.dev:
         log.info("no dev set (too few labelled examples to set some aside): training runs for all epochs")
     with torch.random.fork_rng():
@@ -227,8 +226,7 @@ def run_stage_two(
         texts = [*task.reader.texts(splits.train), *splits.unlabelled]
         before, during = folder.checkpoints
         if not world.rank:
-            with clock("n-grams"):
-                branch.into(model, checkpoint=during)
+            branch.into(model, checkpoint=during)
         if config.pretraining.epochs:
             with clock("pretraining"):
                 pretrain(setup, model, stage_one, texts, checkpoint=before, context=context)

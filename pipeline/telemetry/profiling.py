@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformer.kernels.precision import choose_precision
 from transformer.training.config import TrainingConfig
 
-PARTS = ("starting", "reading", "tokenising", "vectors", "n-grams", "pretraining", "batches", "forward", "backward",
+PARTS = ("starting", "reading", "tokenising", "vectors", "ngrams", "pretraining", "batches", "forward", "backward",
          "optimizer", "evaluation", "baselines", "writing")
 REST = "the rest"
 STEP = ("forward", "backward", "optimizer")
