@@ -218,8 +218,7 @@ def run_stage_two(
     """
     config, world, clock = setup.config, context.world, context.clock
     setup, splits = self_train(setup, task, splits, stage_one, context)
-    with clock("n-grams"):
-        setup = (branch := ngrams.plan(setup, task, splits.train)).setup
+    setup = (branch := ngrams.plan(setup, task, splits.train, clock)).setup
     if not splits.dev:
         log.info("no dev set (too few labelled examples to set some aside): training runs for all epochs")
     with torch.random.fork_rng():
@@ -230,8 +229,7 @@ def run_stage_two(
         texts = [*task.reader.texts(splits.train), *splits.unlabelled]
         before, during = folder.checkpoints
         if not world.rank:
-            with clock("n-grams"):
-                branch.into(model, checkpoint=during)
+            branch.into(model, checkpoint=during)
         if config.pretraining.epochs:
             with clock("pretraining"):
                 pretrain(setup, model, stage_one, texts, checkpoint=before, context=context)

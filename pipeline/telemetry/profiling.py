@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformer.kernels.precision import choose_precision
 from transformer.training.config import TrainingConfig
 
-PARTS = ("starting", "reading", "tokenising", "vectors", "self-training", "n-grams", "pretraining", "batches",
+PARTS = ("starting", "reading", "tokenising", "vectors", "self-training", "ngrams", "pretraining", "batches",
          "forward", "backward", "optimizer", "evaluation", "baselines", "writing")
 REST = "the rest"
 STEP = ("forward", "backward", "optimizer")

@@ -22,7 +22,8 @@ SAME = ("resolved.json", "model.safetensors", "start.safetensors", "predictions.
 
 def config(data, *, enabled=True, model=None, epochs=3, baselines="none", **more):
     return RunConfig.from_mapping({
-        "source": "random,dim=8", "data": {"path": str(data), "dev_share": 0.25}, "baselines": baselines,
+        "recipe": "plain", "source": "random,dim=8", "baselines": baselines,
+        "data": {"path": str(data), "dev_share": 0.25},
         "model": {"d_model": 16, "n_layers": 1, "n_heads": 2, "d_ff": 16, **(model or {})},
         "training": {"epochs": epochs, "checkpoint_seconds": 0.0}, "ngrams": {"enabled": enabled}, **more,
     })

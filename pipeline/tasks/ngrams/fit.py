@@ -23,6 +23,7 @@ from pipeline.tasks.ngrams.fusion import DEFAULT
 from pipeline.tasks.ngrams.scores import branch_of, hasher_of
 from pipeline.tasks.resolved import Setup
 from pipeline.tasks.text_input import joined
+from pipeline.telemetry.profiling import STOPPED, Clock
 from transformer.models.ngram_branch import NgramBranch
 
 log = logging.getLogger("vecformer")
@@ -43,30 +44,39 @@ class NgramFit:
         setup: the setup of the run, with the sizes of the branch among its resolved facts if it has one.
         counts: n-grams of the training texts; None without a branch. *Shape:* ``(n_texts, buckets)``, float32.
         gold: number of the label of each text. *Shape:* ``(n_texts,)``, int64.
+        clock: measures the time of the fit.
     """
 
     setup: Setup[Any]
     counts: Sparse | None
     gold: NDArray[np.int64]
+    clock: Clock = STOPPED
 
     def into(self, model: nn.Module, *, checkpoint: Path) -> None:
         """Fit the branch of a model in place, unless a checkpoint exists, which has the fitted branch."""
         branch = branch_of(model)
         if branch is not None and self.counts is not None and not checkpoint.exists():
-            fit(branch, self.counts, self.gold, self.setup)
+            with self.clock("ngrams"):
+                fit(branch, self.counts, self.gold, self.setup)
 
 
-def plan(setup: Setup[Any], task: Task[Any], train: Sequence[Example]) -> NgramFit:
+def plan(setup: Setup[Any], task: Task[Any], train: Sequence[Example], clock: Clock = STOPPED) -> NgramFit:
     """Choose the size of the branch of a run; a run with too many texts or labels has none, which is logged.
 
     Args:
         setup: configuration and resolved facts.
         task: the task.
         train: the training examples.
+        clock: measures the time of the part ``ngrams``.
     """
-    config, nothing = setup.config, NgramFit(setup, None, np.zeros(0, np.int64))
-    if not config.ngrams.enabled or "ngrams.enabled" not in task.keys:
-        return nothing
+    if not setup.config.ngrams.enabled or "ngrams.enabled" not in task.keys:
+        return NgramFit(setup, None, np.zeros(0, np.int64), clock)
+    with clock("ngrams"):
+        return _plan(setup, train, clock)
+
+
+def _plan(setup: Setup[Any], train: Sequence[Example], clock: Clock) -> NgramFit:
+    config = setup.config
     texts, labels = [joined(example) for example in train], setup.resolved.labels
     problem = _too_long(texts, config)
     if not problem:
@@ -76,11 +86,11 @@ def plan(setup: Setup[Any], task: Task[Any], train: Sequence[Example]) -> NgramF
         problem = _too_many(buckets, len(labels), len(texts), config)
     if problem:
         log.warning("the n-gram branch is left out: %s", problem)
-        return nothing
+        return NgramFit(setup, None, np.zeros(0, np.int64), clock)
     number = {label: i for i, label in enumerate(labels)}
     resolved = replace(setup.resolved, ngram_buckets=buckets, ngram_weights=DEFAULT)
     return NgramFit(replace(setup, resolved=resolved), hasher_of(config, buckets).folded(counts),
-                    np.array([number[example.label] for example in train]))
+                    np.array([number[example.label] for example in train]), clock)
 
 
 def choose_buckets(counts: Sparse, n_labels: int) -> int:
