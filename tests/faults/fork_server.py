@@ -106,9 +106,16 @@ class Command:
 
     @property
     def trace(self) -> list[tuple[str, str, str]]:
-        """The operations on files of this process: name, path, new path; paths are below the watched folder."""
+        """The operations on files: name, path, new path, by number; paths are below the watched folder."""
+        return [(name, path, to) for _, _, name, path, to in self._operations()]
+
+    def is_of_worker(self, step: int) -> bool:
+        """Return whether a process that the command forked, such as a benchmark's worker, executed an operation."""
+        return any(number == step and pid != self.pid for number, pid, *_ in self._operations())
+
+    def _operations(self) -> list[tuple[int, int, str, str, str]]:
         split = (line.split("\t") for line in self._read("trace").splitlines())
-        return [(line[1], line[2], line[3]) for line in split if line[0] == str(self.pid) and len(line) == 4]
+        return sorted((int(line[1]), int(line[0]), line[2], line[3], line[4]) for line in split if len(line) == 5)
 
     def _read(self, name: str) -> str:
         path = self.folder / name  # there is none if the command was killed before it began

@@ -71,6 +71,8 @@ def _judge_end(command: Command, fault: Fault) -> list[Finding]:
     """Judge the exit code and the message."""
     stderr, found = command.stderr, []
     allowed = (0, *SIGNAL_CODES[signal.Signals(fault.signal)]) if fault.signal else (0, 1)
+    if command.is_of_worker(fault.step):  # the run fails, the others continue
+        allowed = (0, 1)
     if "Traceback" in stderr:
         found.append(Finding(TRACEBACK, stderr[-1500:]))
     if command.status not in allowed:

@@ -18,6 +18,7 @@ FAULTS = (
     Fault(signal=signal.SIGTERM), Fault(error=errno.EDQUOT), Fault(error=errno.EROFS),
     Fault(error=errno.EIO, lasting=False),
 )
+PARTS = {"run": 4, "overwrite": 4, "benchmark": 6}  # of the others 2
 FEW = {"run": 4, "overwrite": 3, "resume": 1, "train-overwrite": 2, "export": 1}  # steps in the ordinary test suite
 
 
@@ -71,7 +72,7 @@ def test_every_file_is_synchronised_before_it_gets_its_name(name, observed):
 
 def parts() -> list[tuple[str, int]]:
     """Return scenarios and parts of their steps, so that two processes share the work."""
-    return [(name, part) for name in scenarios() for part in range(4 if name in ("run", "overwrite") else 2)]
+    return [(name, part) for name in scenarios() for part in range(PARTS.get(name, 2))]
 
 
 @pytest.mark.slow
@@ -88,3 +89,16 @@ def test_a_fault_at_every_step(name, part, observed, server, tmp_path, rng, repo
             found += attempt(scenario, at(fault, step), server, tmp_path)
             attempts += 1
     report("faults at every step", attempts, found)
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+@pytest.mark.parametrize("fault", [Fault(signal=signal.SIGKILL), Fault(error=errno.EIO, lasting=False)], ids=["SIGKILL", "EIO"])
+def test_a_fault_in_a_worker_fails_one_run(fault, observed, server, tmp_path):
+    scenario = observed("benchmark")
+    step = next(k for k, (_, path, _) in enumerate(scenario.undisturbed.trace, 1) if path.endswith("tokenizer.json"))
+    scenario.prepare(tmp_path / "home")
+    command = scenario.start(server, tmp_path / "home", at(fault, step))
+    assert command.wait() == 1
+    assert command.is_of_worker(step)
+    assert "1 runs failed" in command.stderr
