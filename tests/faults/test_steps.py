@@ -93,7 +93,7 @@ def test_a_fault_at_every_step(name, part, observed, server, tmp_path, rng, repo
 
 @pytest.mark.slow
 @pytest.mark.faults
-@pytest.mark.parametrize("fault", [Fault(signal=signal.SIGKILL), Fault(error=errno.EIO, lasting=False)], ids=["SIGKILL", "EIO"])
+@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[-1]], ids=["SIGKILL", "EIO"])
 def test_a_fault_in_a_worker_fails_one_run(fault, observed, server, tmp_path):
     scenario = observed("benchmark")
     step = next(k for k, (_, path, _) in enumerate(scenario.undisturbed.trace, 1) if path.endswith("tokenizer.json"))
