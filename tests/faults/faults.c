@@ -1,7 +1,7 @@
 /* Preloaded into the commands under test: counts the operations that change files below a folder, and at the k-th of
-   them kills the process, sends it a signal, or lets the operation fail. Every operation is written to a trace. The
-   processes that a command forks are counted together with it: each operation has one number, and a fault happens in
-   one process only. */
+   them kills the process, sends it a signal, or lets the operation fail. Every operation is written to a trace. For
+   commands that only read, files that are opened for reading are counted. The processes that a command forks
+   are counted together with it: each operation has one number, and a fault happens in one process only. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -22,23 +22,25 @@
 #include <unistd.h>
 
 #define MAX_FILES 4096
-enum { NONE, SPACE = 1, CHANGE = 2 }; /* what an operation needs: space on the disk, or only that it is writable */
+enum { SPACE = 1, CHANGE = 2, READ = 3 }; /* what an operation needs: space on the disk, that it is writable, readable */
 
 static char folder[PATH_MAX];
 static size_t folder_length;
 static struct { atomic_long count; atomic_int failing; } *shared; /* by a command and the processes that it forks */
 static long target;
-static int failure, persistent, to_send, trace = -1;
+static int failure, persistent, to_send, reads, trace = -1;
 static char *files[MAX_FILES]; /* paths of open files and folders below the folder, by descriptor */
 
 /* Start counting below a folder. At the operation `step` the signal is sent, or the operation fails with `error`; if
-   `lasting`, all later ones fail too. */
-void faults_arm(const char *path, long step, int signal_number, int error, int lasting, int trace_descriptor) {
+   `lasting`, all later ones fail too. If `reading`, files opened for reading are counted as well. */
+void faults_arm(const char *path, long step, int signal_number, int error, int lasting, int reading,
+                int trace_descriptor) {
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0); /* zeros */
     if (shared == MAP_FAILED) abort();
     snprintf(folder, sizeof folder, "%s", path);
     folder_length = strlen(folder);
-    target = step, to_send = signal_number, failure = error, persistent = lasting, trace = trace_descriptor;
+    target = step, to_send = signal_number, failure = error, persistent = lasting, reads = reading;
+    trace = trace_descriptor;
 }
 
 #define REAL(name) ((__typeof__(&name))real(#name))
@@ -77,7 +79,7 @@ static int step(const char *name, const char *path, const char *to, int needs) {
         shared->failing = failure != 0;
     }
     if (shared->failing && (k == target || persistent)) {
-        int fails = failure == EROFS || failure == EIO || needs == SPACE;
+        int fails = failure == EIO || needs == SPACE || (failure == EROFS && needs == CHANGE);
         if (fails) { errno = failure; return -1; }
     }
     return 0;
@@ -94,8 +96,8 @@ static int opened(int at, const char *path, int flags, mode_t mode) {
     char absolute[PATH_MAX];
     int writes = (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC));
     int mine = watched(at, path, absolute);
-    if (mine && writes) {
-        int to_do = step("open", absolute, NULL, flags & O_CREAT ? SPACE : CHANGE);
+    if (mine && (writes || reads)) {
+        int to_do = step(writes ? "open" : "read", absolute, NULL, flags & O_CREAT ? SPACE : writes ? CHANGE : READ);
         if (to_do > 0) die();
         if (to_do < 0) return -1;
     }

@@ -149,7 +149,7 @@ class ForkServer:
     def start(
         self, argv: Sequence[Any], *, cwd: Path | None = None, watch: Path | None = None, fault: Fault = NO_FAULT,
         call: str = "", draws: bool = False, environment: Mapping[str, str] | None = None, stdin: Path | None = None,
-        memory: int = 0,
+        memory: int = 0, reads: bool = False,
     ) -> Command:
         """Start a command.
 
@@ -164,6 +164,7 @@ class ForkServer:
             environment: changed variables.
             stdin: standard input, by default empty.
             memory: limit of the address space in bytes above that of the server; 0 for none.
+            reads: count the files that are opened for reading as well.
         """
         self._n += 1
         folder = self.scratch / str(self._n)
@@ -172,7 +173,7 @@ class ForkServer:
             "argv": list(map(_text, argv)), "cwd": str(cwd or folder), "output": str(folder),
             "watch": str(watch or ""), "call": call, "draws": draws, "memory": memory,
             "environment": dict(environment or {}), "stdin": str(stdin or os.devnull), "step": fault.step,
-            "signal": int(fault.signal), "error": fault.error, "lasting": fault.lasting,
+            "signal": int(fault.signal), "error": fault.error, "lasting": fault.lasting, "reads": reads,
         }
         self._ours.sendall(json.dumps(request).encode() + b"\n")
         self._started: Command | None = None
@@ -329,7 +330,7 @@ def _become(request: Mapping[str, Any], library: str) -> bool:
         trace = os.open(output / "trace", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         ctypes.CDLL(library).faults_arm(
             os.fsencode(request["watch"]), ctypes.c_long(request["step"]), request["signal"], request["error"],
-            int(request["lasting"]), trace)
+            int(request["lasting"]), int(request["reads"]), trace)
     return False
 
 

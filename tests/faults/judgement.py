@@ -51,6 +51,8 @@ def judge(scenario: Scenario, home: Path, command: Command, fault: Fault, server
         found.append(Finding(WRONG, f"after the fault: {broken}"))
     if command.status == 0 and state != "new" and scenario.kind != "reader":
         found.append(Finding(WRONG, f"exit code 0, but the result is {state}"))
+    if command.status == 0 and scenario.kind == "reader" and command.stdout != scenario.undisturbed.stdout:
+        found.append(Finding(WRONG, f"another answer after the fault: {command.stdout!r}"))
     # Between two renames the process is killed, or the disk fails for good: the next command completes or undoes them.
     moved = home / f".{OUT}.vecformer-replaced" / "manifest.json"
     between = state == "absent" and (fault.signal == signal.SIGKILL or moved.is_file())

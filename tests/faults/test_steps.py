@@ -79,16 +79,24 @@ def parts() -> list[tuple[str, int]]:
 @pytest.mark.fault_steps
 @pytest.mark.parametrize(("name", "part"), parts())
 def test_a_fault_at_every_step(name, part, observed, server, tmp_path, rng, report):
-    """Every step has one kind of fault; the last steps of runs, which write the result, have every kind."""
+    """Every step has one kind of fault; the last steps of runs, which write the result, and readers have every kind."""
     scenario = observed(name)
     n, of = len(scenario.undisturbed.trace), sum(one == name for one, _ in parts())
     shift, found, attempts = rng.randrange(len(FAULTS)), [], 0
     for step in range(1 + part, n + 1, of):
-        thorough = name in ("run", "overwrite") and step > n - 24
+        thorough = scenario.kind == "reader" or (name in ("run", "overwrite") and step > n - 24)
         for fault in FAULTS if thorough else [FAULTS[(step // of + shift) % len(FAULTS)]]:
             found += attempt(scenario, at(fault, step), server, tmp_path)
             attempts += 1
+    assert attempts
     report("faults at every step", attempts, found)
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+@pytest.mark.parametrize("name", ["predict", "evaluate"])
+def test_a_reader_changes_no_file(name, observed):
+    assert {what for what, _, _ in observed(name).undisturbed.trace} == {"read"}
 
 
 @pytest.mark.slow
