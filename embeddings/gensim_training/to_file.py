@@ -17,7 +17,7 @@ from embeddings.progress import Progress, silent
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
-from embeddings.table.atomic_files import locked, replacing, restore, scratch_folder
+from embeddings.table.atomic_files import LOCK, NEW, OLD, hidden, locked, replacing, restore, scratch_folder
 from embeddings.tokenization.tokenizer import WordTokenizer
 
 MAX_SEED = 2**32 - 2  # gensim initialises FastText's n-grams with the next seed
@@ -89,7 +89,9 @@ def _check_target(to: Path, overwrite: bool) -> None:
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with locked(to), scratch_folder(to) as folder:
-            write_vectors(EmbeddingTable.known(["word"], np.zeros((1, 1), np.float32), "trial"), folder / to.name)
-            require_free_companions(folder.iterdir(), to)
+            trial = folder / to.name
+            write_vectors(EmbeddingTable.known(["word"], np.zeros((1, 1), np.float32), "trial"), trial)
+            temporary = {hidden(trial, suffix) for suffix in (NEW, OLD, LOCK)}  # left if they could not be deleted
+            require_free_companions(set(folder.iterdir()) - temporary, to)
     except OSError as error:
         raise EmbeddingError(f"{to}: cannot be written ({error.strerror or error})") from error
