@@ -152,7 +152,7 @@ def _after_file(scenario: Scenario, home: Path, command: Command, server: ForkSe
     if state == "neither" and main.exists():
         table = {name: digest for name, digest in digest_of(scenario, home).items() if ".training." not in name}
         whole = any(table.items() <= known.items() for known in (scenario.undisturbed.old, scenario.undisturbed.new))
-        more = (*TRAIN, "--source", f"word2vec,start={main}", "--to", "more.npy")
+        more = (*TRAIN, "--source", f"word2vec,dim=8,start={main}", "--to", "more.npy")
         shown = server.run(more if whole else ("embed", "info", main), cwd=home)
         found += _judge_end(shown, Fault(error=errno.EIO))
         if shown.status == 0 and (not whole or main.with_suffix(".training.safetensors").exists()):
