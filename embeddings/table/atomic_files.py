@@ -209,7 +209,7 @@ def temporary_folder(kind: str) -> Iterator[Path]:
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file completely or not at all; text as UTF-8 (:func:`replacing`)."""
-    with replacing(path) as new:
+    with replacing(path) as new, _named(path, errno.errorcode):
         new.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
 
 

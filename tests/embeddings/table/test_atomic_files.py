@@ -53,6 +53,16 @@ def test_an_error_that_only_writing_has_names_the_file(tmp_path, code, name):
     assert error.value.filename == (str(tmp_path / name) if name else None)
 
 
+def test_an_error_in_writing_names_the_file(tmp_path, monkeypatch):
+    def fails(_path, _content):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(Path, "write_bytes", fails)
+    with pytest.raises(OSError, match="broken") as error:
+        write_atomically(tmp_path / "file", "text")
+    assert error.value.filename == str(tmp_path / "file")
+
+
 def test_an_error_in_synchronising_names_the_file(tmp_path, monkeypatch):
     def fails(_descriptor):
         raise OSError(errno.EIO, "broken")
