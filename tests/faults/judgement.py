@@ -155,8 +155,11 @@ def _after_file(scenario: Scenario, home: Path, command: Command, server: ForkSe
         more = (*TRAIN, "--source", f"word2vec,dim=8,start={main}", "--to", "more.npy")
         shown = server.run(more if whole else ("embed", "info", main), cwd=home)
         found += _judge_end(shown, Fault(error=errno.EIO))
-        if shown.status == 0 and (not whole or main.with_suffix(".training.safetensors").exists()):
+        mixed = not whole or main.with_suffix(".training.safetensors").exists()
+        if mixed and shown.status == 0:
             found.append(Finding(WRONG, f"a mixture of old and new files is read: {broken}"))
+        elif mixed and whole and "belongs to other vectors" not in shown.stderr:
+            found.append(Finding(MESSAGE, f"a mixture is refused for another reason: {shown.stderr[-300:]}"))
         for made in home.glob("more.*"):
             made.unlink()
     return found + _execute(scenario, (*scenario.argv, "--overwrite"), home, server)
