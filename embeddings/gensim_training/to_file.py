@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from embeddings.errors import EmbeddingError, SpecificationError
-from embeddings.formats.writing import FILE_MODE, require_free_companions, write_vectors
+from embeddings.formats.writing import FILE_MODE, files_beside, require_free_companions, write_vectors
 from embeddings.gensim_training.resume import save_state, state_path
 from embeddings.gensim_training.trainer import TrainedVectors, TrainingOptions
 from embeddings.progress import Progress, silent
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
-from embeddings.table.atomic_files import LOCK, NEW, OLD, hidden, locked, replacing, restore, scratch_folder
+from embeddings.table.atomic_files import locked, replacing, restore, scratch_folder
 from embeddings.tokenization.tokenizer import WordTokenizer
 
 MAX_SEED = 2**32 - 2  # gensim initialises FastText's n-grams with the next seed
@@ -91,7 +91,6 @@ def _check_target(to: Path, overwrite: bool) -> None:
         with locked(to), scratch_folder(to) as folder:
             trial = folder / to.name
             write_vectors(EmbeddingTable.known(["word"], np.zeros((1, 1), np.float32), "trial"), trial)
-            temporary = {hidden(trial, suffix) for suffix in (NEW, OLD, LOCK)}  # left if they could not be deleted
-            require_free_companions(set(folder.iterdir()) - temporary, to)
+            require_free_companions(files_beside(trial), to)
     except OSError as error:
         raise EmbeddingError(f"{to}: cannot be written ({error.strerror or error})") from error
