@@ -21,7 +21,7 @@ test-slow: $(VENV)/.dev       ## run the slow tests: results over several seeds,
 faults: $(VENV)/.dev          ## kill commands, fill disks, damage runs, race commands; seven minutes on two cores
 	$(BIN)/python -m pytest -n 2 -m faults tests/faults
 
-fault-steps: $(VENV)/.dev     ## kill or fail every command at each of its operations on a file; an hour on two cores
+fault-steps: $(VENV)/.dev     ## kill or fail every command at each of its operations on a file; more than an hour on two cores
 	$(BIN)/python -m pytest -n 2 -m fault_steps tests/faults
 
 fuzz: $(VENV)/.dev            ## read 30,000 damaged files of every format: each is read or causes one error message

@@ -17,7 +17,7 @@ from embeddings.specification.suggest import nearest
 from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import DEFAULT_POLICY
 from pipeline.data.config import DataConfig
-from pipeline.errors import ConfigError, brief
+from pipeline.errors import ConfigError, PipelineError, brief
 from pipeline.runs.toml_values import check_values, parse_toml, parse_value, storable
 from pipeline.tasks.ngrams.config import NgramConfig
 from transformer.config import LIKE, EmbeddingConfig, ModelConfig, option, require
@@ -180,6 +180,7 @@ class RunConfig:
 
         Raises:
             ConfigError: if it is missing, is not TOML, or has an unknown key or invalid value.
+            PipelineError: if it exists and cannot be read.
         """
         return cls.from_mapping(read_toml(path), where=str(path))
 
@@ -189,6 +190,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: if it is missing or not TOML; the message names the line.
+        PipelineError: if it exists and cannot be read.
     """
     try:
         return parse_toml(path.read_text(encoding="utf-8-sig"), where=str(path))
@@ -196,7 +198,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot read the configuration: it is not UTF-8 ({error.reason} at byte "
                           f"{error.start}); save it as UTF-8") from error
     except OSError as error:
-        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror or error}") from error
+        kind = ConfigError if isinstance(error, FileNotFoundError) else PipelineError
+        raise kind(f"{path}: cannot read the configuration: {error.strerror or error}") from error
 
 
 def resolve(file: Path | None, assignments: Iterable[tuple[str, Any]]) -> RunConfig:

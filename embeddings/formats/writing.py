@@ -11,7 +11,16 @@ from embeddings.errors import EmbeddingError
 from embeddings.formats.detect import formats
 from embeddings.formats.interface import Format
 from embeddings.table import EmbeddingTable
-from embeddings.table.atomic_files import locked, publish_together, require_replaceable, scratch_folder
+from embeddings.table.atomic_files import (
+    LOCK,
+    NEW,
+    OLD,
+    hidden,
+    locked,
+    publish_together,
+    require_replaceable,
+    scratch_folder,
+)
 
 log = logging.getLogger("vecformer")
 
@@ -42,13 +51,18 @@ def write_vectors(table: EmbeddingTable, path: Path) -> None:
         require_replaceable(path)
         with locked(path), scratch_folder(path) as folder:
             chosen.write(table, folder / path.name)
-            files = list(folder.iterdir())
+            files = files_beside(folder / path.name)
             require_free_companions(files, path)
             for file in files:
                 file.chmod(FILE_MODE)
             publish_together(files, path)
     except OSError as error:
         raise EmbeddingError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def files_beside(path: Path) -> list[Path]:
+    """Return the files in the folder of ``path``, without temporary ones of ``path`` that could not be deleted."""
+    return sorted(set(path.parent.iterdir()) - {hidden(path, suffix) for suffix in (NEW, OLD, LOCK)})
 
 
 def require_free_companions(files: Iterable[Path], path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from embeddings.errors import EmbeddingError, SpecificationError
-from embeddings.formats.writing import FILE_MODE, require_free_companions, write_vectors
+from embeddings.formats.writing import FILE_MODE, files_beside, require_free_companions, write_vectors
 from embeddings.gensim_training.resume import save_state, state_path
 from embeddings.gensim_training.trainer import TrainedVectors, TrainingOptions
 from embeddings.progress import Progress, silent
@@ -91,7 +91,8 @@ def _check_target(to: Path, overwrite: bool) -> None:
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with locked(to), scratch_folder(to) as folder:
-            write_vectors(EmbeddingTable.known(["word"], np.zeros((1, 1), np.float32), "trial"), folder / to.name)
-            require_free_companions(folder.iterdir(), to)
+            trial = folder / to.name
+            write_vectors(EmbeddingTable.known(["word"], np.zeros((1, 1), np.float32), "trial"), trial)
+            require_free_companions(files_beside(trial), to)
     except OSError as error:
         raise EmbeddingError(f"{to}: cannot be written ({error.strerror or error})") from error

@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -17,6 +17,7 @@ from embeddings.errors import InUseError
 NEW, OLD, LOCK = ".vecformer-new", ".vecformer-old", ".vecformer-lock"
 ABSENT = ".absent"  # after the names of files that did not exist before a replacement
 FOREVER = -1.0  # timeout of :func:`locked`
+ONLY_IN_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 MAX_NAME = 200  # bytes; file systems allow 255 for a name with its suffix
 
 
@@ -95,10 +96,21 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path = Path(os.path.realpath(path))
     require_replaceable(path)
-    with scratch_folder(path) as folder:  # a folder, because libraries create temporary files of their own
-        new = folder / path.name
+    with _named(path, ONLY_IN_WRITING), scratch_folder(path) as folder:
+        new = folder / path.name  # in a folder, because libraries create temporary files of their own
         yield new
         publish(new, path)
+
+
+@contextmanager
+def _named(path: Path, codes: Collection[int]) -> Iterator[None]:
+    """Add the file name to errors with these codes; those of operations on open files have none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in codes:
+            error.filename = str(path)
+        raise
 
 
 def require_replaceable(path: Path) -> None:
@@ -197,7 +209,7 @@ def temporary_folder(kind: str) -> Iterator[Path]:
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file completely or not at all; text as UTF-8 (:func:`replacing`)."""
-    with replacing(path) as new:
+    with replacing(path) as new, _named(path, errno.errorcode):
         new.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
 
 
@@ -221,6 +233,7 @@ def sync(path: Path) -> None:
 def _sync(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
     try:
-        os.fsync(descriptor)
+        with _named(path, errno.errorcode):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -157,6 +157,7 @@ def _execute_missing(
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(f"{n_done} of {len(planned)} runs are done and kept; the same command continues "
                                     "the benchmark") from stop
+    folder.remove_temporary()
     if n_done == len(planned):
         folder.remove_work()
 

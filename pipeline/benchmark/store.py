@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.formats.checksums import sha256
-from embeddings.table.atomic_files import write_atomically
+from embeddings.table.atomic_files import NEW, write_atomically
 from embeddings.table.listing import listed
 from pipeline.benchmark.grid import Grid, read_grid
 from pipeline.errors import ConfigError, RunFolderError
@@ -122,6 +122,14 @@ class BenchmarkFolder:
                 entry.unlink(missing_ok=True)
         with suppress(OSError):
             self.work.rmdir()
+
+    def remove_temporary(self) -> None:
+        """Delete the temporary folders in :attr:`predictions` that could not be deleted when the disk failed.
+
+        Those of other files are deleted when the files are written again; predictions are written once.
+        """
+        for folder in self.predictions.glob(f".*{NEW}"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def is_empty(self) -> bool:
         """Return whether the folder contains nothing, or only hidden files of this program."""

@@ -70,7 +70,7 @@ def _package_failure(error: BaseException) -> Failure | None:
     if isinstance(error, SafetensorError):
         if any(f"os error {code}" in str(error) for code in FULL):
             return Failure(_full(None), WRONG_INPUT)
-        return Failure(f"cannot write the run: {error}", WRONG_INPUT)
+        return Failure(f"cannot write: {error}", WRONG_INPUT)
     if type(error) is ValueError and str(error) == "embedded null byte":
         return Failure("a path contains a null character; correct it", WRONG_INPUT)
     return None

@@ -1,5 +1,7 @@
 /* Preloaded into the commands under test: counts the operations that change files below a folder, and at the k-th of
-   them kills the process, sends it a signal, or lets the operation fail. Every operation is written to a trace. */
+   them kills the process, sends it a signal, or lets the operation fail. Every operation is written to a trace. For
+   commands that only read, files that are opened for reading are counted. The processes that a command forks
+   are counted together with it: each operation has one number, and a fault happens in one process only. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,24 +22,25 @@
 #include <unistd.h>
 
 #define MAX_FILES 4096
-enum { NONE, SPACE = 1, CHANGE = 2 }; /* what an operation needs: space on the disk, or only that it is writable */
+enum { SPACE = 1, CHANGE = 2, READ = 3 }; /* what an operation needs: space on the disk, that it is writable, readable */
 
 static char folder[PATH_MAX];
 static size_t folder_length;
-static atomic_long count;
+static struct { atomic_long count; atomic_int failing; } *shared; /* by a command and the processes that it forks */
 static long target;
-static int failure, persistent, to_send, trace = -1;
-static atomic_int failing;
+static int failure, persistent, to_send, reads, trace = -1;
 static char *files[MAX_FILES]; /* paths of open files and folders below the folder, by descriptor */
 
 /* Start counting below a folder. At the operation `step` the signal is sent, or the operation fails with `error`; if
-   `lasting`, all later ones fail too. */
-void faults_arm(const char *path, long step, int signal_number, int error, int lasting, int trace_descriptor) {
+   `lasting`, all later ones fail too. If `reading`, files opened for reading are counted as well. */
+void faults_arm(const char *path, long step, int signal_number, int error, int lasting, int reading,
+                int trace_descriptor) {
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0); /* zeros */
+    if (shared == MAP_FAILED) abort();
     snprintf(folder, sizeof folder, "%s", path);
     folder_length = strlen(folder);
-    target = step, to_send = signal_number, failure = error, persistent = lasting, trace = trace_descriptor;
-    failing = 0;
-    count = 0;
+    target = step, to_send = signal_number, failure = error, persistent = lasting, reads = reading;
+    trace = trace_descriptor;
 }
 
 #define REAL(name) ((__typeof__(&name))real(#name))
@@ -62,20 +66,20 @@ static int watched(int at, const char *path, char *absolute) {
 
 /* Count an operation. Return 0 to execute it, -1 to let it fail with errno, and 1 to execute a part of it and die. */
 static int step(const char *name, const char *path, const char *to, int needs) {
-    long k = atomic_fetch_add(&count, 1) + 1;
+    long k = atomic_fetch_add(&shared->count, 1) + 1;
     if (trace >= 0) {
         char line[2 * PATH_MAX + 64];
-        int n = snprintf(line, sizeof line, "%d\t%s\t%s\t%s\n", getpid(), name, path + folder_length + 1,
+        int n = snprintf(line, sizeof line, "%d\t%ld\t%s\t%s\t%s\n", getpid(), k, name, path + folder_length + 1,
                          to ? to + folder_length + 1 : "");
         if (syscall(SYS_write, trace, line, n) < 0) trace = -1;
     }
     if (k == target) {
         if (to_send == SIGKILL && needs == SPACE) return 1;
         if (to_send) kill(getpid(), to_send);
-        failing = failure != 0;
+        shared->failing = failure != 0;
     }
-    if (failing && (k == target || persistent)) {
-        int fails = failure == EROFS || failure == EIO || needs == SPACE;
+    if (shared->failing && (k == target || persistent)) {
+        int fails = failure == EIO || needs == SPACE || (failure == EROFS && needs == CHANGE);
         if (fails) { errno = failure; return -1; }
     }
     return 0;
@@ -92,8 +96,8 @@ static int opened(int at, const char *path, int flags, mode_t mode) {
     char absolute[PATH_MAX];
     int writes = (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC));
     int mine = watched(at, path, absolute);
-    if (mine && writes) {
-        int to_do = step("open", absolute, NULL, flags & O_CREAT ? SPACE : CHANGE);
+    if (mine && (writes || reads)) {
+        int to_do = step(writes ? "open" : "read", absolute, NULL, flags & O_CREAT ? SPACE : writes ? CHANGE : READ);
         if (to_do > 0) die();
         if (to_do < 0) return -1;
     }

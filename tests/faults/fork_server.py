@@ -106,9 +106,16 @@ class Command:
 
     @property
     def trace(self) -> list[tuple[str, str, str]]:
-        """The operations on files of this process: name, path, new path; paths are below the watched folder."""
+        """The operations on files: name, path, new path, by number; paths are below the watched folder."""
+        return [(name, path, to) for _, _, name, path, to in self._operations()]
+
+    def is_of_worker(self, step: int) -> bool:
+        """Return whether a process that the command forked, such as a benchmark's worker, executed an operation."""
+        return any(number == step and pid != self.pid for number, pid, *_ in self._operations())
+
+    def _operations(self) -> list[tuple[int, int, str, str, str]]:
         split = (line.split("\t") for line in self._read("trace").splitlines())
-        return [(line[1], line[2], line[3]) for line in split if line[0] == str(self.pid) and len(line) == 4]
+        return sorted((int(line[1]), int(line[0]), line[2], line[3], line[4]) for line in split if len(line) == 5)
 
     def _read(self, name: str) -> str:
         path = self.folder / name  # there is none if the command was killed before it began
@@ -142,7 +149,7 @@ class ForkServer:
     def start(
         self, argv: Sequence[Any], *, cwd: Path | None = None, watch: Path | None = None, fault: Fault = NO_FAULT,
         call: str = "", draws: bool = False, environment: Mapping[str, str] | None = None, stdin: Path | None = None,
-        memory: int = 0,
+        memory: int = 0, reads: bool = False,
     ) -> Command:
         """Start a command.
 
@@ -157,6 +164,7 @@ class ForkServer:
             environment: changed variables.
             stdin: standard input, by default empty.
             memory: limit of the address space in bytes above that of the server; 0 for none.
+            reads: count the files that are opened for reading as well.
         """
         self._n += 1
         folder = self.scratch / str(self._n)
@@ -165,7 +173,7 @@ class ForkServer:
             "argv": list(map(_text, argv)), "cwd": str(cwd or folder), "output": str(folder),
             "watch": str(watch or ""), "call": call, "draws": draws, "memory": memory,
             "environment": dict(environment or {}), "stdin": str(stdin or os.devnull), "step": fault.step,
-            "signal": int(fault.signal), "error": fault.error, "lasting": fault.lasting,
+            "signal": int(fault.signal), "error": fault.error, "lasting": fault.lasting, "reads": reads,
         }
         self._ours.sendall(json.dumps(request).encode() + b"\n")
         self._started: Command | None = None
@@ -322,7 +330,7 @@ def _become(request: Mapping[str, Any], library: str) -> bool:
         trace = os.open(output / "trace", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         ctypes.CDLL(library).faults_arm(
             os.fsencode(request["watch"]), ctypes.c_long(request["step"]), request["signal"], request["error"],
-            int(request["lasting"]), trace)
+            int(request["lasting"]), int(request["reads"]), trace)
     return False
 
 

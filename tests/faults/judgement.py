@@ -51,6 +51,8 @@ def judge(scenario: Scenario, home: Path, command: Command, fault: Fault, server
         found.append(Finding(WRONG, f"after the fault: {broken}"))
     if command.status == 0 and state != "new" and scenario.kind != "reader":
         found.append(Finding(WRONG, f"exit code 0, but the result is {state}"))
+    if command.status == 0 and scenario.kind == "reader" and command.stdout != scenario.undisturbed.stdout:
+        found.append(Finding(WRONG, f"another answer after the fault: {command.stdout!r}"))
     # Between two renames the process is killed, or the disk fails for good: the next command completes or undoes them.
     moved = home / f".{OUT}.vecformer-replaced" / "manifest.json"
     between = state == "absent" and (fault.signal == signal.SIGKILL or moved.is_file())
@@ -71,6 +73,8 @@ def _judge_end(command: Command, fault: Fault) -> list[Finding]:
     """Judge the exit code and the message."""
     stderr, found = command.stderr, []
     allowed = (0, *SIGNAL_CODES[signal.Signals(fault.signal)]) if fault.signal else (0, 1)
+    if command.is_of_worker(fault.step):  # the run fails, the others continue
+        allowed = (0, 1)
     if "Traceback" in stderr:
         found.append(Finding(TRACEBACK, stderr[-1500:]))
     if command.status not in allowed:
@@ -148,11 +152,14 @@ def _after_file(scenario: Scenario, home: Path, command: Command, server: ForkSe
     if state == "neither" and main.exists():
         table = {name: digest for name, digest in digest_of(scenario, home).items() if ".training." not in name}
         whole = any(table.items() <= known.items() for known in (scenario.undisturbed.old, scenario.undisturbed.new))
-        more = (*TRAIN, "--source", f"word2vec,start={main}", "--to", "more.npy")
+        more = (*TRAIN, "--source", f"word2vec,dim=8,start={main}", "--to", "more.npy")
         shown = server.run(more if whole else ("embed", "info", main), cwd=home)
         found += _judge_end(shown, Fault(error=errno.EIO))
-        if shown.status == 0 and (not whole or main.with_suffix(".training.safetensors").exists()):
+        mixed = not whole or main.with_suffix(".training.safetensors").exists()
+        if mixed and shown.status == 0:
             found.append(Finding(WRONG, f"a mixture of old and new files is read: {broken}"))
+        elif mixed and whole and "belongs to other vectors" not in shown.stderr:
+            found.append(Finding(MESSAGE, f"a mixture is refused for another reason: {shown.stderr[-300:]}"))
         for made in home.glob("more.*"):
             made.unlink()
     return found + _execute(scenario, (*scenario.argv, "--overwrite"), home, server)

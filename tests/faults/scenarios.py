@@ -57,7 +57,8 @@ class Scenario:
 
     def start(self, server: ForkServer, home: Path, fault: Fault = NO_FAULT, *, draws: bool = False) -> Command:
         """Start the command in a folder."""
-        return server.start(self.argv, cwd=home, watch=home, fault=fault, call=self.call, draws=draws)
+        return server.start(self.argv, cwd=home, watch=home, fault=fault, call=self.call, draws=draws,
+                            reads=self.kind == "reader")
 
     def prepare(self, home: Path) -> None:
         """Create the state before the command in a new folder."""

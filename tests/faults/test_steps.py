@@ -18,6 +18,7 @@ FAULTS = (
     Fault(signal=signal.SIGTERM), Fault(error=errno.EDQUOT), Fault(error=errno.EROFS),
     Fault(error=errno.EIO, lasting=False),
 )
+PARTS = {"run": 4, "overwrite": 4, "benchmark": 6}  # of the others 2
 FEW = {"run": 4, "overwrite": 3, "resume": 1, "train-overwrite": 2, "export": 1}  # steps in the ordinary test suite
 
 
@@ -71,20 +72,41 @@ def test_every_file_is_synchronised_before_it_gets_its_name(name, observed):
 
 def parts() -> list[tuple[str, int]]:
     """Return scenarios and parts of their steps, so that two processes share the work."""
-    return [(name, part) for name in scenarios() for part in range(4 if name in ("run", "overwrite") else 2)]
+    return [(name, part) for name in scenarios() for part in range(PARTS.get(name, 2))]
 
 
 @pytest.mark.slow
 @pytest.mark.fault_steps
 @pytest.mark.parametrize(("name", "part"), parts())
 def test_a_fault_at_every_step(name, part, observed, server, tmp_path, rng, report):
-    """Every step has one kind of fault; the last steps of runs, which write the result, have every kind."""
+    """Every step has one kind of fault; the last steps of runs, which write the result, and readers have every kind."""
     scenario = observed(name)
     n, of = len(scenario.undisturbed.trace), sum(one == name for one, _ in parts())
     shift, found, attempts = rng.randrange(len(FAULTS)), [], 0
     for step in range(1 + part, n + 1, of):
-        thorough = name in ("run", "overwrite") and step > n - 24
+        thorough = scenario.kind == "reader" or (name in ("run", "overwrite") and step > n - 24)
         for fault in FAULTS if thorough else [FAULTS[(step // of + shift) % len(FAULTS)]]:
             found += attempt(scenario, at(fault, step), server, tmp_path)
             attempts += 1
+    assert attempts
     report("faults at every step", attempts, found)
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+@pytest.mark.parametrize("name", ["predict", "evaluate"])
+def test_a_reader_changes_no_file(name, observed):
+    assert {what for what, _, _ in observed(name).undisturbed.trace} == {"read"}
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[-1]], ids=["SIGKILL", "EIO"])
+def test_a_fault_in_a_worker_fails_one_run(fault, observed, server, tmp_path):
+    scenario = observed("benchmark")
+    step = next(k for k, (_, path, _) in enumerate(scenario.undisturbed.trace, 1) if path.endswith("tokenizer.json"))
+    scenario.prepare(tmp_path / "home")
+    command = scenario.start(server, tmp_path / "home", at(fault, step))
+    assert command.wait() == 1
+    assert command.is_of_worker(step)
+    assert "1 runs failed" in command.stderr

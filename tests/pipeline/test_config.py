@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.commands.config import commented_toml
 from pipeline.config import RunConfig, keys, parse_assignment, resolve
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, PipelineError
 
 KEYS = dict(keys())
 
@@ -198,3 +198,9 @@ def test_any_text_is_an_assignment_or_one_message(text):
 def test_an_assignment_needs_a_key_and_a_sign(text):
     with pytest.raises(ConfigError, match=r"write it as key\.path=value"):
         parse_assignment(text)
+
+
+def test_a_file_that_cannot_be_read_is_no_wrong_configuration(tmp_path):
+    with pytest.raises(PipelineError, match="cannot read the configuration: Is a directory") as error:
+        RunConfig.load(tmp_path)
+    assert not isinstance(error.value, ConfigError)

@@ -13,7 +13,7 @@ from embeddings.errors import EmbeddingError
 from embeddings.formats.detect import detect_format, formats, read_vectors
 from embeddings.formats.writing import write_vectors
 from embeddings.gensim_training.to_file import train_vectors
-from embeddings.table import EmbeddingTable
+from embeddings.table import EmbeddingTable, atomic_files
 from embeddings.table.oov_composers import NgramVectors
 
 PLAIN = EmbeddingTable.known(["a"], np.ones((1, 2), np.float32), "test")
@@ -147,6 +147,15 @@ def test_a_companion_replaces_no_file_of_the_user(tmp_path, name, companion):
     (tmp_path / companion).unlink()
     for _ in range(2):
         write_vectors(table, tmp_path / name)
+
+
+def test_temporary_folders_that_could_not_be_deleted_are_no_companions(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic_files.shutil, "rmtree", lambda *_, **__: None)
+        write_vectors(PLAIN, tmp_path / "v.safetensors")
+    assert {path.name for path in tmp_path.glob("v.*")} == {"v.safetensors", "v.json"}
+    write_vectors(PLAIN, tmp_path / "v.safetensors")
+    assert {path.name for path in tmp_path.iterdir()} == {"v.safetensors", "v.json"}
 
 
 def test_same_table_gives_the_same_bytes(tmp_path):

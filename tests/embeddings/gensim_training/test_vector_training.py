@@ -14,11 +14,13 @@ from gensim.models import FastText, Word2Vec
 
 from embeddings import WordTokenizer, load_vectors
 from embeddings.errors import CorpusError, EmbeddingError, SpecificationError, VectorFileError
+from embeddings.gensim_training import to_file
 from embeddings.gensim_training.resume import state_path
 from embeddings.gensim_training.to_file import train_vectors
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
+from embeddings.table.atomic_files import LOCK, NEW, hidden
 
 random = np.random.default_rng(0)
 WORDS = [f"word{i}" for i in range(60)]
@@ -227,6 +229,19 @@ def test_unwritable_target_is_refused_before_training(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["there.txt"]
     train_vectors("word2vec,dim=2", FIRST, tmp_path / "there.txt", overwrite=True)
     assert load_vectors(tmp_path / "there.txt").dim == 2
+
+
+def test_temporary_files_that_could_not_be_deleted_are_not_in_the_way(monkeypatch, tmp_path):
+    write_vectors = to_file.write_vectors
+
+    def leaves_temporary_files(table, path):
+        write_vectors(table, path)
+        hidden(path, LOCK).touch()
+        hidden(path, NEW).mkdir()
+
+    monkeypatch.setattr(to_file, "write_vectors", leaves_temporary_files)
+    train_vectors("word2vec,dim=2", FIRST, tmp_path / "v.txt", deterministic=True)
+    assert load_vectors(tmp_path / "v.txt").dim == 2
 
 
 def test_workers_default_to_all_cores(monkeypatch, tmp_path):

@@ -1,5 +1,6 @@
 """Files are replaced completely or not at all."""
 
+import errno
 import multiprocessing
 import os
 from pathlib import Path
@@ -41,6 +42,35 @@ def test_a_failure_leaves_the_earlier_file(tmp_path, error):
         (new.parent / "temporary file of a library").write_text("")
         raise error
     assert contents(tmp_path) == {"a": "old"}
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [(errno.ENOSPC, "file"), (errno.EROFS, "file"), (errno.EIO, None), (errno.ECONNRESET, None)],
+)
+def test_an_error_that_only_writing_has_names_the_file(tmp_path, code, name):
+    with pytest.raises(OSError, match=os.strerror(code)) as error, replacing(tmp_path / "file"):
+        raise OSError(code, os.strerror(code))
+    assert error.value.filename == (str(tmp_path / name) if name else None)
+
+
+def test_an_error_in_writing_names_the_file(tmp_path, monkeypatch):
+    def fails(_path, _content):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(Path, "write_bytes", fails)
+    with pytest.raises(OSError, match="broken") as error:
+        write_atomically(tmp_path / "file", "text")
+    assert error.value.filename == str(tmp_path / "file")
+
+
+def test_an_error_in_synchronising_names_the_file(tmp_path, monkeypatch):
+    def fails(_descriptor):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match="broken") as error:
+        write_atomically(tmp_path / "file", "text")
+    assert Path(error.value.filename).name == "file"
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path):

@@ -112,6 +112,14 @@ def test_files_of_the_user_in_the_work_folder_are_kept(tmp_path):
     assert not folder.work.exists()
 
 
+def test_temporary_folders_of_predictions_are_deleted(folder):
+    (folder.predictions / ".k1.jsonl.vecformer-new").mkdir()
+    (folder.predictions / ".k1.jsonl.vecformer-new" / "k1.jsonl").write_text("")
+    (folder.predictions / ".mine").mkdir()
+    folder.remove_temporary()
+    assert sorted(path.name for path in folder.predictions.iterdir()) == [".mine", "k1.jsonl"]
+
+
 def test_a_benchmark_needs_no_permission_to_write_beside_its_folder(tmp_path, monkeypatch):
     """The folder may be a mount point: its lock is inside it, and nothing is left of a plan that failed."""
     folder = BenchmarkFolder(tmp_path / "out")
