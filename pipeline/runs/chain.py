@@ -35,6 +35,7 @@ from pipeline.tasks import base
 from pipeline.tasks.base import Task, Tokenizers
 from pipeline.tasks.ngrams import fit as ngrams
 from pipeline.tasks.resolved import Setup
+from pipeline.tasks.tags import branch as word_features
 from pipeline.telemetry.profiling import STOPPED, Clock
 from pipeline.word_vectors import StageOne, prepare_vectors
 from transformer.errors import TransformerError
@@ -228,6 +229,7 @@ def run_stage_two(
         if not world.rank:
             with clock("n-grams"):
                 branch.into(model, checkpoint=during)
+                word_features.fit_into(model, splits.train, setup, checkpoint=during)
         if config.pretraining.epochs:
             with clock("pretraining"):
                 pretrain(setup, model, stage_one, texts, checkpoint=before, context=context)
