@@ -33,7 +33,16 @@ from pipeline.tasks.base import Architecture, Measure, Measures, Prediction, Pre
 from pipeline.tasks.class_weights import class_weights, weighted, with_label_weights
 from pipeline.tasks.resolved import Setup
 from pipeline.tasks.tags.branch import choose_buckets, with_branch
-from pipeline.tasks.tags.scores import DEFAULT, IOB2, TagLabels, are_plain, predicted_tags, with_tuned_scores
+from pipeline.tasks.tags.scores import (
+    DEFAULT,
+    DEFAULT_PENALTY,
+    IOB2,
+    TagLabels,
+    are_plain,
+    predicted_tags,
+    with_penalty,
+    with_tuned_scores,
+)
 from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
 from transformer.models.heads import TokenHead
@@ -106,7 +115,7 @@ class Tagging(Task[TaggedExample, TagLabels]):
             "tagging.features", "tagging.regularization", "tagging.buckets", "tagging.decoding", "tagging.tune_outside")
     baseline_names = ("commonest-tag", "window+logreg")
     resolved_type = TagLabels
-    architecture = Architecture("bert", "BertForTokenClassification", "classifier")
+    architecture = Architecture("bert", "BertForTokenClassification", "classifier", prepare=with_penalty)
 
     def resolve(self, config: RunConfig, splits: Splits[TaggedExample]) -> TagLabels:
         """Find the tags (the configured ones, or those of the training data) and token types.
@@ -139,7 +148,8 @@ class Tagging(Task[TaggedExample, TagLabels]):
         weights = class_weights(config, (tag for example in splits.train for tag in example.tags), labels)
         buckets = choose_buckets(config, sum(len(example.words) for example in splits.train), len(labels))
         return TagLabels(token_types=token_types, labels=labels, label_weights=weights, feature_buckets=buckets,
-                         feature_weights=DEFAULT if buckets else ())
+                         feature_weights=DEFAULT if buckets else (),
+                         outside_penalty=DEFAULT_PENALTY if config.tagging.tune_outside and "O" in labels else 0.0)
 
     def model(self, setup: Setup[TagLabels], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
         """Build an encoder with an output layer for the tag of each word, and an empty branch if the run has one."""

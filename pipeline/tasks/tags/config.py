@@ -23,7 +23,8 @@ class TaggingConfig:
     decoding: Literal["independent", "constrained"] = option(
         "independent", "independent: the most probable tag of each token, with I- corrected to B- where no entity "
         "precedes; constrained: the most probable valid sequence of tags")
-    tune_outside: bool = option(False, "reduce the score of the tag O by the amount that has the highest F1 on dev")
+    tune_outside: bool = option(False, "reduce the score of the tag O by the amount that has the highest F1 on dev (1 "
+                                       "without a dev set)")
 
     def __post_init__(self) -> None:
         require(self.regularization > 0, f"tagging.regularization must be above 0, not {self.regularization}")

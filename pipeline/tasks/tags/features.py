@@ -59,8 +59,11 @@ def hashed_features(sentences: Sequence[Sequence[str]], buckets: int) -> Sparse:
     Returns:
         One row for each word, sentence after sentence. *Shape:* ``(n_words, buckets)``, float32.
     """
+    from scipy.sparse import csr_matrix
     from sklearn.feature_extraction import FeatureHasher
 
+    if not any(map(len, sentences)):  # which the hasher does not accept
+        return csr_matrix((0, buckets), dtype=np.float32)
     hasher = FeatureHasher(buckets, input_type="string", alternate_sign=False, dtype=np.float32)
     return hasher.transform(_encodable(features) for words in sentences for features in word_features(words))
 
