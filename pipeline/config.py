@@ -20,6 +20,7 @@ from pipeline.data.config import DataConfig
 from pipeline.errors import ConfigError, PipelineError, brief
 from pipeline.runs.toml_values import check_values, parse_toml, parse_value, storable
 from pipeline.tasks.ngrams.config import NgramConfig
+from pipeline.tasks.tags.config import TaggingConfig
 from transformer.config import LIKE, EmbeddingConfig, ModelConfig, option, require
 from transformer.models.decoding import GenerationConfig
 from transformer.training.config import TrainingConfig
@@ -55,7 +56,8 @@ TABLES = ("training.class_weights",)
 ADDED = ("baselines", "baseline_memory_gb", "training.class_weights", "data.separator", "data.encoding",
          "data.label_separator", "data.label_threshold", "data.word_column", "data.tag_column", "ngrams.enabled",
          "ngrams.words", "ngrams.characters", "ngrams.regularization", "ngrams.buckets",
-         "self_training.rounds", "self_training.max_texts")
+         "self_training.rounds", "self_training.max_texts",
+         "tagging.features", "tagging.regularization", "tagging.buckets", "tagging.decoding", "tagging.tune_outside")
 """Keys that version 0.1.0 does not have; with their defaults they do not change the identity of a benchmark's run."""
 
 
@@ -120,6 +122,7 @@ class RunConfig:
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     ngrams: NgramConfig = field(default_factory=NgramConfig)
+    tagging: TaggingConfig = field(default_factory=TaggingConfig)
     pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
     self_training: SelfTrainingConfig = field(default_factory=SelfTrainingConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -24,6 +24,7 @@ from pipeline.runs.trained import TrainedRun, load_run
 from pipeline.runs.workspace import new_folder, owned
 from pipeline.tasks.base import TASKS, Architecture
 from pipeline.tasks.ngrams.scores import branch_of
+from pipeline.tasks.tags import branch as word_features
 from pipeline.word_vectors import unseen_words
 from transformer.config import LIKE
 from transformer.export.huggingface import bert_config, bert_state, gpt2_config, gpt2_state, save_weights
@@ -96,6 +97,9 @@ def _export(
     if alone and not without_ngrams:
         raise ExportError(f"{run}: {architecture.name} has no place for the n-gram branch of this run: train with "
                           "--set ngrams.enabled=false, or export the Transformer alone with --without-ngrams")
+    if word_features.branch_of(trained.model) is not None:
+        raise ExportError(f"{run}: {architecture.name} has no place for the features of words of this run: train with "
+                          "--set tagging.features=false")
     extra = _add_unseen(trained, words) if architecture.output else ()
     if architecture.prepare:
         architecture.prepare(trained.model, trained.setup)

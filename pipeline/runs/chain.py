@@ -38,6 +38,7 @@ from pipeline.tasks import base
 from pipeline.tasks.base import Task, Tokenizers
 from pipeline.tasks.ngrams import fit as ngrams
 from pipeline.tasks.resolved import Setup
+from pipeline.tasks.tags import branch as word_features
 from pipeline.telemetry.profiling import STOPPED, Clock
 from pipeline.word_vectors import StageOne, prepare_vectors
 from transformer.errors import TransformerError
@@ -230,6 +231,8 @@ def run_stage_two(
         before, during = folder.checkpoints
         if not world.rank:
             branch.into(model, checkpoint=during)
+            with clock("ngrams"):
+                word_features.fit_into(model, splits.train, setup, checkpoint=during)
         if config.pretraining.epochs:
             with clock("pretraining"):
                 pretrain(setup, model, stage_one, texts, checkpoint=before, context=context)

@@ -126,7 +126,8 @@ def require_size(folder: RunFolder, setup: Setup[Any], weights: Mapping[str, Ten
     model = setup.model
     for key, sizes in {"model.d_ff": (model.n_layers, model.d_model, model.d_ff),
                        "model.token_types": (model.token_types, model.d_model),
-                       "ngram_buckets": (getattr(setup.resolved, "ngram_buckets", 0),)}.items():
+                       "ngram_buckets": (getattr(setup.resolved, "ngram_buckets", 0),),
+                       "feature_buckets": (getattr(setup.resolved, "feature_buckets", 0),)}.items():
         if prod(sizes) > n_weights:
             raise RunFolderError(f"{folder.model}: {n_weights:,} weights, fewer than config.toml and resolved.json "
                                  f"describe ({key}: {' x '.join(map(str, sizes))}); one of the files is damaged or of "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from pipeline.baselines.tagging import logistic_regression, most_frequent_tag
 from pipeline.config import RunConfig
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import Splits, TaggedExample
-from pipeline.data.features.batching import IGNORED, Batch, Feature, collate
+from pipeline.data.features.batching import IGNORED, Batch, Feature
 from pipeline.data.features.special_tokens import framed
 from pipeline.data.features.windows import starts
 from pipeline.data.readers.tag_schemes import PLAIN
@@ -32,9 +31,18 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.measures.tagging import entity_measures, repair, word_measures
 from pipeline.tasks.base import Architecture, Measure, Measures, Prediction, Prepared, Task, Tokenizers, task
 from pipeline.tasks.class_weights import class_weights, weighted, with_label_weights
-from pipeline.tasks.classification import Labels
-from pipeline.tasks.inference import reduced_outputs
 from pipeline.tasks.resolved import Setup
+from pipeline.tasks.tags.branch import choose_buckets, with_branch
+from pipeline.tasks.tags.scores import (
+    DEFAULT,
+    DEFAULT_PENALTY,
+    IOB2,
+    TagLabels,
+    are_plain,
+    predicted_tags,
+    with_penalty,
+    with_tuned_scores,
+)
 from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
 from transformer.models.heads import TokenHead
@@ -42,7 +50,6 @@ from transformer.models.models import TransformerModel
 from transformer.models.stack import Encoder
 
 SHAPES = LOWER, CAPITALISED, UPPER, MIXED, DIGITS, OTHER = range(6)
-IOB2 = re.compile(r"O|[BI]-\S+")
 AS_IOB2 = {"E-": "I-", "L-": "I-", "M-": "I-", "S-": "B-", "U-": "B-"}
 NO_ENTITY = "no entity"
 SHOWN = ("f1", "precision", "recall", "accuracy", "n")  # of baselines, and after each epoch
@@ -87,7 +94,7 @@ class Window(NamedTuple):
 
 
 @task("tagging")
-class Tagging(Task[TaggedExample, Labels]):
+class Tagging(Task[TaggedExample, TagLabels]):
     """Predict one tag per word (IOB2, whichever scheme the files use, or plain tags); trained with cross-entropy.
 
     The words of a file are the tokens of the model. The token type of a word is its shape, which folding case removes.
@@ -104,12 +111,13 @@ class Tagging(Task[TaggedExample, Labels]):
     )
     selection = ("f1", "accuracy")
     unit = "sentences"
-    keys = ("data.labels", "data.stride", "data.word_column", "data.tag_column", "training.class_weights")
+    keys = ("data.labels", "data.stride", "data.word_column", "data.tag_column", "training.class_weights",
+            "tagging.features", "tagging.regularization", "tagging.buckets", "tagging.decoding", "tagging.tune_outside")
     baseline_names = ("commonest-tag", "window+logreg")
-    resolved_type = Labels
-    architecture = Architecture("bert", "BertForTokenClassification", "classifier")
+    resolved_type = TagLabels
+    architecture = Architecture("bert", "BertForTokenClassification", "classifier", prepare=with_penalty)
 
-    def resolve(self, config: RunConfig, splits: Splits[TaggedExample]) -> Labels:
+    def resolve(self, config: RunConfig, splits: Splits[TaggedExample]) -> TagLabels:
         """Find the tags (the configured ones, or those of the training data) and token types.
 
         Those of the training data are ``O`` and two for each type, or the plain tags.
@@ -138,16 +146,19 @@ class Tagging(Task[TaggedExample, Labels]):
         for examples in (splits.train, splits.dev, splits.test):
             require_known_tags(examples, labels)
         weights = class_weights(config, (tag for example in splits.train for tag in example.tags), labels)
-        return Labels(token_types=token_types, labels=labels, label_weights=weights)
+        buckets = choose_buckets(config, sum(len(example.words) for example in splits.train), len(labels))
+        return TagLabels(token_types=token_types, labels=labels, label_weights=weights, feature_buckets=buckets,
+                         feature_weights=DEFAULT if buckets else (),
+                         outside_penalty=DEFAULT_PENALTY if config.tagging.tune_outside and "O" in labels else 0.0)
 
-    def model(self, setup: Setup[Labels], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
-        """Build an encoder with an output layer for the tag of each word."""
+    def model(self, setup: Setup[TagLabels], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
+        """Build an encoder with an output layer for the tag of each word, and an empty branch if the run has one."""
         shape = setup.model
         head = TokenHead(d_model=shape.d_model, n_outputs=len(setup.resolved.labels), dropout=shape.dropout)
-        return TransformerModel(encoder=Encoder(config=shape, embedding=embeddings[0]), head=head)
+        return with_branch(TransformerModel(encoder=Encoder(config=shape, embedding=embeddings[0]), head=head), setup)
 
     def encode(
-        self, examples: Sequence[TaggedExample], tokenizers: Tokenizers, setup: Setup[Labels], *,
+        self, examples: Sequence[TaggedExample], tokenizers: Tokenizers, setup: Setup[TagLabels], *,
         training: bool = False,
     ) -> list[Feature]:
         """Make one feature per window; the target is the number of each word's tag, ``origin`` the tagged slice.
@@ -174,7 +185,7 @@ class Tagging(Task[TaggedExample, Labels]):
                 ))
         return weighted(features, setup.resolved.label_weights) if training else features
 
-    def batch(self, features: Sequence[Feature], setup: Setup[Labels], random: np.random.Generator) -> Batch:
+    def batch(self, features: Sequence[Feature], setup: Setup[TagLabels], random: np.random.Generator) -> Batch:
         """Make a training batch with the weights of the tags."""
         return with_label_weights(super().batch(features, setup, random), setup.resolved.label_weights)
 
@@ -185,24 +196,24 @@ class Tagging(Task[TaggedExample, Labels]):
                                ignore_index=IGNORED)
 
     def predict(
-        self, model: nn.Module, prepared: Prepared[TaggedExample], setup: Setup[Labels], progress: Progress = silent
+        self, model: nn.Module, prepared: Prepared[TaggedExample], setup: Setup[TagLabels], progress: Progress = silent
     ) -> list[Prediction]:
         """Predict ``words``, their most probable ``tags``, made valid IOB2, and the ``entities`` that they mark.
 
         An entity has ``type``, ``text``, ``start`` and ``end``, which count characters of the text; the words of a file
         count as a text in which they are separated by spaces. Plain tags mark no entities.
         """
-        best = reduced_outputs(model, prepared.features, collate, lambda batch: model(batch.ids, batch.token_types),
-                               lambda _rows, logits: logits.argmax(dim=-1).unbind(), progress=progress)
-        found: list[list[str]] = [[] for _ in prepared.examples]
-        valid = list if are_plain(setup.resolved.labels) else repair
-        for feature, numbers in zip(prepared.features, best, strict=True):
-            found[feature.example] += [setup.resolved.labels[i] for i in numbers[feature.origin].tolist()]
-        return [_prediction(example, spans_of(example, prepared.tokenizers.source), valid(tags))
-                for example, tags in zip(prepared.examples, found, strict=True)]
+        spans = [spans_of(example, prepared.tokenizers.source) for example in prepared.examples]
+        tags = predicted_tags(model, prepared, _words(spans), setup, progress)
+        return [_prediction(*parts) for parts in zip(prepared.examples, spans, tags, strict=True)]
+
+    def tune(self, model: nn.Module, prepared: Prepared[TaggedExample], setup: Setup[TagLabels]) -> TagLabels:
+        """Find the weights of the Transformer and of the features, and the penalty of ``O``, if the run has them."""
+        words = _words([spans_of(example, prepared.tokenizers.source) for example in prepared.examples])
+        return with_tuned_scores(model, prepared, words, setup, lambda gold, found: _measures(setup)(gold, found)["f1"])
 
     def measure(
-        self, examples: Sequence[TaggedExample], predictions: Sequence[Prediction], setup: Setup[Labels]
+        self, examples: Sequence[TaggedExample], predictions: Sequence[Prediction], setup: Setup[TagLabels]
     ) -> Measures:
         """Compute F1, precision and recall of whole entities, in total and by type, and the accuracy of tags.
 
@@ -211,7 +222,7 @@ class Tagging(Task[TaggedExample, Labels]):
         require_known_tags(examples, setup.resolved.labels)
         return _measures(setup)([example.tags for example in examples], [one["tags"] for one in predictions])
 
-    def develop(self, model: nn.Module, prepared: Prepared[TaggedExample], setup: Setup[Labels]) -> Measures:
+    def develop(self, model: nn.Module, prepared: Prepared[TaggedExample], setup: Setup[TagLabels]) -> Measures:
         """Compute the measures of all types together."""
         return _shown(super().develop(model, prepared, setup))
 
@@ -236,7 +247,7 @@ class Tagging(Task[TaggedExample, Labels]):
                         for word, tag in zip(prediction["words"], prediction["tags"], strict=True))
 
     def baselines(
-        self, splits: Splits[TaggedExample], setup: Setup[Labels], stage_one: StageOne
+        self, splits: Splits[TaggedExample], setup: Setup[TagLabels], stage_one: StageOne
     ) -> dict[str, Measures]:
         """Most frequent tag of each word; logistic regression on the word, its shape, affixes and neighbours."""
         words, tags = [example.words for example in splits.train], [example.tags for example in splits.train]
@@ -248,7 +259,7 @@ class Tagging(Task[TaggedExample, Labels]):
         return {name: _shown(_measures(setup)(gold, by_name)) for name, by_name in predicted.items()}
 
     def plots(
-        self, examples: Sequence[TaggedExample], predictions: Sequence[Prediction], setup: Setup[Labels]
+        self, examples: Sequence[TaggedExample], predictions: Sequence[Prediction], setup: Setup[TagLabels]
     ) -> Mapping[str, str]:
         """Draw the F1 of each type."""
         by_type = self.measure(examples, predictions, setup)["by_type"]
@@ -260,11 +271,6 @@ class Tagging(Task[TaggedExample, Labels]):
         if len(by_type) > MAX_LABELS:
             title += f": the {MAX_LABELS} of {len(by_type):,} with most {unit}; metrics.json has all"
         return {title: bars_svg(scores, highlighted=[], label=label)} if scores else {}
-
-
-def are_plain(tags: Sequence[str]) -> bool:
-    """Return whether tags are not in IOB2 but mark single words, such as parts of speech."""
-    return not all(map(IOB2.fullmatch, tags))
 
 
 def require_known_tags(examples: Sequence[TaggedExample], labels: Sequence[str]) -> None:
@@ -336,6 +342,10 @@ def entities(tags: Sequence[str], spans: Sequence[Span]) -> Iterator[tuple[str, 
             yield tag[2:], spans[first].start, spans[last].end
 
 
+def _words(sentences: Sequence[Sequence[Span]]) -> list[list[str]]:
+    return [[span.word for span in spans] for spans in sentences]
+
+
 def _prediction(example: TaggedExample, spans: Sequence[Span], tags: Sequence[str]) -> Prediction:
     text = example.text if isinstance(example, RawText) else " ".join(example.words)
     marked = [{"type": name, "text": text[start:end], "start": start, "end": end}
@@ -347,7 +357,7 @@ def _labels(types: Sequence[str]) -> tuple[str, ...]:
     return ("O", *(f"{prefix}-{name}" for name in types for prefix in "BI"))
 
 
-def _measures(setup: Setup[Labels]) -> Callable[[Sequence[Sequence[str]], Sequence[Sequence[str]]], Measures]:
+def _measures(setup: Setup[TagLabels]) -> Callable[[Sequence[Sequence[str]], Sequence[Sequence[str]]], Measures]:
     return word_measures if are_plain(setup.resolved.labels) else entity_measures
 
 

@@ -15,6 +15,7 @@ from transformer.layers.convolution import Convolutions
 from transformer.layers.embedding import TokenEmbedding
 from transformer.layers.feedforward import FeedForward
 from transformer.layers.positions import AlibiPositions, LearnedPositions, RotaryPositions, SinusoidalPositions
+from transformer.models.feature_branch import FeatureBranch
 from transformer.models.heads import LMHead
 from transformer.models.ngram_branch import NgramBranch
 from transformer.models.stack import Stack
@@ -30,6 +31,7 @@ KINDS: tuple[tuple[type[nn.Module], dict[str, str]], ...] = (
     (nn.LayerNorm, {EVERY: "layer norm"}),
     (Convolutions, {EVERY: "convolution"}),
     (NgramBranch, {EVERY: "n-grams"}),
+    (FeatureBranch, {EVERY: "word features"}),
     (nn.Module, {"head": "output", "output": "output"}),
 )
 """The kinds of parameters, by module class and attribute; the innermost module with an entry decides."""
@@ -51,7 +53,7 @@ class Entry:
         shape: shape; () for several, and for a part of the model without parameters.
         count: number of elements.
         share: fraction of the elements of the model.
-        state: ``trained``, ``frozen``, ``fitted before training`` (the n-gram branch), or the reason why there are no
+        state: ``trained``, ``frozen``, ``fitted before training`` (the branches), or the reason why there are no
             parameters, such as ``fixed: sinusoidal`` or ``tied to the embedding``.
         norm_start: Frobenius norm before the first step.
         norm: Frobenius norm after training.
@@ -125,7 +127,7 @@ def kind_of(model: nn.Module, name: str) -> str:
 
 
 def census(model: nn.Module, start: Mapping[str, Tensor]) -> list[Entry]:
-    """List all parameters by kind, with entries for the n-gram branch, fixed positions and tied output layers.
+    """List all parameters by kind, with entries for fitted branches, fixed positions and tied output layers.
 
     Args:
         model: the trained model.
@@ -134,8 +136,8 @@ def census(model: nn.Module, start: Mapping[str, Tensor]) -> list[Entry]:
     Raises:
         CheckpointError: if names or shapes in ``start`` do not match the model.
     """
-    fitted = [(f"{name}.{own}", buffer) for name, module in model.named_modules() if isinstance(module, NgramBranch)
-              for own, buffer in module.named_buffers()]
+    fitted = [(f"{name}.{own}", buffer) for name, module in model.named_modules()
+              if isinstance(module, NgramBranch | FeatureBranch) for own, buffer in module.named_buffers()]
     total = sum(weight.numel() for weight in [*model.parameters(), *(buffer for _, buffer in fitted)])
     entries = []
     for name, weight in model.named_parameters():
