@@ -10,6 +10,7 @@ import numpy as np
 from embeddings.compressed_files import Stream, open_location, refuse_tar, split_location
 from embeddings.errors import VectorFileError
 from embeddings.formats.interface import FORMATS, Format, RowSelection, VectorRows
+from embeddings.formats.spacy_vectors import vectors_in
 from embeddings.table.atomic_files import restore
 from embeddings.table.memmap import row_blocks
 
@@ -21,13 +22,13 @@ def read_vectors(location: str | Path, selection: RowSelection = RowSelection())
     """Read the selected rows of a vector file.
 
     Args:
-        location: a file, ``archive.zip!member``, or the folder of a run, whose table is read.
+        location: a file, ``archive.zip!member``, or the folder of a run or of a spaCy pipeline, whose table is read.
         selection: the rows to read.
 
     Raises:
         VectorFileError: if the file is missing, empty or broken, or contains a vector that is not finite.
     """
-    with open_location(_table_of_run(location)) as stream:
+    with open_location(_vectors_of_folder(location)) as stream:
         rows = _detect(stream).read(stream, selection)
     if not rows.vectors.shape[1]:
         raise VectorFileError(f"{location}: vectors of dimension 0")
@@ -45,7 +46,7 @@ def detect_format(location: str | Path) -> Format:
     Raises:
         VectorFileError: if the file is missing or empty.
     """
-    with open_location(_table_of_run(location)) as stream:
+    with open_location(_vectors_of_folder(location)) as stream:
         return _detect(stream)
 
 
@@ -55,12 +56,12 @@ def formats() -> tuple[Format, ...]:
     return tuple(sorted((cls() for cls in FORMATS.available.values()), key=lambda one: (one.priority, one.name)))
 
 
-def _table_of_run(location: str | Path) -> str | Path:
-    """Return the table in the folder of a run, and any other location unchanged."""
+def _vectors_of_folder(location: str | Path) -> str | Path:
+    """Return the table in the folder of a run or of a spaCy pipeline, and any other location unchanged."""
     path, _ = split_location(location)
     try:
         restore(path)
-        return path / TABLE_OF_A_RUN if (path / TABLE_OF_A_RUN).is_file() else location
+        return path / TABLE_OF_A_RUN if (path / TABLE_OF_A_RUN).is_file() else vectors_in(path) or location
     except OSError:  # the name is too long, which opening the file will report
         return location
 
