@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
 import torch.nn.functional as F
@@ -65,7 +66,7 @@ class Labels(Resolved):
         ngram_weights: weights of the log-probabilities of the Transformer and of the branch; () without a branch.
     """
 
-    optional = ("label_weights", "ngram_buckets", "ngram_weights")
+    optional: ClassVar[tuple[str, ...]] = ("label_weights", "ngram_buckets", "ngram_weights")
     labels: tuple[str, ...] = ()
     label_weights: tuple[float, ...] = ()
     ngram_buckets: int = 0
