@@ -5,9 +5,11 @@ BIN    := $(VENV)/bin
 OUT    ?= runs/bbc
 CODE   := setup.py $(wildcard */*/native/*.cpp */*/native/*.h)
 PEERS  := $(VENV)-peers
+QUALITY := $(VENV)-quality
+JOBS   ?= 1
 DATASETS ?= $(VECFORMER_DATASETS)
 
-.PHONY: run test test-slow faults fault-steps fuzz tasks findings null bench bench-accuracy lint clean
+.PHONY: run test test-slow faults fault-steps fuzz tasks findings null bench bench-accuracy quality lint clean
 
 run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
@@ -68,12 +70,15 @@ bench-accuracy: $(VENV)/.dev  ## compare the accuracy of the fast engines and pl
 	$(BIN)/vecformer benchmark speed/grids/precision.toml --data $(DATASETS)/trec6 $(BERT) \
 	  --out runs/precision-bert-trec6
 
+quality: $(VENV)/.dev $(QUALITY)/.made  ## measure test accuracy and that of peers on real data; continues after an interruption; writes docs/findings/quality.md
+	$(BIN)/python quality/run_quality.py --datasets $(DATASETS) --peer-python $(QUALITY)/bin/python --jobs $(JOBS)
+
 lint: $(VENV)/.dev            ## run ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 clean:                        ## remove the environment and generated files
-	rm -rf $(VENV) $(PEERS) build dist *.egg-info */*/native/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(QUALITY) build dist *.egg-info */*/native/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -89,4 +94,9 @@ $(VENV)/.dev: pyproject.toml constraints.txt $(CODE) | $(BIN)/python
 $(PEERS)/.made: speed/peers/requirements.txt constraints.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -r speed/peers/requirements.txt
+	touch $@
+
+$(QUALITY)/.made: quality/peers/requirements.txt constraints.txt
+	$(PYTHON) -m venv $(QUALITY)
+	$(QUALITY)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -r quality/peers/requirements.txt
 	touch $@

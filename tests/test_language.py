@@ -12,7 +12,7 @@ AVOIDED = re.compile(
     r"goes on (?:as|with)|of their maker|brings? about)\b|~ nobody"
 )
 FILES = sorted({
-    *(file for folder in ("embeddings", "transformer", "pipeline", "speed", "docs")
+    *(file for folder in ("embeddings", "transformer", "pipeline", "speed", "quality", "docs")
       for suffix in ("*.py", "*.md", "*.html", "*.js", "*.cpp", "*.h", "*.toml")
       for file in (ROOT / folder).rglob(suffix)),
     *ROOT.glob("*.md"), *ROOT.glob("*.py"), ROOT / "Makefile", *(ROOT / "data").rglob("*.md"),
