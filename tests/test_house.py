@@ -118,7 +118,7 @@ def test_names_that_others_call():
 
     assert callable(run)
     assert callable(load_run)
-    assert RunConfig().source == "glove"
+    assert (RunConfig().recipe, RunConfig().source) == ("auto", "auto")  # chosen from the data
     assert pipeline.run is run
 
 
