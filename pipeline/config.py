@@ -53,7 +53,7 @@ AUTO_SOURCE, DEFAULT_SOURCE = "auto", "glove"
 RECIPES = ("auto", "plain")
 TABLES = ("training.class_weights",)
 """Keys whose value may be a table, which is not a section of the configuration."""
-ADDED = ("baselines", "baseline_memory_gb", "training.class_weights", "data.separator", "data.encoding",
+ADDED = ("budget", "baselines", "baseline_memory_gb", "training.class_weights", "data.separator", "data.encoding",
          "data.label_separator", "data.label_threshold", "data.word_column", "data.tag_column", "ngrams.enabled",
          "ngrams.words", "ngrams.characters", "ngrams.regularization", "ngrams.buckets",
          "self_training.rounds", "self_training.max_texts",
@@ -102,6 +102,8 @@ class RunConfig:
     recipe: str = option("auto", "parts of the model and its training that are chosen from the data: auto; plain for "
                                  "none (the textbook Transformer); auto,-PART leaves a part out, plain,+PART adds one; "
                                  "`vecformer recipe` lists them")
+    budget: str = option("", "time that the whole run may take, such as 90s, 5m or 2h: the number of epochs is reduced "
+                             "to fit; \"\" for no limit")
     source: str = option(AUTO_SOURCE, "source of the word vectors, such as random, glove, file:FILE or glove+word2vec; "
                                       "`vecformer sources` lists them; auto: the recipe chooses")
     target_source: str = option("", "source of the word vectors of the target language; \"\" for the same as source")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 # Options and the configuration keys that they set.
 KEYS = {
-    "data": "data.path", "recipe": "recipe", "source": "source", "task": "task", "corpus": "corpus", "seed": "seed",
+    "data": "data.path", "recipe": "recipe", "budget": "budget", "source": "source",
+    "task": "task", "corpus": "corpus", "seed": "seed",
     "epochs": "training.epochs", "limit_train": "data.limit_train", "text_column": "data.text_column",
     "label_column": "data.label_column", "label_separator": "data.label_separator",
     "word_column": "data.word_column", "tag_column": "data.tag_column",
@@ -38,6 +39,8 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
 @click.option("--recipe", metavar="RECIPE",
               help="auto (default) chooses parts of the model and its training from the data; plain is the textbook "
                    "Transformer; auto,-PART leaves a part out. `vecformer recipe` lists the parts.")
+@click.option("--budget", metavar="TIME",
+              help="Time that the run may take, such as 90s, 5m or 2h; the number of epochs is reduced to fit.")
 @click.option("--source", metavar="SPEC",
               help="Word vectors: random, word2vec, fasttext, glove, glove:FILE, or A+B. `vecformer sources` lists all "
                    "sources and their options.")

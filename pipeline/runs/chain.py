@@ -21,6 +21,7 @@ from pipeline.baselines.selection import check_selection
 from pipeline.config import RunConfig, changed_keys
 from pipeline.data.examples import Splits
 from pipeline.errors import ConfigError, RunFolderError
+from pipeline.runs.budget import budget_seconds, fit_epochs, keep_budget
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash
 from pipeline.runs.folder import RunFolder, read_json, unfinished
@@ -91,6 +92,7 @@ def run(
             return _assist(config, Path(out), context)
         task = base.find(config.task)
         check_selection(config, task.baseline_names)
+        budget_seconds(config)
         _warn_of_foreign_keys(config)
         if overwrite:
             require_inputs_elsewhere(Path(out), map(from_written, (config.data.path, *config.corpus)))
@@ -113,7 +115,7 @@ def _fill(folder: RunFolder, config: RunConfig, task: Task[Any], context: RunCon
     with context.clock("reading"):
         splits = task.reader.read(config.data, seed=config.seed)
         splits.findings.log()
-        setup = setup_for(config, task, splits)
+        setup = keep_budget(setup_for(config, task, splits), folder)
     config.save(folder.config)
     setup.resolved.save(folder.resolved)
     stage_one = run_stage_one(setup, task, splits, folder, context)
@@ -244,13 +246,16 @@ def run_stage_two(
             features = task.encode(splits.train, tokenizers, setup, training=True)
         with clock("evaluation"):
             evaluate = _evaluation_on(trained, splits.dev) if splits.dev else None
+        batches = TrainingBatches(task, features, setup, world)
+        setup = fit_epochs(setup, task, model, batches, folder, context)
+        trained = replace(trained, setup=setup)
         trainer = Trainer(
             model=model,
-            batches=TrainingBatches(task, features, setup, world),
+            batches=batches,
             loss=clock.observe(task.loss),
             evaluate=evaluate,
             watch=_at_powers_of_two(_evaluation_on(trained, probe)) if probe else None,
-            config=config.training,
+            config=setup.config.training,
             checkpoint=during,
             world=world,
             on_epoch=lambda line: log.info("%s", "  ".join(f"{key} {value:.4g}" for key, value in line.items())),
