@@ -149,7 +149,7 @@ def _needs_seed(row: Row, column: Column, seed: int) -> bool:
 def run(
     setting: Setting, rows: Sequence[Row], columns: Sequence[str], seeds: int | None, folder: Path, command: str
 ) -> list[str]:
-    """Measure missing results and write the page after each.
+    """Measure missing results, each written to the disk at once, and write the page at the end.
 
     Returns:
         A message for each result that could not be measured.
