@@ -18,7 +18,7 @@ FAULTS = (
     Fault(signal=signal.SIGTERM), Fault(error=errno.EDQUOT), Fault(error=errno.EROFS),
     Fault(error=errno.EIO, lasting=False),
 )
-PARTS = {"run": 4, "overwrite": 4, "benchmark": 6}  # of the others 2
+PARTS = {"run": 4, "overwrite": 4, "benchmark": 6, "demo": 6}  # of the others 2
 FEW = {"run": 4, "overwrite": 3, "resume": 1, "train-overwrite": 2, "export": 1}  # steps in the ordinary test suite
 
 
