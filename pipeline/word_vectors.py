@@ -22,6 +22,7 @@ from pipeline.data.corpus import TextCorpus
 from pipeline.errors import DataError
 from pipeline.runs.context import RunContext
 from pipeline.runs.coverage_advice import coverage_advice
+from pipeline.runs.scale_advice import scale_advice
 
 log = logging.getLogger("vecformer")
 
@@ -108,6 +109,8 @@ def prepare_vectors(
     if advice := coverage_advice(config, source, found, counts, texts):
         log.warning("%s", advice)
     start = found.filled(config.seed, policy.last)
+    if advice := scale_advice(config, start):
+        log.warning("%s", advice)
     table = start.followed_by(source)
     log.info("%s: vectors of %d words of the training text and %d further words", config.source, len(start),
              len(table) - len(start))

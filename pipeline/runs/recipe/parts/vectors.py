@@ -13,11 +13,16 @@ from pipeline.runs.recipe.part import Part, Verdict, part
 ENGLISH = "en"
 MIN_UNLABELLED = 200  # unlabelled texts on which training Word2Vec begins to add to GloVe
 MIN_RATIO = 2         # of unlabelled to labelled texts
+SIZES = "sm md lg"    # of spaCy pipelines, the smallest first
 
 
 @part("vectors")
 class Vectors(Part):
-    """GloVe for English, with Word2Vec trained on unlabelled text beside it; FastText on the texts otherwise."""
+    """Installed vectors of the language, and vectors trained on the texts.
+
+    For English GloVe, with Word2Vec beside it if there are many unlabelled texts; for other languages FastText, which
+    has vectors for inflected and misspelt words. The vectors of an installed spaCy pipeline are added.
+    """
 
     help: ClassVar[str] = "choose the source of the word vectors"
     order: ClassVar[int] = 0
@@ -37,10 +42,23 @@ def _choice(facts: Facts) -> tuple[str, str]:
     """Return the source and the reason."""
     if facts.has_target:
         return DEFAULT_SOURCE, "two languages"
-    if facts.language not in ("", ENGLISH):
-        return "fasttext", f"{facts.language_name}, trained on the texts"
-    if not sources.parse(DEFAULT_SOURCE).files():
-        return "fasttext", f"trained on the texts, because {DEFAULT_SOURCE} is not installed"
-    if facts.n_unlabelled >= max(MIN_UNLABELLED, MIN_RATIO * facts.n_labelled):
-        return f"{DEFAULT_SOURCE}+word2vec", f"{facts.language_name}, {facts.n_unlabelled:,} unlabelled texts"
-    return DEFAULT_SOURCE, facts.language_name
+    names = [DEFAULT_SOURCE] if facts.language in ("", ENGLISH) and sources.parse(DEFAULT_SOURCE).files() else []
+    if pipeline := _installed_pipeline(facts.language or ENGLISH):
+        names.append(f"spacy:{pipeline}")
+    has_many = facts.n_unlabelled >= max(MIN_UNLABELLED, MIN_RATIO * facts.n_labelled)
+    reasons = [facts.language_name]
+    if not names or facts.language not in ("", ENGLISH):
+        names.append("fasttext")
+        reasons.append("trained on the texts")
+    elif has_many:
+        names.append("word2vec")
+        reasons.append(f"{facts.n_unlabelled:,} unlabelled texts")
+    return "+".join(names), ", ".join(reasons)
+
+
+def _installed_pipeline(language: str) -> str:
+    """Return the name of the installed spaCy pipeline of a language with the most vectors; "" for none."""
+    from embeddings.formats.spacy_pipelines import installed_pipelines
+
+    found = [name for name in installed_pipelines() if name.startswith(f"{language}_")]
+    return max(found, key=lambda name: (SIZES.find(name[-2:]), name), default="")
