@@ -187,7 +187,7 @@ class RunConfig:
             ConfigError: if it is missing, is not TOML, or has an unknown key or invalid value.
             PipelineError: if it exists and cannot be read.
         """
-        return cls.from_mapping(read_toml(path), where=str(path))
+        return cls.from_mapping(_read(path), where=str(path))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -207,13 +207,20 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise kind(f"{path}: cannot read the configuration: {error.strerror or error}") from error
 
 
+def _read(path: Path) -> dict[str, Any]:
+    """Read a configuration file; one with all keys of version 0.1.0 and without a recipe has the plain one."""
+    values = _renamed(read_toml(path))
+    earlier = {key for key, _ in keys()} - {"recipe", *ADDED}
+    return values if "recipe" in values or earlier - set(_dotted(values)) else {"recipe": "plain", **values}
+
+
 def resolve(file: Path | None, assignments: Iterable[tuple[str, Any]]) -> RunConfig:
     """Combine defaults, a file and assignments of dotted keys; later values replace earlier ones.
 
     Raises:
         ConfigError: see :meth:`RunConfig.load`.
     """
-    values = _renamed(read_toml(file)) if file else {}
+    values = _read(file) if file else {}
     RunConfig.from_mapping(values, where=str(file))
     return RunConfig.from_mapping(with_values(values, assignments), where="the options")
 

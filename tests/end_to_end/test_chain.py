@@ -23,7 +23,7 @@ FILES = {"config.toml", "resolved.json", "tokenizer.json", "embeddings.safetenso
 
 
 def config(support, **more):
-    return RunConfig.from_mapping({"data": {"path": str(support)}, "training": {"epochs": 8}, **more})
+    return RunConfig.from_mapping({"recipe": "plain", "data": {"path": str(support)}, "training": {"epochs": 8}, **more})
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def test_earlier_run_folders_are_evaluated_inspected_and_compared(tmp_path, monk
 
 def test_an_earlier_configuration_file_is_read():
     config = resolve(OLD / "config.toml", [])
-    assert config == resolve(None, [])
+    assert config == resolve(None, [("recipe", "plain"), ("source", "glove")])
     assert RunConfig.load(OLD / "pairs" / "config.toml").model.pooling == "cls"
 
 

@@ -68,6 +68,7 @@ def ordinary(name, support):
     """Arguments with which a command works, or refuses to start in time."""
     return {
         "run": ["--data", str(support), *TINY, "--out", "out", "--overwrite"],
+        "recipe": ["--data", str(support)],
         "config": ["config.toml", "--overwrite"],
         "evaluate": ["run", "--data", str(support / "test.tsv")],
         "predict": ["run", "a text"],

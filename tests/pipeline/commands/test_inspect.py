@@ -33,8 +33,8 @@ def trained(support, out, *assignments):
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory, support):
-    return trained(support, tmp_path_factory.mktemp("inspected") / "run", ("model.d_model", 50), ("model.n_heads", 5),
-                   ("embedding.scale", "unit"))
+    return trained(support, tmp_path_factory.mktemp("inspected") / "run", ("recipe", "plain"), ("model.d_model", 50),
+                   ("model.n_heads", 5), ("embedding.scale", "unit"))
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def runs(tmp_path_factory, support):
     """One tiny run of each task, trained when it is first used."""
     folder, data = tmp_path_factory.mktemp("runs"), support.parent
     options = {
-        "classification": ["--data", support, "--set", "data.max_length=40"],
+        "classification": ["--data", support, "--recipe", "plain", "--set", "data.max_length=40"],
         "pairs": ["--data", data / "pairs"],
         "question-answering": ["--data", data / "questions", "--task", "question-answering"],
         "translation": ["--data", data / "phrases", "--task", "translation", "--set", "generation.beam=1", "--set",

@@ -98,7 +98,7 @@ def test_random_vectors_need_no_advice():
 ])
 def test_real_data_and_glove(datasets, name, language):
     reader = TaggedReader() if name == "wnut17_ner" else LabelledReader()
-    config = RunConfig.from_mapping({"data": {"path": str(datasets / name)}})
+    config = RunConfig.from_mapping({"source": "glove", "data": {"path": str(datasets / name)}})
     texts = reader.texts(reader.read(config.data, seed=1).train)
     tokenizer = WordTokenizer()
     counts: Counter[str] = tokenizer.count(texts)
