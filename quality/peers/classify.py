@@ -67,13 +67,18 @@ def minilm(texts: Texts, labels: Texts, test: Texts, given: dict[str, Any], seed
 
 def model2vec(texts: Texts, labels: Texts, test: Texts, given: dict[str, Any], seed: int, threads: int
               ) -> Sequence[str]:
-    """Static vectors distilled from MiniLM, and fine-tuned with a classifier."""
+    """Static vectors distilled from MiniLM, and fine-tuned with a classifier.
+
+    A tenth of the texts decides when to stop, as by default, but at least one text of each label, without which the
+    library fails.
+    """
     from model2vec.distill import distill
     from model2vec.train import StaticModelForClassification
 
     static = distill(model_name=_checkpoint(), pca_dims=given["pca_dims"], device="cpu")
     model = StaticModelForClassification.from_static_model(model=static)
-    model.fit(list(texts), list(labels))
+    share = max(0.1, len(set(labels)) / len(labels))
+    model.fit(list(texts), list(labels), test_size=share, random_seed=seed)
     return [str(label) for label in model.predict(list(test))]
 
 

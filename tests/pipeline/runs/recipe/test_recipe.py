@@ -17,6 +17,15 @@ from pipeline.runs.recipe.part import all_parts
 from pipeline.runs.trained import load_run
 from pipeline.tasks import base
 
+PIPELINES = "embeddings.formats.spacy_pipelines.installed_pipelines"
+
+
+@pytest.fixture(autouse=True)
+def _no_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the spaCy pipelines that happen to be installed."""
+    monkeypatch.setattr(PIPELINES, dict)
+
+
 ENGLISH = ["The shares of the company rose after the bank had cut its interest rates again this month."] * 40
 
 
@@ -42,6 +51,14 @@ def test_the_source_follows_language_and_unlabelled_text() -> None:
     assert values_of(RunConfig(), facts(n_unlabelled=1000))["source"] == "glove+word2vec"
     assert values_of(RunConfig(), facts(texts=german))["source"] == "fasttext"
     assert values_of(RunConfig(), facts(texts=german, has_target=True))["source"] == "glove"
+
+
+def test_installed_vectors_of_the_language_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    german = ["Die Aktien des Unternehmens stiegen, nachdem die Bank die Zinsen wieder gesenkt hatte."] * 40
+    names = ("en_core_web_lg", "en_core_web_md", "de_core_news_md")
+    monkeypatch.setattr(PIPELINES, lambda: dict.fromkeys(names, Path("vectors")))
+    assert values_of(RunConfig(), facts())["source"] == "glove+spacy:en_core_web_lg"
+    assert values_of(RunConfig(), facts(texts=german))["source"] == "spacy:de_core_news_md+fasttext"
 
 
 def test_configured_keys_are_kept() -> None:
