@@ -19,7 +19,7 @@ BERT = {"like": "bert", "positions": "learned"}
 
 def config(epochs=2, model=None, **tagging):
     return RunConfig.from_mapping({
-        "task": "tagging", "source": "random,dim=8", "baselines": "none",
+        "task": "tagging", "recipe": "plain", "source": "random,dim=8", "baselines": "none",
         "data": {"path": str(SAMPLE), "dev_share": 0.25},
         "model": {"d_model": 16, "n_layers": 1, "n_heads": 2, "d_ff": 16, **(model or {})},
         "training": {"epochs": epochs, "checkpoint_seconds": 0.0}, "tagging": tagging,

@@ -26,6 +26,7 @@ MAX_WEIGHTS = 2**22               # buckets x tags that are chosen
 PER_WORD = 4                      # buckets for each word of the training text, at least
 N_AT_ONCE = 512                   # sentences whose features are computed at once
 ABSENT = -20.0                    # logit of a tag without training examples
+MIN_COUNT = 2                     # features of a bucket in the training text, for a weight other than 0
 
 
 def choose_buckets(config: RunConfig, n_words: int, n_tags: int) -> int:
@@ -73,7 +74,7 @@ def fit_into(model: nn.Module, train: Sequence[TaggedExample], setup: Setup[Any]
 
 
 def fit(branch: FeatureBranch, train: Sequence[TaggedExample], setup: Setup[Any]) -> None:
-    """Fit a branch by scikit-learn's logistic regression.
+    """Fit a branch by scikit-learn's logistic regression, without the features that occur once.
 
     Args:
         branch: the branch, changed in place.
@@ -83,12 +84,13 @@ def fit(branch: FeatureBranch, train: Sequence[TaggedExample], setup: Setup[Any]
     number = {tag: i for i, tag in enumerate(setup.resolved.labels)}
     gold = np.array([number[tag] for example in train for tag in example.tags], dtype=np.int64)  # (n_words,)
     hashed = hashed_features([example.words for example in train], len(branch.weight))
-    used, present = np.unique(hashed.indices), np.unique(gold)
+    count = np.bincount(hashed.indices, hashed.data, minlength=len(branch.weight))          # (n_buckets,)
+    used, present = np.flatnonzero(count >= MIN_COUNT), np.unique(gold)
     weight, bias = np.zeros(branch.weight.shape), np.full(branch.bias.shape, ABSENT)
     bias[present] = 0.0
     if len(present) > 1:
         with fitting():
-            model = fitted(hashed[:, used], gold, C=setup.config.tagging.regularization, max_iter=1000, tol=1e-3)
+            model = fitted(hashed[:, used], gold, C=setup.config.tagging.regularization, max_iter=1000, tol=1e-4)
         two = len(present) == 2  # scikit-learn has the log-odds of the second tag
         coefficients = np.concatenate([-model.coef_ / 2, model.coef_ / 2]) if two else model.coef_
         weight[np.ix_(used, present)] = coefficients.T
