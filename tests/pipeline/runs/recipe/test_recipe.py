@@ -77,6 +77,11 @@ def test_architectures_of_others_get_no_parts_that_they_do_not_have() -> None:
     assert set(values_of(bert, facts())) == {"source"}
 
 
+def test_tagging_gets_features_of_words_and_valid_sequences() -> None:
+    values = values_of(RunConfig(task="tagging"), facts(task="tagging", n_labels=0))
+    assert values.keys() == {"source", "tagging.features", "tagging.decoding", "tagging.tune_outside"}
+
+
 def test_self_training_needs_few_labelled_and_more_unlabelled_texts() -> None:
     assert "self_training.rounds" in values_of(RunConfig(), facts(n_unlabelled=80))
     assert "self_training.rounds" not in values_of(RunConfig(), facts(n_unlabelled=79))
