@@ -23,7 +23,8 @@ FILES = {"config.toml", "resolved.json", "tokenizer.json", "embeddings.safetenso
 
 
 def config(support, **more):
-    return RunConfig.from_mapping({"recipe": "plain", "data": {"path": str(support)}, "training": {"epochs": 8}, **more})
+    plain = {"recipe": "plain", "data": {"path": str(support)}, "training": {"epochs": 8}}
+    return RunConfig.from_mapping(plain | more)
 
 
 @pytest.fixture(scope="module")
