@@ -80,16 +80,22 @@ def setup_for(config: RunConfig, task: Task[Any], splits: Splits[Any]) -> Setup[
 
 
 def choose(recipe: Recipe, facts: Facts, config: RunConfig) -> dict[str, ChosenPart]:
-    """Judge every part.
+    """Judge every part for the task.
 
     A key whose value is not the default was configured; parts do not change it.
 
     Returns:
         The parts by name in order; those that are not used have no values.
+
+    Raises:
+        ConfigError: if a part is added that is not for the task.
     """
     chosen: dict[str, ChosenPart] = {}
-    current = config
-    for one in all_parts():
+    current, parts = config, all_parts(facts.task)
+    for name in recipe.added - {one.name for one in parts}:
+        raise ConfigError(f"recipe = {brief(config.recipe)}: the part {name} is not for the task {facts.task}, whose "
+                          f"parts are {', '.join(one.name for one in parts)}")
+    for one in parts:
         verdict = _verdict(one, recipe, facts, current)
         wanted = one.values(facts, current) if verdict.on else {}
         values = {key: value for key, value in wanted.items() if not _is_configured(config, key)}

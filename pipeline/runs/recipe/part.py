@@ -31,11 +31,13 @@ class Part(ABC):
         name: name of the part, as ``--recipe auto,-NAME`` gives it; set by :func:`part`.
         help: what it adds, in a few words.
         order: parts with smaller numbers are chosen first.
+        tasks: tasks that the part is for; () for all.
     """
 
     name: ClassVar[str]
     help: ClassVar[str]
     order: ClassVar[int]
+    tasks: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def judge(self, facts: Facts, config: RunConfig) -> Verdict:
@@ -66,7 +68,8 @@ def part(name: str) -> Callable[[T], T]:
     return registered
 
 
-def all_parts() -> list[Part]:
-    """Return all parts in the order in which they are chosen."""
+def all_parts(task: str = "") -> list[Part]:
+    """Return all parts, or those for a task, in the order in which they are chosen."""
     made: list[Part] = [cls() for cls in PARTS.available.values()]
-    return sorted(made, key=lambda one: (one.order, one.name))
+    return sorted((one for one in made if not task or not one.tasks or task in one.tasks),
+                  key=lambda one: (one.order, one.name))

@@ -10,7 +10,6 @@ from pipeline.runs.recipe.facts import Facts
 from pipeline.runs.recipe.part import Part, Verdict, part
 
 MAX_TOKENS = 100
-TASKS = ("classification", "multi-label", "regression")
 
 
 @part("convolutions")
@@ -18,14 +17,15 @@ class Convolutions(Part):
     """Convolutions before the first layer give a small Transformer the local word order of short texts."""
 
     help: ClassVar[str] = "add convolutions over 3 and 5 tokens before the first layer"
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "multi-label", "regression")
     order: ClassVar[int] = 10
 
     def judge(self, facts: Facts, config: RunConfig) -> Verdict:
         """Use the part for short texts."""
         if config.model.like:
             return Verdict(False, f"model.like={config.model.like} has none")
-        if facts.task not in TASKS or facts.has_pairs:
-            return Verdict(False, "for tasks on single texts")
+        if facts.has_pairs:
+            return Verdict(False, "pairs of texts")
         if facts.mean_tokens > MAX_TOKENS:
             return Verdict(False, "long texts")
         return Verdict(True, "short texts")

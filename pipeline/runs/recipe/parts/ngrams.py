@@ -15,14 +15,15 @@ class Ngrams(Part):
     """The n-grams hold what a small Transformer does not see: exact words, affixes and pairs of words."""
 
     help: ClassVar[str] = "combine the Transformer with logistic regression on n-grams of words and characters"
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
     order: ClassVar[int] = 40
 
     def judge(self, facts: Facts, config: RunConfig) -> Verdict:
         """Use the part to classify single texts."""
         if config.model.like:
             return Verdict(False, f"model.like={config.model.like} has none")
-        if facts.task != "classification" or facts.has_pairs:
-            return Verdict(False, "for the classification of single texts")
+        if facts.has_pairs:
+            return Verdict(False, "pairs of texts")
         return Verdict(True, "the two make different errors")
 
     def values(self, facts: Facts, config: RunConfig) -> Mapping[str, Any]:

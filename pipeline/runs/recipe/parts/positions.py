@@ -11,7 +11,6 @@ from pipeline.runs.recipe.part import Part, Verdict, part
 
 SCALE = 0.1
 MIN_TOKENS = 100
-TASKS = ("classification", "multi-label", "regression")
 
 
 @part("positions")
@@ -23,14 +22,15 @@ class Positions(Part):
     """
 
     help: ClassVar[str] = "scale position encodings and word vectors to 0.1"
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "multi-label", "regression")
     order: ClassVar[int] = 20
 
     def judge(self, facts: Facts, config: RunConfig) -> Verdict:
         """Use the part for long texts."""
         if config.model.positions != "sinusoidal" or config.model.like:
             return Verdict(False, f"positions of {config.model.like or config.model.positions}")
-        if facts.task not in TASKS or facts.has_pairs:
-            return Verdict(False, "for tasks on single texts")
+        if facts.has_pairs:
+            return Verdict(False, "pairs of texts")
         if facts.mean_tokens <= MIN_TOKENS:
             return Verdict(False, "short texts, whose word order matters")
         return Verdict(True, "long texts")

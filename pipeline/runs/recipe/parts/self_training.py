@@ -19,12 +19,13 @@ class SelfTraining(Part):
     """With few labels, the unlabelled texts show which words occur together; used if cross-validation confirms it."""
 
     help: ClassVar[str] = "label the unlabelled texts with a linear model and train on them, if that helps"
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
     order: ClassVar[int] = 30
 
     def judge(self, facts: Facts, config: RunConfig) -> Verdict:
         """Use the part with few labelled and more unlabelled texts."""
-        if facts.task != "classification" or facts.has_pairs:
-            return Verdict(False, "for the classification of single texts")
+        if facts.has_pairs:
+            return Verdict(False, "pairs of texts")
         if not facts.n_unlabelled:
             return Verdict(False, "no unlabelled text")
         if facts.n_labelled > MAX_LABELLED:

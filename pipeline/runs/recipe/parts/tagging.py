@@ -18,12 +18,11 @@ class Tagging(Part):
     """
 
     help: ClassVar[str] = "combine the Transformer with features of words, and decode valid sequences of tags"
+    tasks: ClassVar[tuple[str, ...]] = ("tagging",)
     order: ClassVar[int] = 40
 
     def judge(self, facts: Facts, config: RunConfig) -> Verdict:
         """Use the part for tagging."""
-        if facts.task != "tagging":
-            return Verdict(False, "for tagging")
         if config.model.like:
             return Verdict(False, f"model.like={config.model.like} has none")
         return Verdict(True, "case, affixes and shapes of words mark names")

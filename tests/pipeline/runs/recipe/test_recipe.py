@@ -99,11 +99,18 @@ def test_mistakes_are_explained(recipe: str, message: str) -> None:
         Recipe.parse(recipe)
 
 
+def test_a_part_of_another_task_cannot_be_added() -> None:
+    with pytest.raises(ConfigError, match="the part tagging is not for the task classification"):
+        values_of(RunConfig(recipe="auto,+tagging"), facts())
+    assert "tagging.features" not in values_of(RunConfig(recipe="auto,-tagging"), facts())
+
+
 def test_every_part_has_a_reason_in_the_description() -> None:
     recipe = Recipe.parse("auto")
     lines = described(recipe, facts(), choose(recipe, facts(), RunConfig()))
     assert lines[0].startswith("recipe auto: 40 training examples with 2 labels, no unlabelled text, ")
-    assert [line.split()[0] for line in lines[1:]] == [one.name for one in all_parts()]
+    assert [line.split()[0] for line in lines[1:]] == [one.name for one in all_parts("classification")]
+    assert {one.name for one in all_parts()} > {one.name for one in all_parts("classification")}
     assert all(line.endswith(")") for line in lines[1:])
 
 
