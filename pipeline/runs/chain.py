@@ -233,8 +233,7 @@ def run_stage_two(
         before, during = folder.checkpoints
         if not world.rank:
             branch.into(model, checkpoint=during)
-            with clock("ngrams"):
-                word_features.fit_into(model, splits.train, setup, checkpoint=during)
+            word_features.fit_into(model, splits.train, setup, checkpoint=during, clock=clock)
         if config.pretraining.epochs:
             with clock("pretraining"):
                 pretrain(setup, model, stage_one, texts, checkpoint=before, context=context)

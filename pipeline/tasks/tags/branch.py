@@ -17,6 +17,7 @@ from pipeline.config import RunConfig
 from pipeline.data.examples import TaggedExample
 from pipeline.tasks.resolved import Setup
 from pipeline.tasks.tags.features import hashed_features
+from pipeline.telemetry.profiling import STOPPED, Clock
 from transformer.models.feature_branch import FeatureBranch
 
 log = logging.getLogger("vecformer")
@@ -66,11 +67,14 @@ def branch_of(model: nn.Module) -> FeatureBranch | None:
     return branch if isinstance(branch, FeatureBranch) else None
 
 
-def fit_into(model: nn.Module, train: Sequence[TaggedExample], setup: Setup[Any], *, checkpoint: Path) -> None:
+def fit_into(
+    model: nn.Module, train: Sequence[TaggedExample], setup: Setup[Any], *, checkpoint: Path, clock: Clock = STOPPED
+) -> None:
     """Fit the branch of a model, if it has one, unless a checkpoint exists, which has the fitted branch."""
     branch = branch_of(model)
     if branch is not None and not checkpoint.exists():
-        fit(branch, train, setup)
+        with clock("ngrams"):
+            fit(branch, train, setup)
 
 
 def fit(branch: FeatureBranch, train: Sequence[TaggedExample], setup: Setup[Any]) -> None:

@@ -39,8 +39,11 @@ def test_help_is_quick_and_light():
     assert min(seconds) < 0.3
 
 
-def test_predict_imports_only_what_it_needs(tmp_path, support):
-    assert call("run", "--data", support, "--source", "glove", "--epochs", 1, "--out", tmp_path / "run").exit_code == 0
+@pytest.mark.parametrize(("recipe", "needed"), [("plain", set()), ("auto", {"scipy", "sklearn", "rich"})])  # n-grams
+def test_predict_imports_only_what_it_needs(recipe, needed, tmp_path, support):
+    done = call("run", "--data", support, "--recipe", recipe, "--source", "glove", "--epochs", 1, "--out",
+                tmp_path / "run")
+    assert done.exit_code == 0
     code = ("import sys; from pipeline.cli.main import cli\n"
             "cli(['predict', sys.argv[1], 'My xylophone came broken.'], standalone_mode=False); print(*sys.modules)")
     printed = subprocess.run([sys.executable, "-c", code, tmp_path / "run"], capture_output=True, text=True, check=True)
@@ -48,9 +51,9 @@ def test_predict_imports_only_what_it_needs(tmp_path, support):
     assert answer.endswith("My xylophone came broken.")
     loaded = set(loaded.split())
     assert "torch" in loaded
-    assert not {"scipy", "sklearn", "matplotlib", "pyarrow", "gensim", "seqeval", "sacrebleu", "jinja2",
-                "rich", "pandas", "rapidfuzz", "huggingface_hub", "transformers", "pipeline.runs.chain",
-                "pipeline.tasks.translation", "embeddings.loading", "embeddings.sources.glove"} & loaded
+    assert {"scipy", "sklearn", "matplotlib", "pyarrow", "gensim", "seqeval", "sacrebleu", "jinja2",
+            "rich", "pandas", "rapidfuzz", "huggingface_hub", "transformers", "pipeline.runs.chain",
+            "pipeline.tasks.translation", "embeddings.loading", "embeddings.sources.glove"} & loaded == needed
 
 
 @pytest.mark.parametrize(("name", "command"), commands(), ids=cli.names)

@@ -160,8 +160,8 @@ def test_pretraining_is_a_separate_part(tmp_path, support):
 
 
 def test_the_command_prints_the_profile(tmp_path, support):
-    done = CliRunner().invoke(cli, ["run", "--data", str(support), "--source", "random", "--epochs", "2", "--profile",
-                                    "--out", str(tmp_path / "run")])
+    options = ["--recipe", "plain", "--source", "random", "--epochs", "2", "--profile"]
+    done = CliRunner().invoke(cli, ["run", "--data", str(support), *options, "--out", str(tmp_path / "run")])
     assert done.exit_code == 0, done.output
     summary, printed = done.output.split("\n\npart ")
     assert "report    " in summary
