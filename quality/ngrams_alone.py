@@ -2,8 +2,8 @@
 
 usage: python quality/ngrams_alone.py FOLDER
 
-Prints the accuracy in per cent on dev and on test, and the seconds that features and fit take: for n-grams of one or two
-words; with n-grams of 2 to 5 characters as well; and with those within words only.
+Prints the accuracy in per cent on dev and on test, and the seconds that features and fit take: for n-grams of one or
+two words; with n-grams of 2 to 5 characters as well; and with those within words only.
 """
 
 from __future__ import annotations

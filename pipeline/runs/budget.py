@@ -26,7 +26,7 @@ log = logging.getLogger("vecformer.data")
 
 PART = "budget"
 UNITS = {"s": 1, "m": 60, "h": 3600}
-N_BATCHES = 12       # batches of the measurement; a third of them are a warm-up that is not counted
+N_BATCHES = 12        # batches of the measurement, after a warm-up of a third of them
 TRAINING_SHARE = 0.8  # of the time that remains after stage one; the rest is evaluation, baselines and writing
 
 
@@ -42,15 +42,6 @@ def budget_seconds(config: RunConfig) -> float | None:
     if match is None or float(match[1]) <= 0:
         raise ConfigError(f"budget = {config.budget!r}: write a number and s, m or h, such as 90s, 5m or 2h")
     return float(match[1]) * UNITS[match[2]]
-
-
-def keep_budget(setup: Setup[Any], folder: RunFolder) -> Setup[Any]:
-    """Take the number of epochs of an interrupted run, which was measured, from its ``resolved.json``."""
-    if setup.config.budget and folder.resolved.exists():
-        earlier = type(setup.resolved).load(folder.resolved).parts
-        if PART in earlier:
-            return _with_part(setup, earlier[PART])
-    return setup
 
 
 def fit_epochs(
@@ -87,14 +78,11 @@ def fit_epochs(
         log.warning("the budget of %s is too short: %s. Use fewer texts (--limit-train) or a longer budget",
                     setup.config.budget, reason)
     log.info("budget %s: %d of %d epochs (%s)", setup.config.budget, epochs, planned, reason)
-    setup = _with_part(setup, ChosenPart(reason, {"training.epochs": epochs}))
+    measured = {PART: ChosenPart(reason, {"training.epochs": epochs})}
+    resolved = replace(setup.resolved, parts={**setup.resolved.parts, **measured})
+    setup = replace(setup, config=with_parts(setup.config, measured), resolved=resolved)
     setup.resolved.save(folder.resolved)
     return setup
-
-
-def _with_part(setup: Setup[Any], part: ChosenPart) -> Setup[Any]:
-    resolved = replace(setup.resolved, parts={**setup.resolved.parts, PART: part})
-    return replace(setup, config=with_parts(setup.config, {PART: part}), resolved=resolved)
 
 
 def _seconds_of_step(setup: Setup[Any], task: Task[Any], model: nn.Module, batches: list[Any]) -> float:

@@ -21,7 +21,7 @@ from pipeline.baselines.selection import check_selection
 from pipeline.config import RunConfig, changed_keys
 from pipeline.data.examples import Splits
 from pipeline.errors import ConfigError, RunFolderError
-from pipeline.runs.budget import budget_seconds, fit_epochs, keep_budget
+from pipeline.runs.budget import budget_seconds, fit_epochs
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash
 from pipeline.runs.folder import RunFolder, read_json, unfinished
@@ -38,7 +38,7 @@ from pipeline.runs.workspace import unfinished_folder
 from pipeline.tasks import base
 from pipeline.tasks.base import Task, Tokenizers
 from pipeline.tasks.ngrams import fit as ngrams
-from pipeline.tasks.resolved import Setup
+from pipeline.tasks.resolved import ChosenPart, Setup
 from pipeline.tasks.tags import branch as word_features
 from pipeline.telemetry.profiling import STOPPED, Clock
 from pipeline.word_vectors import StageOne, prepare_vectors
@@ -115,13 +115,21 @@ def _fill(folder: RunFolder, config: RunConfig, task: Task[Any], context: RunCon
     with context.clock("reading"):
         splits = task.reader.read(config.data, seed=config.seed)
         splits.findings.log()
-        setup = keep_budget(setup_for(config, task, splits), folder)
+        setup = setup_for(config, task, splits, earlier=parts_of_unfinished(folder, task))
     config.save(folder.config)
     setup.resolved.save(folder.resolved)
     stage_one = run_stage_one(setup, task, splits, folder, context)
     context.world.barrier()
     made = run_stage_two(setup, task, splits, stage_one, folder, context)
     evaluate_and_write(folder, *made, splits, name=name, context=context)
+
+
+def parts_of_unfinished(folder: RunFolder, task: Task[Any]) -> Mapping[str, ChosenPart] | None:
+    """Return the parts of the recipe that an interrupted run chose; None for a new run.
+
+    They are not chosen again: a package of word vectors may have been installed in the meantime.
+    """
+    return task.resolved_type.load(folder.resolved).parts if folder.resolved.exists() else None
 
 
 def require_engine(config: RunConfig) -> None:
@@ -143,9 +151,9 @@ def _assist(config: RunConfig, out: Path, context: RunContext) -> Finished:
     """Do the share of the training of a process other than the first."""
     task = base.find(config.task)
     splits = task.reader.read(config.data, seed=config.seed)
-    setup = setup_for(config, task, splits)
     context.world.barrier()
     folder = RunFolder(unfinished(Path(os.path.realpath(out))))
+    setup = setup_for(config, task, splits, earlier=parts_of_unfinished(folder, task))
     run_stage_two(setup, task, splits, load_stage_one(folder), folder, RunContext(world=context.world))
     return Finished(out, {})
 

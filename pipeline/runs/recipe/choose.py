@@ -52,13 +52,16 @@ class Recipe:
                    frozenset(one[1:] for one in switches if one[0] == "-"))
 
 
-def setup_for(config: RunConfig, task: Task[Any], splits: Splits[Any]) -> Setup[Any]:
+def setup_for(
+    config: RunConfig, task: Task[Any], splits: Splits[Any], *, earlier: Mapping[str, ChosenPart] | None = None
+) -> Setup[Any]:
     """Choose the parts of the recipe and find the facts that the task needs.
 
     Args:
         config: the configuration as requested.
         task: the task.
         splits: the data.
+        earlier: parts that an interrupted run chose, which are taken; None to choose.
 
     Returns:
         The configuration with the values of the parts, what was requested, and what was found.
@@ -69,7 +72,9 @@ def setup_for(config: RunConfig, task: Task[Any], splits: Splits[Any]) -> Setup[
     """
     recipe = Recipe.parse(config.recipe)
     chosen: dict[str, ChosenPart] = {}
-    if recipe.name != "plain" or recipe.added:
+    if earlier is not None:
+        chosen.update(earlier)
+    elif recipe.name != "plain" or recipe.added:
         facts = find_facts(task, splits)
         chosen = choose(recipe, facts, config)
         for line in described(recipe, facts, chosen):

@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
-from pipeline.runs import budget
-from pipeline.runs.budget import budget_seconds, keep_budget
+from pipeline.runs import budget, chain
+from pipeline.runs.budget import budget_seconds
 from pipeline.runs.chain import run
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.trained import load_setup
@@ -65,11 +65,19 @@ def test_the_epochs_follow_from_the_measured_time(
     assert n_epochs(tmp_path / "run") == 9  # 0.8 x 3,600 s, less a few seconds, of 300 s
 
 
-def test_a_resumed_run_keeps_the_measured_number(support: Path, tmp_path: Path) -> None:
-    requested = config(support, budget="2h", training={"epochs": 2})
-    run(requested, tmp_path / "run")
-    folder = RunFolder(tmp_path / "run")
-    setup = load_setup(folder)
-    part = setup.resolved.parts["budget"]
-    again = keep_budget(load_setup(folder), folder)
-    assert again.resolved.parts["budget"] == part and again.config.training.epochs == 2
+def test_a_resumed_run_keeps_the_measured_number(
+    support: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requested = config(support, budget="1h", training={"patience": 0})
+    with monkeypatch.context() as patch:
+        patch.setattr(budget, "_seconds_of_step", lambda *_: 200.0)  # 3 steps: 4 epochs fit
+        patch.setattr(chain, "evaluate_and_write", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(requested, tmp_path / "run")
+    monkeypatch.setattr(budget, "_seconds_of_step", None)  # is not measured again
+    run(requested, tmp_path / "run", resume=True)
+    assert n_epochs(tmp_path / "run") == 4
+
+
+def stopped(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt

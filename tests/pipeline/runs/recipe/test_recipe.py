@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
+from pipeline.runs import chain
 from pipeline.runs.chain import run
 from pipeline.runs.recipe.choose import Recipe, choose, described, setup_for
 from pipeline.runs.recipe.facts import Facts, find_facts
@@ -138,6 +139,21 @@ def test_a_run_keeps_what_was_requested_and_loads_with_what_was_chosen(
     run(RunConfig.load(tmp_path / "run" / "config.toml"), tmp_path / "again")
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "again")]
     assert weights[0] == weights[1]
+
+
+def test_a_resumed_run_keeps_its_parts(support: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = RunConfig.from_mapping({"data": {"path": str(support)}, "training": {"epochs": 1}, "baselines": "none"})
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chain, "run_stage_two", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, tmp_path / "run")
+    monkeypatch.setattr(PIPELINES, lambda: {"en_core_web_md": Path("vectors")})  # installed in the meantime
+    run(config, tmp_path / "run", resume=True)
+    assert load_run(tmp_path / "run").config.source == "glove"
 
 
 def test_the_plain_recipe_has_the_default_source_and_nothing_else(support: Path) -> None:
