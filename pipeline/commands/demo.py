@@ -73,10 +73,11 @@ def _metrics(out: Path, name: str, labels: int, seed: int, progress: Progress) -
 
 
 def _configuration(name: str, labels: int, seed: int) -> RunConfig:
-    data = {"path": "bbc", "limit_train": labels}
-    if name == DEMO_RECIPE:
-        return RunConfig.from_mapping({"seed": seed, "data": data})
-    return RunConfig.from_mapping({"recipe": "plain", "source": name, "seed": seed, "data": data})
+    """Return the configuration of a model; each baseline is trained once, where it first has its vectors."""
+    baselines = {"glove": "all", "glove+word2vec": "mean-vectors+logreg,nearest-centroid"}.get(name, "none")
+    settings = {} if name == DEMO_RECIPE else {"recipe": "plain", "source": name}
+    return RunConfig.from_mapping({**settings, "seed": seed, "baselines": baselines,
+                                   "data": {"path": "bbc", "limit_train": labels}})
 
 
 def _has_runs(folder: Path) -> bool:

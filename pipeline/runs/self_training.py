@@ -33,6 +33,7 @@ KEY = "self_training.rounds"
 FOLDS = 5
 MAX_CHECKED = 1000   # unlabelled texts of the teacher in cross-validation
 MEANS: dict[str, Any] = {"C": 0.1, "tol": 1e-3, "max_iter": 500}
+EPOCHS = 6           # of training on the labels of the teacher, unless a number is configured
 SMALLEST = 1e-12     # probability of a label that the teacher has not seen
 
 
@@ -49,8 +50,9 @@ def self_train(
         context: progress and clock.
 
     Returns:
-        The setup with an account of the self-training, and the data with the newly labelled texts among the training
-        examples; both unchanged if it is not configured.
+        The setup with an account of the self-training, and fewer epochs by default, since there are more examples;
+        and the data with the newly labelled texts among the training examples. Both are unchanged if self-training is
+        not configured.
     """
     config = setup.config.self_training
     if not config.rounds or KEY not in task.keys or not splits.unlabelled:
@@ -71,7 +73,11 @@ def self_train(
     made = [Example(text, names[i], f"unlabelled text {row}")
             for row, (text, i) in enumerate(zip(pool, labels, strict=False), start=1)]
     setup = replace(setup, resolved=replace(setup.resolved, self_training=found))
-    return setup, replace(splits, train=(*splits.train, *made), unlabelled=tuple(rest)) if made else splits
+    if not made:
+        return setup, splits
+    training = replace(setup.config.training, epochs=setup.config.training.epochs or EPOCHS)
+    setup = replace(setup, config=replace(setup.config, training=training))
+    return setup, replace(splits, train=(*splits.train, *made), unlabelled=tuple(rest))
 
 
 @dataclass(frozen=True)
