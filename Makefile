@@ -31,7 +31,7 @@ fuzz: $(VENV)/.dev            ## read 30,000 damaged files of every format: each
 	$(BIN)/python -m pytest -n 2 -m fuzz tests/faults
 	$(BIN)/python -m pytest -m slow tests/embeddings/formats/test_fuzz_readers.py
 
-TASK = $(BIN)/vecformer run --overwrite -q --out runs/tasks
+TASK = $(BIN)/vecformer run --recipe plain --overwrite -q --out runs/tasks
 
 tasks: $(VENV)/.dev           ## train each task on real data, more than an hour; DATASETS is the folder of the datasets
 	$(TASK)/trec6 --data $(DATASETS)/trec6 --source glove --set model.convolutions=[3,5]

@@ -51,7 +51,8 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="vecformer-") as folder:
         file = write_texts(Path(folder) / "texts.jsonl", texts[:first])
         for name, settings in MODELS.items():
-            subprocess.run([*VECFORMER, "run", "--data", file, "--source", "glove", "--epochs", str(EPOCHS),
+            subprocess.run([*VECFORMER, "run", "--data", file, "--recipe", "plain", "--source", "glove",
+                            "--epochs", str(EPOCHS),
                             *assigned(*SIZE, *settings), "--out", Path(folder) / name, "-q"], check=True,
                            stdout=subprocess.DEVNULL)
 

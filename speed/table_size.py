@@ -71,7 +71,7 @@ def measure_memory(data: Path, vectors: Path, folder: Path, settings: Sequence[s
     """Measure the peak memory in MiB of one `vecformer run` with an empty cache."""
     with tempfile.TemporaryDirectory(dir=folder) as own:
         given = assigned(*settings_of(data, vectors, settings), "training.epochs=2")
-        command = ["run", *given, "--out", f"{own}/run", "-q"]
+        command = ["run", "--recipe", "plain", *given, "--out", f"{own}/run", "-q"]
         done = subprocess.run([sys.executable, __file__, "--measure", *command], check=True, stdout=subprocess.PIPE,
                               env={**os.environ, "VECFORMER_CACHE": f"{own}/cache"}, text=True)
     peak: float = json.loads(done.stdout)

@@ -75,7 +75,8 @@ def main() -> None:
     turns = TurnClock(given.steps)
     logging.getLogger("vecformer").setLevel(logging.ERROR)  # hides the hint to resume: the folder is deleted
     with tempfile.TemporaryDirectory(prefix="vecformer-") as folder:
-        run(resolve(None, [*given.settings, *ENDLESS]), Path(folder) / "run", progress=turns.progress, clock=turns)
+        config = resolve(None, [("recipe", "plain"), *given.settings, *ENDLESS])
+        run(config, Path(folder) / "run", progress=turns.progress, clock=turns)
 
 
 if __name__ == "__main__":

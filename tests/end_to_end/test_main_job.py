@@ -13,7 +13,8 @@ def accuracy(source, labels, folder):
     """Mean over three seeds, each with a split, a draw of labels and an initialisation of its own."""
     scores = []
     for seed in (1, 2, 3):
-        values = {"source": source, "seed": seed, "data": {"path": "bbc", "limit_train": labels, "unseen_words": 0}}
+        values = {"recipe": "plain", "source": source, "seed": seed,
+                  "data": {"path": "bbc", "limit_train": labels, "unseen_words": 0}}
         made = run(RunConfig.from_mapping(values), folder / f"{labels}-{source}-{seed}")
         assert made.metrics["test"]["n"] >= 500
         scores.append(made.metrics["test"]["accuracy"])

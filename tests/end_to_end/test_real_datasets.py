@@ -91,7 +91,8 @@ def test_lines_of_plays(datasets):
 
 def test_questions_are_learned(datasets, tmp_path):
     config = RunConfig.from_mapping(
-        {"data": {"path": str(datasets / "trec6"), "limit_train": 600}, "source": "glove", "training": {"epochs": 8}}
+        {"recipe": "plain", "source": "glove", "training": {"epochs": 8},
+         "data": {"path": str(datasets / "trec6"), "limit_train": 600}}
     )
     made = run(config, tmp_path / "run")
     assert made.metrics["test"]["accuracy"] > 0.65
