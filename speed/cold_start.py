@@ -38,8 +38,8 @@ def measure(data: Path, *, runs: int = 9, source: str = "glove") -> list[dict[st
     """
     with tempfile.TemporaryDirectory(prefix="vecformer-") as folder:
         run = f"{folder}/run"
-        _seconds([*VECFORMER, "run", "--data", str(data), "--recipe", "plain", "--source", source, "--epochs", "1", "--out",
-                  run, "-q"])
+        _seconds([*VECFORMER, "run", "--data", str(data), "--recipe", "plain", "--source", source, "--epochs", "1",
+                  "--out", run, "-q"])
         commands = {IMPORT: TORCH, PREDICT: [*VECFORMER, "predict", run, TEXT]}
         for command in commands.values():
             _seconds(command)
