@@ -27,7 +27,7 @@ from pipeline.runs.data_hash import data_hash
 from pipeline.runs.folder import RunFolder, read_json, unfinished
 from pipeline.runs.place import require_inputs_elsewhere
 from pipeline.runs.pretraining import pretrain
-from pipeline.runs.recipe.choose import setup_for
+from pipeline.runs.recipe.choose import Recipe, setup_for
 from pipeline.runs.results import evaluate_and_write
 from pipeline.runs.self_training import self_train
 from pipeline.runs.space import require_space_for_run, require_space_for_training
@@ -93,6 +93,7 @@ def run(
         task = base.find(config.task)
         check_selection(config, task.baseline_names)
         budget_seconds(config)
+        Recipe.parse(config.recipe)
         _warn_of_foreign_keys(config)
         if overwrite:
             require_inputs_elsewhere(Path(out), map(from_written, (config.data.path, *config.corpus)))

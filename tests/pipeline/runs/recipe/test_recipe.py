@@ -100,6 +100,11 @@ def test_mistakes_are_explained(recipe: str, message: str) -> None:
         Recipe.parse(recipe)
 
 
+def test_a_mistake_is_found_before_the_data_are_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"write \+convolutions"):
+        run(RunConfig.from_mapping({"recipe": "auto,convolutions", "data": {"path": "missing.tsv"}}), tmp_path / "run")
+
+
 def test_a_part_of_another_task_cannot_be_added() -> None:
     with pytest.raises(ConfigError, match="the part tagging is not for the task classification"):
         values_of(RunConfig(recipe="auto,+tagging"), facts())
