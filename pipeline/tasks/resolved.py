@@ -17,6 +17,7 @@ from embeddings.table.atomic_files import write_atomically
 from pipeline.config import AUTO_SOURCE, DEFAULT_SOURCE, RunConfig, keys, with_values
 from pipeline.data.config import DataConfig
 from pipeline.errors import RunFolderError
+from pipeline.runs.seals import sealed, unsealed
 from transformer.config import ModelConfig
 
 
@@ -87,10 +88,14 @@ class Resolved:
         return cls(**found)
 
     def save(self, path: Path) -> None:
-        """Write the values as JSON; infinity is the string "inf"."""
+        """Write the values as JSON; infinity is the string "inf".
+
+        With parts of a recipe, which a resumed run takes from here, the values have a checksum.
+        """
         optional = (*self.optional, "parts", "self_training")
         values = {name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
                   for name, value in asdict(self).items() if value or name not in optional}
+        values = sealed(values) if self.parts else values
         write_atomically(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
 
     @classmethod
@@ -101,7 +106,7 @@ class Resolved:
             RunFolderError: if it is damaged.
         """
         try:
-            return TypeAdapter(cls).validate_python(json.loads(path.read_text(encoding="utf-8")))
+            return TypeAdapter(cls).validate_python(unsealed(json.loads(path.read_text(encoding="utf-8"))))
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import RunConfig
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, RunFolderError
 from pipeline.runs import chain
 from pipeline.runs.chain import run
 from pipeline.runs.recipe.choose import Recipe, choose, described, setup_for
@@ -17,6 +17,7 @@ from pipeline.runs.recipe.facts import Facts, find_facts
 from pipeline.runs.recipe.part import all_parts
 from pipeline.runs.trained import load_run
 from pipeline.tasks import base
+from pipeline.tasks.resolved import ChosenPart, Resolved
 
 PIPELINES = "embeddings.formats.spacy_pipelines.installed_pipelines"
 
@@ -168,3 +169,12 @@ def test_the_plain_recipe_has_the_default_source_and_nothing_else(support: Path)
     assert setup.config == RunConfig.from_mapping({"recipe": "plain", "source": "glove",
                                                    "data": {"path": str(support)}})
     assert setup.resolved.parts == {}
+
+
+def test_damaged_parts_are_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "resolved.json"
+    Resolved(parts={"positions": ChosenPart("long texts", {"model.position_scale": 0.1})}).save(path)
+    assert Resolved.load(path).parts["positions"].values == {"model.position_scale": 0.1}
+    path.write_text(path.read_text().replace("0.1", "0.3"))
+    with pytest.raises(RunFolderError, match=r"resolved\.json: damaged \(its checksum does not match"):
+        Resolved.load(path)
