@@ -30,6 +30,6 @@ def scale_advice(config: RunConfig, start: EmbeddingTable) -> str:
     of_vectors = scale_factor(start, config.embedding) * start.spread
     if of_vectors >= MIN_RATIO * of_positions:
         return ""
-    return (f"the position encodings drown the word vectors of {config.source}: their root mean squares are "
+    return (f"the position encodings dominate the word vectors of {config.source}: their root mean squares are "
             f"{of_positions:.2g} and {of_vectors:.2g}. Give both one scale, such as --set embedding.scale=match=0.1 "
             "--set model.position_scale=0.1 where the order of words matters little, or --set embedding.scale=unit")

@@ -15,7 +15,7 @@ MIN_TOKENS = 100
 
 @part("positions")
 class Positions(Part):
-    """Position encodings that do not drown the word vectors, for long texts, whose topic matters more than order.
+    """Position encodings that do not dominate the word vectors, for long texts, whose topic matters more than order.
 
     Sinusoidal encodings have a root mean square of 0.71, word vectors of about 0.05 to 0.5
     (``docs/findings/2026-11-23-scale-and-positions.md``).
