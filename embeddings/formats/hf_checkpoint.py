@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from embeddings.errors import EmbeddingError, VectorFileError
+from embeddings.formats.installed_packages import package_folders
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.row_maps import Vectors
 from embeddings.table.safetensors import Tensors, open_tensors
@@ -199,14 +199,8 @@ def _no_weights(folder: Path) -> str:
 
 def _in_package(name: str) -> Path | None:
     """Return the folder of an installed package, or a direct subfolder, that contains a tokenizer."""
-    if not name.isidentifier():  # find_spec would import the parents of a dotted name
-        return None
-    try:
-        spec = find_spec(name)
-    except (ImportError, ValueError):
-        return None
-    for root in (spec and spec.submodule_search_locations) or ():
-        for folder in (Path(root), *sorted(Path(root).glob("*/"))):
+    for root in package_folders(name):
+        for folder in (root, *sorted(root.glob("*/"))):
             if (folder / TOKENIZER).is_file():
                 return folder
     return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
-from importlib.util import find_spec
 from pathlib import Path
 
 from embeddings.compressed_files import existing
 from embeddings.errors import EmbeddingError, VectorFileError
+from embeddings.formats.installed_packages import package_folders
 from embeddings.formats.npy import open_npy
 from embeddings.formats.spacy_vectors import KEYS, VECTORS, VOCAB, vectors_in
 from embeddings.specification.suggest import did_you_mean
@@ -81,13 +81,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 def _in_package(name: str) -> list[Path] | None:
     """Return the vectors in an installed package; None if it is not installed or contains no pipeline."""
-    if not name.isidentifier():  # find_spec would import the parents of a dotted name
-        return None
-    try:
-        spec = find_spec(name)
-    except (ImportError, ValueError):
-        return None
-    roots = [Path(root) for root in (spec and spec.submodule_search_locations) or ()]
+    roots = package_folders(name)
     has_pipeline = any(True for root in roots for depth in DEPTHS for _ in root.glob(f"{depth}{META}"))
     return [path for root in roots for path in _in_folder(root)] if has_pipeline else None
 
