@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from embeddings.tokenization.ngrams import Sparse, inverse_document_frequency, tfidf
-from pipeline.baselines.linear import FLOAT64, SAGA, fitted, fitting
+from pipeline.baselines.linear import FLOAT64, fitting
 from pipeline.baselines.selection import GB
 from pipeline.config import RunConfig
 from pipeline.data.examples import Example
 from pipeline.tasks.base import Task
 from pipeline.tasks.ngrams.fusion import DEFAULT
+from pipeline.tasks.ngrams.regression import Regression
 from pipeline.tasks.ngrams.scores import branch_of, hasher_of
 from pipeline.tasks.resolved import Setup
 from pipeline.tasks.text_input import joined
@@ -112,7 +113,7 @@ def choose_buckets(counts: Sparse, n_labels: int) -> int:
 
 
 def fit(branch: NgramBranch, counts: Sparse, gold: NDArray[np.int64], setup: Setup[Any]) -> None:
-    """Fit a branch by scikit-learn's logistic regression with the solver SAGA (Defazio et al. 2014).
+    """Fit a branch by logistic regression on TF-IDF, whose columns are weighted by :func:`relevance`.
 
     Labels are weighted as in the training loss. A label without training examples, or with weight 0, has the logit
     :data:`ABSENT` for every text.
@@ -123,7 +124,7 @@ def fit(branch: NgramBranch, counts: Sparse, gold: NDArray[np.int64], setup: Set
         gold: number of the label of each text. *Shape:* ``(n_texts,)``, int64.
         setup: configuration and resolved facts.
     """
-    config, n_labels = setup.config, len(setup.resolved.labels)
+    n_labels = len(setup.resolved.labels)
     idf = inverse_document_frequency(counts)
     of_label = np.array(setup.resolved.label_weights or [1.0] * n_labels)                   # (n_labels,)
     counted = np.flatnonzero(of_label[gold])                                                # (n_counted,)
@@ -134,12 +135,7 @@ def fit(branch: NgramBranch, counts: Sparse, gold: NDArray[np.int64], setup: Set
     bias[present] = 0.0
     if len(present) > 1:
         with fitting():
-            model = fitted(rows, gold[counted], C=config.ngrams.regularization, random_state=config.seed,
-                           class_weight={i: of_label[i] for i in present.tolist()}, **SAGA)
-        two = len(present) == 2  # scikit-learn has the log-odds of the second label
-        coefficients = np.concatenate([-model.coef_ / 2, model.coef_ / 2]) if two else model.coef_
-        weight[np.ix_(used, present)] = coefficients.T
-        bias[present] = np.array([-0.5, 0.5]) * model.intercept_ if two else model.intercept_
+            weight[np.ix_(used, present)], bias[present] = Regression.of(setup, of_label).fit(rows, gold[counted])
     if n_labels == 2:
         weight, bias = weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1]
     for buffer, values in ((branch.idf, idf), (branch.weight, weight), (branch.bias, bias)):

@@ -7,11 +7,11 @@ from pipeline.errors import ConfigError
 def test_defaults():
     config = RunConfig().ngrams
     assert (config.enabled, config.words, config.characters, config.regularization, config.buckets) == (
-        False, 2, (2, 5), 10.0, 0)
+        False, 2, (2, 5), 0.0, 0)
 
 
 @pytest.mark.parametrize("values", [
-    {"words": 0}, {"characters": [0, 3]}, {"characters": [4, 3]}, {"characters": [2]}, {"regularization": 0.0},
+    {"words": 0}, {"characters": [0, 3]}, {"characters": [4, 3]}, {"characters": [2]}, {"regularization": -1.0},
     {"buckets": 1000}, {"buckets": 1}, {"buckets": 2**25}, {"buckets": -2},
 ])
 def test_values_that_are_not_allowed(values):

@@ -17,6 +17,7 @@ from pipeline.tasks.base import Prepared
 from pipeline.tasks.ngrams import scores
 from pipeline.tasks.ngrams.fit import ABSENT, LARGEST, SMALLEST, choose_buckets, fit, plan
 from pipeline.tasks.ngrams.fusion import DEFAULT
+from pipeline.tasks.ngrams.regression import relevance
 from pipeline.tasks.resolved import Setup
 from transformer.models.ngram_branch import NgramBranch
 
@@ -40,11 +41,24 @@ def fitted(train, made):
     return planned, branch
 
 
+def scaled_by(planned):
+    rows = tfidf(planned.counts, inverse_document_frequency(planned.counts))
+    used = np.unique(rows.indices)
+    factors = np.zeros(rows.shape[1])
+    factors[used] = relevance(rows[:, used], planned.gold)
+    return factors
+
+
+def scaled_rows(planned):
+    rows = tfidf(planned.counts, inverse_document_frequency(planned.counts))
+    return rows.multiply(scaled_by(planned)).tocsr().astype(np.float32)
+
+
 @pytest.mark.parametrize(("labels", "weights"), [("ab", ()), ("abc", ()), ("abc", (1.0, 5.0, 0.2))])
 def test_the_branch_is_the_logistic_regression_of_scikit_learn(labels, weights):
     train = examples(labels * 10)
     planned, branch = fitted(train, setup(labels, weights))
-    rows = tfidf(planned.counts, inverse_document_frequency(planned.counts))
+    rows = scaled_rows(planned)
     theirs = LogisticRegression(C=10, random_state=1, class_weight=dict(enumerate(weights)) or None, **SAGA)
     theirs.fit(rows, planned.gold)
     ours = scores.log_probabilities(branch, [example.text for example in train], planned.setup)
@@ -54,14 +68,17 @@ def test_the_branch_is_the_logistic_regression_of_scikit_learn(labels, weights):
 def test_the_fit_is_close_to_the_minimum():
     train = examples("abc" * 20)
     planned, branch = fitted(train, setup("abc"))
-    rows = tfidf(planned.counts, inverse_document_frequency(planned.counts)).astype(np.float64)
+    rows = scaled_rows(planned).astype(np.float64)
     exact = LogisticRegression(C=10, tol=1e-8, max_iter=10_000).fit(rows, planned.gold)
 
     def loss(coefficients, probabilities):
         return 0.5 * (coefficients**2).sum() - 10 * probabilities[np.arange(len(train)), planned.gold].sum()
 
     ours = scores.log_probabilities(branch, [example.text for example in train], planned.setup).numpy()
-    assert loss(branch.weight.numpy(), ours) < 1.05 * loss(exact.coef_, exact.predict_log_proba(rows))
+    relevant = scaled_by(planned)
+    unscaled = np.divide(branch.weight.numpy(), relevant[:, None], where=relevant[:, None] > 0,
+                         out=np.zeros((len(relevant), 3)))
+    assert loss(unscaled, ours) < 1.05 * loss(exact.coef_, exact.predict_log_proba(rows))
 
 
 def test_the_same_seed_gives_the_same_bytes():
