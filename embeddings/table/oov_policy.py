@@ -42,10 +42,9 @@ def cases(word: str) -> Iterator[str]:
 
 
 def folded_digits(word: str) -> Iterator[str]:
-    """Yield the word with every digit as ``#`` (Google News) and as ``0``, if it has digits."""
-    if DIGIT.search(word):
-        yield DIGIT.sub("#", word)
-        yield DIGIT.sub("0", word)
+    """Yield the word with every digit as ``#`` (Google News) and as ``0``."""
+    yield DIGIT.sub("#", word)
+    yield DIGIT.sub("0", word)
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class OOVPolicy:
         for step in self.steps:
             if step == "case":
                 yield from ((spelling, FOLDED) for spelling in cases(word) if spelling != word)
-            elif step == "digits":
+            elif step == "digits" and DIGIT.search(word):
                 spellings = cases(word) if "case" in self.steps else (word,)
                 yield from ((folded, DIGITS) for spelling in spellings for folded in folded_digits(spelling))
 

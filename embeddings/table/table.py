@@ -50,10 +50,14 @@ class Words(tuple[str, ...]):
 
         An index of 400,000 words takes 30 MB and several times as long as a scan.
         """
-        if "rows" in vars(self) or self.n_scans == MAX_SCANS or len(words) > MAX_FRACTION * len(self):
+        if self.needs_index(len(words)):
             return self.rows
         self.n_scans += 1
         return dict(compress(zip(self, count(), strict=False), map(words.__contains__, self)))  # no loop in Python
+
+    def needs_index(self, n_words: int) -> bool:
+        """Return whether so many words are looked up in the index of all words, and not by a scan."""
+        return "rows" in vars(self) or self.n_scans == MAX_SCANS or n_words > MAX_FRACTION * len(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +151,8 @@ class EmbeddingTable:
         listed, provenance = np.zeros(len(words), dtype=np.intp), []
         composed: dict[int, Vectors] = {}
         assert isinstance(self.words, Words)
-        index = self.words.rows_of({*words, *(variant for word in words for variant, _ in policy.variants(word))})
+        index = self.words.rows if self.words.needs_index(len(words)) else self.words.rows_of(
+            {*words, *(variant for word in words for variant, _ in policy.variants(word))})
         for place, word in enumerate(words):
             listed[place], why = self._listed(word, policy, index)
             if listed[place] < 0:
