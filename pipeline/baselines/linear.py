@@ -20,6 +20,8 @@ ROWS_OF_SCORES = 3  # copies of the scores of all training examples: the scores,
 FLOAT64 = 8
 SAGA: dict[str, Any] = {"solver": "saga", "tol": 5e-3, "max_iter": 1000}
 """Settings for many features: several times faster than L-BFGS, at a loss within a few per cent of the minimum."""
+LIBLINEAR: dict[str, Any] = {"solver": "liblinear", "tol": 1e-3, "max_iter": 200}
+"""Settings for many features and two labels."""
 
 
 def logistic_regression(
@@ -60,11 +62,11 @@ def fitting() -> Iterator[None]:
         yield
 
 
-def fitted(vectors: Any, labels: Any, **settings: Any) -> Any:
+def fitted(vectors: Any, labels: Any, *, sample_weight: Any = None, **settings: Any) -> Any:
     """Fit a logistic regression; log it if the fit has not converged."""
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(**settings).fit(vectors, labels)
+    model = LogisticRegression(**settings).fit(vectors, labels, sample_weight)
     if int(model.n_iter_.max()) >= model.max_iter:
         log.warning("the logistic regression of a baseline has not converged after %d iterations", model.max_iter)
     return model

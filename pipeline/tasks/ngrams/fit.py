@@ -33,7 +33,7 @@ SMALLEST, LARGEST = 2**14, 2**20  # buckets that are chosen
 MAX_WEIGHTS = 2**24               # buckets x labels that are chosen
 ROOM = 4                          # buckets of a family for each of its distinct n-grams, at least
 ENTRY_BYTES = 24                  # of a count: value and column, in three copies
-COPIES = 6                        # copies of the coefficients that SAGA and the model hold
+COPIES = 6                        # copies of the coefficients that the fit and the model hold
 ABSENT = -20.0                    # logit of a label without training examples
 
 

@@ -1,8 +1,7 @@
-"""Logistic regression on TF-IDF whose columns are weighted by how much they tell about the label."""
+"""Logistic regression of each label against the rest, on TF-IDF with columns weighted by relevance to the label."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.tokenization.ngrams import Sparse
-from pipeline.baselines.linear import SAGA, fitted
+from pipeline.baselines.linear import LIBLINEAR, fitted
 from pipeline.tasks.resolved import Setup
 
 CANDIDATES = (1.0, 3.0, 10.0)  # values of C that cross-validation compares
@@ -21,7 +20,9 @@ SMALLEST, LARGEST = 200, 10_000  # numbers of texts with which C is chosen
 
 @dataclass(frozen=True)
 class Regression:
-    """Logistic regression with the solver SAGA (Defazio et al. 2014) and the weights of :func:`relevance`.
+    """Logistic regression of each label against the rest, with the weights of :func:`relevance`.
+
+    The log-odds of the labels are the logits of the branch.
 
     Args:
         label_weights: weight of each label in the loss. *Shape:* ``(n_labels,)``.
@@ -80,44 +81,46 @@ class Regression:
         self, rows: Sparse, gold: NDArray[np.int64], c: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         present = np.unique(gold)                                                           # (n_present,)
-        relevant = relevance(rows, gold)                                                    # (n_columns,)
-        model = fitted(_scaled(rows, relevant), gold, C=c, random_state=self.seed,
-                       class_weight={i: self.label_weights[i] for i in present.tolist()}, **SAGA)
-        coefficients, bias = model.coef_, model.intercept_
-        if len(present) == 2:  # scikit-learn has the log-odds of the second label
-            coefficients, bias = np.concatenate([-coefficients / 2, coefficients / 2]), np.array([-0.5, 0.5]) * bias
-        return (coefficients * relevant).T, bias
+        chosen = present[1:] if len(present) == 2 else present
+        found = [self._one_against_rest(rows, gold, label, c) for label in chosen]
+        coefficients, bias = np.stack([one for one, _ in found], axis=1), np.array([one for _, one in found])
+        if len(present) == 2:  # the log-odds of the second label
+            coefficients, bias = np.concatenate([-coefficients, coefficients], axis=1) / 2, np.array([-0.5, 0.5]) * bias
+        return coefficients, bias
+
+    def _one_against_rest(
+        self, rows: Sparse, gold: NDArray[np.int64], label: int, c: float
+    ) -> tuple[NDArray[np.float64], float]:
+        """Return the coefficients, *shape* ``(n_columns,)``, and the bias of the log-odds of one label."""
+        is_label = gold == label                                                            # (n_texts,)
+        relevant = relevance(rows, is_label)                                                # (n_columns,)
+        model = fitted(_scaled(rows, relevant), is_label, sample_weight=self.label_weights[gold], C=c,
+                       random_state=self.seed, **LIBLINEAR)
+        return model.coef_[0] * relevant, float(model.intercept_[0])
 
 
-def relevance(rows: Sparse, gold: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how much the presence of each column tells about the label.
+def relevance(rows: Sparse, is_label: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return how much the presence of each column tells about a label.
 
-    It is the square root of the mean, over labels, of the absolute log-count ratio of the column (Wang & Manning 2012,
-    "Baselines and Bigrams"): of its share of the entries in the texts of the label to that in the other texts. The
-    root measured better than the ratio itself.
+    It is the square root of the absolute log-count ratio of the column (Wang & Manning 2012, "Baselines and Bigrams"):
+    of its share of the entries in the texts of the label to that in the other texts. The root measured better than the
+    ratio itself.
 
     Args:
         rows: *Shape:* ``(n_texts, n_columns)``.
-        gold: number of the label of each text. *Shape:* ``(n_texts,)``, int64.
+        is_label: whether each text has the label. *Shape:* ``(n_texts,)``, bool.
 
     Returns:
         *Shape:* ``(n_columns,)``, float64.
     """
-    in_all = np.bincount(rows.indices, minlength=rows.shape[1])                             # (n_columns,)
-    ratios = (np.abs(_log_share(counts) - _log_share(in_all - counts)) for counts in _by_label(rows, gold))
-    relevant: NDArray[np.float64] = np.sqrt(sum(ratios, np.zeros(rows.shape[1])) / len(np.unique(gold)))
+    inside, outside = (_log_share(rows[texts].indices, rows.shape[1]) for texts in (is_label, ~is_label))
+    relevant: NDArray[np.float64] = np.sqrt(np.abs(inside - outside))
     return relevant
 
 
-def _by_label(rows: Sparse, gold: NDArray[np.int64]) -> Iterable[NDArray[np.int64]]:
-    """Yield, for each label, the number of its texts that have an entry in each column. *Shape:* ``(n_columns,)``."""
-    for label in np.unique(gold):
-        yield np.bincount(rows[gold == label].indices, minlength=rows.shape[1])
-
-
-def _log_share(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the logarithm of each count's share of all, with 1 added to each. *Shape:* ``(n_columns,)``."""
-    smoothed = counts + 1.0
+def _log_share(columns: NDArray[np.int32], n_columns: int) -> NDArray[np.float64]:
+    """Return the logarithm of each column's share of the entries, with 1 added to each. *Shape:* ``(n_columns,)``."""
+    smoothed = np.bincount(columns, minlength=n_columns) + 1.0                              # (n_columns,)
     logs: NDArray[np.float64] = np.log(smoothed / smoothed.sum())
     return logs
 
