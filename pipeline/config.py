@@ -44,7 +44,7 @@ OTHER_NAMES = {
     "num_epochs": "training.epochs",
 }
 """Names of other libraries, for the suggestion in error messages."""
-PATHS = ("data.path", "corpus")
+PATHS = ("data.path", "corpus", "init_from")
 SPECIFICATIONS = ("source", "target_source", "transforms", "baselines")
 MAY_BE_INFINITE = ("data.no_answer_threshold", "training.clip", "training.checkpoint_seconds")
 
@@ -53,7 +53,8 @@ AUTO_SOURCE, DEFAULT_SOURCE = "auto", "glove"
 RECIPES = ("auto", "plain")
 TABLES = ("training.class_weights",)
 """Keys whose value may be a table, which is not a section of the configuration."""
-ADDED = ("budget", "baselines", "baseline_memory_gb", "training.class_weights", "data.separator", "data.encoding",
+ADDED = ("init_from", "budget", "baselines", "baseline_memory_gb", "training.class_weights", "data.separator",
+         "data.encoding",
          "data.label_separator", "data.label_threshold", "data.word_column", "data.tag_column", "ngrams.enabled",
          "ngrams.words", "ngrams.characters", "ngrams.regularization", "ngrams.buckets",
          "self_training.rounds", "self_training.max_texts",
@@ -106,6 +107,8 @@ class RunConfig:
                              "to fit; \"\" for no limit")
     source: str = option(AUTO_SOURCE, "source of the word vectors, such as random, glove, file:FILE or glove+word2vec; "
                                       "`vecformer sources` lists them; auto: the recipe chooses")
+    init_from: str = option("", "finished run whose Transformer is the starting point, such as one of `vecformer "
+                                "pretrain`; its shape, tokenizer and word vectors are used; \"\" for none")
     target_source: str = option("", "source of the word vectors of the target language; \"\" for the same as source")
     transforms: tuple[str, ...] = option((), "transforms of the vectors, in order, such as "
                                              "[\"standardize\", \"pca:50\"]")
@@ -310,9 +313,14 @@ def keys(of: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + item.name, item
 
 
+def value_of(config: RunConfig, key: str) -> Any:
+    """Return the value of a dotted key."""
+    return reduce(getattr, key.split("."), config)
+
+
 def changed_keys(config: RunConfig) -> Iterator[str]:
     """Yield the dotted keys whose values are not the defaults."""
-    return (key for key, item in keys() if reduce(getattr, key.split("."), config) != item.default)
+    return (key for key, item in keys() if value_of(config, key) != item.default)
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

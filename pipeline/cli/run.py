@@ -27,6 +27,7 @@ KEYS = {
     "trust_pickle": "trust_pickle", "target_source": "target_source", "freeze_epochs": "training.freeze_epochs",
     "baselines": "baselines", "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
     "separator": "data.separator", "encoding": "data.encoding",
+    "init_from": "init_from",
 }
 
 N_MISSES = 8  # words without vectors in the summary; the report has more
@@ -44,6 +45,9 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
 @click.option("--source", metavar="SPEC",
               help="Word vectors: random, word2vec, fasttext, glove, glove:FILE, or A+B. `vecformer sources` lists all "
                    "sources and their options.")
+@click.option("--init-from", metavar="RUN",
+              help="Finished run whose Transformer is the starting point, such as one of `vecformer pretrain`; its "
+                   "shape, tokenizer and word vectors are used.")
 @click.option("--transform", multiple=True, metavar="T",
               help="Transform of the vectors, such as standardize, all-but-the-top:2, pca:100. Can be "
                    "repeated; applied in order. `vecformer sources` lists all.")

@@ -31,6 +31,7 @@ from pipeline.runs.recipe.choose import Recipe, setup_for
 from pipeline.runs.results import evaluate_and_write
 from pipeline.runs.self_training import self_train
 from pipeline.runs.space import require_space_for_run, require_space_for_training
+from pipeline.runs.start_from_run import start_from
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_stage_one, save_stage_one
 from pipeline.runs.training_batches import TrainingBatches
 from pipeline.runs.verification import mark_stage_one, verify_stage_one
@@ -96,7 +97,8 @@ def run(
         Recipe.parse(config.recipe)
         _warn_of_foreign_keys(config)
         if overwrite:
-            require_inputs_elsewhere(Path(out), map(from_written, (config.data.path, *config.corpus)))
+            inputs = (config.data.path, *config.corpus, config.init_from)
+            require_inputs_elsewhere(Path(out), map(from_written, filter(None, inputs)))
         with unfinished_folder(
             Path(out), overwrite=overwrite, resume=resume, command=f"vecformer run --resume {written(out)}",
         ) as path:
@@ -236,6 +238,7 @@ def run_stage_two(
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = build_model(setup, task, stage_one).to(world.device)
+        start_from(model, stage_one, config)
         require_space_for_training(folder.path, model)
         start = {name: weight.detach().clone() for name, weight in _without_tables(model)}
         texts = [*task.reader.texts(splits.train), *splits.unlabelled]

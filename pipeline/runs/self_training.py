@@ -40,7 +40,7 @@ SMALLEST = 1e-12     # probability of a label that the teacher has not seen
 def self_train(
     setup: Setup[Any], task: Task[Any], splits: Splits[Any], stage_one: StageOne, context: RunContext
 ) -> tuple[Setup[Any], Splits[Any]]:
-    """Label the unlabelled texts if the configuration asks for it and it helps.
+    """Label the unlabelled texts if the configuration asks for it and it does not hurt.
 
     Args:
         setup: configuration and resolved facts.
@@ -66,7 +66,8 @@ def self_train(
     with context.clock("self-training"), fitting():
         teacher = _teacher(setup, splits.train, pool, stage_one)
         before, after = teacher.check(random, lambda share: context.progress("self-training", share))
-        found = SelfTrained(n_texts=len(pool), accuracy_before=before, accuracy_after=after, is_used=after > before)
+        found = SelfTrained(n_texts=len(pool), accuracy_before=before, accuracy_after=after,
+                            is_used=after >= before > 0)
         labels = teacher.label_pool() if found.is_used else []
     log.info("%s", found)
     names = setup.resolved.labels

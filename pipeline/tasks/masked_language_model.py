@@ -34,7 +34,9 @@ N_CANDIDATES = 5
 
 
 class MaskedLineReader(LineReader):
-    """Read text in which the token ``<mask>`` marks words to predict."""
+    """Read text in which the token ``<mask>`` marks words to predict; a folder without parts is one corpus."""
+
+    reads_corpora = True
 
     def example(self, text: str, context: str) -> Example:
         """Make an example of a text with at least one ``<mask>``.

@@ -51,7 +51,7 @@ class SelfTrained:
     is_used: bool
 
     def __str__(self) -> str:
-        used = "is used" if self.is_used else "is not used, because it does not help"
+        used = "is used" if self.is_used else "is not used, because it hurts"
         return (f"self-training {used}: accuracy of a linear model on held-out labelled texts "
                 f"{self.accuracy_before:.1%} without and {self.accuracy_after:.1%} with the labels that it gives to "
                 f"{self.n_texts:,} unlabelled texts")

@@ -43,6 +43,7 @@ class Reader(ABC, Generic[E]):
     Attributes:
         has_labels: examples have a label (:meth:`label`); splits are stratified by it, and training examples with the
             label "" are unlabelled text.
+        reads_corpora: all files of a folder without a training file are read as one text.
         in_order: examples are consecutive lines of one text, so that splits keep their order.
         named: data sets that are found by name instead of a path.
         unit: plural of what the reading report counts.
@@ -50,6 +51,7 @@ class Reader(ABC, Generic[E]):
 
     has_labels: ClassVar[bool] = False
     in_order: ClassVar[bool] = False
+    reads_corpora: ClassVar[bool] = False
     named: Mapping[str, Callable[[], tuple[E, ...]]] = MappingProxyType({})
     unit: ClassVar[str] = "examples"
 
@@ -210,7 +212,7 @@ class Reader(ABC, Generic[E]):
         suffixes = self.suffixes(config)
         earlier = self.earlier_suffixes(config)
         train, dev, test = (find_files(folder, part, suffixes, earlier) for part in ("train", "dev", "test"))
-        train = train or saved_dataset(folder, suffixes)
+        train = train or saved_dataset(folder, suffixes) or (self._corpus(folder, suffixes) if not test else ())
         if not train:
             plain = [suffix for suffix in suffixes if suffix not in compressed_suffixes()]
             raise DataError(f"{folder}: no file train.* ({' '.join(plain)}); a data folder has the files train, "
@@ -225,6 +227,11 @@ class Reader(ABC, Generic[E]):
             test=self._read_files(test, config),
             unlabelled=tuple(text for path in unlabelled for text in read_unlabelled(path, config)),
         )
+
+    def _corpus(self, folder: Path, suffixes: Sequence[str]) -> tuple[Path, ...]:
+        """Return the files of a folder that is one text, in the order of their names; none if readers need parts."""
+        files = sorted(folder.iterdir()) if self.reads_corpora else []
+        return tuple(path for path in files if path.is_file() and path.name.lower().endswith(tuple(suffixes)))
 
     def _read_files(self, paths: Sequence[Path], config: DataConfig) -> tuple[E, ...]:
         return tuple(example for path in paths for example in self.read_file(path, config))

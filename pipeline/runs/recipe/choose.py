@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import Any
 
-from pipeline.config import RECIPES, RunConfig, keys
+from pipeline.config import RECIPES, RunConfig, keys, value_of
 from pipeline.data.examples import Splits
 from pipeline.errors import ConfigError, brief
 from pipeline.runs.recipe.facts import Facts, find_facts
 from pipeline.runs.recipe.part import PARTS, Part, Verdict, all_parts
+from pipeline.runs.start_from_run import part_of_start
 from pipeline.tasks.base import Task
 from pipeline.tasks.resolved import ChosenPart, Setup, with_parts
 
@@ -74,7 +74,7 @@ def setup_for(
     chosen: dict[str, ChosenPart] = {}
     if earlier is not None:
         chosen.update(earlier)
-    elif recipe.name != "plain" or recipe.added:
+    elif recipe.name != "plain" or recipe.added or config.init_from:
         facts = find_facts(task, splits)
         chosen = choose(recipe, facts, config)
         for line in described(recipe, facts, chosen):
@@ -85,7 +85,7 @@ def setup_for(
 
 
 def choose(recipe: Recipe, facts: Facts, config: RunConfig) -> dict[str, ChosenPart]:
-    """Judge every part for the task.
+    """Take over what ``init_from`` decides, and judge every part for the task.
 
     A key whose value is not the default was configured; parts do not change it.
 
@@ -93,9 +93,10 @@ def choose(recipe: Recipe, facts: Facts, config: RunConfig) -> dict[str, ChosenP
         The parts by name in order; those that are not used have no values.
 
     Raises:
-        ConfigError: if a part is added that is not for the task.
+        ConfigError: if a part is added that is not for the task, or a key contradicts ``init_from``.
     """
-    chosen: dict[str, ChosenPart] = {}
+    chosen = part_of_start(config)
+    config = with_parts(config, chosen) if chosen else config
     current, parts = config, all_parts(facts.task)
     for name in recipe.added - {one.name for one in parts}:
         raise ConfigError(f"recipe = {brief(config.recipe)}: the part {name} is not for the task {facts.task}, whose "
@@ -130,8 +131,7 @@ def _verdict(one: Part, recipe: Recipe, facts: Facts, config: RunConfig) -> Verd
 
 
 def _is_configured(config: RunConfig, key: str) -> bool:
-    value: Any = reduce(getattr, key.split("."), config)
-    return bool(value != dict(keys())[key].default)
+    return bool(value_of(config, key) != dict(keys())[key].default)
 
 
 def _shown(value: Any) -> str:

@@ -64,7 +64,7 @@ class Facts:
 
 def find_facts(task: Task[Any], splits: Splits[Any]) -> Facts:
     """Find the facts in the training data; dev and test have no influence."""
-    golds = {example.gold for example in splits.train if isinstance(example.gold, str)}
+    golds = {example.gold for example in splits.train if isinstance(example.gold, str)} - {""}
     return Facts(
         task=task.name,
         n_labelled=len(splits.train),

@@ -22,6 +22,8 @@ class Convolutions(Part):
 
     def judge(self, facts: Facts, config: RunConfig) -> Verdict:
         """Use the part for short texts."""
+        if config.init_from:
+            return Verdict(False, f"as in {config.init_from}")
         if config.model.like:
             return Verdict(False, f"model.like={config.model.like} has none")
         if facts.has_pairs:

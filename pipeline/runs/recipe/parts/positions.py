@@ -27,6 +27,8 @@ class Positions(Part):
 
     def judge(self, facts: Facts, config: RunConfig) -> Verdict:
         """Use the part for long texts."""
+        if config.init_from:
+            return Verdict(False, f"as in {config.init_from}")
         if config.model.positions != "sinusoidal" or config.model.like:
             return Verdict(False, f"positions of {config.model.like or config.model.positions}")
         if facts.has_pairs:
