@@ -8,5 +8,7 @@ from pipeline.baselines.classification import (
     tfidf,
     tfidf_chars,
 )
+from pipeline.baselines.hashed_ngrams import hashed_ngrams
 
-__all__ = ["MeanVectors", "logistic_regression_on_means", "majority", "nearest_centroid", "tfidf", "tfidf_chars"]
+__all__ = ["MeanVectors", "hashed_ngrams", "logistic_regression_on_means", "majority", "nearest_centroid", "tfidf",
+           "tfidf_chars"]

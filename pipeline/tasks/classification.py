@@ -92,8 +92,8 @@ class Classification(PredictionSetTask[Example, Labels]):
             "ngrams.characters", "ngrams.regularization", "ngrams.buckets", "self_training.rounds",
             "self_training.max_texts")
     resolved_type = Labels
-    baseline_names = ("majority", "tfidf+logreg", "tfidf-chars+logreg", "mean-vectors+logreg", "nearest-centroid",
-                      FASTTEXT)
+    baseline_names = ("majority", "tfidf+logreg", "tfidf-chars+logreg", "hashed-ngrams", "mean-vectors+logreg",
+                      "nearest-centroid", FASTTEXT)
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier")
 
     def resolve(self, config: RunConfig, splits: Splits[Example]) -> Labels:
@@ -209,6 +209,8 @@ class Classification(PredictionSetTask[Example, Labels]):
             "tfidf+logreg": lambda: baselines.tfidf(train, labels, test, max_gb=max_gb),
             "tfidf-chars+logreg": lambda: baselines.tfidf_chars(train, labels, test, seed=setup.config.seed,
                                                                 max_gb=max_gb),
+            "hashed-ngrams": lambda: baselines.hashed_ngrams(train, labels, test, seed=setup.config.seed,
+                                                             max_gb=max_gb),
             "mean-vectors+logreg": lambda: baselines.logistic_regression_on_means(
                 vectors()[0], labels, vectors()[1], max_gb=max_gb),
             "nearest-centroid": lambda: baselines.nearest_centroid(vectors()[0], labels, vectors()[1]),

@@ -45,8 +45,8 @@ def test_metrics_have_the_keys_of_every_task(glove_run):
     assert set(metrics) == {"task", "source", "transforms", "seed", "test", "dev", "baselines", "coverage", "training"}
     assert set(metrics["training"]) >= {"seconds", "tokens", "tokens_per_second", "steps", "epochs", "peak_memory_mb"}
     assert all(0 <= metrics["coverage"][key] <= 1 for key in ("types", "tokens", "test_tokens"))
-    assert set(metrics["baselines"]) == {"majority", "tfidf+logreg", "tfidf-chars+logreg", "mean-vectors+logreg",
-                                         "nearest-centroid"}
+    assert set(metrics["baselines"]) == {"majority", "tfidf+logreg", "tfidf-chars+logreg", "hashed-ngrams",
+                                         "mean-vectors+logreg", "nearest-centroid"}
     assert metrics["coverage"]["tokens"] > 0.98
     assert metrics["training"]["steps"] == 8 * 3
 

@@ -59,7 +59,7 @@ def test_one_that_is_too_large_is_skipped_with_a_message(caplog):
 def test_an_unknown_name_is_one_error_that_lists_the_names(wrong):
     task = find("classification")
     with pytest.raises(ConfigError, match=r"the task classification has no baseline .*majority, tfidf\+logreg, "
-                                          r"tfidf-chars\+logreg, mean-vectors\+logreg, nearest-centroid"):
+                                          r"tfidf-chars\+logreg, hashed-ngrams, mean-vectors\+logreg, nearest"):
         check_selection(config(baselines=wrong), task.baseline_names)
 
 

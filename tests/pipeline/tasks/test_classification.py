@@ -180,7 +180,7 @@ def test_baselines_are_measured_on_the_test_set():
     measures = TASK.baselines(Splits("made", train, (), test, ()), CONFIG, StageOne(WordTokenizer(), table))
     assert measures["majority"] == {"accuracy": 0.5, "macro_f1": pytest.approx(1 / 3), "balanced_accuracy": 0.5,
                                     "mcc": 0.0, "n": 4}
-    for name in ("tfidf+logreg", "tfidf-chars+logreg", "mean-vectors+logreg", "nearest-centroid"):
+    for name in ("tfidf+logreg", "tfidf-chars+logreg", "hashed-ngrams", "mean-vectors+logreg", "nearest-centroid"):
         assert measures[name] == {"accuracy": 1.0, "macro_f1": 1.0, "balanced_accuracy": 1.0, "mcc": 1.0, "n": 4}, name
     assert tuple(measures) == tuple(name for name in TASK.baseline_names if name != FASTTEXT)
 

@@ -1,0 +1,50 @@
+import math
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import HashingVectorizer
+
+from embeddings.tokenization.ngrams import WORD_PATTERN
+from pipeline.baselines.hashed_ngrams import BUCKETS, HashedNgrams, hashed_ngrams
+from pipeline.baselines.selection import TooLargeError
+
+TRAIN = ["good film", "not good film", "bad film", "not bad film"] * 10
+LABELS = ["+", "-", "-", "+"] * 10
+
+
+def test_word_order_is_learned():
+    assert hashed_ngrams(TRAIN, LABELS, TRAIN[:4]) == LABELS[:4]
+
+
+def test_the_same_seed_gives_the_same_vectors():
+    one, other = (HashedNgrams(["+", "-"], seed=1) for _ in range(2))
+    for model in (one, other):
+        model.fit(TRAIN, np.array([0, 1, 1, 0] * 10))
+    assert (one.vectors.weight == other.vectors.weight).all()
+
+
+def test_scores_are_those_of_the_mean_of_the_known_ngrams():
+    model = HashedNgrams(["+", "-"], seed=1)
+    model.fit(TRAIN, np.array([0, 1, 1, 0] * 10))
+    hasher = HashingVectorizer(ngram_range=(1, 2), n_features=BUCKETS, norm="l1", alternate_sign=False,
+                               token_pattern=WORD_PATTERN)
+    for text in ("not good", "good zebra film", "zebra", ""):
+        shares = hasher.transform([text]).toarray()[0]
+        mean = shares[model.columns] @ model.vectors.weight.detach().numpy()
+        expected = model.output.weight.detach().numpy() @ mean + model.output.bias.detach().numpy()
+        np.testing.assert_allclose(model._scores(hasher.transform([text]).astype(np.float32)).detach()[0], expected,
+                                   rtol=1e-4, atol=1e-5)
+
+
+def test_texts_without_words_have_a_label():
+    assert set(hashed_ngrams([*TRAIN, ""], [*LABELS, "-"], ["", "zebra"])) <= {"+", "-"}
+
+
+def test_one_label_is_predicted():
+    assert hashed_ngrams(["a", "b"], ["+", "+"], ["a", "c"]) == ["+", "+"]
+
+
+def test_a_fit_above_the_limit_of_memory_is_refused():
+    with pytest.raises(TooLargeError):
+        hashed_ngrams(TRAIN, LABELS, TRAIN, max_gb=1e-3)
+    assert hashed_ngrams(TRAIN, LABELS, TRAIN[:1], max_gb=math.inf) == ["+"]
