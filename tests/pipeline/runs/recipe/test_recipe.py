@@ -91,6 +91,13 @@ def test_self_training_needs_few_labelled_and_more_unlabelled_texts() -> None:
     assert "self_training.rounds" not in values_of(RunConfig(), facts(n_unlabelled=80, has_pairs=True))
 
 
+def test_many_short_texts_get_few_epochs() -> None:
+    assert values_of(RunConfig(), facts(n_labelled=3000))["training.epochs"] == 4
+    assert "training.epochs" not in values_of(RunConfig(), facts(n_labelled=2999))
+    assert "training.epochs" not in values_of(RunConfig(), facts(n_labelled=3000, texts=[" ".join(ENGLISH[:10])]))
+    assert "training.epochs" not in values_of(RunConfig(), facts(n_labelled=3000, has_pairs=True))
+
+
 @pytest.mark.parametrize(("recipe", "message"), [
     ("quick", "begin with auto or plain"),
     ("auto,convolutions", r"write \+convolutions"),
