@@ -17,7 +17,7 @@ class Convolutions(Part):
     """Convolutions before the first layer give a small Transformer the local word order of short texts."""
 
     help: ClassVar[str] = "add convolutions over 3 and 5 tokens before the first layer"
-    tasks: ClassVar[tuple[str, ...]] = ("classification", "multi-label", "regression")
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "multi-label", "regression", "tagging")
     order: ClassVar[int] = 10
 
     def judge(self, facts: Facts, config: RunConfig) -> Verdict:

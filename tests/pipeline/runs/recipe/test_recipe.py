@@ -81,7 +81,8 @@ def test_architectures_of_others_get_no_parts_that_they_do_not_have() -> None:
 
 def test_tagging_gets_features_of_words_and_valid_sequences() -> None:
     values = values_of(RunConfig(task="tagging"), facts(task="tagging", n_labels=0))
-    assert values.keys() == {"source", "tagging.features", "tagging.decoding", "tagging.tune_outside"}
+    assert values.keys() == {"source", "model.convolutions", "model.dropout", "tagging.features", "tagging.decoding",
+                             "tagging.tune_outside"}
 
 
 def test_self_training_needs_few_labelled_and_more_unlabelled_texts() -> None:
