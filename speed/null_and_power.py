@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.benchmark.analysis.statistics import BETTER, WORSE, Difference, holm, paired_all, verdict
+from pipeline.benchmark.analysis.statistics import BETTER, WORSE, as_family
 from pipeline.benchmark.store import DONE, BenchmarkFolder
 
 N_PAIRS, FAMILY = 10, 6
@@ -63,24 +63,15 @@ class Claims(NamedTuple):
     any_of_six: float
 
 
-def families(found: list[Difference]) -> NDArray[np.str_]:
-    """Return verdicts in families of six. *Shape:* ``(n_families, 6)``."""
-    verdicts = []
-    for start in range(0, len(found) - FAMILY + 1, FAMILY):
-        these = found[start : start + FAMILY]
-        verdicts.append([verdict(one, p, FAMILY) for one, p in zip(these, holm([one.p for one in these]), strict=True)])
-    return np.array(verdicts)
-
-
-def alone(found: list[Difference]) -> NDArray[np.str_]:
-    """Return the verdict of each comparison without correction."""
-    return np.array([verdict(one, one.p, 1) for one in found])
+def verdicts(rows: Rows, family: int) -> NDArray[np.str_]:
+    """Return the verdicts of comparisons that are tested in families. *Shape:* ``(n_families, family)``."""
+    starts = range(0, len(rows) - family + 1, family)
+    return np.array([[one.verdict for one in as_family(rows[start : start + family].tolist())] for start in starts])
 
 
 def claims(rows: Rows) -> Claims:
     """Compute the rates for paired differences. *Shape:* ``(n_comparisons, n_pairs)``."""
-    found = paired_all(rows.tolist())
-    single, six = (np.isin(verdicts, [BETTER, WORSE]) for verdicts in (alone(found), families(found)))
+    single, six = (np.isin(verdicts(rows, family), [BETTER, WORSE]) for family in (1, FAMILY))
     return Claims(single.mean(), six.mean(), six.any(axis=1).mean())
 
 
@@ -89,8 +80,8 @@ def power(noise: Rows) -> tuple[float, float]:
     gap = 2 * noise.std()
     mixed = noise.copy()
     mixed[::FAMILY] += gap
-    single = alone(paired_all((noise[::FAMILY] + gap).tolist())) == BETTER
-    return single.mean(), (families(paired_all(mixed.tolist()))[:, 0] == BETTER).mean()
+    single = verdicts(noise[::FAMILY] + gap, 1) == BETTER
+    return single.mean(), (verdicts(mixed, FAMILY)[:, 0] == BETTER).mean()
 
 
 def simulate(n: int, random: Random) -> None:

@@ -21,7 +21,7 @@ from pipeline.benchmark.analysis.disagreements import (
     count_categories,
     pair_results,
 )
-from pipeline.benchmark.analysis.statistics import holm, paired, seeds_needed, verdict
+from pipeline.benchmark.analysis.statistics import as_family, seeds_needed
 from pipeline.benchmark.grid import Initialisation
 from pipeline.benchmark.plan import is_share, smaller_is_better
 from pipeline.config import RunConfig, keys
@@ -150,9 +150,8 @@ def compare(paths: Sequence[str | Path], measure: str = "", *, verify: bool = Tr
     smaller = smaller_is_better(task, measure)
     groups = group_by_configuration(runs)
     (reference, theirs), *others = groups.items()
-    differences = [paired([(-1 if smaller else 1) * (one.test[measure] - other.test[measure])
-                           for one, other in _pairs(group, theirs)]) for _, group in others]
-    corrected = holm([difference.p for difference in differences])
+    comparisons = as_family([[(-1 if smaller else 1) * (one.test[measure] - other.test[measure])
+                           for one, other in _pairs(group, theirs)] for _, group in others])
     return {
         "task": runs[0].config.task,
         "data": runs[0].data,
@@ -164,10 +163,11 @@ def compare(paths: Sequence[str | Path], measure: str = "", *, verify: bool = Tr
         "seeds_needed": seeds_needed(max(1, len(others))),
         "groups": [{"name": name, **_statistics(group, measure)} for name, group in groups.items()],
         "comparisons": [
-            {"group": name, "reference": reference, "n": found.n, "difference": found.mean, "interval": found.interval,
-             "p": found.p, "p_holm": p_holm, "effect_size": found.effect_size,
-             "verdict": verdict(found, p_holm, len(others)), "flips": _disagreements(group, theirs, task)}
-            for (name, group), found, p_holm in zip(others, differences, corrected, strict=True)
+            {"group": name, "reference": reference, "n": one.difference.n, "difference": one.difference.mean,
+             "interval": one.difference.interval, "p": one.difference.p, "p_holm": one.p_holm,
+             "effect_size": one.difference.effect_size, "verdict": one.verdict,
+             "flips": _disagreements(group, theirs, task)}
+            for (name, group), one in zip(others, comparisons, strict=True)
         ],
     }
 

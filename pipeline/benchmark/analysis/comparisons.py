@@ -8,7 +8,7 @@ from typing import Any
 
 from embeddings.sources.random import CONTROLS
 from pipeline.benchmark.analysis.sentences import sentence
-from pipeline.benchmark.analysis.statistics import Difference, holm, paired_all, verdict
+from pipeline.benchmark.analysis.statistics import Difference, Tested, as_family, paired_all
 from pipeline.benchmark.grid import BAR
 
 Scores = Mapping[tuple[str, str], Sequence[float | None]]  # (initialisation, condition): one score per seed, or None
@@ -62,7 +62,10 @@ class Comparisons:
         steps = [(*pair, condition) for condition in conditions for one in self.controlled
                  for pair in one.steps.values()]
         pairs = list(dict.fromkeys([*self._roles, *steps]))
-        self._found = dict(zip(pairs, paired_all([self._differences(*pair) for pair in pairs]), strict=True))
+        family = as_family([self._differences(*pair) for pair in self._roles])
+        self._tested = dict(zip(self._roles, family, strict=True))
+        found = zip(pairs, paired_all([self._differences(*pair) for pair in pairs]), strict=True)
+        self._found = dict(found) | {pair: one.difference for pair, one in self._tested.items()}
 
     @property
     def m(self) -> int:
@@ -71,8 +74,7 @@ class Comparisons:
 
     def tested(self) -> list[dict[str, Any]]:
         """Return each tested comparison with its verdict."""
-        corrected = holm([self._found[pair].p for pair in self._roles])
-        return [self._tested(*pair, role, p) for (pair, role), p in zip(self._roles.items(), corrected, strict=True)]
+        return [self._described(*pair, role, self._tested[pair]) for pair, role in self._roles.items()]
 
     def steps(self) -> list[dict[str, Any]]:
         """Return the decomposition of each controlled initialisation's gain."""
@@ -81,11 +83,11 @@ class Comparisons:
                     for step, pair in one.steps.items()}}
                 for condition in self.plan["conditions"] for one in self.controlled]
 
-    def _tested(self, name: str, reference: str, condition: str, role: str, p_holm: float | None) -> dict[str, Any]:
-        found = self._found[name, reference, condition]
+    def _described(self, name: str, reference: str, condition: str, role: str, one: Tested) -> dict[str, Any]:
+        found = one.difference
         comparison = {"start": name, "reference": reference, "condition": condition, "role": role, "n": found.n,
-                      **_mean_and_interval(found), "p": found.p, "p_holm": p_holm, "effect_size": found.effect_size,
-                      "verdict": verdict(found, p_holm, self.m),
+                      **_mean_and_interval(found), "p": found.p, "p_holm": one.p_holm,
+                      "effect_size": found.effect_size, "verdict": one.verdict,
                       "differences": self._differences(name, reference, condition)}
         return {**comparison, "sentence": sentence(self.plan, comparison, self.m)}
 

@@ -1,7 +1,9 @@
-"""Statistics of paired differences: mean, bootstrap interval, permutation test, Holm correction, verdict.
+"""Statistics of paired differences: mean, confidence interval, sign-flip test, Holm correction, verdict.
 
-A difference is reported only if the bootstrap interval excludes zero and the permutation test, corrected for the number
-of comparisons, is significant (arXiv 2511.19794).
+Test and interval come from the same computation, so that they cannot contradict one another. For differences that are
+symmetric about their mean, the means of all subsets of the pairs divide the line into intervals that are equally likely
+to contain it (Hartigan 1969, "Using Subsample Values as Typical Values"). A hypothetical mean is rejected by the
+sign-flip test if few subsets have a mean on the other side of it than the remaining pairs.
 """
 
 from __future__ import annotations
@@ -9,8 +11,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +23,9 @@ ALPHA = 0.05
 BETTER, WORSE = "better", "worse"
 NO_DIFFERENCE, TOO_FEW = "no difference shown", "too few seeds to say"
 
-N_RESAMPLES = 9_999  # bootstrap resamples
-MAX_EXACT = 2**16  # number of sign patterns up to which the permutation test is exact
-N_RANDOM_SIGNS = 99_999  # sign patterns drawn beyond that; enough for significance in 2,499 comparisons under Holm
-CHUNK_SIZE = 64  # comparisons per call of scipy; larger chunks need more memory and are not faster
+MAX_EXACT = 16  # pairs up to which all subsets are used
+N_RANDOM_SUBSETS = 99_999  # subsets that are drawn beyond that; enough for significance in 2,499 comparisons under Holm
+CHUNK_SIZE = 64  # comparisons computed together
 EQUAL = 1e-6  # a range below this share of the largest difference counts as zero
 DECIMALS = 9  # of means, scaled to about 1: removes the rounding error of float subtraction, so that ties are exact
 
@@ -36,8 +37,8 @@ class Difference:
     Attributes:
         n: number of pairs.
         mean: mean difference; None without pairs.
-        interval: 95% confidence interval of the mean; None for fewer than two pairs, a single point if all differences
-            are equal.
+        interval: confidence interval of the mean; None for fewer than two pairs, a single point if all differences are
+            equal.
         p: two-sided p-value of the sign-flip permutation test; None without pairs.
         effect_size: mean difference in standard deviations of the differences (Cohen 1988, d_z); None if these are
             equal.
@@ -50,12 +51,29 @@ class Difference:
     effect_size: float | None
 
 
-def paired(differences: Sequence[float]) -> Difference:
-    """Compute the mean of paired differences with its confidence interval, p-value and effect size.
+@dataclass(frozen=True)
+class Tested:
+    """A comparison as one of a family.
 
-    The interval is the bias-corrected and accelerated bootstrap (Efron 1987, "Better Bootstrap Confidence Intervals").
-    The p-value is that of the sign-flip permutation test, exact up to 16 pairs and with random signs beyond. The random
-    seed is fixed: equal differences in equal order give equal results.
+    Attributes:
+        difference: its statistics. Its interval is one of simultaneous 95% intervals, which all contain their means
+            with that probability.
+        p_holm: its p-value after :func:`holm`; None without pairs.
+        verdict: ``better``, ``worse``, ``no difference shown`` or ``too few seeds to say``.
+    """
+
+    difference: Difference
+    p_holm: float | None
+    verdict: str
+
+
+def paired(differences: Sequence[float]) -> Difference:
+    """Compute the mean of paired differences with its 95% confidence interval, p-value and effect size.
+
+    The p-value is that of the sign-flip permutation test, exact up to 16 pairs and with random subsets beyond; the
+    random seed is fixed. The interval is the inversion of that test, interpolated between the two attainable levels on
+    either side of 95% (Hettmansperger & Sheather 1986). For fewer than six pairs, which have no such interval, it is
+    that of Student's t.
 
     Args:
         differences: one for each pair.
@@ -66,8 +84,14 @@ def paired(differences: Sequence[float]) -> Difference:
     return paired_all([differences])[0]
 
 
-def paired_all(comparisons: Sequence[Sequence[float]]) -> list[Difference]:
-    """Compute :func:`paired` for each comparison, in chunks of equal numbers of pairs."""
+def paired_all(comparisons: Sequence[Sequence[float]], *, alphas: Sequence[float] | None = None) -> list[Difference]:
+    """Compute :func:`paired` for each comparison, in chunks of equal numbers of pairs.
+
+    Args:
+        comparisons: the differences of each comparison.
+        alphas: 1 minus the level of each interval; by default :data:`ALPHA`.
+    """
+    levels = alphas or [ALPHA] * len(comparisons)
     found: dict[int, Difference] = {}
     of_size = defaultdict(list)
     for index, differences in enumerate(comparisons):
@@ -78,52 +102,129 @@ def paired_all(comparisons: Sequence[Sequence[float]]) -> list[Difference]:
         for start in range(0, len(indices), CHUNK_SIZE):
             chunk = indices[start : start + CHUNK_SIZE]
             rows = np.array([comparisons[index] for index in chunk], dtype=np.float64).reshape(len(chunk), n)
-            found.update(zip(chunk, _paired_rows(rows), strict=True))
+            found.update(zip(chunk, _paired_rows(rows, [levels[index] for index in chunk]), strict=True))
     return [found[index] for index in range(len(comparisons))]
 
 
-def _paired_rows(rows: NDArray[np.float64]) -> list[Difference]:
+def as_family(comparisons: Sequence[Sequence[float]], m: int | None = None) -> list[Tested]:
+    """Test comparisons as one family, with Holm's correction and intervals that agree with it.
+
+    The intervals are those of Holm's procedure (Strassburger & Bretz 2008; Guilbaud 2008): a comparison with a verdict
+    has one of level 1 - alpha / m that ends at zero if it would contain it; ``k`` comparisons without a verdict have
+    intervals of level 1 - alpha / k, which contain zero.
+
+    Args:
+        comparisons: the differences of each comparison, positive for an improvement.
+        m: size of the family, if some of its comparisons are not given; they count as without results.
+
+    Raises:
+        PipelineError: if a difference is not finite.
+    """
+    m = max(len(comparisons), m or 0)
+    ps = [one.p for one in paired_all(comparisons)]
+    corrected = holm([*ps, *[None] * (m - len(ps))])[: len(ps)]
+    are_shown = [p is not None and p < ALPHA and _can_be_significant(len(differences), m)
+                 for p, differences in zip(corrected, comparisons, strict=True)]
+    are_too_few = [not _can_be_significant(len(differences), m) for differences in comparisons]
+    k = max(1, m - sum(are_shown))
+    alphas = [ALPHA / (m if is_shown or is_too_few else k)
+              for is_shown, is_too_few in zip(are_shown, are_too_few, strict=True)]
+    return [Tested(_consistent(one, is_shown, is_too_few), p, _verdict(one, is_shown, is_too_few))
+            for one, p, is_shown, is_too_few in zip(paired_all(comparisons, alphas=alphas), corrected, are_shown,
+                                                    are_too_few, strict=True)]
+
+
+def _consistent(one: Difference, is_shown: bool, is_too_few: bool) -> Difference:
+    """Return the comparison with an interval that contains zero if and only if it has no verdict.
+
+    With a verdict, zero may remain the end of the interval.
+    """
+    if one.interval is None or one.mean is None or is_too_few:
+        return one
+    low, high = one.interval
+    if is_shown:
+        interval = (max(low, 0.0), high) if one.mean > 0 else (low, min(high, 0.0))
+    else:
+        interval = min(low, 0.0), max(high, 0.0)
+    return replace(one, interval=interval)
+
+
+def _verdict(one: Difference, is_shown: bool, is_too_few: bool) -> str:
+    if is_too_few or one.mean is None:
+        return TOO_FEW
+    if not is_shown:
+        return NO_DIFFERENCE
+    return BETTER if one.mean > 0 else WORSE
+
+
+def _paired_rows(rows: NDArray[np.float64], alphas: Sequence[float]) -> list[Difference]:
     """Compute the statistics of each row. *Shape:* ``(n_comparisons, n_pairs)``."""
     n = rows.shape[1]
     if n == 0:
         return [Difference(0, None, None, None, None)] * len(rows)
     exponents = np.frexp(np.abs(rows).max(axis=1))[1]
     rows = np.ldexp(rows, -exponents[:, None])  # exact scaling to about 1, against underflow
-    ps = _sign_flip(rows) if n > 1 else [1.0] * len(rows)
-    return [_difference(row, int(exponent), p) for row, exponent, p in zip(rows, exponents, ps, strict=True)]
+    lows, highs = _typical_values(rows)
+    return [_difference(row, int(exponent), low, high, alpha)
+            for row, exponent, low, high, alpha in zip(rows, exponents, lows, highs, alphas, strict=True)]
 
 
-def _difference(row: NDArray[np.float64], exponent: int, p: float) -> Difference:
-    mean, interval, effect_size = float(row.mean()), None, None
+def _difference(
+    row: NDArray[np.float64], exponent: int, lows: NDArray[np.float64], highs: NDArray[np.float64], alpha: float
+) -> Difference:
+    n, mean, interval, effect_size = len(row), float(row.mean()), None, None
     if np.ptp(row) > EQUAL:
-        interval, effect_size = _bca(row), float(mean / row.std(ddof=1))
-    elif len(row) > 1:
+        interval = _inverted(lows, highs, alpha) or _student(row, alpha) if n > 1 else None
+        effect_size = float(mean / row.std(ddof=1))
+    elif n > 1:
         interval = mean, mean
+    p = float((1 + ((lows <= 0) & (highs >= 0)).sum()) / (1 + len(lows)))
     scaled = None if interval is None else (math.ldexp(interval[0], exponent), math.ldexp(interval[1], exponent))
-    return Difference(len(row), math.ldexp(mean, exponent), scaled, p, effect_size)
+    return Difference(n, math.ldexp(mean, exponent), scaled, p, effect_size)
 
 
-def _bca(row: NDArray[np.float64]) -> tuple[float, float]:
-    from scipy.stats import bootstrap
+def _typical_values(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the smaller and the greater mean of each subset and its complement, both sorted towards the middle.
 
-    found = bootstrap((row,), _mean, method="BCa", confidence_level=1 - ALPHA, n_resamples=N_RESAMPLES,
-                      vectorized=True, random_state=np.random.default_rng(0)).confidence_interval
-    return float(found.low), float(found.high)
-
-
-def _sign_flip(rows: NDArray[np.float64]) -> list[float]:
-    from scipy.stats import permutation_test
-
-    n_signs = 2 ** rows.shape[1]
-    found = permutation_test((rows,), _mean, axis=-1, permutation_type="samples", vectorized=True, batch=512,
-                             n_resamples=n_signs if n_signs <= MAX_EXACT else N_RANDOM_SIGNS,
-                             random_state=np.random.default_rng(0))
-    return [float(p) for p in found.pvalue]
+    *Shape:* ``(n_comparisons, n_subsets)`` each: all subsets that have a non-empty complement, counted once with it.
+    """
+    subsets = _subsets(rows.shape[1])                                                       # (n_subsets, n_pairs)
+    sizes = subsets.sum(axis=1)                                                             # (n_subsets,)
+    sums = rows @ subsets.T                                                                 # (n_comparisons, n_subsets)
+    inside = np.round(sums / np.maximum(sizes, 1), DECIMALS)
+    outside = np.round((rows.sum(axis=1, keepdims=True) - sums) / np.maximum(rows.shape[1] - sizes, 1), DECIMALS)
+    lows, highs = np.minimum(inside, outside), np.maximum(inside, outside)
+    is_trivial = (sizes == 0) | (sizes == rows.shape[1])  # drawn at random; on both sides of every value
+    lows[:, is_trivial], highs[:, is_trivial] = -np.inf, np.inf
+    return np.sort(lows, axis=1), -np.sort(-highs, axis=1)
 
 
-def _mean(values: NDArray[np.float64], axis: int) -> Any:
-    """Compute means rounded so that equal ones compare equal, as both methods count ties."""
-    return np.round(np.mean(values, axis=axis), DECIMALS)
+@cache
+def _subsets(n: int) -> NDArray[np.float64]:
+    """Return subsets of ``n`` pairs as rows of 0 and 1. *Shape:* ``(n_subsets, n)``."""
+    if n <= MAX_EXACT:
+        numbers = np.arange(1, 2 ** (n - 1))[:, None]  # without the last pair, which is in the complement
+        return ((numbers >> np.arange(n)) & 1).astype(np.float64)
+    return (np.random.default_rng(0).random((N_RANDOM_SUBSETS, n)) < 0.5).astype(np.float64)
+
+
+def _inverted(
+    lows: NDArray[np.float64], highs: NDArray[np.float64], alpha: float
+) -> tuple[float, float] | None:
+    """Return the interval of the means that the sign-flip test does not reject, interpolated; None if unbounded."""
+    rank = alpha * (1 + len(lows)) + 1e-9
+    k, share = int(rank), rank % 1
+    if k < 1:
+        return None
+    ends = [float((1 - share) * values[k - 1] + share * values[k]) for values in (lows, highs)]
+    return (ends[0], ends[1]) if all(map(math.isfinite, ends)) else None
+
+
+def _student(row: NDArray[np.float64], alpha: float) -> tuple[float, float]:
+    from scipy.stats import t
+
+    half = float(t.ppf(1 - alpha / 2, len(row) - 1) * row.std(ddof=1) / math.sqrt(len(row)))
+    return float(row.mean()) - half, float(row.mean()) + half
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
@@ -159,22 +260,6 @@ def seeds_needed(m: int, alpha: float = ALPHA) -> int:
 
 def _can_be_significant(n: int, m: int, alpha: float = ALPHA) -> bool:
     return math.ldexp(m, 1 - n) < alpha  # the smallest p-value, times m
-
-
-def verdict(difference: Difference, p_holm: float | None, m: int) -> str:
-    """Return ``better``, ``worse``, ``no difference shown`` or ``too few seeds to say``.
-
-    Args:
-        difference: positive for an improvement.
-        p_holm: its p-value after :func:`holm`.
-        m: number of comparisons.
-    """
-    if p_holm is None or difference.interval is None or not _can_be_significant(difference.n, m):
-        return TOO_FEW
-    low, high = difference.interval
-    if p_holm >= ALPHA or low <= 0 <= high:
-        return NO_DIFFERENCE
-    return BETTER if low > 0 else WORSE
 
 
 def p_value(p: float | None) -> str:

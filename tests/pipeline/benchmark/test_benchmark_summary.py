@@ -15,7 +15,7 @@ from scipy import stats
 from pipeline.benchmark.analysis.curves import expected_best
 from pipeline.benchmark.analysis.selection import selected_keys
 from pipeline.benchmark.analysis.sentences import sentence
-from pipeline.benchmark.analysis.statistics import holm, paired
+from pipeline.benchmark.analysis.statistics import as_family, paired
 from pipeline.benchmark.analysis.summary import costs, summarize
 
 SEEDS = list(range(1, 11))
@@ -134,14 +134,15 @@ def test_cells(name, condition):
 def test_comparisons_are_paired_by_seed_and_corrected_jointly():
     assert [(one["condition"], one["start"], one["reference"], one["role"]) for one in SUMMARY["comparisons"]] == [
         (condition, name, "random", "baseline") for condition in SIZES for name in ("glove", "word2vec")]
+    differences = []
     for one in SUMMARY["comparisons"]:
         ours, theirs = (of(RECORDS, name, one["condition"]) for name in (one["start"], "random"))
-        differences = [ours[seed]["test"]["accuracy"] - theirs[seed]["test"]["accuracy"] for seed in SEEDS]
-        found = paired(differences)
-        assert one["differences"] == differences
+        differences.append([ours[seed]["test"]["accuracy"] - theirs[seed]["test"]["accuracy"] for seed in SEEDS])
+    for one, gaps, tested in zip(SUMMARY["comparisons"], differences, as_family(differences), strict=True):
+        found = tested.difference
+        assert one["differences"] == gaps
         assert (one["n"], one["difference"], one["interval"]) == (10, found.mean, list(found.interval))
-        assert (one["p"], one["effect_size"]) == (found.p, found.effect_size)
-    assert [one["p_holm"] for one in SUMMARY["comparisons"]] == holm([one["p"] for one in SUMMARY["comparisons"]])
+        assert (one["p"], one["p_holm"], one["effect_size"]) == (found.p, tested.p_holm, found.effect_size)
 
 
 def test_verdicts_and_their_sentences():
@@ -527,10 +528,11 @@ def test_controls_decompose_a_gain():
         assert all(set(step[name]) == {"difference", "interval"} for name in expected)
         parts = sum(step[name]["difference"] for name in ("scale", "geometry", "meaning"))
         assert parts == pytest.approx(step["total"]["difference"])
-        meaning = paired([of(records, f"glove{tail}", FIFTY)[seed]["test"]["accuracy"]
+        meaning = find(summary["comparisons"], role="meaning", start=f"glove{tail}", condition=FIFTY)
+        gaps = paired([of(records, f"glove{tail}", FIFTY)[seed]["test"]["accuracy"]
                           - of(records, f"random,init=shuffled:glove{tail}", FIFTY)[seed]["test"]["accuracy"]
                           for seed in SEEDS])
-        assert step["meaning"]["interval"] == list(meaning.interval)
+        assert step["meaning"] == {"difference": gaps.mean, "interval": meaning["interval"]}
     assert len(summary["steps"]) == 2
 
 

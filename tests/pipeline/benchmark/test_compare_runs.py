@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.benchmark.analysis.disagreements import CATEGORIES
-from pipeline.benchmark.analysis.statistics import holm, paired
+from pipeline.benchmark.analysis.statistics import as_family
 from pipeline.benchmark.compare_runs import compare
 from pipeline.cli.compare import compare_command
 from pipeline.config import RunConfig, resolve
@@ -62,13 +62,12 @@ def test_groups_are_named_by_their_source_and_paired_by_seed(tmp_path):
         assert (group["name"], group["seeds"], group["scores"]) == (source, [*range(1, 9)], scores)
         assert group["mean"] == pytest.approx(np.mean(scores))
         assert group["spread"] == pytest.approx(np.std(scores, ddof=1))
-    differences = [paired(np.subtract(SCORES[source], SCORES["random"])) for source in ("glove", "word2vec")]
-    corrected = holm([one.p for one in differences])
-    for one, difference, p_holm in zip(found["comparisons"], differences, corrected, strict=True):
+    family = as_family([np.subtract(SCORES[source], SCORES["random"]) for source in ("glove", "word2vec")])
+    for one, tested in zip(found["comparisons"], family, strict=True):
         assert (one["n"], one["reference"]) == (8, "random")
-        assert one["difference"] == pytest.approx(difference.mean)
-        assert one["interval"] == pytest.approx(difference.interval)
-        assert (one["p"], one["p_holm"]) == pytest.approx((difference.p, p_holm))
+        assert one["difference"] == pytest.approx(tested.difference.mean)
+        assert one["interval"] == pytest.approx(tested.difference.interval)
+        assert (one["p"], one["p_holm"]) == pytest.approx((tested.difference.p, tested.p_holm))
     assert [one["verdict"] for one in found["comparisons"]] == ["better", "no difference shown"]
 
 
