@@ -16,7 +16,7 @@ MIN_LABELLED = 3000
 
 @part("epochs")
 class Epochs(Part):
-    """With thousands of short texts the loss on dev is smallest after two or three epochs.
+    """With thousands of short texts, the loss on dev is smallest after two epochs.
 
     Four epochs are as accurate on dev as the ten of the default, in less than half the time
     (``docs/findings/2026-11-30-accuracy.md``).
