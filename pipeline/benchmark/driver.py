@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,8 +13,10 @@ from typing import Any
 from embeddings.errors import InUseError
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.atomic_files import locked
+from pipeline.benchmark.analysis.comparisons import n_comparisons
 from pipeline.benchmark.analysis.disagreements import find_disagreements
 from pipeline.benchmark.analysis.selection import finite_measure, is_done, selected_keys
+from pipeline.benchmark.analysis.statistics import seeds_needed
 from pipeline.benchmark.analysis.summary import costs, summarize
 from pipeline.benchmark.execution.jobs import Event, Executor, Job, Outcome
 from pipeline.benchmark.execution.live_view import live_view
@@ -25,6 +28,8 @@ from pipeline.config import RunConfig
 from pipeline.errors import ConfigError, RunFolderError
 from pipeline.runs.folder import write_json
 from pipeline.telemetry.progress import bars
+
+log = logging.getLogger("vecformer")
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,20 @@ def benchmark(
     with _locked(folder):
         with bars(quiet=quiet) as progress:
             plan = make_plan(grid, command=command, progress=progress)
+        _warn_of_few_seeds(plan.to_dict())
         folder.write_grid(grid)
         n_jobs = n_jobs or n_cores()
         n_threads = n_threads or max(1, n_cores() // n_jobs)
         _execute_missing(plan, folder, executor or LocalExecutor(n_jobs), n_threads, quiet=quiet)
         return write_results(plan, folder, texts=texts)
+
+
+def _warn_of_few_seeds(plan: Mapping[str, Any]) -> None:
+    """Log before the first run if no comparison can have a verdict."""
+    n, m = len(plan["seeds"]), n_comparisons(plan)
+    if m and n < (needed := seeds_needed(m)):
+        log.warning("%d seed%s too few for a verdict: %d comparison%s at least %d. Add --seeds %d", n,
+                    "s are" if n > 1 else " is", m, "s need" if m > 1 else " needs", needed, needed)
 
 
 def n_cores() -> int:

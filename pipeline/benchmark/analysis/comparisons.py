@@ -100,6 +100,11 @@ class Comparisons:
         return [sign * (ours - theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
 
 
+def n_comparisons(plan: Mapping[str, Any]) -> int:
+    """Return the number of comparisons that a plan tests."""
+    return len(plan["conditions"]) * len(_roles(plan, controlled_initialisations(plan)))
+
+
 def controlled_initialisations(plan: Mapping[str, Any]) -> list[Controlled]:
     """Return every initialisation that has at least one control."""
     initialisations = plan["starts"]

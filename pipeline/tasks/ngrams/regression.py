@@ -13,9 +13,10 @@ from pipeline.baselines.linear import LIBLINEAR, fitted
 from pipeline.tasks.resolved import Setup
 
 CANDIDATES = (1.0, 3.0, 10.0)  # values of C that cross-validation compares
-WITHOUT_CHOICE = 10.0          # C with too few or too many texts for it
+WITHOUT_CHOICE = 10.0          # C with too few or too long texts for it
 FOLDS = 3
-SMALLEST, LARGEST = 200, 10_000  # numbers of texts with which C is chosen
+SMALLEST = 200                 # number of texts from which C is chosen
+MAX_ENTRIES = 4_000_000        # n-grams of all texts up to which C is chosen
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,13 @@ class Regression:
     def chosen(self, rows: Sparse, gold: NDArray[np.int64]) -> float:
         """Return the candidate with the smallest cross-entropy in cross-validation with three folds.
 
-        With fewer than 200 texts, fewer than three of a label, or more than 10,000 texts, where the choice matters
-        little and takes long, it is 10.
+        It is 10 with fewer than 200 texts or fewer than three of a label, and if the texts have so many n-grams that
+        the choice would take minutes.
         """
         from sklearn.model_selection import StratifiedKFold
 
         smallest_label = np.bincount(gold)[np.unique(gold)].min()
-        if not SMALLEST <= len(gold) <= LARGEST or smallest_label < FOLDS:
+        if len(gold) < SMALLEST or rows.nnz > MAX_ENTRIES or smallest_label < FOLDS:
             return WITHOUT_CHOICE
         folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=self.seed).split(rows, gold))
         return min(CANDIDATES, key=lambda c: sum(self._loss(rows, gold, c, *fold) for fold in folds))

@@ -17,6 +17,7 @@ from pipeline.benchmark.analysis.selection import selected_keys
 from pipeline.benchmark.analysis.sentences import sentence
 from pipeline.benchmark.analysis.statistics import as_family, paired
 from pipeline.benchmark.analysis.summary import costs, summarize
+from pipeline.benchmark.driver import _warn_of_few_seeds
 
 SEEDS = list(range(1, 11))
 SIZES = {"20 training examples": 20, "50 training examples": 50}
@@ -600,3 +601,10 @@ def test_costs():
                                                  for stage in ("vectors", "training", "prediction")))
     assert any(cell["target_seconds"] is not None for cell in COSTS["cells"])
     assert any(cell["target_seconds"] is None for cell in COSTS["cells"])
+
+
+@pytest.mark.parametrize(("seeds", "expected"), [
+    (7, "7 seeds are too few for a verdict: 4 comparisons need at least 8. Add --seeds 8"), (8, "")])
+def test_too_few_seeds_are_reported_before_the_first_run(seeds, expected, caplog):
+    _warn_of_few_seeds({**PLAN, "seeds": list(range(1, seeds + 1))})
+    assert [record.getMessage() for record in caplog.records] == ([expected] if expected else [])

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_matrix
 
+from pipeline.tasks.ngrams import regression
 from pipeline.tasks.ngrams.regression import CANDIDATES, SMALLEST, WITHOUT_CHOICE, Regression, relevance
 
 ONE = np.ones(3)
@@ -49,6 +50,12 @@ def test_cross_validation_chooses_weak_regularisation_for_a_clear_signal():
 ])
 def test_without_enough_texts_nothing_is_chosen(gold):
     rows = csr_matrix(np.eye(len(gold)))
+    assert Regression(ONE, 0.0, seed=1).chosen(rows, gold) == WITHOUT_CHOICE
+
+
+def test_with_many_ngrams_nothing_is_chosen(monkeypatch):
+    rows, gold = noisy_texts(300, signal=0.0)
+    monkeypatch.setattr(regression, "MAX_ENTRIES", rows.nnz - 1)
     assert Regression(ONE, 0.0, seed=1).chosen(rows, gold) == WITHOUT_CHOICE
 
 
