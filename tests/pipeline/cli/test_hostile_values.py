@@ -68,6 +68,8 @@ def ordinary(name, support):
     """Arguments with which a command works, or refuses to start in time."""
     return {
         "run": ["--data", str(support), *TINY, "--out", "out", "--overwrite"],
+        "pretrain": ["--corpus", str(support / "unlabelled.txt"), "--source", "random", "--epochs", "1", "--set",
+                     "model.d_model=8", "--set", "model.n_heads=2", "--out", "out", "--overwrite"],
         "recipe": ["--data", str(support)],
         "config": ["config.toml", "--overwrite"],
         "evaluate": ["run", "--data", str(support / "test.tsv")],
