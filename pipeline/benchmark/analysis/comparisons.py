@@ -61,11 +61,11 @@ class Comparisons:
                        for pair, role in _roles(plan, self.controlled).items()}
         steps = [(*pair, condition) for condition in conditions for one in self.controlled
                  for pair in one.steps.values()]
-        pairs = list(dict.fromkeys([*self._roles, *steps]))
         family = as_family([self._differences(*pair) for pair in self._roles])
         self._tested = dict(zip(self._roles, family, strict=True))
-        found = zip(pairs, paired_all([self._differences(*pair) for pair in pairs]), strict=True)
-        self._found = dict(found) | {pair: one.difference for pair, one in self._tested.items()}
+        untested = list(dict.fromkeys(pair for pair in steps if pair not in self._roles))
+        found = zip(untested, paired_all([self._differences(*pair) for pair in untested]), strict=True)
+        self._found = {pair: one.difference for pair, one in self._tested.items()} | dict(found)
 
     @property
     def m(self) -> int:

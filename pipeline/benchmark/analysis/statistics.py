@@ -25,7 +25,7 @@ NO_DIFFERENCE, TOO_FEW = "no difference shown", "too few seeds to say"
 
 MAX_EXACT = 16  # pairs up to which all subsets are used
 N_RANDOM_SUBSETS = 99_999  # subsets that are drawn beyond that; enough for significance in 2,499 comparisons under Holm
-CHUNK_SIZE = 64  # comparisons computed together
+CHUNK_SIZE = 16  # comparisons computed together; more need more memory
 EQUAL = 1e-6  # a range below this share of the largest difference counts as zero
 DECIMALS = 9  # of means, scaled to about 1: removes the rounding error of float subtraction, so that ties are exact
 
