@@ -51,6 +51,8 @@ class SelfTrained:
     is_used: bool
 
     def __str__(self) -> str:
+        if not self.accuracy_before and not self.is_used:
+            return "self-training is not used: its effect could not be measured on held-out labelled texts"
         used = "is used" if self.is_used else "is not used, because it hurts"
         return (f"self-training {used}: accuracy of a linear model on held-out labelled texts "
                 f"{self.accuracy_before:.1%} without and {self.accuracy_after:.1%} with the labels that it gives to "

@@ -43,7 +43,7 @@ class Reader(ABC, Generic[E]):
     Attributes:
         has_labels: examples have a label (:meth:`label`); splits are stratified by it, and training examples with the
             label "" are unlabelled text.
-        reads_corpora: all files of a folder without a training file are read as one text.
+        reads_corpora: all files of a folder without files of parts are read as one text.
         in_order: examples are consecutive lines of one text, so that splits keep their order.
         named: data sets that are found by name instead of a path.
         unit: plural of what the reading report counts.
@@ -212,7 +212,7 @@ class Reader(ABC, Generic[E]):
         suffixes = self.suffixes(config)
         earlier = self.earlier_suffixes(config)
         train, dev, test = (find_files(folder, part, suffixes, earlier) for part in ("train", "dev", "test"))
-        train = train or saved_dataset(folder, suffixes) or (self._corpus(folder, suffixes) if not test else ())
+        train = train or saved_dataset(folder, suffixes) or (() if dev or test else self._corpus(folder, suffixes))
         if not train:
             plain = [suffix for suffix in suffixes if suffix not in compressed_suffixes()]
             raise DataError(f"{folder}: no file train.* ({' '.join(plain)}); a data folder has the files train, "
