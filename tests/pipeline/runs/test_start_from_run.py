@@ -17,6 +17,7 @@ from pipeline.runs.recipe.choose import setup_for
 from pipeline.runs.start_from_run import start_from
 from pipeline.runs.trained import load_run
 from pipeline.tasks import base
+from pipeline.tasks.resolved import SelfTrained
 
 SMALL = ["--set", "model.d_model=16", "--set", "model.n_heads=2", "--set", "model.d_ff=32", "--epochs", "2",
          "--set", "data.min_count=1", "--set", "data.unseen_words=500"]
@@ -132,3 +133,16 @@ def test_a_corpus_is_required():
     result = command("pretrain", "--source", "glove")
     assert result.exit_code == 2
     assert "add --corpus FILE or --corpus FOLDER" in result.output
+
+
+def test_a_folder_with_a_dev_file_is_not_one_corpus(tmp_path):
+    (tmp_path / "dev.txt").write_text("a line\n")
+    (tmp_path / "trian.txt").write_text("another line\n")
+    result = command("pretrain", "--corpus", tmp_path, "--source", "random", "--out", tmp_path / "encoder")
+    assert result.exit_code == 1
+    assert "no file train" in result.output
+
+
+def test_self_training_without_a_measure_says_so():
+    assert str(SelfTrained(10, 0.0, 0.0, is_used=False)).endswith("could not be measured on held-out labelled texts")
+    assert "because it hurts" in str(SelfTrained(10, 0.9, 0.8, is_used=False))
