@@ -12,8 +12,7 @@ from pipeline.cli.verification import verify_option
 
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--to", required=True, type=click.Choice(["hf"]),
-              help="Format: hf is a folder for Hugging Face transformers.")
+@click.option("--to", required=True, metavar="FORMAT", help="Format: hf is a folder for Hugging Face transformers.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Folder to create.")
 @click.option("--words", default=50_000, show_default=True, type=click.IntRange(min=0), metavar="N",
               help="Number of words not seen in training to export, the most frequent first; 0 for language models.")
@@ -37,12 +36,6 @@ def export_command(
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        made = export(run, out, words=words, without_ngrams=without_ngrams, verify=verify, progress=progress)
-    echo(f"{made.path}: {made.architecture}, {made.n_words:,} words, of which {made.n_extra:,} were not seen in "
-         "training")
-    if made.without_ngrams:
-        echo("the n-gram branch is left out: the exported model is the Transformer alone, and its predictions differ "
-             "from those of the run")
-    echo("not compared with the run, because transformers is not installed: pip install 'vecformer[hf]'"
-         if made.difference is None else
-         f"compared with the run in transformers: scores differ by at most {made.difference:.1e}")
+        made = export(run, out, to=to, words=words, without_ngrams=without_ngrams, verify=verify, progress=progress)
+    for line in made.lines():
+        echo(line)

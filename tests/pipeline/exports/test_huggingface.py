@@ -15,10 +15,11 @@ from embeddings import WordTokenizer
 from embeddings.special_tokens import END_ID, SPECIAL_TOKENS
 from pipeline import RunConfig
 from pipeline.cli.main import cli
-from pipeline.commands import export as module
-from pipeline.commands.export import export, require_architecture
+from pipeline.commands.export import export
 from pipeline.data.features.special_tokens import framed, segment_ids
 from pipeline.errors import ExportError, RunFolderError
+from pipeline.exports import huggingface as module
+from pipeline.exports.huggingface import require_architecture
 from pipeline.runs.chain import build_model
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder

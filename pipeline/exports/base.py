@@ -1,0 +1,107 @@
+"""What an export format is, and the registry of all formats.
+
+A format is a class in a file of this package, or in another distribution that names it by an entry point of the group
+``vecformer.exports``::
+
+    @export_format("hf")
+    class HuggingFace:
+        ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from embeddings.progress import Progress
+from embeddings.specification.plugins import Registry
+from pipeline.errors import ExportError
+from pipeline.runs.trained import TrainedRun
+
+EXTRA_WORDS = 50_000
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Options of an export.
+
+    Attributes:
+        words: number of words not seen in training to export, the source's first. All other words are ``<unk>`` in the
+            exported model, while the run itself may find vectors for them by its out-of-vocabulary policy. Models whose
+            output layer is the embedding table are exported without extra words.
+        without_ngrams: export the Transformer of a run with an n-gram branch alone; its predictions differ from those
+            of the run.
+    """
+
+    words: int = EXTRA_WORDS
+    without_ngrams: bool = False
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported model.
+
+    Attributes:
+        path: the folder or file.
+    """
+
+    path: Path
+
+    def lines(self) -> list[str]:
+        """Describe the result, one statement a line, for the terminal."""
+        return [str(self.path)]
+
+
+class ExportFormat(Protocol):
+    """A format that is used without this project.
+
+    Attributes:
+        name: name of the format, as in ``--to``.
+        description: what the format is, to complete "NAME is …".
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+
+    def write(self, trained: TrainedRun, target: Path, options: ExportOptions, progress: Progress, *,
+              origin: str) -> Exported:
+        """Write a run and compare the result with the run.
+
+        Args:
+            trained: the run, which may be changed.
+            target: where to create the folder or file; it does not exist, and is complete or absent afterwards.
+            options: options of the export.
+            progress: progress callback.
+            origin: the run folder as the user named it, for messages.
+
+        Raises:
+            ExportError: if the format cannot represent the run (the message names what it cannot represent), or the
+                result differs from the run.
+        """
+
+
+T = TypeVar("T", bound=type[Any])
+
+EXPORTS = Registry("pipeline.exports", "export format", ExportError, group="vecformer.exports")
+
+
+def export_format(name: str) -> Callable[[T], T]:
+    """Register a format under a name, as a decorator."""
+
+    def registered(cls: T) -> T:
+        cls.name = name
+        return EXPORTS.register(name)(cls)
+
+    return registered
+
+
+def find(name: str) -> ExportFormat:
+    """Return the format of a name.
+
+    Raises:
+        ExportError: if there is none; the message suggests the nearest name.
+    """
+    made: ExportFormat = EXPORTS.find(name)()
+    return made
