@@ -178,6 +178,7 @@ def _size(word: str) -> int | str:
 
 def format_result(result: BenchmarkResult) -> str:
     """Format the scores and comparisons as tables, with the paths of the summary and the report."""
+    from pipeline.benchmark.analysis.recommendation import recommend
     from pipeline.benchmark.analysis.statistics import TOO_FEW
     from pipeline.drawing.notation import Notation
 
@@ -194,4 +195,6 @@ def format_result(result: BenchmarkResult) -> str:
         parts.append(f"{condition['name']}\n{table(header, rows)}")
     if any(one["verdict"] == TOO_FEW for one in summary["comparisons"]):
         parts.append(seeds_advice(summary))
+    answers = recommend(summary, result.costs)
+    parts += ["\n".join(f"{one['condition']}: {one['sentence']}" for one in answers)] if answers else []
     return "\n\n".join([*parts, f"summary   {result.path / 'summary.json'}\nreport    {result.path / 'report.html'}"])

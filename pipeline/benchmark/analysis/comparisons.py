@@ -92,12 +92,17 @@ class Comparisons:
         return {**comparison, "sentence": sentence(self.plan, comparison, self.m)}
 
     def _differences(self, name: str | None, reference: str | None, condition: str) -> list[float]:
-        """Return the improvement for each seed with both scores."""
-        sign = -1 if self.plan["smaller_is_better"] else 1
-        if name is None or reference is None:
-            return []
-        pairs = zip(self._scores[name, condition], self._scores[reference, condition], strict=True)
-        return [sign * (ours - theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
+        return [] if name is None or reference is None else paired_improvements(self.plan, self._scores, name,
+                                                                                reference, condition)
+
+
+def paired_improvements(
+    plan: Mapping[str, Any], scores: Scores, name: str, reference: str, condition: str
+) -> list[float]:
+    """Return the improvement of an initialisation over another for each seed with both scores."""
+    sign = -1 if plan["smaller_is_better"] else 1
+    pairs = zip(scores[name, condition], scores[reference, condition], strict=True)
+    return [sign * (ours - theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
 
 
 def n_comparisons(plan: Mapping[str, Any]) -> int:
