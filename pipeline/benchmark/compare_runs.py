@@ -14,6 +14,7 @@ from typing import Any
 
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.paths import written
+from pipeline.benchmark.analysis.comparisons import margin_of
 from pipeline.benchmark.analysis.disagreements import (
     MAJORITY,
     ExampleResult,
@@ -117,7 +118,9 @@ Group = Mapping[int, FinishedRun]
 """Runs that differ in their seed only, by seed."""
 
 
-def compare(paths: Sequence[str | Path], measure: str = "", *, verify: bool = True) -> dict[str, Any]:
+def compare(
+    paths: Sequence[str | Path], measure: str = "", *, margin: float | None = None, verify: bool = True
+) -> dict[str, Any]:
     """Compare finished runs.
 
     Runs that differ in their seed only form a group. Each group is compared with the group of the first run, paired by
@@ -126,17 +129,19 @@ def compare(paths: Sequence[str | Path], measure: str = "", *, verify: bool = Tr
     Args:
         paths: run folders.
         measure: measure to compare; "" for the task's main measure.
+        margin: largest difference that counts as practically equal, in percentage points for shares, otherwise in units
+            of the measure; None for no such verdict.
         verify: check that the files have the SHA-256 that ``manifest.json`` lists.
 
     Returns:
-        JSON-serialisable: ``task``, ``data``, ``measure``, ``is_share``, ``smaller_is_better``, ``reference`` (name of
-        a group), ``n_comparisons`` and ``seeds_needed`` (the smallest number of seeds with which one of them can be
-        significant); ``groups``, each with ``name``, ``runs``, ``seeds``, ``scores`` (one per seed), their ``mean`` and
-        ``spread`` (standard deviation), and the mean ``sampling_error`` of the test set; and ``comparisons``, each with
-        ``group``, ``reference``, ``n``, ``difference`` (positive for an improvement), ``interval``, ``p``, ``p_holm``,
-        ``effect_size``, ``verdict``, and ``flips``: the number of test examples that ``only_start`` (the group),
-        ``only_reference``, ``both`` and ``neither`` predict correctly in most seeds, or None if there is no correct
-        prediction.
+        JSON-serialisable: ``task``, ``data``, ``measure``, ``is_share``, ``smaller_is_better``, ``margin``,
+        ``reference`` (name of a group), ``n_comparisons`` and ``seeds_needed`` (the smallest number of seeds with
+        which one of them can be significant); ``groups``, each with ``name``, ``runs``, ``seeds``, ``scores`` (one per
+        seed), their ``mean`` and ``spread`` (standard deviation), and the mean ``sampling_error`` of the test set; and
+        ``comparisons``, each with ``group``, ``reference``, ``n``, ``difference`` (positive for an improvement),
+        ``interval``, ``p``, ``p_holm``, ``effect_size``, ``verdict``, and ``flips``: the number of test examples that
+        ``only_start`` (the group), ``only_reference``, ``both`` and ``neither`` predict correctly in most seeds, or
+        None if there is no correct prediction.
 
     Raises:
         RunFolderError: if a run is not finished, or the runs differ in their task or data.
@@ -151,13 +156,15 @@ def compare(paths: Sequence[str | Path], measure: str = "", *, verify: bool = Tr
     groups = group_by_configuration(runs)
     (reference, theirs), *others = groups.items()
     comparisons = as_family([[(-1 if smaller else 1) * (one.test[measure] - other.test[measure])
-                           for one, other in _pairs(group, theirs)] for _, group in others])
+                           for one, other in _pairs(group, theirs)] for _, group in others],
+                            margin=margin_of({"margin": margin, "is_share": is_share(task, measure)}))
     return {
         "task": runs[0].config.task,
         "data": runs[0].data,
         "measure": measure,
         "is_share": is_share(task, measure),
         "smaller_is_better": smaller,
+        "margin": margin,
         "reference": reference,
         "n_comparisons": len(others),
         "seeds_needed": seeds_needed(max(1, len(others))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -114,6 +115,8 @@ class Grid:
         "help": "configuration keys and values that define further conditions, such as \"model.norm\" = "
                 "[\"pre\", \"post\"]"})
     measure: str = option("", "measure to compare; \"\" for the task's main measure")
+    margin: float | None = option(None, "largest difference that counts as equal, in percentage points for shares, "
+                                        "otherwise in units of the measure")
     target: float | None = option(None, "score for the time-to-target table; by default 95 % of the best mean")
     baselines: bool = option(True, "also evaluate the task's simpler models on the data of each run")
     run: Mapping[str, Any] = field(default_factory=dict, metadata={
@@ -122,6 +125,7 @@ class Grid:
     def __post_init__(self) -> None:
         require(bool(self.sources), "sources is empty; give at least one: --source glove")
         require(self.seeds >= 1, f"seeds={self.seeds} is not at least 1")
+        require(self.margin is None or 0 < self.margin < math.inf, f"margin={self.margin} is not a positive number")
         for size in self.limit_train:
             require(size == "all" or size >= 1, f"limit_train={size} is neither a positive number nor \"all\"")
         for name in ("transforms", "freeze", "limit_train"):

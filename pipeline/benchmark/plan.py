@@ -96,6 +96,7 @@ class Plan:
             "measure": self.measure,
             "is_share": is_share(self.task, self.measure),
             "smaller_is_better": smaller_is_better(self.task, self.measure),
+            "margin": self.grid.margin,
             "baseline": self.grid.initialisations[0].name,
             "seeds": sorted({run.seed for run in self.runs}),
             "starts": [{"name": one.name, **asdict(one)} for one in self.grid.initialisations],

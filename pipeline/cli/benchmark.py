@@ -46,6 +46,9 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
 @click.option("--vary", multiple=True, metavar="KEY=V,V",
               help="Compare under each of these values, such as model.norm=pre,post. May be repeated.")
 @click.option("--measure", metavar="NAME", help="Measure to compare. Default: the task's main measure.")
+@click.option("--margin", type=click.FloatRange(0, min_open=True), metavar="POINTS",
+              help="Largest difference that counts as practically equal, such as 0.5: in percentage points for shares, "
+                   "otherwise in units of the measure. Default: no such verdict.")
 @click.option("--target", type=float, metavar="SCORE",
               help="Report the training time needed to reach this score. Default: 95% of the best mean.")
 @click.option("--epochs", type=int, metavar="N",

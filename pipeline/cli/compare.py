@@ -16,10 +16,15 @@ from pipeline.drawing.terminal import to_json
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
 @click.option("--measure", default="", metavar="NAME", help="Measure to compare. Default: the task's main measure.")
+@click.option("--margin", type=click.FloatRange(0, min_open=True), metavar="POINTS",
+              help="Largest difference that counts as practically equal, such as 0.5: in percentage points for shares, "
+                   "otherwise in units of the measure. Default: no such verdict.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @verify_option
 @reports_errors
-def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool, verify: bool) -> None:
+def compare_command(
+    runs: tuple[Path, ...], measure: str, margin: float | None, as_json: bool, verify: bool
+) -> None:
     """Compare finished RUNs of the same task and data, with confidence intervals and corrected p-values.
 
     Runs that differ in their seed only form a group. Each group is compared with the group of the first RUN, paired by
@@ -31,7 +36,7 @@ def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool, verify:
     """
     from pipeline.benchmark.compare_runs import compare
 
-    found = compare(runs, measure, verify=verify)
+    found = compare(runs, measure, margin=margin, verify=verify)
     echo(to_json(found) if as_json else format_comparison(found))
 
 

@@ -61,7 +61,7 @@ class Comparisons:
                        for pair, role in _roles(plan, self.controlled).items()}
         steps = [(*pair, condition) for condition in conditions for one in self.controlled
                  for pair in one.steps.values()]
-        family = as_family([self._differences(*pair) for pair in self._roles])
+        family = as_family([self._differences(*pair) for pair in self._roles], margin=margin_of(plan))
         self._tested = dict(zip(self._roles, family, strict=True))
         untested = list(dict.fromkeys(pair for pair in steps if pair not in self._roles))
         found = zip(untested, paired_all([self._differences(*pair) for pair in untested]), strict=True)
@@ -94,6 +94,12 @@ class Comparisons:
     def _differences(self, name: str | None, reference: str | None, condition: str) -> list[float]:
         return [] if name is None or reference is None else paired_improvements(self.plan, self._scores, name,
                                                                                 reference, condition)
+
+
+def margin_of(plan: Mapping[str, Any]) -> float | None:
+    """Return the largest difference that counts as equal in units of the measure, not in points; None without one."""
+    margin: float | None = plan.get("margin")
+    return margin / 100 if margin is not None and plan["is_share"] else margin
 
 
 def paired_improvements(

@@ -13,7 +13,7 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
-from pipeline.benchmark.analysis.comparisons import Scores, paired_improvements
+from pipeline.benchmark.analysis.comparisons import Scores, margin_of, paired_improvements
 from pipeline.benchmark.analysis.statistics import BETTER, WORSE, Tested, as_family, seeds_needed
 
 
@@ -44,7 +44,7 @@ def rank(plan: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
     names = candidates(plan)
     pairs = [(name, other, condition["name"]) for condition in plan["conditions"]
              for name, other in combinations(names, 2)]
-    family = as_family([paired_improvements(plan, scores, *pair) for pair in pairs])
+    family = as_family([paired_improvements(plan, scores, *pair) for pair in pairs], margin=margin_of(plan))
     tested = dict(zip(pairs, family, strict=True))
     return {
         "n_comparisons": len(pairs),

@@ -25,7 +25,7 @@ from pipeline.benchmark.analysis.selection import (
 from pipeline.benchmark.analysis.statistics import ALPHA, seeds_needed
 
 STAGES = ("vectors", "training", "prediction")
-COPIED_FROM_PLAN = ("task", "data", "measure", "is_share", "smaller_is_better", "baseline", "seeds", "starts",
+COPIED_FROM_PLAN = ("task", "data", "measure", "is_share", "smaller_is_better", "margin", "baseline", "seeds", "starts",
                     "conditions", "tuned", "command")
 
 
