@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -24,6 +24,7 @@ from pipeline.benchmark.analysis.disagreements import (
 )
 from pipeline.benchmark.analysis.statistics import as_family, seeds_needed
 from pipeline.benchmark.grid import Initialisation
+from pipeline.benchmark.other_predictions import OtherPredictions, read_predictions, require_labels
 from pipeline.benchmark.plan import is_share, smaller_is_better
 from pipeline.config import RunConfig, keys
 from pipeline.errors import ConfigError, RunFolderError
@@ -59,6 +60,11 @@ class FinishedRun:
     sampling_error: Mapping[str, float]
     data: str
     data_hash: str
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.folder.path
 
     @classmethod
     def open(cls, path: Path, *, verify: bool = True) -> FinishedRun:
@@ -114,12 +120,13 @@ def _object(path: Path, key: str = "") -> dict[str, Any]:
     return found
 
 
-Group = Mapping[int, FinishedRun]
-"""Runs that differ in their seed only, by seed."""
+Group = Mapping[int, FinishedRun | OtherPredictions]
+"""Runs that differ in their seed only, or predictions of another tool, by seed."""
 
 
 def compare(
-    paths: Sequence[str | Path], measure: str = "", *, margin: float | None = None, verify: bool = True
+    paths: Sequence[str | Path], measure: str = "", *, margin: float | None = None,
+    predictions: Mapping[str, str | Path] | None = None, verify: bool = True,
 ) -> dict[str, Any]:
     """Compare finished runs.
 
@@ -131,6 +138,8 @@ def compare(
         measure: measure to compare; "" for the task's main measure.
         margin: largest difference that counts as practically equal, in percentage points for shares, otherwise in units
             of the measure; None for no such verdict.
+        predictions: tables with labels that other tools predicted for the test examples of the runs, by name
+            (:mod:`pipeline.benchmark.other_predictions`); each is compared as a further group.
         verify: check that the files have the SHA-256 that ``manifest.json`` lists.
 
     Returns:
@@ -154,6 +163,7 @@ def compare(
     _require_measure(runs, measure)
     smaller = smaller_is_better(task, measure)
     groups = group_by_configuration(runs)
+    groups |= _other_groups(predictions or {}, runs, measure, taken=groups)
     (reference, theirs), *others = groups.items()
     comparisons = as_family([[(-1 if smaller else 1) * (one.test[measure] - other.test[measure])
                            for one, other in _pairs(group, theirs)] for _, group in others],
@@ -177,6 +187,29 @@ def compare(
             for (name, group), one in zip(others, comparisons, strict=True)
         ],
     }
+
+
+def _other_groups(
+    predictions: Mapping[str, str | Path], runs: Sequence[FinishedRun], measure: str, taken: Collection[str]
+) -> dict[str, Group]:
+    """Read the predictions of other tools, aligned with the runs.
+
+    Raises:
+        ConfigError: if the task is not classification, labels alone do not determine the measure, or a name is taken.
+    """
+    if not predictions:
+        return {}
+    require_labels(runs[0].config.task)
+    for name in predictions:
+        if name in taken:
+            raise ConfigError(f"{name!r} is the name of a group of runs; choose another name for the predictions")
+    groups: dict[str, Group] = {name: read_predictions(Path(path), {run.config.seed: run.folder for run in runs})
+                                for name, path in predictions.items()}
+    for group in groups.values():
+        known = next(iter(group.values())).test
+        if measure not in known:
+            raise ConfigError(f"{measure} cannot be computed from labels; choose one of {', '.join(known)}")
+    return groups
 
 
 def group_by_configuration(runs: Sequence[FinishedRun]) -> dict[str, Group]:
@@ -220,7 +253,7 @@ def _statistics(group: Group, measure: str) -> dict[str, Any]:
     scores = [run.test[measure] for run in group.values()]
     errors = [run.sampling_error[measure] for run in group.values() if measure in run.sampling_error]
     return {
-        "runs": [written(run.folder.path) for run in group.values()],
+        "runs": [written(run.path) for run in group.values()],
         "seeds": list(group),
         "scores": scores,
         "mean": fmean(scores),
@@ -236,7 +269,9 @@ def _disagreements(group: Group, reference: Group, task: Task[Any]) -> dict[str,
     return count_categories(paired) if any_correct(paired) else None
 
 
-def _pairs(group: Group, reference: Group) -> Iterator[tuple[FinishedRun, FinishedRun]]:
+def _pairs(
+    group: Group, reference: Group
+) -> Iterator[tuple[FinishedRun | OtherPredictions, FinishedRun | OtherPredictions]]:
     """Iterate over the pairs of runs with equal seed."""
     return ((run, reference[seed]) for seed, run in group.items() if seed in reference)
 

@@ -19,11 +19,15 @@ from pipeline.drawing.terminal import to_json
 @click.option("--margin", type=click.FloatRange(0, min_open=True), metavar="POINTS",
               help="Largest difference that counts as practically equal, such as 0.5: in percentage points for shares, "
                    "otherwise in units of the measure. Default: no such verdict.")
+@click.option("--predictions", multiple=True, metavar="NAME=FILE",
+              help="Also compare the labels that another tool predicted: a table with a row for each test example of "
+                   "the runs, with the columns label and gold, and optionally where and seed. May be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @verify_option
 @reports_errors
 def compare_command(
-    runs: tuple[Path, ...], measure: str, margin: float | None, as_json: bool, verify: bool
+    runs: tuple[Path, ...], measure: str, margin: float | None, predictions: tuple[str, ...], as_json: bool,
+    verify: bool,
 ) -> None:
     """Compare finished RUNs of the same task and data, with confidence intervals and corrected p-values.
 
@@ -33,10 +37,12 @@ def compare_command(
     \b
     vecformer compare runs/random-seed* runs/glove-seed*
     vecformer compare runs/random-seed* runs/glove-seed* --measure macro_f1
+    vecformer compare runs/glove-seed* --predictions svm=svm.csv
     """
     from pipeline.benchmark.compare_runs import compare
+    from pipeline.benchmark.other_predictions import parse_predictions
 
-    found = compare(runs, measure, margin=margin, verify=verify)
+    found = compare(runs, measure, margin=margin, predictions=dict(map(parse_predictions, predictions)), verify=verify)
     echo(to_json(found) if as_json else format_comparison(found))
 
 
