@@ -94,9 +94,9 @@ def _words(found: Explanation) -> str:
     header = ["word", "contribution", *(["n-grams", "total"] if found.ngrams else []), "", "vector"]
     rows = []
     for token in found.tokens:
-        length = round(BAR * abs(token.total) / largest)
+        bar = ("+" if token.total > 0 else "-") * round(BAR * abs(token.total) / largest)
         both = [f"{token.from_ngrams:+.4f}", f"{token.total:+.4f}"] if found.ngrams else []
-        rows.append([token.token, f"{token.contribution:+.4f}", *both, (("+" if token.total > 0 else "-") * length).ljust(BAR),
+        rows.append([token.token, f"{token.contribution:+.4f}", *both, bar.ljust(BAR),
                      token.source if token.in_training else f"{token.source}, not in training"])
     return table(header, rows)
 
