@@ -31,6 +31,7 @@ MAX_STEPS = 16_384
 N_NEIGHBOURS = 5
 
 
+@torch.inference_mode(False)  # gradients are needed, whatever the caller computes in
 def explain(
     trained: TrainedRun, text: str, *, context: str = "", label: str | None = None, steps: int | None = None,
     word: str | None = None, train_data: str | Path | None = None, neighbours: int = N_NEIGHBOURS,
