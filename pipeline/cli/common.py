@@ -17,6 +17,7 @@ import rich_click as click
 from pipeline.cli.failures import TRACEBACK_VARIABLE, Failure, failure_of, print_traceback
 from pipeline.cli.streams import exit_code_of_stop
 from pipeline.drawing.terminal import cell, visible
+from pipeline.telemetry.progress import VisibleFormatter
 
 if TYPE_CHECKING:
     from pipeline.drawing.notation import Notation
@@ -61,14 +62,6 @@ def reports_errors(command: F) -> F:
             raise failure from error
 
     return wrapped  # type: ignore[return-value]
-
-
-class VisibleFormatter(logging.Formatter):
-    """Format a message without the control characters that it may contain."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the message on the lines of its own, and no others."""
-        return visible(super().format(record))
 
 
 @contextmanager
