@@ -10,12 +10,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines import MeanVectors
 from pipeline.config import RunConfig
 from pipeline.data.examples import Splits
 from pipeline.drawing.summaries import run_html
 from pipeline.estimators.packed_folder import PackedFolder
 from pipeline.runs.chain import run
+from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder, read_json
 from pipeline.runs.trained import TrainedRun, load_run, load_stage_one, save_stage_one
 from pipeline.tasks.base import PredictionSetTask
@@ -48,6 +50,11 @@ class FittedRun(PackedFolder):
         self.trained = load_run(self.path)
         self.metrics = read_json(RunFolder(self.path).metrics)
 
+    @property
+    def n_features(self) -> int:
+        """Width of the outputs of the encoder."""
+        return int(self.trained.setup.model.d_model)
+
     def probabilities(self, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
         """Compute the probability of each label. *Shape:* ``(n_texts, n_labels)``, float64."""
         trained, task = self.trained, cast("PredictionSetTask[Any, Any]", self.trained.task)
@@ -79,9 +86,6 @@ class FittedVectors(PackedFolder):
         cls, config: RunConfig, texts: Sequence[str], unlabelled: Sequence[str], *, verbose: bool
     ) -> FittedVectors:
         """Load or train the vectors."""
-        from embeddings.table.oov_policy import parse_policy
-        from pipeline.runs.context import RunContext
-
         def fill(path: Path) -> None:
             path.mkdir()
             with shown(verbose) as progress:
@@ -90,13 +94,15 @@ class FittedVectors(PackedFolder):
             save_stage_one(stage_one, RunFolder(path))
             config.save(RunFolder(path).config)
 
-        parse_policy(config.unknown)
         return cls.create(fill)
 
     def _load(self) -> None:
-        from embeddings.table.oov_policy import parse_policy
-
         folder = RunFolder(self.path)
         self.stage_one = load_stage_one(folder)
         policy = parse_policy(RunConfig.load(folder.config).unknown)
         self.means = MeanVectors(self.stage_one.table, self.stage_one.tokenizer, policy)
+
+    @property
+    def n_features(self) -> int:
+        """Dimension of the vectors."""
+        return self.stage_one.table.dim

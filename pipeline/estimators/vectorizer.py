@@ -96,7 +96,7 @@ class VecformerVectorizer(  # type: ignore[misc]
             self.fitted_ = fitted
         else:
             self.fitted_ = self._train(texts, further)
-        self._n_features_out = self.transform([""]).shape[1]
+        self._n_features_out = self.fitted_.n_features
         return self
 
     def _train(self, texts: list[str], further: list[str]) -> FittedRun | FittedVectors:
