@@ -56,7 +56,8 @@ _HOMES = {
 
 __all__ = [
     "EmbeddingError", "EmbeddingTable", "Grid", "PipelineError", "RunConfig", "TrainedRun", "TransformerError",
-    "VecformerClassifier", "VecformerVectorizer", "__version__", "benchmark", "compare", "evaluate", "export", "generate", "load_run", "load_vectors", "run",
+    "VecformerClassifier", "VecformerVectorizer", "__version__", "benchmark", "compare", "evaluate", "export",
+    "generate", "load_run", "load_vectors", "run",
 ]
 
 

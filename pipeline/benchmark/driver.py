@@ -12,6 +12,7 @@ from typing import Any
 
 from embeddings.errors import InUseError
 from embeddings.specification.suggest import did_you_mean
+from embeddings.table.arguments import argument
 from embeddings.table.atomic_files import locked
 from pipeline.benchmark.analysis.comparisons import n_comparisons
 from pipeline.benchmark.analysis.disagreements import find_disagreements
@@ -88,8 +89,9 @@ def _warn_of_few_seeds(plan: Mapping[str, Any]) -> None:
     """Log before the first run if no comparison can have a verdict."""
     n, m = len(plan["seeds"]), n_comparisons(plan)
     if m and n < (needed := seeds_needed(m)):
-        log.warning("%d seed%s too few for a verdict: %d comparison%s at least %d. Add --seeds %d", n,
-                    "s are" if n > 1 else " is", m, "s need" if m > 1 else " needs", needed, needed)
+        log.warning("%d seed%s too few for a verdict: %d comparison%s at least %d. Add %s", n,
+                    "s are" if n > 1 else " is", m, "s need" if m > 1 else " needs", needed,
+                    argument("seeds", str(needed)))
 
 
 def n_cores() -> int:
@@ -134,11 +136,11 @@ def _locked(folder: BenchmarkFolder) -> Iterator[None]:
                 folder.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(folder.results))  # within the folder, which may be a mount point
             except InUseError as error:
-                raise RunFolderError(f"{folder.path} is in use by another process; wait for it, or choose another --out"
-                                     ) from error
+                raise RunFolderError(f"{folder.path} is in use by another process; wait for it, or choose another "
+                                     f"{argument('out')}") from error
             except OSError as error:
                 raise RunFolderError(f"{folder.path}: cannot write there ({error.strerror or error}); choose another "
-                                     "--out") from error
+                                     f"{argument('out')}") from error
             yield
     finally:
         if is_new and folder.path.is_dir() and folder.is_empty():  # planning failed

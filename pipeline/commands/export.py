@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Tokenizer, processors
 
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import END, END_ID, MASK, PAD, PAD_ID, SPECIAL_TOKENS, START, START_ID, UNK
+from embeddings.table.arguments import argument, flag, setting
 from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.tokenizer import WordTokenizer
@@ -83,7 +84,7 @@ def export(
     target = Path(out)
     with owned(target) as real:
         if real.exists():
-            raise ExportError(f"{target}: already exists; choose another --out, or remove it")
+            raise ExportError(f"{target}: already exists; choose another {argument('out')}, or remove it")
         return _export(run, target, words=words, without_ngrams=without_ngrams, verify=verify, progress=progress)
 
 
@@ -96,10 +97,11 @@ def _export(
     alone = branch_of(trained.model) is not None
     if alone and not without_ngrams:
         raise ExportError(f"{run}: {architecture.name} has no place for the n-gram branch of this run: train with "
-                          "--set ngrams.enabled=false, or export the Transformer alone with --without-ngrams")
+                          f"{setting('ngrams.enabled=false')}, or export the Transformer alone with "
+                          f"{flag('without_ngrams')}")
     if word_features.branch_of(trained.model) is not None:
         raise ExportError(f"{run}: {architecture.name} has no place for the features of words of this run: train with "
-                          "--set tagging.features=false")
+                          f"{setting('tagging.features=false')}")
     extra = _add_unseen(trained, words) if architecture.output else ()
     if architecture.prepare:
         architecture.prepare(trained.model, trained.setup)
@@ -134,10 +136,10 @@ def require_architecture(config: RunConfig, architecture: Architecture | None, *
         wrong.append(f"model.like={model.like!r}")
     if wrong:
         raise ExportError(f"{origin}: {', '.join(wrong)}: {'has' if len(wrong) == 1 else 'have'} no equivalent in "
-                          f"{name}; train with --set model.like={architecture.like}")
+                          f"{name}; train with {setting(f'model.like={architecture.like}')}")
     if config.data.han == "words":
         raise ExportError(f"{origin}: data.han=words: tokenizer.json cannot represent the splitting of Chinese into "
-                          "words; train with --set data.han=characters")
+                          f"words; train with {setting('data.han=characters')}")
     return architecture
 
 

@@ -73,7 +73,7 @@ class VecformerClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.verbose = verbose
 
     def fit(
-        self, X: Iterable[str], y: Any, *, unlabelled: Iterable[str] = (),  # noqa: N803
+        self, X: Iterable[str], y: Any, *, unlabelled: Iterable[str] = (),
         validation: tuple[Iterable[str], Any] | None = None,
     ) -> Self:
         """Train.
@@ -110,7 +110,7 @@ class VecformerClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, self.seed_ = targets.classes, seed
         return self
 
-    def predict(self, X: Iterable[str]) -> NDArray[Any]:  # noqa: N803
+    def predict(self, X: Iterable[str]) -> NDArray[Any]:
         """Predict the most probable label of each text. *Shape:* ``(n_texts,)``, the type of ``classes_``.
 
         Raises:
@@ -120,7 +120,7 @@ class VecformerClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         best = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
 
-    def predict_proba(self, X: Iterable[str]) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: Iterable[str]) -> NDArray[np.float64]:
         """Compute the probability of each label. *Shape:* ``(n_texts, n_classes)``, in the order of ``classes_``.
 
         Raises:

@@ -24,9 +24,7 @@ TASK = "masked-language-model"
 MEAN, ENCODER = "mean", "encoder"
 
 
-class VecformerVectorizer(  # type: ignore[misc]
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class VecformerVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Represent texts by vectors: means of word vectors, or outputs of a Transformer encoder.
 
     With ``vectors="mean"``, ``fit`` loads the word vectors, or trains them on the texts, and a text is the mean of the
@@ -67,7 +65,7 @@ class VecformerVectorizer(  # type: ignore[misc]
         self.settings = settings
         self.verbose = verbose
 
-    def fit(self, X: Iterable[str], y: Any = None, *, unlabelled: Iterable[str] = ()) -> Self:  # noqa: N803
+    def fit(self, X: Iterable[str], y: Any = None, *, unlabelled: Iterable[str] = ()) -> Self:
         """Load or train the vectors or the encoder.
 
         Args:
@@ -112,7 +110,7 @@ class VecformerVectorizer(  # type: ignore[misc]
             return FittedRun.train(config, divided, out=None, overwrite=False, verbose=self.verbose)
         return FittedVectors.prepare(setup_for(config, task, splits).config, texts, further, verbose=self.verbose)
 
-    def transform(self, X: Iterable[str]) -> NDArray[np.float32]:  # noqa: N803
+    def transform(self, X: Iterable[str]) -> NDArray[np.float32]:
         """Compute the vector of each text. *Shape:* ``(n_texts, n_features)``, float32; zeros without a known word.
 
         Raises:

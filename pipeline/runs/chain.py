@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from embeddings.progress import Progress
-from embeddings.table.paths import from_written, written
+from embeddings.table.arguments import either, flag
+from embeddings.table.paths import from_written
 from pipeline.baselines.selection import check_selection
 from pipeline.config import RunConfig, changed_keys
 from pipeline.data.examples import Splits
@@ -25,7 +26,7 @@ from pipeline.errors import ConfigError, RunFolderError
 from pipeline.runs.budget import budget_seconds, fit_epochs
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash
-from pipeline.runs.folder import RunFolder, read_json, unfinished
+from pipeline.runs.folder import RunFolder, read_json, resume_command, unfinished
 from pipeline.runs.place import require_inputs_elsewhere
 from pipeline.runs.pretraining import pretrain
 from pipeline.runs.recipe.choose import Recipe, setup_for
@@ -115,9 +116,7 @@ def _run(
     if overwrite:
         inputs = (config.data.path, *config.corpus, config.init_from)
         require_inputs_elsewhere(out, map(from_written, filter(None, inputs)))
-    with unfinished_folder(
-        out, overwrite=overwrite, resume=resume, command=f"vecformer run --resume {written(out)}",
-    ) as path:
+    with unfinished_folder(out, overwrite=overwrite, resume=resume, command=resume_command(out)) as path:
         folder = RunFolder(path)
         if not folder.manifest.is_file():  # otherwise it was interrupted just before it was renamed
             _fill(folder, config, task, context, splits, name=out.name)
@@ -162,8 +161,8 @@ def require_engine(config: RunConfig) -> None:
     except TransformerError as error:
         raise ConfigError(str(error)) from error
     if config.training.engine == "int8":
-        raise ConfigError("training.engine=int8: int8 is for predictions only (predict --precision int8). Set "
-                          "training.engine=auto")
+        way = either("predict --precision int8", 'load_run(..., precision="int8")')
+        raise ConfigError(f"training.engine=int8: int8 is for predictions only ({way}). Set training.engine=auto")
 
 
 def _assist(config: RunConfig, out: Path, context: RunContext, given: Splits[Any] | None) -> Finished:
@@ -207,8 +206,8 @@ def run_stage_one(
         data = data_hash(splits)
     if folder.stage_one.exists():
         if verify_stage_one(folder, config=False) != data:
-            raise RunFolderError(f"{config.data.path or folder.path}: the data have changed since this run was started; start again "
-                                 "with --overwrite")
+            raise RunFolderError(f"{config.data.path or folder.path}: the data have changed since this run was "
+                                 f"started; start again with {flag('overwrite')}")
         with clock("vectors"):
             return load_stage_one(folder)
     held_out = [*splits.dev, *splits.test]

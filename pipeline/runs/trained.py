@@ -15,6 +15,7 @@ from torch import nn
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import N_SPECIAL, UNK_ID
 from embeddings.table import EmbeddingTable
+from embeddings.table.arguments import argument
 from embeddings.table.html_view import facts_html
 from embeddings.table.listing import listed
 from embeddings.table.oov_policy import parse_policy
@@ -156,8 +157,8 @@ class TrainedRun:
         """
         quantile = None if abstain is None else quantile_for(self.task, self.calibration, abstain)
         if quantile is not None and self.precision != CALIBRATED:
-            log.warning("prediction sets are calibrated in %s: with --precision %s, their error rate can be another",
-                        CALIBRATED, self.precision)
+            log.warning("prediction sets are calibrated in %s: with %s, their error rate can be another",
+                        CALIBRATED, argument("precision", self.precision))
         if not examples:
             return []
         with self.computing():

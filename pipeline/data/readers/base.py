@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Generic
 
+from embeddings.table.arguments import argument, either
 from embeddings.table.paths import from_written, printable
 from embeddings.tokenization.tokenizer import Text
 from pipeline.data.config import DataConfig
@@ -120,8 +121,10 @@ class Reader(ABC, Generic[E]):
             DataError: if nothing is found or a file is malformed.
         """
         if not config.path:
-            places = " or ".join(f"--data {place}" for place in ("FILE", "FOLDER", *self.named))
-            raise DataError(f"no data; add {places} (data.path in the configuration)")
+            places = ("FILE", "FOLDER", *self.named)
+            options = " or ".join(argument("data", place) for place in places)
+            raise DataError("no data; " + either(f"add {options} (data.path in the configuration)",
+                                                 f"set data.path to {' or '.join(places)}, or pass splits="))
         with findings.collecting() as found:
             try:
                 return self._split(self._read(config), config, seed, found)
