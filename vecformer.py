@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pipeline.commands.generate import generate
     from pipeline.config import RunConfig
     from pipeline.errors import PipelineError
+    from pipeline.estimators.classifier import VecformerClassifier
+    from pipeline.estimators.vectorizer import VecformerVectorizer
     from pipeline.runs.chain import run
     from pipeline.runs.trained import TrainedRun, load_run
     from transformer.errors import TransformerError
@@ -40,6 +42,8 @@ _HOMES = {
     "RunConfig": "pipeline.config",
     "TrainedRun": "pipeline.runs.trained",
     "TransformerError": "transformer.errors",
+    "VecformerClassifier": "pipeline.estimators.classifier",
+    "VecformerVectorizer": "pipeline.estimators.vectorizer",
     "benchmark": "pipeline.benchmark.driver",
     "compare": "pipeline.benchmark.compare_runs",
     "evaluate": "pipeline.commands.evaluate",
@@ -52,7 +56,8 @@ _HOMES = {
 
 __all__ = [
     "EmbeddingError", "EmbeddingTable", "Grid", "PipelineError", "RunConfig", "TrainedRun", "TransformerError",
-    "__version__", "benchmark", "compare", "evaluate", "export", "generate", "load_run", "load_vectors", "run",
+    "VecformerClassifier", "VecformerVectorizer", "__version__", "benchmark", "compare", "evaluate", "export",
+    "generate", "load_run", "load_vectors", "run",
 ]
 
 

@@ -18,6 +18,7 @@ from embeddings.gensim_training.resume import initialize_from
 from embeddings.gensim_training.shared_cache import train_once
 from embeddings.request import VectorRequest
 from embeddings.table import EmbeddingTable
+from embeddings.table.arguments import argument
 from embeddings.table.paths import utf8_path, written
 from embeddings.tokenization.corpus import tokenized_file
 
@@ -133,7 +134,8 @@ def train(options: TrainingOptions, request: VectorRequest, model_class: str) ->
     """
     name = options.name
     if request.texts is None:
-        raise EmbeddingError(f"the source {name!r} is trained on text: name files with --corpus, or pass texts=…")
+        raise EmbeddingError(f"the source {name!r} is trained on text: name files with {argument('corpus')}, or "
+                             "pass texts=…")
     model = _model_class(model_class)(**options.settings(), seed=request.seed)
     if options.start is not None:
         initialize_from(model, options.start, request, name)
@@ -146,7 +148,7 @@ def train(options: TrainingOptions, request: VectorRequest, model_class: str) ->
         if max(text.counts.values()) < model.effective_min_count:
             raise CorpusError(
                 f"no word occurs {model.effective_min_count} times in the training text of {name}: "
-                f"add text with --corpus FILES, or write {name},min_count=1"
+                f"add text with {argument('corpus', 'FILES')}, or write {name},min_count=1"
             )
         with utf8_path(text.path) as corpus:
             model.train(

@@ -295,6 +295,8 @@ def _require_same_data(runs: Sequence[FinishedRun]) -> None:
 
 def _require_measure(runs: Sequence[FinishedRun], measure: str) -> None:
     for run in runs:
+        if not run.test:
+            raise RunFolderError(f"{run.folder.path}: the run has no test set, so it cannot be compared; leave it out")
         numbers = [name for name, value in run.test.items() if isinstance(value, int | float) and name != "n"
                    and not isinstance(value, bool)]
         if measure not in numbers:

@@ -12,6 +12,7 @@ from typing import Any
 
 from embeddings.errors import InUseError
 from embeddings.specification.suggest import did_you_mean
+from embeddings.table.arguments import argument
 from embeddings.table.atomic_files import locked
 from pipeline.benchmark.analysis.comparisons import n_comparisons
 from pipeline.benchmark.analysis.disagreements import find_disagreements
@@ -91,8 +92,9 @@ def _warn_of_few_seeds(plan: Mapping[str, Any]) -> None:
     for m, what in ((n_comparisons(plan), f"comparison{{s}} with {plan['baseline']}"),
                     (n_pairs(plan), "comparison{s} of the sources with one another")):
         if m and n < (needed := seeds_needed(m)):
-            log.warning("%d seed%s too few for a verdict: %d %s need%s at least %d. Add --seeds %d", n,
-                        "s are" if n > 1 else " is", m, what.format(s="s" * (m > 1)), "s" * (m == 1), needed, needed)
+            log.warning("%d seed%s too few for a verdict: %d %s need%s at least %d. Add %s", n,
+                        "s are" if n > 1 else " is", m, what.format(s="s" * (m > 1)), "s" * (m == 1), needed,
+                        argument("seeds", str(needed)))
 
 
 def n_cores() -> int:

@@ -18,6 +18,7 @@ from embeddings.specification import sources
 from embeddings.specification.grammar import split_top_level, strip_parentheses
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import parse_transform
+from embeddings.table.arguments import either
 from pipeline.config import RunConfig, current, keys, parse_assignment, read_toml, with_values
 from pipeline.errors import ConfigError, brief
 from pipeline.runs.toml_values import storable
@@ -123,7 +124,8 @@ class Grid:
         "help": "configuration shared by all runs, in the format of a run's own file"})
 
     def __post_init__(self) -> None:
-        require(bool(self.sources), "sources is empty; give at least one: --source glove")
+        require(bool(self.sources),
+                f"sources is empty; give at least one: {either('--source glove', 'sources = [glove]')}")
         require(self.seeds >= 1, f"seeds={self.seeds} is not at least 1")
         require(self.margin is None or 0 < self.margin < math.inf, f"margin={self.margin} is not a positive number")
         for size in self.limit_train:
@@ -224,8 +226,8 @@ def read_grid(file: Path | None, options: Mapping[str, Any]) -> Grid:
         raise ConfigError(f"{file}: run.data = {brief(values['run']['data'])}: [run.data] is a table of keys")
     for key in options.get("run", {}):
         if key in GRID_OPTIONS:
-            raise ConfigError(f"{key} is set by the grid's option {GRID_OPTIONS[key]}; see "
-                              "`vecformer benchmark --help`")
+            raise ConfigError(f"{key} is set by the grid's option {GRID_OPTIONS[key]}"
+                              + either("; see `vecformer benchmark --help`", ""))
     shared = with_values(values.get("run", {}), options.get("run", {}).items())
     if not shared.get("data", {}).get("path"):
         shared = {**shared, "data": {**DEFAULT_DATA["data"], **shared.get("data", {})}}

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import rich_click as click
 
+from embeddings.table.arguments import for_command_line
 from pipeline.cli.failures import TRACEBACK_VARIABLE, Failure, failure_of, print_traceback
 from pipeline.cli.streams import exit_code_of_stop
 from pipeline.drawing.terminal import cell, visible
+from pipeline.telemetry.progress import VisibleFormatter
 
 if TYPE_CHECKING:
     from pipeline.drawing.notation import Notation
@@ -39,6 +41,8 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
 def reports_errors(command: F) -> F:
     """Print errors that the user can correct as one message; all others are bugs and keep their traceback.
 
+    Messages name options of the command line.
+
     The traceback of the former is printed with ``--verbose``, if the packages did not expect them, and for all of them
     if the environment variable ``VECFORMER_TRACEBACK`` is set.
     """
@@ -46,7 +50,8 @@ def reports_errors(command: F) -> F:
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
-            return command(*args, **kwargs)
+            with for_command_line():
+                return command(*args, **kwargs)
         except KeyboardInterrupt as stop:
             raise Failure("; ".join(["interrupted", *filter(None, [str(stop)])]), exit_code_of_stop()) from None
         except click.ClickException:
@@ -61,14 +66,6 @@ def reports_errors(command: F) -> F:
             raise failure from error
 
     return wrapped  # type: ignore[return-value]
-
-
-class VisibleFormatter(logging.Formatter):
-    """Format a message without the control characters that it may contain."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the message on the lines of its own, and no others."""
-        return visible(super().format(record))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from embeddings.progress import Progress, silent
+from embeddings.table.arguments import argument
 from pipeline.errors import ExportError
 from pipeline.exports.base import EXTRA_WORDS, Exported, ExportOptions, find
 from pipeline.runs.trained import load_run
@@ -33,7 +34,7 @@ def export(
     target, chosen = Path(out), find(to)
     with owned(target) as real:
         if real.exists():
-            raise ExportError(f"{target}: already exists; choose another --out, or remove it")
+            raise ExportError(f"{target}: already exists; choose another {argument('out')}, or remove it")
         progress("exporting", 0.0)
         trained = load_run(run, verify=verify)
         made = chosen.write(trained, target, ExportOptions(words, without_ngrams), progress, origin=str(run))

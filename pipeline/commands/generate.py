@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from embeddings.special_tokens import END, END_ID
+from embeddings.table.arguments import argument, either
 from pipeline.errors import ConfigError
 from pipeline.measures.detokenization import detokenize
 from pipeline.runs.trained import TrainedRun
@@ -63,7 +64,7 @@ def generate(
     """
     if not trained.task.generates:
         raise ConfigError(f"the task {trained.config.task} of this run cannot continue a text; train a language model "
-                          "with: vecformer run --task language-model")
+                          "with: " + either("vecformer run --task language-model", argument("task", "language-model")))
     lines = prompt.splitlines() or [""]
     lines += [""] * prompt.endswith("\n")
     source = trained.prepare([trained.task.reader.example(line, "") for line in lines]).tokenizers.source

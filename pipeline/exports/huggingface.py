@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Tokenizer, processors
 
 from embeddings.progress import Progress
 from embeddings.special_tokens import END, END_ID, MASK, PAD, PAD_ID, SPECIAL_TOKENS, START, START_ID, UNK
+from embeddings.table.arguments import flag, setting
 from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.tokenizer import WordTokenizer
@@ -84,10 +85,11 @@ class HuggingFace:
         alone = branch_of(trained.model) is not None
         if alone and not options.without_ngrams:
             raise ExportError(f"{origin}: {architecture.name} has no place for the n-gram branch of this run: train "
-                              "with --set ngrams.enabled=false, or export the Transformer alone with --without-ngrams")
+                              f"with {setting('ngrams.enabled=false')}, or export the Transformer alone with "
+                              f"{flag('without_ngrams')}")
         if word_features.branch_of(trained.model) is not None:
             raise ExportError(f"{origin}: {architecture.name} has no place for the features of words of this run: "
-                              "train with --set tagging.features=false")
+                              f"train with {setting('tagging.features=false')}")
         extra = _add_unseen(trained, options.words) if architecture.output else ()
         if architecture.prepare:
             architecture.prepare(trained.model, trained.setup)
@@ -122,10 +124,10 @@ def require_architecture(config: RunConfig, architecture: Architecture | None, *
         wrong.append(f"model.like={model.like!r}")
     if wrong:
         raise ExportError(f"{origin}: {', '.join(wrong)}: {'has' if len(wrong) == 1 else 'have'} no equivalent in "
-                          f"{name}; train with --set model.like={architecture.like}")
+                          f"{name}; train with {setting(f'model.like={architecture.like}')}")
     if config.data.han == "words":
         raise ExportError(f"{origin}: data.han=words: tokenizer.json cannot represent the splitting of Chinese into "
-                          "words; train with --set data.han=characters")
+                          f"words; train with {setting('data.han=characters')}")
     return architecture
 
 

@@ -14,6 +14,7 @@ from itertools import islice
 from embeddings.gensim_training.trainer import TrainingOptions
 from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
+from embeddings.table.arguments import argument, setting
 from embeddings.table.oov_policy import MISSING
 from embeddings.tokenization.tokenizer import Text
 from pipeline.config import RunConfig
@@ -73,7 +74,7 @@ def coverage_advice(
     frequent = ", ".join(sorted(missing, key=lambda word: (-missing[word], word))[:SHOWN])
     return (f"the vectors of {config.source} cover {1 - n_missing / n_tokens:.0%} of the tokens of the training texts. "
             + (reason or f"Frequent words without a vector: {frequent}. Choose other vectors, or train them on your "
-                         "texts: --source word2vec or --source fasttext"))
+                         f"texts: {argument('source', 'word2vec')} or {argument('source', 'fasttext')}"))
 
 
 def guess_language(texts: Iterable[str]) -> str:
@@ -101,23 +102,24 @@ def _reason(config: RunConfig, source: EmbeddingTable, missing: Mapping[str, int
     words = list(islice(source.words, N_WORDS))
     if sum(bool(_PIECE.match(word)) for word in words) > MIN_PIECES * len(words):
         piece = next(word for word in words if _PIECE.match(word))
-        return (f"The vectors are those of subword pieces, such as {piece}; use vectors of whole words, or --source "
-                "hf:MODEL, which composes words from pieces")
+        return (f"The vectors are those of subword pieces, such as {piece}; use vectors of whole words, or "
+                f"{argument('source', 'hf:MODEL')}, which composes words from pieces")
     if words and words[0].startswith("\ufeff"):
         return "The vector file begins with a byte-order mark; write it again as UTF-8 without one"
     of_vectors = guess_language(_in_parts(words))
     of_texts = guess_language(_sample(texts)) if of_vectors else ""
     if of_texts and of_texts != of_vectors:
         theirs, its = (LANGUAGES.get(code, f"language {code!r}") for code in (of_vectors, of_texts))
-        return (f"The vectors are probably {theirs}, and the texts {its}. Use vectors of that language (--source "
-                "file:FILE), or train them on your texts: --source word2vec or --source fasttext")
+        return (f"The vectors are probably {theirs}, and the texts {its}. Use vectors of that language "
+                f"({argument('source', 'file:FILE')}), or train them on your texts: {argument('source', 'word2vec')} "
+                f"or {argument('source', 'fasttext')}")
     known = set(source.words)
     folded = {word.lower() for word in known}
     explained: tuple[tuple[Callable[[str], bool], str], ...] = (
         (lambda word: word.lower() in folded,
-         "Most of the missing words have vectors in another case; add the step case to --unknown"),
+         f"Most of the missing words have vectors in another case; add the step case to {argument('unknown')}"),
         (lambda word: without_accents(word) in known,
-         "Most of the missing words have vectors without accents; add --set data.strip_accents=true"),
+         f"Most of the missing words have vectors without accents; add {setting('data.strip_accents=true')}"),
         (lambda word: _has_known_parts(word, known),
          "Most of the missing words are several words with vectors, joined by punctuation; separate them in the data"),
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from embeddings.formats.checksums import hash_once
+from embeddings.table.arguments import either
 from embeddings.table.atomic_files import replacing, write_atomically
 from embeddings.table.paths import written
 from pipeline.errors import RunFolderError
@@ -126,10 +127,10 @@ class RunFolder:
         """
         folder = cls(path)
         if not path.is_dir() and unfinished(path).is_dir():
-            raise RunFolderError(f"{path}: not finished; resume it with: vecformer run --resume {written(path)}")
+            raise RunFolderError(f"{path}: not finished; resume it with: {resume_command(path)}")
         if not path.is_dir():
-            raise RunFolderError(f"{path}: no such run; create one with: vecformer run --data FILE --out "
-                                 f"{written(path)}")
+            raise RunFolderError(f"{path}: no such run; create one with: " + either(
+                f"vecformer run --data FILE --out {written(path)}", f"vecformer.run(config, {str(path)!r})"))
         if not folder.manifest.is_file():
             raise RunFolderError(f"{path}: not a finished run (no manifest.json)")
         return folder
@@ -149,6 +150,11 @@ class RunFolder:
         """Delete the files that only an unfinished run has."""
         for path in self.scratch:
             path.unlink(missing_ok=True)
+
+
+def resume_command(target: Path) -> str:
+    """Return the command, or the call from Python, that resumes an interrupted run."""
+    return either(f"vecformer run --resume {written(target)}", f"vecformer.run(config, {str(target)!r}, resume=True)")
 
 
 def _names() -> frozenset[str]:
@@ -201,8 +207,8 @@ def configuration_of_unfinished(target: Path) -> Path:
     if (target / "manifest.json").is_file():
         raise RunFolderError(f"{target}: already finished; there is nothing to resume")
     if target.name.endswith(UNFINISHED) and target.is_dir():
-        raise RunFolderError(f"{target}: write the name of the run without {UNFINISHED}: vecformer run --resume "
-                             f"{written(target.with_name(target.name.removesuffix(UNFINISHED)))}")
+        raise RunFolderError(f"{target}: write the name of the run without {UNFINISHED}: "
+                             + resume_command(target.with_name(target.name.removesuffix(UNFINISHED))))
     raise RunFolderError(f"{unfinished(target)}: no interrupted run to resume; start one with `vecformer run`")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.special_tokens import N_SPECIAL, UNK_ID
+from embeddings.table.arguments import either
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.data.examples import QuestionExample
 from pipeline.errors import DataError
@@ -49,7 +50,8 @@ def require_context_is_read(example: Any, context: str, task: Task[Any], setup: 
         DataError: if the model reads single texts.
     """
     if context and context not in list(texts_of(example, task, setup).values())[1:]:
-        raise DataError("a context was given, but the model of this run reads single texts; leave out --context")
+        raise DataError("a context was given, but the model of this run reads single texts; leave out "
+                        f"{either('--context', 'contexts=')}")
 
 
 def check_inputs(task: Task[Any], prepared: Prepared[Any], setup: Setup[Any]) -> list[InputCheck]:

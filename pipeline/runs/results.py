@@ -38,7 +38,7 @@ def evaluate_and_write(
     task, setup, progress, clock = trained.task, trained.setup, context.progress, context.clock
     with clock("evaluation"):
         predictions = trained.predict_for(splits.test, progress=progress)
-        test = task.measure(splits.test, predictions, setup)
+        test = task.measure(splits.test, predictions, setup) if splits.test else {}
         dev_predictions = trained.predict_for(splits.dev, progress=progress)
         dev = task.measure(splits.dev, dev_predictions, setup) if splits.dev else {}
         error = sampling_error(task, splits.test, predictions, setup)
@@ -47,7 +47,7 @@ def evaluate_and_write(
                     for part, examples in (("train", splits.train), ("test", splits.test))}
     progress("baselines", 0.0)
     with clock("baselines"):
-        baselines, skipped = evaluate_selected(task, splits, setup, trained.stage_one)
+        baselines, skipped = evaluate_selected(task, splits, setup, trained.stage_one) if splits.test else ({}, {})
     progress("baselines", 1.0)
     metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
     with clock("writing"):
@@ -115,7 +115,7 @@ def write_run(
     write_lines(folder.predictions, ({"where": example.where, "gold": example.gold, **prediction}
                                      for example, prediction in zip(splits.test, predictions, strict=True)))
     write_json(folder.metrics, metrics)
-    plots = task.plots(splits.test, predictions, setup)
+    plots = task.plots(splits.test, predictions, setup) if splits.test else {}
     write_report(folder.report, setup, metrics, training.history, plots, name=name, measure=task.measures[0],
                  skipped=skipped)
     for file in folder.path.iterdir():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +15,14 @@ from torch import nn
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import N_SPECIAL, UNK_ID
 from embeddings.table import EmbeddingTable
+from embeddings.table.arguments import argument
+from embeddings.table.html_view import facts_html
+from embeddings.table.listing import listed
 from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.interning import token_interner
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.config import RunConfig
+from pipeline.data.given_texts import checked_texts
 from pipeline.errors import DataError
 from pipeline.runs import verification
 from pipeline.runs.calibration import load_scores, measure_sets, quantile_for, with_sets
@@ -38,7 +42,7 @@ CALIBRATED = "float32"
 """Precision of the scores of the dev set."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedRun:
     """A model, its vocabulary and its task.
 
@@ -58,6 +62,21 @@ class TrainedRun:
     precision: str = "float32"
     calibration: tuple[float, ...] = ()
     folder: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"TrainedRun({', '.join(f'{name}={value!r}' for name, value in self._facts().items())})"
+
+    def _repr_html_(self) -> str:
+        return facts_html("TrainedRun", self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        """What identifies the run, in one line."""
+        labels = getattr(self.setup.resolved, "labels", ())
+        return {
+            "task": self.config.task, "source": self.table.source, **({"labels": listed(labels)} if labels else {}),
+            "vocabulary": len(self.tokenizer), "weights": sum(weight.numel() for weight in self.model.parameters()),
+            "precision": self.precision,
+        }
 
     @property
     def config(self) -> RunConfig:
@@ -102,7 +121,7 @@ class TrainedRun:
             Predictions for texts that are empty, or have no known word, have a ``warning``.
 
         Raises:
-            TypeError: if ``texts`` is one string, or an element is not a string; the message has its position.
+            TextsError: if ``texts`` is one string, or an element is not a string; the message has its position.
             DataError: if the model has no use for contexts, or there is not one for each text.
             ConfigError: if the run cannot form prediction sets with the error rate ``abstain``.
         """
@@ -140,8 +159,8 @@ class TrainedRun:
         """
         quantile = None if abstain is None else quantile_for(self.task, self.calibration, abstain)
         if quantile is not None and self.precision != CALIBRATED:
-            log.warning("prediction sets are calibrated in %s: with --precision %s, their error rate can be another",
-                        CALIBRATED, self.precision)
+            log.warning("prediction sets are calibrated in %s: with %s, their error rate can be another",
+                        CALIBRATED, argument("precision", self.precision))
         if not examples:
             return []
         with self.computing():
@@ -197,25 +216,6 @@ class TrainedRun:
         encodings = zip([*distinct, ""], [*numbered, ids[:0]], strict=True)
         extended.cache_encodings({text: ids[found] for text, found in encodings})  # so that each text is split once
         return extended
-
-
-def checked_texts(texts: Iterable[str], name: str) -> list[str]:
-    """Return texts as a list.
-
-    Raises:
-        TypeError: if they are one string, a table or a mapping, or one of them is not a string.
-    """
-    if isinstance(texts, str | bytes):
-        raise TypeError(f"{name} must be a list of strings, not one string; write [text]")
-    if isinstance(texts, Mapping) or hasattr(texts, "columns"):
-        raise TypeError(f"{name} must be a list of strings, not {type(texts).__name__}; choose one column of texts")
-    made = list(texts)
-    for position, text in enumerate(made):
-        if not isinstance(text, str):
-            shown = repr(text) if text is None or isinstance(text, float) else f"of type {type(text).__name__}"
-            raise TypeError(f"{name}[{position}] is {shown}, not a string; leave it out, or write \"\" for an empty "
-                            "text")
-    return made
 
 
 def embedding_layers(model: nn.Module) -> dict[str, TokenEmbedding]:

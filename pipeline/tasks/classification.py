@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.arguments import argument
 from embeddings.table.listing import listed, shortened
 from embeddings.table.oov_policy import parse_policy
 from pipeline import baselines
@@ -107,7 +108,7 @@ class Classification(PredictionSetTask[Example, Labels]):
         if len(found) < 2:
             raise DataError(f"{config.data.path}: classification needs at least two labels, but the training examples "
                             f"have {'only ' + repr(found[0]) if found else 'none'}; choose the column of the labels "
-                            "with --label-column NAME")
+                            f"with {argument('label_column', 'NAME')}")
         for examples in (splits.train, splits.dev, splits.test):
             require_known_labels(examples, labels)
         weights = class_weights(config, (example.label for example in splits.train), labels)

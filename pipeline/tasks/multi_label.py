@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.arguments import argument
 from embeddings.table.listing import listed
 from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines.classification import MeanVectors
@@ -93,7 +94,7 @@ class MultiLabel(Task[MultiLabelExample, LabelSets]):
         labels = config.data.labels or tuple(sorted(found))
         if not found:
             raise DataError(f"{config.data.path}: no training example has a label, so there is nothing to learn; "
-                            "choose the column of the labels with --label-column NAME")
+                            f"choose the column of the labels with {argument('label_column', 'NAME')}")
         if all(set(example.gold) == found for example in splits.train):
             raise DataError(f"{config.data.path}: all training examples have the same labels "
                             f"({listed(sorted(found), form=repr)}), so there is nothing to learn. An empty cell is "

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.arguments import argument
 from embeddings.table.listing import decimals
 from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines import regression as baselines
@@ -85,7 +86,7 @@ class Regression(Task[RatedExample, Scale]):
                      else f"the mean of their squares is not a number that float64 can hold (values up to "
                           f"{np.abs(values).max():g})")
             raise DataError(f"{config.data.path}: regression needs training examples with different values, but "
-                            f"{found}; choose the column of the values with --label-column NAME")
+                            f"{found}; choose the column of the values with {argument('label_column', 'NAME')}")
         return Scale(n_token_types(config, splits.train), mean=mean, std=std)
 
     def model(self, setup: Setup[Scale], embeddings: Sequence[TokenEmbedding]) -> nn.Module:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.arguments import argument, setting
 from embeddings.table.listing import MAX_NAMES, listed, shortened
 from embeddings.tokenization.tokenizer import Span, Text, WordTokenizer
 from pipeline.baselines.selection import train_selected
@@ -133,12 +134,13 @@ class Tagging(Task[TaggedExample, TagLabels]):
             labels = config.data.labels or tuple(tags)
             if len(labels) < 2:
                 raise DataError(f"{config.data.path}: all words have the tag {labels[0]!r}, so there is nothing to "
-                                "learn; choose the column of the tags with --tag-column")
+                                f"learn; choose the column of the tags with {argument('tag_column')}")
         else:
             types = sorted({tag[2:] for tag in tags if tag != "O"})
             if not types:
                 raise DataError(f"{config.data.path}: no training sentence has an entity (all words are tagged O), so "
-                                "there is nothing to learn; choose the column of the tags with --tag-column")
+                                "there is nothing to learn; choose the column of the tags with "
+                                f"{argument('tag_column')}")
             labels = config.data.labels or _labels(types)
             if invalid := [label for label in labels if not IOB2.fullmatch(label)]:
                 raise ConfigError(f"data.labels: {listed(invalid, form=repr)}: not a tag of IOB2; {_to_set(types)}, "
@@ -364,7 +366,7 @@ def _measures(setup: Setup[TagLabels]) -> Callable[[Sequence[Sequence[str]], Seq
 def _to_set(types: Sequence[str]) -> str:
     """Advise how to set the tags of these types; of many, only the form, so that the message is bounded."""
     if len(types) <= MAX_NAMES:
-        return f"use --set 'data.labels={json.dumps(_labels(types))}'"
+        return f"use {setting(f'data.labels={json.dumps(_labels(types))}')}"
     return (f"set data.labels in the configuration to the tags of all {len(types):,} types: "
             f"{json.dumps(_labels(types[:2]))[:-1]}, …]")
 

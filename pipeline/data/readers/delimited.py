@@ -8,6 +8,7 @@ import re
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
+from embeddings.table.arguments import argument
 from pipeline.data.readers import findings
 from pipeline.data.readers.files import lines_of
 from pipeline.data.readers.rows import Row, Table, listed, named_columns, require_few_columns
@@ -111,11 +112,13 @@ def read_csv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
                 line = reader.line_num + first
         except csv.Error as error:
             raise DataError(f"{path}:{line}: malformed CSV ({error}); write a double quote inside of a quoted cell "
-                            "twice, and close each quoted cell, or choose the separator with --separator") from error
+                            "twice, and close each quoted cell, or choose the separator with "
+                            f"{argument('separator')}") from error
 
     return _with_header(path, numbered(), f"put cells that contain {NAMES.get(chosen, chosen)!r} in double quotes, or "
-                        "choose the separator with --separator", "add the missing cells, put cells that contain line "
-                        "breaks in double quotes, or choose the separator with --separator")
+                        f"choose the separator with {argument('separator')}", "add the missing cells, put cells that "
+                        "contain line breaks in double quotes, or choose the separator with "
+                        f"{argument('separator')}")
 
 
 def _has_spaces_before_quotes(text: str, separator: str) -> bool:
@@ -127,7 +130,7 @@ def _has_spaces_before_quotes(text: str, separator: str) -> bool:
 
 def _note_separator(path: Path, separator: str, how: str) -> None:
     name = NAMES.get(separator, separator)
-    findings.current().note(f"{path}: separator {name} ({how}; --separator CHAR sets another)")
+    findings.current().note(f"{path}: separator {name} ({how}; {argument('separator', 'CHAR')} sets another)")
 
 
 def character(separator: str) -> str:

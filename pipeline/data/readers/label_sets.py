@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from embeddings.table.arguments import argument
 from embeddings.table.listing import shortened
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import MultiLabelExample
@@ -71,5 +72,5 @@ def _warn_of_joined_labels(path: Path, examples: Sequence[MultiLabelExample]) ->
         joined = [label for label in labels if separator in label]
         if len(joined) > 1 and 2 * sum(count > 1 for count in parts.values()) > len(parts):
             findings.current().warn(f"{path}: labels contain {separator!r}, such as {shortened(min(joined))!r}; if "
-                                    f"these are several labels, set --label-separator '{separator}'")
+                                    f"these are several labels, set {argument('label_separator', separator)}")
             return
