@@ -43,8 +43,8 @@ class FittedRun(PackedFolder):
     ) -> FittedRun:
         """Run the chain on examples in memory; the parameters are those of :func:`pipeline.runs.chain.run`."""
         with shown(verbose) as progress:
-            return cls.create(lambda path: run(config, path, splits=splits, overwrite=overwrite, progress=progress),
-                              out)
+            return cls.create(lambda path: run(config, path, splits=splits, overwrite=overwrite,
+                                               keep_unfinished=out is not None, progress=progress), out)
 
     def _load(self) -> None:
         self.trained = load_run(self.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -108,7 +109,9 @@ class VecformerVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if self.vectors == ENCODER:
             divided = task.reader.divide(splits, config.data, seed=self.seed_)
             return FittedRun.train(config, divided, out=None, overwrite=False, verbose=self.verbose)
-        return FittedVectors.prepare(setup_for(config, task, splits).config, texts, further, verbose=self.verbose)
+        chosen = setup_for(config, task, splits).config
+        alone = replace(chosen, model=replace(chosen.model, positions="none"))  # no Transformer has positions here
+        return FittedVectors.prepare(alone, texts, further, verbose=self.verbose)
 
     def transform(self, X: Iterable[str]) -> NDArray[np.float32]:
         """Compute the vector of each text. *Shape:* ``(n_texts, n_features)``, float32; zeros without a known word.

@@ -73,7 +73,7 @@ class Finished:
 
 def run(
     config: RunConfig, out: str | Path, *, splits: Splits[Any] | None = None, overwrite: bool = False,
-    resume: bool = False, progress: Progress | None = None, clock: Clock = STOPPED,
+    resume: bool = False, keep_unfinished: bool = True, progress: Progress | None = None, clock: Clock = STOPPED,
 ) -> Finished:
     """Run both stages, evaluate, and write the run folder.
 
@@ -87,6 +87,7 @@ def run(
             evaluated: ``test`` and ``baselines`` of ``metrics.json`` are empty.
         overwrite: replace an existing run of that name when this one is finished.
         resume: resume an interrupted run of the same configuration.
+        keep_unfinished: keep ``OUT.unfinished`` after an error.
         progress: progress callback; by default bars in a notebook, and nothing elsewhere.
         clock: measures the time of each part (:func:`pipeline.telemetry.profiling.take_profile`).
 
@@ -98,13 +99,14 @@ def run(
         world = distributed.world(choose_device(config.training.device))
         try:
             context = RunContext(callback, clock, world)
-            return _run(config, Path(out), splits, context, overwrite=overwrite, resume=resume)
+            return _run(config, Path(out), splits, context, overwrite=overwrite, resume=resume, keep=keep_unfinished)
         finally:
             world.close()
 
 
 def _run(
-    config: RunConfig, out: Path, splits: Splits[Any] | None, context: RunContext, *, overwrite: bool, resume: bool
+    config: RunConfig, out: Path, splits: Splits[Any] | None, context: RunContext, *, overwrite: bool, resume: bool,
+    keep: bool,
 ) -> Finished:
     if context.world.rank:
         return _assist(config, out, context, splits)
@@ -116,7 +118,10 @@ def _run(
     if overwrite:
         inputs = (config.data.path, *config.corpus, config.init_from)
         require_inputs_elsewhere(out, map(from_written, filter(None, inputs)))
-    with unfinished_folder(out, overwrite=overwrite, resume=resume, command=resume_command(out)) as path:
+    with unfinished_folder(
+        out, overwrite=overwrite, resume=resume, command=resume_command(out),
+        keep=lambda folder: keep and RunFolder(folder).has_vectors,
+    ) as path:
         folder = RunFolder(path)
         if not folder.manifest.is_file():  # otherwise it was interrupted just before it was renamed
             _fill(folder, config, task, context, splits, name=out.name)
