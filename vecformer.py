@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.errors import PipelineError
     from pipeline.estimators.classifier import VecformerClassifier
     from pipeline.estimators.vectorizer import VecformerVectorizer
+    from pipeline.explanation.explain import explain
     from pipeline.runs.chain import run
     from pipeline.runs.trained import TrainedRun, load_run
     from transformer.errors import TransformerError
@@ -47,6 +48,7 @@ _HOMES = {
     "benchmark": "pipeline.benchmark.driver",
     "compare": "pipeline.benchmark.compare_runs",
     "evaluate": "pipeline.commands.evaluate",
+    "explain": "pipeline.explanation.explain",
     "export": "pipeline.commands.export",
     "generate": "pipeline.commands.generate",
     "load_run": "pipeline.runs.trained",
@@ -56,7 +58,7 @@ _HOMES = {
 
 __all__ = [
     "EmbeddingError", "EmbeddingTable", "Grid", "PipelineError", "RunConfig", "TrainedRun", "TransformerError",
-    "VecformerClassifier", "VecformerVectorizer", "__version__", "benchmark", "compare", "evaluate", "export",
+    "VecformerClassifier", "VecformerVectorizer", "__version__", "benchmark", "compare", "evaluate", "explain", "export",
     "generate", "load_run", "load_vectors", "run",
 ]
 

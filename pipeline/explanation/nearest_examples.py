@@ -114,7 +114,7 @@ def _training_examples(trained: TrainedRun, data: str | Path | None) -> tuple[Se
     """
     config, reader = trained.config, trained.task.reader
     path = Path(from_written(config.data.path)) if data is None else Path(data)
-    asked = "name them with --train-data PATH (train_data= in Python)"
+    asked = "name the training data with --train-data PATH, in Python train_data="
     if data is not None and path.is_file() and str(path) != from_written(config.data.path):
         return reader.read_examples(path, config.data), f"the examples of {path}"
     if data is None and config.data.path not in reader.named and not path.exists():

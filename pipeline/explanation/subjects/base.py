@@ -148,7 +148,7 @@ class Subject(ABC):
         """
         if word is not None:
             raise PipelineError(f"a word was given, but the task {self.trained.task.name} predicts for whole texts; "
-                                "leave out --word")
+                                "leave it out")
 
 
 @singledispatch
