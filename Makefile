@@ -10,7 +10,7 @@ VECTORS := $(VENV)-vectors
 JOBS   ?= 1
 DATASETS ?= $(VECFORMER_DATASETS)
 
-.PHONY: run test test-slow faults fault-steps fuzz tasks findings null bench bench-accuracy quality lint clean
+.PHONY: run test test-slow faults fault-steps fuzz tasks findings null bench bench-accuracy quality lint docs clean
 
 run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
@@ -78,8 +78,12 @@ lint: $(VENV)/.dev            ## run ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.dev            ## build the documentation site into site/, offline; a broken link or anchor is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "open site/index.html"
+
 clean:                        ## remove the environment and generated files
-	rm -rf $(VENV) $(PEERS) $(QUALITY) build dist *.egg-info */*/native/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(QUALITY) build dist site *.egg-info */*/native/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -58,8 +58,8 @@ _HOMES = {
 
 __all__ = [
     "EmbeddingError", "EmbeddingTable", "Grid", "PipelineError", "RunConfig", "TrainedRun", "TransformerError",
-    "VecformerClassifier", "VecformerVectorizer", "__version__", "benchmark", "compare", "evaluate", "explain", "export",
-    "generate", "load_run", "load_vectors", "run",
+    "VecformerClassifier", "VecformerVectorizer", "__version__", "benchmark", "compare", "evaluate", "explain",
+    "export", "generate", "load_run", "load_vectors", "run",
 ]
 
 

@@ -16,7 +16,7 @@ from embeddings.formats.cache import content_hash
 from embeddings.formats.to_table import read_file
 from embeddings.gensim_training.resume import initialize_from
 from embeddings.gensim_training.shared_cache import train_once
-from embeddings.request import VectorRequest
+from embeddings.request import Origin, VectorRequest
 from embeddings.table import EmbeddingTable
 from embeddings.table.arguments import argument
 from embeddings.table.paths import utf8_path, written
@@ -95,6 +95,13 @@ class TrainingOptions(ABC):
         kept = {item.name: getattr(self, item.name) for item in fields(self)
                 if item.name not in (*FILE_OPTIONS, "start", "workers")}
         return {GENSIM_NAMES.get(name, name): value for name, value in kept.items()} | {"workers": self.workers or 1}
+
+    def origins(self) -> list[Origin]:
+        """Return the file, or the texts of the run; the vectors of ``start`` have an origin of their own."""
+        if self.path is not None:
+            return [Origin(f"the file {written(self.path)}")]
+        trained = Origin(f"{self.name}, trained on the texts of the run", "that of these texts")
+        return [trained] if self.start is None else [trained, Origin(f"continued from the file {written(self.start)}")]
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Read the file, or train on the request's texts."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import islice
+from typing import Any
 
 from embeddings.gensim_training.trainer import TrainingOptions
 from embeddings.specification import sources
@@ -82,15 +84,21 @@ def guess_language(texts: Iterable[str]) -> str:
     sample = [text for text in islice(texts, N_TEXTS) if _LETTER.search(text)]
     if sum(map(len, sample)) < MIN_CHARACTERS:
         return ""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
+    identifier = _identifier()
     votes: dict[str, int] = {}
     for text in sample:
         language = identifier.classify(text)[0]
         votes[language] = votes.get(language, 0) + len(text)
     best = max(sorted(votes), key=votes.__getitem__)
     return best if votes[best] >= MIN_VOTES * sum(votes.values()) else ""
+
+
+@cache
+def _identifier() -> Any:
+    """Load the language identifier once in a process, which takes 0.3 seconds."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE)
 
 
 def _is_trained_on_the_texts(config: RunConfig) -> bool:

@@ -99,6 +99,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def card(self) -> Path:
+        """The model card; runs of earlier versions do not have it."""
+        return self.path / "README.md"
+
+    @property
     def checkpoints(self) -> tuple[Path, Path]:
         """Checkpoints of pretraining and training; in unfinished runs only."""
         return self.path / "pretraining.checkpoint", self.path / "training.checkpoint"
@@ -169,6 +174,7 @@ RUN_FILES = _names()
 UNFINISHED = ".unfinished"
 ESCAPED = "backslashreplace"  # of lone surrogates, by escapes of JSON
 CONFIG, MANIFEST = RunFolder(Path()).config.name, RunFolder(Path()).manifest.name
+CARD = RunFolder(Path()).card.name
 
 
 def unfinished(target: Path) -> Path:

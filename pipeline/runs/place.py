@@ -16,7 +16,7 @@ from embeddings.table.atomic_files import LOCK, NEW, OLD, scratch_folder
 from embeddings.table.listing import listed
 from embeddings.table.paths import written
 from pipeline.errors import RunFolderError
-from pipeline.runs.folder import CONFIG, MANIFEST, RUN_FILES, UNFINISHED, resume_command, unfinished
+from pipeline.runs.folder import CARD, CONFIG, MANIFEST, RUN_FILES, UNFINISHED, resume_command, unfinished
 
 REPLACES = ".vecformer-replaces"
 """Suffix of the hidden file that identifies the folder which an unfinished one will replace."""
@@ -133,6 +133,8 @@ def own_entries(folder: Path) -> Entries:
     """
     runs = () if (folder / CONFIG).exists() else (*DEMO_RUNS, *(unfinished(Path(name)).name for name in DEMO_RUNS))
     known = {*RUN_FILES, *DESKTOP_FILES, *_listed(folder)}
+    if _manifest(folder) is not None and CARD not in _listed(folder):  # a run of version 0.1.0: the user's own file
+        known.remove(CARD)
     entries = Entries([], [])
     for entry in sorted(folder.iterdir()):
         if entry.name in known or is_temporary(entry):

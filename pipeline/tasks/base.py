@@ -69,12 +69,14 @@ class Measure:
         help: its definition in a few words.
         is_share: whether it is between 0 and 1 and shown as a percentage.
         smaller_is_better: whether the smaller of two values is the better one.
+        metric: its name on Hugging Face, for the card of a run; "" for the same name.
     """
 
     name: str
     help: str = ""
     is_share: bool = True
     smaller_is_better: bool = False
+    metric: str = ""
 
 
 LOSS = Measure("loss", "mean cross-entropy in nats", is_share=False, smaller_is_better=True)
@@ -127,6 +129,7 @@ class Task(ABC, Generic[E, R]):
         selection: names of the dev measures by which early stopping selects an epoch; later ones break ties.
         followed: names of the dev measures that the history has; () for all.
         unit: what ``n`` of the measures counts.
+        pipeline_tag: name of the task on Hugging Face, for the card of a run; "" for none.
         keys: keys of the configuration that only some tasks read, and this one does.
         baseline_names: names of the baselines that :meth:`baselines` can train, for the key ``baselines``.
         resolved_type: type of the facts that it finds in the data.
@@ -142,6 +145,7 @@ class Task(ABC, Generic[E, R]):
     selection: ClassVar[tuple[str, ...]]
     followed: ClassVar[tuple[str, ...]] = ()
     unit: ClassVar[str] = "examples"
+    pipeline_tag: ClassVar[str] = ""
     keys: ClassVar[tuple[str, ...]] = ()
     baseline_names: ClassVar[tuple[str, ...]] = ()
     resolved_type: type[R]

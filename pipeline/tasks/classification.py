@@ -81,9 +81,9 @@ class Classification(PredictionSetTask[Example, Labels]):
     reader = LabelledReader()
     measures = (
         Measure("accuracy", "share of correct labels"),
-        Measure("macro_f1", "mean of the F1 of all labels"),
+        Measure("macro_f1", "mean of the F1 of all labels", metric="f1"),
         Measure("balanced_accuracy", "mean of the recall of all labels"),
-        Measure("mcc", "Matthews' correlation coefficient, -1 to 1", is_share=False),
+        Measure("mcc", "Matthews' correlation coefficient, -1 to 1", is_share=False, metric="matthews_correlation"),
         LOSS,
         Measure("calibration_error", "expected calibration error (Guo et al. 2017)", smaller_is_better=True),
     )
@@ -92,6 +92,7 @@ class Classification(PredictionSetTask[Example, Labels]):
     keys = ("data.labels", "data.label_column", "training.class_weights", "ngrams.enabled", "ngrams.words",
             "ngrams.characters", "ngrams.regularization", "ngrams.buckets", "self_training.rounds",
             "self_training.max_texts")
+    pipeline_tag = "text-classification"
     resolved_type = Labels
     baseline_names = ("majority", "tfidf+logreg", "tfidf-chars+logreg", "hashed-ngrams", "mean-vectors+logreg",
                       "nearest-centroid", FASTTEXT)

@@ -85,6 +85,7 @@ class NextToken(Task[Example, Resolved]):
     unit = "tokens, ends of lines included"
     keys = ("generation.max_tokens", "generation.temperature", "generation.top_k", "generation.top_p")
     baseline_names = ("unigram", "3-gram")
+    pipeline_tag = "text-generation"
     resolved_type = Resolved
     architecture = Architecture("gpt2", "GPT2LMHeadModel")
     generates = True

@@ -64,13 +64,14 @@ class MaskedTokens(Task[Example, Resolved]):
 
     reader = MaskedLineReader()
     measures = (
-        Measure("masked_accuracy", "share of masked tokens that are predicted"),
-        Measure("masked_perplexity", "exp(loss)", is_share=False, smaller_is_better=True),
+        Measure("masked_accuracy", "share of masked tokens that are predicted", metric="accuracy"),
+        Measure("masked_perplexity", "exp(loss)", is_share=False, smaller_is_better=True, metric="perplexity"),
         LOSS,
     )
     selection = ("loss",)
     unit = "masked tokens"
     baseline_names = ("unigram",)
+    pipeline_tag = "fill-mask"
     resolved_type = Resolved
     architecture = Architecture("bert", "BertForMaskedLM", reads_masks=True)
 

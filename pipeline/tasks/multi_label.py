@@ -69,13 +69,14 @@ class MultiLabel(Task[MultiLabelExample, LabelSets]):
 
     reader = LabelSetReader()
     measures = (
-        Measure("micro_f1", "F1 of all labels of all texts together"),
-        Measure("macro_f1", "mean of the F1 of all labels"),
-        Measure("subset_accuracy", "share of texts with exactly the correct labels"),
+        Measure("micro_f1", "F1 of all labels of all texts together", metric="f1"),
+        Measure("macro_f1", "mean of the F1 of all labels", metric="f1"),
+        Measure("subset_accuracy", "share of texts with exactly the correct labels", metric="accuracy"),
         Measure("loss", "mean binary cross-entropy in nats", is_share=False, smaller_is_better=True),
     )
     selection = ("micro_f1", "loss")
     keys = ("data.labels", "data.label_column", "data.label_separator", "data.label_threshold")
+    pipeline_tag = "text-classification"
     resolved_type = LabelSets
     baseline_names = ("majority", "tfidf+logreg", "mean-vectors+logreg")
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier",

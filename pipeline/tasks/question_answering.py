@@ -66,6 +66,7 @@ class QuestionAnswering(Task[QuestionExample, Threshold]):
     selection = ("f1", "exact_match")
     keys = ("data.stride", "data.max_answer_words", "data.no_answer_threshold")
     baseline_names = ("first-sentence", "most-overlap")
+    pipeline_tag = "question-answering"
     resolved_type = Threshold
     text_columns = ("question", "query")
     context_columns = ("context", "passage", "paragraph", "document", "text")

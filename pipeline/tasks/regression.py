@@ -60,12 +60,13 @@ class Regression(Task[RatedExample, Scale]):
 
     reader = RatingReader()
     measures = (
-        Measure("pearson", "Pearson correlation, -1 to 1", is_share=False),
-        Measure("spearman", "Spearman rank correlation, -1 to 1", is_share=False),
+        Measure("pearson", "Pearson correlation, -1 to 1", is_share=False, metric="pearsonr"),
+        Measure("spearman", "Spearman rank correlation, -1 to 1", is_share=False, metric="spearmanr"),
         Measure("mse", "mean squared error", is_share=False, smaller_is_better=True),
     )
     selection = ("mse", "pearson")
     keys = ("data.label_column",)
+    pipeline_tag = "text-classification"
     resolved_type = Scale
     baseline_names = ("mean", "tfidf+ridge", "mean-vectors+ridge", "cosine")
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier", problem_type="regression",

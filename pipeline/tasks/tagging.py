@@ -115,6 +115,7 @@ class Tagging(Task[TaggedExample, TagLabels]):
     keys = ("data.labels", "data.stride", "data.word_column", "data.tag_column", "training.class_weights",
             "tagging.features", "tagging.regularization", "tagging.buckets", "tagging.decoding", "tagging.tune_outside")
     baseline_names = ("commonest-tag", "window+logreg")
+    pipeline_tag = "token-classification"
     resolved_type = TagLabels
     architecture = Architecture("bert", "BertForTokenClassification", "classifier", prepare=with_penalty)
 

@@ -65,6 +65,7 @@ class Translation(Task[TranslationExample, Languages]):
     selection = ("loss",)
     keys = ("target_source", "data.languages", "generation.beam", "generation.length_penalty", "generation.max_tokens")
     baseline_names = ("nearest", "word-for-word")
+    pipeline_tag = "translation"
     resolved_type = Languages
     text_columns = (*SOURCE_COLUMNS, *TEXT_COLUMNS)
 
