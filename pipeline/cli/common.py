@@ -16,7 +16,7 @@ import rich_click as click
 
 from pipeline.cli.failures import TRACEBACK_VARIABLE, Failure, failure_of, print_traceback
 from pipeline.cli.streams import exit_code_of_stop
-from pipeline.drawing.terminal import cell, visible
+from pipeline.drawing.terminal import STYLES, Piece, cell, in_colour, visible
 
 if TYPE_CHECKING:
     from pipeline.drawing.notation import Notation
@@ -34,6 +34,22 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
         if error.filename is None and not isinstance(error, BrokenPipeError):
             error.filename = "standard error" if err else "standard output"
         raise
+
+
+def echo_pieces(pieces: Sequence[Piece], *, nl: bool = True, err: bool = False) -> None:
+    """Print pieces of text with styles: in colour on a terminal, and as plain text elsewhere."""
+    stream = sys.stderr if err else sys.stdout
+    if not in_colour(stream):
+        echo("".join(text for text, _ in pieces), nl=nl, err=err)
+        return
+    click.echo("".join(click.style(visible(text), **STYLES[style]) if style else visible(text)
+                       for text, style in pieces), nl=nl, err=err, color=True)
+
+
+def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print cells in columns, as :func:`table` formats them; the header is bold on a terminal."""
+    first, end, rest = table(header, rows).partition("\n")
+    echo_pieces([(first, "header"), (end + rest, "")])
 
 
 def reports_errors(command: F) -> F:

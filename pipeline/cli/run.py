@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
-from pipeline.cli.text_format import text_format_options
+from pipeline.cli.text_format import column_options
 
 if TYPE_CHECKING:
     from pipeline.runs.chain import Finished
@@ -22,7 +22,7 @@ KEYS = {
     "task": "task", "corpus": "corpus", "seed": "seed",
     "epochs": "training.epochs", "limit_train": "data.limit_train", "text_column": "data.text_column",
     "label_column": "data.label_column", "label_separator": "data.label_separator",
-    "word_column": "data.word_column", "tag_column": "data.tag_column",
+    "context_column": "data.text_b_column", "word_column": "data.word_column", "tag_column": "data.tag_column",
     "transform": "transforms", "unknown": "unknown",
     "trust_pickle": "trust_pickle", "target_source": "target_source", "freeze_epochs": "training.freeze_epochs",
     "baselines": "baselines", "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
@@ -78,16 +78,7 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
               help="Peak learning rate of the word vectors. Default: as for other weights.")
 @click.option("--limit-train", type=int, metavar="N",
               help="Number of labelled training examples, balanced over the labels; the others become unlabelled text.")
-@text_format_options(default=None)
-@click.option("--text-column", multiple=True, metavar="NAME",
-              help="Column of the text. Can be repeated; several columns are joined. Default: found by its name.")
-@click.option("--label-column", metavar="NAME", help="Column of the label. Default: found by its name.")
-@click.option("--label-separator", metavar="TEXT",
-              help="Separator of several labels in one cell, for --task multi-label. Default: cells with lists.")
-@click.option("--word-column", metavar="COLUMN",
-              help="Column of the words in files of tagged words: its number, from 1 or negative from the end, or its "
-                   "name.")
-@click.option("--tag-column", metavar="COLUMN", help="Column of the tags, as --word-column.")
+@column_options(default=None, otherwise="found by its name")
 @click.option("--baselines", metavar="LIST",
               help="Baselines to compare with: all (default), none, or names separated by commas, which `vecformer "
                    "tasks` lists.")

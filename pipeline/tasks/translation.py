@@ -164,6 +164,10 @@ class Translation(Task[TranslationExample, Languages]):
         translation: str = prediction["translation"]
         return translation
 
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return the ``translation``."""
+        return {"translation": prediction["translation"]}
+
     def baselines(
         self, splits: Splits[TranslationExample], setup: Setup[Languages], stage_one: StageOne
     ) -> dict[str, Measures]:
