@@ -48,8 +48,17 @@ def echo_pieces(pieces: Sequence[Piece], *, nl: bool = True, err: bool = False) 
 
 def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print cells in columns, as :func:`table` formats them; the header is bold on a terminal."""
-    first, end, rest = table(header, rows).partition("\n")
-    echo_pieces([(first, "header"), (end + rest, "")])
+    echo_blocks(table(header, rows))
+
+
+def echo_blocks(text: str) -> None:
+    """Print text whose blocks are separated by blank lines; the first line of a table is bold on a terminal."""
+    pieces: list[Piece] = []
+    for number, block in enumerate(text.split("\n\n")):
+        first, end, rest = block.partition("\n")
+        is_table = "  " in first.strip() and bool(end)
+        pieces += [("\n\n" * bool(number), ""), (first, "header" * is_table), (end + rest, "")]
+    echo_pieces(pieces)
 
 
 def reports_errors(command: F) -> F:

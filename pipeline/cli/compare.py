@@ -8,7 +8,7 @@ from typing import Any
 
 import rich_click as click
 
-from pipeline.cli.common import against, echo, reports_errors, seeds_advice, table
+from pipeline.cli.common import against, echo, echo_blocks, reports_errors, seeds_advice, table
 from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
@@ -32,7 +32,10 @@ def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool, verify:
     from pipeline.benchmark.compare_runs import compare
 
     found = compare(runs, measure, verify=verify)
-    echo(to_json(found) if as_json else format_comparison(found))
+    if as_json:
+        echo(to_json(found))
+    else:
+        echo_blocks(format_comparison(found))
 
 
 def format_comparison(found: Mapping[str, Any]) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
+from pipeline.cli.common import echo, echo_blocks, one_or_all, reports_errors, table, verbosity
+from pipeline.cli.completions import complete_sources, complete_tasks, complete_transforms
 from pipeline.cli.text_format import column_options
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
                    "Transformer; auto,-PART leaves a part out. `vecformer recipe` lists the parts.")
 @click.option("--budget", metavar="TIME",
               help="Time that the run may take, such as 90s, 5m or 2h; the number of epochs is reduced to fit.")
-@click.option("--source", metavar="SPEC",
+@click.option("--source", metavar="SPEC", shell_complete=complete_sources,
               help="Word vectors: random, word2vec, fasttext, glove, glove:FILE, or A+B. `vecformer sources` lists all "
                    "sources and their options.")
 @click.option("--init-from", metavar="RUN",
               help="Finished run whose Transformer is the starting point, such as one of `vecformer pretrain`; its "
                    "shape, tokenizer and word vectors are used.")
-@click.option("--transform", multiple=True, metavar="T",
+@click.option("--transform", multiple=True, metavar="T", shell_complete=complete_transforms,
               help="Transform of the vectors, such as standardize, all-but-the-top:2, pca:100. Can be "
                    "repeated; applied in order. `vecformer sources` lists all.")
 @click.option("--unknown", metavar="STEPS",
@@ -56,9 +57,9 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
                    "random or zero.")
 @click.option("--trust-pickle", is_flag=True, default=None,
               help="Allow pickle files, which can execute arbitrary code; use with trusted files only.")
-@click.option("--task", metavar="NAME",
+@click.option("--task", metavar="NAME", shell_complete=complete_tasks,
               help="Task, such as classification (default), tagging or translation. `vecformer tasks` lists all.")
-@click.option("--target-source", metavar="SPEC",
+@click.option("--target-source", metavar="SPEC", shell_complete=complete_sources,
               help="Word vectors of the target language of a translation. Default: as --source.")
 @click.option("--corpus", multiple=True, metavar="PATH",
               help="Text files, tables, or folders of them, for training word2vec and fasttext instead of on the texts "
@@ -123,7 +124,9 @@ def run_command(
         finished = run(settings, resume or out or default_folder(settings), overwrite=overwrite,
                        resume=resume is not None, progress=progress, clock=clock)
     if finished.metrics:
-        echo(summary(finished))
+        measures, _, rest = summary(finished).partition("\n\n")
+        echo_blocks(measures)
+        echo(f"\n{rest}")
         if profile:
             echo("\n" + profile_summary(take_profile(clock, settings.training)))
 

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 from embeddings.progress import Progress, silent
 from pipeline.commands.prediction_inputs import AT_ONCE, Input, Where, input_batches, read_inputs
-from pipeline.data.readers.cells import is_missing
-from pipeline.data.writers.grid import Grid, add
+from pipeline.data.writers.grid import Grid, add, is_blank_row
 from pipeline.data.writers.results import check_result, check_size, content_of
 from pipeline.drawing.page import write_whole
 from pipeline.drawing.terminal import cell, is_cell
@@ -91,8 +90,9 @@ def predict_table(
 ) -> Columns:
     """Predict for the rows of a table, and write the table with columns of the predictions.
 
-    All rows and columns are kept, in order; a blank row has no prediction. The task names the columns (:meth:`pipeline.tasks.base.Task.columns`); the
-    last one, ``warning``, marks texts that are empty or have no known word. Texts that are not from a table become one.
+    All rows and columns are kept, in order; a blank row has no prediction. The task names the columns
+    (:meth:`pipeline.tasks.base.Task.columns`); the last one, ``warning``, marks texts that are empty or have no known
+    word. Texts that are not from a table become one.
 
     Args:
         run: the run folder.
@@ -119,12 +119,12 @@ def predict_table(
               for _, predictions in _predictions(trained, batches, abstain, progress, n_batches=len(batches))
               for prediction in predictions]
     names = [*dict.fromkeys(name for one in values for name in one if name != WARNING), WARNING]
-    is_blank = [all(map(is_missing, grid.rows[at])) for at in grid.filled] if table else [False] * len(values)
-    added = add(grid, [{name: None if blank else one.get(name) for name in names}
-                       for blank, one in zip(is_blank, values, strict=True)])
+    blank = [is_blank_row(grid.rows[at]) for at in grid.filled] if table else [False] * len(values)
+    added = add(grid, [{name: None if skipped else one.get(name) for name in names}
+                       for skipped, one in zip(blank, values, strict=True)])
     write_whole(result, content_of(result, table, grid, added, where.encoding))
-    return Columns(tuple(added.names), is_blank.count(False), sum(
-        not blank and one[WARNING] is not None for blank, one in zip(is_blank, values, strict=True)))
+    return Columns(tuple(added.names), blank.count(False), sum(
+        not skipped and one[WARNING] is not None for skipped, one in zip(blank, values, strict=True)))
 
 
 def _predictions(

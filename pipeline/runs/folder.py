@@ -14,6 +14,7 @@ from embeddings.formats.checksums import hash_once
 from embeddings.table.atomic_files import replacing, write_atomically
 from embeddings.table.paths import written
 from pipeline.errors import RunFolderError
+from pipeline.runs import other_runs
 from pipeline.runs.seals import sealed
 
 T = TypeVar("T")
@@ -128,10 +129,11 @@ class RunFolder:
         if not path.is_dir() and unfinished(path).is_dir():
             raise RunFolderError(f"{path}: not finished; resume it with: vecformer run --resume {written(path)}")
         if not path.is_dir():
-            raise RunFolderError(f"{path}: no such run; create one with: vecformer run --data FILE --out "
-                                 f"{written(path)}")
+            others = other_runs.advice(path)
+            raise RunFolderError(f"{path}: no such run{others}" if others else f"{path}: no such run; create one with: "
+                                 f"vecformer run --data FILE --out {written(path)}")
         if not folder.manifest.is_file():
-            raise RunFolderError(f"{path}: not a finished run (no manifest.json)")
+            raise RunFolderError(f"{path}: not a finished run (no manifest.json){other_runs.advice(path / 'x')}")
         return folder
 
     def write_manifest(self, facts: Mapping[str, Any]) -> None:

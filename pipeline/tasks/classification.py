@@ -197,7 +197,7 @@ class Classification(PredictionSetTask[Example, Labels]):
         return f"{prediction['label']}\t{prediction['probabilities'][prediction['label']]:.4f}\t{shown(example)}"
 
     def columns(self, prediction: Prediction) -> dict[str, Any]:
-        """Return ``label`` and its ``probability``; with prediction sets no label if the model abstains, and the set."""
+        """Return ``label`` and its ``probability``; with prediction sets also the set, and no label if it abstains."""
         label = prediction["label"]
         found = {"label": label, "probability": prediction["probabilities"][label]}
         if "set" not in prediction:

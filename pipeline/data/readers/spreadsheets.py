@@ -101,8 +101,8 @@ def read_spreadsheet(path: Path, names: Iterable[str] = ()) -> Table:
     rows = [[cell[2] if isinstance(cell, list) else cell for cell in cells] for cells in found["rows"]] or [[]]
     n_title = title_length(rows, set(usual))
     if n_title:
-        findings.current().note(f"{path}: the names of the columns are in row {first + n_title}; the rows before it are "
-                                "a title (detected)")
+        findings.current().note(f"{path}: the names of the columns are in row {first + n_title}; the rows before it "
+                                "are a title (detected)")
     columns = [as_text(name, str(path), "").strip() for name in rows[n_title]]
     require_few_columns(path, len(columns), "the first row must be the column names")
     made = [Row(dict(zip(columns, cells, strict=True)), line, path)
@@ -119,7 +119,7 @@ def _typed(value: Any) -> Any:
     kind, written, _ = value
     if kind == "timedelta":
         return timedelta(seconds=written)
-    types = {"date": date, "datetime": datetime, "time": time}
+    types: dict[str, Any] = {"date": date, "datetime": datetime, "time": time}
     return types[kind].fromisoformat(written) if kind in types else value[2]
 
 

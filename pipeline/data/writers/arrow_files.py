@@ -48,8 +48,8 @@ def new_file(grid: Grid, added: Added, suffix: str) -> bytes:
     import pyarrow as pa
 
     names = [*keys_of(grid), *added.names]
-    own = [[None if at >= len(row) or row[at] is MISSING else row[at] for row in map(grid.rows.__getitem__, grid.filled)]
-           for at in range(len(grid.names))]
+    rows = [grid.rows[at] for at in grid.filled]
+    own = [[None if at >= len(row) or row[at] is MISSING else row[at] for row in rows] for at in range(len(grid.names))]
     new = [[added.rows[row][at] for row in grid.filled] for at in range(len(added.names))]
     return _written(pa.table([_column(values) for values in (*own, *new)], names=names), suffix)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any
 
+from pipeline.data.readers.cells import is_missing
 from pipeline.data.readers.rows import DelimitedLayout, SheetLayout, Table
 from pipeline.data.writers.delimited_records import Record, records_of
 
@@ -119,6 +120,11 @@ def keys_of(grid: Grid) -> list[str]:
             key = f"{base} ({number})"
         keys.append(key)
     return keys
+
+
+def is_blank_row(row: Sequence[Any]) -> bool:
+    """Whether a row has no value."""
+    return all(value is MISSING or is_missing(value) for value in row)
 
 
 def width_of(grid: Grid) -> int:

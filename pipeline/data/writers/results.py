@@ -31,7 +31,7 @@ def check_result(result: Path, table: Path | None, *, overwrite: bool) -> None:
         DataError: if it exists and ``overwrite`` is not set, is the table itself, or has another suffix.
     """
     restore(result)
-    if table is not None and result.exists() and table.exists() and os.path.samefile(result, table):
+    if table is not None and result.exists() and table.exists() and result.samefile(table):
         raise DataError(f"{result}: the table that is read; write the result to another file, such as --out "
                         f"{table.stem}-predicted{table.suffix}")
     if result.suffix.lower() in COMPRESSIONS:

@@ -88,7 +88,7 @@ def _write_row(
         elif kind in formats and _is_date(value):
             sheet.write_datetime(row, column, value, formats[kind])
         else:
-            sheet.write_string(row, column, cell_text(value)[:MAX_CHARACTERS], other if isinstance(value, str) else None)
+            sheet.write_string(row, column, cell_text(value)[:MAX_CHARACTERS], other)
 
 
 def _is_number(value: int | float) -> bool:
