@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import csv
-import io
 import logging
 import re
 from collections.abc import Sequence
@@ -87,14 +85,13 @@ def extended(grid: Grid, added: Added, content: bytes, encoding: str = "") -> by
 
 def new_file(grid: Grid, added: Added, separator: str) -> bytes:
     """Return a new file in UTF-8: quoted as in RFC 4180, with a decimal point."""
-    made = io.StringIO(newline="")
-    writer = csv.writer(made, delimiter=separator, lineterminator="\n")
-    width = width_of(grid)
-    writer.writerows(list(map(cell_text, row)) for row in grid.title)
-    writer.writerow([*_padded(grid.names, width), *added.names])
-    writer.writerows([*_padded(list(map(cell_text, row)), width), *(_shown(value, comma=False) for value in values)]
-                     for row, values in zip(grid.rows, added.rows, strict=True))
-    return made.getvalue().encode(errors="replace")
+    layout, width = DelimitedLayout(separator, True, False, 1), width_of(grid)
+    rows = [*([*row, *[""] * (width - len(row))] for row in map(_texts, grid.title)),
+            [*_texts(grid.names), *[""] * (width - len(grid.names)), *added.names],
+            *([*_texts(row), *[""] * (width - len(row)), *(_shown(value, comma=False) for value in values)]
+              for row, values in zip(grid.rows, added.rows, strict=True))]
+    lines = (separator.join(quoted(cell, layout) for cell in row) for row in rows)
+    return "".join(f"{line}\n" for line in lines).encode(errors="replace")
 
 
 def has_decimal_comma(grid: Grid) -> bool:
@@ -117,8 +114,8 @@ def _quotes_every_cell(records: Sequence[Record], layout: DelimitedLayout) -> bo
         mark.join(quoted(cell, layout, always=True) for cell in record.cells) == record.written for record in sample)
 
 
-def _padded(row: Sequence[str], width: int) -> list[str]:
-    return [*row, *[""] * (width - len(row))]
+def _texts(row: Sequence[Any]) -> list[str]:
+    return list(map(cell_text, row))
 
 
 def _shown(value: Any, *, comma: bool) -> str:

@@ -7,8 +7,8 @@ from embeddings.special_tokens import END
 from pipeline.commands.generate import Continuation
 from pipeline.measures.detokenization import Detokenizer, detokenize
 
-WORDS = st.sampled_from(["a", "I", "dogs", "girl", "'", '"', "„", "”", "-", "und", ",", ".", "20", "th", "n't", "(", ")",
-                         "/", "&", ":", "U", "'s", "你", "好", "«", "$"])
+WORDS = st.sampled_from(["a", "I", "dogs", "girl", "'", '"', "„", "”", "-", "und", ",", ".", "20", "th", "n't", "(",
+                         ")", "/", "&", ":", "U", "'s", "你", "好", "«", "$"])
 
 
 @given(st.lists(WORDS, max_size=14))
@@ -46,4 +46,4 @@ def test_a_continuation_in_parts_is_the_continuation(before, words, space):
 
 def test_a_word_is_certain_after_two_more():
     detokenizer = Detokenizer()
-    assert [detokenizer.add(word) for word in "one two three four".split()] == ["", "", "one", " two"]
+    assert [detokenizer.add(word) for word in ["one", "two", "three", "four"]] == ["", "", "one", " two"]
