@@ -17,7 +17,7 @@ import rich_click as click
 from embeddings.table.arguments import for_command_line
 from pipeline.cli.failures import TRACEBACK_VARIABLE, Failure, failure_of, print_traceback
 from pipeline.cli.streams import exit_code_of_stop
-from pipeline.drawing.terminal import cell, visible
+from pipeline.drawing.terminal import STYLES, Piece, cell, in_colour, visible
 from pipeline.telemetry.progress import VisibleFormatter
 
 if TYPE_CHECKING:
@@ -36,6 +36,31 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
         if error.filename is None and not isinstance(error, BrokenPipeError):
             error.filename = "standard error" if err else "standard output"
         raise
+
+
+def echo_pieces(pieces: Sequence[Piece], *, nl: bool = True, err: bool = False) -> None:
+    """Print pieces of text with styles: in colour on a terminal, and as plain text elsewhere."""
+    stream = sys.stderr if err else sys.stdout
+    if not in_colour(stream):
+        echo("".join(text for text, _ in pieces), nl=nl, err=err)
+        return
+    click.echo("".join(click.style(visible(text), **STYLES[style]) if style else visible(text)
+                       for text, style in pieces), nl=nl, err=err, color=True)
+
+
+def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print cells in columns, as :func:`table` formats them; the header is bold on a terminal."""
+    echo_blocks(table(header, rows))
+
+
+def echo_blocks(text: str) -> None:
+    """Print text whose blocks are separated by blank lines; the first line of a table is bold on a terminal."""
+    pieces: list[Piece] = []
+    for number, block in enumerate(text.split("\n\n")):
+        first, end, rest = block.partition("\n")
+        is_table = "  " in first.strip() and bool(end)
+        pieces += [("\n\n" * bool(number), ""), (first, "header" * is_table), (end + rest, "")]
+    echo_pieces(pieces)
 
 
 def reports_errors(command: F) -> F:

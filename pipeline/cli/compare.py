@@ -8,7 +8,7 @@ from typing import Any
 
 import rich_click as click
 
-from pipeline.cli.common import against, echo, reports_errors, seeds_advice, table
+from pipeline.cli.common import against, echo, echo_blocks, reports_errors, seeds_advice, table
 from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
@@ -43,7 +43,10 @@ def compare_command(
     from pipeline.benchmark.other_predictions import parse_predictions
 
     found = compare(runs, measure, margin=margin, predictions=dict(map(parse_predictions, predictions)), verify=verify)
-    echo(to_json(found) if as_json else format_comparison(found))
+    if as_json:
+        echo(to_json(found))
+    else:
+        echo_blocks(format_comparison(found))
 
 
 def format_comparison(found: Mapping[str, Any]) -> str:

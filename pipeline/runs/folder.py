@@ -15,6 +15,7 @@ from embeddings.table.arguments import either
 from embeddings.table.atomic_files import replacing, write_atomically
 from embeddings.table.paths import written
 from pipeline.errors import RunFolderError
+from pipeline.runs import other_runs
 from pipeline.runs.seals import sealed
 
 T = TypeVar("T")
@@ -134,10 +135,11 @@ class RunFolder:
         if not path.is_dir() and unfinished(path).is_dir():
             raise RunFolderError(f"{path}: not finished; resume it with: {resume_command(path)}")
         if not path.is_dir():
-            raise RunFolderError(f"{path}: no such run; create one with: " + either(
-                f"vecformer run --data FILE --out {written(path)}", f"vecformer.run(config, {str(path)!r})"))
+            hint = other_runs.advice(path) or "; create one with: " + either(
+                f"vecformer run --data FILE --out {written(path)}", f"vecformer.run(config, {str(path)!r})")
+            raise RunFolderError(f"{path}: no such run{hint}")
         if not folder.manifest.is_file():
-            raise RunFolderError(f"{path}: not a finished run (no manifest.json)")
+            raise RunFolderError(f"{path}: not a finished run (no manifest.json){other_runs.advice(path / 'x')}")
         return folder
 
     def write_manifest(self, facts: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,17 +78,30 @@ def flagged(predictions: Sequence[Prediction], checks: Sequence[InputCheck]) -> 
             for prediction, check in zip(predictions, checks, strict=True)]
 
 
-def summary(checks: Sequence[InputCheck], max_length: int) -> str:
-    """Return one sentence with the numbers of texts that have a warning or are truncated; "" for none."""
-    n, n_flagged = len(checks), sum(bool(check.warning) for check in checks)
-    n_truncated = sum(check.truncated for check in checks)
-    parts = []
-    if n_flagged:
-        parts.append(f"{n_flagged:,} of {n:,} texts empty or without a known word; their predictions are marked")
-    if n_truncated:
-        parts.append(f"{n_truncated:,} of {n:,} texts longer than data.max_length = {max_length:,} tokens; they are "
-                     "truncated")
-    return "; ".join(parts)
+@dataclass
+class CheckCounts:
+    """Numbers of texts that were checked, that have a warning, and that are truncated."""
+
+    n: int = 0
+    n_flagged: int = 0
+    n_truncated: int = 0
+
+    def add(self, checks: Sequence[InputCheck]) -> None:
+        """Count the checks of some texts."""
+        self.n += len(checks)
+        self.n_flagged += sum(bool(check.warning) for check in checks)
+        self.n_truncated += sum(check.truncated for check in checks)
+
+    def summary(self, max_length: int) -> str:
+        """Return one sentence with the numbers of texts that have a warning or are truncated; "" for none."""
+        parts = []
+        if self.n_flagged:
+            parts.append(f"{self.n_flagged:,} of {self.n:,} texts empty or without a known word; their predictions "
+                         "are marked")
+        if self.n_truncated:
+            parts.append(f"{self.n_truncated:,} of {self.n:,} texts longer than data.max_length = {max_length:,} "
+                         "tokens; they are truncated")
+        return "; ".join(parts)
 
 
 def _n_tokens(ids: NDArray[np.int32]) -> int:

@@ -152,15 +152,15 @@ class TrainedRun:
             examples: the examples.
             abstain: error rate of prediction sets, for classification; None for none.
             progress: progress callback.
-            report: called with the checks of the examples' texts.
+            report: called with the checks of the examples' texts; its caller also calls
+                :meth:`warn_of_precision`, once for all calls.
 
         Returns:
             One prediction for each example, with a ``warning`` if it does not depend on the words of its text.
         """
         quantile = None if abstain is None else quantile_for(self.task, self.calibration, abstain)
-        if quantile is not None and self.precision != CALIBRATED:
-            log.warning("prediction sets are calibrated in %s: with %s, their error rate can be another",
-                        CALIBRATED, argument("precision", self.precision))
+        if report is None:
+            self.warn_of_precision(abstain)
         if not examples:
             return []
         with self.computing():
@@ -174,6 +174,12 @@ class TrainedRun:
         if report:
             report(checks)
         return flagged(predictions, checks)
+
+    def warn_of_precision(self, abstain: float | None) -> None:
+        """Log a warning if prediction sets were calibrated in another precision."""
+        if abstain is not None and self.precision != CALIBRATED:
+            log.warning("prediction sets are calibrated in %s: with %s, their error rate can be another",
+                        CALIBRATED, argument("precision", self.precision))
 
     def evaluate(
         self, examples: Sequence[Any], *, abstain: float | None = None, progress: Progress = silent

@@ -234,6 +234,14 @@ class Task(ABC, Generic[E, R]):
     def show(self, example: E, prediction: Prediction) -> str:
         """Return the line that ``vecformer predict`` prints: the prediction and the text, separated by tabs."""
 
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return what ``vecformer predict --out`` adds to the row of a table, by the name of the column.
+
+        By default the numbers, strings and lists of strings of the prediction.
+        """
+        return {name: value for name, value in prediction.items() if isinstance(value, str | int | float) or (
+            isinstance(value, list) and all(isinstance(one, str) for one in value))}
+
     def baselines(self, splits: Splits[E], setup: Setup[R], stage_one: StageOne) -> dict[str, Measures]:
         """Train simpler models on the same examples and evaluate them on the same test set; by default none.
 

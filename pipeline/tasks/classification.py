@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch.nn.functional as F
@@ -197,6 +197,14 @@ class Classification(PredictionSetTask[Example, Labels]):
             answer = "abstained" if prediction["abstained"] else prediction["set"][0]
             return f"{answer}\t{members or 'empty set'}\t{shown(example)}"
         return f"{prediction['label']}\t{prediction['probabilities'][prediction['label']]:.4f}\t{shown(example)}"
+
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return ``label`` and its ``probability``; with prediction sets also the set, and no label if it abstains."""
+        label = prediction["label"]
+        found = {"label": label, "probability": prediction["probabilities"][label]}
+        if "set" not in prediction:
+            return found
+        return {**found, "label": None if prediction["abstained"] else prediction["set"][0], "set": prediction["set"]}
 
     def baselines(self, splits: Splits[Example], setup: Setup[Labels], stage_one: StageOne) -> dict[str, Measures]:
         """Majority, TF-IDF + logistic regression, mean vectors + logistic regression, nearest centroid."""

@@ -182,6 +182,11 @@ class MaskedTokens(Task[Example, Resolved]):
         positions = [" ".join(f"{word} {p:.3f}" for word, p in guesses.items()) for guesses in prediction["guesses"]]
         return f"{' | '.join(positions)}\t{example.text}"
 
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return ``words``, the most probable word of each ``<mask>``, and their ``probabilities``."""
+        best = [next(iter(guesses.items())) for guesses in prediction["guesses"] if guesses]
+        return {"words": [word for word, _ in best], "probabilities": [probability for _, probability in best]}
+
     def baselines(self, splits: Splits[Example], setup: Setup[Resolved], stage_one: StageOne) -> dict[str, Measures]:
         """Unigram model: the most frequent word of the training text everywhere."""
         counts = Counter(stage_one.tokenizer.count(example.text for example in splits.train))

@@ -190,6 +190,11 @@ class MultiLabel(Task[MultiLabelExample, LabelSets]):
         probabilities = ", ".join(f"{prediction['probabilities'][label]:.4f}" for label in chosen)
         return f"{', '.join(chosen) or '-'}\t{probabilities or '-'}\t{shown(example)}"
 
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return ``labels`` and the probability of each of them in ``probabilities``."""
+        labels = prediction["labels"]
+        return {"labels": labels, "probabilities": [prediction["probabilities"][label] for label in labels]}
+
     def baselines(
         self, splits: Splits[MultiLabelExample], setup: Setup[LabelSets], stage_one: StageOne
     ) -> dict[str, Measures]:

@@ -134,6 +134,10 @@ class Regression(Task[RatedExample, Scale]):
         """Return the number and the text, separated by a tab."""
         return f"{decimals(prediction['value'])}\t{shown(example)}"
 
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return the ``value``."""
+        return {"value": prediction["value"]}
+
     def baselines(
         self, splits: Splits[RatedExample], setup: Setup[Scale], stage_one: StageOne
     ) -> dict[str, Measures]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch.nn.functional as F
@@ -248,6 +248,11 @@ class Tagging(Task[TaggedExample, TagLabels]):
         """Return the words; those of entities are followed by a slash and their tag."""
         return " ".join(word if tag == "O" else f"{word}/{tag}"
                         for word, tag in zip(prediction["words"], prediction["tags"], strict=True))
+
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return ``tags``, one for each word, and the text of the ``entities`` with their type."""
+        return {"tags": prediction["tags"],
+                "entities": [f"{entity['text']} ({entity['type']})" for entity in prediction["entities"]]}
 
     def baselines(
         self, splits: Splits[TaggedExample], setup: Setup[TagLabels], stage_one: StageOne

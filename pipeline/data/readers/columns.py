@@ -10,13 +10,11 @@ from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import findings
 from pipeline.data.readers.delimited import SEPARATORS
-from pipeline.data.readers.rows import Row, Table, listed
+from pipeline.data.readers.rows import MAX_TITLE, Row, Table, listed
 from pipeline.data.readers.table_content import N_LINES, require_text
 from pipeline.data.readers.tables import is_table, read_rows
 from pipeline.data.readers.usual_names import LABEL_COLUMNS, PAIR_COLUMNS, TEXT_COLUMNS
 from pipeline.errors import DataError
-
-MAX_TITLE = 10  # lines that may precede the names of the columns, for a message
 
 __all__ = ["LABEL_COLUMNS", "PAIR_COLUMNS", "TEXT_COLUMNS", "find_column", "find_texts", "read_unlabelled",
            "require_some_usual_name", "rows_with_text", "texts_of_table", "usual_column"]

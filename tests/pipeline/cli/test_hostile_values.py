@@ -81,7 +81,7 @@ def ordinary(name, support):
         "benchmark": ["--data", "none.tsv", "--out", "benchmark"],
         "compare": ["run", "run"],
         "demo": ["--out", "BINARY"],
-        "sources": [], "tasks": [],
+        "sources": [], "tasks": [], "completion": ["bash"],
         "embed train": ["text.txt", "--to", "trained.txt", "--source", "word2vec,dim=4,epochs=1", "--overwrite"],
         "embed convert": ["vectors.txt", "--to", "converted.txt", "--overwrite"],
         "embed info": ["vectors.txt"],
