@@ -33,10 +33,14 @@ class ExportOptions:
             output layer is the embedding table are exported without extra words.
         without_ngrams: export the Transformer of a run with an n-gram branch alone; its predictions differ from those
             of the run.
+        int8: add a graph with int8 weights (ONNX).
+        vectors: the static vectors to export: ``tuned`` (after training) or ``start`` (before it).
     """
 
     words: int = EXTRA_WORDS
     without_ngrams: bool = False
+    int8: bool = False
+    vectors: str = "tuned"
 
 
 @dataclass(frozen=True)
