@@ -17,7 +17,7 @@ from embeddings.special_tokens import MASK, N_SPECIAL
 from embeddings.table.atomic_files import write_atomically
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions, export_format
-from pipeline.exports.onnx_readme import readme
+from pipeline.exports.onnx_readme import agreed_in_words, readme
 from pipeline.exports.standalone_files import copy_files
 from pipeline.exports.vocabulary import (
     BERT_PAIR,
@@ -43,7 +43,9 @@ TASKS = ("classification", "language-model", "masked-language-model", "multi-lab
          "regression", "tagging")
 LANGUAGE_MODELS = ("language-model", "masked-language-model")
 GRAPH, SMALL_GRAPH = "model.onnx", "model_int8.onnx"
-MB = 1_000_000
+NOT_QUANTISED = ["/idf/Gather", "/positions/Gather", "/head/output/Gemm"]  # small, and they matter most
+MB, GB = 1_000_000, 1_000_000_000
+LIMIT = 1.9 * GB  # of a file in the format of ONNX, which is 2 GB
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class ExportedGraph(Exported):
     n_extra: int
     difference: float
     texts: str
-    agreement: tuple[float, float] | None
+    agreement: tuple[float, float | None] | None
     sizes: dict[str, int]
     without_ngrams: bool
 
@@ -80,8 +82,7 @@ class ExportedGraph(Exported):
                     f"by at most {self.difference:.1e}")
         made += [f"{name}: {size / MB:.1f} MB" for name, size in self.sizes.items()]
         if self.agreement is not None:
-            made[-1] += (f", the same prediction for {self.agreement[0]:.1%} of the texts; probabilities or values "
-                         f"differ by at most {self.agreement[1]:.2g}")
+            made[-1] += f", {agreed_in_words(*self.agreement)}"
         return made
 
 
@@ -112,11 +113,15 @@ class Onnx:
         if alone:
             trained.model.ngrams = None  # type: ignore[assignment]
         texts = onnx_check.test_texts(trained)
-        words = trained.tokenizer.count(trained.task.reader.texts(texts.examples)) if texts else ()
-        extra = () if task in LANGUAGE_MODELS else add_unseen(trained, options.words, first=words)
+        first = texts.words if texts else ()
+        extra = () if task in LANGUAGE_MODELS else add_unseen(trained, options.words, first=first)
         tokenizer = extended(trained.tokenizer, extra)
         texts = texts or onnx_check.texts_of_words(trained, tokenizer)
         graph = _graph(trained)
+        size = sum(tensor.nbytes for tensor in graph.state_dict().values())
+        if size > LIMIT:
+            raise ExportError(f"{origin}: the graph would have {size / GB:.1f} GB, and the format allows 2 GB; export "
+                              f"fewer words than --words {options.words}, or train with a smaller data.max_words")
         with new_folder(target) as folder:
             save_onnx(graph, folder / GRAPH)
             config = _described(trained, graph)
@@ -199,6 +204,6 @@ def _quantise(folder: Path) -> None:
     level = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)  # the library advises to preprocess the graph, which changes nothing
     try:
-        quantize_dynamic(folder / GRAPH, folder / SMALL_GRAPH)
+        quantize_dynamic(folder / GRAPH, folder / SMALL_GRAPH, nodes_to_exclude=NOT_QUANTISED)
     finally:
         logging.getLogger().setLevel(level)

@@ -43,10 +43,12 @@ class Texts:
     Attributes:
         examples: examples of the task.
         held_out: whether they are test examples of the run; otherwise they are random words.
+        words: distinct words of all dev and test examples of the run.
     """
 
     examples: Sequence[Any]
     held_out: bool
+    words: Sequence[str] = ()
 
     @property
     def described(self) -> str:
@@ -82,10 +84,11 @@ def test_texts(trained: TrainedRun) -> Texts | None:
     config = trained.config
     with _without_messages():
         try:
-            examples = trained.task.reader.read(config.data, seed=config.seed).test[:N_TEXTS]
+            splits = trained.task.reader.read(config.data, seed=config.seed)
         except (PipelineError, EmbeddingError, OSError):
             return None
-    return Texts(examples, held_out=True) if examples else None
+    words = trained.tokenizer.count(trained.task.reader.texts([*splits.test, *splits.dev]))
+    return Texts(splits.test[:N_TEXTS], held_out=True, words=tuple(words)) if splits.test else None
 
 
 def texts_of_words(trained: TrainedRun, tokenizer: WordTokenizer) -> Texts:
@@ -136,18 +139,19 @@ def exported_predictions(model: Model, texts: Texts) -> list[Prediction]:
     return model.predict(_given(texts), contexts)
 
 
-def agreement(folder: Path, file: str, texts: Texts) -> tuple[float, float]:
+def agreement(folder: Path, file: str, texts: Texts) -> tuple[float, float | None]:
     """Compare another graph of an exported folder with ``model.onnx``.
 
     Returns:
-        The share of texts with the same prediction, and the maximum difference of probabilities or values.
+        The share of texts with the same prediction, and the maximum difference of probabilities or values; None if
+        the predictions have none.
     """
     one, other = Model(folder), Model(folder, file)
     if one.config["task"] == "language-model":
         return _next_words(one, other, texts)
     pairs = list(zip(exported_predictions(one, texts), exported_predictions(other, texts), strict=True))
     return (float(np.mean([decision(a) == decision(b) for a, b in pairs])),
-            max((abs(a - b) for x, y in pairs for a, b in zip(_numbers(x), _numbers(y), strict=False)), default=0.0))
+            max((abs(a - b) for x, y in pairs for a, b in zip(_numbers(x), _numbers(y), strict=False)), default=None))
 
 
 def decision(prediction: Prediction) -> Any:

@@ -26,7 +26,13 @@ INPUTS = {
 }
 
 
-def readme(config: dict[str, Any], found: Comparison, agreed: tuple[float, float] | None) -> str:
+def agreed_in_words(share: float, difference: float | None) -> str:
+    """Describe the agreement of the int8 graph."""
+    numbers = "" if difference is None else f"; probabilities or values differ by at most {difference:.2g}"
+    return f"the same prediction for {share:.1%} of the texts{numbers}"
+
+
+def readme(config: dict[str, Any], found: Comparison, agreed: tuple[float, float | None] | None) -> str:
     """Describe a folder, with an example that needs numpy, onnxruntime and tokenizers alone.
 
     Args:
@@ -38,8 +44,8 @@ def readme(config: dict[str, Any], found: Comparison, agreed: tuple[float, float
     inputs = "\n".join(f"| `{name}` | {INPUTS[name]}; padding is {padding} |"
                        for name, padding in config["inputs"].items())
     small = "" if agreed is None else f"""
-`model_int8.onnx` has int8 weights: `Model(folder, "model_int8.onnx")`. It has the same prediction for
-{agreed[0]:.1%} of these texts; probabilities or values differ by at most {agreed[1]:.2g}.
+`model_int8.onnx` has int8 weights: `Model(folder, "model_int8.onnx")`. On these texts, it has
+{agreed_in_words(*agreed)}.
 """
     return f"""# A vecformer model ({config["task"]}) for ONNX Runtime
 
@@ -59,7 +65,8 @@ for prediction in model.{PAIRS if config["pairs"] else call}:
     print(prediction)
 ```
 
-It returns {returned}. `model.encode` and `model.run` compute the inputs and the scores without decisions.
+It returns {returned}. `model.encode` and `model.run` compute the
+inputs and the scores without decisions.
 
 `model.onnx` uses opset {config["opset"]}. Batch size and length are free, up to {config["max_length"]} tokens. Its
 output `logits` has one row for each {"token" if config["per_token"] else "text"}.

@@ -151,11 +151,11 @@ class Model:
         found = [(word, place) for word, place, _ in pieces.get_splits("original", "char")]
         limits = [start for _, (start, _) in found[1:]] + [len(text)]
         return [(word, start, match.end() if (match := BELONGING.match(text, end, limit)) else end)
-                for (word, (start, end)), limit in zip(found, limits, strict=True)]
+                for (word, (start, end)), limit in zip(found, limits, strict=False)]
 
     def labelled(self, scores: Any) -> dict[str, Any]:
         """Return the prediction of a classification, a multi-label classification or a regression."""
-        labels, exact = self.config["labels"], scores.astype(np.float64)
+        labels, exact = self.config.get("labels"), scores.astype(np.float64)
         if self.config["task"] == "regression":
             return {"value": float(exact[0])}
         if self.config["task"] == "multi-label":
