@@ -7,7 +7,7 @@ from typing import Literal
 
 from embeddings.progress import Progress, silent
 from pipeline.errors import ExportError
-from pipeline.exports.base import EXTRA_WORDS, Exported, ExportOptions, find
+from pipeline.exports.base import EXTRA_WORDS, Exported, ExportOptions, find, require_options
 from pipeline.runs.trained import load_run
 from pipeline.runs.workspace import owned
 
@@ -35,12 +35,13 @@ def export(
         PipelineError, EmbeddingError, TransformerError: if the run is damaged.
     """
     target, chosen = Path(out), find(to)
+    options = ExportOptions(words, without_ngrams, int8, vectors)
+    require_options(chosen, options)
     with owned(target) as real:
         if real.exists():
             raise ExportError(f"{target}: already exists; choose another --out, or remove it")
         progress("exporting", 0.0)
         trained = load_run(run, verify=verify)
-        options = ExportOptions(words, without_ngrams, int8, vectors)
         made = chosen.write(trained, target, options, progress, origin=str(run))
         progress("exporting", 1.0)
         return made

@@ -74,6 +74,7 @@ class HuggingFace:
     """A checkpoint with BERT's or GPT-2's architecture, tokenizer included."""
 
     description = "a folder for Hugging Face transformers"
+    options = ("words", "without_ngrams")
 
     def write(self, trained: TrainedRun, target: Path, options: ExportOptions, progress: Progress, *,
               origin: str) -> ExportedCheckpoint:

@@ -19,6 +19,7 @@ from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions, export_format
 from pipeline.exports.onnx_readme import agreed_in_words, readme
 from pipeline.exports.standalone_files import copy_files
+from pipeline.exports.texts import test_texts, texts_of_words
 from pipeline.exports.vocabulary import (
     BERT_PAIR,
     BERT_TEXT,
@@ -91,6 +92,7 @@ class Onnx:
     """A graph for ONNX Runtime, with its tokenizer."""
 
     description = "a folder for ONNX Runtime, for every task but translation"
+    options = ("words", "without_ngrams", "int8")
 
     def write(self, trained: TrainedRun, target: Path, options: ExportOptions, progress: Progress, *,
               origin: str) -> ExportedGraph:
@@ -112,11 +114,11 @@ class Onnx:
         alone = options.without_ngrams and ngrams_of(trained.model) is not None
         if alone:
             trained.model.ngrams = None  # type: ignore[assignment]
-        texts = onnx_check.test_texts(trained)
+        texts = test_texts(trained)
         first = texts.words if texts else ()
         extra = () if task in LANGUAGE_MODELS else add_unseen(trained, options.words, first=first)
         tokenizer = extended(trained.tokenizer, extra)
-        texts = texts or onnx_check.texts_of_words(trained, tokenizer)
+        texts = texts or texts_of_words(trained, tokenizer)
         graph = _graph(trained)
         size = sum(tensor.nbytes for tensor in graph.state_dict().values())
         if size > LIMIT:

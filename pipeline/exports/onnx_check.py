@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from embeddings.errors import EmbeddingError
 from embeddings.special_tokens import N_SPECIAL
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.data.features.batching import collate
-from pipeline.errors import ExportError, PipelineError
+from pipeline.errors import ExportError
 from pipeline.exports.standalone.vecformer_onnx import Model
-from pipeline.exports.vocabulary import random_texts
+from pipeline.exports.texts import Texts
 from pipeline.measures.tagging import OUTSIDE
 from pipeline.runs.trained import TrainedRun
 from pipeline.tasks.base import Prediction, Prepared, Tokenizers
@@ -28,32 +25,9 @@ from pipeline.tasks.ngrams.fusion import fusion_of
 from pipeline.tasks.tagging import RawText
 from pipeline.tasks.tags.scores import branch_scores, fused, transformer_scores
 
-N_TEXTS = 200
 TOLERANCE = 1e-4
 DECISIONS = ("label", "labels", "tags", "entities", "answer", "start", "end")
 LANGUAGE_MODELS = ("language-model", "masked-language-model")
-
-log = logging.getLogger("vecformer")
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Texts to compare with.
-
-    Attributes:
-        examples: examples of the task.
-        held_out: whether they are test examples of the run; otherwise they are random words.
-        words: distinct words of all dev and test examples of the run.
-    """
-
-    examples: Sequence[Any]
-    held_out: bool
-    words: Sequence[str] = ()
-
-    @property
-    def described(self) -> str:
-        """Their number and origin."""
-        return f"{len(self.examples)} {'test texts of the run' if self.held_out else 'texts of random words'}"
 
 
 @dataclass(frozen=True)
@@ -77,25 +51,6 @@ class Recorder(Model):
         self.rows = rows
         self.scores: list[Any] = super().run(rows)
         return self.scores
-
-
-def test_texts(trained: TrainedRun) -> Texts | None:
-    """Return the first test examples of a run; None if its data cannot be read any more."""
-    config = trained.config
-    with _without_messages():
-        try:
-            splits = trained.task.reader.read(config.data, seed=config.seed)
-        except (PipelineError, EmbeddingError, OSError):
-            return None
-    words = trained.tokenizer.count(trained.task.reader.texts([*splits.test, *splits.dev]))
-    return Texts(splits.test[:N_TEXTS], held_out=True, words=tuple(words)) if splits.test else None
-
-
-def texts_of_words(trained: TrainedRun, tokenizer: WordTokenizer) -> Texts:
-    """Return texts of random words."""
-    pairs = trained.setup.model.token_types > 0 and trained.config.task != "tagging"
-    drawn = random_texts(trained, tokenizer, pairs=pairs, masks=trained.config.task == "masked-language-model")
-    return Texts([trained.task.reader.example(text, context) for text, context in drawn], held_out=False)
 
 
 def compare(trained: TrainedRun, tokenizer: WordTokenizer, folder: Path, texts: Texts) -> Comparison:
@@ -245,14 +200,3 @@ def _require(condition: Any, wrong: str) -> None:
 
         raise ExportError(f"the exported model differs from the run in onnxruntime {onnxruntime.__version__}: {wrong}; "
                           "nothing was written. Try another version of onnxruntime")
-
-
-@contextmanager
-def _without_messages() -> Any:
-    """Hide warnings about the data, which were shown when the run was trained."""
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)

@@ -235,7 +235,7 @@ def test_files_that_predict_otherwise_are_not_written(exported, tmp_path, monkey
 
 
 def test_without_the_data_the_texts_are_random_words(exported, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_check, "test_texts", lambda trained: None)
+    monkeypatch.setattr(module, "test_texts", lambda trained: None)
     for name in ("pairs", "tagging", "question-answering", "masked-language-model"):
         made = export(exported(name)[1].path.parent / name, tmp_path / name, to="onnx")
         assert "6 texts of random words" in made.texts
@@ -244,7 +244,7 @@ def test_without_the_data_the_texts_are_random_words(exported, tmp_path, monkeyp
 
 def test_test_texts_need_the_data_of_the_run(exported):
     trained = exported("cls")[0]
-    assert len(onnx_check.test_texts(trained).examples) == len(
+    assert len(module.test_texts(trained).examples) == len(
         (DATA / "support" / "test.tsv").read_text().splitlines()) - 1
 
 
