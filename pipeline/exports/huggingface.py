@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import Any
-
-from tokenizers import AddedToken, Tokenizer, processors
 
 from embeddings.progress import Progress
 from embeddings.special_tokens import END, END_ID, MASK, PAD, PAD_ID, SPECIAL_TOKENS, START, START_ID, UNK
 from embeddings.table.arguments import flag, setting
-from embeddings.table.atomic_files import write_atomically
-from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.config import RunConfig
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions, export_format
 from pipeline.exports.huggingface_check import difference
+from pipeline.exports.vocabulary import (
+    BERT_PAIR,
+    BERT_TEXT,
+    LINE,
+    add_unseen,
+    extended,
+    require_characters,
+    write_tokenizer_json,
+)
 from pipeline.runs.folder import write_json
 from pipeline.runs.trained import TrainedRun
 from pipeline.runs.workspace import new_folder
 from pipeline.tasks.base import TASKS, Architecture
 from pipeline.tasks.ngrams.scores import branch_of
 from pipeline.tasks.tags import branch as word_features
-from pipeline.word_vectors import unseen_words
 from transformer.config import LIKE
 from transformer.export.huggingface import bert_config, bert_state, gpt2_config, gpt2_state, save_weights
 from transformer.models.decoding import NEVER_WRITTEN
@@ -73,6 +75,7 @@ class HuggingFace:
     """A checkpoint with BERT's or GPT-2's architecture, tokenizer included."""
 
     description = "a folder for Hugging Face transformers"
+    options = ("words", "without_ngrams")
 
     def write(self, trained: TrainedRun, target: Path, options: ExportOptions, progress: Progress, *,
               origin: str) -> ExportedCheckpoint:
@@ -90,10 +93,10 @@ class HuggingFace:
         if word_features.branch_of(trained.model) is not None:
             raise ExportError(f"{origin}: {architecture.name} has no place for the features of words of this run: "
                               f"train with {setting('tagging.features=false')}")
-        extra = _add_unseen(trained, options.words) if architecture.output else ()
+        extra = add_unseen(trained, options.words) if architecture.output else ()
         if architecture.prepare:
             architecture.prepare(trained.model, trained.setup)
-        tokenizer = trained.tokenizer.with_vocabulary([*trained.tokenizer.vocabulary()[len(SPECIAL_TOKENS):], *extra])
+        tokenizer = extended(trained.tokenizer, extra)
         with new_folder(target) as folder:
             _write_model(trained, architecture, folder)
             _write_tokenizer(tokenizer, architecture, trained.config, folder)
@@ -125,21 +128,8 @@ def require_architecture(config: RunConfig, architecture: Architecture | None, *
     if wrong:
         raise ExportError(f"{origin}: {', '.join(wrong)}: {'has' if len(wrong) == 1 else 'have'} no equivalent in "
                           f"{name}; train with {setting(f'model.like={architecture.like}')}")
-    if config.data.han == "words":
-        raise ExportError(f"{origin}: data.han=words: tokenizer.json cannot represent the splitting of Chinese into "
-                          f"words; train with {setting('data.han=characters')}")
+    require_characters(config, origin)
     return architecture
-
-
-def _add_unseen(trained: TrainedRun, n: int) -> Sequence[str]:
-    """Append the vectors of words not seen in training to the embedding layer, and return these words."""
-    tokenizer, table = trained.tokenizer, trained.table
-    seen = set(tokenizer.vocabulary())
-    folded = dict.fromkeys(tokenizer.fold(word) for word in table.words)
-    new = (word for word in folded if word not in seen and tokenizer.can_produce(word))
-    found = unseen_words(table, islice(new, n), parse_policy(trained.config.unknown))
-    trained.embedding.extend(found)
-    return found.words
 
 
 def _write_model(trained: TrainedRun, architecture: Architecture, folder: Path) -> None:
@@ -172,20 +162,13 @@ def _write_model(trained: TrainedRun, architecture: Architecture, folder: Path) 
 
 def _write_tokenizer(tokenizer: WordTokenizer, architecture: Architecture, config: RunConfig, folder: Path) -> None:
     """Write the files of the tokenizer, which adds the special tokens of the task to a text."""
-    path = folder / "tokenizer.json"
-    tokenizer.save(path)
-    theirs = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    theirs.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL_TOKENS])
     if architecture.like == "gpt2":
-        single, pair = f"{END} $A", f"{END} $A $B"
+        single, pair = LINE, f"{LINE} $B"
         named = {"bos_token": END, "eos_token": END, "unk_token": UNK, "pad_token": PAD}
     else:
-        single, pair = f"{START} $A {END}", f"{START} $A {END} $B:1 {END}:1"
+        single, pair = BERT_TEXT, BERT_PAIR
         named = {"cls_token": START, "sep_token": END, "mask_token": MASK, "unk_token": UNK, "pad_token": PAD}
-    theirs.post_processor = processors.TemplateProcessing(
-        single=single, pair=pair, special_tokens=[(START, START_ID), (END, END_ID)]
-    )
-    write_atomically(path, theirs.to_str(pretty=True))  # an error while the library writes has no class of its own
+    write_tokenizer_json(tokenizer, folder / "tokenizer.json", single=single, pair=pair, special=SPECIAL_TOKENS)
     inputs = ["input_ids", *(["token_type_ids"] if architecture.like == "bert" else []), "attention_mask"]
     write_json(folder / "special_tokens_map.json", named)
     write_json(folder / "tokenizer_config.json", {
