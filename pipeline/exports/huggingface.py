@@ -88,7 +88,7 @@ class HuggingFace:
         if word_features.branch_of(trained.model) is not None:
             raise ExportError(f"{origin}: {architecture.name} has no place for the features of words of this run: "
                               "train with --set tagging.features=false")
-        extra = _add_unseen(trained, options.words) if architecture.output else ()
+        extra = add_unseen(trained, options.words) if architecture.output else ()
         if architecture.prepare:
             architecture.prepare(trained.model, trained.setup)
         tokenizer = trained.tokenizer.with_vocabulary([*trained.tokenizer.vocabulary()[len(SPECIAL_TOKENS):], *extra])
@@ -129,7 +129,7 @@ def require_architecture(config: RunConfig, architecture: Architecture | None, *
     return architecture
 
 
-def _add_unseen(trained: TrainedRun, n: int) -> Sequence[str]:
+def add_unseen(trained: TrainedRun, n: int) -> Sequence[str]:
     """Append the vectors of words not seen in training to the embedding layer, and return these words."""
     tokenizer, table = trained.tokenizer, trained.table
     seen = set(tokenizer.vocabulary())
