@@ -28,9 +28,9 @@ class ExportOptions:
     """Options of an export.
 
     Attributes:
-        words: number of words not seen in training to export, the source's first. All other words are ``<unk>`` in the
-            exported model, while the run itself may find vectors for them by its out-of-vocabulary policy. Models whose
-            output layer is the embedding table are exported without extra words.
+        words: maximum number of words not seen in training to export, the source's first. All other words are
+            ``<unk>`` in the exported model, while the run itself may find vectors for them by its out-of-vocabulary
+            policy. Models whose output layer is the embedding table are exported without extra words.
         without_ngrams: export the Transformer of a run with an n-gram branch alone; its predictions differ from those
             of the run.
     """

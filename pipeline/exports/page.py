@@ -48,7 +48,9 @@ class ExportedPage(Exported):
         lines = [f"{self.path}: {self.size / 1e6:.1f} MB, {n_words:,} words, of which {n_words - n_trained:,} were not "
                  "seen in training, int8 weights"]
         if self.data.ngrams:
-            lines.append(f"n-grams: the weights of {len(self.data.ngrams.kept):,} of {self.n_ngrams:,} buckets")
+            branch = self.data.ngrams
+            lines.append(f"n-grams: the weights of {len(branch.kept):,} of {self.n_ngrams:,} buckets, "
+                         f"{branch.values.dtype}")
         return [*lines, f"compared with the run: {self.checked}"]
 
 

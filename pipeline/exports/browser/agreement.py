@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from embeddings.special_tokens import N_SPECIAL
 from pipeline.errors import PipelineError
 from pipeline.exports.browser.page_data import PageData
 from pipeline.runs.trained import TrainedRun
-from pipeline.tasks.base import Prepared, Tokenizers
+from pipeline.tasks.base import Prediction, Prepared, Tokenizers
 
 N_TEXTS, LONGEST = 500, 60
 
@@ -48,15 +47,19 @@ def agreement(trained: TrainedRun, data: PageData) -> Agreement:
     held_out = bool(examples)
     examples = examples or [trained.example(text) for text in _random_texts(data.words)]
     expected = trained.predict_for(examples)
-    tokenizer = trained.tokenizer.with_vocabulary(data.words)
-    features = trained.task.encode(examples, Tokenizers(tokenizer, len(tokenizer)), trained.setup)
-    found = trained.task.predict(data.model(trained), Prepared(examples, features, Tokenizers(
-        tokenizer, len(tokenizer))), trained.setup)
-    pairs = list(zip(expected, found, strict=True))
+    pairs = list(zip(expected, page_predictions(trained, data, examples), strict=True))
     differences = [abs(of_run["probabilities"][of_run["label"]] - of_page["probabilities"].get(of_run["label"], 0.0))
                    for of_run, of_page in pairs]
     return Agreement(len(pairs), sum(of_run["label"] == of_page["label"] for of_run, of_page in pairs),
                      float(np.mean(differences)), held_out)
+
+
+def page_predictions(trained: TrainedRun, data: PageData, examples: Sequence[Any]) -> list[Prediction]:
+    """Predict as the page does, from its words and weights, for examples of the task."""
+    tokenizer = trained.tokenizer.with_vocabulary(data.words)
+    tokenizers = Tokenizers(tokenizer, len(tokenizer))
+    features = trained.task.encode(examples, tokenizers, trained.setup)
+    return trained.task.predict(data.model(trained), Prepared(examples, features, tokenizers), trained.setup)
 
 
 def _test_examples(trained: TrainedRun) -> list[Any]:

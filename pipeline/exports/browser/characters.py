@@ -1,7 +1,7 @@
 """Classes of characters that the page uses, so that its words do not depend on the Unicode version of the browser.
 
-``characters.js`` has them as ranges. It is written by ``python -m pipeline.exports.browser.characters``; a test compares
-it with the ``tokenizers`` library and with Python.
+``characters.js`` has them as ranges. It is written by ``python -m pipeline.exports.browser.characters``; a test
+compares it with the ``tokenizers`` library and with Python.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ def content() -> str:
     characters = [chr(code) for code in range(LIMIT) if code not in SURROGATES]
     lines = [f"  {name}: \"{encoded(select(characters))}\"," for name, select in CLASSES.items()]
     return "\n".join((
-        "// Written by `python -m pipeline.exports.browser.characters`: ranges of code points as the gap before each and",
-        "// its length minus 1, in base 36. \"combining\" are the characters that canonical normalisation concerns.",
+        "// Written by `python -m pipeline.exports.browser.characters`: ranges of code points as the gap before each",
+        "// and its length minus 1, in base 36. Canonical normalisation concerns the characters of \"combining\".",
         "const CHARACTERS = {", *lines, "};", ""))
 
 

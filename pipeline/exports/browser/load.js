@@ -1,6 +1,6 @@
 // The model from the data of the page: one block of JSON, and one block of compressed numbers in base64.
 
-const ARRAYS = { int8: Int8Array, uint8: Uint8Array, float32: Float32Array };
+const ARRAYS = { int8: Int8Array, int16: Int16Array, uint8: Uint8Array, float32: Float32Array };
 
 async function inflated(text) {                // ArrayBuffer
   const characters = atob(text), bytes = new Uint8Array(characters.length);
@@ -39,7 +39,9 @@ function ngramsOf(described, arrays) {
   const of = name => arrays.get(`ngrams.${name}`).values, codes = of("idf_codes"), levels = of("idf_levels");
   const rowOf = new Int32Array(described.buckets);             // row of a bucket plus 1; those with weights are first
   [...decodedNumbers(of("kept")), ...decodedNumbers(of("others"))].forEach((bucket, i) => { rowOf[bucket] = i + 1; });
-  return { ...described, rowOf, weights: of("weights"), scales: of("scales"), bias: of("bias"),
+  const integers = of("weights"), largest = integers instanceof Int16Array ? 32767 : 127;
+  const weights = Float32Array.from(integers, code => Math.sign(code) * (code / largest) ** 2);
+  return { ...described, rowOf, weights, scales: of("scales"), bias: of("bias"),
            idf: row => levels[codes[row]] };
 }
 async function loadModel(data, packed) {

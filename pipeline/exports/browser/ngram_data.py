@@ -1,4 +1,7 @@
-"""The n-gram branch of a run for the page: int8 weights, of the most important n-grams only if there is little room."""
+"""The n-gram branch of a run for the page: int8 weights, of the most important n-grams only if there is little room.
+
+A branch that is small has int16 weights.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.exports.browser.quantized import LARGEST, gaps, packed_size
+from pipeline.exports.browser.quantized import gaps, packed_size
 from transformer.models.ngram_branch import NgramBranch
 
 N_LEVELS = 256
 N_HALVINGS = 7
+SMALL = 0.05  # share of the room up to which a branch is small
+
+Codes = NDArray[np.int8] | NDArray[np.int16]
 
 
 @dataclass(frozen=True)
 class NgramData:
-    """A branch whose weights are int8 with a scale for each column.
+    """A branch whose weights are integers with a scale for each column: ``w = sign(q) (q / largest)^2 scale``.
 
-    Buckets without weights keep their inverse document frequency, which the length of a text's row needs.
+    The square gives small weights, of which a text has thousands, a smaller relative error. Buckets without weights
+    keep their inverse document frequency, which the length of a text's row needs.
 
     Attributes:
         kept: buckets with weights, ascending. *Shape:* ``(n_kept,)``.
         others: further buckets that training texts have, ascending. *Shape:* ``(n_others,)``.
-        values: int8. *Shape:* ``(n_kept, n_outputs)``.
+        values: int8 or int16. *Shape:* ``(n_kept, n_outputs)``.
         scales: float32. *Shape:* ``(n_outputs,)``.
         codes: number of the level of each inverse document frequency, of the kept buckets first.
             *Shape:* ``(n_kept + n_others,)``, uint8.
@@ -35,25 +42,27 @@ class NgramData:
 
     kept: NDArray[np.int64]
     others: NDArray[np.int64]
-    values: NDArray[np.int8]
+    values: Codes
     scales: NDArray[np.float32]
     codes: NDArray[np.uint8]
     levels: NDArray[np.float32]
     bias: NDArray[np.float32]
 
     @classmethod
-    def of(cls, branch: NgramBranch, share: float) -> NgramData:
+    def of(cls, branch: NgramBranch, share: float, dtype: type[np.int8] | type[np.int16] = np.int8) -> NgramData:
         """Quantise a branch.
 
         Args:
             branch: the fitted branch.
             share: share of the buckets with a weight that is not zero whose weights are kept, those with the largest
                 product of weight and inverse document frequency.
+            dtype: type of the weights.
         """
         idf, weight = branch.idf.cpu().numpy(), branch.weight.cpu().numpy()
         used = np.flatnonzero(idf > 0)
-        scales = (np.abs(weight).max(axis=0) / LARGEST).astype(np.float32)                  # (n_outputs,)
-        values = np.rint(weight[used] / np.where(scales > 0, scales, 1)).astype(np.int8)    # (n_used, n_outputs)
+        scales = np.abs(weight).max(axis=0).astype(np.float32)                              # (n_outputs,)
+        relative = weight[used] / np.where(scales > 0, scales, 1)                           # (n_used, n_outputs)
+        values = np.rint(np.iinfo(dtype).max * np.sign(relative) * np.sqrt(np.abs(relative))).astype(dtype)
         importance = np.where(values.any(axis=1), np.abs(weight[used]).max(axis=1) * idf[used], 0.0)
         n_kept = round(share * int((importance > 0).sum()))
         is_kept = np.zeros(len(used), dtype=bool)
@@ -65,6 +74,9 @@ class NgramData:
     @classmethod
     def within(cls, branch: NgramBranch, room: int) -> NgramData:
         """Quantise a branch, with as many weights as fit into ``room`` characters of the page."""
+        precise = cls.of(branch, 1.0, np.int16)
+        if precise.size() <= SMALL * room:
+            return precise
         whole = cls.of(branch, 1.0)
         if whole.size() <= room:
             return whole
@@ -89,7 +101,7 @@ class NgramData:
         idf = np.zeros(branch.idf.shape, np.float32)
         idf[np.concatenate([self.kept, self.others])] = self.levels[self.codes]
         weight = np.zeros(branch.weight.shape, np.float32)
-        weight[self.kept] = self.values * self.scales
+        weight[self.kept] = np.sign(self.values) * (self.values / np.iinfo(self.values.dtype).max) ** 2 * self.scales
         branch.idf.copy_(torch.from_numpy(idf))
         branch.weight.copy_(torch.from_numpy(weight))
 

@@ -58,7 +58,7 @@ class Packed:
 
 
 def packed(arrays: Mapping[str, NDArray[Any]]) -> Packed:
-    """Pack arrays of int8, uint8 and float32."""
+    """Pack arrays of int8, int16, uint8 and float32."""
     content, index = bytearray(), []
     for name, array in arrays.items():
         content += bytes(-len(content) % ALIGNMENT)
@@ -79,7 +79,7 @@ def gaps(numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
         numbers: ascending, from 0. *Shape:* ``(n,)``.
     """
     left = np.diff(numbers, prepend=0)                                                      # (n,)
-    columns = []
+    columns: list[NDArray[np.int64]] = []
     while len(left) and (not columns or left.any()):
         columns.append(left & 127)
         left = left >> 7
@@ -89,4 +89,5 @@ def gaps(numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
     last = np.where(table > 0, np.arange(table.shape[1]), 0).max(axis=1)                    # (n,)
     place = np.arange(table.shape[1])[None]
     table = table + 128 * (place < last[:, None])
-    return table[place <= last[:, None]].astype(np.uint8)
+    encoded: NDArray[np.uint8] = table[place <= last[:, None]].astype(np.uint8)
+    return encoded
