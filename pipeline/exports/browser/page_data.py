@@ -80,14 +80,15 @@ def page_data(trained: TrainedRun, n_words: int, room: int) -> PageData:
     Args:
         trained: the run, to whose embedding layer vectors of further words are appended.
         n_words: maximum number of words not seen in training.
-        room: maximum number of characters. Words not seen in training are left out first, then the least important
-            n-grams, then the rarest words of training.
+        room: maximum number of characters, or twice that of the layers if this is more. Words not seen in training are
+            left out first, then the least important n-grams, then the rarest words of training.
     """
     unseen = add_unseen(trained, n_words)
     words = (*trained.tokenizer.vocabulary()[N_SPECIAL:], *unseen)
     n_trained = len(words) - len(unseen)
     rows, weights = _vectors(trained), _weights(trained)
-    room -= packed_size(PageData((), 0, Quantized.of(rows[:0]), weights, None).arrays())
+    of_layers = packed_size(PageData((), 0, Quantized.of(rows[:0]), weights, None).arrays())
+    room = max(room - of_layers, of_layers)
     of_training = _size(words[:n_trained], rows[:N_SPECIAL + n_trained])
     ngrams, branch = None, branch_of(trained.model)
     if branch is not None:
