@@ -10,13 +10,17 @@ VECTORS := $(VENV)-vectors
 JOBS   ?= 1
 DATASETS ?= $(VECFORMER_DATASETS)
 
-.PHONY: run test test-slow faults fault-steps fuzz tasks findings null bench bench-accuracy quality lint docs clean
+.PHONY: run test test-browser test-slow faults fault-steps fuzz tasks findings null bench bench-accuracy quality lint docs \
+        clean
 
 run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
 
 test: $(VENV)/.dev            ## run the test suite: 10 minutes on two recent cores
 	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-browser: $(VENV)/.dev    ## run the tests in a real browser, Debian's chromium
+	$(BIN)/python -m pytest -m browser
 
 test-slow: $(VENV)/.dev       ## run the slow tests: results over several seeds, equality with gensim on whole data sets
 	$(BIN)/python -m pytest -m "slow and not faults and not fault_steps and not fuzz" -s

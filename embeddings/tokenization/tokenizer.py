@@ -89,6 +89,11 @@ class WordTokenizer:
         """Whether text is converted to lower case."""
         return self._rule.lowercase
 
+    @property
+    def rule(self) -> WordRule | None:
+        """The definition of a word; None if the file of an earlier version has another pattern."""
+        return self._rule if self._has_our_pattern else None
+
     def words(self, text: Text) -> list[str]:
         """Split a text into words, including out-of-vocabulary words."""
         if not isinstance(text, str):

@@ -14,9 +14,9 @@ from pipeline.cli.verification import verify_option
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--to", required=True, metavar="FORMAT",
-              help="Format: onnx (ONNX Runtime), hf (Hugging Face transformers), model2vec or sentence-transformers "
-                   "(static vectors).")
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Folder to create.")
+              help="Format: onnx (ONNX Runtime), hf (Hugging Face transformers), page (an HTML file that runs in a "
+                   "browser), model2vec or sentence-transformers (static vectors).")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="Folder or file to create.")
 @click.option("--words", default=50_000, show_default=True, type=click.IntRange(min=0), metavar="N",
               help="Number of words not seen in training to export, the most frequent first; 0 for language models.")
 @click.option("--without-ngrams", is_flag=True, help="Export the Transformer of a run with an n-gram branch alone.")
@@ -33,13 +33,15 @@ def export_command(
     """Export RUN to a format that is used without vecformer. The result is compared with RUN before it is kept.
 
     onnx takes every task but translation, in full. hf takes runs with the arithmetic of an existing architecture:
-    --set model.like=bert, or gpt2 for a language model.
+    --set model.like=bert, or gpt2 for a language model. A page needs no network; it is for classification, at most 8 MB
+    with as many --words as fit.
 
     \b
     vecformer export runs/bbc --to onnx --out bbc-onnx --int8
     vecformer export runs/bbc --to model2vec --out bbc-vectors
     vecformer run --task question-answering --data data/questions --set model.like=bert --out runs/questions
     vecformer export runs/questions --to hf --out exported
+    vecformer export runs/bbc --to page --out bbc.html
     """
     from pipeline.commands.export import export
     from pipeline.telemetry.progress import bars

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from embeddings.table.arguments import argument
 from embeddings.table.paths import from_written
 from pipeline.data.features.batching import Batch, collate
 from pipeline.errors import DataError, PipelineError
@@ -114,7 +115,7 @@ def _training_examples(trained: TrainedRun, data: str | Path | None) -> tuple[Se
     """
     config, reader = trained.config, trained.task.reader
     path = Path(from_written(config.data.path)) if data is None else Path(data)
-    asked = "name the training data with --train-data PATH, in Python train_data="
+    asked = f"name the training data with {argument('train_data', 'PATH')}"
     if data is not None and path.is_file() and str(path) != from_written(config.data.path):
         return reader.read_examples(path, config.data), f"the examples of {path}"
     if data is None and config.data.path not in reader.named and not path.exists():

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from embeddings.progress import Progress
 from embeddings.specification.plugins import Registry
+from embeddings.table.arguments import argument
 from pipeline.errors import ExportError
 from pipeline.runs.trained import TrainedRun
 
@@ -28,9 +29,9 @@ class ExportOptions:
     """Options of an export.
 
     Attributes:
-        words: number of words not seen in training to export, the source's first. All other words are ``<unk>`` in the
-            exported model, while the run itself may find vectors for them by its out-of-vocabulary policy. Models whose
-            output layer is the embedding table are exported without extra words.
+        words: maximum number of words not seen in training to export, the source's first. All other words are
+            ``<unk>`` in the exported model, while the run itself may find vectors for them by its out-of-vocabulary
+            policy. Models whose output layer is the embedding table are exported without extra words.
         without_ngrams: export the Transformer of a run with an n-gram branch alone; its predictions differ from those
             of the run.
         int8: add a graph with int8 weights (ONNX).
@@ -96,7 +97,7 @@ def require_options(chosen: ExportFormat, options: ExportOptions) -> None:
     """
     for item in fields(options):
         if getattr(options, item.name) != item.default and item.name not in getattr(chosen, "options", ()):
-            raise ExportError(f"--{item.name.replace('_', '-')} is not an option of --to {chosen.name}; leave it out")
+            raise ExportError(f"{argument(item.name)} is not an option of {argument('to', chosen.name)}; leave it out")
 
 
 T = TypeVar("T", bound=type[Any])

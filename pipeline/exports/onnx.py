@@ -14,6 +14,7 @@ import torch
 
 from embeddings.progress import Progress
 from embeddings.special_tokens import MASK, N_SPECIAL
+from embeddings.table.arguments import argument
 from embeddings.table.atomic_files import write_atomically
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions, export_format
@@ -123,7 +124,8 @@ class Onnx:
         size = sum(tensor.nbytes for tensor in graph.state_dict().values())
         if size > LIMIT:
             raise ExportError(f"{origin}: the graph would have {size / GB:.1f} GB, and the format allows 2 GB; export "
-                              f"fewer words than --words {options.words}, or train with a smaller data.max_words")
+                              f"fewer words than {argument('words', str(options.words))}, or train with a smaller "
+                              "data.max_words")
         with new_folder(target) as folder:
             save_onnx(graph, folder / GRAPH)
             config = _described(trained, graph)

@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer, processors
 
 from embeddings.special_tokens import END, END_ID, MASK, N_SPECIAL, START, START_ID
+from embeddings.table.arguments import setting
 from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.tokenizer import WordTokenizer
@@ -32,7 +33,7 @@ def require_characters(config: RunConfig, origin: str) -> None:
     """
     if config.data.han == "words":
         raise ExportError(f"{origin}: data.han=words: tokenizer.json cannot represent the splitting of Chinese into "
-                          "words; train with --set data.han=characters")
+                          f"words; train with {setting('data.han=characters')}")
 
 
 def add_unseen(trained: TrainedRun, n: int, *, first: Iterable[str] = ()) -> Sequence[str]:
