@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -42,7 +42,8 @@ def generation_config(trained: TrainedRun, options: Mapping[str, Any]) -> Genera
 
 
 def generate(
-    trained: TrainedRun, prompt: str = "", *, n: int = 1, config: GenerationConfig | None = None, seed: int = 1
+    trained: TrainedRun, prompt: str = "", *, n: int = 1, config: GenerationConfig | None = None, seed: int = 1,
+    report: Callable[[str], object] | None = None,
 ) -> list[Continued]:
     """Continue a text by sampling.
 
@@ -53,6 +54,7 @@ def generate(
         config: ``max_tokens`` (ends of lines included), ``temperature``, ``top_k`` and ``top_p``; by default those of
             the run.
         seed: seed of the sampling.
+        report: called after each token with the first text so far; an exception ends the generation.
 
     Raises:
         ConfigError: if the run is not a language model.
@@ -69,13 +71,19 @@ def generate(
     source = trained.prepare([trained.task.reader.example(line, "") for line in lines]).tokenizers.source
     ids = np.concatenate([np.append(np.int32(END_ID), line) for line in source.encode(lines)])
     start = torch.from_numpy(ids.astype(np.int64)).to(trained.embedding.weight.device).repeat(n, 1)
+    words, before, first = source.vocabulary(), source.words(lines[-1]), list[str]()
+
+    def of_first(tokens: list[int]) -> None:
+        first.append(words[tokens[0]])
+        if report:
+            report(joined(prompt, before, first))
+
     with trained.computing():
         model: Any = trained.model
         writer = Writer.continuing(model, start, window=trained.config.data.max_length)
-        written = sample(writer, config=config or trained.config.generation, seed=seed, end=None)
-    words = source.vocabulary()
-    return [Continued(joined(prompt, source.words(lines[-1]), [words[i] for i in text.ids]), text.log_probability)
-            for text in written]
+        written = sample(writer, config=config or trained.config.generation, seed=seed, end=None,
+                         report=of_first if report else None)
+    return [Continued(joined(prompt, before, [words[i] for i in text.ids]), text.log_probability) for text in written]
 
 
 def joined(prompt: str, before: Sequence[str], words: Sequence[str]) -> str:

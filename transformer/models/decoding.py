@@ -130,21 +130,27 @@ class Writer:
             self.memory = Memory(self.memory.hidden[rows], self.memory.mask[rows])
 
 
-def greedy(writer: Writer, *, max_tokens: int, end: int | None = END_ID) -> list[Generated]:
+def greedy(
+    writer: Writer, *, max_tokens: int, end: int | None = END_ID, report: Callable[[list[int]], object] | None = None
+) -> list[Generated]:
     """Generate the most probable token at each step.
 
     Args:
         writer: the prompts and the model.
         max_tokens: maximum number of generated tokens.
         end: token id that ends a text; None generates ``max_tokens`` tokens.
+        report: called after each step with the new token of each unfinished text; an exception ends the generation.
 
     Returns:
         One text for each prompt.
     """
-    return _generate(writer, lambda log_probs: log_probs.argmax(dim=-1), max_tokens=max_tokens, end=end)
+    return _generate(writer, lambda log_probs: log_probs.argmax(dim=-1), max_tokens=max_tokens, end=end, report=report)
 
 
-def sample(writer: Writer, *, config: GenerationConfig, seed: int, end: int | None = END_ID) -> list[Generated]:
+def sample(
+    writer: Writer, *, config: GenerationConfig, seed: int, end: int | None = END_ID,
+    report: Callable[[list[int]], object] | None = None,
+) -> list[Generated]:
     """Sample each token from the distribution of the model.
 
     Args:
@@ -152,12 +158,13 @@ def sample(writer: Writer, *, config: GenerationConfig, seed: int, end: int | No
         config: ``temperature`` (0 for :func:`greedy`), ``top_k``, ``top_p`` and ``max_tokens`` are used.
         seed: seed of the random numbers.
         end: as for :func:`greedy`.
+        report: as for :func:`greedy`.
 
     Returns:
         One text for each prompt.
     """
     if not config.temperature:
-        return greedy(writer, max_tokens=config.max_tokens, end=end)
+        return greedy(writer, max_tokens=config.max_tokens, end=end, report=report)
     random = torch.Generator().manual_seed(seed)
 
     def draw(log_probs: Tensor) -> Tensor:
@@ -165,7 +172,7 @@ def sample(writer: Writer, *, config: GenerationConfig, seed: int, end: int | No
         drawn = torch.multinomial(filtered.softmax(dim=-1).cpu(), 1, generator=random)    # (B, 1)
         return drawn[:, 0].to(log_probs.device)
 
-    return _generate(writer, draw, max_tokens=config.max_tokens, end=end)
+    return _generate(writer, draw, max_tokens=config.max_tokens, end=end, report=report)
 
 
 def top_k_filter(logits: Tensor, k: int) -> Tensor:
@@ -192,7 +199,8 @@ def top_p_filter(logits: Tensor, p: float) -> Tensor:
 
 
 def _generate(
-    writer: Writer, choose: Callable[[Tensor], Tensor], *, max_tokens: int, end: int | None
+    writer: Writer, choose: Callable[[Tensor], Tensor], *, max_tokens: int, end: int | None,
+    report: Callable[[list[int]], object] | None = None,
 ) -> list[Generated]:
     """Generate tokens with a function that chooses the next one; finished texts are removed from the batch."""
     texts: list[list[int]] = [[] for _ in writer.ids]
@@ -209,6 +217,8 @@ def _generate(
                     ended.add(text)
                 else:
                     texts[text].append(token)
+            if report:
+                report(tokens.tolist())
             rows = [row for row, text in enumerate(active) if text not in ended]
             if not rows:
                 break

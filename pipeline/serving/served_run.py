@@ -1,0 +1,203 @@
+"""One run that is served: its description, and the computations of each request."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from importlib.util import find_spec
+from typing import Any
+
+from embeddings.analysis.neighbors import Neighborhood
+from embeddings.special_tokens import N_SPECIAL
+from embeddings.table import EmbeddingTable
+from embeddings.table.oov_policy import OOVPolicy
+from pipeline.errors import PipelineError
+from pipeline.runs.input_checks import texts_of
+from pipeline.runs.trained import TrainedRun
+from pipeline.serving.refusals import RefusedError, public_message
+
+EXPLANATION = "pipeline.explanation.explain"
+MAX_LABELS = 1000  # in the description of a run
+DIGITS = 6         # of the numbers of an explanation
+_PATH = re.compile(r"[^\s,:+(]*[/\\][^\s,+)]*")
+
+
+class ServedRun:
+    """A run with the name that requests use.
+
+    Args:
+        name: the name.
+        trained: the run.
+    """
+
+    def __init__(self, name: str, trained: TrainedRun) -> None:
+        self.name, self.trained = name, trained
+        self.inputs = tuple(texts_of(trained.task.reader.example("<mask>", "b"), trained.task, trained.setup))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the run; () for tasks without labels."""
+        found: tuple[str, ...] = getattr(self.trained.setup.resolved, "labels", ())
+        return found
+
+    def description(self) -> dict[str, Any]:
+        """Return what clients need to use the run."""
+        config = self.trained.setup.config
+        return {
+            "name": self.name, "task": config.task, "inputs": list(self.inputs),
+            "context_required": bool(self.trained.task.context_columns), "labels": list(self.labels[:MAX_LABELS]),
+            "generates": self.trained.task.generates, "explains": has_explanations(),
+            "max_length": config.data.max_length, "source": without_paths(self.trained.table.source),
+            "layers": config.model.n_layers, "heads": config.model.n_heads,
+        }
+
+    def examples(self, texts: Sequence[Any]) -> list[Any]:
+        """Make examples of the texts of a request: strings, or objects with ``text`` and ``context``.
+
+        Raises:
+            RefusedError: if a context is missing, or the run has no use for it.
+        """
+        return [self.example(text, "", i) if isinstance(text, str) else self.example(text.text, text.context, i)
+                for i, text in enumerate(texts)]
+
+    def example(self, text: str, context: str, position: int | None = None) -> Any:
+        """Make an example of one text.
+
+        Raises:
+            RefusedError: as :meth:`examples`.
+        """
+        where = "" if position is None else f"texts[{position}]: "
+        if context and len(self.inputs) == 1:
+            raise RefusedError(409, f"{where}the run reads single texts; leave out the context")
+        if self.trained.task.context_columns and not context.strip():
+            raise RefusedError(409, f"{where}the run answers questions about a context; add \"context\"")
+        return self.trained.example(text, context)
+
+    def explain(self, text: str, context: str, label: str | None, steps: int | None) -> dict[str, Any]:
+        """Explain one prediction; see :mod:`pipeline.explanation`.
+
+        Raises:
+            RefusedError: if explanations are not installed, or there is none for this input.
+        """
+        if not has_explanations():
+            raise RefusedError(501, "this version has no explanations")
+        from importlib import import_module
+
+        if label is not None and self.labels and label not in self.labels:
+            raise RefusedError(409, f"the run has no label {label[:100]!r}")
+        self.example(text, context)
+        explain = import_module(EXPLANATION).explain
+        try:
+            found: dict[str, Any] = explain(self.trained, text, context=context, label=label, steps=steps).to_json()
+        except PipelineError as error:
+            raise RefusedError(409, public_message(error)) from error
+        return {"run": self.name, **finite(found, DIGITS)}
+
+    def generate(
+        self, prompt: str, options: Mapping[str, Any], seed: int, send: Callable[[dict[str, Any]], None],
+        stop: threading.Event, seconds: float,
+    ) -> None:
+        """Continue a text, and send each change of it.
+
+        The last message has ``done``, the complete ``text`` and its ``log_probability``, or ``error``.
+
+        Args:
+            prompt: beginning of the text.
+            options: generation options; None keeps the configured value.
+            seed: seed of the sampling.
+            send: called with the messages. ``text`` replaces the text from character ``at`` on.
+            stop: ends the generation when it is set.
+            seconds: maximum time.
+
+        Raises:
+            RefusedError: if the run is not a language model.
+        """
+        from pipeline.commands.generate import generate, generation_config
+
+        if not self.trained.task.generates:
+            raise RefusedError(409, "the run is not a language model; it cannot continue a text")
+        config = generation_config(self.trained, options)
+        sent, until = prompt, time.monotonic() + seconds
+
+        def report(text: str) -> None:
+            nonlocal sent
+            if stop.is_set():
+                raise _StoppedError
+            at = common_length(sent, text)
+            if at < len(text):
+                send({"at": at, "text": text[at:]})
+                sent = text
+            if time.monotonic() > until:
+                raise _StoppedError
+
+        try:
+            written = generate(self.trained, prompt, config=config, seed=seed, report=report)[0]
+        except _StoppedError:
+            send({"done": True, "text": sent, "log_probability": None, "error": "the maximum time has passed"})
+            return
+        send({"done": True, **finite(written._asdict())})
+
+    def neighbours(self, word: str, n: int) -> dict[str, Any]:
+        """Return the nearest words before and after training; none for a word outside the training vocabulary."""
+        found: dict[str, Any] = {"run": self.name, "word": word, "known": word in self._initial.table}
+        for name, space in (("before", self._initial), ("after", self._tuned)):
+            nearest = space.of_words([word], n).neighbors if found["known"] else ()
+            found[name] = [{"word": one.word, "similarity": round(one.similarity, DIGITS)} for one in nearest]
+        return found
+
+    @cached_property
+    def _initial(self) -> Neighborhood:
+        return self._space(self.trained.table.vectors[: len(self.trained.tokenizer) - N_SPECIAL])
+
+    @cached_property
+    def _tuned(self) -> Neighborhood:
+        return self._space(self.trained.embedding.weight.detach().float().cpu().numpy()[N_SPECIAL:])
+
+    def _space(self, vectors: Any) -> Neighborhood:
+        words = self.trained.tokenizer.vocabulary()[N_SPECIAL:]
+        return Neighborhood(EmbeddingTable.known(words, vectors, self.name), OOVPolicy(("zero",)))
+
+
+class _StoppedError(Exception):
+    """The generation was stopped."""
+
+
+def has_explanations() -> bool:
+    """Whether the module of explanations is installed."""
+    try:
+        return find_spec(EXPLANATION) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def without_paths(specification: str) -> str:
+    """Replace the paths of a specification by the names of their files."""
+    return _PATH.sub(lambda match: re.split(r"[/\\]", match[0])[-1], specification)
+
+
+def common_length(one: str, other: str) -> int:
+    """Return the length of the longest common beginning of two texts."""
+    n = min(len(one), len(other))
+    if one[:n] == other[:n]:
+        return n
+    return next(i for i in range(n) if one[i] != other[i])
+
+
+def finite(value: Any, digits: int | None = None) -> Any:
+    """Replace numbers that JSON does not have by None, and round the others.
+
+    Args:
+        value: a JSON value.
+        digits: number of decimal places; None for all.
+    """
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return value if digits is None else round(value, digits)
+    if isinstance(value, Mapping):
+        return {key: finite(inner, digits) for key, inner in value.items()}
+    return [finite(inner, digits) for inner in value] if isinstance(value, list | tuple) else value
