@@ -49,6 +49,7 @@ class TrainedRun:
         precision: precision of predictions: ``float32``; ``bfloat16`` (weights and matrix products); ``auto`` (the
             faster of these); or ``int8`` (the fastest on a CPU; encoders only, the rest is float32).
         calibration: nonconformity scores of the dev set, for prediction sets; () without a dev set.
+        folder: the run folder; None for a run fresh from training.
     """
 
     setup: Setup[Any]
@@ -56,6 +57,7 @@ class TrainedRun:
     model: nn.Module
     precision: str = "float32"
     calibration: tuple[float, ...] = ()
+    folder: Path | None = None
 
     @property
     def config(self) -> RunConfig:
@@ -260,7 +262,7 @@ def _load(folder: RunFolder, unseen: bool, precision: str, verify: bool) -> Trai
     model = base.find(setup.config.task).model(setup, embeddings)
     load_weights(model, weights, folder.model)
     model.eval()
-    return TrainedRun(setup, stage_one, model, precision, load_scores(folder.calibration))
+    return TrainedRun(setup, stage_one, model, precision, load_scores(folder.calibration), folder.path)
 
 
 def load_setup(folder: RunFolder) -> Setup[Any]:
