@@ -34,7 +34,7 @@ ERRORS = {
     403: "The request comes from a page of another site.",
     408: "The request was sent too slowly.", 409: "The run cannot process this input.",
     413: "The body is too large.", 415: "The body is not JSON.", 421: "The header Host has another name.",
-    422: "The JSON has missing, unknown or invalid values.", 501: "This version has no explanations.",
+    422: "The JSON has missing, unknown or invalid values.",
     503: "The server is busy; try again after the seconds of Retry-After.",
 }
 
@@ -162,7 +162,8 @@ def _add_computations(app: FastAPI, service: Service) -> None:
         run = service.runs[request.run]
 
         def compute() -> bytes:  # explanations are large
-            return json.dumps(run.explain(request.text, request.context, request.label, request.steps)).encode()
+            return json.dumps(run.explain(request.text, request.context, label=request.label, word=request.word,
+                                          steps=request.steps)).encode()
 
         return Response(await service.result(service.workers[run.name].submit(compute)), media_type="application/json")
 
@@ -179,8 +180,7 @@ def _add_computations(app: FastAPI, service: Service) -> None:
                             (generate, models.generate)):
         function.__annotations__["request"] = model
     route("/predict", "Predict for texts", response_model=Predictions)(predict)
-    route("/explain", "Explain one prediction", response_model=dict[str, Any],
-          responses=errors | _responses(501))(explain)
+    route("/explain", "Explain one prediction", response_model=dict[str, Any])(explain)
     route("/neighbours", "Nearest neighbours of a word before and after training",
           response_model=Neighbours)(neighbours)
     route("/generate", "Continue a text, word by word", response_class=StreamingResponse,

@@ -36,6 +36,11 @@ def public_message(error: Exception) -> str:
         error: an error about the input of a request.
     """
     message = str(error)
-    if NOT_PUBLIC.search(message):
+    if has_path(message):
         return "the model of this run cannot process this input"
     return visible(bounded(message, MAX_MESSAGE))
+
+
+def has_path(message: str) -> bool:
+    """Whether a message has a path or a command-line option."""
+    return NOT_PUBLIC.search(message) is not None

@@ -108,6 +108,8 @@ def request_models(names: Sequence[str], limits: Limits) -> Models:
         "ExplainRequest", __base__=Request, run=run, text=(text, ...), context=context,
         label=(str | None, Field(default=None, max_length=1000, description="label to explain; default: the predicted "
                                                                             "one")),
+        word=(int | None, Field(default=None, ge=0, le=100_000, description="for tagging: number of the word whose tag "
+                                                                            "is explained; default: the first name")),
         steps=(int | None, Field(default=None, ge=1, le=MAX_STEPS, description="steps of the integration")))
     generate = create_model(
         "GenerateRequest", __base__=Request, run=run,

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from importlib.util import find_spec
 from typing import Any
 
 from embeddings.analysis.neighbors import Neighborhood
@@ -18,9 +17,8 @@ from embeddings.table.oov_policy import OOVPolicy
 from pipeline.errors import PipelineError
 from pipeline.runs.input_checks import texts_of
 from pipeline.runs.trained import TrainedRun
-from pipeline.serving.refusals import RefusedError, public_message
+from pipeline.serving.refusals import RefusedError, has_path, public_message
 
-EXPLANATION = "pipeline.explanation.explain"
 MAX_LABELS = 1000  # in the description of a run
 DIGITS = 6         # of the numbers of an explanation
 _PATH = re.compile(r"[^\s,:+(]*[/\\][^\s,+)]*")
@@ -44,13 +42,24 @@ class ServedRun:
         found: tuple[str, ...] = getattr(self.trained.setup.resolved, "labels", ())
         return found
 
+    @cached_property
+    def is_explained(self) -> bool:
+        """Whether there are explanations for the task of the run."""
+        from pipeline.explanation.explain import make_subject
+
+        try:
+            make_subject(self.trained.task, self.trained)
+        except PipelineError:
+            return False
+        return True
+
     def description(self) -> dict[str, Any]:
         """Return what clients need to use the run."""
         config = self.trained.setup.config
         return {
             "name": self.name, "task": config.task, "inputs": list(self.inputs),
             "context_required": bool(self.trained.task.context_columns), "labels": list(self.labels[:MAX_LABELS]),
-            "generates": self.trained.task.generates, "explains": has_explanations(),
+            "generates": self.trained.task.generates, "explains": self.is_explained,
             "max_length": config.data.max_length, "source": without_paths(self.trained.table.source),
             "layers": config.model.n_layers, "heads": config.model.n_heads,
         }
@@ -77,24 +86,31 @@ class ServedRun:
             raise RefusedError(409, f"{where}the run answers questions about a context; add \"context\"")
         return self.trained.example(text, context)
 
-    def explain(self, text: str, context: str, label: str | None, steps: int | None) -> dict[str, Any]:
-        """Explain one prediction; see :mod:`pipeline.explanation`.
+    def explain(
+        self, text: str, context: str = "", *, label: str | None = None, word: int | None = None,
+        steps: int | None = None,
+    ) -> dict[str, Any]:
+        """Explain one prediction; see :func:`pipeline.explanation.explain.explain`.
 
         Raises:
-            RefusedError: if explanations are not installed, or there is none for this input.
+            RefusedError: if there is no explanation for this input.
         """
-        if not has_explanations():
-            raise RefusedError(501, "this version has no explanations")
-        from importlib import import_module
+        from pipeline.explanation.explain import explain
 
-        if label is not None and self.labels and label not in self.labels:
-            raise RefusedError(409, f"the run has no label {label[:100]!r}")
+        if not self.is_explained:
+            raise RefusedError(409, f"there are no explanations for the task {self.trained.config.task}")
+        if word is not None and self.trained.config.task != "tagging":
+            raise RefusedError(409, "the run predicts for whole texts; leave out \"word\"")
         self.example(text, context)
-        explain = import_module(EXPLANATION).explain
         try:
-            found: dict[str, Any] = explain(self.trained, text, context=context, label=label, steps=steps).to_json()
+            found = explain(self.trained, text, context=context, label=label, steps=steps,
+                            word=None if word is None else str(word)).to_json()
         except PipelineError as error:
             raise RefusedError(409, public_message(error)) from error
+        found["vectors"] = {**found["vectors"], "source": without_paths(found["vectors"]["source"])}
+        if has_path(found["neighbours_note"]):
+            found["neighbours_note"] = ("the training examples of the run" if found["neighbours"] else
+                                        "the training examples are not available to the server")
         return {"run": self.name, **finite(found, DIGITS)}
 
     def generate(
@@ -164,14 +180,6 @@ class ServedRun:
 
 class _StoppedError(Exception):
     """The generation was stopped."""
-
-
-def has_explanations() -> bool:
-    """Whether the module of explanations is installed."""
-    try:
-        return find_spec(EXPLANATION) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def without_paths(specification: str) -> str:

@@ -15,7 +15,7 @@ export function el(tag, properties = {}, ...children) {
   return made;
 }
 
-export const percent = (share) => (share >= 0.9995 || share < 0.0005 ? share * 100 : share * 100).toFixed(1) + " %";
+export const percent = (share, digits = 1) => `${(share * 100).toFixed(digits)} %`;
 export const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
 
 // Offsets of the API count characters; those of JavaScript count UTF-16 units.

@@ -1,51 +1,81 @@
 // An explanation: contributions, provenance, attention, what changes without a word, and similar training examples.
 
-import { chooser, el, newId, percent, signed, table, tint } from "./elements.js";
+import { characters, chooser, el, newId, percent, signed, table, tint } from "./elements.js";
 
 const MAX_DRAWN = 48; // tokens of a drawn attention matrix
-const MADE = /subword|spelling|random|zero/;
+const STRONGEST = 0.5; // opacity of the strongest colour, on which the text can still be read
+const COMPOSED = /subword|spelling|folded|digits/;
+const NONE = /missing|zero|random/;
+const lineUnder = (source) => (NONE.test(source) ? "none" : COMPOSED.test(source) ? "composed" : "");
 
-const provenance = (source) => (!source || /missing|unknown|none/.test(source) ? "none" : MADE.test(source) ? "made" : "");
+const shareOf = (token) => token.total ?? token.contribution;
+const subject = (found) => (found.unit === "value" ? "the value"
+  : found.task === "question-answering" ? `this ${found.label}` : found.label);
+
+// The words of one part in their text, with what is between them.
+function inText(text, tokens, chosen) {
+  const parts = characters(text);
+  const made = [];
+  let at = 0;
+  for (const [token, button] of tokens.map((one, i) => [one, chosen[i]])) {
+    made.push(parts.slice(at, token.start).join(""), button);
+    at = token.end;
+  }
+  made.push(parts.slice(at).join(""));
+  return el("p", { class: "text tokens" }, ...made);
+}
 
 function contributions(found, onword) {
-  const largest = Math.max(1e-9, ...found.tokens.map((token) => Math.abs(token.contribution ?? 0)));
-  const detail = el("p", { class: "soft", "aria-live": "polite" }, "Choose a word for its figures.");
-  const { group } = chooser("Words, coloured by their contribution", found.tokens.map((token) => token.token), {
+  const largest = Math.max(1e-9, ...found.tokens.map((token) => Math.abs(shareOf(token))));
+  const changes = new Map((found.without_word ?? []).map((one) => [`${one.part}:${one.start}`, one]));
+  const detail = el("p", { class: "soft detail", "aria-live": "polite" }, "Choose a word for its figures.");
+  const { group, buttons } = chooser("Words, coloured by their contribution", found.tokens.map((token) => token.token), {
     onchoose: (i) => {
       const token = found.tokens[i];
-      const change = found.without_word?.[i]?.token === token.token ? found.without_word[i].probability_change : null;
-      detail.textContent = [`${token.token}: contribution ${signed(token.contribution)}`,
-        token.source ? `vector: ${token.source}` : null,
-        change === null || change === undefined ? null : `without it, the probability changes by ${signed(change)}`,
-      ].filter(Boolean).join(" · ");
+      const change = changes.get(`${token.part}:${token.start}`);
+      const scale = found.unit === "value" ? "the value" : "the probability";
+      detail.replaceChildren(el("b", {}, token.token), [
+        ` contributes ${signed(shareOf(token))}`,
+        token.from_ngrams ? ` (${signed(token.from_ngrams)} by n-grams)` : "",
+        ` · vector: ${token.source}${token.in_training === false ? ", not in the training text" : ""}`,
+        change ? ` · without it, ${scale} changes by ${signed(change.probability_change)}` : "",
+        change?.replaced_by ? `; with “${change.replaced_by}” instead, by ${signed(change.replaced_change)}` : "",
+      ].join(""));
       onword(token.token);
     },
     paint: (button, i) => {
-      const { token, contribution, source } = found.tokens[i];
-      button.style.background = tint(contribution < 0 ? "against" : "for", 0.5 * Math.abs(contribution) / largest);
-      if (provenance(source)) button.classList.add(provenance(source));
-      button.title = `${token} ${signed(contribution)}`;
+      const token = found.tokens[i];
+      const share = shareOf(token);
+      button.style.background = tint(share < 0 ? "against" : "for", STRONGEST * Math.abs(share) / largest);
+      if (lineUnder(token.source)) button.classList.add(lineUnder(token.source));
+      button.title = signed(share);
     },
   });
+  const of = (part) => found.tokens.map((token, i) => [token, buttons[i]]).filter(([token]) => token.part === part);
+  group.replaceChildren(...["text", "context"].filter((part) => of(part).length).map((part) => inText(found[part],
+    of(part).map(([token]) => token), of(part).map(([, button]) => button))));
+  const used = new Set(found.tokens.map((token) => lineUnder(token.source)));
   return [group,
     el("ul", { class: "legend" },
-      el("li", {}, el("span", { class: "swatch", style: { background: tint("for", 0.5) } }), `for ${found.label}`),
-      el("li", {}, el("span", { class: "swatch", style: { background: tint("against", 0.5) } }), `against ${found.label}`),
-      el("li", { class: "tokens" }, el("span", { class: "made" }, "solid line"), ": composed vector"),
-      el("li", { class: "tokens" }, el("span", { class: "none" }, "dotted line"), ": no vector")),
+      el("li", {}, el("span", { class: "swatch", style: { background: tint("for", STRONGEST) } }), `for ${subject(found)}`),
+      el("li", {}, el("span", { class: "swatch", style: { background: tint("against", STRONGEST) } }),
+        `against ${subject(found)}`),
+      used.has("composed") ? el("li", {}, el("span", { class: "composed" }, "solid line"), " composed vector") : null,
+      used.has("none") ? el("li", {}, el("span", { class: "none" }, "dotted line"), " no vector") : null),
     detail, completeness(found), ngrams(found.ngrams)];
 }
 
-function completeness({ completeness: of }) {
+function completeness({ completeness: of, unit }) {
   if (!of) return null;
-  return el("p", { class: "soft" }, `The contributions sum to ${signed(of.sum)}; the log-odds differ from those of an `
-    + `empty text by ${signed(of.difference)} (relative error ${percent(Math.abs(of.relative_error ?? 0))}).`);
+  return el("p", { class: "soft" }, `All contributions sum to ${signed(of.sum)}. The ${unit ?? "log-odds"} of this text `
+    + `and those of unknown words differ by ${signed(of.difference)}: ${percent(Math.abs(of.relative_error ?? 0), 2)} apart.`);
 }
 
 function ngrams(of) {
-  if (!of) return null;
-  return el("details", {}, el("summary", {}, `The n-gram branch adds ${signed(of.share)}`),
-    table(["n-gram", "contribution"], of.contributions.map((one) => [one.ngram, signed(one.contribution)]), [1]));
+  if (!of?.contributions?.length) return null;
+  return el("details", {}, el("summary", {}, `N-grams: ${percent(of.share, 0)} of the evidence`),
+    table(["n-gram", "kind", "contribution"], of.contributions.map((one) => [one.ngram, one.family ?? "",
+      signed(one.contribution)]), [2]));
 }
 
 function attention(found) {
@@ -53,46 +83,55 @@ function attention(found) {
   const { tokens, layers } = found.attention;
   const [layerId, headId] = [newId("layer"), newId("head")];
   const option = (kind, i) => el("option", { value: i }, `${kind} ${i + 1}`);
-  const layer = el("select", { id: layerId, onchange: show }, layers.map((_, i) => option("Layer", i)));
-  const head = el("select", { id: headId, onchange: show }, layers[0].map((_, i) => option("Head", i)));
+  const layer = el("select", { id: layerId, class: "layer", onchange: show }, layers.map((_, i) => option("Layer", i)));
+  const head = el("select", { id: headId, class: "which-head", onchange: show }, layers[0].map((_, i) => option("Head", i)));
   const canvas = el("canvas", { role: "img" });
-  const note = el("p", { class: "soft", "aria-live": "polite" });
-  let from = 0;
+  const note = el("p", { class: "soft detail", "aria-live": "polite" });
+  let from = Math.max(0, tokens.findIndex((token) => !token.startsWith("<")));
   const row = chooser("Words: choose one to see its attention", tokens, { onchoose: (i) => { from = i; show(); } });
+  row.group.classList.add("apart");
   function show() {
     const matrix = layers[Number(layer.value)][Number(head.value)];
     const weights = matrix[from];
     const largest = Math.max(1e-9, ...weights);
-    row.buttons.forEach((button, i) => { button.style.background = tint("for", 0.5 * weights[i] / largest); });
+    row.buttons.forEach((button, i) => {
+      button.style.background = tint("for", STRONGEST * weights[i] / largest);
+      button.title = percent(weights[i]);
+    });
     const order = weights.map((weight, i) => [weight, i]).sort((a, b) => b[0] - a[0]).slice(0, 3);
-    note.textContent = `${tokens[from]} attends to ${order.map(([w, i]) => `${tokens[i]} (${percent(w)})`).join(", ")}`;
+    note.replaceChildren(el("b", {}, tokens[from]), ` attends to ${order.map(([weight, i]) =>
+      `${tokens[i]} (${percent(weight, 0)})`).join(", ")}`);
     if (tokens.length <= MAX_DRAWN) draw(canvas, matrix, tokens);
     canvas.setAttribute("aria-label", `Attention of layer ${Number(layer.value) + 1}, head ${Number(head.value) + 1}: `
-      + "rows attend to columns");
+      + "the word of each row attends to the words of the columns");
   }
-  row.choose(0);
-  return el("section", { class: "attention" }, el("h3", {}, "Attention"),
-    el("div", { class: "row" }, el("label", { for: layerId }, "Layer"), layer, el("label", { for: headId }, "Head"), head),
-    el("div", { class: "field" }), row.group, note,
-    tokens.length <= MAX_DRAWN ? el("details", {}, el("summary", {}, "Matrix"), el("div", { class: "scroll", tabindex: "0",
-      role: "region", "aria-label": "Attention matrix" }, canvas)) : null);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+  new MutationObserver(show).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  row.choose(from);
+  return el("section", { class: "attention" }, el("div", { class: "head" }, el("h3", {}, "Attention"),
+    el("div", { class: "row" }, el("label", { for: layerId, class: "hidden-text" }, "Layer"), layer,
+      el("label", { for: headId, class: "hidden-text" }, "Head"), head)),
+  row.group, note,
+  tokens.length <= MAX_DRAWN ? el("div", { class: "scroll", tabindex: "0", role: "region",
+    "aria-label": "Attention matrix" }, canvas) : null);
 }
 
 function draw(canvas, matrix, tokens) {
-  const cell = 18;
-  const side = 110;
   const scale = window.devicePixelRatio || 1;
+  const cell = tokens.length > 24 ? 14 : 20;
+  const style = getComputedStyle(document.documentElement);
+  const brush = canvas.getContext("2d");
+  const font = `${cell > 14 ? 13 : 11}px system-ui, sans-serif`;
+  const short = (token) => (characters(token).length > 16 ? `${characters(token).slice(0, 15).join("")}…` : token);
+  brush.font = font;
+  const side = Math.ceil(Math.max(...tokens.map((token) => brush.measureText(short(token)).width))) + 10;
   const size = side + cell * tokens.length;
   canvas.width = canvas.height = size * scale;
   canvas.style.width = canvas.style.height = `${size}px`;
-  canvas.style.maxWidth = "none";
-  const brush = canvas.getContext("2d");
-  const style = getComputedStyle(document.documentElement);
   brush.scale(scale, scale);
-  brush.font = "12px system-ui, sans-serif";
+  brush.font = font;
   brush.fillStyle = style.getPropertyValue("--ink");
   brush.textBaseline = "middle";
-  const short = (token) => (token.length > 14 ? `${token.slice(0, 13)}…` : token);
   tokens.forEach((token, i) => {
     const middle = side + cell * (i + 0.5);
     brush.textAlign = "right";
@@ -105,34 +144,61 @@ function draw(canvas, matrix, tokens) {
     brush.restore();
   });
   matrix.forEach((row, i) => row.forEach((weight, j) => {
-    brush.fillStyle = `rgba(${style.getPropertyValue("--for")}, ${Math.min(1, 0.04 + weight).toFixed(3)})`;
+    brush.fillStyle = `rgba(${style.getPropertyValue("--for")}, ${Math.min(1, 0.05 + 0.95 * weight).toFixed(3)})`;
     brush.fillRect(side + cell * j, side + cell * i, cell - 1, cell - 1);
   }));
 }
 
-function withoutWord(found) {
-  const rows = [...(found.without_word ?? [])].sort((a, b) => Math.abs(b.probability_change) - Math.abs(a.probability_change));
+function changed(found) {
+  const size = (one) => Math.abs(one.probability_change);
+  const rows = [...(found.without_word ?? [])].sort((a, b) => size(b) - size(a)).slice(0, 20);
   if (!rows.length) return null;
-  return el("details", {}, el("summary", {}, "Without a word"), el("p", { class: "soft" },
-    `Change of the probability of ${found.label} when the word is left out.`),
-  table(["word", "change"], rows.slice(0, 20).map((one) => [one.token, signed(one.probability_change)]), [1]));
+  const replaced = rows.some((one) => one.replaced_by);
+  return el("details", {}, el("summary", {}, "Words left out or replaced"),
+    el("p", { class: "soft" }, `Change of the ${found.unit === "value" ? "value" : `probability of ${found.label}`}.`),
+    table(["word", "left out", ...(replaced ? ["replaced by", "change"] : [])], rows.map((one) => [one.token,
+      signed(one.probability_change), ...(replaced ? [one.replaced_by ?? "–",
+        one.replaced_by ? signed(one.replaced_change) : ""] : [])]), replaced ? [1, 3] : [1]));
 }
 
 function similar(found) {
   if (!found.neighbours?.length) return null;
   return el("details", {}, el("summary", {}, "Similar training examples"), table(["text", "label", "similarity"],
-    found.neighbours.map((one) => [one.text, one.label, one.similarity.toFixed(3)]), [2]));
+    found.neighbours.map((one) => [[one.text, one.context].filter(Boolean).join(" — "), one.label,
+      one.similarity.toFixed(3)]), [2]), found.neighbours_note ? el("p", { class: "soft" }, found.neighbours_note) : null);
 }
 
 function sources(found) {
-  const counts = new Map();
-  for (const token of found.tokens) counts.set(token.source ?? "", [...(counts.get(token.source ?? "") ?? []), token.token]);
-  if (![...counts.keys()].some(Boolean)) return null;
-  return el("details", {}, el("summary", {}, "Where the vectors come from"), table(["provenance", "words"],
-    [...counts].map(([source, words]) => [source || "–", [...new Set(words)].join(" ")])));
+  const words = new Map();
+  for (const token of found.tokens) words.set(token.source, (words.get(token.source) ?? new Set()).add(token.token));
+  return el("details", {}, el("summary", {}, "Where the vectors come from"),
+    found.vectors?.source ? el("p", { class: "soft" }, `Table: ${found.vectors.source}`) : null,
+    table(["provenance", "words"], [...words].map(([source, of]) => [source, [...of].join(" ")])));
 }
 
-export function explanationOf(found, onword) {
-  return el("div", { class: "explanation" }, el("h3", {}, `Why ${found.label ?? "this answer"}`),
-    ...contributions(found, onword), attention(found), withoutWord(found), similar(found), sources(found));
+// The heading, with a choice of what is explained: a label, the start or end of an answer, or the word that is tagged.
+function heading(found, again) {
+  const id = newId("explained");
+  const select = (options, chosen, ask) => el("select", { id, class: "explained", onchange: (event) =>
+    again(ask(event.target.value)) }, options.map(([value, name]) => el("option", { value, selected: value === chosen }, name)));
+  const title = (text, ...more) => el("div", { class: "head choice" }, el("h3", {}, text), ...more);
+  const name = (text) => el("label", { for: id, class: "hidden-text" }, text);
+  if (found.unit === "value") return title("Why this value");
+  if (found.task === "question-answering") {
+    return title(`Why the answer ${found.label}s with “${found.word}”`, name("Part of the answer to explain"),
+      select([["start", "Start"], ["end", "End"]], found.label, (label) => ({ label })));
+  }
+  if (found.word) {
+    const words = found.tokens.map((token, i) => [String(i), token.token]);
+    return title(`Why “${found.word}” is tagged ${found.label}`, name("Word to explain"),
+      select([["", "Another word …"], ...words], "", (word) => ({ word: Number(word) })));
+  }
+  const labels = Object.keys(found.probabilities ?? {}).map((label) => [label, label]);
+  return title(`Why ${found.label}`, name("Label to explain"), select(labels, found.label, (label) => ({ label })));
+}
+
+export function explanationOf(found, onword, again) {
+  return el("div", { class: "explanation" }, heading(found, again), ...contributions(found, onword),
+    ...(found.notes ?? []).map((note) => el("p", { class: "warning" }, note)), attention(found), changed(found),
+    similar(found), sources(found));
 }

@@ -51,6 +51,7 @@ function describe() {
   find("about").textContent = [run.task, run.source, run.labels.length ? `${run.labels.length} labels` : "",
     `${run.layers} layers of ${run.heads} heads`, `up to ${run.max_length} tokens`].filter(Boolean).join(" · ");
   find("generation").hidden = find("continue").hidden = !chosen().some((one) => one.generates);
+  find("predict").textContent = chosen().every((one) => one.generates) ? "Perplexity" : "Predict";
   find("explain").hidden = !chosen().some((one) => one.explains && !one.generates);
   find("neighbours-card").hidden = false;
 }
@@ -108,9 +109,23 @@ async function predictInto(run, text, context, body) {
 }
 
 async function explainInto(run, text, context, body) {
-  const [, found] = await Promise.all([predictInto(run, text, context, body),
-    post("/explain", { run: run.name, text, ...(context ? { context } : {}) })]);
-  body.append(explanationOf(found, (word) => { find("word").value = word; neighbours(); }));
+  const ask = (options) => post("/explain", { run: run.name, text, ...(context ? { context } : {}), ...options });
+  const show = (found) => explanationOf(found, (word) => { find("word").value = word; neighbours(); }, again);
+  let shown = null;
+  async function again(options) {
+    problem("");
+    try {
+      const next = show(await ask(options));
+      shown.replaceWith(next);
+      shown = next;
+      shown.querySelector("select.explained")?.focus();
+    } catch (error) {
+      problem(`${run.name}: ${error.message}`);
+    }
+  }
+  const [, found] = await Promise.all([predictInto(run, text, context, body), ask({})]);
+  shown = show(found);
+  body.append(shown);
 }
 
 async function generateInto(run, text, body) {
@@ -118,19 +133,16 @@ async function generateInto(run, text, body) {
   const end = el("p", { class: "soft" });
   body.append(output, end);
   let written = characters(text);
+  const n = written.length;
   const options = { max_tokens: Number(find("max-tokens").value), temperature: Number(find("temperature").value),
     seed: Number(find("seed").value) };
   try {
     for await (const part of stream("/generate", { run: run.name, prompt: text, ...options }, writing.signal)) {
       if (part.error) throw new Failure(part.error, 200);
-      if (part.done) {
-        end.textContent = `log-probability ${part.log_probability?.toFixed(2) ?? "–"}`;
-        output.textContent = part.text;
-      } else {
-        written = [...written.slice(0, part.at), ...characters(part.text)];
-        output.replaceChildren(text === written.slice(0, characters(text).length).join("")
-          ? el("b", {}, text) : "", written.slice(characters(text).length).join(""));
-      }
+      if (part.done) end.textContent = `log-probability ${part.log_probability?.toFixed(2) ?? "–"}`;
+      written = part.done ? characters(part.text) : [...written.slice(0, part.at), ...characters(part.text)];
+      const [prompt, rest] = [written.slice(0, n), written.slice(n)].map((some) => some.join(""));
+      output.replaceChildren(el("b", {}, prompt), rest);
     }
   } catch (error) {
     if (error.name !== "AbortError") throw error;
