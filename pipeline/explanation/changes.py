@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -103,7 +103,8 @@ def _probabilities(
             found.append(None)
             continue
         probabilities = rule.probabilities(combined_scores(trained.model, device, reading, rule, of_branch))
-        best = "" if rule.kind != "one of" else reading.names[int(probabilities.argmax())]
+        has_best = rule.kind == "one of" and one.label in reading.names
+        best = reading.names[int(probabilities.argmax())] if has_best else ""
         found.append(_After(float(probabilities[reading.column]), best))
     return found
 
@@ -130,7 +131,15 @@ def nearest_words(trained: TrainedRun, tokens: Sequence[Token]) -> list[str | No
                      None)
         if other is not None:
             of_word[word] = other
-    return [of_word.get(word) for word in words]
+    return [_cased_like(token.token, other) if (other := of_word.get(word)) else None
+            for token, word in zip(tokens, words, strict=True)]
+
+
+def _cased_like(word: str, other: str) -> str:
+    """Return another word in the case of a word, which tagging reads."""
+    if word.isupper() and len(word) > 1:
+        return other.upper()
+    return other[:1].upper() + other[1:] if word[:1].isupper() else other
 
 
 def _is_anchor(token: Token, anchor: Anchor | None) -> bool:

@@ -63,7 +63,9 @@ def contributions(
                      linear=logits.to(inputs.ids.device).sum(dim=0) if rule.has_branch else None)
 
 
-def combined_scores(model: nn.Module, device: torch.device, reading: Reading, rule: ScoreRule, linear: Tensor) -> Tensor:
+def combined_scores(
+    model: nn.Module, device: torch.device, reading: Reading, rule: ScoreRule, linear: Tensor
+) -> Tensor:
     """Compute the scores of the columns for one example. *Shape:* ``(n_columns,)``.
 
     Args:
@@ -79,13 +81,28 @@ def combined_scores(model: nn.Module, device: torch.device, reading: Reading, ru
         return rule.combined(outputs, linear.to(device)[None])[0].cpu()
 
 
-def branch_share(terms: Sequence[Term], logits: Tensor, found: Attribution) -> Ngrams:
-    """Return the contributions of the features of the branch, the strongest first."""
-    each = logits.double() @ found.linear_gradient                                          # (n_terms,)
+def term_contributions(logits: Tensor, found: Attribution) -> Tensor:
+    """Return the contribution of each feature of the branch. *Shape:* ``(n_terms,)``, float64.
+
+    Args:
+        logits: logits of each feature. *Shape:* ``(n_terms, n_columns)``, float32.
+        found: contributions of the tokens, and the gradient with respect to the logits.
+    """
+    return logits.double() @ found.linear_gradient if len(logits) else torch.zeros(0, dtype=torch.float64)
+
+
+def branch_share(terms: Sequence[Term], each: Tensor, of_tokens: float) -> Ngrams:
+    """Return the contributions of the features of the branch, the strongest first.
+
+    Args:
+        terms: the features.
+        each: their contributions. *Shape:* ``(n_terms,)``, float64.
+        of_tokens: sum of the contributions of the tokens.
+    """
     order = each.abs().argsort(descending=True, stable=True).tolist()
     strongest = tuple(NgramContribution(terms[i].name, terms[i].family, float(each[i]))
                       for i in order[:N_STRONGEST] if each[i])
-    total, of_tokens = float(each.sum()), float(found.tokens.sum())
+    total = float(each.sum())
     sizes = abs(total) + abs(of_tokens)
     return Ngrams(total, abs(total) / sizes if sizes else 0.0, strongest,
                   total - sum(one.contribution for one in strongest))

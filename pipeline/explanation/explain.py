@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.data.features.batching import pad
 from pipeline.errors import DataError
 from pipeline.explanation.changes import changed_words
-from pipeline.explanation.contributions import branch_share, combined_scores, contributions
+from pipeline.explanation.contributions import branch_share, combined_scores, contributions, term_contributions
 from pipeline.explanation.explanation import AttentionMaps, Completeness, Explanation, Token
 from pipeline.explanation.inputs import PARTS, Texts, input_tokens, origins
 from pipeline.explanation.nearest_examples import nearest_examples
-from pipeline.explanation.subjects import answers, tags, texts  # noqa: F401  (they register themselves)
 from pipeline.explanation.subjects.base import Reading, make_subject
 from pipeline.runs.input_checks import check_inputs
 from pipeline.runs.trained import TrainedRun
@@ -77,9 +78,12 @@ def explain(
     found = contributions(model, embedding, reading, rule, logits, steps=STEPS if steps is None else steps)
     scores = combined_scores(model, embedding.weight.device, reading, rule, logits.sum(dim=0))
     probabilities = rule.probabilities(scores)
-    tokens = _tokens(trained, prepared, reading, read, found)
+    of_terms = term_contributions(logits, found)                                            # (n_terms,)
+    characters = subject.characters(prepared, dict(zip(terms, of_terms.tolist(), strict=True))) if terms else []
+    tokens = _tokens(trained, prepared, reading, read, found, characters)
     has_value = rule.kind == "value"
-    nearest, note = nearest_examples(trained, subject, prepared, neighbours, data=train_data) if neighbours else ((), "")
+    nearest, note = ((), "") if not neighbours else nearest_examples(
+        trained, subject, prepared, neighbours, data=train_data)
     return Explanation(
         task=trained.task.name, text=text, context=context, label=target.label,
         word=subject.word(prepared, target), unit=subject.unit,
@@ -90,7 +94,7 @@ def explain(
         tokens=tokens,
         completeness=Completeness(found.sum, found.difference, found.relative_error, found.score, found.baseline_score,
                                   found.n_steps, found.is_complete),
-        ngrams=branch_share(terms, logits, found) if rule.has_branch else None,
+        ngrams=branch_share(terms, of_terms, float(found.tokens.sum())) if rule.has_branch else None,
         attention=_attention(trained, prepared, reading, read),
         neighbours=nearest, neighbours_note=note,
         notes=_notes(trained, prepared, found, tokens),
@@ -100,7 +104,8 @@ def explain(
 
 
 def _tokens(
-    trained: TrainedRun, prepared: Prepared[Any], reading: Reading, texts: Texts, found: Attribution
+    trained: TrainedRun, prepared: Prepared[Any], reading: Reading, texts: Texts, found: Attribution,
+    characters: Sequence[NDArray[np.float64]],
 ) -> tuple[Token, ...]:
     """Return the words of the input; special tokens are the same in the baseline and contribute nothing."""
     made = []
@@ -108,8 +113,9 @@ def _tokens(
                                     strict=True):
         if place is not None:
             span = texts.span(place)
-            made.append(Token(texts.written(place), span.start, span.end, PARTS[place.part], value, origin.source,
-                              origin.in_training))
+            of_ngrams = float(characters[place.part][span.start:span.end].sum()) if characters else 0.0
+            made.append(Token(texts.written(place), span.start, span.end, PARTS[place.part], value, of_ngrams,
+                              origin.source, origin.in_training))
     return tuple(made)
 
 

@@ -15,7 +15,8 @@ class Token(NamedTuple):
         start: position of its first character in its text.
         end: position after its last character.
         part: ``text`` or ``context``, the text to which the word belongs.
-        contribution: contribution to the score.
+        contribution: contribution of its embedding to the score.
+        from_ngrams: contribution of the n-grams of the branch, as far as their characters are those of the word.
         source: provenance of its vector in the table: ``exact``, ``folded``, ``digits``, ``subword``, ``spelling``,
             ``random``, ``zero``, or ``missing`` for none.
         in_training: whether the word is in the training vocabulary, so that its vector was trained.
@@ -26,8 +27,18 @@ class Token(NamedTuple):
     end: int
     part: str
     contribution: float
+    from_ngrams: float
     source: str
     in_training: bool
+
+    @property
+    def total(self) -> float:
+        """Contribution of the embedding and of the n-grams."""
+        return self.contribution + self.from_ngrams
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-serialisable dictionary."""
+        return {**self._asdict(), "total": self.total}
 
 
 class NgramContribution(NamedTuple):
@@ -189,10 +200,10 @@ class Explanation:
         return {
             **vars(self),
             "probabilities": dict(self.probabilities),
-            "tokens": [one._asdict() for one in self.tokens],
+            "tokens": [one.to_json() for one in self.tokens],
             "completeness": self.completeness._asdict(),
             "ngrams": self.ngrams.to_json() if self.ngrams else None,
-            "attention": {"tokens": list(self.attention.tokens), "layers": [list(one) for one in self.attention.layers]},
+            "attention": {"tokens": list(self.attention.tokens), "layers": [*map(list, self.attention.layers)]},
             "neighbours": [one._asdict() for one in self.neighbours],
             "without_word": [one._asdict() for one in self.without_word],
             "vectors": dict(self.vectors),

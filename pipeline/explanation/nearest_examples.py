@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.table.paths import from_written
-from pipeline.data.features.batching import collate
+from pipeline.data.features.batching import Batch, collate
 from pipeline.errors import DataError, PipelineError
 from pipeline.explanation.explanation import Neighbour
 from pipeline.explanation.subjects.base import Subject
@@ -134,11 +134,14 @@ def _training_examples(trained: TrainedRun, data: str | Path | None) -> tuple[Se
 def _read_by(output: nn.Linear, trained: TrainedRun, prepared: Prepared[Any], rows: Sequence[int]) -> Tensor:
     """Return the input of the output layer for these examples. *Shape:* ``(n, width)``, float32, on the CPU."""
     features = [prepared.features[i] for i in rows]
+
+    def forward(batch: Batch) -> Tensor:
+        trained.model(batch.ids, batch.token_types)
+        return inputs.pop()
+
     with recorded_inputs(output) as inputs:
-        vectors = reduced_outputs(
-            trained.model, features, collate, lambda batch: (trained.model(batch.ids, batch.token_types), inputs.pop())[1],
-            lambda _rows, vectors: vectors.unbind())
-    return torch.stack(vectors)
+        return torch.stack(reduced_outputs(trained.model, features, collate, forward,
+                                           lambda _rows, vectors: vectors.unbind()))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -32,8 +32,8 @@ class ScoreRule:
 
     kind: Kind
     weights: tuple[float, float] = (1.0, 0.0)
-    bias: Tensor = torch.zeros(0)
-    shift: Tensor = torch.zeros(())
+    bias: Tensor = field(default_factory=lambda: torch.zeros(0))
+    shift: Tensor = field(default_factory=lambda: torch.zeros(()))
     factor: float = 1.0
     offset: float = 0.0
 

@@ -79,6 +79,12 @@ class Attribution:
         """Whether the relative error is at most :data:`TOLERANCE`."""
         return self.relative_error <= TOLERANCE
 
+    @property
+    def is_precise(self) -> bool:
+        """Whether the error is also small next to the contributions of the tokens, which may be a small part."""
+        error, size = abs(self.sum - self.difference), float(self.tokens.abs().sum())
+        return self.is_complete and (not size or error <= TOLERANCE * size)
+
 
 def attribute(
     model: nn.Module, embedding: TokenEmbedding, ids: Tensor, baseline: Tensor, score: Score, *,
@@ -96,7 +102,7 @@ def attribute(
         score: computes the score.
         token_types: the same for text and baseline. *Shape:* as ``ids``.
         linear: logits of a linear model, without its bias; None for no such model. *Shape:* ``(n_logits,)``, float32.
-        steps: number of steps; of several, the first one whose result is complete, otherwise the most accurate.
+        steps: number of steps; of several, the first one whose result is precise, otherwise the most accurate.
     """
     linear = torch.zeros(0, device=ids.device) if linear is None else linear
     with use(TORCH), torch.autocast(ids.device.type, enabled=False):
@@ -113,7 +119,7 @@ def attribute(
                                 scores[0], n)
             if best is None or found.relative_error < best.relative_error:
                 best = found
-            if best.is_complete:
+            if found.is_precise:
                 break
     if best is None:
         raise ValueError("steps must not be empty")
@@ -160,7 +166,8 @@ class _Path:
         of_embeddings = torch.zeros_like(self.end[0], dtype=torch.float64)                  # (L, d_model)
         of_linear = torch.zeros_like(self.linear, dtype=torch.float64)                      # (n_logits,)
         at_once = max(1, MAX_POSITIONS // self.ids.shape[1])
-        for alphas, factors in zip(nodes.split(at_once), weights.split(at_once), strict=True):
+        for first in range(0, n, at_once):
+            alphas, factors = nodes[first:first + at_once], weights[first:first + at_once]
             inputs = [part.requires_grad_() for part in self._inputs(alphas)]
             with torch.enable_grad():
                 scores = self._scores(*inputs)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from embeddings.special_tokens import START
+from embeddings.special_tokens import END, START
 from pipeline.data.features.windows import Window
 from pipeline.errors import DataError
 from pipeline.explanation.scores import ScoreRule
@@ -60,7 +61,7 @@ class AnswerSubject(Subject):
         places[1:window.offset - 1] = [Place(0, n) for n in range(window.offset - 2)]
         places[window.offset:window.offset + window.n_words] = [
             Place(1, window.start + n) for n in range(window.n_words)]
-        names = [START if place is None else str(position) for position, place in enumerate(places)]
+        names = _names(prepared.examples[i], prepared, places, window)
         return Reading(best, tuple(places), lambda output: output[:, :, side], names, column)
 
     def word(self, prepared: Prepared[Any], target: Target) -> str:
@@ -70,3 +71,19 @@ class AnswerSubject(Subject):
         start, text = target.anchor.start, prepared.examples[0].context
         span = next(span for span in prepared.features[0].origin.spans if span.end > start)
         return str(text[span.start:span.end])
+
+
+def _names(
+    example: Any, prepared: Prepared[Any], places: Sequence[Place | None], window: Window
+) -> list[str]:
+    """Name each position by its word and the position of the word in its text."""
+    spans = (prepared.tokenizers.source.spans(example.question), window.spans)
+    names: list[str] = []
+    for place in places:
+        if place is None:
+            names.append(START if not names else f"{END} ({len(names)})")
+        else:
+            span = spans[place.part][place.word]
+            text, where = ((example.question, "question, "), (example.context, ""))[place.part]
+            names.append(f"{text[span.start:span.end]} ({where}{span.start})")
+    return names

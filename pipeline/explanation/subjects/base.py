@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from embeddings.special_tokens import END_ID, START_ID
@@ -137,6 +139,14 @@ class Subject(ABC):
     def linear(self, prepared: Prepared[Any], targets: Sequence[Target]) -> list[Tensor]:
         """Return the logits of the branch for each example, without the bias. *Shape:* ``(n_columns,)`` or ``(0,)``."""
         return [torch.zeros(0)] * len(targets)
+
+    def characters(self, prepared: Prepared[Any], contributions: Mapping[Term, float]) -> list[NDArray[np.float64]]:
+        """Divide contributions of features of the branch between the characters of the texts, if they are of them.
+
+        Returns:
+            For each text of the first example, *shape* ``(n_characters,)``; an empty list if they cannot be divided.
+        """
+        return []
 
     def word(self, prepared: Prepared[Any], target: Target) -> str:
         """Return the word to which the prediction belongs, as written; "" for the whole text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -69,8 +70,7 @@ class TagSubject(Subject):
                 frame = int(self.trained.setup.model.pooling == "cls")
                 places = tuple(None if frame and at in (0, len(feature) - 1) else Place(0, at + start)
                                for at in range(len(feature)))
-                position = number - start
-                return Reading(feature, places, lambda output: output[:, position], labels, labels.index(target.label))
+                return Reading(feature, places, partial(_at, number - start), labels, labels.index(target.label))
             first = last
         raise DataError("the text has no word; use one with at least one word")
 
@@ -108,6 +108,11 @@ class TagSubject(Subject):
         return next((n for n, span in enumerate(spans) if span.end > target.anchor.start), len(spans) - 1)
 
 
+def _at(position: int, output: Tensor) -> Tensor:
+    """Return the scores of one position. *Shape:* ``(batch, length, n_tags)`` to ``(batch, n_tags)``."""
+    return output[:, position]
+
+
 def _number_of(word: str, spans: Sequence[Span]) -> int:
     """Return the number of a word: of its first occurrence, or the number that it is.
 
@@ -119,5 +124,5 @@ def _number_of(word: str, spans: Sequence[Span]) -> int:
         return words.index(word)
     if word.isascii() and word.isdecimal() and len(word) < 10 and int(word) < len(words):
         return int(word)
-    raise DataError(f"the text has no word {word!r}.{did_you_mean(word, words)} Its words are {listed(words)}; a number "
-                    f"is one from 0 to {len(words) - 1}")
+    raise DataError(f"the text has no word {word!r}.{did_you_mean(word, words)} Its words are {listed(words)}; their "
+                    f"numbers are 0 to {len(words) - 1}")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.listing import listed
 from pipeline.errors import DataError
+from pipeline.explanation.ngram_places import character_contributions
 from pipeline.explanation.scores import ScoreRule
 from pipeline.explanation.subjects.base import Reading, Subject, Target, Term, framed_places, make_subject
 from pipeline.runs.trained import TrainedRun
@@ -78,6 +81,16 @@ class LabelSubject(_Text):
         logits = torch.tensor([list(one.by_label.values()) for one in found]).reshape(len(found), len(self.names))
         return [Term(one.family, one.ngram) for one in found], logits
 
+    def characters(self, prepared: Prepared[Any], contributions: Mapping[Term, float]) -> list[NDArray[np.float64]]:
+        """Divide the contributions of n-grams between their characters."""
+        example, whole = prepared.examples[0], joined(prepared.examples[0])
+        of_whole = character_contributions(whole, contributions, self.trained.config.ngrams)
+        parts = (example.text, example.text_b)
+        leading = len(" ".join(parts)) - len(" ".join(parts).lstrip())
+        padded = np.concatenate([np.zeros(leading), of_whole, np.zeros(sum(map(len, parts)) + 1)])
+        begins = (0, len(example.text) + 1)
+        return [padded[begin:begin + len(part)] for begin, part in zip(begins, parts, strict=True)]
+
     def linear(self, prepared: Prepared[Any], targets: Sequence[Target]) -> list[Tensor]:
         """Return the logits of the branch, except for a number that is the same for all labels of a text."""
         branch = branch_of(self.trained.model)
@@ -115,7 +128,7 @@ class ValueSubject(_Text):
     """The number that is predicted for a text."""
 
     unit = "value"
-    names = (VALUE,)  # type: ignore[assignment]
+    names = (VALUE,)
 
     def rule(self) -> ScoreRule:
         """Return the conversion from standardised values."""

@@ -57,7 +57,7 @@ function describe() {
 }
 
 function card(run) {
-  const body = el("div", {});
+  const body = el("div", {}, el("p", { class: "soft busy" }, "Computing …"));
   const made = el("section", { class: "card", "aria-label": `Answer of ${run.name}` },
     el("div", { class: "head" }, el("h2", {}, run.name), el("span", { class: "soft" }, run.task)), body);
   return { made, body };
@@ -90,22 +90,25 @@ async function answerAll(fill) {
   const cards = chosen().map((run) => ({ run, ...card(run) }));
   find("predict").disabled = find("explain").disabled = true;
   find("status").textContent = "Computing …";
+  show(cards);
   const filled = await Promise.allSettled(cards.map(({ run, body }) => fill(run, given.text,
     contextFor(run, given.context), body)));
   find("predict").disabled = find("explain").disabled = false;
   const failed = filled.map((one, i) => (one.status === "rejected" ? `${cards[i].run.name}: ${one.reason.message}` : ""));
-  const shown = cards.filter((_, i) => !failed[i]);
   if (failed.some(Boolean)) problem(failed.filter(Boolean).join("\n"));
-  if (!shown.length) return;
+  cards.forEach(({ made, body }) => (body.childElementCount > 1 ? body.querySelector(".busy")?.remove() : made.remove()));
+  find("status").textContent = cards.map(({ run, body }) => `${run.name}: ${body.querySelector(".answer")?.textContent
+    ?? "no answer"}`).join("; ");
+}
+
+function show(cards) {
   find("results").classList.toggle("two", cards.length > 1);
-  find("results").replaceChildren(...shown.map((one) => one.made));
-  find("status").textContent = shown.map(({ run, body }) => `${run.name}: ${body.querySelector(".answer")?.textContent ?? "done"}`)
-    .join("; ");
+  find("results").replaceChildren(...cards.map((one) => one.made));
 }
 
 async function predictInto(run, text, context, body) {
   const { predictions } = await post("/predict", { run: run.name, texts: [context ? { text, context } : text] });
-  body.append(answerOf(run.task, predictions[0], text, context));
+  body.prepend(answerOf(run.task, predictions[0], text, context));
 }
 
 async function explainInto(run, text, context, body) {
@@ -131,7 +134,7 @@ async function explainInto(run, text, context, body) {
 async function generateInto(run, text, body) {
   const output = el("p", { class: "text writing", role: "log", "aria-label": "Generated text" }, text);
   const end = el("p", { class: "soft" });
-  body.append(output, end);
+  body.replaceChildren(output, end);
   let written = characters(text);
   const n = written.length;
   const options = { max_tokens: Number(find("max-tokens").value), temperature: Number(find("temperature").value),
@@ -157,8 +160,7 @@ async function continueText() {
   writing?.abort();
   writing = new AbortController();
   const cards = chosen().filter((run) => run.generates).map((run) => ({ run, ...card(run) }));
-  find("results").classList.toggle("two", cards.length > 1);
-  find("results").replaceChildren(...cards.map((one) => one.made));
+  show(cards);
   find("stop").hidden = false;
   const filled = await Promise.allSettled(cards.map(({ run, body }) => generateInto(run, find("text").value, body)));
   find("stop").hidden = true;

@@ -76,6 +76,7 @@ def ordinary(name, support):
         "predict": ["run", "a text"],
         "generate": ["run"],
         "inspect": ["run"],
+        "explain": ["run", "a text"],
         "export": ["run", "--to", "hf", "--out", "exported"],
         "benchmark": ["--data", "none.tsv", "--out", "benchmark"],
         "compare": ["run", "run"],
