@@ -14,7 +14,6 @@ from pipeline.cli.streams import exit_code_of_stop, ignore_signals, prepare_proc
 
 ORDER = ("run", "pretrain", "recipe", "config", "evaluate", "predict", "explain", "generate", "serve", "inspect",
          "export", "embed", "sources", "tasks", "benchmark", "compare", "demo")
-         "embed", "sources", "tasks", "benchmark", "compare", "demo")
 
 
 class Root(LazyGroup):
