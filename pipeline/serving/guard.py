@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import json
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
@@ -34,6 +35,9 @@ HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
+
+
+_HOST = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]+)(?::\d*)?")
 
 
 class Guard:
@@ -199,7 +203,7 @@ class _Answer:
         await self({"type": "http.response.body", "body": body})
 
 
-def _name(host: str) -> str:
-    """Return the name in a header ``Host``, without the port."""
-    name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
-    return name.lower()
+def _name(host: str) -> str | None:
+    """Return the name in a header ``Host``, without the port; None if it is malformed."""
+    match = _HOST.fullmatch(host)
+    return match[1].lower() if match else None

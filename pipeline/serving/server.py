@@ -8,6 +8,7 @@ import ipaddress
 import math
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -83,7 +84,8 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Shut down on a signal, and raise it again afterwards."""
-        before = {number: signal.getsignal(number) for number in SIGNALS}
+        in_main = threading.current_thread() is threading.main_thread()  # only it can handle signals
+        before = {number: signal.getsignal(number) for number in SIGNALS if in_main}
         handled = [number for number, handler in before.items() if handler != signal.SIG_IGN]
         try:
             for number in handled:

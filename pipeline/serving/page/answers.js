@@ -47,7 +47,7 @@ function tagging(prediction, text) {
     at = entity.end;
   }
   shown.push(parts.slice(at).join(""));
-  return [answer(entities.length === 1 ? "1 name" : `${entities.length || "no"} names`),
+  return [answer(entities.length === 1 ? "1 entity" : `${entities.length || "no"} entities`),
     el("p", { class: "text" }, ...shown)];
 }
 
