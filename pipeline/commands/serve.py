@@ -110,9 +110,9 @@ def serve(
         token = secrets.token_urlsafe(24) if generated else token
         hosts = {*LOOPBACK, _in_url(host), _in_url(bound[0])} if local else None
         server = build_server(application(service, hosts=hosts, token=token), service.limits, service.metrics)
-        service.start()
-        announce(Address(f"http://{_shown(host, local)}:{bound[1]}", token, generated))
         try:
+            service.start()
+            announce(Address(f"http://{_shown(host, local)}:{bound[1]}", token, generated))
             server.run(sockets=[listening])
         except KeyboardInterrupt:
             raise KeyboardInterrupt("requests in progress were answered") from None

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from pipeline.errors import PipelineError
 from pipeline.serving import page
@@ -91,9 +92,11 @@ def application(service: Service, *, hosts: Collection[str] | None = None, token
     page.add(app)
     if token is not None:
         _describe_token(app)
-    paths = [route.path for route in app.routes if hasattr(route, "path")]
-    return Guard(app, paths=paths, limits=service.limits, metrics=service.metrics, hosts=hosts, token=token,
-                 open_paths={*page.FILES, "/health"})
+    routes = [route for route in app.routes if isinstance(route, Route)]
+    return Guard(
+        app, paths=[route.path for route in routes], open_paths=[*page.FILES, "/health"],
+        posted=[route.path for route in routes if "POST" in (route.methods or ())],
+        limits=service.limits, metrics=service.metrics, hosts=hosts, token=token)
 
 
 def _add_errors(app: FastAPI) -> None:

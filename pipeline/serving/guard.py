@@ -46,19 +46,20 @@ class Guard:
     Args:
         app: the application.
         paths: its paths; others are counted as ``other``.
+        posted: paths whose requests have a body of JSON.
+        open_paths: paths that need no token.
         limits: sizes and times.
         metrics: receives the counts.
         hosts: names that the header ``Host`` may have; None for any. Otherwise a page of another site could send
             requests to a server on this machine by rebinding its own name (DNS rebinding).
         token: the bearer token that requests need; None for none.
-        open_paths: paths that need no token.
     """
 
     def __init__(
-        self, app: App, *, paths: Collection[str], limits: Limits, metrics: Metrics, hosts: Collection[str] | None,
-        token: str | None, open_paths: Collection[str],
+        self, app: App, *, paths: Collection[str], posted: Collection[str], open_paths: Collection[str], limits: Limits,
+        metrics: Metrics, hosts: Collection[str] | None, token: str | None,
     ) -> None:
-        self.app, self.paths, self.open_paths = app, frozenset(paths), frozenset(open_paths)
+        self.app, self.paths, self.posted, self.open_paths = app, *map(frozenset, (paths, posted, open_paths))
         self.limits, self.metrics = limits, metrics
         self.hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
         self.token = None if token is None else token.encode()
@@ -101,7 +102,7 @@ class Guard:
             scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
             if not (hmac.compare_digest(given.strip(), self.token) and scheme.lower() == b"bearer"):
                 raise RefusedError(401, "a bearer token is needed: send the header Authorization: Bearer TOKEN")
-        if scope["method"] == "POST" and scope["path"] in self.paths:
+        if scope["method"] == "POST" and scope["path"] in self.posted:
             kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
             if kind != b"application/json":
                 raise RefusedError(415, "send JSON, with the header Content-Type: application/json")

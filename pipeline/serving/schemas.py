@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
 from pipeline.serving.limits import Limits
 
 MAX_NEIGHBOURS = 50
 MAX_STEPS = 512
+
+
+def whole(value: Any) -> Any:
+    """Return a number such as 1.0, which JSON Schema counts as an integer, as an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def integer(low: int, high: int) -> Any:
+    """Return the type of an integer within bounds, both included."""
+    return Annotated[int, Field(ge=low, le=high), BeforeValidator(whole)]
 
 
 class Request(BaseModel):
@@ -108,20 +118,20 @@ def request_models(names: Sequence[str], limits: Limits) -> Models:
         "ExplainRequest", __base__=Request, run=run, text=(text, ...), context=context,
         label=(str | None, Field(default=None, max_length=1000, description="label to explain; default: the predicted "
                                                                             "one")),
-        word=(int | None, Field(default=None, ge=0, le=100_000, description="for tagging: number of the word whose tag "
-                                                                            "is explained; default: the first name")),
-        steps=(int | None, Field(default=None, ge=1, le=MAX_STEPS, description="steps of the integration")))
+        word=(integer(0, 100_000) | None, Field(default=None, description="for tagging: number of the word "
+                             "whose tag is explained; default: the first name")),
+        steps=(integer(1, MAX_STEPS) | None, Field(default=None, description="steps of the integration")))
     generate = create_model(
         "GenerateRequest", __base__=Request, run=run,
         prompt=(text, Field(default="", description="beginning of the text; empty for a new line")),
-        max_tokens=(int | None, Field(default=None, ge=1, le=limits.max_tokens,
-                                      description="maximum number of generated tokens")),
+        max_tokens=(integer(1, limits.max_tokens) | None, Field(
+            default=None, description="maximum number of generated tokens")),
         temperature=(float | None, Field(default=None, ge=0, le=100, description="0 is greedy decoding")),
-        top_k=(int | None, Field(default=None, ge=0, le=2**31 - 1, description="0 for all tokens")),
+        top_k=(integer(0, 2**31 - 1) | None, Field(default=None, description="0 for all tokens")),
         top_p=(float | None, Field(default=None, gt=0, le=1, description="total probability of the tokens")),
-        seed=(int, Field(default=1, ge=0, le=2**32 - 1, description="seed of the sampling")))
+        seed=(integer(0, 2**32 - 1), Field(default=1, description="seed of the sampling")))
     neighbours = create_model(
         "NeighboursRequest", __base__=Request, run=run,
         word=(str, Field(min_length=1, max_length=200)),
-        n=(int, Field(default=8, ge=1, le=MAX_NEIGHBOURS, description="number of neighbours")))
+        n=(integer(1, MAX_NEIGHBOURS), Field(default=8, description="number of neighbours")))
     return Models(predict, explain, generate, neighbours)

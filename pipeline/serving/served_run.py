@@ -45,7 +45,8 @@ class ServedRun:
     @cached_property
     def is_explained(self) -> bool:
         """Whether there are explanations for the task of the run."""
-        from pipeline.explanation.explain import make_subject
+        import pipeline.explanation.explain  # noqa: F401  (registers what is explained for each task)
+        from pipeline.explanation.subjects.base import make_subject
 
         try:
             make_subject(self.trained.task, self.trained)

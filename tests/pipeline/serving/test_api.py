@@ -61,7 +61,7 @@ def test_predictions_are_those_of_the_command(served, paths):
 
 
 def test_requests_at_the_same_time_get_their_own_answers(served, paths):
-    service, client = served
+    client = served[1]
     words = ["parcel", "card", "refund", "xqzt", "zipper", "late", "broken", "charged"]
     asked = [[f"{words[i % 8]} {words[(i * 3 + j) % 8]}" for j in range(1 + i % 4)] for i in range(60)]
     with ThreadPoolExecutor(20) as pool:
