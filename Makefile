@@ -10,7 +10,7 @@ VECTORS := $(VENV)-vectors
 JOBS   ?= 1
 DATASETS ?= $(VECFORMER_DATASETS)
 
-.PHONY: run test test-slow faults fault-steps fuzz tasks findings null bench bench-accuracy quality lint clean
+.PHONY: run test test-slow test-browser faults fault-steps fuzz tasks findings null bench bench-accuracy quality lint clean
 
 run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
@@ -20,6 +20,9 @@ test: $(VENV)/.dev            ## run the test suite: 10 minutes on two recent co
 
 test-slow: $(VENV)/.dev       ## run the slow tests: results over several seeds, equality with gensim on whole data sets
 	$(BIN)/python -m pytest -m "slow and not faults and not fault_steps and not fuzz" -s
+
+test-browser: $(VENV)/.dev    ## run the tests of the page in Chromium (Debian: apt install chromium); fails without it
+	VECFORMER_BROWSER=required $(BIN)/python -m pytest -m browser tests/pipeline/serving
 
 faults: $(VENV)/.dev          ## kill commands, fill disks, damage runs, race commands; seven minutes on two cores
 	$(BIN)/python -m pytest -n 2 -m faults tests/faults

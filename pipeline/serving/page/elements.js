@@ -39,7 +39,7 @@ export function bars(entries, { best = null, limit = 10 } = {}) {
 
 export function table(header, rows, numeric = []) {
   const kind = (i) => (numeric.includes(i) ? "number" : undefined);
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": header.join(", ") }, el("table", {},
+  return el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": header.join(", ") }, el("table", {},
     el("thead", {}, el("tr", {}, header.map((name, i) => el("th", { scope: "col", class: kind(i) }, name)))),
     el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, i) => el("td", { class: kind(i) }, cell)))))));
 }

@@ -112,7 +112,7 @@ function attention(found) {
     el("div", { class: "row" }, el("label", { for: layerId, class: "hidden-text" }, "Layer"), layer,
       el("label", { for: headId, class: "hidden-text" }, "Head"), head)),
   row.group, note,
-  tokens.length <= MAX_DRAWN ? el("div", { class: "scroll", tabindex: "0", role: "region",
+  tokens.length <= MAX_DRAWN ? el("div", { class: "scroll", tabindex: "0", role: "group",
     "aria-label": "Attention matrix" }, canvas) : null);
 }
 

@@ -19,7 +19,7 @@ TINY = {"recipe": "plain", "source": "random", "baselines": "none", "model.n_lay
         "model.n_heads": 2, "model.d_ff": 32, "data.unseen_words": 50}
 TASKS = {
     "support": ("classification", "support", 2), "pairs": ("classification", "pairs", 1),
-    "questions": ("question-answering", "questions", 1), "entities": ("tagging", "entities", 3),
+    "questions": ("question-answering", "questions", 1), "entities": ("tagging", "entities", 15),
     "stories": ("language-model", "stories", 1), "hotels": ("multi-label", "hotels", 1),
     "ratings": ("regression", "ratings", 1), "masked": ("masked-language-model", "stories", 1),
     "phrases": ("translation", "phrases", 1),

@@ -41,7 +41,9 @@ def started(*args, env=None):
         process.wait()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(("number", "code"), [
+    (signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+    pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow)])
 def test_a_signal_ends_the_server_after_the_answers_in_progress(number, code, paths):
     with started(f"stories={paths['stories']}") as (process, lines, client):
         assert lines[0] == "stories: language-model"
@@ -65,9 +67,9 @@ def test_the_server_ends_although_clients_are_silent(paths):
         silent = [socket.create_connection(("127.0.0.1", client.port)) for _ in range(3)]
         silent[1].sendall(b"POST /predict HTTP/1.1\r\n")
         time.sleep(0.2)
-        process.terminate()
+        process.send_signal(signal.SIGINT)
         began = time.monotonic()
-        assert process.wait(timeout=30) == 143
+        assert process.wait(timeout=30) == 130
         assert time.monotonic() - began < 10
         for one in silent:
             one.close()
@@ -83,23 +85,22 @@ def test_a_server_for_other_machines_needs_a_token(paths):
         assert client.get("/runs")[0] == 200
 
 
-def test_a_token_of_the_environment_is_not_printed(paths):
-    env = {"VECFORMER_TOKEN": "a-secret-of-the-environment"}
-    with started(paths["support"], env=env) as (_, lines, client):
-        assert "secret" not in "".join(lines)
-        assert client.get("/runs")[0] == 401
-        client.token = env["VECFORMER_TOKEN"]
-        assert client.get("/runs")[0] == 200
-
-
-def test_limits_and_names_are_options(paths):
-    with started(f"one={paths['support']}", f"two={paths['pairs']}", "--max-texts", 2, "--max-characters", 5,
-                 "--precision", "bfloat16") as (_, lines, client):
-        assert lines[:2] == ["one: classification", "two: classification"]
-        assert client.post("/predict", {"texts": ["a", "b"]})[2]["run"] == "one"
-        assert client.post("/predict", {"texts": ["a", "b", "c"]})[0] == 422
-        assert client.post("/predict", {"texts": ["123456"]})[0] == 422
-        assert client.post("/predict", {"run": "two", "texts": [{"text": "a", "context": "b"}]})[0] == 200
+def test_options_reach_the_server(paths, monkeypatch):
+    seen = {}
+    monkeypatch.setattr("pipeline.commands.serve.serve", lambda service, **options: seen.update(options, of=service))
+    monkeypatch.setenv("VECFORMER_TOKEN", "a-secret-of-the-environment")
+    result = run(f"one={paths['support']}", f"two={paths['pairs']}", "--max-texts", 2, "--max-characters", 5,
+                 "--max-body", 2000, "--max-waiting", 3, "--answer-seconds", 4, "--client-seconds", 5, "--precision",
+                 "bfloat16", "--port", 1234)
+    assert (result.exit_code, result.output) == (0, "")
+    assert (seen["token"], seen["port"], seen["host"]) == ("a-secret-of-the-environment", 1234, "127.0.0.1")
+    limits = seen["of"].limits
+    assert (limits.max_texts, limits.max_characters, limits.max_body, limits.max_waiting) == (2, 5, 2000, 3)
+    assert (limits.answer_seconds, limits.client_seconds) == (4, 5)
+    assert [(name, one.trained.precision) for name, one in seen["of"].runs.items()] == [
+        ("one", "bfloat16"), ("two", "bfloat16")]
+    run(paths["support"], "--token", "a-token-that-was-given")
+    assert seen["token"] == "a-token-that-was-given"
 
 
 def run(*args, **more):
