@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
 from pipeline.cli.common import echo, reports_errors, verbosity
+from pipeline.cli.paths import CheckedPath
 from pipeline.cli.streams import require_output
 from pipeline.cli.verification import verify_option
 
 TOKEN_VARIABLE = "VECFORMER_TOKEN"
+_NAMED = re.compile(r"([\w.-]{1,100})=(.+)", re.DOTALL)
+
+
+class NamedRun(CheckedPath):
+    """A path, which can have a name: ``NAME=PATH``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name ("" for none) and the path."""
+        match = _NAMED.fullmatch(value)
+        if match and "\0" not in value and not Path(value).exists():
+            return match[1], super().convert(match[2], param, ctx)
+        return "", super().convert(value, param, ctx)
 
 
 @click.command("serve")
-@click.argument("runs", nargs=-1, required=True, metavar="[NAME=]RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="[NAME=]RUN...", type=NamedRun(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
               help="Address to listen at. Other machines have access if it is not a loopback address; requests then "
                    "need a token.")
@@ -42,8 +57,8 @@ TOKEN_VARIABLE = "VECFORMER_TOKEN"
 @verbosity
 @reports_errors
 def serve_command(
-    runs: tuple[str, ...], host: str, port: int, token: str | None, precision: str, verify: bool, quiet: bool,
-    **limits: Any,
+    runs: tuple[tuple[str, Path], ...], host: str, port: int, token: str | None, precision: str, verify: bool,
+    quiet: bool, **limits: Any,
 ) -> None:
     """Serve each RUN over HTTP: an API described at /openapi.json, and a page to try it.
 
@@ -55,7 +70,7 @@ def serve_command(
     vecformer serve first=runs/glove second=runs/word2vec --port 9000
     VECFORMER_TOKEN=long-random-text vecformer serve runs/bbc --host 0.0.0.0
     """
-    from pipeline.commands.serve import load_service, serve
+    from pipeline.commands.serve import load_service, named_runs, serve
 
     require_output()
 
@@ -66,5 +81,5 @@ def serve_command(
             echo(f"token: {address.token}")
         echo(f"{address.url}{f'/#token={address.token}' if address.generated else ''}")
 
-    service = load_service(runs, precision=precision, verify=verify, **limits)
+    service = load_service(named_runs(runs), precision=precision, verify=verify, **limits)
     serve(service, host=host, port=port, token=token or os.environ.get(TOKEN_VARIABLE) or None, announce=announce)

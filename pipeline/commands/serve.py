@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embeddings.table.listing import listed
+from embeddings.table.paths import printable, written
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.runs.trained import load_run
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 MIN_TOKEN = 16
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-_NAMED = re.compile(r"([\w.-]{1,100})=(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -37,36 +36,38 @@ class Address:
     generated: bool
 
 
-def named_runs(runs: Sequence[str | Path]) -> dict[str, Path]:
-    """Return the paths of runs by name: that of ``NAME=RUN``, or the name of the folder.
+def named_runs(runs: Sequence[tuple[str, Path]]) -> dict[str, Path]:
+    """Return the paths of runs by name.
+
+    Args:
+        runs: name and path of each; "" for the name of the folder.
 
     Raises:
         ConfigError: if two runs have the same name.
     """
     found: dict[str, Path] = {}
-    for given in map(str, runs):
-        match = None if Path(given).exists() else _NAMED.fullmatch(given)
-        path = Path(match[2] if match else given)
-        name = match[1] if match else path.resolve().name or "run"
+    for given, path in runs:
+        name = given or printable(path.absolute().name) or "run"
         if name in found:
-            raise ConfigError(f"two runs have the name {name!r}; give one of them another name: NAME={given}")
+            raise ConfigError(f"two runs have the name {name!r}; give one of them another name: NAME={written(path)}")
         found[name] = path
     return found
 
 
-def load_service(runs: Sequence[str | Path], *, precision: str = "float32", verify: bool = True, **limits: float
-                 ) -> Service:
+def load_service(
+    runs: Mapping[str, Path], *, precision: str = "float32", verify: bool = True, **limits: float
+) -> Service:
     """Load runs to serve.
 
     Args:
-        runs: run folders, each as ``RUN`` or ``NAME=RUN``; the first one is the default of requests.
+        runs: folder of each run by name; the first one is the default of requests.
         precision: precision of predictions.
         verify: check that the files of the runs have the SHA-256 that ``manifest.json`` lists.
         limits: values of :class:`pipeline.serving.limits.Limits`.
 
     Raises:
         PipelineError: if the extra ``serve`` is not installed.
-        ConfigError: if two runs have the same name.
+        ConfigError: if a limit is invalid.
         RunFolderError: if there is no such run, or its files are damaged.
     """
     require_extra()
@@ -75,7 +76,7 @@ def load_service(runs: Sequence[str | Path], *, precision: str = "float32", veri
     from pipeline.serving.served_run import ServedRun
 
     loaded = {name: ServedRun(name, load_run(path, precision=precision, verify=verify))
-              for name, path in named_runs(runs).items()}
+              for name, path in runs.items()}
     return Service(loaded, Limits(**limits))  # type: ignore[arg-type]
 
 

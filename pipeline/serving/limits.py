@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from pipeline.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,9 @@ class Limits:
         max_connections: maximum number of open connections.
         answer_seconds: maximum time between a request and its answer.
         client_seconds: time that a client has to send a request.
+
+    Raises:
+        ConfigError: if a limit is not a positive number.
     """
 
     max_body: int = 2**20
@@ -28,6 +34,11 @@ class Limits:
     max_connections: int = 1_000
     answer_seconds: float = 30.0
     client_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not (value > 0 and math.isfinite(value)):
+                raise ConfigError(f"{name} must be a positive number, not {value}")
 
     @property
     def max_drained(self) -> int:

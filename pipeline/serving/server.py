@@ -17,7 +17,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pipeline.errors import ConfigError, PipelineError
+from pipeline.errors import ConfigError, PipelineError, brief
 from pipeline.serving.guard import App
 from pipeline.serving.limits import Limits
 from pipeline.serving.metrics import Metrics
@@ -123,8 +123,8 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(f"--host {host!r}: no such address on this machine; use 127.0.0.1, or 0.0.0.0 for all "
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--host {brief(host)}: no such address on this machine; use 127.0.0.1, or 0.0.0.0 for all "
                           "addresses") from error
     try:
         return socket.create_server(address[:2], family=family, backlog=2048)
@@ -134,7 +134,7 @@ def listen(host: str, port: int) -> socket.socket:
                                 "or any free one with --port 0") from error
         if error.errno == errno.EACCES:
             raise PipelineError(f"port {port}: not allowed; use --port with 1024 or more") from error
-        raise ConfigError(f"--host {host!r}: {error.strerror or error}; use 127.0.0.1, or 0.0.0.0 for all "
+        raise ConfigError(f"--host {brief(host)}: {error.strerror or error}; use 127.0.0.1, or 0.0.0.0 for all "
                           "addresses") from error
 
 

@@ -112,7 +112,7 @@ async def harass_until(end, port, kind, load):
                     load.closed[kind] += 1
             finally:
                 writer.close()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
 
 
 async def watch_until(end, pid, load):

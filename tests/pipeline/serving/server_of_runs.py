@@ -71,7 +71,7 @@ class Client:
 @contextmanager
 def serving(paths, *, token=None, hosts=LOOPBACK, **limits):
     """Serve runs in a thread; yields the service and a client."""
-    service = load_service([f"{name}={path}" for name, path in paths.items()], **limits)
+    service = load_service(paths, **limits)
     with listen("127.0.0.1", 0) as listening:
         server = build_server(application(service, hosts=hosts, token=token), service.limits, service.metrics)
         service.start()

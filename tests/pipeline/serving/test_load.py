@@ -59,7 +59,7 @@ def test_a_minute_of_load(paths, requests):
 @pytest.mark.slow
 def test_hostile_clients_do_not_slow_the_others(paths, requests):
     """Interleaved measurements, so that other load of the machine affects both alike."""
-    throughput = {0: [], 10: []}
+    throughput = {0: [], 5: []}
     with started(paths["support"], "--client-seconds", 5) as (process, _, client):
         for _ in range(4):
             for hostile in throughput:
@@ -67,6 +67,6 @@ def test_hostile_clients_do_not_slow_the_others(paths, requests):
                 load = load_server(client.port, process.pid, requests, clients=20, seconds=4, hostile=hostile)
                 throughput[hostile].append(load.statuses[200] / (time.monotonic() - began))
                 assert load.wrong == []
-    ratio = np.median(throughput[10]) / np.median(throughput[0])
+    ratio = np.median(throughput[5]) / np.median(throughput[0])
     print(f"answers per second: {throughput}; with hostile clients {ratio:.0%}")
     assert ratio > 0.5

@@ -10,13 +10,13 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from pipeline.cli.main import cli
-from pipeline.commands.serve import load_service, named_runs, serve
-from pipeline.errors import ConfigError
+from pipeline.commands.serve import load_service, serve
 from tests.pipeline.serving.server_of_runs import Client
 
 VECFORMER = [sys.executable, "-c", "from pipeline.cli.main import main; main()"]
@@ -142,17 +142,20 @@ def test_a_missing_extra_is_one_message(paths, monkeypatch):
 
 
 def test_names_of_runs(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("pipeline.commands.serve.load_service", lambda runs, **_: seen.append(runs))
+    monkeypatch.setattr("pipeline.commands.serve.serve", lambda *_args, **_options: None)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a" / "x").mkdir(parents=True)
-    (tmp_path / "b" / "x").mkdir(parents=True)
     (tmp_path / "y=z").mkdir()
-    assert list(named_runs(["a/x", "other=b/x", "y=z"])) == ["x", "other", "y=z"]
-    with pytest.raises(ConfigError, match="two runs have the name 'x'; give one of them another name: NAME=b/x"):
-        named_runs(["a/x", "b/x"])
+    assert run("a/x", "other=b/x", "y=z", f"uri=file://{tmp_path}/q%20q").exit_code == 0
+    assert seen == [{"x": Path("a/x"), "other": Path("b/x"), "y=z": Path("y=z"), "uri": tmp_path / "q q"}]
+    result = run("a/x", "b/x")
+    assert result.exit_code == 2
+    assert result.output == "Error: two runs have the name 'x'; give one of them another name: NAME=b/x\n"
 
 
 def test_the_function_announces_the_address(paths):
-    service, announced = load_service([paths["support"]]), []
+    service, announced = load_service({"support": paths["support"]}), []
 
     def announce(address):
         announced.append(address)
