@@ -55,7 +55,8 @@ def generate(
         config: ``max_tokens`` (ends of lines included), ``temperature``, ``top_k`` and ``top_p``; by default those of
             the run.
         seed: seed of the sampling.
-        on_text: called with the parts of the first text as they are generated, beginning with the prompt.
+        on_text: called with the parts of the first text as they are generated, beginning with the prompt; an exception
+            ends the generation.
 
     Raises:
         ConfigError: if the run is not a language model.
