@@ -152,7 +152,8 @@ class ServedRun:
         try:
             written = generate(self.trained, prompt, config=config, seed=seed, on_text=send_part)[0]
         except _StoppedError:
-            send({"done": True, "text": "".join(parts), "log_probability": None, "error": "the maximum time has passed"})
+            send({"done": True, "text": "".join(parts), "log_probability": None,
+                  "error": "the maximum time has passed"})
             return
         send({"done": True, **finite(written._asdict())})
 

@@ -220,8 +220,6 @@ def _generate(
                     ended.add(text)
                 else:
                     texts[text].append(token)
-            if report:
-                report(tokens.tolist())
             rows = [row for row, text in enumerate(active) if text not in ended]
             if not rows:
                 break
