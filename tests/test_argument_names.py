@@ -17,10 +17,12 @@ FOREIGN = re.compile(r"\b(pip install|ray start|torchrun|gensim\.downloader) [^,
                      r"^ --local-dir FOLDER, ")
 """Commands of other programs, which have options of their own."""
 FOR_COMMANDS = {
-    "pipeline/commands/config.py", "pipeline/commands/demo.py", "pipeline/commands/inspect.py",
-    "pipeline/commands/prediction_inputs.py", "pipeline/commands/vectors.py",
+    "pipeline/commands/completion.py", "pipeline/commands/config.py", "pipeline/commands/demo.py",
+    "pipeline/commands/inspect.py", "pipeline/commands/line_stream.py", "pipeline/commands/prediction_inputs.py",
+    "pipeline/commands/vectors.py", "pipeline/data/writers/results.py", "pipeline/runs/card/limits.py",
+    "pipeline/runs/card/repeat.py", "pipeline/serving/server.py",
 }
-"""Functions that commands alone call; the façade does not export them."""
+"""Functions that commands alone call, and the card of a run, which has the command that repeats it."""
 
 
 def texts(tree):
@@ -114,7 +116,7 @@ MISTAKES = {
     "pickle": unpickled,
     "trained source without text": lambda folder: vecformer.load_vectors("word2vec", vocabulary=["a"]),
     "rare words": lambda folder: vecformer.load_vectors("word2vec", texts=["a b c"]),
-    "no run": lambda folder: vecformer.load_run(folder / "missing"),
+    "no run": lambda folder: vecformer.load_run(folder / "none" / "missing"),
     "damaged run": damaged,
     "context": lambda folder: loaded(folder).predict(["a"], contexts=["b"]),
     "abstain without a dev set": lambda folder: loaded(folder).predict(["a"], abstain=0.05),

@@ -139,11 +139,11 @@ def _locked(folder: BenchmarkFolder) -> Iterator[None]:
                 folder.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(folder.results))  # within the folder, which may be a mount point
             except InUseError as error:
-                raise RunFolderError(f"{folder.path} is in use by another process; wait for it, or choose another --out"
-                                     ) from error
+                raise RunFolderError(f"{folder.path} is in use by another process; wait for it, or choose another "
+                                     f"{argument('out')}") from error
             except OSError as error:
                 raise RunFolderError(f"{folder.path}: cannot write there ({error.strerror or error}); choose another "
-                                     "--out") from error
+                                     f"{argument('out')}") from error
             yield
     finally:
         if is_new and folder.path.is_dir() and folder.is_empty():  # planning failed

@@ -163,7 +163,7 @@ def make_subject(task: Task[Any], trained: TrainedRun) -> Subject:
     able = [name for name, cls in TASKS.available.items() if make_subject.dispatch(cls) is not make_subject.dispatch(
         object)]
     raise PipelineError(f"predictions of the task {task.name} cannot be explained; those of {', '.join(able)} can. "
-                        "`vecformer inspect RUN --text TEXT` shows the attention of every task")
+                        "`vecformer inspect` shows the attention of every task")
 
 
 def framed_places(ids: Ids) -> tuple[Place | None, ...]:
