@@ -101,6 +101,17 @@ def test_the_number_of_examples(runs, monkeypatch):
     assert "the first 10 of 48" in found.neighbours_note
 
 
+def test_warnings_about_the_data_are_not_repeated(folders, tmp_path, support, caplog):
+    shutil.copytree(support, tmp_path / "data")
+    train = (support / "train.tsv").read_text().splitlines()
+    (tmp_path / "data" / "test.tsv").write_text((support / "test.tsv").read_text() + train[1] + "\n")
+    trained = copied(folders, tmp_path, support)
+    explain(trained, TEXT, train_data=tmp_path / "data")
+    assert caplog.records == []
+    trained.task.reader.read(trained.config.data.changed(path=str(tmp_path / "data")), seed=1)
+    assert "training file" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["entities", "questions"])
 def test_predictions_for_words_have_no_neighbours(name, runs):
     found = explain(runs(name), "Where is Paris?", context="It is in France." if name == "questions" else "")
