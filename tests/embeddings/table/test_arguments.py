@@ -7,6 +7,9 @@ import pytest
 from embeddings.table import arguments
 
 
+pytestmark = pytest.mark.python_messages
+
+
 @pytest.mark.parametrize(("name", "value", "python", "command_line"), [
     ("out", "", "out=", "--out"),
     ("label_column", "NAME", "label_column=NAME", "--label-column NAME"),
