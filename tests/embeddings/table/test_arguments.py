@@ -6,7 +6,6 @@ import pytest
 
 from embeddings.table import arguments
 
-
 pytestmark = pytest.mark.python_messages
 
 
