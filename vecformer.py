@@ -7,6 +7,7 @@ Example:
     >>> config = vecformer.RunConfig.from_mapping({"data": {"path": "data/support"}, "source": "glove"})
     >>> finished = vecformer.run(config, "runs/support")                       # doctest: +SKIP
     >>> vecformer.load_run("runs/support").predict(["Where is my parcel?"])    # doctest: +SKIP
+    >>> vecformer.VecformerClassifier("glove").fit(texts, labels)              # doctest: +SKIP
 """
 
 from __future__ import annotations

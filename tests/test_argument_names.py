@@ -10,6 +10,8 @@ import pytest
 import vecformer
 from embeddings.table.arguments import for_command_line
 
+pytestmark = pytest.mark.python_messages
+
 ROOT = Path(__file__).parent.parent
 HELPERS = {"argument", "flag", "setting", "either"}
 OPTION = re.compile(r"(?<![\w-])--[a-z]")

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import rich_click as click
 
-from embeddings.table.arguments import for_command_line
 from pipeline.cli.failures import TRACEBACK_VARIABLE, Failure, failure_of, print_traceback
 from pipeline.cli.streams import exit_code_of_stop
 from pipeline.drawing.terminal import STYLES, Piece, cell, in_colour, visible
@@ -74,6 +73,8 @@ def reports_errors(command: F) -> F:
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        from embeddings.table.arguments import for_command_line
+
         try:
             with for_command_line():
                 return command(*args, **kwargs)

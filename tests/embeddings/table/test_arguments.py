@@ -6,6 +6,8 @@ import pytest
 
 from embeddings.table import arguments
 
+pytestmark = pytest.mark.python_messages
+
 
 @pytest.mark.parametrize(("name", "value", "python", "command_line"), [
     ("out", "", "out=", "--out"),

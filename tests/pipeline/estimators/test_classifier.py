@@ -32,6 +32,8 @@ from pipeline.estimators.parameters import seed_of
 from pipeline.runs.folder import RUN_FILES
 from pipeline.tasks import base
 
+pytestmark = pytest.mark.python_messages
+
 ROOT = Path(__file__).parent.parent.parent.parent
 
 

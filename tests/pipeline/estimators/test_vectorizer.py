@@ -16,6 +16,8 @@ import vecformer
 from pipeline.errors import ConfigError, DataError, RunFolderError
 from transformer.kernels import engine
 
+pytestmark = pytest.mark.python_messages
+
 VECTORS = {"the": [1.0, 0.0, 0.0], "parcel": [0.0, 2.0, 0.0], "invoice": [0.0, 0.0, 4.0], "late": [1.0, 1.0, 1.0]}
 
 
