@@ -1,6 +1,5 @@
 """Every source states where its vectors come from, and a licence only if it is known."""
 
-import json
 from importlib.metadata import metadata
 
 import pytest
