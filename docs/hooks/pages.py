@@ -1,15 +1,15 @@
 """Hook of MkDocs: files of the repository outside ``docs/`` as pages of the site, and the links between all of them.
 
-The links of the documentation are those of the repository, so that they work where it is browsed. On the site, a link to
-a file that is a page leads to the page, and a link to any other file of the repository becomes its text. A link to a file
-that does not exist is left alone, and fails the build.
+The links of the documentation are those of the repository, so that they work where it is browsed. On the site, a link
+to a file that is a page leads to the page, and a link to any other file of the repository becomes its text. A link to a
+file that does not exist is left alone, and fails the build.
 """
 
 from __future__ import annotations
 
 import os.path
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mkdocs.structure.files import File, Files
@@ -76,11 +76,11 @@ def _adapted(link: re.Match[str], source: str, uri: str) -> str:
     path, hash_, anchor = target.partition("#")
     if not path or HAS_SCHEME.match(target):
         return link[0]
-    found = os.path.normpath(os.path.join(os.path.dirname(source), path))
+    found = os.path.normpath(PurePosixPath(source).parent / path)
     is_page = found.startswith(f"{DOCS}/")
     if is_page and source.startswith(f"{DOCS}/"):
         return link[0]
     made = found.removeprefix(f"{DOCS}/") if is_page else OUTSIDE.get(found)
     if made is None:
         return text if (ROOT / found).exists() else link[0]
-    return f"[{text}]({os.path.relpath(made, os.path.dirname(uri) or '.')}{hash_}{anchor})"
+    return f"[{text}]({os.path.relpath(made, PurePosixPath(uri).parent)}{hash_}{anchor})"

@@ -141,7 +141,7 @@ def python() -> Iterator[str]:
     """Yield the reference of the public Python API, for mkdocstrings."""
     yield f"# Names of the Python API\n\n{NOTICE}`import vecformer` provides them.\n"
     for name in sorted(vecformer._HOMES, key=str.lower):
-        yield f"::: {getattr(vecformer, name).__module__}.{name}\n"
+        yield f"::: {getattr(getattr(vecformer, name), '__module__', vecformer._HOMES[name])}.{name}\n"
 
 
 def _prose(text: str) -> str:

@@ -66,6 +66,7 @@ def test_examples_run_as_printed(page, tmp_path, monkeypatch, capsys):
     run_blocks(page, tmp_path, monkeypatch, capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.datasets
 @pytest.mark.parametrize("page", [page for page in PAGES if needs_datasets(page)], ids=identifier)
 def test_examples_with_real_data_run_as_printed(page, datasets, tmp_path, monkeypatch, capsys):
