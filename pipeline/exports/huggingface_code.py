@@ -13,6 +13,7 @@ import torch
 
 from embeddings.progress import Progress
 from embeddings.special_tokens import END, END_ID, MASK, N_SPECIAL, PAD, PAD_ID, START, START_ID, UNK
+from embeddings.table.atomic_files import write_atomically
 from embeddings.table.paths import utf8_path
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.errors import ExportError
@@ -123,6 +124,7 @@ def write_with_code(
         _write_model(trained, kind, folder)
         _write_tokenizer(trained, tokenizer, folder)
         copy_files(folder, *FILES, relative=True)
+        write_atomically(folder / "README.md", _readme(kind))
         progress("exporting", 0.5)
         compared = None
         if find_spec("transformers"):
@@ -203,6 +205,28 @@ def _write_tokenizer(trained: TrainedRun, tokenizer: WordTokenizer, folder: Path
         "split_special_tokens": True,
         **named,
     })
+
+
+def _readme(kind: Kind) -> str:
+    has_context = kind.name == "ForQuestionAnswering"
+    question, values = (', "It is in Paris."', "start_logits") if has_context else ("", "logits")
+    return f"""---
+library_name: transformers
+tags: [vecformer]
+---
+
+# A vecformer model for transformers
+
+The code of the model is in this folder; it needs transformers and PyTorch alone.
+
+```python
+from transformers import AutoModel{kind.name}, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(".", trust_remote_code=True)
+model = AutoModel{kind.name}.from_pretrained(".", trust_remote_code=True)
+print(model(**tokenizer("Where is it?"{question}, return_tensors="pt")).{values})
+```
+"""
 
 
 def difference(trained: TrainedRun, tokenizer: WordTokenizer, folder: Path, kind: Kind, texts: Texts) -> float:
