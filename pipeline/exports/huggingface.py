@@ -9,12 +9,13 @@ from typing import Any
 
 from embeddings.progress import Progress
 from embeddings.special_tokens import END, END_ID, MASK, PAD, PAD_ID, SPECIAL_TOKENS, START, START_ID, UNK
-from embeddings.table.arguments import flag, setting
+from embeddings.table.arguments import setting
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.config import RunConfig
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions, export_format
 from pipeline.exports.huggingface_check import difference
+from pipeline.exports.huggingface_code import KINDS, ExportedCode, write_with_code
 from pipeline.exports.vocabulary import (
     BERT_PAIR,
     BERT_TEXT,
@@ -72,27 +73,26 @@ class ExportedCheckpoint(Exported):
 
 @export_format("hf")
 class HuggingFace:
-    """A checkpoint with BERT's or GPT-2's architecture, tokenizer included."""
+    """A checkpoint with BERT's or GPT-2's architecture, or with the code of its model; tokenizer included."""
 
     description = "a folder for Hugging Face transformers"
     options = ("words", "without_ngrams")
 
     def write(self, trained: TrainedRun, target: Path, options: ExportOptions, progress: Progress, *,
-              origin: str) -> ExportedCheckpoint:
+              origin: str) -> ExportedCheckpoint | ExportedCode:
         """Write the checkpoint; its scores are compared with those of the run if ``transformers`` is installed.
+
+        A model that is neither a BERT nor a GPT-2, or that has a branch, is written with its code.
 
         Raises:
             ExportError: if the run has no equivalent among the exported architectures, or the scores differ.
         """
-        architecture = require_architecture(trained.config, trained.task.architecture, origin=origin)
+        task, config = trained.task, trained.config
         alone = branch_of(trained.model) is not None
-        if alone and not options.without_ngrams:
-            raise ExportError(f"{origin}: {architecture.name} has no place for the n-gram branch of this run: train "
-                              f"with {setting('ngrams.enabled=false')}, or export the Transformer alone with "
-                              f"{flag('without_ngrams')}")
-        if word_features.branch_of(trained.model) is not None:
-            raise ExportError(f"{origin}: {architecture.name} has no place for the features of words of this run: "
-                              f"train with {setting('tagging.features=false')}")
+        has_branch = (alone and not options.without_ngrams) or word_features.branch_of(trained.model) is not None
+        if config.task in KINDS and (has_branch or without_equivalent(config, task.architecture)):
+            return write_with_code(trained, target, options, progress, origin=origin)
+        architecture = require_architecture(config, task.architecture, origin=origin)
         extra = add_unseen(trained, options.words) if architecture.output else ()
         if architecture.prepare:
             architecture.prepare(trained.model, trained.setup)
@@ -118,18 +118,25 @@ def require_architecture(config: RunConfig, architecture: Architecture | None, *
         exportable = [name for name, cls in TASKS.available.items() if getattr(cls, "architecture", None)]
         raise ExportError(f"{origin}: the task {config.task!r} has no equivalent in BERT or GPT-2; the tasks that can "
                           f"be exported are {', '.join(exportable)}")
-    name, model = NAMES[architecture.like], config.model
+    if wrong := without_equivalent(config, architecture):
+        raise ExportError(f"{origin}: {', '.join(wrong)}: {'has' if len(wrong) == 1 else 'have'} no equivalent in "
+                          f"{NAMES[architecture.like]}; train with {setting(f'model.like={architecture.like}')}")
+    require_characters(config, origin)
+    return architecture
+
+
+def without_equivalent(config: RunConfig, architecture: Architecture | None) -> list[str]:
+    """Return the options of a model that its architecture in ``transformers`` does not have."""
+    if architecture is None:
+        return []
+    model = config.model
     wrong = [f"model.{key}={getattr(model, key)}" for key, value in LIKE[architecture.like].items()
              if key != "norm_eps" and getattr(model, key) != value]
     if model.positions not in EXPORTABLE_POSITIONS:
         wrong.append(f"model.positions={model.positions}")
     if not wrong and model.like != architecture.like:
         wrong.append(f"model.like={model.like!r}")
-    if wrong:
-        raise ExportError(f"{origin}: {', '.join(wrong)}: {'has' if len(wrong) == 1 else 'have'} no equivalent in "
-                          f"{name}; train with {setting(f'model.like={architecture.like}')}")
-    require_characters(config, origin)
-    return architecture
+    return wrong
 
 
 def _write_model(trained: TrainedRun, architecture: Architecture, folder: Path) -> None:

@@ -10,8 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from embeddings.progress import Progress
 from embeddings.special_tokens import MASK, N_SPECIAL
 from embeddings.table.arguments import argument
@@ -19,6 +17,7 @@ from embeddings.table.atomic_files import write_atomically
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions, export_format
 from pipeline.exports.onnx_readme import agreed_in_words, readme
+from pipeline.exports.scores import branch_shift, without_ngrams
 from pipeline.exports.standalone_files import copy_files
 from pipeline.exports.texts import test_texts, texts_of_words
 from pipeline.exports.vocabulary import (
@@ -30,7 +29,6 @@ from pipeline.exports.vocabulary import (
     require_characters,
     write_tokenizer_json,
 )
-from pipeline.measures.tagging import OUTSIDE
 from pipeline.runs.folder import write_json
 from pipeline.runs.trained import TrainedRun
 from pipeline.runs.workspace import new_folder
@@ -112,9 +110,7 @@ class Onnx:
             raise ExportError(f"{origin}: the task {task!r} cannot be exported to ONNX; the tasks that can are "
                               f"{', '.join(TASKS)}")
         require_characters(trained.config, origin)
-        alone = options.without_ngrams and ngrams_of(trained.model) is not None
-        if alone:
-            trained.model.ngrams = None  # type: ignore[assignment]
+        alone = without_ngrams(trained, options)
         texts = test_texts(trained)
         first = texts.words if texts else ()
         extra = () if task in LANGUAGE_MODELS else add_unseen(trained, options.words, first=first)
@@ -152,15 +148,14 @@ class Onnx:
 def _graph(trained: TrainedRun) -> Graph:
     """Return the model of a run, its branch included, as it is recorded."""
     model: Any = trained.model
-    setup, resolved, shift = trained.setup, trained.setup.resolved, None
+    setup, resolved = trained.setup, trained.setup.resolved
     ngrams, features = ngrams_of(model), features_of(model)
-    if trained.config.task == "tagging" and resolved.outside_penalty:
-        shift = torch.tensor([-resolved.outside_penalty * (label == OUTSIDE) for label in resolved.labels])
     if trained.config.task == "regression":
         model = copy.deepcopy(model)
         in_units_of_the_data(model, setup)
     weights = resolved.ngram_weights if ngrams else resolved.feature_weights if features else (1.0, 1.0)
-    return Graph(model, n_positions=setup.data.max_length, combination=Combination(ngrams or features, weights, shift))
+    combination = Combination(ngrams or features, weights, branch_shift(trained))
+    return Graph(model, n_positions=setup.data.max_length, combination=combination)
 
 
 def _described(trained: TrainedRun, graph: Graph) -> dict[str, Any]:

@@ -13,17 +13,13 @@ from torch import nn
 
 from embeddings.special_tokens import N_SPECIAL
 from embeddings.tokenization.tokenizer import WordTokenizer
-from pipeline.data.features.batching import collate
 from pipeline.errors import ExportError
+from pipeline.exports.scores import run_scores
 from pipeline.exports.standalone.vecformer_onnx import Model
 from pipeline.exports.texts import Texts
-from pipeline.measures.tagging import OUTSIDE
 from pipeline.runs.trained import TrainedRun
 from pipeline.tasks.base import Prediction, Prepared, Tokenizers
-from pipeline.tasks.inference import outputs
-from pipeline.tasks.ngrams.fusion import fusion_of
 from pipeline.tasks.tagging import RawText
-from pipeline.tasks.tags.scores import branch_scores, fused, transformer_scores
 
 TOLERANCE = 1e-4
 DECISIONS = ("label", "labels", "tags", "entities", "answer", "start", "end")
@@ -72,7 +68,7 @@ def compare(trained: TrainedRun, tokenizer: WordTokenizer, folder: Path, texts: 
     tokenizers = Tokenizers(tokenizer, len(trained.tokenizer))
     prepared = Prepared(texts.examples, trained.task.encode(texts.examples, tokenizers, trained.setup), tokenizers)
     predictions = trained.task.predict(trained.model, prepared, trained.setup)
-    ours = _scores(trained, prepared)
+    ours = run_scores(trained, prepared)
     found = exported_predictions(theirs, texts)
     for feature, row in zip(prepared.features, theirs.rows, strict=True):
         _require(np.array_equal(feature.ids, row["input_ids"]), f"the token ids differ ({feature.where})")
@@ -137,34 +133,6 @@ def _given(texts: Texts) -> list[Any]:
     return [getattr(example, "question", None) or (
         list(example.words) if hasattr(example, "words") and not isinstance(example, RawText) else example.text)
         for example in texts.examples]
-
-
-def _scores(trained: TrainedRun, prepared: Prepared[Any]) -> list[Any]:
-    """Compute the scores by which the run decides; of each window for questions, otherwise of each example."""
-    model: Any = trained.model
-    setup, task = trained.setup, trained.config.task
-    if task == "tagging":
-        words = [list(example.words) or [span.word for span in _spans(example, prepared)]
-                 for example in prepared.examples]
-        made = fused(transformer_scores(model, prepared, setup), branch_scores(model, prepared, words),
-                     setup.resolved.feature_weights)
-        penalty = np.array([setup.resolved.outside_penalty * (label == OUTSIDE) for label in setup.resolved.labels])
-        return [of_text.numpy() - penalty for of_text in made]
-    features = prepared.features
-    computed = outputs(model, features, collate, lambda batch: model(batch.ids, batch.token_types))
-    raw = [of_text[: len(feature)] if of_text.dim() == 2 else of_text
-           for feature, of_text in zip(features, computed, strict=True)]
-    if task == "regression":
-        return [of_text.double().numpy() * setup.resolved.std + setup.resolved.mean for of_text in raw]
-    if task == "classification" and (fusion := fusion_of(model, prepared, setup)):
-        return list(fusion(range(len(raw)), torch.stack(raw)).numpy())
-    return [of_text.numpy() for of_text in raw]
-
-
-def _spans(example: Any, prepared: Prepared[Any]) -> Any:
-    from pipeline.tasks.tagging import spans_of
-
-    return spans_of(example, prepared.tokenizers.source)
 
 
 def _compare_language_model(trained: TrainedRun, theirs: Recorder, texts: Texts) -> float:

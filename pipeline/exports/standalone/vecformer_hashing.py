@@ -14,6 +14,7 @@ from functools import lru_cache
 WORD = re.compile(r"(?u)\w+|[^\w\s]")
 RUNS = re.compile(r"(.)\1+")
 MASK = 0xFFFFFFFF
+MAX_FEATURES = 23  # of a word
 
 
 def ngram_counts(text: str, *, words: int, characters: tuple[int, int], buckets: int) -> dict[int, int]:

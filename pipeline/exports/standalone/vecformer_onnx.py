@@ -13,18 +13,12 @@ import numpy as np
 from tokenizers import PreTokenizedString, Tokenizer
 
 from pipeline.exports.standalone.vecformer_hashing import bucket, encodable, ngram_counts, word_features
-from pipeline.exports.standalone.vecformer_tags import OTHER, entities, shape_of, starts, tags_of, windows
+from pipeline.exports.standalone.vecformer_tags import OTHER, ends, entities, shape_of, starts, tags_of, windows
 
 UNK_ID, START_ID, END_ID, MASK_ID, N_SPECIAL = 1, 2, 3, 4, 5
 MASK = "<mask>"
 AT_ONCE, N_BEST = 32, 5
 BRACKETED = re.compile(r"</?([^<>]+)>")
-# Characters that normalisation may have dropped at the end of a word.
-BELONGING = re.compile(
-    "(?:[\xad\u061c\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]*"
-    "[^\\s\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0001-\U000e007f])*"
-)
-
 Row = dict[str, Any]
 """The inputs of the graph for one text, by name, without padding."""
 
@@ -149,9 +143,8 @@ class Model:
         pieces.normalize(self.tokenizer.normalizer.normalize)
         self.tokenizer.pre_tokenizer.pre_tokenize(pieces)
         found = [(word, place) for word, place, _ in pieces.get_splits("original", "char")]
-        limits = [start for _, (start, _) in found[1:]] + [len(text)]
-        return [(word, start, match.end() if (match := BELONGING.match(text, end, limit)) else end)
-                for (word, (start, end)), limit in zip(found, limits, strict=False)]
+        return [(word, start, end) for (word, (start, _)), end in zip(found, ends(text, [place for _, place in found]),
+                                                                      strict=True)]
 
     def labelled(self, scores: Any) -> dict[str, Any]:
         """Return the prediction of a classification, a multi-label classification or a regression."""

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 LOWER, CAPITALISED, UPPER, MIXED, DIGITS, OTHER = range(6)  # shapes of words
+# Characters that normalisation may have dropped at the end of a word.
+BELONGING = re.compile(
+    "(?:[\xad\u061c\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]*"
+    "[^\\s\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0001-\U000e007f])*"
+)
+
+Places = Sequence[tuple[int, int]]
+"""Start and end of each word in characters of the text."""
 
 
 def shape_of(word: str) -> int:
@@ -21,6 +30,18 @@ def shape_of(word: str) -> int:
     if word.lower() != word:
         return MIXED
     return DIGITS if any(map(str.isdigit, word)) else OTHER
+
+
+def ends(text: str, places: Places) -> list[int]:
+    """Return the true ends of words, which the library of tokenizers places before a final accent that it composed."""
+    limits = [start for start, _ in places[1:]] + [len(text)]
+    return [match.end() if (match := BELONGING.match(text, end, limit)) else end
+            for (_, end), limit in zip(places, limits, strict=False)]
+
+
+def whole_words(text: str, places: Places) -> list[str]:
+    """Return the words at places as written."""
+    return [text[start:end] for (start, _), end in zip(places, ends(text, places), strict=True)]
 
 
 def windows(n_words: int, *, room: int, overlap: int) -> list[tuple[int, int, int, int]]:

@@ -21,6 +21,29 @@ DATA = Path(__file__).parents[3] / "data"
 OTHERS = ["zebra", "New-York", "quokka", "<mask>", "ZEBRA", "Über"]
 """Words of the vectors that no text of the samples has; two of them are never cut from a text, and two are one."""
 
+SMALL = {"d_model": 16, "n_heads": 2, "d_ff": 24}
+NGRAMS = {"ngrams": {"enabled": True, "buckets": 8192}}
+TAGGING = {"tagging": {"features": True, "buckets": 1024, "decoding": "constrained", "tune_outside": True}}
+
+ARCHITECTURES = {
+    "classification": {"task": "classification", "data": "support", "sections": NGRAMS,
+                       "model": {**SMALL, "positions": "alibi", "convolutions": [3, 5]}},
+    "cls": {"task": "classification", "data": "support", "model": {**SMALL, "pooling": "cls", "norm": "post"}},
+    "pairs": {"task": "classification", "data": "pairs", "model": {**SMALL, "positions": "rotary"},
+              "sections": NGRAMS, "narrow": False},
+    "multi-label": {"task": "multi-label", "data": "hotels", "model": {**SMALL, "activation": "swiglu"}},
+    "regression": {"task": "regression", "data": "ratings", "model": {**SMALL, "positions": "learned"}},
+    "tagging": {"task": "tagging", "data": "entities", "model": SMALL, "sections": TAGGING, "max_length": 5,
+                "stride": 2},
+    "plain tagging": {"task": "tagging", "data": "entities", "model": {**SMALL, "pooling": "cls", "like": "bert",
+                      "norm": "post", "embedding_norm": True, "norm_eps": 1e-12}},
+    "question-answering": {"task": "question-answering", "data": "questions", "model": SMALL, "max_length": 24,
+                           "stride": 6},
+    "masked-language-model": {"task": "masked-language-model", "data": "stories", "model": SMALL},
+    "language-model": {"task": "language-model", "data": "stories", "model": {**SMALL, "tied": False}},
+}
+"""Runs of every task, with each kind of positions, norm, pooling and branch."""
+
 
 def random_run(folder, *, task, data, model, sections=None, narrow=True, **folding):
     """A finished run whose every weight is random, branches included; by default its vectors are narrower than it."""

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from random_runs import DATA, random_run
+from random_runs import ARCHITECTURES, DATA, random_run
 from tokenizers import Tokenizer
 
 from pipeline.cli.main import cli
@@ -22,27 +22,6 @@ from pipeline.exports import onnx_check
 from pipeline.exports.standalone.vecformer_onnx import Model
 from pipeline.runs.trained import load_run
 
-SMALL = {"d_model": 16, "n_heads": 2, "d_ff": 24}
-NGRAMS = {"ngrams": {"enabled": True, "buckets": 8192}}
-TAGGING = {"tagging": {"features": True, "buckets": 1024, "decoding": "constrained", "tune_outside": True}}
-
-RUNS = {
-    "classification": {"task": "classification", "data": "support", "sections": NGRAMS,
-                       "model": {**SMALL, "positions": "alibi", "convolutions": [3, 5]}},
-    "cls": {"task": "classification", "data": "support", "model": {**SMALL, "pooling": "cls", "norm": "post"}},
-    "pairs": {"task": "classification", "data": "pairs", "model": {**SMALL, "positions": "rotary"},
-              "sections": NGRAMS, "narrow": False},
-    "multi-label": {"task": "multi-label", "data": "hotels", "model": {**SMALL, "activation": "swiglu"}},
-    "regression": {"task": "regression", "data": "ratings", "model": {**SMALL, "positions": "learned"}},
-    "tagging": {"task": "tagging", "data": "entities", "model": SMALL, "sections": TAGGING, "max_length": 5,
-                "stride": 2},
-    "plain tagging": {"task": "tagging", "data": "entities", "model": {**SMALL, "pooling": "cls", "like": "bert",
-                      "norm": "post", "embedding_norm": True, "norm_eps": 1e-12}},
-    "question-answering": {"task": "question-answering", "data": "questions", "model": SMALL, "max_length": 24,
-                           "stride": 6},
-    "masked-language-model": {"task": "masked-language-model", "data": "stories", "model": SMALL},
-    "language-model": {"task": "language-model", "data": "stories", "model": {**SMALL, "tied": False}},
-}
 LANGUAGE_MODELS = ("language-model", "masked-language-model")
 TEXTS = st.text(max_size=80) | st.lists(st.sampled_from(
     ["Zebra", "the", "parcel", "arrived", "don't", "3,141", "日本語", "e\u0301te\u0301", "👩‍🚀", "<s>", "\u00ad",
@@ -57,7 +36,7 @@ def exported(tmp_path_factory):
     def get(name):
         if name not in made:
             folder = root / name.replace(" ", "-")
-            run = random_run(folder, **RUNS[name])
+            run = random_run(folder, **ARCHITECTURES[name])
             result = export(run, root / f"{folder.name}-onnx", to="onnx", words=1000)
             made[name] = load_run(run), result, Model(result.path)
         return made[name]
@@ -74,7 +53,7 @@ def close(one, other):
     return one == other
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_export_was_compared_on_the_test_texts(exported, name):
     trained, made, _ = exported(name)
     assert made.difference < 1e-4 * max(1, getattr(trained.setup.resolved, "mean", 1))
@@ -82,7 +61,7 @@ def test_every_export_was_compared_on_the_test_texts(exported, name):
     assert any("the predictions are equal" in line for line in made.lines())
 
 
-@pytest.mark.parametrize("name", [name for name in RUNS if name not in LANGUAGE_MODELS])
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in LANGUAGE_MODELS])
 def test_the_folder_predicts_as_the_run(exported, name):
     """Independent of the comparison of the export: by the public functions, words composed by the run included."""
     trained, _, model = exported(name)
@@ -95,7 +74,7 @@ def test_the_folder_predicts_as_the_run(exported, name):
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(name=st.sampled_from([name for name in RUNS if name not in LANGUAGE_MODELS]),
+@given(name=st.sampled_from([name for name in ARCHITECTURES if name not in LANGUAGE_MODELS]),
        texts=st.lists(TEXTS, min_size=1, max_size=3), context=TEXTS)
 def test_any_text_has_the_same_prediction(exported, name, texts, context):
     """Texts of words that are exported, or that the run does not know either."""
