@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from pipeline.errors import PipelineError
 from pipeline.exports.browser.page_data import PageData
 from pipeline.runs.trained import TrainedRun
 from pipeline.tasks.base import Prediction, Prepared, Tokenizers
+
+log = logging.getLogger("vecformer")
 
 N_TEXTS, LONGEST = 500, 60
 
@@ -64,10 +67,14 @@ def page_predictions(trained: TrainedRun, data: PageData, examples: Sequence[Any
 
 def _test_examples(trained: TrainedRun) -> list[Any]:
     """Return test examples, evenly spread; an empty list if the data cannot be read."""
+    level = log.level
+    log.setLevel(logging.ERROR)  # the warnings of the reader were shown when the run was trained
     try:
         test = trained.task.reader.read(trained.config.data, seed=trained.config.seed).test
     except (PipelineError, OSError):
         return []
+    finally:
+        log.setLevel(level)
     return list(test[:: -(-len(test) // N_TEXTS) or 1])
 
 

@@ -51,7 +51,8 @@ async function loadModel(data, packed) {
     ...data, ...weights, layers: Object.values(weights.layers),
     vocabulary: new Map(data.words.map((word, i) => [word, N_SPECIAL + i])),
     embedding: { ...weights.embedding, rows: { ...rows, scales } },
-    convolutions: weights.convolutions && { ...weights.convolutions, filters: Object.values(weights.convolutions.filters) },
+    convolutions: weights.convolutions && {
+      ...weights.convolutions, filters: Object.values(weights.convolutions.filters) },
     ngrams: data.ngrams && ngramsOf(data.ngrams, arrays),
   };
 }

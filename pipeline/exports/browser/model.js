@@ -69,7 +69,9 @@ function attention(model, x, length, { query, key, value, output }) {  // (L, d)
     product(own, length, others, length, width, scores);                         // (L, L)
     const slope = positions === "alibi" ? model.slopes[number] : 0, factor = 1 / Math.sqrt(width);
     for (let i = 0; i < length; i++) {
-      for (let j = 0; j < length; j++) scores[i * length + j] = scores[i * length + j] * factor - slope * Math.abs(i - j);
+      for (let j = 0; j < length; j++) {
+        scores[i * length + j] = scores[i * length + j] * factor - slope * Math.abs(i - j);
+      }
     }
     softmaxRows(scores, length, length);
     for (let i = 0; i < length; i++) for (let j = 0; j < width; j++) values[j * length + i] = v[i * d + at + j];
@@ -110,9 +112,13 @@ function transformerLogits(model, ids) {       // (labels,)
   if (model.convolutions) x = convolved(model, x, length);
   for (const parts of model.layers) x = layer(model, x, length, parts);
   if (model.norm) x = layerNorm(x, length, model.norm, eps);
-  if (pooling === "cls") return linear(linear(x.subarray(0, d), 1, model.head.pooler).map(Math.tanh), 1, model.head.output);
+  if (pooling === "cls") {
+    const pooled = linear(x.subarray(0, d), 1, model.head.pooler).map(Math.tanh);  // (d,)
+    return linear(pooled, 1, model.head.output);
+  }
   const features = new Float64Array(3 * d);
-  [meanRow(x, length, d), maximumRow(x, d), meanRow(vectors, length, d)].forEach((part, i) => features.set(part, i * d));
+  const parts = [meanRow(x, length, d), maximumRow(x, d), meanRow(vectors, length, d)];
+  parts.forEach((part, i) => features.set(part, i * d));
   return linear(features, 1, model.head.output);
 }
 
@@ -122,7 +128,7 @@ function idsOf(model, words) {                 // ids of at most max_length toke
   return isFramed ? [START, ...ids, END] : ids.length ? ids : [PAD];
 }
 function warningOf(model, text, words) {
-  if (!text.trim()) return "the text is empty";
+  if (!text.match(NOT_SPACE)) return "the text is empty";
   const isKnown = words.some(({ word }) => model.vocabulary.has(word) && !PUNCTUATION.test(word));
   return isKnown ? "" : "the text has no known word";
 }

@@ -1,6 +1,6 @@
 // Contributions by occlusion (Zeiler and Fergus 2014): the log-odds of the label fall by this much without the words.
 
-const MOST_GROUPS = 60;                        // predictions for one text; neighbouring tokens of longer texts are grouped
+const MOST_GROUPS = 60;                        // predictions for one text: tokens of longer texts are grouped
 
 function groupsOf(words) {                     // [{ start, end }]: positions of neighbouring tokens in the text
   const size = Math.ceil(words.length / MOST_GROUPS), groups = [];

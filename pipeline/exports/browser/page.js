@@ -1,6 +1,6 @@
 // The page: texts and labels are inserted as text, never as markup.
 
-const N_LABELS = 10, N_STRONGEST = 8, STRONG = 0.25, OPACITY = 0.45;
+const N_LABELS = 10, N_STRONGEST = 8, N_UNKNOWN = 10, STRONG = 0.25, OPACITY = 0.45;
 const byId = id => document.getElementById(id);
 const percent = probability => `${(100 * probability).toFixed(1)} %`;
 const signed = number => `${number < 0 ? "\u2212" : "+"}${Math.abs(number).toFixed(2)}`;
@@ -40,7 +40,7 @@ function showStatus({ label, best, scores, warning, isTruncated }) {
   const status = byId("status"), probability = percent(Math.exp(scores[best]));
   status.replaceChildren(element("b", "", label), ` with a probability of ${probability}`);
   const notes = [warning && `Please note: ${warning}.`,
-                 isTruncated && `The text is longer than ${model.max_length} words; the rest is not read as words.`];
+                 isTruncated && `The Transformer reads the first ${model.max_length} words of this text only.`];
   byId("warning").textContent = notes.filter(Boolean).join(" ");
   byId("warning").hidden = !byId("warning").textContent;
 }
@@ -57,6 +57,7 @@ function showContributions() {
   byId("colours").replaceChildren(...parts, text.slice(at));
   byId("chosen").textContent = model.labels[chosen];
   showStrongest(done, text);
+  showUnknown(prediction.words, text);
   byId("progress").textContent = done.length < groups.length ? `${done.length} of ${groups.length} parts computed …`
     : groups.length ? "" : "The text has no words.";
 }
@@ -75,6 +76,13 @@ function showStrongest(groups, text) {
     return row;
   }));
   byId("strongest").hidden = !strongest.length;
+}
+function showUnknown(words, text) {            // words without a vector; the n-grams may have them
+  const without = words.filter(({ word }) => !model.vocabulary.has(word));
+  const unknown = new Set(without.map(({ start, end }) => text.slice(start, end)));
+  const named = [...unknown].slice(0, N_UNKNOWN), more = unknown.size - named.length;
+  byId("unknown").textContent = unknown.size
+    ? `Words without a vector: ${named.join(", ")}${more ? ` and ${more} more` : ""}.` : "";
 }
 async function classify() {
   const text = byId("text").value, number = ++shown.number;
