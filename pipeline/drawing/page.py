@@ -9,6 +9,7 @@ from typing import Any
 from embeddings.table.atomic_files import locked, write_atomically
 from embeddings.table.listing import decimals, listed, shortened
 from embeddings.table.paths import printable
+from pipeline.drawing.terminal import visible
 
 SECONDS_TO_WAIT = 10.0
 HERE = Path(__file__).parent
@@ -25,7 +26,10 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def render(template: Path, **values: Any) -> str:
-    """Render a Jinja template, which may extend or include files of its own folder and of this one."""
+    """Render a Jinja template, which may extend or include files of its own folder and of this one.
+
+    Markup and control characters in values are shown, not interpreted.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -35,4 +39,4 @@ def render(template: Path, **values: Any) -> str:
     environment.filters |= {"listed": listed, "shortened": shortened, "decimals": decimals}
     environment.filters["percent"] = lambda share: f"{share:.1%}"
     page = environment.get_template(template.name).render(**values)
-    return printable(page)
+    return visible(printable(page))

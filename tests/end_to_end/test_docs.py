@@ -17,7 +17,7 @@ from pipeline.config import keys
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 INDEX = ROOT / "docs" / "index.md"
-DOCS = sorted(path for folder in ("docs", "docs/tasks") for path in (ROOT / folder).glob("*.md"))
+DOCS = sorted(path for folder in ("docs", "docs/tasks", "docs/tutorials") for path in (ROOT / folder).glob("*.md"))
 PAGES = [README, *(path for path in DOCS if path.name != "decisions.md")]
 PROSE = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "data/README.md"))]
 MAX_README_WORDS = 1200

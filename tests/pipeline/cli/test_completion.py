@@ -13,7 +13,7 @@ from pipeline.cli.main import cli
 
 ROOT = Path(__file__).parents[3]
 COMPLETE = r"""
-source script
+source ./script
 words() { COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); COMPREPLY=(); _vecformer_completion vecformer
           printf '%s ' "${COMPREPLY[@]}"; echo; }
 """
@@ -47,7 +47,7 @@ def place(tmp_path, monkeypatch):
 def shell(name, text, place):
     (place / "commands").write_text(text)
     done = subprocess.run([name, place / "commands"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     return [line.split() for line in done.stdout.splitlines()]
 
 

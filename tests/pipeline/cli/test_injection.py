@@ -5,7 +5,7 @@ import re
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.cli.common import echo_blocks, echo_pieces, table
@@ -13,7 +13,7 @@ from pipeline.cli.main import cli
 from pipeline.drawing.prediction import prediction_lines
 from pipeline.drawing.terminal import STYLES, csv_line, to_json, visible
 
-TINY = ["--source", "random", "--epochs", "1", "--recipe", "plain", "--set", "model.n_layers=1", "--set",
+TINY = ["--source", "random", "--epochs", "1", "--recipe", "plain", "--baselines", "none", "--set", "model.n_layers=1", "--set",
         "model.d_model=16", "--set", "model.n_heads=2", "--set", "model.d_ff=32"]
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b2J\u202eevil\u2066\x08\x7f [bold red]markup[/] <script>alert(1)</script>"
 COLOURS = re.compile(r"\x1b\[(?:0|1|2|7|3[0-7]|9[0-7])m")  # that the program itself prints
@@ -67,7 +67,7 @@ def test_commands_print_no_sequence_of_a_file(arguments, place, colour, monkeypa
 
 
 @given(TEXTS)
-@settings(max_examples=25)
+@settings(max_examples=8)
 def test_any_text_is_predicted_on_one_line(place, colour, text):
     text = f"a{text}".replace("\x00", "")
     for options, n_lines in (([], 1), (["--json"], 1), (["--csv"], None)):
@@ -79,6 +79,7 @@ def test_any_text_is_predicted_on_one_line(place, colour, text):
             assert json.loads(done.stdout)["text"] == text
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS, TEXTS, st.sampled_from(["", *STYLES]))
 def test_any_text_in_tables_and_pieces(colour, capsys, one, two, style):
     echo_blocks(table([one, two], [[two, one]]))
@@ -88,6 +89,7 @@ def test_any_text_in_tables_and_pieces(colour, capsys, one, two, style):
     assert is_safe(visible(csv_line([one, two])))
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS, TEXTS, TEXTS)
 def test_any_text_in_entities_and_answers(colour, capsys, before, text, after):
     class Example:
