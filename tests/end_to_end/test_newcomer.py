@@ -64,7 +64,8 @@ def test_a_day_with_the_export(support, tmp_path):
     for original, row, line in zip(german_export.new(), sheet[3:], written[1:-1], strict=True):
         assert row[:6] == original
         assert isinstance(row[0], datetime.date)
-        assert line == ";".join([*map(german_export.shown, original), row[6], f"{row[7]:.4f}".replace(".", ","), row[8]])
+        probability = f"{row[7]:.4f}".replace(".", ",")
+        assert line == ";".join([*map(german_export.shown, original), row[6], probability, row[8]])
     assert not (tmp_path / "new.csv").read_bytes().startswith(codecs.BOM_UTF8)
     labels = [row[6] for row in sheet[3:]]
     assert labels[:2] == ["Lieferung", "Rechnung"]

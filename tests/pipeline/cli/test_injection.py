@@ -13,8 +13,8 @@ from pipeline.cli.main import cli
 from pipeline.drawing.prediction import prediction_lines
 from pipeline.drawing.terminal import STYLES, csv_line, to_json, visible
 
-TINY = ["--source", "random", "--epochs", "1", "--recipe", "plain", "--baselines", "none", "--set", "model.n_layers=1", "--set",
-        "model.d_model=16", "--set", "model.n_heads=2", "--set", "model.d_ff=32"]
+TINY = ["--source", "random", "--epochs", "1", "--recipe", "plain", "--baselines", "none", "--set",
+        "model.n_layers=1", "--set", "model.d_model=16", "--set", "model.n_heads=2", "--set", "model.d_ff=32"]
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b2J\u202eevil\u2066\x08\x7f [bold red]markup[/] <script>alert(1)</script>"
 COLOURS = re.compile(r"\x1b\[(?:0|1|2|7|3[0-7]|9[0-7])m")  # that the program itself prints
 TEXTS = st.text(st.one_of(st.sampled_from("\x1b\x9b\x07\x08\r\n\t\x7f\x00\x85\u2028\u202e\u2066\u2069[]m;/\\<"),

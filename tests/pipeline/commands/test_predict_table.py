@@ -198,6 +198,20 @@ def test_colours_on_a_terminal_and_plain_text_in_a_pipe(runs, monkeypatch):
     assert "\x1b" not in predicted(runs("question-answering"), "Where?", "--context", "It is in Paris.").stdout
 
 
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals")
+def test_lines_go_to_standard_output_while_a_bar_is_on_the_terminal(runs, tmp_path):
+    code = "from pipeline.cli.main import main; main()"
+    (tmp_path / "a.txt").write_text("my parcel\n" * 5000)  # more than one batch
+    leader, follower = os.openpty()
+    done = subprocess.run([sys.executable, "-c", code, "predict", str(runs("classification")), "--file",
+                           tmp_path / "a.txt"], stdout=subprocess.PIPE, stderr=follower, check=True, text=True,
+                          env={**os.environ, "TERM": "xterm"})
+    os.close(follower)
+    os.close(leader)
+    assert len(done.stdout.splitlines()) == 5000
+    assert "\x1b" not in done.stdout
+
+
 def test_generated_text_is_printed_in_parts_that_make_the_text(runs, monkeypatch):
     import pipeline.cli.generate as module
 
