@@ -8,7 +8,7 @@ from typing import Any
 import rich_click as click
 
 from pipeline.cli.common import echo, reports_errors, verbosity
-from pipeline.cli.streams import flush_output, require_output
+from pipeline.cli.streams import require_output
 from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
@@ -62,4 +62,3 @@ def generate_command(
 def _show(part: str) -> None:
     """Print a part of a text at once."""
     echo(part, nl=False)
-    flush_output()

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from pipeline.cli.common import echo, echo_pieces, reports_errors, verbosity
-from pipeline.cli.streams import flush_output, require_output, standard_input
+from pipeline.cli.streams import require_output, standard_input
 from pipeline.cli.text_format import column_options
 from pipeline.cli.verification import verify_option
-from pipeline.drawing.terminal import csv_line, output_is_in_colour, to_json
+from pipeline.drawing.terminal import csv_line, output_is_in_colour, output_is_terminal, to_json
 
 if TYPE_CHECKING:
     from pipeline.commands.predict import Columns, Predicted
@@ -87,14 +87,13 @@ def predict_command(
     if not file and not texts:
         where = replace(where, standard_input=standard_input())
     more: dict[str, Any] = {"precision": precision, "abstain": abstain, "verify": verify}
-    with bars(quiet=quiet) as progress:
+    with bars(quiet=quiet or (not out and output_is_terminal())) as progress:  # not between lines on a terminal
         if out:
             columns = predict_table(run, where, out, overwrite=overwrite, progress=progress, **more)
         else:
             is_first = True
             for batch in predict(run, where, progress=progress, **more):
                 _show(batch, as_json=as_json, as_csv=as_csv, is_first=is_first)
-                flush_output()
                 is_first = False
     if out:
         echo(_written(out, columns))

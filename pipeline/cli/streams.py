@@ -36,11 +36,6 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def flush_output() -> None:
-    """Write what was printed, so that a reader of a pipe has it."""
-    sys.stdout.flush()
-
-
 def require_output() -> None:
     """Require that results can be printed.
 

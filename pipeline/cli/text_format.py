@@ -33,7 +33,7 @@ def column_options(default: str | None = "", otherwise: str = "as in the run") -
 
     Args:
         default: what the command receives for an option that is not given.
-        otherwise: description of that default, for the help.
+        otherwise: the default, for the help.
     """
     options = {
         "--text-column": ("NAME", "Column of the text. Can be repeated; several columns are joined."),

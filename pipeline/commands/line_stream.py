@@ -37,6 +37,9 @@ def line_batches(stream: BinaryIO, where: str, encoding: str = "") -> Iterator[l
         text = decoder.decode(content)
         if not number:
             _require_lines(text, where)
+        elif not text.endswith("\n"):  # the last line, in which CR is not the end of a line, as in those before
+            text = text.removesuffix("\r")
+            text += "\n" * bool(text)
         yield lines_of(text)
 
 

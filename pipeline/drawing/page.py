@@ -10,6 +10,7 @@ from typing import Any
 from embeddings.table.atomic_files import locked, write_atomically
 from embeddings.table.listing import decimals, listed, shortened
 from embeddings.table.paths import printable
+from pipeline.drawing.terminal import visible
 
 SECONDS_TO_WAIT = 10.0
 HERE = Path(__file__).parent
@@ -30,6 +31,8 @@ def render(
 ) -> str:
     """Render a Jinja template, which may extend or include files of its own folder and of this one.
 
+    Markup and control characters in values are shown, not interpreted.
+
     Args:
         template: the file.
         autoescape: escape values for HTML; a template of another format escapes them by its filters.
@@ -45,4 +48,4 @@ def render(
     environment.filters |= {"listed": listed, "shortened": shortened, "decimals": decimals}
     environment.filters |= {"percent": lambda share: f"{share:.1%}", **(filters or {})}
     page = environment.get_template(template.name).render(**values)
-    return printable(page)
+    return visible(printable(page))

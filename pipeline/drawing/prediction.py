@@ -44,7 +44,7 @@ def prediction_lines(lines: Sequence[str], predictions: Sequence[Mapping[str, An
 
 def _entities(prediction: Mapping[str, Any], example: Any) -> list[Piece]:
     """Return the text with its entities in colour, each followed by its type."""
-    text = getattr(example, "text", None) or " ".join(example.words)
+    text = example.text if hasattr(example, "text") else " ".join(example.words)
     pieces: list[Piece] = []
     at = 0
     for entity in prediction["entities"]:

@@ -52,6 +52,11 @@ def output_is_in_colour() -> bool:
     return in_colour(sys.stdout)
 
 
+def output_is_terminal() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout.isatty()
+
+
 def label_style(label: str) -> str:
     """Return the style of a label or type, always the same one."""
     return f"label {zlib.crc32(label.encode(errors='replace')) % N_COLOURS}"

@@ -47,7 +47,8 @@ def bars(*, quiet: bool = False) -> Iterator[Progress]:
 
     columns = (rich.SpinnerColumn(), rich.TextColumn("{task.description}", markup=False), rich.BarColumn(),
                rich.TextColumn("{task.percentage:>3.0f}%"), rich.TimeElapsedColumn(), rich.TimeRemainingColumn())
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False,
+                       redirect_stderr=False) as shown:
         tasks: dict[str, rich.TaskID] = {}
 
         def update(what: str, share: float) -> None:

@@ -194,12 +194,14 @@ def title_length(rows: Sequence[Sequence[Any]], names: Container[str]) -> int:
 
     Args:
         rows: the first rows of a table.
-        names: usual and configured names of columns in lower case. One of them must be in the row after the title.
+        names: usual and configured names of columns in lower case, none of which is in a title.
     """
     for number, row in enumerate(rows[: MAX_TITLE + 1]):
-        filled = [str(value).strip() for value in row if not rules.is_missing(value)]
+        filled = [value for value in row if not rules.is_missing(value)]
         if len(filled) > 1:
-            return number if any(name.lower() in names for name in filled) else 0
+            return number if all(isinstance(name, str) for name in filled) else 0
+        if any(str(name).strip().lower() in names for name in filled):
+            return 0
     return 0
 
 
