@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.commands.generate import generate
     from pipeline.config import RunConfig
     from pipeline.errors import PipelineError
+    from pipeline.explanation.explain import explain
     from pipeline.runs.chain import run
     from pipeline.runs.trained import TrainedRun, load_run
     from transformer.errors import TransformerError
@@ -43,6 +44,7 @@ _HOMES = {
     "benchmark": "pipeline.benchmark.driver",
     "compare": "pipeline.benchmark.compare_runs",
     "evaluate": "pipeline.commands.evaluate",
+    "explain": "pipeline.explanation.explain",
     "export": "pipeline.commands.export",
     "generate": "pipeline.commands.generate",
     "load_run": "pipeline.runs.trained",
@@ -52,7 +54,8 @@ _HOMES = {
 
 __all__ = [
     "EmbeddingError", "EmbeddingTable", "Grid", "PipelineError", "RunConfig", "TrainedRun", "TransformerError",
-    "__version__", "benchmark", "compare", "evaluate", "export", "generate", "load_run", "load_vectors", "run",
+    "__version__", "benchmark", "compare", "evaluate", "explain", "export", "generate", "load_run",
+    "load_vectors", "run",
 ]
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from embeddings.table.listing import shortened
 from pipeline.cli.common import echo, reports_errors, table
 from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import cell, to_json
@@ -74,6 +73,8 @@ def explain_command(
 
 
 def _summary(found: Explanation) -> str:
+    from embeddings.table.listing import shortened
+
     whole, of_word = found.completeness, f" of {cell(found.word)!r}" if found.word else ""
     explained = f"value {found.value:.4f}" if found.probability is None else (
         f"{cell(found.label)}{of_word}, probability {found.probability:.4f}")
@@ -94,9 +95,9 @@ def _words(found: Explanation) -> str:
     header = ["word", "contribution", *(["n-grams", "total"] if found.ngrams else []), "", "vector"]
     rows = []
     for token in found.tokens:
-        length = round(BAR * abs(token.total) / largest)
+        bar = ("+" if token.total > 0 else "-") * round(BAR * abs(token.total) / largest)
         both = [f"{token.from_ngrams:+.4f}", f"{token.total:+.4f}"] if found.ngrams else []
-        rows.append([token.token, f"{token.contribution:+.4f}", *both, (("+" if token.total > 0 else "-") * length).ljust(BAR),
+        rows.append([token.token, f"{token.contribution:+.4f}", *both, bar.ljust(BAR),
                      token.source if token.in_training else f"{token.source}, not in training"])
     return table(header, rows)
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from embeddings.special_tokens import UNK_ID
 from pipeline.data.features.batching import pad
 from pipeline.explanation.explanation import NgramContribution, Ngrams
-from pipeline.explanation.scores import ScoreRule
-from pipeline.explanation.subjects.base import Reading, Term
+from pipeline.explanation.scores import ScoreRule, Term
+from pipeline.explanation.subjects.base import Reading
 from transformer.inspect.attribution import STEPS, Attribution, attribute
 from transformer.kernels.engine import TORCH, use
 from transformer.layers.embedding import TokenEmbedding
@@ -60,7 +60,7 @@ def contributions(
 
     return attribute(model, embedding, inputs.ids, baseline_of(reading, inputs.ids), score,
                      token_types=inputs.token_types, steps=steps,
-                     linear=logits.to(inputs.ids.device).sum(dim=0) if rule.has_branch else None)
+                     terms=logits if rule.has_branch else None)
 
 
 def combined_scores(
@@ -81,28 +81,13 @@ def combined_scores(
         return rule.combined(outputs, linear.to(device)[None])[0].cpu()
 
 
-def term_contributions(logits: Tensor, found: Attribution) -> Tensor:
-    """Return the contribution of each feature of the branch. *Shape:* ``(n_terms,)``, float64.
-
-    Args:
-        logits: logits of each feature. *Shape:* ``(n_terms, n_columns)``, float32.
-        found: contributions of the tokens, and the gradient with respect to the logits.
-    """
-    return logits.double() @ found.linear_gradient if len(logits) else torch.zeros(0, dtype=torch.float64)
-
-
-def branch_share(terms: Sequence[Term], each: Tensor, of_tokens: float) -> Ngrams:
-    """Return the contributions of the features of the branch, the strongest first.
-
-    Args:
-        terms: the features.
-        each: their contributions. *Shape:* ``(n_terms,)``, float64.
-        of_tokens: sum of the contributions of the tokens.
-    """
+def branch_share(terms: Sequence[Term], found: Attribution) -> Ngrams:
+    """Return the contributions of the features of the branch, the strongest first."""
+    each = found.terms                                                                      # (n_terms,)
     order = each.abs().argsort(descending=True, stable=True).tolist()
     strongest = tuple(NgramContribution(terms[i].name, terms[i].family, float(each[i]))
                       for i in order[:N_STRONGEST] if each[i])
     total = float(each.sum())
-    sizes = abs(total) + abs(of_tokens)
+    sizes = abs(total) + abs(float(found.tokens.sum()))
     return Ngrams(total, abs(total) / sizes if sizes else 0.0, strongest,
                   total - sum(one.contribution for one in strongest))

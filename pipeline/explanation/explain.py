@@ -14,7 +14,7 @@ from torch import Tensor
 from pipeline.data.features.batching import pad
 from pipeline.errors import DataError
 from pipeline.explanation.changes import changed_words
-from pipeline.explanation.contributions import branch_share, combined_scores, contributions, term_contributions
+from pipeline.explanation.contributions import branch_share, combined_scores, contributions
 from pipeline.explanation.explanation import AttentionMaps, Completeness, Explanation, Token
 from pipeline.explanation.inputs import PARTS, Texts, input_tokens, origins
 from pipeline.explanation.nearest_examples import nearest_examples
@@ -31,6 +31,7 @@ MAX_STEPS = 16_384
 N_NEIGHBOURS = 5
 
 
+@torch.inference_mode(False)  # gradients are needed, whatever the caller computes in
 def explain(
     trained: TrainedRun, text: str, *, context: str = "", label: str | None = None, steps: int | None = None,
     word: str | None = None, train_data: str | Path | None = None, neighbours: int = N_NEIGHBOURS,
@@ -78,8 +79,7 @@ def explain(
     found = contributions(model, embedding, reading, rule, logits, steps=STEPS if steps is None else steps)
     scores = combined_scores(model, embedding.weight.device, reading, rule, logits.sum(dim=0))
     probabilities = rule.probabilities(scores)
-    of_terms = term_contributions(logits, found)                                            # (n_terms,)
-    characters = subject.characters(prepared, dict(zip(terms, of_terms.tolist(), strict=True))) if terms else []
+    characters = subject.characters(prepared, dict(zip(terms, found.terms.tolist(), strict=True))) if terms else []
     tokens = _tokens(trained, prepared, reading, read, found, characters)
     has_value = rule.kind == "value"
     nearest, note = ((), "") if not neighbours else nearest_examples(
@@ -94,7 +94,7 @@ def explain(
         tokens=tokens,
         completeness=Completeness(found.sum, found.difference, found.relative_error, found.score, found.baseline_score,
                                   found.n_steps, found.is_complete),
-        ngrams=branch_share(terms, of_terms, float(found.tokens.sum())) if rule.has_branch else None,
+        ngrams=branch_share(terms, found) if rule.has_branch else None,
         attention=_attention(trained, prepared, reading, read),
         neighbours=nearest, neighbours_note=note,
         notes=_notes(trained, prepared, found, tokens),

@@ -6,6 +6,8 @@ hash of the manifest.
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +30,8 @@ from pipeline.runs.trained import TrainedRun
 from pipeline.runs.verification import read_manifest
 from pipeline.tasks.base import Prepared, Tokenizers
 from pipeline.tasks.inference import reduced_outputs
+
+log = logging.getLogger("vecformer")
 
 MAX_EXAMPLES = 20_000  # training examples that are compared
 
@@ -74,7 +78,7 @@ def nearest_examples(
         return (), f"the task {trained.task.name} has no vector of a whole text to compare"
     try:
         found = _examples(trained, output, data)
-    except PipelineError as error:
+    except (PipelineError, OSError) as error:
         if data is not None:
             raise
         return (), f"the training texts are not available: {error}"
@@ -114,12 +118,13 @@ def _training_examples(trained: TrainedRun, data: str | Path | None) -> tuple[Se
     """
     config, reader = trained.config, trained.task.reader
     path = Path(from_written(config.data.path)) if data is None else Path(data)
-    asked = "name them with --train-data PATH (train_data= in Python)"
+    asked = "name the training data with --train-data PATH, in Python train_data="
     if data is not None and path.is_file() and str(path) != from_written(config.data.path):
         return reader.read_examples(path, config.data), f"the examples of {path}"
     if data is None and config.data.path not in reader.named and not path.exists():
         raise DataError(f"{path} does not exist here; {asked}")
-    splits = reader.read(config.data if data is None else config.data.changed(path=str(path)), seed=config.seed)
+    with without_warnings():
+        splits = reader.read(config.data if data is None else config.data.changed(path=str(path)), seed=config.seed)
     if trained.folder is None:
         expected = ""
     else:
@@ -142,6 +147,21 @@ def _read_by(output: nn.Linear, trained: TrainedRun, prepared: Prepared[Any], ro
     with recorded_inputs(output) as inputs:
         return torch.stack(reduced_outputs(trained.model, features, collate, forward,
                                            lambda _rows, vectors: vectors.unbind()))
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Do not log warnings of this thread inside the block: the run printed those on its data when it was trained."""
+    thread = threading.get_ident()
+
+    def is_kept(record: logging.LogRecord) -> bool:
+        return record.thread != thread or record.levelno > logging.WARNING
+
+    log.addFilter(is_kept)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_kept)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.tokenization.ngrams import WORD_PATTERN
-from pipeline.explanation.subjects.base import Term
+from pipeline.explanation.scores import Term
 from pipeline.tasks.ngrams.config import NgramConfig
 
 Occurrences = Iterator[tuple[str, Sequence[int]]]
@@ -78,8 +78,4 @@ def character_ngrams(text: str, shortest: int, longest: int) -> Occurrences:
 
 def _lowered(text: str) -> tuple[str, list[int]]:
     """Return a text in lower case, and the position in the text of each of its characters."""
-    lowered = text.lower()
-    if len(lowered) == len(text):
-        return lowered, list(range(len(text)))
-    parts = [character.lower() for character in text]  # the same but for a final sigma
-    return "".join(parts), [i for i, part in enumerate(parts) for _ in part]
+    return text.lower(), [i for i, character in enumerate(text) for _ in character.lower()]

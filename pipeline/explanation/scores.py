@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +11,18 @@ from torch import Tensor
 Kind = Literal["one of", "any of", "value"]
 """``one of``: exactly one column is correct (log-odds against all others). ``any of``: each column has a probability of
 its own (its logit). ``value``: a number, without a probability."""
+
+
+class Term(NamedTuple):
+    """A feature of the linear branch.
+
+    Attributes:
+        family: ``words``, ``characters`` or ``features``.
+        name: the n-gram or feature.
+    """
+
+    family: str
+    name: str
 
 
 @dataclass(frozen=True)

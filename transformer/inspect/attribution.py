@@ -40,17 +40,14 @@ class Attribution:
 
     Attributes:
         tokens: contribution of each token. *Shape:* ``(length,)``, float64.
-        linear_gradient: gradient of the score with respect to the linear logits, averaged over the path: a term that
-            adds ``c`` to these logits contributes ``c @ linear_gradient``. *Shape:* ``(n_logits,)``, float64.
-        linear: sum of the contributions of all linear terms.
+        terms: contribution of each linear term. *Shape:* ``(n_terms,)``, float64.
         score: the score of the text.
         baseline_score: the score of the baseline.
         n_steps: number of steps of the integral.
     """
 
     tokens: Tensor
-    linear_gradient: Tensor
-    linear: float
+    terms: Tensor
     score: float
     baseline_score: float
     n_steps: int
@@ -58,7 +55,7 @@ class Attribution:
     @property
     def sum(self) -> float:
         """Sum of all contributions."""
-        return float(self.tokens.sum()) + self.linear
+        return float(self.tokens.sum() + self.terms.sum())
 
     @property
     def difference(self) -> float:
@@ -88,11 +85,12 @@ class Attribution:
 
 def attribute(
     model: nn.Module, embedding: TokenEmbedding, ids: Tensor, baseline: Tensor, score: Score, *,
-    token_types: Tensor | None = None, linear: Tensor | None = None, steps: int | Sequence[int] = STEPS,
+    token_types: Tensor | None = None, terms: Tensor | None = None, steps: int | Sequence[int] = STEPS,
 ) -> Attribution:
     """Compute the contribution of each token by integrated gradients on the output of the embedding layer.
 
-    Linear logits, such as those of a branch for n-grams, move from zero to their value on the same path.
+    The linear logits, such as those of a branch for n-grams, are sums of terms. They move from zero to their value on
+    the same path. A term contributes its logits times the mean gradient of the score with respect to them.
 
     Args:
         model: the model, in evaluation mode; called with ids and token types.
@@ -101,10 +99,12 @@ def attribute(
         baseline: token ids of the baseline; contributions of tokens that are equal are zero. *Shape:* as ``ids``.
         score: computes the score.
         token_types: the same for text and baseline. *Shape:* as ``ids``.
-        linear: logits of a linear model, without its bias; None for no such model. *Shape:* ``(n_logits,)``, float32.
+        terms: what each feature of a linear model adds to its logits; None for no such model.
+            *Shape:* ``(n_terms, n_logits)``, float32.
         steps: number of steps; of several, the first one whose result is precise, otherwise the most accurate.
     """
-    linear = torch.zeros(0, device=ids.device) if linear is None else linear
+    terms = torch.zeros(0, 0) if terms is None else terms
+    linear = terms.sum(dim=0).to(ids.device)                                                # (n_logits,)
     with use(TORCH), torch.autocast(ids.device.type, enabled=False):
         with torch.no_grad():
             end, start = embedding(ids), embedding(baseline)                                # (1, L, d_model) each
@@ -115,8 +115,7 @@ def attribute(
         for n in [steps] if isinstance(steps, int) else steps:
             gradient, of_linear = path.mean_gradient(n)
             tokens = ((end - start)[0].double() * gradient).sum(dim=-1)                     # (L,)
-            found = Attribution(tokens.cpu(), of_linear.cpu(), float(of_linear @ linear.double()), scores[1],
-                                scores[0], n)
+            found = Attribution(tokens.cpu(), terms.double() @ of_linear.cpu(), scores[1], scores[0], n)
             if best is None or found.relative_error < best.relative_error:
                 best = found
             if found.is_precise:

@@ -16,7 +16,7 @@ from torch import Tensor
 from embeddings.special_tokens import END_ID, START_ID
 from pipeline.data.features.batching import Feature
 from pipeline.errors import PipelineError
-from pipeline.explanation.scores import ScoreRule
+from pipeline.explanation.scores import ScoreRule, Term
 from pipeline.runs.trained import TrainedRun
 from pipeline.tasks.base import Prediction, Prepared, Task
 
@@ -57,18 +57,6 @@ class Target(NamedTuple):
 
     label: str
     anchor: Anchor | None = None
-
-
-class Term(NamedTuple):
-    """A feature of the linear branch.
-
-    Attributes:
-        family: ``words``, ``characters`` or ``features``.
-        name: the n-gram or feature.
-    """
-
-    family: str
-    name: str
 
 
 @dataclass(frozen=True)
@@ -160,7 +148,7 @@ class Subject(ABC):
         """
         if word is not None:
             raise PipelineError(f"a word was given, but the task {self.trained.task.name} predicts for whole texts; "
-                                "leave out --word")
+                                "leave it out")
 
 
 @singledispatch

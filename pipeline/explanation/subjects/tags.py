@@ -13,8 +13,8 @@ from embeddings.specification.suggest import did_you_mean
 from embeddings.table.listing import listed
 from embeddings.tokenization.tokenizer import Span
 from pipeline.errors import DataError
-from pipeline.explanation.scores import ScoreRule
-from pipeline.explanation.subjects.base import Anchor, Place, Reading, Subject, Target, Term, make_subject
+from pipeline.explanation.scores import ScoreRule, Term
+from pipeline.explanation.subjects.base import Anchor, Place, Reading, Subject, Target, make_subject
 from pipeline.explanation.subjects.texts import known_label
 from pipeline.measures.tagging import OUTSIDE
 from pipeline.runs.trained import TrainedRun

@@ -14,8 +14,8 @@ from embeddings.specification.suggest import did_you_mean
 from embeddings.table.listing import listed
 from pipeline.errors import DataError
 from pipeline.explanation.ngram_places import character_contributions
-from pipeline.explanation.scores import ScoreRule
-from pipeline.explanation.subjects.base import Reading, Subject, Target, Term, framed_places, make_subject
+from pipeline.explanation.scores import ScoreRule, Term
+from pipeline.explanation.subjects.base import Reading, Subject, Target, framed_places, make_subject
 from pipeline.runs.trained import TrainedRun
 from pipeline.tasks.base import Prediction, Prepared
 from pipeline.tasks.classification import Classification
