@@ -109,7 +109,7 @@ def serve(
         local = is_loopback(bound[0])
         generated = token is None and not local
         token = secrets.token_urlsafe(24) if generated else token
-        hosts = {*LOOPBACK, _in_url(host), _in_url(bound[0])} if local else None
+        hosts = {*LOOPBACK, _in_url(host), _in_url(bound[0])} if token is None else None  # others have no token
         server = build_server(application(service, hosts=hosts, token=token), service.limits, service.metrics)
         try:
             service.start()

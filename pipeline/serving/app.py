@@ -20,7 +20,7 @@ from pipeline.serving import page
 from pipeline.serving.guard import App, Guard
 from pipeline.serving.limits import Limits
 from pipeline.serving.metrics import CONTENT_TYPE, Metrics
-from pipeline.serving.refusals import RefusedError, public_message
+from pipeline.serving.refusals import INTERNAL, RefusedError, public_message
 from pipeline.serving.schemas import Error, Health, Neighbours, Predictions, Runs, request_models
 from pipeline.serving.served_run import ServedRun, finite
 from pipeline.serving.worker import Worker
@@ -124,7 +124,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def of_bug(_request: Request, _error: Exception) -> JSONResponse:
-        return JSONResponse({"error": "the server failed to answer; its log has the reason"}, 500)
+        return JSONResponse({"error": INTERNAL}, 500)
 
 
 def _add_information(app: FastAPI, service: Service) -> None:

@@ -6,6 +6,7 @@ import re
 
 from pipeline.drawing.terminal import bounded, visible
 
+INTERNAL = "the server failed to answer; its log has the reason"
 MAX_MESSAGE = 500  # characters
 NOT_PUBLIC = re.compile(r"(?:^|[\s'\"(:=])(?:/|~/|[A-Za-z]:\\|\\\\|--[a-z])|\.(?:py|toml|json|safetensors)\b")
 

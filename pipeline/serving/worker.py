@@ -18,7 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.runs.trained import TrainedRun
 from pipeline.serving.limits import Limits
 from pipeline.serving.metrics import Metrics
-from pipeline.serving.refusals import RefusedError
+from pipeline.serving.refusals import INTERNAL, RefusedError
 from pipeline.tasks.base import Prediction
 
 log = logging.getLogger("vecformer")
@@ -153,4 +153,5 @@ class Worker:
                 return
             if not isinstance(error, PipelineError | RefusedError):
                 log.error("run %s: a request failed", self.name, exc_info=error)
+                error = RefusedError(500, INTERNAL)
             jobs[0].future.set_exception(error)

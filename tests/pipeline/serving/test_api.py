@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -229,8 +230,13 @@ def test_errors_of_the_program_have_no_traceback(served, monkeypatch, caplog):
         raise ZeroDivisionError("/home/someone/secret")
 
     monkeypatch.setattr(type(service.workers["support"].trained), "predict_for", lambda self, examples: fails(examples))
-    status, _, answer = client.post("/predict", {"texts": ["a"]})
-    assert (status, answer) == (500, {"error": "the server failed to answer; its log has the reason"})
+    monkeypatch.setattr(type(service.runs["support"]), "description", fails)
+    for status, _, answer in (client.post("/predict", {"texts": ["a"]}), client.get("/runs")):
+        assert (status, answer) == (500, {"error": "the server failed to answer; its log has the reason"})
+    until = time.monotonic() + 10
+    while caplog.text.count("ZeroDivisionError: /home/someone/secret") < 2:  # logged after the answer
+        assert time.monotonic() < until
+        time.sleep(0.05)
     monkeypatch.undo()
     assert client.post("/predict", {"texts": ["a"]})[0] == 200
 
