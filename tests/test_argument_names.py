@@ -124,7 +124,7 @@ MISTAKES = {
     "abstain without a dev set": lambda folder: loaded(folder).predict(["a"], abstain=0.05),
     "abstain never": lambda folder: loaded(folder).predict(["a"], abstain=2),
     "generate": lambda folder: vecformer.generate(loaded(folder), "a"),
-    "export of ALiBi": lambda folder: vecformer.export(folder / "finished", folder / "exported"),
+    "export of a page": lambda folder: vecformer.export(folder / "finished", folder / "exported", to="page"),
     "export exists": lambda folder: vecformer.export(folder / "finished", folder / "finished"),
     "benchmark in a folder of others": lambda folder: vecformer.benchmark(
         vecformer.Grid(sources=("random", "glove")), folder / "finished"),
