@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pipeline.cli.common import echo, reports_errors, table
+from pipeline.cli.common import echo, echo_blocks, echo_pieces, reports_errors, table
 from pipeline.cli.verification import verify_option
-from pipeline.drawing.terminal import cell, to_json
+from pipeline.drawing.terminal import Piece, cell, output_is_in_colour, to_json
 
 if TYPE_CHECKING:
     from pipeline.explanation.explanation import Explanation
 
 BAR = 20  # characters of the longest bar
 MAX_PREDICTION = 200
+FAINT, STRONG = 0.1, 0.5  # shares of the largest contribution from which a word is coloured, and highlighted
 TAB = "\t"
 
 
@@ -68,8 +70,25 @@ def explain_command(
     if as_json:
         echo(to_json(found.to_json()))
         return
+    if output_is_in_colour():
+        for name, written in (("text", found.text), ("context", found.context)):
+            if written:
+                echo_pieces([*_coloured(found, name, written), ("\n", "")])
     parts = [_summary(found), _words(found), _ngrams(found), _changes(found), _neighbours(found)]
-    echo("\n\n".join([*filter(None, parts), *([f"wrote {html}"] if html else [])]))
+    echo_blocks("\n\n".join([*filter(None, parts), *([f"wrote {html}"] if html else [])]))
+
+
+def _coloured(found: Explanation, part: str, text: str) -> Iterator[Piece]:
+    """Yield the pieces of a text: words in green that speak for the label, in red those against it."""
+    largest = max((abs(token.total) for token in found.tokens), default=0.0)
+    end = 0
+    for token in sorted((one for one in found.tokens if one.part == part), key=lambda one: one.start):
+        yield cell(text[end:token.start]), ""
+        size = abs(token.total) / largest if largest else 0.0
+        style = ("for" if token.total > 0 else "against") if size >= FAINT else ""
+        yield cell(text[token.start:token.end]), f"strongly {style}" if size >= STRONG else style
+        end = token.end
+    yield cell(text[end:]), ""
 
 
 def _summary(found: Explanation) -> str:

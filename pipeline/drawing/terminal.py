@@ -34,6 +34,8 @@ Piece = tuple[str, str]
 STYLES: dict[str, dict[str, Any]] = {  # arguments of click.style
     "header": {"bold": True}, "answer": {"bold": True, "reverse": True}, "faint": {"dim": True},
     "warning": {"fg": "yellow"},
+    "for": {"fg": "green"}, "strongly for": {"fg": "green", "bold": True, "reverse": True},
+    "against": {"fg": "red"}, "strongly against": {"fg": "red", "bold": True, "reverse": True},
     **{f"label {i}": {"fg": colour, "bold": True}
        for i, colour in enumerate(("cyan", "magenta", "green", "blue", "bright_red", "bright_yellow"))},
 }

@@ -123,3 +123,12 @@ def test_the_page_in_a_browser(path, tmp_path, width):
             assert [one["id"] for one in axe.Axe().run(page).response["violations"]] == []
         browser.close()
     assert problems == []
+
+
+def test_words_are_coloured_on_a_terminal_and_the_text_stays_readable(path, monkeypatch):
+    plain = call("explain", path, TEXT).output
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    first, *rest = call("explain", path, TEXT).output.splitlines()
+    assert re.sub(r"\x1b\[\d+m", "", first) == TEXT
+    assert "\x1b[32m" in first or "\x1b[31m" in first
+    assert re.sub(r"\x1b\[\d+m", "", "\n".join(rest)).split() == plain.split()
