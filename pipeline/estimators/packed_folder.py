@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipeline.errors import RunFolderError
+from pipeline.runs.folder import CONFIG, RUN_FILES
 from pipeline.runs.workspace import new_folder
 
 PREFIX = "vecformer-"
@@ -34,7 +35,7 @@ class PackedFolder(ABC):
     """
 
     def __init__(self, path: Path, *, is_temporary: bool) -> None:
-        self.path, self.lock = path, threading.Lock()
+        self.path, self.lock = path.absolute(), threading.Lock()
         if is_temporary:
             weakref.finalize(self, _remove, path.parent, os.getpid())
         self._load()
@@ -72,11 +73,11 @@ class PackedFolder(ABC):
             _write(folder, self._files())
 
     def _files(self) -> dict[str, bytes]:
-        try:
-            return {file.name: file.read_bytes() for file in sorted(self.path.iterdir()) if file.is_file()}
-        except OSError as error:
-            raise RunFolderError(f"{self.path}: cannot be read ({error.strerror or error}); was the folder of the "
-                                 "estimator deleted?") from error
+        """Return the content of the files of a run; others that a user put into the folder are left out."""
+        files = {name: (self.path / name).read_bytes() for name in sorted(RUN_FILES) if (self.path / name).is_file()}
+        if CONFIG not in files:
+            raise RunFolderError(f"{self.path}: the folder of the estimator was deleted; fit it again")
+        return files
 
     def __getstate__(self) -> dict[str, Any]:
         return {"files": self._files()}
@@ -95,7 +96,7 @@ class PackedFolder(ABC):
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
     for name, content in files.items():
-        if Path(name).name != name:
+        if name not in RUN_FILES:
             raise RunFolderError(f"{name!r}: not the name of a file in a run folder")
         (folder / name).write_bytes(content)
 

@@ -45,6 +45,7 @@ def write_report(
     label = f"{measure.name} on the test set" + " (smaller is better)" * measure.smaller_is_better
     page = render(
         HERE / "run.html", title=name, config=setup.config.to_toml(), metrics=metrics,
+        is_repeatable=bool(setup.config.data.path),
         resolved={key: value for key, value in vars(setup.resolved).items() if value not in (0, ())},
         comparison=bars_svg(scores, highlighted=["this run"], label=label, is_share=measure.is_share) if scores else "",
         curves=learning_curves_svg(history, measure.name), plots=plots,

@@ -8,6 +8,7 @@ import logging
 import os
 import pickle
 import pickletools
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -157,6 +158,13 @@ def test_a_forked_process_does_not_delete_the_folder_of_its_parent(fitted):
     assert (made.run_.path / "manifest.json").is_file()
 
 
+def test_a_folder_that_someone_deleted_is_named(fitted):
+    made = pickle.loads(pickle.dumps(fitted))
+    shutil.rmtree(made.run_.path)
+    with pytest.raises(RunFolderError, match="was deleted; fit it again"):
+        pickle.dumps(made)
+
+
 def test_a_failed_fit_leaves_nothing(small, messages):
     before = temporary_folders()
     with pytest.raises(PipelineError):
@@ -172,7 +180,9 @@ def test_a_run_folder_can_be_kept(small, messages, tmp_path):
     with pytest.raises(RunFolderError, match=r"already exists; choose another out=, or replace it with overwrite=True"):
         made.fit(*messages)
     made.set_params(overwrite=True).fit(*messages)
+    (out / "notes.txt").write_text("mine")
     made.save(tmp_path / "copy")
+    assert not (tmp_path / "copy" / "notes.txt").exists()
     with pytest.raises(RunFolderError, match="already exists"):
         made.save(tmp_path / "copy")
     del made
@@ -185,7 +195,8 @@ def test_a_run_folder_can_be_kept(small, messages, tmp_path):
 def test_the_run_has_no_measures_of_a_test_set(fitted, tmp_path):
     assert fitted.run_.metrics["test"] == {}
     assert fitted.run_.metrics["baselines"] == {}
-    assert "without a test set" in (fitted.run_.path / "report.html").read_text()
+    report = (fitted.run_.path / "report.html").read_text()
+    assert "without a test set" in report and "passed by a program" in report
     fitted.save(tmp_path / "run")
     with pytest.raises(RunFolderError, match="has no test set"):
         vecformer.compare([tmp_path / "run", tmp_path / "run"])
