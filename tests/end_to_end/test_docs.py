@@ -135,7 +135,7 @@ def test_options_and_keys_that_are_named_exist():
     sections = {key.partition(".")[0] for key in known_keys if "." in key}
     for page in PAGES:
         code = re.findall(r"`([^`\n]+)`", BLOCK.sub("", page.read_text(encoding="utf-8")))
-        for option in re.findall(r"(?<!\S)(--[a-z-]+)", "\n".join(code)):
+        for option in re.findall(r"(?<!\S)(--[a-z0-9-]+)", "\n".join(code)):
             assert option in known_options, f"{identifier(page)}: {option}"
         for key in re.findall(KEY, "\n".join(code), re.MULTILINE):
             assert key in known_keys or key.partition(".")[0] not in sections, f"{identifier(page)}: {key}"
