@@ -23,7 +23,7 @@ PROSE = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "
 MAX_README_WORDS = 1200
 MAX_BLOCKS_NOT_RUN = 6
 BLOCK = re.compile(r"^```(bash|python)( notest)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-KEY = r"(?:^|\s)([a-z]+\.(?!safetensors|toml)[a-z_]+)(?=[\s=]|$)"
+KEY = r"(?:^|\s)([a-z]+\.(?!safetensors|toml|onnx)[a-z_]+)(?=[\s=]|$)"
 PRINTED = r"^print\(.*\) +# (.+)$"
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
