@@ -10,7 +10,8 @@ VECTORS := $(VENV)-vectors
 JOBS   ?= 1
 DATASETS ?= $(VECFORMER_DATASETS)
 
-.PHONY: run test test-browser test-slow faults fault-steps fuzz tasks findings null bench bench-accuracy quality lint clean
+.PHONY: run test test-browser test-slow faults fault-steps fuzz tasks findings null bench bench-accuracy quality lint docs \
+        clean
 
 run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
@@ -18,11 +19,11 @@ run: $(VENV)/.demo            ## train and compare three models on BBC News; pri
 test: $(VENV)/.dev            ## run the test suite: 10 minutes on two recent cores
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-browser: $(VENV)/.dev    ## run the tests in a real browser, Debian's chromium
-	$(BIN)/python -m pytest -m browser
-
 test-slow: $(VENV)/.dev       ## run the slow tests: results over several seeds, equality with gensim on whole data sets
 	$(BIN)/python -m pytest -m "slow and not faults and not fault_steps and not fuzz" -s
+
+test-browser: $(VENV)/.dev    ## run the tests of the page in Chromium (Debian: apt install chromium); fails without it
+	VECFORMER_BROWSER=required $(BIN)/python -m pytest -m browser
 
 faults: $(VENV)/.dev          ## kill commands, fill disks, damage runs, race commands; seven minutes on two cores
 	$(BIN)/python -m pytest -n 2 -m faults tests/faults
@@ -81,8 +82,12 @@ lint: $(VENV)/.dev            ## run ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.dev            ## build the documentation site into site/, offline; a broken link or anchor is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "open site/index.html"
+
 clean:                        ## remove the environment and generated files
-	rm -rf $(VENV) $(PEERS) $(QUALITY) build dist *.egg-info */*/native/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(QUALITY) build dist site *.egg-info */*/native/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -7,6 +7,7 @@ Example:
     >>> config = vecformer.RunConfig.from_mapping({"data": {"path": "data/support"}, "source": "glove"})
     >>> finished = vecformer.run(config, "runs/support")                       # doctest: +SKIP
     >>> vecformer.load_run("runs/support").predict(["Where is my parcel?"])    # doctest: +SKIP
+    >>> vecformer.VecformerClassifier("glove").fit(texts, labels)              # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from pipeline.commands.generate import generate
     from pipeline.config import RunConfig
     from pipeline.errors import PipelineError
+    from pipeline.estimators.classifier import VecformerClassifier
+    from pipeline.estimators.vectorizer import VecformerVectorizer
+    from pipeline.explanation.explain import explain
     from pipeline.runs.chain import run
     from pipeline.runs.trained import TrainedRun, load_run
     from transformer.errors import TransformerError
@@ -40,9 +44,12 @@ _HOMES = {
     "RunConfig": "pipeline.config",
     "TrainedRun": "pipeline.runs.trained",
     "TransformerError": "transformer.errors",
+    "VecformerClassifier": "pipeline.estimators.classifier",
+    "VecformerVectorizer": "pipeline.estimators.vectorizer",
     "benchmark": "pipeline.benchmark.driver",
     "compare": "pipeline.benchmark.compare_runs",
     "evaluate": "pipeline.commands.evaluate",
+    "explain": "pipeline.explanation.explain",
     "export": "pipeline.commands.export",
     "generate": "pipeline.commands.generate",
     "load_run": "pipeline.runs.trained",
@@ -52,7 +59,8 @@ _HOMES = {
 
 __all__ = [
     "EmbeddingError", "EmbeddingTable", "Grid", "PipelineError", "RunConfig", "TrainedRun", "TransformerError",
-    "__version__", "benchmark", "compare", "evaluate", "export", "generate", "load_run", "load_vectors", "run",
+    "VecformerClassifier", "VecformerVectorizer", "__version__", "benchmark", "compare", "evaluate", "explain",
+    "export", "generate", "load_run", "load_vectors", "run",
 ]
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import DEFAULT_POLICY, OOVPolicy
+from embeddings.table.paths import written
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 
 T = TypeVar("T", bound=type)
+
+UNKNOWN = "unknown"
+"""A licence that is not known here."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,20 @@ class VectorRequest:
         return words | {variant for word in words for variant, _ in self.unknown.variants(word)}
 
 
+class Origin(NamedTuple):
+    """Where word vectors come from, for the card of a run.
+
+    Attributes:
+        description: what they are, and where they were published.
+        licence: their licence in words; :data:`UNKNOWN` if it is not known here.
+        identifier: the licence as Hugging Face writes it, such as ``pddl`` or ``cc-by-sa-4.0``; "" for none.
+    """
+
+    description: str
+    licence: str = UNKNOWN
+    identifier: str = ""
+
+
 class Source(Protocol):
     """A source of word vectors."""
 
@@ -87,12 +106,30 @@ class Source(Protocol):
         """Return the files and folders that decide the result; by default the paths among the options."""
         ...
 
+    def origins(self) -> Sequence[Origin]:
+        """Return where the vectors come from; by default those of the parts, or the name with an unknown licence."""
+        ...
+
 
 def with_files(cls: T) -> T:
     """Give a dataclass without a method ``files`` the default one: the paths among its options."""
     if not hasattr(cls, "files"):
         cls.files = _option_files  # type: ignore[attr-defined]
     return cls
+
+
+def with_origins(name: str, cls: T) -> T:
+    """Give a source without a method ``origins`` the default one."""
+    if not hasattr(cls, "origins"):
+        cls.origins = lambda source: _default_origins(name, source)  # type: ignore[attr-defined]
+    return cls
+
+
+def _default_origins(name: str, options: Any) -> list[Origin]:
+    if parts := getattr(options, "parts", ()):
+        return list(dict.fromkeys(chain.from_iterable(part.origins() for part in parts)))
+    path = getattr(options, "path", None)
+    return [Origin(name if path is None else f"{name}:{written(path)}")]
 
 
 def _option_files(options: Any) -> list[Path]:

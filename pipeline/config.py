@@ -14,6 +14,7 @@ import tomli_w
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from embeddings.specification.suggest import nearest
+from embeddings.table.arguments import either, setting
 from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import DEFAULT_POLICY
 from pipeline.data.config import DataConfig
@@ -298,8 +299,9 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     key, value = key.strip(), value.strip()
     if not equals or not key:
-        raise ConfigError(f"--set {brief(text)}: write it as key.path=value, such as --set model.n_layers=4")
-    parsed = parse_value(value, where=f"--set {brief(text)}")
+        raise ConfigError(f"{either('--set ', '')}{brief(text)}: write it as key.path=value, such as "
+                          f"{setting('model.n_layers=4')}")
+    parsed = parse_value(value, where=f"{either('--set ', '')}{brief(text)}")
     return key, value if parsed is None else parsed
 
 

@@ -26,6 +26,10 @@ class DataError(PipelineError):
     """The data cannot be read or used."""
 
 
+class TextsError(DataError, TypeError):
+    """A list of texts is not one, or has something other than texts in it."""
+
+
 class RunFolderError(PipelineError):
     """A run folder already exists, is unfinished, damaged, or not a run folder."""
 

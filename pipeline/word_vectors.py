@@ -87,8 +87,8 @@ def prepare_vectors(
         extra_words = tokenizer.count(held_out).keys()
     vocabulary = build_vocabulary(counts, min_count=data.min_count, max_words=data.max_words or None)
     if not vocabulary:
-        raise DataError(f"{data.path}: no word occurs {data.min_count} times in the training texts; lower "
-                        "data.min_count")
+        raise DataError(f"{data.path or 'the texts'}: no word occurs {data.min_count} times in the training texts; "
+                        "lower data.min_count")
     policy = parse_policy(config.unknown)
     corpus = [Path(from_written(path)) for path in config.corpus]
     request = VectorRequest(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+
+from embeddings.table.arguments import for_command_line
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,6 +29,13 @@ def _log_level() -> None:
     logging.getLogger().setLevel(logging.WARNING)
     for name in ("vecformer", "vecformer.data"):
         logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def _messages_of_commands(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let messages name options, as commands print them; with the mark ``python_messages``, arguments of Python."""
+    with for_command_line(request.node.get_closest_marker("python_messages") is None):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,8 @@ ROOTS = {
     "transformer": {"config.py", "errors.py", "checkpoint.py", "layers", "models", "kernels", "training", "inspect",
                     "export"},
     "pipeline": {"config.py", "errors.py", "word_vectors.py", "runs", "tasks", "data", "measures", "baselines",
-                 "commands", "exports", "benchmark", "drawing", "telemetry", "cli"},
+                 "commands", "benchmark", "drawing", "telemetry", "cli", "explanation", "exports", "serving",
+                 "estimators"},
 }
 
 

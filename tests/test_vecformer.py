@@ -37,6 +37,16 @@ def test_type_checkers_are_shown_the_same_names():
     assert {*declared, "__version__"} == set(vecformer.__all__)
 
 
+def test_the_stubs_declare_the_same_names():
+    """A single module cannot have ``py.typed`` (PEP 561), so type checkers of users read ``vecformer-stubs``."""
+    tree = ast.parse((ROOT / "vecformer-stubs" / "__init__.pyi").read_text(encoding="utf-8"))
+    imports = [(node, alias) for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert {alias.name: node.module for node, alias in imports} == vecformer._HOMES
+    assert all(alias.asname == alias.name for _, alias in imports)  # otherwise it is not exported
+    for package in ("embeddings", "transformer", "pipeline"):
+        assert (ROOT / package / "py.typed").is_file()
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'vecformer' has no attribute 'runs'"):
         _ = vecformer.runs

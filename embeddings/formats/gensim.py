@@ -27,6 +27,7 @@ from embeddings.formats.interface import (
 )
 from embeddings.formats.npy import open_npy
 from embeddings.formats.pickles import CallRecord, GlobalName, UnreadablePickleError, as_array, parse_pickle
+from embeddings.table.arguments import flag
 from embeddings.table.oov_composers import NgramVectors
 
 
@@ -47,13 +48,13 @@ class PickleFormat(MemoryMappedFormat):
             if selection.trust_pickle:
                 return _unpickled(path, selection)
             raise VectorFileError(f"{path}: {error}; if you trust the origin of the file, unpickle it with "
-                                  "--trust-pickle") from error
+                                  f"{flag('trust_pickle')}") from error
         if _is_gensims(root):
             return _of_gensim(path, root, selection)
         if selection.trust_pickle:
             return _unpickled(path, selection)
         raise VectorFileError(f"{path}: a pickle of {_kind(root)}, not of gensim's vectors. Unpickling can execute "
-                              "arbitrary code: if you trust the origin of the file, add --trust-pickle")
+                              f"arbitrary code: if you trust the origin of the file, add {flag('trust_pickle')}")
 
 
 def _is_gensims(root: Any) -> bool:

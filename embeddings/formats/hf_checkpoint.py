@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 from embeddings.errors import EmbeddingError, VectorFileError
 from embeddings.formats.installed_packages import package_folders
+from embeddings.request import UNKNOWN
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.row_maps import Vectors
 from embeddings.table.safetensors import Tensors, open_tensors
@@ -25,7 +26,7 @@ from embeddings.table.safetensors import Tensors, open_tensors
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-DOWNLOADED = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt")
+DOWNLOADED = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt", "README.md")
 """Files of a checkpoint that are downloaded from Hugging Face: no pickled weights, no other frameworks."""
 
 INPUT_EMBEDDINGS = (
@@ -88,6 +89,17 @@ def find_checkpoint(location: str) -> Path:
     if is_file:
         raise EmbeddingError(f"{location}: a file, not a checkpoint; name its folder")
     return _in_package(location.replace("-", "_")) or _on_hub(location)
+
+
+def declared_licence(location: str) -> tuple[str, str]:
+    """Return the licence in the card of a checkpoint, in words and as identifier; ``unknown`` and "" without one."""
+    from huggingface_hub import ModelCard
+
+    try:
+        licence = ModelCard.load(find_checkpoint(location) / "README.md", ignore_metadata_errors=True).data.license
+    except Exception:  # no card, or one that cannot be read: of any class
+        licence = None
+    return (licence, licence) if isinstance(licence, str) and licence else (UNKNOWN, "")
 
 
 def read_tokenizer(folder: Path, n_rows: int) -> Tokenizer:

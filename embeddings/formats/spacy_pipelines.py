@@ -12,6 +12,7 @@ from embeddings.errors import EmbeddingError, VectorFileError
 from embeddings.formats.installed_packages import package_folders
 from embeddings.formats.npy import open_npy
 from embeddings.formats.spacy_vectors import KEYS, VECTORS, VOCAB, vectors_in
+from embeddings.request import UNKNOWN
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.listing import listed
 
@@ -42,6 +43,15 @@ def find_vectors(name: str) -> Path:
                              "word vectors (those whose names end in _sm have none)."
                              f"{did_you_mean(name, installed)} {_available(installed)}")
     return installed[name.replace("-", "_")]
+
+
+def declared_licence(name: str) -> str:
+    """Return the licence in the ``meta.json`` of a pipeline; ``unknown`` without one."""
+    try:
+        meta = json.loads((find_vectors(name).parent.parent / META).read_text(encoding="utf-8"))
+        return str(meta["license"] or UNKNOWN)
+    except (EmbeddingError, OSError, ValueError, LookupError, TypeError):
+        return UNKNOWN
 
 
 def installed_pipelines() -> dict[str, Path]:

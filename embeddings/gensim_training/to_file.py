@@ -18,6 +18,7 @@ from embeddings.request import VectorRequest
 from embeddings.specification import sources
 from embeddings.specification.grammar import written_specification
 from embeddings.table import EmbeddingTable
+from embeddings.table.arguments import flag
 from embeddings.table.atomic_files import locked, replacing, restore, scratch_folder
 from embeddings.tokenization.tokenizer import WordTokenizer
 
@@ -87,7 +88,7 @@ def _check_target(to: Path, overwrite: bool) -> None:
     """Check that the file can be written before the training starts, by writing a small table."""
     restore(to)
     if to.exists() and not overwrite:
-        raise EmbeddingError(f"{to}: exists already; choose another name, or replace it with --overwrite")
+        raise EmbeddingError(f"{to}: exists already; choose another name, or replace it with {flag('overwrite')}")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with locked(to), scratch_folder(to) as folder:

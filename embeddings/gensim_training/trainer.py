@@ -16,8 +16,9 @@ from embeddings.formats.cache import content_hash
 from embeddings.formats.to_table import read_file
 from embeddings.gensim_training.resume import initialize_from
 from embeddings.gensim_training.shared_cache import train_once
-from embeddings.request import VectorRequest
+from embeddings.request import Origin, VectorRequest
 from embeddings.table import EmbeddingTable
+from embeddings.table.arguments import argument
 from embeddings.table.paths import utf8_path, written
 from embeddings.tokenization.corpus import tokenized_file
 
@@ -95,6 +96,13 @@ class TrainingOptions(ABC):
                 if item.name not in (*FILE_OPTIONS, "start", "workers")}
         return {GENSIM_NAMES.get(name, name): value for name, value in kept.items()} | {"workers": self.workers or 1}
 
+    def origins(self) -> list[Origin]:
+        """Return the file, or the texts of the run; the vectors of ``start`` have an origin of their own."""
+        if self.path is not None:
+            return [Origin(f"the file {written(self.path)}")]
+        trained = Origin(f"{self.name}, trained on the texts of the run", "that of these texts")
+        return [trained] if self.start is None else [trained, Origin(f"continued from the file {written(self.start)}")]
+
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Read the file, or train on the request's texts."""
         if self.path is not None:
@@ -133,7 +141,8 @@ def train(options: TrainingOptions, request: VectorRequest, model_class: str) ->
     """
     name = options.name
     if request.texts is None:
-        raise EmbeddingError(f"the source {name!r} is trained on text: name files with --corpus, or pass texts=…")
+        raise EmbeddingError(f"the source {name!r} is trained on text: name files with {argument('corpus')}, or "
+                             "pass texts=…")
     model = _model_class(model_class)(**options.settings(), seed=request.seed)
     if options.start is not None:
         initialize_from(model, options.start, request, name)
@@ -146,7 +155,7 @@ def train(options: TrainingOptions, request: VectorRequest, model_class: str) ->
         if max(text.counts.values()) < model.effective_min_count:
             raise CorpusError(
                 f"no word occurs {model.effective_min_count} times in the training text of {name}: "
-                f"add text with --corpus FILES, or write {name},min_count=1"
+                f"add text with {argument('corpus', 'FILES')}, or write {name},min_count=1"
             )
         with utf8_path(text.path) as corpus:
             model.train(

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from embeddings.errors import EmbeddingError
-from embeddings.formats.hf_checkpoint import find_checkpoint, first_line, read_tokenizer
-from embeddings.request import VectorRequest
+from embeddings.formats.hf_checkpoint import declared_licence, find_checkpoint, first_line, read_tokenizer
+from embeddings.request import Origin, VectorRequest
 from embeddings.sources.hf import provenance_of, tokens_of_words
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
@@ -57,6 +57,10 @@ class Distill:
     def files(self) -> list[Path]:
         """Return the folder of the checkpoint."""
         return [find_checkpoint(self.path)]
+
+    def origins(self) -> list[Origin]:
+        """Return the name of the checkpoint, and the licence that its README.md declares."""
+        return [Origin(f"the checkpoint {written(self.path)}", *declared_licence(self.path))]
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Distill the requested words; by default those that are a single token of the checkpoint."""

@@ -23,12 +23,13 @@ from embeddings.errors import EmbeddingError, SpecificationError
 from embeddings.formats.hf_checkpoint import first_line
 from embeddings.formats.to_table import read_file
 from embeddings.progress import FractionCallback
-from embeddings.request import VectorRequest
+from embeddings.request import Origin, VectorRequest
 from embeddings.specification.sources import source
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table import EmbeddingTable
 
 TIMEOUT = 10.0  # seconds without a response
+GLOVE_LICENCE = ("Open Data Commons Public Domain Dedication and License 1.0", "pddl")
 PERCENTAGE = re.compile(r"([\d.]+)% [\d.]+/")
 
 
@@ -42,6 +43,11 @@ class Downloaded:
     path: Annotated[str, Field(description="name in the collection, such as glove-wiki-gigaword-50")]
     limit: Annotated[int | None, Field(ge=1, description=(
         "maximum number of rows to read, such as 100000; the most frequent words come first"))] = None
+
+    def origins(self) -> list[Origin]:
+        """Return the name in the collection, and the licence of GloVe; others are in the list of gensim-data."""
+        description = f"{self.path} of https://github.com/piskvorky/gensim-data"
+        return [Origin(description, *GLOVE_LICENCE) if self.path.startswith("glove-") else Origin(description)]
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Read the vectors from gensim's data folder, after downloading them if they are not there."""

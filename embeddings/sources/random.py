@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from embeddings.errors import EmbeddingError
-from embeddings.request import VectorRequest
+from embeddings.request import Origin, VectorRequest
 from embeddings.specification import sources
 from embeddings.specification.grammar import strip_parentheses
 from embeddings.specification.suggest import did_you_mean
@@ -59,6 +59,12 @@ class Random:
         """Return the files of the source that this is a control for."""
         _, colon, specification = self.init.partition(":")
         return sources.parse(strip_parentheses(specification)).files() if colon else ()
+
+    def origins(self) -> list[Origin]:
+        """Return random numbers, and the origins of the source that this is a control for."""
+        _, colon, specification = self.init.partition(":")
+        controlled = sources.parse(strip_parentheses(specification)).origins() if colon else ()
+        return [Origin("random numbers", "none is needed"), *controlled]
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Draw the vectors; the seed determines them."""

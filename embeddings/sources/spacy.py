@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from embeddings.errors import EmbeddingError
-from embeddings.formats.spacy_pipelines import find_vectors
+from embeddings.formats.spacy_pipelines import declared_licence, find_vectors
 from embeddings.formats.spacy_vectors import files_of
 from embeddings.formats.to_table import read_file
-from embeddings.request import VectorRequest
+from embeddings.request import Origin, VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 
@@ -38,6 +38,10 @@ class Spacy:
             return files_of(find_vectors(self.path))
         except EmbeddingError:  # load reports it
             return []
+
+    def origins(self) -> list[Origin]:
+        """Return the name of the pipeline, and the licence that it declares."""
+        return [Origin(f"the vectors of the spaCy pipeline {self.path}", declared_licence(self.path))]
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Read the vectors of the requested words and of others."""

@@ -18,7 +18,7 @@ from functools import cache
 from typing import TypeVar
 
 from embeddings.errors import SpecificationError
-from embeddings.request import Source, VectorRequest, with_files
+from embeddings.request import Source, VectorRequest, with_files, with_origins
 from embeddings.specification.grammar import (
     COMMA,
     OPTION,
@@ -46,7 +46,7 @@ SOURCES = Registry("embeddings.sources", "source", SpecificationError, "vecforme
 
 def source(name: str) -> Callable[[T], T]:
     """Decorate a dataclass to register it as a source."""
-    return lambda cls: SOURCES.register(name)(with_files(cls))
+    return lambda cls: SOURCES.register(name)(with_origins(name, with_files(cls)))
 
 
 def parse(specification: str) -> Source:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError, VectorFileError
+from embeddings.table.html_view import table_html
 from embeddings.table.memmap import concatenate_rows, is_memmap, map_rows, row_batches, row_blocks, take_rows
 from embeddings.table.moments import deviation, mean
 from embeddings.table.oov_composers import Composer, transformed
@@ -60,7 +61,7 @@ class Words(tuple[str, ...]):
         return "rows" in vars(self) or self.n_scans == MAX_SCANS or n_words > MAX_FRACTION * len(self)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EmbeddingTable:
     """Words and their vectors; immutable.
 
@@ -112,6 +113,12 @@ class EmbeddingTable:
     def known(cls, words: Sequence[str], vectors: Vectors, source: str) -> EmbeddingTable:
         """Construct a table in which every row has the provenance ``exact``."""
         return cls(tuple(words), vectors, (EXACT,) * len(words), source)
+
+    def __repr__(self) -> str:
+        return f"EmbeddingTable({len(self)} words, dim={self.dim}, source={self.source!r})"
+
+    def _repr_html_(self) -> str:
+        return table_html(self)
 
     @property
     def dim(self) -> int:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from embeddings.compressed_files import decompressed
 from embeddings.errors import CompressedFileError, CorpusError, VectorFileError
 from embeddings.progress import FractionCallback, ignore_fraction
+from embeddings.table.arguments import argument
 from embeddings.table.atomic_files import temporary_folder
 from embeddings.table.memmap import reports_temporary_folder
 from embeddings.tokenization.line_decoding import MAX_BYTES_PER_LINE, LineDecoder, refuse_table
@@ -128,7 +129,7 @@ def tokenized_file(
         tokenized = _write(folder / "words.txt", _with_progress(texts, progress), tokenizer)
         if not tokenized.counts:
             raise CorpusError("the training text of the word vectors contains no word; name more text with "
-                              "--corpus FILES")
+                              f"{argument('corpus', 'FILES')}")
         try:
             yield tokenized
         except BaseException:

@@ -11,6 +11,7 @@ from typing import Any
 from embeddings.compressed_files import SUFFIXES, refuse_tar
 from embeddings.errors import CorpusError
 from embeddings.formats.text_encoding import recoded, wide_encoding
+from embeddings.table.arguments import argument
 from embeddings.tokenization.text_decoding import SIGNATURES, detect, displayed
 
 MAX_BYTES_PER_LINE = 1 << 20  # some corpora are a single line; memory has to stay constant
@@ -82,7 +83,7 @@ class LineDecoder:
         except UnicodeDecodeError as error:
             if self._is_given:
                 raise CorpusError(f"{self._path}:{number}: not {displayed(self._codec)} ({error.reason}); name the "
-                                  "right encoding with --encoding NAME") from error
+                                  f"right encoding with {argument('encoding', 'NAME')}") from error
         if self._codec == "utf-8" and self._is_ascii:
             codec, _ = detect(line + self.file.peek(SAMPLE)[:SAMPLE], f"{self._path}:{number}")
             if codec != "utf-8":

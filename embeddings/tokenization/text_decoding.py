@@ -9,6 +9,7 @@ from typing import NamedTuple
 from unicodedata import category
 
 from embeddings.errors import CorpusError
+from embeddings.table.arguments import argument
 
 SAMPLE = 1 << 16
 MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
@@ -95,7 +96,7 @@ def decode(content: bytes, where: str, encoding: str = "") -> Decoded:
         line = _line(content, start, codec)
         found = "" if encoding else " (detected)"
         raise CorpusError(f"{where}:{line}: not {displayed(codec)}{found}: byte 0x{content[start]:02x} at position "
-                          f"{start}; name the right encoding with --encoding NAME") from error
+                          f"{start}; name the right encoding with {argument('encoding', 'NAME')}") from error
     text = content.decode("utf-8-sig", "replace")
     n_broken = text.count("\ufffd") - content.count(b"\xef\xbf\xbd")
     return Decoded(text, "UTF-8", n_broken, content.count(b"\n", 0, first_broken_byte(content) or 0) + 1)
@@ -123,7 +124,8 @@ def detect(content: bytes, where: str) -> Detected:
         return Detected("utf-8")
     if b"\0" in content[:SAMPLE] or len(_CONTROL.findall(content[:SAMPLE].decode("latin-1"))) > len(content) // 50:
         raise CorpusError(f"{where}:{content.count(10, 0, broken) + 1}: not text (byte 0x{content[broken]:02x} and "
-                          "control characters); name a text file, or its encoding with --encoding NAME")
+                          "control characters); name a text file, or its encoding with "
+                          f"{argument('encoding', 'NAME')}")
     text = content.decode("utf-8", "replace")
     n_broken = text.count("\ufffd") - content.count(b"\xef\xbf\xbd")
     n_characters = len(text) - len(content.translate(None, bytes(range(128, 256)))) - n_broken
@@ -203,7 +205,7 @@ def _legacy(content: bytes, broken: int, where: str) -> str:
     if best is None:
         line = content.count(b"\n", 0, broken) + 1
         raise CorpusError(f"{where}:{line}: not UTF-8 (byte 0x{content[broken]:02x}), and the encoding cannot be "
-                          "detected; name it with --encoding NAME, such as windows-1252")
+                          f"detected; name it with {argument('encoding', 'NAME')}, such as windows-1252")
     return best.encoding
 
 

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from embeddings.specification.suggest import did_you_mean
+from embeddings.table.arguments import argument, setting
 from embeddings.table.listing import listed
 from pipeline.baselines.fasttext import check_model
 from pipeline.errors import ConfigError
@@ -113,8 +114,8 @@ def recorded_skips() -> Iterator[Mapping[str, str]]:
 def _skip(name: str, error: TooLargeError, max_gb: float) -> None:
     needed = error.needed / GB
     reason = (f"it needs about {needed:,.1f} GB of memory ({error.sizes}); the limit is {max_gb:g} GB. Raise it with "
-              f"--set baseline_memory_gb={needed + 1:.0f}")
-    log.warning("baseline %s skipped: %s, or leave it out with --baselines", name, reason)
+              f"{setting(f'baseline_memory_gb={needed + 1:.0f}')}")
+    log.warning("baseline %s skipped: %s, or leave it out with %s", name, reason, argument("baselines"))
     if (skipped := _SKIPPED.get()) is not None:
         skipped[name] = reason
 

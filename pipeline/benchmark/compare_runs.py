@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.paths import written
+from pipeline.benchmark.analysis.comparisons import margin_of
 from pipeline.benchmark.analysis.disagreements import (
     MAJORITY,
     ExampleResult,
@@ -23,6 +24,7 @@ from pipeline.benchmark.analysis.disagreements import (
 )
 from pipeline.benchmark.analysis.statistics import as_family, seeds_needed
 from pipeline.benchmark.grid import Initialisation
+from pipeline.benchmark.other_predictions import OtherPredictions, read_predictions, require_labels
 from pipeline.benchmark.plan import is_share, smaller_is_better
 from pipeline.config import RunConfig, keys
 from pipeline.errors import ConfigError, RunFolderError
@@ -58,6 +60,11 @@ class FinishedRun:
     sampling_error: Mapping[str, float]
     data: str
     data_hash: str
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.folder.path
 
     @classmethod
     def open(cls, path: Path, *, verify: bool = True) -> FinishedRun:
@@ -113,11 +120,14 @@ def _object(path: Path, key: str = "") -> dict[str, Any]:
     return found
 
 
-Group = Mapping[int, FinishedRun]
-"""Runs that differ in their seed only, by seed."""
+Group = Mapping[int, FinishedRun | OtherPredictions]
+"""Runs that differ in their seed only, or predictions of another tool, by seed."""
 
 
-def compare(paths: Sequence[str | Path], measure: str = "", *, verify: bool = True) -> dict[str, Any]:
+def compare(
+    paths: Sequence[str | Path], measure: str = "", *, margin: float | None = None,
+    predictions: Mapping[str, str | Path] | None = None, verify: bool = True,
+) -> dict[str, Any]:
     """Compare finished runs.
 
     Runs that differ in their seed only form a group. Each group is compared with the group of the first run, paired by
@@ -126,17 +136,21 @@ def compare(paths: Sequence[str | Path], measure: str = "", *, verify: bool = Tr
     Args:
         paths: run folders.
         measure: measure to compare; "" for the task's main measure.
+        margin: largest difference that counts as practically equal, in percentage points for shares, otherwise in units
+            of the measure; None for no such verdict.
+        predictions: tables with labels that other tools predicted for the test examples of the runs, by name
+            (:mod:`pipeline.benchmark.other_predictions`); each is compared as a further group.
         verify: check that the files have the SHA-256 that ``manifest.json`` lists.
 
     Returns:
-        JSON-serialisable: ``task``, ``data``, ``measure``, ``is_share``, ``smaller_is_better``, ``reference`` (name of
-        a group), ``n_comparisons`` and ``seeds_needed`` (the smallest number of seeds with which one of them can be
-        significant); ``groups``, each with ``name``, ``runs``, ``seeds``, ``scores`` (one per seed), their ``mean`` and
-        ``spread`` (standard deviation), and the mean ``sampling_error`` of the test set; and ``comparisons``, each with
-        ``group``, ``reference``, ``n``, ``difference`` (positive for an improvement), ``interval``, ``p``, ``p_holm``,
-        ``effect_size``, ``verdict``, and ``flips``: the number of test examples that ``only_start`` (the group),
-        ``only_reference``, ``both`` and ``neither`` predict correctly in most seeds, or None if there is no correct
-        prediction.
+        JSON-serialisable: ``task``, ``data``, ``measure``, ``is_share``, ``smaller_is_better``, ``margin``,
+        ``reference`` (name of a group), ``n_comparisons`` and ``seeds_needed`` (the smallest number of seeds with
+        which one of them can be significant); ``groups``, each with ``name``, ``runs``, ``seeds``, ``scores`` (one per
+        seed), their ``mean`` and ``spread`` (standard deviation), and the mean ``sampling_error`` of the test set; and
+        ``comparisons``, each with ``group``, ``reference``, ``n``, ``difference`` (positive for an improvement),
+        ``interval``, ``p``, ``p_holm``, ``effect_size``, ``verdict``, and ``flips``: the number of test examples that
+        ``only_start`` (the group), ``only_reference``, ``both`` and ``neither`` predict correctly in most seeds, or
+        None if there is no correct prediction.
 
     Raises:
         RunFolderError: if a run is not finished, or the runs differ in their task or data.
@@ -149,15 +163,18 @@ def compare(paths: Sequence[str | Path], measure: str = "", *, verify: bool = Tr
     _require_measure(runs, measure)
     smaller = smaller_is_better(task, measure)
     groups = group_by_configuration(runs)
+    groups |= _other_groups(predictions or {}, runs, measure, taken=groups)
     (reference, theirs), *others = groups.items()
     comparisons = as_family([[(-1 if smaller else 1) * (one.test[measure] - other.test[measure])
-                           for one, other in _pairs(group, theirs)] for _, group in others])
+                           for one, other in _pairs(group, theirs)] for _, group in others],
+                            margin=margin_of({"margin": margin, "is_share": is_share(task, measure)}))
     return {
         "task": runs[0].config.task,
         "data": runs[0].data,
         "measure": measure,
         "is_share": is_share(task, measure),
         "smaller_is_better": smaller,
+        "margin": margin,
         "reference": reference,
         "n_comparisons": len(others),
         "seeds_needed": seeds_needed(max(1, len(others))),
@@ -170,6 +187,29 @@ def compare(paths: Sequence[str | Path], measure: str = "", *, verify: bool = Tr
             for (name, group), one in zip(others, comparisons, strict=True)
         ],
     }
+
+
+def _other_groups(
+    predictions: Mapping[str, str | Path], runs: Sequence[FinishedRun], measure: str, taken: Collection[str]
+) -> dict[str, Group]:
+    """Read the predictions of other tools, aligned with the runs.
+
+    Raises:
+        ConfigError: if the task is not classification, labels alone do not determine the measure, or a name is taken.
+    """
+    if not predictions:
+        return {}
+    require_labels(runs[0].config.task)
+    for name in predictions:
+        if name in taken:
+            raise ConfigError(f"{name!r} is the name of a group of runs; choose another name for the predictions")
+    groups: dict[str, Group] = {name: read_predictions(Path(path), {run.config.seed: run.folder for run in runs})
+                                for name, path in predictions.items()}
+    for group in groups.values():
+        known = next(iter(group.values())).test
+        if measure not in known:
+            raise ConfigError(f"{measure} cannot be computed from labels; choose one of {', '.join(known)}")
+    return groups
 
 
 def group_by_configuration(runs: Sequence[FinishedRun]) -> dict[str, Group]:
@@ -213,7 +253,7 @@ def _statistics(group: Group, measure: str) -> dict[str, Any]:
     scores = [run.test[measure] for run in group.values()]
     errors = [run.sampling_error[measure] for run in group.values() if measure in run.sampling_error]
     return {
-        "runs": [written(run.folder.path) for run in group.values()],
+        "runs": [written(run.path) for run in group.values()],
         "seeds": list(group),
         "scores": scores,
         "mean": fmean(scores),
@@ -229,7 +269,9 @@ def _disagreements(group: Group, reference: Group, task: Task[Any]) -> dict[str,
     return count_categories(paired) if any_correct(paired) else None
 
 
-def _pairs(group: Group, reference: Group) -> Iterator[tuple[FinishedRun, FinishedRun]]:
+def _pairs(
+    group: Group, reference: Group
+) -> Iterator[tuple[FinishedRun | OtherPredictions, FinishedRun | OtherPredictions]]:
     """Iterate over the pairs of runs with equal seed."""
     return ((run, reference[seed]) for seed, run in group.items() if seed in reference)
 
@@ -253,6 +295,8 @@ def _require_same_data(runs: Sequence[FinishedRun]) -> None:
 
 def _require_measure(runs: Sequence[FinishedRun], measure: str) -> None:
     for run in runs:
+        if not run.test:
+            raise RunFolderError(f"{run.folder.path}: the run has no test set, so it cannot be compared; leave it out")
         numbers = [name for name, value in run.test.items() if isinstance(value, int | float) and name != "n"
                    and not isinstance(value, bool)]
         if measure not in numbers:

@@ -12,9 +12,11 @@ from typing import Any
 
 from embeddings.errors import InUseError
 from embeddings.specification.suggest import did_you_mean
+from embeddings.table.arguments import argument
 from embeddings.table.atomic_files import locked
 from pipeline.benchmark.analysis.comparisons import n_comparisons
 from pipeline.benchmark.analysis.disagreements import find_disagreements
+from pipeline.benchmark.analysis.ranking import n_pairs
 from pipeline.benchmark.analysis.selection import finite_measure, is_done, selected_keys
 from pipeline.benchmark.analysis.statistics import seeds_needed
 from pipeline.benchmark.analysis.summary import costs, summarize
@@ -85,11 +87,14 @@ def benchmark(
 
 
 def _warn_of_few_seeds(plan: Mapping[str, Any]) -> None:
-    """Log before the first run if no comparison can have a verdict."""
-    n, m = len(plan["seeds"]), n_comparisons(plan)
-    if m and n < (needed := seeds_needed(m)):
-        log.warning("%d seed%s too few for a verdict: %d comparison%s at least %d. Add --seeds %d", n,
-                    "s are" if n > 1 else " is", m, "s need" if m > 1 else " needs", needed, needed)
+    """Log before the first run if the comparisons with the baseline, or those of the sources, cannot have a verdict."""
+    n = len(plan["seeds"])
+    for m, what in ((n_comparisons(plan), f"comparison{{s}} with {plan['baseline']}"),
+                    (n_pairs(plan), "comparison{s} of the sources with one another")):
+        if m and n < (needed := seeds_needed(m)):
+            log.warning("%d seed%s too few for a verdict: %d %s need%s at least %d. Add %s", n,
+                        "s are" if n > 1 else " is", m, what.format(s="s" * (m > 1)), "s" * (m == 1), needed,
+                        argument("seeds", str(needed)))
 
 
 def n_cores() -> int:
@@ -134,11 +139,11 @@ def _locked(folder: BenchmarkFolder) -> Iterator[None]:
                 folder.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(folder.results))  # within the folder, which may be a mount point
             except InUseError as error:
-                raise RunFolderError(f"{folder.path} is in use by another process; wait for it, or choose another --out"
-                                     ) from error
+                raise RunFolderError(f"{folder.path} is in use by another process; wait for it, or choose another "
+                                     f"{argument('out')}") from error
             except OSError as error:
                 raise RunFolderError(f"{folder.path}: cannot write there ({error.strerror or error}); choose another "
-                                     "--out") from error
+                                     f"{argument('out')}") from error
             yield
     finally:
         if is_new and folder.path.is_dir() and folder.is_empty():  # planning failed

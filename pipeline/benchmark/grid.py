@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -17,6 +18,7 @@ from embeddings.specification import sources
 from embeddings.specification.grammar import split_top_level, strip_parentheses
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import parse_transform
+from embeddings.table.arguments import either
 from pipeline.config import RunConfig, current, keys, parse_assignment, read_toml, with_values
 from pipeline.errors import ConfigError, brief
 from pipeline.runs.toml_values import storable
@@ -114,14 +116,18 @@ class Grid:
         "help": "configuration keys and values that define further conditions, such as \"model.norm\" = "
                 "[\"pre\", \"post\"]"})
     measure: str = option("", "measure to compare; \"\" for the task's main measure")
+    margin: float | None = option(None, "largest difference that counts as equal, in percentage points for shares, "
+                                        "otherwise in units of the measure")
     target: float | None = option(None, "score for the time-to-target table; by default 95 % of the best mean")
     baselines: bool = option(True, "also evaluate the task's simpler models on the data of each run")
     run: Mapping[str, Any] = field(default_factory=dict, metadata={
         "help": "configuration shared by all runs, in the format of a run's own file"})
 
     def __post_init__(self) -> None:
-        require(bool(self.sources), "sources is empty; give at least one: --source glove")
+        require(bool(self.sources),
+                f"sources is empty; give at least one: {either('--source glove', 'sources = [glove]')}")
         require(self.seeds >= 1, f"seeds={self.seeds} is not at least 1")
+        require(self.margin is None or 0 < self.margin < math.inf, f"margin={self.margin} is not a positive number")
         for size in self.limit_train:
             require(size == "all" or size >= 1, f"limit_train={size} is neither a positive number nor \"all\"")
         for name in ("transforms", "freeze", "limit_train"):
@@ -220,8 +226,8 @@ def read_grid(file: Path | None, options: Mapping[str, Any]) -> Grid:
         raise ConfigError(f"{file}: run.data = {brief(values['run']['data'])}: [run.data] is a table of keys")
     for key in options.get("run", {}):
         if key in GRID_OPTIONS:
-            raise ConfigError(f"{key} is set by the grid's option {GRID_OPTIONS[key]}; see "
-                              "`vecformer benchmark --help`")
+            raise ConfigError(f"{key} is set by the grid's option {GRID_OPTIONS[key]}"
+                              + either("; see `vecformer benchmark --help`", ""))
     shared = with_values(values.get("run", {}), options.get("run", {}).items())
     if not shared.get("data", {}).get("path"):
         shared = {**shared, "data": {**DEFAULT_DATA["data"], **shared.get("data", {})}}

@@ -15,6 +15,7 @@ from typing import Any
 
 from embeddings.progress import Progress, silent
 from embeddings.specification.fingerprint import content_hashes
+from embeddings.table.arguments import argument
 from embeddings.table.paths import from_written
 from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.baselines.selection import check_selection
@@ -96,6 +97,7 @@ class Plan:
             "measure": self.measure,
             "is_share": is_share(self.task, self.measure),
             "smaller_is_better": smaller_is_better(self.task, self.measure),
+            "margin": self.grid.margin,
             "baseline": self.grid.initialisations[0].name,
             "seeds": sorted({run.seed for run in self.runs}),
             "starts": [{"name": one.name, **asdict(one)} for one in self.grid.initialisations],
@@ -135,7 +137,8 @@ def make_plan(grid: Grid, *, command: str, progress: Progress = silent) -> Plan:
             resolved, data, has_dev = read(config)
         if grid.tune and not has_dev:
             raise ConfigError(f"{config.data.path}: tuning {', '.join(grid.tune)} needs a dev set, and there is none "
-                              f"with {condition.name}; add a dev file or more training examples, or leave out --tune")
+                              f"with {condition.name}; add a dev file or more training examples, or leave out "
+                              f"{argument('tune')}")
         runs.append(PlannedRun(_key(resolved, data), initialisation, condition, trial, seed, config))
     progress("planning", 1.0)
     return Plan(grid, task, read.name, grid.measure or task.measure_name, tuple(runs), command)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.formats.checksums import sha256
+from embeddings.table.arguments import argument
 from embeddings.table.atomic_files import NEW, write_atomically
 from embeddings.table.listing import listed
 from pipeline.benchmark.grid import Grid, read_grid
@@ -84,17 +85,17 @@ class BenchmarkFolder:
             RunFolderError: if it is a file, or a folder with other contents.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise RunFolderError(f"{self.path} is a file; choose another --out")
+            raise RunFolderError(f"{self.path} is a file; choose another {argument('out')}")
         if not self.path.is_dir() or self.is_empty():
             return
         if not self.grid.exists():
             raise RunFolderError(f"{self.path} contains other files and no grid.toml of a benchmark; choose another "
-                                 "--out")
+                                 f"{argument('out')}")
         others = sorted(path.name for path in self.path.iterdir()
                         if path.name not in OWN and not re.fullmatch(HIDDEN, path.name))
         if others and not self.results.exists():  # with results, they may be notes on the benchmark
             raise RunFolderError(f"{self.path} contains other files ({listed(others, limit=3)}) and no results of a "
-                                 f"benchmark; choose another --out, such as {self.path / 'benchmark'}")
+                                 f"benchmark; choose another {argument('out')}, such as {self.path / 'benchmark'}")
 
     def write_grid(self, grid: Grid) -> None:
         """Write the grid; a file with the same one, which may have comments, stays as it is.
@@ -108,7 +109,7 @@ class BenchmarkFolder:
                     return
             if not self.results.exists() and not self.work.exists():
                 raise RunFolderError(f"{self.grid}: another grid, of which this folder has no results; remove it or "
-                                     "choose another --out")
+                                     f"choose another {argument('out')}")
         write_atomically(self.grid, grid.to_toml())
 
     def remove_work(self) -> None:

@@ -46,6 +46,9 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
 @click.option("--vary", multiple=True, metavar="KEY=V,V",
               help="Compare under each of these values, such as model.norm=pre,post. May be repeated.")
 @click.option("--measure", metavar="NAME", help="Measure to compare. Default: the task's main measure.")
+@click.option("--margin", type=click.FloatRange(0, min_open=True), metavar="POINTS",
+              help="Largest difference that counts as practically equal, such as 0.5: in percentage points for shares, "
+                   "otherwise in units of the measure. Default: no such verdict.")
 @click.option("--target", type=float, metavar="SCORE",
               help="Report the training time needed to reach this score. Default: 95% of the best mean.")
 @click.option("--epochs", type=int, metavar="N",
@@ -178,6 +181,7 @@ def _size(word: str) -> int | str:
 
 def format_result(result: BenchmarkResult) -> str:
     """Format the scores and comparisons as tables, with the paths of the summary and the report."""
+    from pipeline.benchmark.analysis.recommendation import recommend
     from pipeline.benchmark.analysis.statistics import TOO_FEW
     from pipeline.drawing.notation import Notation
 
@@ -194,4 +198,6 @@ def format_result(result: BenchmarkResult) -> str:
         parts.append(f"{condition['name']}\n{table(header, rows)}")
     if any(one["verdict"] == TOO_FEW for one in summary["comparisons"]):
         parts.append(seeds_advice(summary))
+    answers = recommend(summary, result.costs)
+    parts += ["\n".join(f"{one['condition']}: {one['sentence']}" for one in answers)] if answers else []
     return "\n\n".join([*parts, f"summary   {result.path / 'summary.json'}\nreport    {result.path / 'report.html'}"])

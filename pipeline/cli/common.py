@@ -16,7 +16,8 @@ import rich_click as click
 
 from pipeline.cli.failures import TRACEBACK_VARIABLE, Failure, failure_of, print_traceback
 from pipeline.cli.streams import exit_code_of_stop
-from pipeline.drawing.terminal import cell, visible
+from pipeline.drawing.terminal import STYLES, Piece, cell, in_colour, visible
+from pipeline.telemetry.progress import VisibleFormatter
 
 if TYPE_CHECKING:
     from pipeline.drawing.notation import Notation
@@ -36,8 +37,35 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
         raise
 
 
+def echo_pieces(pieces: Sequence[Piece], *, nl: bool = True, err: bool = False) -> None:
+    """Print pieces of text with styles: in colour on a terminal, and as plain text elsewhere."""
+    stream = sys.stderr if err else sys.stdout
+    if not in_colour(stream):
+        echo("".join(text for text, _ in pieces), nl=nl, err=err)
+        return
+    click.echo("".join(click.style(visible(text), **STYLES[style]) if style else visible(text)
+                       for text, style in pieces), nl=nl, err=err, color=True)
+
+
+def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print cells in columns, as :func:`table` formats them; the header is bold on a terminal."""
+    echo_blocks(table(header, rows))
+
+
+def echo_blocks(text: str) -> None:
+    """Print text whose blocks are separated by blank lines; the first line of a table is bold on a terminal."""
+    pieces: list[Piece] = []
+    for number, block in enumerate(text.split("\n\n")):
+        first, end, rest = block.partition("\n")
+        is_table = "  " in first.strip() and bool(end)
+        pieces += [("\n\n" * bool(number), ""), (first, "header" * is_table), (end + rest, "")]
+    echo_pieces(pieces)
+
+
 def reports_errors(command: F) -> F:
     """Print errors that the user can correct as one message; all others are bugs and keep their traceback.
+
+    Messages name options of the command line.
 
     The traceback of the former is printed with ``--verbose``, if the packages did not expect them, and for all of them
     if the environment variable ``VECFORMER_TRACEBACK`` is set.
@@ -45,8 +73,11 @@ def reports_errors(command: F) -> F:
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        from embeddings.table.arguments import for_command_line
+
         try:
-            return command(*args, **kwargs)
+            with for_command_line():
+                return command(*args, **kwargs)
         except KeyboardInterrupt as stop:
             raise Failure("; ".join(["interrupted", *filter(None, [str(stop)])]), exit_code_of_stop()) from None
         except click.ClickException:
@@ -61,14 +92,6 @@ def reports_errors(command: F) -> F:
             raise failure from error
 
     return wrapped  # type: ignore[return-value]
-
-
-class VisibleFormatter(logging.Formatter):
-    """Format a message without the control characters that it may contain."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the message on the lines of its own, and no others."""
-        return visible(super().format(record))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import rich_click as click
 
-from pipeline.cli.common import against, echo, reports_errors, seeds_advice, table
+from pipeline.cli.common import against, echo, echo_blocks, reports_errors, seeds_advice, table
 from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
@@ -16,10 +16,19 @@ from pipeline.drawing.terminal import to_json
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
 @click.option("--measure", default="", metavar="NAME", help="Measure to compare. Default: the task's main measure.")
+@click.option("--margin", type=click.FloatRange(0, min_open=True), metavar="POINTS",
+              help="Largest difference that counts as practically equal, such as 0.5: in percentage points for shares, "
+                   "otherwise in units of the measure. Default: no such verdict.")
+@click.option("--predictions", multiple=True, metavar="NAME=FILE",
+              help="Also compare the labels that another tool predicted: a table with a row for each test example of "
+                   "the runs, with the columns label and gold, and optionally where and seed. May be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @verify_option
 @reports_errors
-def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool, verify: bool) -> None:
+def compare_command(
+    runs: tuple[Path, ...], measure: str, margin: float | None, predictions: tuple[str, ...], as_json: bool,
+    verify: bool,
+) -> None:
     """Compare finished RUNs of the same task and data, with confidence intervals and corrected p-values.
 
     Runs that differ in their seed only form a group. Each group is compared with the group of the first RUN, paired by
@@ -28,11 +37,16 @@ def compare_command(runs: tuple[Path, ...], measure: str, as_json: bool, verify:
     \b
     vecformer compare runs/random-seed* runs/glove-seed*
     vecformer compare runs/random-seed* runs/glove-seed* --measure macro_f1
+    vecformer compare runs/glove-seed* --predictions svm=svm.csv
     """
     from pipeline.benchmark.compare_runs import compare
+    from pipeline.benchmark.other_predictions import parse_predictions
 
-    found = compare(runs, measure, verify=verify)
-    echo(to_json(found) if as_json else format_comparison(found))
+    found = compare(runs, measure, margin=margin, predictions=dict(map(parse_predictions, predictions)), verify=verify)
+    if as_json:
+        echo(to_json(found))
+    else:
+        echo_blocks(format_comparison(found))
 
 
 def format_comparison(found: Mapping[str, Any]) -> str:

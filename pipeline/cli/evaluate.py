@@ -7,8 +7,8 @@ from typing import Any
 
 import rich_click as click
 
-from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
-from pipeline.cli.text_format import text_format_options
+from pipeline.cli.common import echo, echo_table, one_or_all, reports_errors, verbosity
+from pipeline.cli.text_format import column_options
 from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
@@ -17,14 +17,7 @@ from pipeline.drawing.terminal import to_json
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), metavar="FILE",
               help="Labelled file in a format of the task, such as .tsv or .jsonl.")
-@click.option("--text-column", multiple=True, metavar="NAME",
-              help="Column of the text. Can be repeated; several columns are joined. Default: as in the run.")
-@click.option("--label-column", default="", metavar="NAME", help="Column of the label. Default: as in the run.")
-@click.option("--word-column", default="", metavar="COLUMN",
-              help="Column of the words in files of tagged words, by number or name. Default: as in the run.")
-@click.option("--tag-column", default="", metavar="COLUMN",
-              help="Column of the tags, as --word-column. Default: as in the run.")
-@text_format_options()
+@column_options()
 @click.option("--abstain", type=float, metavar="RATE",
               help="Evaluate the prediction sets of this error rate as well, as in `vecformer predict`.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -32,8 +25,8 @@ from pipeline.drawing.terminal import to_json
 @verbosity
 @reports_errors
 def evaluate_command(
-    run: Path, data: Path, text_column: tuple[str, ...], abstain: float | None, as_json: bool, verify: bool,
-    quiet: bool, **reading: Any,
+    run: Path, data: Path, text_column: tuple[str, ...], context_column: str, abstain: float | None, as_json: bool,
+    verify: bool, quiet: bool, **reading: Any,
 ) -> None:
     """Evaluate RUN on other labelled data.
 
@@ -45,11 +38,11 @@ def evaluate_command(
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        measures = evaluate(run, data, text_column=one_or_all(text_column), **reading, abstain=abstain, verify=verify,
-                            progress=progress)
+        measures = evaluate(run, data, text_column=one_or_all(text_column), text_b_column=context_column, **reading,
+                            abstain=abstain, verify=verify, progress=progress)
     if as_json:
         echo(to_json(measures))
     else:
         shown = [[name, str(value) if isinstance(value, int) else decimals(value)] for name, value in measures.items()
                  if isinstance(value, int | float)]
-        echo(table([data.name, str(run)], shown))
+        echo_table([data.name, str(run)], shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import rich_click as click
 
@@ -13,24 +14,31 @@ from pipeline.cli.verification import verify_option
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--to", required=True, metavar="FORMAT",
-              help="Format: hf is a folder for Hugging Face transformers, page is an HTML file that runs in a browser.")
+              help="Format: onnx (ONNX Runtime), hf (Hugging Face transformers), page (an HTML file that runs in a "
+                   "browser), model2vec or sentence-transformers (static vectors).")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="Folder or file to create.")
 @click.option("--words", default=50_000, show_default=True, type=click.IntRange(min=0), metavar="N",
               help="Number of words not seen in training to export, the most frequent first; 0 for language models.")
 @click.option("--without-ngrams", is_flag=True, help="Export the Transformer of a run with an n-gram branch alone.")
+@click.option("--int8", is_flag=True, help="onnx: add a graph with int8 weights, and report how often it agrees.")
+@click.option("--vectors", default="tuned", show_default=True, type=click.Choice(["tuned", "start"]),
+              help="Static vectors: those after training, or those before it.")
 @verify_option
 @verbosity
 @reports_errors
 def export_command(
-    run: Path, to: str, out: Path, words: int, without_ngrams: bool, verify: bool, quiet: bool
+    run: Path, to: str, out: Path, words: int, without_ngrams: bool, int8: bool, vectors: Literal["tuned", "start"],
+    verify: bool, quiet: bool
 ) -> None:
-    """Export RUN to a format that is used without vecformer.
+    """Export RUN to a format that is used without vecformer. The result is compared with RUN before it is kept.
 
-    For hf, the run must have been trained with the arithmetic of an existing architecture: --set model.like=bert, or
-    gpt2 for a language model. A page needs no network; it is for classification, at most 8 MB with as many --words as
-    fit.
+    onnx takes every task but translation, in full. hf takes runs with the arithmetic of an existing architecture:
+    --set model.like=bert, or gpt2 for a language model. A page needs no network; it is for classification, at most 8 MB
+    with as many --words as fit.
 
     \b
+    vecformer export runs/bbc --to onnx --out bbc-onnx --int8
+    vecformer export runs/bbc --to model2vec --out bbc-vectors
     vecformer run --task question-answering --data data/questions --set model.like=bert --out runs/questions
     vecformer export runs/questions --to hf --out exported
     vecformer export runs/bbc --to page --out bbc.html
@@ -39,6 +47,7 @@ def export_command(
     from pipeline.telemetry.progress import bars
 
     with bars(quiet=quiet) as progress:
-        made = export(run, out, to=to, words=words, without_ngrams=without_ngrams, verify=verify, progress=progress)
+        made = export(run, out, to=to, words=words, without_ngrams=without_ngrams, int8=int8, vectors=vectors,
+                      verify=verify, progress=progress)
     for line in made.lines():
         echo(line)

@@ -37,6 +37,8 @@ def generate_command(
 ) -> None:
     """Continue PROMPT with the language model RUN; without a prompt, start a new line.
 
+    The first text is printed word by word as it is generated.
+
     Options that are not given have the values of the run's configuration.
 
     \b
@@ -49,6 +51,14 @@ def generate_command(
 
     require_output()
     trained = load_run(run, verify=verify)
-    texts = generate(trained, well_formed(prompt), n=n, config=generation_config(trained, options), seed=seed)
-    lines = [to_json(text._asdict()) if as_json else text.text for text in texts]
-    echo(("\n" if as_json else "\n\n").join(lines))
+    texts = generate(trained, well_formed(prompt), n=n, config=generation_config(trained, options), seed=seed,
+                     on_text=None if as_json else _show)
+    if as_json:
+        echo("\n".join(to_json(text._asdict()) for text in texts))
+    else:
+        echo("".join(f"\n\n{text.text}" for text in texts[1:]))
+
+
+def _show(part: str) -> None:
+    """Print a part of a text at once."""
+    echo(part, nl=False)

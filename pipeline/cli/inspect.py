@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from pipeline.cli.common import echo, reports_errors, table
+from pipeline.cli.common import echo, echo_blocks, reports_errors, table
 from pipeline.cli.verification import verify_option
 from pipeline.drawing.terminal import to_json
 
@@ -72,7 +72,10 @@ def inspect_command(
     if not result:
         result = opened.to_json(words)
         shown += [_census(opened), _words(opened, words)]
-    echo(to_json(result) if as_json or (text is not None and not html) else "\n\n".join(shown))
+    if as_json or (text is not None and not html):
+        echo(to_json(result))
+    else:
+        echo_blocks("\n\n".join(shown))
 
 
 def _census(opened: Inspection) -> str:

@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
+from click.shell_completion import CompletionItem
+
+from pipeline.cli.completions import complete_runs
 
 URI = "file://"
+
+
+RUN_PARAMETERS = ("run", "runs", "resume", "init_from")  # names of the parameters that are run folders
 
 
 class CheckedPath(click.Path):
@@ -35,6 +41,11 @@ class CheckedPath(click.Path):
             return super().convert(path, param, ctx)
         except click.BadParameter as error:  # in which bytes that are not UTF-8 are question marks
             self.fail(error.message.replace(click.format_filename(path), str(path)), param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a finished run, or else a path."""
+        runs = complete_runs(incomplete) if param.name in RUN_PARAMETERS else []
+        return runs or super().shell_complete(ctx, param, incomplete)
 
     def _path_of(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str) or not value.startswith(URI):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from pipeline.cli.common import echo, one_or_all, reports_errors, table, verbosity
-from pipeline.cli.text_format import text_format_options
+from pipeline.cli.common import echo, echo_blocks, one_or_all, reports_errors, table, verbosity
+from pipeline.cli.completions import complete_sources, complete_tasks, complete_transforms
+from pipeline.cli.text_format import column_options
 
 if TYPE_CHECKING:
     from pipeline.runs.chain import Finished
@@ -22,7 +23,7 @@ KEYS = {
     "task": "task", "corpus": "corpus", "seed": "seed",
     "epochs": "training.epochs", "limit_train": "data.limit_train", "text_column": "data.text_column",
     "label_column": "data.label_column", "label_separator": "data.label_separator",
-    "word_column": "data.word_column", "tag_column": "data.tag_column",
+    "context_column": "data.text_b_column", "word_column": "data.word_column", "tag_column": "data.tag_column",
     "transform": "transforms", "unknown": "unknown",
     "trust_pickle": "trust_pickle", "target_source": "target_source", "freeze_epochs": "training.freeze_epochs",
     "baselines": "baselines", "table_lr": "training.table_lr", "pretrain_epochs": "pretraining.epochs",
@@ -42,13 +43,13 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
                    "Transformer; auto,-PART leaves a part out. `vecformer recipe` lists the parts.")
 @click.option("--budget", metavar="TIME",
               help="Time that the run may take, such as 90s, 5m or 2h; the number of epochs is reduced to fit.")
-@click.option("--source", metavar="SPEC",
+@click.option("--source", metavar="SPEC", shell_complete=complete_sources,
               help="Word vectors: random, word2vec, fasttext, glove, glove:FILE, or A+B. `vecformer sources` lists all "
                    "sources and their options.")
 @click.option("--init-from", metavar="RUN",
               help="Finished run whose Transformer is the starting point, such as one of `vecformer pretrain`; its "
                    "shape, tokenizer and word vectors are used.")
-@click.option("--transform", multiple=True, metavar="T",
+@click.option("--transform", multiple=True, metavar="T", shell_complete=complete_transforms,
               help="Transform of the vectors, such as standardize, all-but-the-top:2, pca:100. Can be "
                    "repeated; applied in order. `vecformer sources` lists all.")
 @click.option("--unknown", metavar="STEPS",
@@ -56,9 +57,9 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
                    "random or zero.")
 @click.option("--trust-pickle", is_flag=True, default=None,
               help="Allow pickle files, which can execute arbitrary code; use with trusted files only.")
-@click.option("--task", metavar="NAME",
+@click.option("--task", metavar="NAME", shell_complete=complete_tasks,
               help="Task, such as classification (default), tagging or translation. `vecformer tasks` lists all.")
-@click.option("--target-source", metavar="SPEC",
+@click.option("--target-source", metavar="SPEC", shell_complete=complete_sources,
               help="Word vectors of the target language of a translation. Default: as --source.")
 @click.option("--corpus", multiple=True, metavar="PATH",
               help="Text files, tables, or folders of them, for training word2vec and fasttext instead of on the texts "
@@ -78,16 +79,7 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
               help="Peak learning rate of the word vectors. Default: as for other weights.")
 @click.option("--limit-train", type=int, metavar="N",
               help="Number of labelled training examples, balanced over the labels; the others become unlabelled text.")
-@text_format_options(default=None)
-@click.option("--text-column", multiple=True, metavar="NAME",
-              help="Column of the text. Can be repeated; several columns are joined. Default: found by its name.")
-@click.option("--label-column", metavar="NAME", help="Column of the label. Default: found by its name.")
-@click.option("--label-separator", metavar="TEXT",
-              help="Separator of several labels in one cell, for --task multi-label. Default: cells with lists.")
-@click.option("--word-column", metavar="COLUMN",
-              help="Column of the words in files of tagged words: its number, from 1 or negative from the end, or its "
-                   "name.")
-@click.option("--tag-column", metavar="COLUMN", help="Column of the tags, as --word-column.")
+@column_options(default=None, otherwise="found by its name")
 @click.option("--baselines", metavar="LIST",
               help="Baselines to compare with: all (default), none, or names separated by commas, which `vecformer "
                    "tasks` lists.")
@@ -132,7 +124,9 @@ def run_command(
         finished = run(settings, resume or out or default_folder(settings), overwrite=overwrite,
                        resume=resume is not None, progress=progress, clock=clock)
     if finished.metrics:
-        echo(summary(finished))
+        measures, _, rest = summary(finished).partition("\n\n")
+        echo_blocks(measures)
+        echo(f"\n{rest}")
         if profile:
             echo("\n" + profile_summary(take_profile(clock, settings.training)))
 

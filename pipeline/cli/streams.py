@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from pipeline.drawing.terminal import visible
 
@@ -23,8 +23,8 @@ def exit_code_of_stop() -> int:
     return 128 + (_stopped_by[0] if _stopped_by else signal.SIGINT)
 
 
-def read_input() -> bytes:
-    """Return the content of standard input.
+def standard_input() -> BinaryIO:
+    """Return standard input.
 
     Raises:
         DataError: if it is closed.
@@ -33,7 +33,7 @@ def read_input() -> bytes:
 
     if "stdin" in _closed:
         raise DataError("standard input is closed; give texts as arguments or with --file")
-    return sys.stdin.buffer.read()
+    return sys.stdin.buffer
 
 
 def require_output() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from embeddings.special_tokens import END, END_ID
+from embeddings.table.arguments import argument, either
 from pipeline.errors import ConfigError
-from pipeline.measures.detokenization import detokenize
+from pipeline.measures.detokenization import Detokenizer, detokenize
 from pipeline.runs.trained import TrainedRun
 from transformer.models.decoding import GenerationConfig, Writer, sample
 
@@ -42,7 +43,8 @@ def generation_config(trained: TrainedRun, options: Mapping[str, Any]) -> Genera
 
 
 def generate(
-    trained: TrainedRun, prompt: str = "", *, n: int = 1, config: GenerationConfig | None = None, seed: int = 1
+    trained: TrainedRun, prompt: str = "", *, n: int = 1, config: GenerationConfig | None = None, seed: int = 1,
+    on_text: Callable[[str], None] | None = None,
 ) -> list[Continued]:
     """Continue a text by sampling.
 
@@ -53,6 +55,8 @@ def generate(
         config: ``max_tokens`` (ends of lines included), ``temperature``, ``top_k`` and ``top_p``; by default those of
             the run.
         seed: seed of the sampling.
+        on_text: called with the parts of the first text as they are generated, beginning with the prompt; an exception
+            ends the generation.
 
     Raises:
         ConfigError: if the run is not a language model.
@@ -63,19 +67,30 @@ def generate(
     """
     if not trained.task.generates:
         raise ConfigError(f"the task {trained.config.task} of this run cannot continue a text; train a language model "
-                          "with: vecformer run --task language-model")
+                          "with: " + either("vecformer run --task language-model", argument("task", "language-model")))
     lines = prompt.splitlines() or [""]
     lines += [""] * prompt.endswith("\n")
     source = trained.prepare([trained.task.reader.example(line, "") for line in lines]).tokenizers.source
     ids = np.concatenate([np.append(np.int32(END_ID), line) for line in source.encode(lines)])
+    words = source.vocabulary()
+    before = source.words(lines[-1])
+    continuation = Continuation(prompt, before)
+
+    def write(tokens: torch.Tensor) -> None:
+        if on_text:
+            on_text(continuation.add(words[int(tokens[0])]))
+
+    if on_text:
+        on_text(prompt)
     start = torch.from_numpy(ids.astype(np.int64)).to(trained.embedding.weight.device).repeat(n, 1)
     with trained.computing():
         model: Any = trained.model
         writer = Writer.continuing(model, start, window=trained.config.data.max_length)
-        written = sample(writer, config=config or trained.config.generation, seed=seed, end=None)
-    words = source.vocabulary()
-    return [Continued(joined(prompt, source.words(lines[-1]), [words[i] for i in text.ids]), text.log_probability)
-            for text in written]
+        written = sample(writer, config=config or trained.config.generation, seed=seed, end=None,
+                         on_tokens=write)
+    if on_text:
+        on_text(continuation.finish())
+    return [Continued(joined(prompt, before, [words[i] for i in text.ids]), text.log_probability) for text in written]
 
 
 def joined(prompt: str, before: Sequence[str], words: Sequence[str]) -> str:
@@ -86,14 +101,57 @@ def joined(prompt: str, before: Sequence[str], words: Sequence[str]) -> str:
         before: words of its last line.
         words: the words that follow, ends of lines included.
     """
-    lines: list[list[str]] = [[]]
-    for word in words:
+    continuation = Continuation(prompt, before)
+    return "".join([prompt, *map(continuation.add, words), continuation.finish()])
+
+
+class Continuation:
+    """The detokenised continuation of a prompt, word by word.
+
+    Args:
+        prompt: the prompt, unchanged.
+        before: words of its last line.
+    """
+
+    def __init__(self, prompt: str, before: Sequence[str]) -> None:
+        self.line = Detokenizer()   # of the words of the line, with those of the prompt
+        self.alone = Detokenizer()  # of its new words, if the line is not detokenised as the prompt is written
+        self.chosen: Detokenizer | None = None
+        self.known = detokenize(before)
+        self.texts = {self.line: "".join(map(self.line.add, before)), self.alone: " "}
+        self.strip = prompt[-1:].isspace() or not before
+
+    def add(self, word: str) -> str:
+        """Add a word; return the text that is now certain, which may be of earlier words."""
         if word == END:
-            lines.append([])
-        else:
-            lines[-1].append(word)
-    known, whole = detokenize(before), detokenize([*before, *lines[0]])
-    first = whole.removeprefix(known) if whole.startswith(known) else f" {detokenize(lines[0])}"
-    if prompt[-1:].isspace() or not before:
-        first = first.lstrip(" ")
-    return prompt + "\n".join([first, *map(detokenize, lines[1:])])
+            text = self.finish() + "\n"
+            self.line = self.chosen = Detokenizer()
+            self.strip = False
+            return text
+        if self.chosen:
+            return self._stripped(self.chosen.add(word))
+        self.texts[self.line] += self.line.add(word)
+        self.texts[self.alone] += self.alone.add(word)
+        return self._choose() if len(self.texts[self.line]) >= len(self.known) else ""
+
+    def finish(self) -> str:
+        """Return the text of the remaining words of the line."""
+        if self.chosen:
+            return self._stripped(self.chosen.finish())
+        for line in self.texts:
+            self.texts[line] += line.finish()
+        return self._choose()
+
+    def _choose(self) -> str:
+        """Choose whether to continue the text of the prompt or to begin a new one; return the text so far."""
+        begins = self.texts[self.line].startswith(self.known)
+        self.chosen = self.line if begins else self.alone
+        return self._stripped(self.texts[self.chosen][len(self.known) if begins else 0:])
+
+    def _stripped(self, text: str) -> str:
+        """Return a text without the spaces after white space of the prompt."""
+        if not self.strip:
+            return text
+        left = text.lstrip(" ")
+        self.strip = not left
+        return left

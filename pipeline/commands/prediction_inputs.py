@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from embeddings.table.paths import written
+from pipeline.commands.line_stream import line_batches
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import TaggedExample
+from pipeline.data.readers import findings
 from pipeline.data.readers.columns import find_column, find_texts, usual_column
 from pipeline.data.readers.fasttext_lines import is_fasttext
 from pipeline.data.readers.files import decode_text, format_suffix, lines_of, read_bytes
 from pipeline.data.readers.rows import Row, Table, listed
 from pipeline.data.readers.table_content import table_suffix
 from pipeline.data.readers.tables import UNNAMED, is_table, read_rows, well_formed
+from pipeline.data.writers.grid import Grid
+from pipeline.data.writers.results import open_grid
 from pipeline.errors import DataError
 from pipeline.runs.trained import TrainedRun
 
+AT_ONCE = 2048  # texts of a batch, whose predictions are printed together
 LINES_OF_LABELS = (".txt", "")  # suffixes of files that can be in the format of fastText
 
 
@@ -29,6 +34,18 @@ class Input(NamedTuple):
     example: Any
 
 
+class Inputs(NamedTuple):
+    """Texts to predict for.
+
+    Attributes:
+        inputs: the texts.
+        grid: all rows and columns of their table; None if they are not from a table.
+    """
+
+    inputs: list[Input]
+    grid: Grid | None = None
+
+
 @dataclass(frozen=True)
 class Where:
     """Where the texts are.
@@ -36,20 +53,22 @@ class Where:
     Attributes:
         texts: given texts.
         file: a text file or a table; None for none.
-        standard_input: content of standard input, which is read if there are neither texts nor a file.
+        standard_input: standard input, which is read if there are neither texts nor a file.
         context: second text of all of them; "" for none.
         text_columns: columns of the text in a table; () to find them as the run did, or by name.
         context_column: column of the second text in a table; "" to find it.
+        reading: other keys of the section ``[data]`` of a configuration, such as ``word_column``.
         separator: separator of the cells of a table; "" to find it.
         encoding: encoding of the file; "" to find it.
     """
 
     texts: Sequence[str] = ()
     file: Path | None = None
-    standard_input: bytes = b""
+    standard_input: BinaryIO | None = None
     context: str = ""
     text_columns: tuple[str, ...] = ()
     context_column: str = ""
+    reading: Mapping[str, str] = field(default_factory=dict)
     separator: str = ""
     encoding: str = ""
 
@@ -72,70 +91,96 @@ class Where:
             raise DataError("both --context and --context-column are given; leave one out")
 
 
-def read_inputs(trained: TrainedRun, where: Where) -> list[Input]:
-    """Read the texts to predict for, from a place that :meth:`Where.check` accepts.
+def input_batches(trained: TrainedRun, where: Where) -> Iterator[list[Input]]:
+    """Yield the texts to predict for, from a place that :meth:`Where.check` accepts.
+
+    A file is read completely before its first batch; the lines of standard input are yielded as they arrive.
 
     Raises:
         DataError: if there is no text, the file cannot be read, or the task cannot predict for one of the texts.
     """
-    if where.file is None:
-        lines = [*where.texts] or _lines_of_input(where)
-        inputs = [Input(text, trained.example(text, well_formed(where.context))) for text in map(well_formed, lines)]
-    elif is_table(where.file):
-        inputs = list(_of_table(trained, where, where.file))
-    else:
-        inputs = list(_of_lines(trained, where, where.file))
-    if not inputs:
+    if where.file is not None or where.texts or where.standard_input is None:
+        inputs = read_inputs(trained, where).inputs
+        yield from (inputs[i : i + AT_ONCE] for i in range(0, len(inputs), AT_ONCE))
+        return
+    n = 0
+    for lines in line_batches(where.standard_input, "standard input", where.encoding):
+        n += len(lines)
+        made = _made(trained, where, lines)
+        yield from (made[i : i + AT_ONCE] for i in range(0, len(made), AT_ONCE))
+    if not n:
+        raise DataError("standard input: no text to predict for")
+
+
+def read_inputs(trained: TrainedRun, where: Where, *, whole: bool = False) -> Inputs:
+    """Read all texts to predict for, from a place that :meth:`Where.check` accepts.
+
+    Args:
+        trained: the run.
+        where: the texts.
+        whole: whether to return all rows and columns of a table.
+
+    Raises:
+        DataError: if there is no text, the file cannot be read, or the task cannot predict for one of the texts.
+    """
+    with findings.collecting() as found:
+        if where.file is None:
+            lines = where.texts
+            if not lines and where.standard_input is not None:
+                lines = [line for batch in line_batches(where.standard_input, "standard input", where.encoding)
+                         for line in batch]
+            inputs = Inputs(_made(trained, where, lines))
+        elif is_table(where.file):
+            inputs = _of_table(trained, where, where.file, whole=whole)
+        else:
+            inputs = _of_lines(trained, where, where.file, whole=whole)
+    found.log()
+    if not inputs.inputs:
         raise DataError(f"{where.file or 'standard input'}: no text to predict for")
     return inputs
 
 
-def _lines_of_input(where: Where) -> list[str]:
-    text = decode_text(where.standard_input, "standard input", where.encoding)
-    if suffix := table_suffix(text):
-        raise DataError(f"standard input is a table, whose columns would be read as one text; write it to a {suffix} "
-                        f"file and name that, such as --file texts{suffix}")
-    return lines_of(text)
+def _made(trained: TrainedRun, where: Where, lines: Iterable[str]) -> list[Input]:
+    context = well_formed(where.context)
+    return [Input(text, trained.example(text, context)) for text in map(well_formed, lines)]
 
 
-def _of_lines(trained: TrainedRun, where: Where, file: Path) -> Iterator[Input]:
-    """Yield the lines of a text file, or the texts of a file in another format of the task."""
+def _of_lines(trained: TrainedRun, where: Where, file: Path, *, whole: bool) -> Inputs:
+    """Read the lines of a text file, or the texts of a file in another format of the task."""
     config = trained.setup.data
     suffix = format_suffix(file)
     if suffix not in (".txt", "") and suffix in trained.task.reader.suffixes(config):
-        yield from _of_reader(trained, file)
-        return
+        return Inputs(list(_of_reader(trained, where, file)))
     text = decode_text(read_bytes(file), str(file), where.encoding)
     if (suffix in LINES_OF_LABELS and is_fasttext(text)) or (suffix in UNNAMED and table_suffix(text)):
         table = read_rows(file, _config(trained, where))
-        yield from _of_rows(trained, where, table, *_columns(trained, where, table))
-        return
-    for number, line in enumerate(lines_of(text), start=1):
-        yield _input(trained, line, where.context, f"{written(file)}:{number}")
+        grid = open_grid(table, where.encoding) if whole else None
+        return Inputs(list(_of_rows(trained, where, table, *_columns(trained, where, table))), grid)
+    return Inputs([_input(trained, line, where.context, f"{written(file)}:{number}")
+                   for number, line in enumerate(lines_of(text), start=1)])
 
 
-def _of_table(trained: TrainedRun, where: Where, file: Path) -> Iterator[Input]:
-    """Yield the rows of a table, or the examples of a file in the task's own format with the suffix of a table."""
+def _of_table(trained: TrainedRun, where: Where, file: Path, *, whole: bool) -> Inputs:
+    """Read the rows of a table, or the examples of a file in the task's own format with the suffix of a table."""
     reader = trained.task.reader
     own_format = not reader.has_labels and format_suffix(file) in reader.suffixes(trained.setup.data)
     try:
         table = read_rows(file, _config(trained, where))
+        grid = open_grid(table, where.encoding) if whole else None  # before columns of similar names are merged
         columns, second = _columns(trained, where, table)
     except DataError as error:
         if where.text_columns or not own_format:
             raise
         try:
-            inputs = list(_of_reader(trained, file))  # words in columns (.tsv), or SQuAD's .json
+            return Inputs(list(_of_reader(trained, where, file)))  # words in columns (.tsv), or SQuAD's .json
         except DataError:
             raise error from None
-        yield from inputs
-        return
-    yield from _of_rows(trained, where, table, columns, second)
+    return Inputs(list(_of_rows(trained, where, table, columns, second)), grid)
 
 
-def _of_reader(trained: TrainedRun, file: Path) -> Iterator[Input]:
+def _of_reader(trained: TrainedRun, where: Where, file: Path) -> Iterator[Input]:
     """Yield the examples of a file in the task's own format, without their gold answers."""
-    for example in trained.task.reader.read_file(file, trained.setup.data):
+    for example in trained.task.reader.read_file(file, _config(trained, where)):
         texts = trained.task.reader.texts([example])
         text = getattr(example, "question", texts[0] if texts else "")
         yield Input(text if isinstance(text, str) else " ".join(text), example)
@@ -191,8 +236,9 @@ def _columns(trained: TrainedRun, where: Where, table: Table) -> tuple[tuple[str
 
 def _config(trained: TrainedRun, where: Where) -> DataConfig:
     config = trained.setup.data
+    given = {key: value for key, value in where.reading.items() if value}
     return config.changed(text_column=where.text_columns or config.text_columns, separator=where.separator,
-                          encoding=where.encoding)
+                          encoding=where.encoding, **given)
 
 
 def _text(row: Row, columns: Sequence[str]) -> str:

@@ -11,12 +11,13 @@ A format is a class in a file of this package, or in another distribution that n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from embeddings.progress import Progress
 from embeddings.specification.plugins import Registry
+from embeddings.table.arguments import argument
 from pipeline.errors import ExportError
 from pipeline.runs.trained import TrainedRun
 
@@ -33,10 +34,14 @@ class ExportOptions:
             policy. Models whose output layer is the embedding table are exported without extra words.
         without_ngrams: export the Transformer of a run with an n-gram branch alone; its predictions differ from those
             of the run.
+        int8: add a graph with int8 weights (ONNX).
+        vectors: the static vectors to export: ``tuned`` (after training) or ``start`` (before it).
     """
 
     words: int = EXTRA_WORDS
     without_ngrams: bool = False
+    int8: bool = False
+    vectors: str = "tuned"
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,12 @@ class ExportFormat(Protocol):
     Attributes:
         name: name of the format, as in ``--to``.
         description: what the format is, to complete "NAME is …".
+        options: the options that it reads, names of fields of :class:`ExportOptions`.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
+    options: ClassVar[tuple[str, ...]]
 
     def write(self, trained: TrainedRun, target: Path, options: ExportOptions, progress: Progress, *,
               origin: str) -> Exported:
@@ -80,6 +87,17 @@ class ExportFormat(Protocol):
             ExportError: if the format cannot represent the run (the message names what it cannot represent), or the
                 result differs from the run.
         """
+
+
+def require_options(chosen: ExportFormat, options: ExportOptions) -> None:
+    """Require that a format reads the options that were given.
+
+    Raises:
+        ExportError: if it does not read one of them.
+    """
+    for item in fields(options):
+        if getattr(options, item.name) != item.default and item.name not in getattr(chosen, "options", ()):
+            raise ExportError(f"{argument(item.name)} is not an option of {argument('to', chosen.name)}; leave it out")
 
 
 T = TypeVar("T", bound=type[Any])

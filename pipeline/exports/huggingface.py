@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, processors
-
 from embeddings.progress import Progress
 from embeddings.special_tokens import END, END_ID, MASK, PAD, PAD_ID, SPECIAL_TOKENS, START, START_ID, UNK
-from embeddings.table.atomic_files import write_atomically
-from embeddings.table.oov_policy import parse_policy
+from embeddings.table.arguments import setting
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.config import RunConfig
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions, export_format
 from pipeline.exports.huggingface_check import difference
+from pipeline.exports.huggingface_code import KINDS, ExportedCode, write_with_code
+from pipeline.exports.vocabulary import (
+    BERT_PAIR,
+    BERT_TEXT,
+    LINE,
+    add_unseen,
+    extended,
+    require_characters,
+    write_tokenizer_json,
+)
 from pipeline.runs.folder import write_json
 from pipeline.runs.trained import TrainedRun
 from pipeline.runs.workspace import new_folder
 from pipeline.tasks.base import TASKS, Architecture
 from pipeline.tasks.ngrams.scores import branch_of
 from pipeline.tasks.tags import branch as word_features
-from pipeline.word_vectors import unseen_words
 from transformer.config import LIKE
 from transformer.export.huggingface import bert_config, bert_state, gpt2_config, gpt2_state, save_weights
 from transformer.models.decoding import NEVER_WRITTEN
@@ -69,29 +73,30 @@ class ExportedCheckpoint(Exported):
 
 @export_format("hf")
 class HuggingFace:
-    """A checkpoint with BERT's or GPT-2's architecture, tokenizer included."""
+    """A checkpoint with BERT's or GPT-2's architecture, or with the code of its model; tokenizer included."""
 
     description = "a folder for Hugging Face transformers"
+    options = ("words", "without_ngrams")
 
     def write(self, trained: TrainedRun, target: Path, options: ExportOptions, progress: Progress, *,
-              origin: str) -> ExportedCheckpoint:
+              origin: str) -> ExportedCheckpoint | ExportedCode:
         """Write the checkpoint; its scores are compared with those of the run if ``transformers`` is installed.
+
+        A model that is neither a BERT nor a GPT-2, or that has a branch, is written with its code.
 
         Raises:
             ExportError: if the run has no equivalent among the exported architectures, or the scores differ.
         """
-        architecture = require_architecture(trained.config, trained.task.architecture, origin=origin)
+        task, config = trained.task, trained.config
         alone = branch_of(trained.model) is not None
-        if alone and not options.without_ngrams:
-            raise ExportError(f"{origin}: {architecture.name} has no place for the n-gram branch of this run: train "
-                              "with --set ngrams.enabled=false, or export the Transformer alone with --without-ngrams")
-        if word_features.branch_of(trained.model) is not None:
-            raise ExportError(f"{origin}: {architecture.name} has no place for the features of words of this run: "
-                              "train with --set tagging.features=false")
+        has_branch = (alone and not options.without_ngrams) or word_features.branch_of(trained.model) is not None
+        if config.task in KINDS and (has_branch or without_equivalent(config, task.architecture)):
+            return write_with_code(trained, target, options, progress, origin=origin)
+        architecture = require_architecture(config, task.architecture, origin=origin)
         extra = add_unseen(trained, options.words) if architecture.output else ()
         if architecture.prepare:
             architecture.prepare(trained.model, trained.setup)
-        tokenizer = trained.tokenizer.with_vocabulary([*trained.tokenizer.vocabulary()[len(SPECIAL_TOKENS):], *extra])
+        tokenizer = extended(trained.tokenizer, extra)
         with new_folder(target) as folder:
             _write_model(trained, architecture, folder)
             _write_tokenizer(tokenizer, architecture, trained.config, folder)
@@ -113,31 +118,25 @@ def require_architecture(config: RunConfig, architecture: Architecture | None, *
         exportable = [name for name, cls in TASKS.available.items() if getattr(cls, "architecture", None)]
         raise ExportError(f"{origin}: the task {config.task!r} has no equivalent in BERT or GPT-2; the tasks that can "
                           f"be exported are {', '.join(exportable)}")
-    name, model = NAMES[architecture.like], config.model
+    if wrong := without_equivalent(config, architecture):
+        raise ExportError(f"{origin}: {', '.join(wrong)}: {'has' if len(wrong) == 1 else 'have'} no equivalent in "
+                          f"{NAMES[architecture.like]}; train with {setting(f'model.like={architecture.like}')}")
+    require_characters(config, origin)
+    return architecture
+
+
+def without_equivalent(config: RunConfig, architecture: Architecture | None) -> list[str]:
+    """Return the options of a model that its architecture in ``transformers`` does not have."""
+    if architecture is None:
+        return []
+    model = config.model
     wrong = [f"model.{key}={getattr(model, key)}" for key, value in LIKE[architecture.like].items()
              if key != "norm_eps" and getattr(model, key) != value]
     if model.positions not in EXPORTABLE_POSITIONS:
         wrong.append(f"model.positions={model.positions}")
     if not wrong and model.like != architecture.like:
         wrong.append(f"model.like={model.like!r}")
-    if wrong:
-        raise ExportError(f"{origin}: {', '.join(wrong)}: {'has' if len(wrong) == 1 else 'have'} no equivalent in "
-                          f"{name}; train with --set model.like={architecture.like}")
-    if config.data.han == "words":
-        raise ExportError(f"{origin}: data.han=words: tokenizer.json cannot represent the splitting of Chinese into "
-                          "words; train with --set data.han=characters")
-    return architecture
-
-
-def add_unseen(trained: TrainedRun, n: int) -> Sequence[str]:
-    """Append the vectors of words not seen in training to the embedding layer, and return these words."""
-    tokenizer, table = trained.tokenizer, trained.table
-    seen = set(tokenizer.vocabulary())
-    folded = dict.fromkeys(tokenizer.fold(word) for word in table.words)
-    new = (word for word in folded if word not in seen and tokenizer.can_produce(word))
-    found = unseen_words(table, islice(new, n), parse_policy(trained.config.unknown))
-    trained.embedding.extend(found)
-    return found.words
+    return wrong
 
 
 def _write_model(trained: TrainedRun, architecture: Architecture, folder: Path) -> None:
@@ -170,20 +169,13 @@ def _write_model(trained: TrainedRun, architecture: Architecture, folder: Path) 
 
 def _write_tokenizer(tokenizer: WordTokenizer, architecture: Architecture, config: RunConfig, folder: Path) -> None:
     """Write the files of the tokenizer, which adds the special tokens of the task to a text."""
-    path = folder / "tokenizer.json"
-    tokenizer.save(path)
-    theirs = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    theirs.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL_TOKENS])
     if architecture.like == "gpt2":
-        single, pair = f"{END} $A", f"{END} $A $B"
+        single, pair = LINE, f"{LINE} $B"
         named = {"bos_token": END, "eos_token": END, "unk_token": UNK, "pad_token": PAD}
     else:
-        single, pair = f"{START} $A {END}", f"{START} $A {END} $B:1 {END}:1"
+        single, pair = BERT_TEXT, BERT_PAIR
         named = {"cls_token": START, "sep_token": END, "mask_token": MASK, "unk_token": UNK, "pad_token": PAD}
-    theirs.post_processor = processors.TemplateProcessing(
-        single=single, pair=pair, special_tokens=[(START, START_ID), (END, END_ID)]
-    )
-    write_atomically(path, theirs.to_str(pretty=True))  # an error while the library writes has no class of its own
+    write_tokenizer_json(tokenizer, folder / "tokenizer.json", single=single, pair=pair, special=SPECIAL_TOKENS)
     inputs = ["input_ids", *(["token_type_ids"] if architecture.like == "bert" else []), "attention_mask"]
     write_json(folder / "special_tokens_map.json", named)
     write_json(folder / "tokenizer_config.json", {

@@ -9,15 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from embeddings.special_tokens import MASK, SPECIAL_TOKENS
 from embeddings.table.paths import utf8_path
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.data.features.batching import Feature
 from pipeline.errors import ExportError
+from pipeline.exports.vocabulary import random_texts
 from pipeline.runs.trained import TrainedRun
 from pipeline.tasks.base import Architecture, Tokenizers
 
-N_TEXTS, LONGEST = 6, 20
 TOLERANCE = 1e-4
 
 
@@ -44,7 +43,8 @@ def difference(trained: TrainedRun, tokenizer: WordTokenizer, architecture: Arch
     if architecture.problem_type == "regression":  # in the units of the data, whose rounding error grows with them
         scale = trained.setup.resolved
         tolerance *= max(scale.std, abs(scale.mean))
-    for text, context in _texts(trained, tokenizer, architecture):
+    pairs = trained.setup.model.token_types > 0
+    for text, context in random_texts(trained, tokenizer, pairs=pairs, masks=architecture.reads_masks):
         feature = _feature(trained, tokenizer, text, context)
         read = their_tokenizer(text, context or None, return_tensors="pt")
         wrong = "" if read["input_ids"][0].tolist() == feature.ids.tolist() else "the token ids differ"
@@ -74,19 +74,6 @@ def _load(architecture: str, folder: Path) -> tuple[Any, Any]:
     finally:
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _texts(trained: TrainedRun, tokenizer: WordTokenizer, architecture: Architecture) -> list[tuple[str, str]]:
-    """Return texts of random words, in pairs for models with token types."""
-    random = np.random.default_rng(0)
-    words = tokenizer.vocabulary()[len(SPECIAL_TOKENS):]
-    longest = max(1, min(LONGEST, (trained.config.data.max_length - 3) // 2))
-    drawn = [" ".join(random.choice(words, random.integers(1, longest + 1))) for _ in range(2 * N_TEXTS)]
-    firsts, seconds = drawn[:N_TEXTS], drawn[N_TEXTS:]
-    if architecture.reads_masks:
-        return [(f"{MASK} {text}", "") for text in firsts]
-    pairs = trained.setup.model.token_types > 0
-    return list(zip(firsts, seconds if pairs else [""] * N_TEXTS, strict=True))
 
 
 def _feature(trained: TrainedRun, tokenizer: WordTokenizer, text: str, context: str) -> Feature:

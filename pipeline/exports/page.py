@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embeddings.progress import Progress
+from embeddings.table.arguments import argument, setting
 from embeddings.table.atomic_files import write_atomically
 from embeddings.tokenization.word_pattern import WordRule
 from pipeline.drawing.page import render
@@ -59,6 +60,7 @@ class Page:
     """One HTML file with the model and plain JavaScript, for classification of single texts."""
 
     description = "one HTML file that classifies texts in a browser, offline"
+    options = ("words",)
 
     def write(self, trained: TrainedRun, target: Path, options: ExportOptions, progress: Progress, *,
               origin: str) -> ExportedPage:
@@ -68,15 +70,14 @@ class Page:
             ExportError: if the page has no equivalent of the run, or the labels differ too often.
         """
         rule = require_equivalent(trained, target, origin=origin)
-        if options.without_ngrams:
-            raise ExportError("--without-ngrams: the page contains the n-gram branch; leave the option out")
         template = _Template.read()
         data = page_data(trained, options.words, MAX_CHARACTERS - template.size)
         progress("exporting", 0.4)
         checked = agreement(trained, data)
         if checked.n_equal < MIN_AGREEMENT * checked.n:
             raise ExportError(f"{origin}: the page would differ too much from the run: {checked}; nothing was written. "
-                              "Include more words with --words, or train with fewer words (data.max_words)")
+                              f"Include more words with {argument('words')}, or train with fewer words "
+                              "(data.max_words)")
         progress("exporting", 0.8)
         content = template.filled(trained, data, rule, checked, name=Path(origin).resolve().name).encode()
         write_atomically(target, content)
@@ -91,15 +92,15 @@ def require_equivalent(trained: TrainedRun, target: Path, *, origin: str) -> Wor
     """
     config = trained.config
     if target.suffix.lower() not in SUFFIXES:
-        raise ExportError(f"{target}: the page is a file whose name ends in .html; write, for instance, --out "
-                          f"{target.name or 'model'}.html")
+        raise ExportError(f"{target}: the page is a file whose name ends in .html; write, for instance, "
+                          f"{argument('out', (target.name or 'model') + '.html')}")
     if config.task != "classification":
         raise ExportError(f"{origin}: a page classifies texts; it has no equivalent of the task {config.task!r}")
     if trained.setup.model.token_types:
         raise ExportError(f"{origin}: a page reads single texts, and this run reads pairs of texts")
     if config.data.han == "words":
-        raise ExportError(f"{origin}: data.han=words: a page cannot split Chinese into words; train with --set "
-                          "data.han=characters")
+        raise ExportError(f"{origin}: data.han=words: a page cannot split Chinese into words; train with "
+                          f"{setting('data.han=characters')}")
     rule = trained.tokenizer.rule
     if rule is None:
         raise ExportError(f"{origin}: its tokenizer.json is of an earlier version, whose definition of a word a page "

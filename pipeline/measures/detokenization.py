@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+LOOK_AHEAD = 2  # following words on which the spaces around a word depend, except for apostrophes
 CLOSE_LEFT = frozenset(".,;:!?)]}%°…”’›")
 CLOSE_RIGHT = frozenset("([{„‚‹#$£¿¡")
 QUOTES = frozenset("\"“«»")      # „a“, “a”, «a», »a«: the direction follows from whether a quotation is open
@@ -39,16 +40,56 @@ def detokenize(words: Sequence[str]) -> str:
         >>> print(detokenize(["Do", "n't", "shout", '"', "fire", '"', ",", "please", "."]))
         Don't shout "fire", please.
     """
-    text, before = "", AT_RIGHT
-    is_open = {"'": False, '"': False}
-    for i, word in enumerate(words):
+    detokenizer = Detokenizer()
+    return "".join([*map(detokenizer.add, words), detokenizer.finish()])
+
+
+class Detokenizer:
+    """Join words one by one; a word is returned when the spaces around it no longer depend on later words."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.n_joined = 0
+        self.last_apostrophe = -1
+        self.before = AT_RIGHT
+        self.is_open = {"'": False, '"': False}
+
+    def add(self, word: str) -> str:
+        """Add a word; return the text that is now certain, which may be of earlier words."""
+        self.words.append(word)
+        if word == "'":
+            self.last_apostrophe = len(self.words) - 1
+        text = ""
+        while self.n_joined + LOOK_AHEAD < len(self.words) and not self._waits():
+            text += self._next()
+        return text
+
+    def finish(self) -> str:
+        """Return the text of the remaining words."""
+        text = ""
+        while self.n_joined < len(self.words):
+            text += self._next()
+        return text
+
+    def _waits(self) -> bool:
+        """Whether the next word is an apostrophe that opens a quotation only if a later one closes it."""
+        i = self.n_joined
+        if self.words[i] != "'" or self.is_open["'"] or self.last_apostrophe > i:
+            return False
+        before = _at(self.words, i - 1)
+        return _apostrophe(before, False, closes_later=True) != _apostrophe(before, False, closes_later=False)
+
+    def _next(self) -> str:
+        i = self.n_joined
+        word = self.words[i]
         mark = '"' if word in QUOTES or word in (OPENS, CLOSES) else word
-        sides = _sides(words, i, is_open.get(mark, False))
-        if mark in is_open:
-            is_open[mark] = sides == AT_RIGHT
-        text += word if before.right or sides.left else " " + word
-        before = sides
-    return text
+        sides = _sides(self.words, i, self.is_open.get(mark, False))
+        if mark in self.is_open:
+            self.is_open[mark] = sides == AT_RIGHT
+        text = word if self.before.right or sides.left else " " + word
+        self.before = sides
+        self.n_joined += 1
+        return text
 
 
 def _sides(words: Sequence[str], i: int, is_open: bool) -> Sides:

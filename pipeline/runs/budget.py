@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from embeddings.table.arguments import argument
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.runs.context import RunContext
@@ -75,8 +76,8 @@ def fit_epochs(
     epochs = max(1, min(planned, int(remaining / of_epoch)))
     reason = f"an epoch takes {of_epoch:.1f} s, {max(0.0, remaining):.0f} s remain for training"
     if of_epoch > remaining:
-        log.warning("the budget of %s is too short: %s. Use fewer texts (--limit-train) or a longer budget",
-                    setup.config.budget, reason)
+        log.warning("the budget of %s is too short: %s. Use fewer texts (%s) or a longer budget",
+                    setup.config.budget, reason, argument("limit_train"))
     log.info("budget %s: %d of %d epochs (%s)", setup.config.budget, epochs, planned, reason)
     measured = {PART: ChosenPart(reason, {"training.epochs": epochs})}
     resolved = replace(setup.resolved, parts={**setup.resolved.parts, **measured})

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from embeddings.table.arguments import argument, setting
 from pipeline.errors import ConfigError, RunFolderError
 from pipeline.measures.conformal import conformal_quantile, nonconformity, prediction_set, set_measures, smallest_rate
 from pipeline.runs.folder import read_json, write_json
@@ -53,17 +54,18 @@ def quantile_for(task: Task[Any], scores: Sequence[float], rate: float) -> float
     """
     if not isinstance(task, PredictionSetTask):
         able = [name for name, cls in TASKS.available.items() if issubclass(cls, PredictionSetTask)]
-        raise ConfigError(f"--abstain: the task {task.name} has no prediction sets (only {', '.join(able)} has)")
+        raise ConfigError(f"{argument('abstain')}: the task {task.name} has no prediction sets (only "
+                          f"{', '.join(able)} has)")
     if not 0 < rate < 1:
-        raise ConfigError(f"--abstain {rate:g}: the error rate must be between 0 and 1, such as 0.05")
+        raise ConfigError(f"{argument('abstain', f'{rate:g}')}: the error rate must be between 0 and 1, such as 0.05")
     if not scores:
-        raise ConfigError("--abstain: this run has no scores of a dev set to calibrate with (calibration.json); train "
-                          "again with a dev file, or with enough examples for a dev set of 50 (--set "
-                          "data.dev_share=0.2)")
+        raise ConfigError(f"{argument('abstain')}: this run has no scores of a dev set to calibrate with "
+                          "(calibration.json); train again with a dev file, or with enough examples for a dev set of "
+                          f"50 ({setting('data.dev_share=0.2')})")
     if rate < smallest_rate(len(scores)):
-        raise ConfigError(f"--abstain {rate:g}: the {len(scores):,} dev examples of this run cannot guarantee a "
-                          f"rate below {smallest_rate(len(scores)):.2g}; choose a higher rate, or train again "
-                          "with a larger dev set")
+        raise ConfigError(f"{argument('abstain', f'{rate:g}')}: the {len(scores):,} dev examples of this run cannot "
+                          f"guarantee a rate below {smallest_rate(len(scores)):.2g}; choose a higher rate, or train "
+                          "again with a larger dev set")
     return conformal_quantile(scores, rate)
 
 

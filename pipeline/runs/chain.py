@@ -8,23 +8,25 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from embeddings.progress import Progress, silent
-from embeddings.table.paths import from_written, written
+from embeddings.progress import Progress
+from embeddings.table.arguments import either, flag
+from embeddings.table.paths import from_written
 from pipeline.baselines.selection import check_selection
 from pipeline.config import RunConfig, changed_keys
 from pipeline.data.examples import Splits
+from pipeline.drawing.summaries import run_html
 from pipeline.errors import ConfigError, RunFolderError
 from pipeline.runs.budget import budget_seconds, fit_epochs
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash
-from pipeline.runs.folder import RunFolder, read_json, unfinished
+from pipeline.runs.folder import RunFolder, read_json, resume_command, unfinished
 from pipeline.runs.place import require_inputs_elsewhere
 from pipeline.runs.pretraining import pretrain
 from pipeline.runs.recipe.choose import Recipe, setup_for
@@ -42,6 +44,7 @@ from pipeline.tasks.ngrams import fit as ngrams
 from pipeline.tasks.resolved import ChosenPart, Setup
 from pipeline.tasks.tags import branch as word_features
 from pipeline.telemetry.profiling import STOPPED, Clock
+from pipeline.telemetry.progress import given_or_notebook
 from pipeline.word_vectors import StageOne, prepare_vectors
 from transformer.errors import TransformerError
 from transformer.kernels.engine import require
@@ -62,12 +65,15 @@ class Finished:
     """
 
     path: Path
-    metrics: Mapping[str, Any]
+    metrics: Mapping[str, Any] = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        return run_html(self.path.name, self.metrics)
 
 
 def run(
-    config: RunConfig, out: str | Path, *, overwrite: bool = False, resume: bool = False, progress: Progress = silent,
-    clock: Clock = STOPPED,
+    config: RunConfig, out: str | Path, *, splits: Splits[Any] | None = None, overwrite: bool = False,
+    resume: bool = False, keep_unfinished: bool = True, progress: Progress | None = None, clock: Clock = STOPPED,
 ) -> Finished:
     """Run both stages, evaluate, and write the run folder.
 
@@ -77,46 +83,60 @@ def run(
     Args:
         config: the configuration.
         out: the folder to create; it appears complete when the run is finished.
+        splits: examples in memory, which are used instead of ``config.data.path``. Without test examples, nothing is
+            evaluated: ``test`` and ``baselines`` of ``metrics.json`` are empty.
         overwrite: replace an existing run of that name when this one is finished.
         resume: resume an interrupted run of the same configuration.
-        progress: progress callback.
+        keep_unfinished: keep ``OUT.unfinished`` after an error.
+        progress: progress callback; by default bars in a notebook, and nothing elsewhere.
         clock: measures the time of each part (:func:`pipeline.telemetry.profiling.take_profile`).
 
     Raises:
         PipelineError, EmbeddingError, TransformerError: if the user has to correct something.
     """
-    require_engine(config)
-    world = distributed.world(choose_device(config.training.device))
-    context = RunContext(progress, clock, world)
-    try:
-        if world.rank:
-            return _assist(config, Path(out), context)
-        task = base.find(config.task)
-        check_selection(config, task.baseline_names)
-        budget_seconds(config)
-        Recipe.parse(config.recipe)
-        _warn_of_foreign_keys(config)
-        if overwrite:
-            inputs = (config.data.path, *config.corpus, config.init_from)
-            require_inputs_elsewhere(Path(out), map(from_written, filter(None, inputs)))
-        with unfinished_folder(
-            Path(out), overwrite=overwrite, resume=resume, command=f"vecformer run --resume {written(out)}",
-        ) as path:
-            folder = RunFolder(path)
-            if not folder.manifest.is_file():  # otherwise it was interrupted just before it was renamed
-                _fill(folder, config, task, context, name=Path(out).name)
-            folder.remove_scratch()
-            metrics = read_json(folder.metrics)
-        return Finished(Path(out), metrics)
-    finally:
-        world.close()
+    with given_or_notebook(progress) as callback:
+        require_engine(config)
+        world = distributed.world(choose_device(config.training.device))
+        try:
+            context = RunContext(callback, clock, world)
+            return _run(config, Path(out), splits, context, overwrite=overwrite, resume=resume, keep=keep_unfinished)
+        finally:
+            world.close()
 
 
-def _fill(folder: RunFolder, config: RunConfig, task: Task[Any], context: RunContext, *, name: str) -> None:
+def _run(
+    config: RunConfig, out: Path, splits: Splits[Any] | None, context: RunContext, *, overwrite: bool, resume: bool,
+    keep: bool,
+) -> Finished:
+    if context.world.rank:
+        return _assist(config, out, context, splits)
+    task = base.find(config.task)
+    check_selection(config, task.baseline_names)
+    budget_seconds(config)
+    Recipe.parse(config.recipe)
+    _warn_of_foreign_keys(config)
+    if overwrite:
+        inputs = (config.data.path, *config.corpus, config.init_from)
+        require_inputs_elsewhere(out, map(from_written, filter(None, inputs)))
+    with unfinished_folder(
+        out, overwrite=overwrite, resume=resume, command=resume_command(out),
+        keep=lambda folder: keep and RunFolder(folder).has_vectors,
+    ) as path:
+        folder = RunFolder(path)
+        if not folder.manifest.is_file():  # otherwise it was interrupted just before it was renamed
+            _fill(folder, config, task, context, splits, name=out.name)
+        folder.remove_scratch()
+        metrics = read_json(folder.metrics)
+    return Finished(out, metrics)
+
+
+def _fill(
+    folder: RunFolder, config: RunConfig, task: Task[Any], context: RunContext, given: Splits[Any] | None, *, name: str
+) -> None:
     """Run both stages and write all files of the run, continuing from those that exist."""
     require_space_for_run(folder.path, config)
     with context.clock("reading"):
-        splits = task.reader.read(config.data, seed=config.seed)
+        splits = given or task.reader.read(config.data, seed=config.seed)
         splits.findings.log()
         setup = setup_for(config, task, splits, earlier=parts_of_unfinished(folder, task))
     config.save(folder.config)
@@ -146,14 +166,14 @@ def require_engine(config: RunConfig) -> None:
     except TransformerError as error:
         raise ConfigError(str(error)) from error
     if config.training.engine == "int8":
-        raise ConfigError("training.engine=int8: int8 is for predictions only (predict --precision int8). Set "
-                          "training.engine=auto")
+        way = either("predict --precision int8", 'load_run(..., precision="int8")')
+        raise ConfigError(f"training.engine=int8: int8 is for predictions only ({way}). Set training.engine=auto")
 
 
-def _assist(config: RunConfig, out: Path, context: RunContext) -> Finished:
+def _assist(config: RunConfig, out: Path, context: RunContext, given: Splits[Any] | None) -> Finished:
     """Do the share of the training of a process other than the first."""
     task = base.find(config.task)
-    splits = task.reader.read(config.data, seed=config.seed)
+    splits = given or task.reader.read(config.data, seed=config.seed)
     context.world.barrier()
     folder = RunFolder(unfinished(Path(os.path.realpath(out))))
     setup = setup_for(config, task, splits, earlier=parts_of_unfinished(folder, task))
@@ -191,8 +211,8 @@ def run_stage_one(
         data = data_hash(splits)
     if folder.stage_one.exists():
         if verify_stage_one(folder, config=False) != data:
-            raise RunFolderError(f"{config.data.path}: the data have changed since this run was started; start again "
-                                 "with --overwrite")
+            raise RunFolderError(f"{config.data.path or folder.path}: the data have changed since this run was "
+                                 f"started; start again with {flag('overwrite')}")
         with clock("vectors"):
             return load_stage_one(folder)
     held_out = [*splits.dev, *splits.test]

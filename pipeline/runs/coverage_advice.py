@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import islice
+from typing import Any
 
 from embeddings.gensim_training.trainer import TrainingOptions
 from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
+from embeddings.table.arguments import argument, setting
 from embeddings.table.oov_policy import MISSING
 from embeddings.tokenization.tokenizer import Text
 from pipeline.config import RunConfig
@@ -73,7 +76,7 @@ def coverage_advice(
     frequent = ", ".join(sorted(missing, key=lambda word: (-missing[word], word))[:SHOWN])
     return (f"the vectors of {config.source} cover {1 - n_missing / n_tokens:.0%} of the tokens of the training texts. "
             + (reason or f"Frequent words without a vector: {frequent}. Choose other vectors, or train them on your "
-                         "texts: --source word2vec or --source fasttext"))
+                         f"texts: {argument('source', 'word2vec')} or {argument('source', 'fasttext')}"))
 
 
 def guess_language(texts: Iterable[str]) -> str:
@@ -81,15 +84,21 @@ def guess_language(texts: Iterable[str]) -> str:
     sample = [text for text in islice(texts, N_TEXTS) if _LETTER.search(text)]
     if sum(map(len, sample)) < MIN_CHARACTERS:
         return ""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
+    identifier = _identifier()
     votes: dict[str, int] = {}
     for text in sample:
         language = identifier.classify(text)[0]
         votes[language] = votes.get(language, 0) + len(text)
     best = max(sorted(votes), key=votes.__getitem__)
     return best if votes[best] >= MIN_VOTES * sum(votes.values()) else ""
+
+
+@cache
+def _identifier() -> Any:
+    """Load the language identifier once in a process, which takes 0.3 seconds."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE)
 
 
 def _is_trained_on_the_texts(config: RunConfig) -> bool:
@@ -101,23 +110,24 @@ def _reason(config: RunConfig, source: EmbeddingTable, missing: Mapping[str, int
     words = list(islice(source.words, N_WORDS))
     if sum(bool(_PIECE.match(word)) for word in words) > MIN_PIECES * len(words):
         piece = next(word for word in words if _PIECE.match(word))
-        return (f"The vectors are those of subword pieces, such as {piece}; use vectors of whole words, or --source "
-                "hf:MODEL, which composes words from pieces")
+        return (f"The vectors are those of subword pieces, such as {piece}; use vectors of whole words, or "
+                f"{argument('source', 'hf:MODEL')}, which composes words from pieces")
     if words and words[0].startswith("\ufeff"):
         return "The vector file begins with a byte-order mark; write it again as UTF-8 without one"
     of_vectors = guess_language(_in_parts(words))
     of_texts = guess_language(_sample(texts)) if of_vectors else ""
     if of_texts and of_texts != of_vectors:
         theirs, its = (LANGUAGES.get(code, f"language {code!r}") for code in (of_vectors, of_texts))
-        return (f"The vectors are probably {theirs}, and the texts {its}. Use vectors of that language (--source "
-                "file:FILE), or train them on your texts: --source word2vec or --source fasttext")
+        return (f"The vectors are probably {theirs}, and the texts {its}. Use vectors of that language "
+                f"({argument('source', 'file:FILE')}), or train them on your texts: {argument('source', 'word2vec')} "
+                f"or {argument('source', 'fasttext')}")
     known = set(source.words)
     folded = {word.lower() for word in known}
     explained: tuple[tuple[Callable[[str], bool], str], ...] = (
         (lambda word: word.lower() in folded,
-         "Most of the missing words have vectors in another case; add the step case to --unknown"),
+         f"Most of the missing words have vectors in another case; add the step case to {argument('unknown')}"),
         (lambda word: without_accents(word) in known,
-         "Most of the missing words have vectors without accents; add --set data.strip_accents=true"),
+         f"Most of the missing words have vectors without accents; add {setting('data.strip_accents=true')}"),
         (lambda word: _has_known_parts(word, known),
          "Most of the missing words are several words with vectors, joined by punctuation; separate them in the data"),
     )

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from embeddings.formats.checksums import hash_once
+from embeddings.table.arguments import either
 from embeddings.table.atomic_files import replacing, write_atomically
 from embeddings.table.paths import written
 from pipeline.errors import RunFolderError
+from pipeline.runs import other_runs
 from pipeline.runs.seals import sealed
 
 T = TypeVar("T")
@@ -98,6 +100,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def card(self) -> Path:
+        """The model card; runs of earlier versions do not have it."""
+        return self.path / "README.md"
+
+    @property
     def checkpoints(self) -> tuple[Path, Path]:
         """Checkpoints of pretraining and training; in unfinished runs only."""
         return self.path / "pretraining.checkpoint", self.path / "training.checkpoint"
@@ -126,12 +133,13 @@ class RunFolder:
         """
         folder = cls(path)
         if not path.is_dir() and unfinished(path).is_dir():
-            raise RunFolderError(f"{path}: not finished; resume it with: vecformer run --resume {written(path)}")
+            raise RunFolderError(f"{path}: not finished; resume it with: {resume_command(path)}")
         if not path.is_dir():
-            raise RunFolderError(f"{path}: no such run; create one with: vecformer run --data FILE --out "
-                                 f"{written(path)}")
+            hint = other_runs.advice(path) or "; create one with: " + either(
+                f"vecformer run --data FILE --out {written(path)}", f"vecformer.run(config, {str(path)!r})")
+            raise RunFolderError(f"{path}: no such run{hint}")
         if not folder.manifest.is_file():
-            raise RunFolderError(f"{path}: not a finished run (no manifest.json)")
+            raise RunFolderError(f"{path}: not a finished run (no manifest.json){other_runs.advice(path / 'x')}")
         return folder
 
     def write_manifest(self, facts: Mapping[str, Any]) -> None:
@@ -151,6 +159,11 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
 
+def resume_command(target: Path) -> str:
+    """Return the command, or the call from Python, that resumes an interrupted run."""
+    return either(f"vecformer run --resume {written(target)}", f"vecformer.run(config, {str(target)!r}, resume=True)")
+
+
 def _names() -> frozenset[str]:
     """Return the names of all files that a run can have: the paths that :class:`RunFolder` declares."""
     folder = RunFolder(Path())
@@ -163,6 +176,7 @@ RUN_FILES = _names()
 UNFINISHED = ".unfinished"
 ESCAPED = "backslashreplace"  # of lone surrogates, by escapes of JSON
 CONFIG, MANIFEST = RunFolder(Path()).config.name, RunFolder(Path()).manifest.name
+CARD = RunFolder(Path()).card.name
 
 
 def unfinished(target: Path) -> Path:
@@ -201,8 +215,8 @@ def configuration_of_unfinished(target: Path) -> Path:
     if (target / "manifest.json").is_file():
         raise RunFolderError(f"{target}: already finished; there is nothing to resume")
     if target.name.endswith(UNFINISHED) and target.is_dir():
-        raise RunFolderError(f"{target}: write the name of the run without {UNFINISHED}: vecformer run --resume "
-                             f"{written(target.with_name(target.name.removesuffix(UNFINISHED)))}")
+        raise RunFolderError(f"{target}: write the name of the run without {UNFINISHED}: "
+                             + resume_command(target.with_name(target.name.removesuffix(UNFINISHED))))
     raise RunFolderError(f"{unfinished(target)}: no interrupted run to resume; start one with `vecformer run`")
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.special_tokens import N_SPECIAL, UNK_ID
+from embeddings.table.arguments import either
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.data.examples import QuestionExample
 from pipeline.errors import DataError
@@ -49,7 +51,8 @@ def require_context_is_read(example: Any, context: str, task: Task[Any], setup: 
         DataError: if the model reads single texts.
     """
     if context and context not in list(texts_of(example, task, setup).values())[1:]:
-        raise DataError("a context was given, but the model of this run reads single texts; leave out --context")
+        raise DataError("a context was given, but the model of this run reads single texts; leave out "
+                        f"{either('--context', 'contexts=')}")
 
 
 def check_inputs(task: Task[Any], prepared: Prepared[Any], setup: Setup[Any]) -> list[InputCheck]:
@@ -75,17 +78,30 @@ def flagged(predictions: Sequence[Prediction], checks: Sequence[InputCheck]) -> 
             for prediction, check in zip(predictions, checks, strict=True)]
 
 
-def summary(checks: Sequence[InputCheck], max_length: int) -> str:
-    """Return one sentence with the numbers of texts that have a warning or are truncated; "" for none."""
-    n, n_flagged = len(checks), sum(bool(check.warning) for check in checks)
-    n_truncated = sum(check.truncated for check in checks)
-    parts = []
-    if n_flagged:
-        parts.append(f"{n_flagged:,} of {n:,} texts empty or without a known word; their predictions are marked")
-    if n_truncated:
-        parts.append(f"{n_truncated:,} of {n:,} texts longer than data.max_length = {max_length:,} tokens; they are "
-                     "truncated")
-    return "; ".join(parts)
+@dataclass
+class CheckCounts:
+    """Numbers of texts that were checked, that have a warning, and that are truncated."""
+
+    n: int = 0
+    n_flagged: int = 0
+    n_truncated: int = 0
+
+    def add(self, checks: Sequence[InputCheck]) -> None:
+        """Count the checks of some texts."""
+        self.n += len(checks)
+        self.n_flagged += sum(bool(check.warning) for check in checks)
+        self.n_truncated += sum(check.truncated for check in checks)
+
+    def summary(self, max_length: int) -> str:
+        """Return one sentence with the numbers of texts that have a warning or are truncated; "" for none."""
+        parts = []
+        if self.n_flagged:
+            parts.append(f"{self.n_flagged:,} of {self.n:,} texts empty or without a known word; their predictions "
+                         "are marked")
+        if self.n_truncated:
+            parts.append(f"{self.n_truncated:,} of {self.n:,} texts longer than data.max_length = {max_length:,} "
+                         "tokens; they are truncated")
+        return "; ".join(parts)
 
 
 def _n_tokens(ids: NDArray[np.int32]) -> int:

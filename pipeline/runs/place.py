@@ -11,11 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from embeddings.table.arguments import argument, flag
 from embeddings.table.atomic_files import LOCK, NEW, OLD, scratch_folder
 from embeddings.table.listing import listed
 from embeddings.table.paths import written
 from pipeline.errors import RunFolderError
-from pipeline.runs.folder import CONFIG, MANIFEST, RUN_FILES, UNFINISHED, unfinished
+from pipeline.runs.folder import CARD, CONFIG, MANIFEST, RUN_FILES, UNFINISHED, resume_command, unfinished
 
 REPLACES = ".vecformer-replaces"
 """Suffix of the hidden file that identifies the folder which an unfinished one will replace."""
@@ -36,23 +37,23 @@ def require_place(target: Path) -> Path:
             reserved for unfinished folders.
     """
     if not target.name or target.name == "..":
-        raise RunFolderError(f"--out {str(target)!r}: not a name for a new folder; write, for instance, --out "
-                             "runs/first")
+        raise RunFolderError(f"{argument('out')} {str(target)!r}: not a name for a new folder; write, for instance, "
+                             f"{argument('out', 'runs/first')}")
     if target.name.endswith(UNFINISHED):
         finished = target.with_name(target.name.removesuffix(UNFINISHED))
         raise RunFolderError(f"{target}: a name that ends in {UNFINISHED} is that of an interrupted run; choose "
-                             f"another --out, or resume the run with: vecformer run --resume {written(finished)}")
+                             f"another {argument('out')}, or resume the run with: {resume_command(finished)}")
     if target.is_symlink() and not target.exists():
         raise RunFolderError(f"{target}: a link to {target.readlink()}, which does not exist; remove the link, or "
-                             "choose another --out")
+                             f"choose another {argument('out')}")
     real = Path(os.path.realpath(target))
     for folder in (real, unfinished(real)):
         if is_mount_point(folder):
             raise RunFolderError(f"{folder}: a mount point, which a finished run cannot replace; choose a folder in "
-                                 f"it, such as --out {written(target / 'run')}")
+                                 f"it, such as {argument('out', written(target / 'run'))}")
     ancestor = next(folder for folder in real.parents if folder.exists())
     if not ancestor.is_dir():
-        raise RunFolderError(f"{target}: cannot write in {ancestor}, which is a file; choose another --out")
+        raise RunFolderError(f"{target}: cannot write in {ancestor}, which is a file; choose another {argument('out')}")
     return real
 
 
@@ -91,13 +92,15 @@ def require_free(target: Path, *, overwrite: bool) -> None:
     if not os.path.lexists(target):
         return
     if not overwrite:
-        raise RunFolderError(f"{target}: already exists; choose another --out, or replace it with --overwrite")
+        raise RunFolderError(f"{target}: already exists; choose another {argument('out')}, or replace it with "
+                             f"{flag('overwrite')}")
     if not target.is_dir() or (any(target.iterdir()) and not has_manifest(target)):
-        raise RunFolderError(f"{target}: not a run folder, so --overwrite does not replace it; remove it or choose "
-                             "another --out")
+        raise RunFolderError(f"{target}: not a run folder, so {flag('overwrite')} does not replace it; remove it or "
+                             f"choose another {argument('out')}")
     if others := own_entries(target).others:
         raise RunFolderError(f"{target}: contains files that are not part of the run ({listed(others, limit=N_NAMED)});"
-                             " --overwrite does not replace it; move them, or choose another --out")
+                             f" {flag('overwrite')} does not replace it; move them, or choose another "
+                             f"{argument('out')}")
 
 
 def require_inputs_elsewhere(target: Path, inputs: Iterable[str]) -> None:
@@ -110,8 +113,8 @@ def require_inputs_elsewhere(target: Path, inputs: Iterable[str]) -> None:
     for name in inputs:
         found = os.path.realpath(name)
         if os.path.lexists(name) and os.path.commonpath((real, found)) == real:
-            raise RunFolderError(f"{name}: is in {target}, which --overwrite replaces at the end; choose another "
-                                 "--out, or copy the data elsewhere")
+            raise RunFolderError(f"{name}: is in {target}, which {flag('overwrite')} replaces at the end; choose "
+                                 f"another {argument('out')}, or copy the data elsewhere")
 
 
 class Entries(NamedTuple):
@@ -130,6 +133,8 @@ def own_entries(folder: Path) -> Entries:
     """
     runs = () if (folder / CONFIG).exists() else (*DEMO_RUNS, *(unfinished(Path(name)).name for name in DEMO_RUNS))
     known = {*RUN_FILES, *DESKTOP_FILES, *_listed(folder)}
+    if _manifest(folder) is not None and CARD not in _listed(folder):  # a run of version 0.1.0: the user's own file
+        known.remove(CARD)
     entries = Entries([], [])
     for entry in sorted(folder.iterdir()):
         if entry.name in known or is_temporary(entry):
@@ -192,7 +197,7 @@ def require_space(folder: Path, n_bytes: int, *, purpose: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
         raise RunFolderError(f"{folder}: {purpose} need about {_megabytes(n_bytes)}, but the disk has only "
-                             f"{_megabytes(free)} free; free some, or choose another --out")
+                             f"{_megabytes(free)} free; free some, or choose another {argument('out')}")
 
 
 def _megabytes(n_bytes: int) -> str:

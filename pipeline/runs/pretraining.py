@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import nn
 
+from embeddings.table.arguments import setting
 from embeddings.tokenization.tokenizer import Text
 from pipeline.errors import ConfigError
 from pipeline.runs.context import RunContext
@@ -49,7 +50,7 @@ def pretrain(
     config = setup.config
     if encoder is None:
         raise ConfigError(f"pretraining.epochs={config.pretraining.epochs}: the task {config.task!r} has no encoder to "
-                          "pretrain; use --set pretraining.epochs=0")
+                          f"pretrain; use {setting('pretraining.epochs=0')}")
     task = MaskedTokens()
     masked = MaskedLanguageModel(encoder=encoder, config=setup.model).to(context.world.device)
     training = replace(config.training, epochs=config.pretraining.epochs, lr=config.pretraining.lr, freeze_epochs=0)

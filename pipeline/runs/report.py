@@ -40,13 +40,14 @@ def write_report(
         measure: measure that the task is judged by.
         skipped: why baselines were skipped, by their names.
     """
-    scores = {"this run": metrics["test"][measure.name]}
-    scores |= {baseline: measures[measure.name] for baseline, measures in metrics["baselines"].items()}
+    models = {"this run": metrics["test"], **metrics["baselines"]} if metrics["test"] else {}
+    scores = {model: measures[measure.name] for model, measures in models.items()}
     label = f"{measure.name} on the test set" + " (smaller is better)" * measure.smaller_is_better
     page = render(
         HERE / "run.html", title=name, config=setup.config.to_toml(), metrics=metrics,
+        is_repeatable=bool(setup.config.data.path),
         resolved={key: value for key, value in vars(setup.resolved).items() if value not in (0, ())},
-        comparison=bars_svg(scores, highlighted=["this run"], label=label, is_share=measure.is_share),
+        comparison=bars_svg(scores, highlighted=["this run"], label=label, is_share=measure.is_share) if scores else "",
         curves=learning_curves_svg(history, measure.name), plots=plots,
         ngrams=in_words(setup.resolved), skipped=skipped,
         label_tables=label_tables(metrics["test"].get("by_label", {})),

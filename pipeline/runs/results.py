@@ -13,11 +13,14 @@ from torch import Tensor
 from embeddings.analysis.coverage import Coverage
 from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines.selection import evaluate_selected
+from pipeline.config import RunConfig
 from pipeline.data.examples import Splits
 from pipeline.runs.calibration import calibration_scores, save_scores
+from pipeline.runs.card.write import write_card
 from pipeline.runs.context import RunContext
 from pipeline.runs.data_hash import data_hash, part_sizes
 from pipeline.runs.folder import RUN_FILES, RunFolder, write_json, write_lines
+from pipeline.runs.input_checks import InputCheck
 from pipeline.runs.report import write_report
 from pipeline.runs.sampling_error import sampling_error
 from pipeline.runs.trained import TrainedRun
@@ -37,8 +40,9 @@ def evaluate_and_write(
     """Evaluate a trained model and the baselines, and write all files of the run."""
     task, setup, progress, clock = trained.task, trained.setup, context.progress, context.clock
     with clock("evaluation"):
-        predictions = trained.predict_for(splits.test, progress=progress)
-        test = task.measure(splits.test, predictions, setup)
+        checks: list[InputCheck] = []
+        predictions = trained.predict_for(splits.test, progress=progress, report=checks.extend)
+        test = task.measure(splits.test, predictions, setup) if splits.test else {}
         dev_predictions = trained.predict_for(splits.dev, progress=progress)
         dev = task.measure(splits.dev, dev_predictions, setup) if splits.dev else {}
         error = sampling_error(task, splits.test, predictions, setup)
@@ -47,7 +51,7 @@ def evaluate_and_write(
                     for part, examples in (("train", splits.train), ("test", splits.test))}
     progress("baselines", 0.0)
     with clock("baselines"):
-        baselines, skipped = evaluate_selected(task, splits, setup, trained.stage_one)
+        baselines, skipped = evaluate_selected(task, splits, setup, trained.stage_one) if splits.test else ({}, {})
     progress("baselines", 1.0)
     metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
     with clock("writing"):
@@ -55,7 +59,8 @@ def evaluate_and_write(
         if splits.dev and isinstance(task, PredictionSetTask):
             save_scores(folder.calibration, calibration_scores(splits.dev, dev_predictions))
         save_tensors(start, folder.start)
-        write_run(folder, trained, splits, training, predictions, metrics, name=name, skipped=skipped)
+        write_run(folder, trained, splits, training, predictions, metrics, name=name, skipped=skipped, error=error,
+                  n_truncated=sum(check.truncated for check in checks))
 
 
 def collect_metrics(
@@ -105,8 +110,23 @@ def write_run(
     *,
     name: str,
     skipped: Mapping[str, str],
+    error: Mapping[str, float],
+    n_truncated: int,
 ) -> None:
-    """Write all files of a run, the manifest last; ``skipped`` has the reasons why baselines were skipped."""
+    """Write all files of a run, the manifest last.
+
+    Args:
+        folder: the run folder.
+        trained: the trained model.
+        splits: the data.
+        training: costs and history of the training.
+        predictions: one for each test example.
+        metrics: contents of ``metrics.json``.
+        name: name of the run.
+        skipped: why baselines were skipped, by their names.
+        error: standard errors of the test measures.
+        n_truncated: number of test texts that are longer than the model reads.
+    """
     task, setup = trained.task, trained.setup
     (setup.requested or setup.config).save(folder.config)
     setup.resolved.save(folder.resolved)
@@ -115,15 +135,22 @@ def write_run(
     write_lines(folder.predictions, ({"where": example.where, "gold": example.gold, **prediction}
                                      for example, prediction in zip(splits.test, predictions, strict=True)))
     write_json(folder.metrics, metrics)
-    plots = task.plots(splits.test, predictions, setup)
+    plots = task.plots(splits.test, predictions, setup) if splits.test else {}
     write_report(folder.report, setup, metrics, training.history, plots, name=name, measure=task.measures[0],
                  skipped=skipped)
+    facts = facts_of_run(setup.config, splits)
+    write_card(folder.card, trained, splits, metrics, facts, name=name, error=error, n_truncated=n_truncated)
     for file in folder.path.iterdir():
         if file.name in RUN_FILES and file.stat().st_mode & 0o777 != FILE_MODE:
             file.chmod(FILE_MODE)  # safetensors creates files with permissions for the owner only
+    folder.write_manifest(facts)
+
+
+def facts_of_run(config: RunConfig, splits: Splits[Any]) -> dict[str, Any]:
+    """Return the versions of packages, the seed, and the name, sizes and hash of the data, for manifest and card."""
     packages = ("vecformer", "torch", "gensim", "tokenizers", "scikit-learn", "numpy")
-    folder.write_manifest({
+    return {
         "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
-        "seed": setup.config.seed,
+        "seed": config.seed,
         "data": {"name": splits.name, "sizes": part_sizes(splits), "sha256": data_hash(splits)},
-    })
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +15,14 @@ from torch import nn
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import N_SPECIAL, UNK_ID
 from embeddings.table import EmbeddingTable
+from embeddings.table.arguments import argument
+from embeddings.table.html_view import facts_html
+from embeddings.table.listing import listed
 from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.interning import token_interner
 from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.config import RunConfig
+from pipeline.data.given_texts import checked_texts
 from pipeline.errors import DataError
 from pipeline.runs import verification
 from pipeline.runs.calibration import load_scores, measure_sets, quantile_for, with_sets
@@ -38,7 +42,7 @@ CALIBRATED = "float32"
 """Precision of the scores of the dev set."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedRun:
     """A model, its vocabulary and its task.
 
@@ -49,6 +53,7 @@ class TrainedRun:
         precision: precision of predictions: ``float32``; ``bfloat16`` (weights and matrix products); ``auto`` (the
             faster of these); or ``int8`` (the fastest on a CPU; encoders only, the rest is float32).
         calibration: nonconformity scores of the dev set, for prediction sets; () without a dev set.
+        folder: the run folder; None for a run fresh from training.
     """
 
     setup: Setup[Any]
@@ -56,6 +61,22 @@ class TrainedRun:
     model: nn.Module
     precision: str = "float32"
     calibration: tuple[float, ...] = ()
+    folder: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"TrainedRun({', '.join(f'{name}={value!r}' for name, value in self._facts().items())})"
+
+    def _repr_html_(self) -> str:
+        return facts_html("TrainedRun", self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        """What identifies the run, in one line."""
+        labels = getattr(self.setup.resolved, "labels", ())
+        return {
+            "task": self.config.task, "source": self.table.source, **({"labels": listed(labels)} if labels else {}),
+            "vocabulary": len(self.tokenizer), "weights": sum(weight.numel() for weight in self.model.parameters()),
+            "precision": self.precision,
+        }
 
     @property
     def config(self) -> RunConfig:
@@ -100,7 +121,7 @@ class TrainedRun:
             Predictions for texts that are empty, or have no known word, have a ``warning``.
 
         Raises:
-            TypeError: if ``texts`` is one string, or an element is not a string; the message has its position.
+            TextsError: if ``texts`` is one string, or an element is not a string; the message has its position.
             DataError: if the model has no use for contexts, or there is not one for each text.
             ConfigError: if the run cannot form prediction sets with the error rate ``abstain``.
         """
@@ -131,15 +152,15 @@ class TrainedRun:
             examples: the examples.
             abstain: error rate of prediction sets, for classification; None for none.
             progress: progress callback.
-            report: called with the checks of the examples' texts.
+            report: called with the checks of the examples' texts; its caller also calls
+                :meth:`warn_of_precision`, once for all calls.
 
         Returns:
             One prediction for each example, with a ``warning`` if it does not depend on the words of its text.
         """
         quantile = None if abstain is None else quantile_for(self.task, self.calibration, abstain)
-        if quantile is not None and self.precision != CALIBRATED:
-            log.warning("prediction sets are calibrated in %s: with --precision %s, their error rate can be another",
-                        CALIBRATED, self.precision)
+        if report is None:
+            self.warn_of_precision(abstain)
         if not examples:
             return []
         with self.computing():
@@ -153,6 +174,12 @@ class TrainedRun:
         if report:
             report(checks)
         return flagged(predictions, checks)
+
+    def warn_of_precision(self, abstain: float | None) -> None:
+        """Log a warning if prediction sets were calibrated in another precision."""
+        if abstain is not None and self.precision != CALIBRATED:
+            log.warning("prediction sets are calibrated in %s: with %s, their error rate can be another",
+                        CALIBRATED, argument("precision", self.precision))
 
     def evaluate(
         self, examples: Sequence[Any], *, abstain: float | None = None, progress: Progress = silent
@@ -195,25 +222,6 @@ class TrainedRun:
         encodings = zip([*distinct, ""], [*numbered, ids[:0]], strict=True)
         extended.cache_encodings({text: ids[found] for text, found in encodings})  # so that each text is split once
         return extended
-
-
-def checked_texts(texts: Iterable[str], name: str) -> list[str]:
-    """Return texts as a list.
-
-    Raises:
-        TypeError: if they are one string, a table or a mapping, or one of them is not a string.
-    """
-    if isinstance(texts, str | bytes):
-        raise TypeError(f"{name} must be a list of strings, not one string; write [text]")
-    if isinstance(texts, Mapping) or hasattr(texts, "columns"):
-        raise TypeError(f"{name} must be a list of strings, not {type(texts).__name__}; choose one column of texts")
-    made = list(texts)
-    for position, text in enumerate(made):
-        if not isinstance(text, str):
-            shown = repr(text) if text is None or isinstance(text, float) else f"of type {type(text).__name__}"
-            raise TypeError(f"{name}[{position}] is {shown}, not a string; leave it out, or write \"\" for an empty "
-                            "text")
-    return made
 
 
 def embedding_layers(model: nn.Module) -> dict[str, TokenEmbedding]:
@@ -260,7 +268,7 @@ def _load(folder: RunFolder, unseen: bool, precision: str, verify: bool) -> Trai
     model = base.find(setup.config.task).model(setup, embeddings)
     load_weights(model, weights, folder.model)
     model.eval()
-    return TrainedRun(setup, stage_one, model, precision, load_scores(folder.calibration))
+    return TrainedRun(setup, stage_one, model, precision, load_scores(folder.calibration), folder.path)
 
 
 def load_setup(folder: RunFolder) -> Setup[Any]:

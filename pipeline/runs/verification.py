@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from embeddings.formats.checksums import first_difference, has_sha256, sha256, sha256_of
 from embeddings.special_tokens import N_SPECIAL
+from embeddings.table.arguments import either, flag
 from pipeline.errors import RunFolderError
 from pipeline.runs.folder import RunFolder, read_json, write_json
 from pipeline.runs.seals import CHECKSUM, sealed, unsealed
@@ -24,6 +25,11 @@ RESTORE = "restore it from a copy of the folder, or train again"
 MAX_MANIFEST_BYTES = 2**24
 EARLIER_KEYS = {"versions", "seed", "data", "files"}  # of manifests without a checksum
 FILES, DATA = "files", "sha256"  # keys of stage_one.json
+
+
+def skips_verification() -> str:
+    """Name the argument that skips the verification."""
+    return either("--no-verify", "verify=False")
 
 
 def read_manifest(folder: RunFolder) -> dict[str, Any]:
@@ -68,14 +74,14 @@ def verify(folder: RunFolder, files: Iterable[Path]) -> None:
     for path in used:
         if path.name not in listed:
             raise RunFolderError(f"{path}: manifest.json does not list this file, so it is not of this run; remove it "
-                                 "(--no-verify skips this check)")
+                                 f"({skips_verification()} skips this check)")
         if not path.is_file():
             raise RunFolderError(f"{path}: missing, although manifest.json lists it; {RESTORE}")
     wrong = [path for path in used if not _is_right(path, listed[path.name])]
     if wrong:
         others = "".join(f", {path.name}" for path in wrong[1:])
         raise RunFolderError(f"{wrong[0]}{others}: not the content that manifest.json lists: damaged, changed, or of "
-                             f"another run; {RESTORE} (--no-verify skips this check)")
+                             f"another run; {RESTORE} ({skips_verification()} skips this check)")
 
 
 def model_files(folder: RunFolder) -> list[Path]:
@@ -173,7 +179,7 @@ def verify_stage_one(folder: RunFolder, *, config: bool = True) -> str:
     Raises:
         RunFolderError: if a file is missing or damaged.
     """
-    start_again = "start again with --overwrite"
+    start_again = f"start again with {flag('overwrite')}"
     path = folder.stage_one
     try:
         mark = unsealed(read_json(path))

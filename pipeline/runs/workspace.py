@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from embeddings.errors import InUseError
+from embeddings.table.arguments import argument, flag
 from embeddings.table.atomic_files import LOCK, NEW, OLD, hidden, locked, scratch_folder, sync, write_atomically
 from embeddings.table.listing import listed
 from pipeline.errors import RunFolderError
@@ -125,10 +126,10 @@ def owned(target: Path) -> Iterator[Path]:
             require_writable(real)
         except InUseError as error:
             raise RunFolderError(f"{target}: another process is working on it; wait until it has finished, or choose "
-                                 "another --out") from error
+                                 f"another {argument('out')}") from error
         except OSError as error:
             raise RunFolderError(f"{target}: cannot write in {real.parent} ({error.strerror or error}); choose another "
-                                 "--out") from error
+                                 f"{argument('out')}") from error
         _settle(real)
         yield real
 
@@ -141,7 +142,7 @@ def _alone(target: Path) -> Iterator[None]:
         outer = _IN_WORK.get(target)
         if outer not in (None, thread):
             raise RunFolderError(f"{target}: another thread of this process is working on it; wait until it has "
-                                 "finished, or choose another --out")
+                                 f"finished, or choose another {argument('out')}")
         _IN_WORK[target] = thread
     try:
         yield
@@ -176,10 +177,10 @@ def _require_no_unfinished(folder: Path, target: Path, *, overwrite: bool, comma
     if folder.is_symlink() or not folder.is_dir() or others:
         has = f" ({listed(others, limit=N_NAMED)})" if others else ""
         raise RunFolderError(f"{folder}: not an interrupted run{has}, but {target} would be created there; remove it "
-                             "or choose another --out")
+                             f"or choose another {argument('out')}")
     if any(folder.iterdir()) and not overwrite:
         raise RunFolderError(f"{folder}: an interrupted run; resume it with: {command}, or start again with "
-                             "--overwrite")
+                             f"{flag('overwrite')}")
 
 
 def _remove(folder: Path) -> None:

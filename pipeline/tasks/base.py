@@ -69,12 +69,14 @@ class Measure:
         help: its definition in a few words.
         is_share: whether it is between 0 and 1 and shown as a percentage.
         smaller_is_better: whether the smaller of two values is the better one.
+        metric: its name on Hugging Face, for the card of a run; "" for the same name.
     """
 
     name: str
     help: str = ""
     is_share: bool = True
     smaller_is_better: bool = False
+    metric: str = ""
 
 
 LOSS = Measure("loss", "mean cross-entropy in nats", is_share=False, smaller_is_better=True)
@@ -127,6 +129,7 @@ class Task(ABC, Generic[E, R]):
         selection: names of the dev measures by which early stopping selects an epoch; later ones break ties.
         followed: names of the dev measures that the history has; () for all.
         unit: what ``n`` of the measures counts.
+        pipeline_tag: name of the task on Hugging Face, for the card of a run; "" for none.
         keys: keys of the configuration that only some tasks read, and this one does.
         baseline_names: names of the baselines that :meth:`baselines` can train, for the key ``baselines``.
         resolved_type: type of the facts that it finds in the data.
@@ -142,6 +145,7 @@ class Task(ABC, Generic[E, R]):
     selection: ClassVar[tuple[str, ...]]
     followed: ClassVar[tuple[str, ...]] = ()
     unit: ClassVar[str] = "examples"
+    pipeline_tag: ClassVar[str] = ""
     keys: ClassVar[tuple[str, ...]] = ()
     baseline_names: ClassVar[tuple[str, ...]] = ()
     resolved_type: type[R]
@@ -229,6 +233,14 @@ class Task(ABC, Generic[E, R]):
     @abstractmethod
     def show(self, example: E, prediction: Prediction) -> str:
         """Return the line that ``vecformer predict`` prints: the prediction and the text, separated by tabs."""
+
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return what ``vecformer predict --out`` adds to the row of a table, by the name of the column.
+
+        By default the numbers, strings and lists of strings of the prediction.
+        """
+        return {name: value for name, value in prediction.items() if isinstance(value, str | int | float) or (
+            isinstance(value, list) and all(isinstance(one, str) for one in value))}
 
     def baselines(self, splits: Splits[E], setup: Setup[R], stage_one: StageOne) -> dict[str, Measures]:
         """Train simpler models on the same examples and evaluate them on the same test set; by default none.

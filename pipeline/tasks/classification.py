@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.arguments import argument
 from embeddings.table.listing import listed, shortened
 from embeddings.table.oov_policy import parse_policy
 from pipeline import baselines
@@ -80,9 +81,9 @@ class Classification(PredictionSetTask[Example, Labels]):
     reader = LabelledReader()
     measures = (
         Measure("accuracy", "share of correct labels"),
-        Measure("macro_f1", "mean of the F1 of all labels"),
+        Measure("macro_f1", "mean of the F1 of all labels", metric="f1"),
         Measure("balanced_accuracy", "mean of the recall of all labels"),
-        Measure("mcc", "Matthews' correlation coefficient, -1 to 1", is_share=False),
+        Measure("mcc", "Matthews' correlation coefficient, -1 to 1", is_share=False, metric="matthews_correlation"),
         LOSS,
         Measure("calibration_error", "expected calibration error (Guo et al. 2017)", smaller_is_better=True),
     )
@@ -91,6 +92,7 @@ class Classification(PredictionSetTask[Example, Labels]):
     keys = ("data.labels", "data.label_column", "training.class_weights", "ngrams.enabled", "ngrams.words",
             "ngrams.characters", "ngrams.regularization", "ngrams.buckets", "self_training.rounds",
             "self_training.max_texts")
+    pipeline_tag = "text-classification"
     resolved_type = Labels
     baseline_names = ("majority", "tfidf+logreg", "tfidf-chars+logreg", "hashed-ngrams", "mean-vectors+logreg",
                       "nearest-centroid", FASTTEXT)
@@ -107,7 +109,7 @@ class Classification(PredictionSetTask[Example, Labels]):
         if len(found) < 2:
             raise DataError(f"{config.data.path}: classification needs at least two labels, but the training examples "
                             f"have {'only ' + repr(found[0]) if found else 'none'}; choose the column of the labels "
-                            "with --label-column NAME")
+                            f"with {argument('label_column', 'NAME')}")
         for examples in (splits.train, splits.dev, splits.test):
             require_known_labels(examples, labels)
         weights = class_weights(config, (example.label for example in splits.train), labels)
@@ -195,6 +197,14 @@ class Classification(PredictionSetTask[Example, Labels]):
             answer = "abstained" if prediction["abstained"] else prediction["set"][0]
             return f"{answer}\t{members or 'empty set'}\t{shown(example)}"
         return f"{prediction['label']}\t{prediction['probabilities'][prediction['label']]:.4f}\t{shown(example)}"
+
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return ``label`` and its ``probability``; with prediction sets also the set, and no label if it abstains."""
+        label = prediction["label"]
+        found = {"label": label, "probability": prediction["probabilities"][label]}
+        if "set" not in prediction:
+            return found
+        return {**found, "label": None if prediction["abstained"] else prediction["set"][0], "set": prediction["set"]}
 
     def baselines(self, splits: Splits[Example], setup: Setup[Labels], stage_one: StageOne) -> dict[str, Measures]:
         """Majority, TF-IDF + logistic regression, mean vectors + logistic regression, nearest centroid."""

@@ -85,6 +85,7 @@ class NextToken(Task[Example, Resolved]):
     unit = "tokens, ends of lines included"
     keys = ("generation.max_tokens", "generation.temperature", "generation.top_k", "generation.top_p")
     baseline_names = ("unigram", "3-gram")
+    pipeline_tag = "text-generation"
     resolved_type = Resolved
     architecture = Architecture("gpt2", "GPT2LMHeadModel")
     generates = True
@@ -154,6 +155,11 @@ class NextToken(Task[Example, Resolved]):
     def show(self, example: Example, prediction: Prediction) -> str:
         """Return the perplexity of the line and the line, separated by a tab."""
         return f"{perplexity(-prediction['log_probability'], prediction['n']):.1f}\t{example.text}"
+
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return the ``perplexity`` of the text and its ``log_probability``."""
+        total = prediction["log_probability"]
+        return {"perplexity": perplexity(-total, max(1, prediction["n"])), "log_probability": total}
 
     def baselines(self, splits: Splits[Example], setup: Setup[Resolved], stage_one: StageOne) -> dict[str, Measures]:
         """Unigram and trigram models with Kneser-Ney smoothing.

@@ -64,13 +64,14 @@ class MaskedTokens(Task[Example, Resolved]):
 
     reader = MaskedLineReader()
     measures = (
-        Measure("masked_accuracy", "share of masked tokens that are predicted"),
-        Measure("masked_perplexity", "exp(loss)", is_share=False, smaller_is_better=True),
+        Measure("masked_accuracy", "share of masked tokens that are predicted", metric="accuracy"),
+        Measure("masked_perplexity", "exp(loss)", is_share=False, smaller_is_better=True, metric="perplexity"),
         LOSS,
     )
     selection = ("loss",)
     unit = "masked tokens"
     baseline_names = ("unigram",)
+    pipeline_tag = "fill-mask"
     resolved_type = Resolved
     architecture = Architecture("bert", "BertForMaskedLM", reads_masks=True)
 
@@ -180,6 +181,11 @@ class MaskedTokens(Task[Example, Resolved]):
         """Return the most probable words of each position with their probabilities, and the text."""
         positions = [" ".join(f"{word} {p:.3f}" for word, p in guesses.items()) for guesses in prediction["guesses"]]
         return f"{' | '.join(positions)}\t{example.text}"
+
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return ``words``, the most probable word of each ``<mask>``, and their ``probabilities``."""
+        best = [next(iter(guesses.items())) for guesses in prediction["guesses"] if guesses]
+        return {"words": [word for word, _ in best], "probabilities": [probability for _, probability in best]}
 
     def baselines(self, splits: Splits[Example], setup: Setup[Resolved], stage_one: StageOne) -> dict[str, Measures]:
         """Unigram model: the most frequent word of the training text everywhere."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.arguments import argument
 from embeddings.table.listing import listed
 from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines.classification import MeanVectors
@@ -68,13 +69,14 @@ class MultiLabel(Task[MultiLabelExample, LabelSets]):
 
     reader = LabelSetReader()
     measures = (
-        Measure("micro_f1", "F1 of all labels of all texts together"),
-        Measure("macro_f1", "mean of the F1 of all labels"),
-        Measure("subset_accuracy", "share of texts with exactly the correct labels"),
+        Measure("micro_f1", "F1 of all labels of all texts together", metric="f1"),
+        Measure("macro_f1", "mean of the F1 of all labels", metric="f1"),
+        Measure("subset_accuracy", "share of texts with exactly the correct labels", metric="accuracy"),
         Measure("loss", "mean binary cross-entropy in nats", is_share=False, smaller_is_better=True),
     )
     selection = ("micro_f1", "loss")
     keys = ("data.labels", "data.label_column", "data.label_separator", "data.label_threshold")
+    pipeline_tag = "text-classification"
     resolved_type = LabelSets
     baseline_names = ("majority", "tfidf+logreg", "mean-vectors+logreg")
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier",
@@ -93,7 +95,7 @@ class MultiLabel(Task[MultiLabelExample, LabelSets]):
         labels = config.data.labels or tuple(sorted(found))
         if not found:
             raise DataError(f"{config.data.path}: no training example has a label, so there is nothing to learn; "
-                            "choose the column of the labels with --label-column NAME")
+                            f"choose the column of the labels with {argument('label_column', 'NAME')}")
         if all(set(example.gold) == found for example in splits.train):
             raise DataError(f"{config.data.path}: all training examples have the same labels "
                             f"({listed(sorted(found), form=repr)}), so there is nothing to learn. An empty cell is "
@@ -187,6 +189,11 @@ class MultiLabel(Task[MultiLabelExample, LabelSets]):
         chosen = prediction["labels"]
         probabilities = ", ".join(f"{prediction['probabilities'][label]:.4f}" for label in chosen)
         return f"{', '.join(chosen) or '-'}\t{probabilities or '-'}\t{shown(example)}"
+
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return ``labels`` and the probability of each of them in ``probabilities``."""
+        labels = prediction["labels"]
+        return {"labels": labels, "probabilities": [prediction["probabilities"][label] for label in labels]}
 
     def baselines(
         self, splits: Splits[MultiLabelExample], setup: Setup[LabelSets], stage_one: StageOne

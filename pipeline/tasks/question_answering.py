@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch.nn.functional as F
@@ -66,6 +66,7 @@ class QuestionAnswering(Task[QuestionExample, Threshold]):
     selection = ("f1", "exact_match")
     keys = ("data.stride", "data.max_answer_words", "data.no_answer_threshold")
     baseline_names = ("first-sentence", "most-overlap")
+    pipeline_tag = "question-answering"
     resolved_type = Threshold
     text_columns = ("question", "query")
     context_columns = ("context", "passage", "paragraph", "document", "text")
@@ -189,6 +190,10 @@ class QuestionAnswering(Task[QuestionExample, Threshold]):
         """Return the answer, its probability, its position in the context and the question, separated by tabs."""
         span = "-" if prediction["start"] is None else f"{prediction['start']}-{prediction['end']}"
         return f"{prediction['answer']}\t{prediction['probability']:.4f}\t{span}\t{example.question}"
+
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return the ``answer``, its ``probability``, and its ``start`` and ``end`` in the context."""
+        return {name: prediction[name] for name in ("answer", "probability", "start", "end")}
 
     def baselines(
         self, splits: Splits[QuestionExample], setup: Setup[Threshold], stage_one: StageOne

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.arguments import argument
 from embeddings.table.listing import decimals
 from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines import regression as baselines
@@ -59,12 +60,13 @@ class Regression(Task[RatedExample, Scale]):
 
     reader = RatingReader()
     measures = (
-        Measure("pearson", "Pearson correlation, -1 to 1", is_share=False),
-        Measure("spearman", "Spearman rank correlation, -1 to 1", is_share=False),
+        Measure("pearson", "Pearson correlation, -1 to 1", is_share=False, metric="pearsonr"),
+        Measure("spearman", "Spearman rank correlation, -1 to 1", is_share=False, metric="spearmanr"),
         Measure("mse", "mean squared error", is_share=False, smaller_is_better=True),
     )
     selection = ("mse", "pearson")
     keys = ("data.label_column",)
+    pipeline_tag = "text-classification"
     resolved_type = Scale
     baseline_names = ("mean", "tfidf+ridge", "mean-vectors+ridge", "cosine")
     architecture = Architecture("bert", "BertForSequenceClassification", "classifier", problem_type="regression",
@@ -85,7 +87,7 @@ class Regression(Task[RatedExample, Scale]):
                      else f"the mean of their squares is not a number that float64 can hold (values up to "
                           f"{np.abs(values).max():g})")
             raise DataError(f"{config.data.path}: regression needs training examples with different values, but "
-                            f"{found}; choose the column of the values with --label-column NAME")
+                            f"{found}; choose the column of the values with {argument('label_column', 'NAME')}")
         return Scale(n_token_types(config, splits.train), mean=mean, std=std)
 
     def model(self, setup: Setup[Scale], embeddings: Sequence[TokenEmbedding]) -> nn.Module:
@@ -131,6 +133,10 @@ class Regression(Task[RatedExample, Scale]):
     def show(self, example: RatedExample, prediction: Prediction) -> str:
         """Return the number and the text, separated by a tab."""
         return f"{decimals(prediction['value'])}\t{shown(example)}"
+
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return the ``value``."""
+        return {"value": prediction["value"]}
 
     def baselines(
         self, splits: Splits[RatedExample], setup: Setup[Scale], stage_one: StageOne

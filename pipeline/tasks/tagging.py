@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
+from embeddings.table.arguments import argument, setting
 from embeddings.table.listing import MAX_NAMES, listed, shortened
 from embeddings.tokenization.tokenizer import Span, Text, WordTokenizer
 from pipeline.baselines.selection import train_selected
@@ -114,6 +115,7 @@ class Tagging(Task[TaggedExample, TagLabels]):
     keys = ("data.labels", "data.stride", "data.word_column", "data.tag_column", "training.class_weights",
             "tagging.features", "tagging.regularization", "tagging.buckets", "tagging.decoding", "tagging.tune_outside")
     baseline_names = ("commonest-tag", "window+logreg")
+    pipeline_tag = "token-classification"
     resolved_type = TagLabels
     architecture = Architecture("bert", "BertForTokenClassification", "classifier", prepare=with_penalty)
 
@@ -133,12 +135,13 @@ class Tagging(Task[TaggedExample, TagLabels]):
             labels = config.data.labels or tuple(tags)
             if len(labels) < 2:
                 raise DataError(f"{config.data.path}: all words have the tag {labels[0]!r}, so there is nothing to "
-                                "learn; choose the column of the tags with --tag-column")
+                                f"learn; choose the column of the tags with {argument('tag_column')}")
         else:
             types = sorted({tag[2:] for tag in tags if tag != "O"})
             if not types:
                 raise DataError(f"{config.data.path}: no training sentence has an entity (all words are tagged O), so "
-                                "there is nothing to learn; choose the column of the tags with --tag-column")
+                                "there is nothing to learn; choose the column of the tags with "
+                                f"{argument('tag_column')}")
             labels = config.data.labels or _labels(types)
             if invalid := [label for label in labels if not IOB2.fullmatch(label)]:
                 raise ConfigError(f"data.labels: {listed(invalid, form=repr)}: not a tag of IOB2; {_to_set(types)}, "
@@ -245,6 +248,11 @@ class Tagging(Task[TaggedExample, TagLabels]):
         """Return the words; those of entities are followed by a slash and their tag."""
         return " ".join(word if tag == "O" else f"{word}/{tag}"
                         for word, tag in zip(prediction["words"], prediction["tags"], strict=True))
+
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return ``tags``, one for each word, and the text of the ``entities`` with their type."""
+        return {"tags": prediction["tags"],
+                "entities": [f"{entity['text']} ({entity['type']})" for entity in prediction["entities"]]}
 
     def baselines(
         self, splits: Splits[TaggedExample], setup: Setup[TagLabels], stage_one: StageOne
@@ -364,7 +372,7 @@ def _measures(setup: Setup[TagLabels]) -> Callable[[Sequence[Sequence[str]], Seq
 def _to_set(types: Sequence[str]) -> str:
     """Advise how to set the tags of these types; of many, only the form, so that the message is bounded."""
     if len(types) <= MAX_NAMES:
-        return f"use --set 'data.labels={json.dumps(_labels(types))}'"
+        return f"use {setting(f'data.labels={json.dumps(_labels(types))}')}"
     return (f"set data.labels in the configuration to the tags of all {len(types):,} types: "
             f"{json.dumps(_labels(types[:2]))[:-1]}, …]")
 

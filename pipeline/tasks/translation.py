@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
@@ -65,6 +66,7 @@ class Translation(Task[TranslationExample, Languages]):
     selection = ("loss",)
     keys = ("target_source", "data.languages", "generation.beam", "generation.length_penalty", "generation.max_tokens")
     baseline_names = ("nearest", "word-for-word")
+    pipeline_tag = "translation"
     resolved_type = Languages
     text_columns = (*SOURCE_COLUMNS, *TEXT_COLUMNS)
 
@@ -163,6 +165,10 @@ class Translation(Task[TranslationExample, Languages]):
         """Return the translation only, so that the lines of input and output correspond."""
         translation: str = prediction["translation"]
         return translation
+
+    def columns(self, prediction: Prediction) -> dict[str, Any]:
+        """Return the ``translation``."""
+        return {"translation": prediction["translation"]}
 
     def baselines(
         self, splits: Splits[TranslationExample], setup: Setup[Languages], stage_one: StageOne

@@ -19,7 +19,7 @@ from transformer.kernels import native
 
 FILES = {"config.toml", "resolved.json", "tokenizer.json", "embeddings.safetensors", "embeddings.json",
          "model.safetensors", "start.safetensors", "history.jsonl", "predictions.jsonl", "metrics.json",
-         "sampling_error.json", "report.html", "manifest.json"}
+         "sampling_error.json", "report.html", "README.md", "manifest.json"}
 
 
 def config(support, **more):

@@ -1,5 +1,6 @@
 """The README and the documentation: examples run as printed, links resolve, nothing is undocumented."""
 
+import os
 import re
 import shlex
 import shutil
@@ -17,12 +18,14 @@ from pipeline.config import keys
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 INDEX = ROOT / "docs" / "index.md"
-DOCS = sorted(path for folder in ("docs", "docs/tasks") for path in (ROOT / folder).glob("*.md"))
+TUTORIALS = ROOT / "docs" / "tutorials" / "index.md"
+DOCS = sorted(path for folder in ("docs", "docs/tasks", "docs/tutorials")
+              for path in (ROOT / folder).glob("*.md"))
 PAGES = [README, *(path for path in DOCS if path.name != "decisions.md")]
 PROSE = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "data/README.md"))]
 MAX_README_WORDS = 1200
 MAX_BLOCKS_NOT_RUN = 6
-BLOCK = re.compile(r"^```(bash|python)( notest)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(bash|python)(?: (notest|datasets))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KEY = r"(?:^|\s)([a-z]+\.(?!safetensors|toml)[a-z_]+)(?=[\s=]|$)"
 PRINTED = r"^print\(.*\) +# (.+)$"
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
@@ -34,15 +37,19 @@ def identifier(path):
     return str(path.relative_to(ROOT))
 
 
-def blocks(page):
-    """The blocks of a page that are run: ``(language, text)``."""
+def blocks(page, *marks):
+    """The blocks of a page that are run, those with one of these marks included: ``(language, text)``."""
     found = BLOCK.findall(page.read_text(encoding="utf-8"))
-    return [(language, text) for language, notest, text in found if not notest]
+    return [(language, text) for language, mark, text in found if mark in ("", *marks)]
+
+
+def needs_datasets(page):
+    return len(blocks(page, "datasets")) > len(blocks(page))
 
 
 def run_command(line):
     """Run one line of a bash block; return what it prints. The target of a ``make`` line must exist."""
-    name, *args = shlex.split(line)
+    name, *args = shlex.split(os.path.expandvars(line))
     if name == "make":
         assert set(args) <= TARGETS, line
         return ""
@@ -53,13 +60,24 @@ def run_command(line):
     return done.stdout
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=identifier)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page) and not needs_datasets(page)], ids=identifier)
 def test_examples_run_as_printed(page, tmp_path, monkeypatch, capsys):
     """Commands succeed; Python prints what the comments after ``print(...)`` state."""
+    run_blocks(page, tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.datasets
+@pytest.mark.parametrize("page", [page for page in PAGES if needs_datasets(page)], ids=identifier)
+def test_examples_with_real_data_run_as_printed(page, datasets, tmp_path, monkeypatch, capsys):
+    run_blocks(page, tmp_path, monkeypatch, capsys, "datasets")
+
+
+def run_blocks(page, tmp_path, monkeypatch, capsys, *marks):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").symlink_to(ROOT / "data")
     names = {"__name__": "__main__"}
-    for language, text in blocks(page):
+    for language, text in blocks(page, *marks):
         if language == "python":
             exec(compile(text, identifier(page), "exec"), names)
             printed = capsys.readouterr().out.splitlines()
@@ -72,7 +90,8 @@ def test_examples_run_as_printed(page, tmp_path, monkeypatch, capsys):
 
 
 def test_few_blocks_are_not_run():
-    not_run = [page for page in PAGES for _, notest, _ in BLOCK.findall(page.read_text(encoding="utf-8")) if notest]
+    not_run = [page for page in PAGES for _, mark, _ in BLOCK.findall(page.read_text(encoding="utf-8"))
+               if mark == "notest"]
     assert len(not_run) <= MAX_BLOCKS_NOT_RUN
     assert README not in not_run
 
@@ -90,8 +109,13 @@ def test_links_resolve(page):
 
 @pytest.mark.parametrize("start", [README, INDEX], ids=identifier)
 def test_every_page_is_linked(start):
-    linked = {(start.parent / target).resolve() for target in LINK.findall(start.read_text(encoding="utf-8"))}
-    assert {path for path in DOCS if path != start} <= linked
+    tutorials = {path for path in DOCS if path.parent == TUTORIALS.parent}
+    assert ({*DOCS} - tutorials - {start}) | {TUTORIALS} <= linked_by(start)
+    assert tutorials - {TUTORIALS} <= linked_by(TUTORIALS)
+
+
+def linked_by(page):
+    return {(page.parent / target).resolve() for target in LINK.findall(page.read_text(encoding="utf-8"))}
 
 
 def commands(group=cli, prefix="vecformer"):

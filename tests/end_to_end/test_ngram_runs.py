@@ -12,7 +12,7 @@ from pipeline import RunConfig, load_run, run
 from pipeline.commands.export import export
 from pipeline.commands.inspect import open_run
 from pipeline.config import in_earlier_names
-from pipeline.errors import ExportError, RunFolderError
+from pipeline.errors import RunFolderError
 from pipeline.tasks.ngrams.contributions import ngram_contributions
 from pipeline.tasks.ngrams.fusion import DEFAULT
 
@@ -142,14 +142,13 @@ def test_inspection_and_report_describe_the_branch(finished):
             "characters (weight 0.60, 32,768 buckets).") in report
 
 
-def test_export_refuses_the_branch_and_exports_the_transformer_alone(finished, tmp_path):
-    with pytest.raises(ExportError, match=r"BertForSequenceClassification has no place for the n-gram branch of this "
-                                          r"run: train with --set ngrams.enabled=false, or export the Transformer "
-                                          r"alone with --without-ngrams"):
-        export(finished, tmp_path / "refused")
-    assert not (tmp_path / "refused").exists()
+def test_the_branch_is_exported_with_its_code_and_the_transformer_alone_without(finished, tmp_path):
+    whole = export(finished, tmp_path / "whole")
+    assert (whole.architecture, whole.without_ngrams) == ("VecformerForSequenceClassification", False)
+    assert whole.difference < 1e-4
+    assert load_file(whole.path / "model.safetensors").keys() >= BRANCH
     made = export(finished, tmp_path / "alone", without_ngrams=True)
-    assert made.without_ngrams
+    assert (made.architecture, made.without_ngrams) == ("BertForSequenceClassification", True)
     assert not [name for name in load_file(made.path / "model.safetensors") if "ngrams" in name]
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from pipeline import RunConfig, load_run, run
 from pipeline.commands.export import export
 from pipeline.config import in_earlier_names
-from pipeline.errors import ExportError, RunFolderError
+from pipeline.errors import RunFolderError
 
 SAMPLE = Path(__file__).parents[2] / "data" / "entities"
 ON = {"features": True, "decoding": "constrained", "tune_outside": True}
@@ -84,11 +84,11 @@ def test_a_damaged_size_is_refused(finished, tmp_path):
         load_run(path, verify=False)
 
 
-def test_the_export_refuses_features_by_name(finished, tmp_path):
-    with pytest.raises(ExportError, match=r"BertForTokenClassification has no place for the features of words of this "
-                                          r"run: train with --set tagging\.features=false"):
-        export(finished, tmp_path / "exported")
-    assert not (tmp_path / "exported").exists()
+def test_the_features_are_exported_with_their_code(finished, tmp_path):
+    made = export(finished, tmp_path / "exported")
+    assert made.architecture == "VecformerForTokenClassification"
+    assert made.difference < 1e-4
+    assert {"features.weight", "features.bias"} <= load_file(made.path / "model.safetensors").keys()
 
 
 def test_the_penalty_is_exported_in_the_output_bias(tmp_path):

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from embeddings.special_tokens import N_SPECIAL
+from embeddings.table.arguments import setting
 from transformer.checkpoint import load_state, read_weights, state_of
 from transformer.config import LIKE, ModelConfig
 from transformer.errors import CheckpointError, TransformerError
@@ -188,7 +189,7 @@ def _position_rows(positions: nn.Module, n_positions: int) -> Tensor:
     if isinstance(positions, SinusoidalPositions):
         return positions.rows(n_positions).clone()
     raise TransformerError("only learned and sinusoidal positions can be exported, as a table; train with "
-                           "--set model.positions=learned")
+                           f"{setting('model.positions=learned')}")
 
 
 def _config(folder: Path) -> dict[str, Any]:

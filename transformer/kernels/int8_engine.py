@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from embeddings.table.arguments import argument
 from transformer.kernels.engine import Call, engine, has_hooks
 from transformer.kernels.int8_encoder import EncoderInput, int8_encoder
 from transformer.kernels.layer_spec import spec_of, weights_of
@@ -36,7 +37,7 @@ class Int8Engine:
     def reasons_against(self, stack: Stack, call: Call) -> list[str]:
         """List why the int8 encoder cannot compute this call."""
         if low_dtype(CPU) != torch.int8:
-            return ["only for predictions, with --precision int8"]
+            return [f"only for predictions, with {argument('precision', 'int8')}"]
         reasons = reasons_against_weights(stack.embedding.weight)
         if torch.is_grad_enabled():
             reasons.append("only for predictions: gradients are enabled")

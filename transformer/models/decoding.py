@@ -130,34 +130,42 @@ class Writer:
             self.memory = Memory(self.memory.hidden[rows], self.memory.mask[rows])
 
 
-def greedy(writer: Writer, *, max_tokens: int, end: int | None = END_ID) -> list[Generated]:
+def greedy(
+    writer: Writer, *, max_tokens: int, end: int | None = END_ID, on_tokens: Callable[[Tensor], None] | None = None
+) -> list[Generated]:
     """Generate the most probable token at each step.
 
     Args:
         writer: the prompts and the model.
         max_tokens: maximum number of generated tokens.
         end: token id that ends a text; None generates ``max_tokens`` tokens.
+        on_tokens: called with the tokens of each step. *Shape:* ``(unfinished texts,)``, int64.
 
     Returns:
         One text for each prompt.
     """
-    return _generate(writer, lambda log_probs: log_probs.argmax(dim=-1), max_tokens=max_tokens, end=end)
+    return _generate(writer, lambda log_probs: log_probs.argmax(dim=-1), max_tokens=max_tokens, end=end,
+                     on_tokens=on_tokens)
 
 
-def sample(writer: Writer, *, config: GenerationConfig, seed: int, end: int | None = END_ID) -> list[Generated]:
+def sample(
+    writer: Writer, *, config: GenerationConfig, seed: int, end: int | None = END_ID,
+    on_tokens: Callable[[Tensor], None] | None = None,
+) -> list[Generated]:
     """Sample each token from the distribution of the model.
 
     Args:
         writer: the prompts and the model.
         config: ``temperature`` (0 for :func:`greedy`), ``top_k``, ``top_p`` and ``max_tokens`` are used.
         seed: seed of the random numbers.
-        end: as for :func:`greedy`.
+        end: as for :func:`greedy`, like the following.
+        on_tokens: called with the tokens of each step.
 
     Returns:
         One text for each prompt.
     """
     if not config.temperature:
-        return greedy(writer, max_tokens=config.max_tokens, end=end)
+        return greedy(writer, max_tokens=config.max_tokens, end=end, on_tokens=on_tokens)
     random = torch.Generator().manual_seed(seed)
 
     def draw(log_probs: Tensor) -> Tensor:
@@ -165,7 +173,7 @@ def sample(writer: Writer, *, config: GenerationConfig, seed: int, end: int | No
         drawn = torch.multinomial(filtered.softmax(dim=-1).cpu(), 1, generator=random)    # (B, 1)
         return drawn[:, 0].to(log_probs.device)
 
-    return _generate(writer, draw, max_tokens=config.max_tokens, end=end)
+    return _generate(writer, draw, max_tokens=config.max_tokens, end=end, on_tokens=on_tokens)
 
 
 def top_k_filter(logits: Tensor, k: int) -> Tensor:
@@ -192,7 +200,8 @@ def top_p_filter(logits: Tensor, p: float) -> Tensor:
 
 
 def _generate(
-    writer: Writer, choose: Callable[[Tensor], Tensor], *, max_tokens: int, end: int | None
+    writer: Writer, choose: Callable[[Tensor], Tensor], *, max_tokens: int, end: int | None,
+    on_tokens: Callable[[Tensor], None] | None,
 ) -> list[Generated]:
     """Generate tokens with a function that chooses the next one; finished texts are removed from the batch."""
     texts: list[list[int]] = [[] for _ in writer.ids]
@@ -202,6 +211,8 @@ def _generate(
             log_probs = writer.log_probabilities()                                        # (active, n_rows)
             tokens = choose(log_probs)                                                    # (active,)
             writer.append(tokens)
+            if on_tokens:
+                on_tokens(tokens)
             chosen = log_probs.gather(1, tokens[:, None])[:, 0].tolist()
             for text, token, log_prob in zip(active, tokens.tolist(), chosen, strict=True):
                 totals[text] += log_prob

@@ -61,7 +61,7 @@ class Comparisons:
                        for pair, role in _roles(plan, self.controlled).items()}
         steps = [(*pair, condition) for condition in conditions for one in self.controlled
                  for pair in one.steps.values()]
-        family = as_family([self._differences(*pair) for pair in self._roles])
+        family = as_family([self._differences(*pair) for pair in self._roles], margin=margin_of(plan))
         self._tested = dict(zip(self._roles, family, strict=True))
         untested = list(dict.fromkeys(pair for pair in steps if pair not in self._roles))
         found = zip(untested, paired_all([self._differences(*pair) for pair in untested]), strict=True)
@@ -92,12 +92,23 @@ class Comparisons:
         return {**comparison, "sentence": sentence(self.plan, comparison, self.m)}
 
     def _differences(self, name: str | None, reference: str | None, condition: str) -> list[float]:
-        """Return the improvement for each seed with both scores."""
-        sign = -1 if self.plan["smaller_is_better"] else 1
-        if name is None or reference is None:
-            return []
-        pairs = zip(self._scores[name, condition], self._scores[reference, condition], strict=True)
-        return [sign * (ours - theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
+        return [] if name is None or reference is None else paired_improvements(self.plan, self._scores, name,
+                                                                                reference, condition)
+
+
+def margin_of(plan: Mapping[str, Any]) -> float | None:
+    """Return the largest difference that counts as equal in units of the measure, not in points; None without one."""
+    margin: float | None = plan.get("margin")
+    return margin / 100 if margin is not None and plan["is_share"] else margin
+
+
+def paired_improvements(
+    plan: Mapping[str, Any], scores: Scores, name: str, reference: str, condition: str
+) -> list[float]:
+    """Return the improvement of an initialisation over another for each seed with both scores."""
+    sign = -1 if plan["smaller_is_better"] else 1
+    pairs = zip(scores[name, condition], scores[reference, condition], strict=True)
+    return [sign * (ours - theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
 
 
 def n_comparisons(plan: Mapping[str, Any]) -> int:

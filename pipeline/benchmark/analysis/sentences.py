@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import stdev
 from typing import Any
 
-from pipeline.benchmark.analysis.statistics import NO_DIFFERENCE, TOO_FEW, p_value, seeds_needed
+from pipeline.benchmark.analysis.planning import POWER, power_of_equality, seeds_to_settle
+from pipeline.benchmark.analysis.statistics import EQUAL, NO_DIFFERENCE, TOO_FEW, p_value, seeds_needed
 
 
 def sentence(plan: Mapping[str, Any], comparison: Mapping[str, Any], m: int) -> str:
@@ -15,7 +17,7 @@ def sentence(plan: Mapping[str, Any], comparison: Mapping[str, Any], m: int) -> 
     Differences are printed in the measure's own direction: negative for a better score where smaller is better.
 
     Args:
-        plan: with ``measure``, ``is_share`` and ``smaller_is_better``.
+        plan: with ``measure``, ``is_share``, ``smaller_is_better`` and ``margin``.
         comparison: an entry of the summary's ``comparisons``.
         m: number of comparisons.
     """
@@ -33,11 +35,29 @@ def sentence(plan: Mapping[str, Any], comparison: Mapping[str, Any], m: int) -> 
     p = p_value(comparison["p_holm"])
     found = (f"{change} (95% confidence interval {low} to {high}, p {p if p.startswith('<') else f'= {p}'}"
              f"{f' after Holm correction for {family}' * (m > 1)})")
+    if verdict == EQUAL:
+        return (f"{prefix}{name} and {reference} are practically equal{step}: {found}; the interval lies within "
+                f"{_margin(plan)}.")
     if verdict != NO_DIFFERENCE:
         return f"{prefix}{name} is {verdict} than {reference}{step}: {found}."
-    note = (f"About {4 * n} seeds would halve the width of the interval." if len(set(comparison["interval"])) > 1 else
-            "The scores are equal for every seed.")
+    note = ("The scores are equal for every seed." if len(set(comparison["interval"])) == 1 else
+            f"About {4 * n} seeds would halve the width of the interval." if plan.get("margin") is None else
+            _seeds_for_margin(plan, comparison["differences"], m))
     return f"{prefix}no difference between {name} and {reference} is shown{step}: {found}. {note}"
+
+
+def _margin(plan: Mapping[str, Any]) -> str:
+    return f"±{plan['margin']:g}{' points' if plan['is_share'] else ''}"
+
+
+def _seeds_for_margin(plan: Mapping[str, Any], differences: Sequence[float], m: int) -> str:
+    """Describe the power of the comparison for the margin, and the number of seeds that would be enough."""
+    spread, n = stdev(differences), len(differences)
+    margin = plan["margin"] / (100 if plan["is_share"] else 1)
+    power, needed = power_of_equality(spread, n, margin, m), seeds_to_settle(spread, margin, m)
+    enough = f"about {needed:,}" if needed else "more than 10,000"
+    return (f"If they were equal, this would be shown within {_margin(plan)} with a probability of {power:.0%} with "
+            f"{n} seeds; for {POWER:.0%}, {enough} seeds are needed.")
 
 
 def _change(plan: Mapping[str, Any], gains: Sequence[float]) -> list[str]:

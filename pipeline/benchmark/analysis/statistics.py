@@ -21,12 +21,12 @@ from pipeline.errors import PipelineError
 
 ALPHA = 0.05
 BETTER, WORSE = "better", "worse"
-NO_DIFFERENCE, TOO_FEW = "no difference shown", "too few seeds to say"
+EQUAL, NO_DIFFERENCE, TOO_FEW = "practically equal", "no difference shown", "too few seeds to say"
 
 MAX_EXACT = 16  # pairs up to which all subsets are used
 N_RANDOM_SUBSETS = 99_999  # subsets that are drawn beyond that; enough for significance in 2,499 comparisons under Holm
 CHUNK_SIZE = 16  # comparisons computed together; more need more memory
-EQUAL = 1e-6  # a range below this share of the largest difference counts as zero
+NEGLIGIBLE = 1e-6  # a range below this share of the largest difference counts as zero
 DECIMALS = 9  # of means, scaled to about 1: removes the rounding error of float subtraction, so that ties are exact
 
 
@@ -59,7 +59,7 @@ class Tested:
         difference: its statistics. Its interval is one of simultaneous 95% intervals, which all contain their means
             with that probability.
         p_holm: its p-value after :func:`holm`; None without pairs.
-        verdict: ``better``, ``worse``, ``no difference shown`` or ``too few seeds to say``.
+        verdict: ``better``, ``worse``, ``practically equal``, ``no difference shown`` or ``too few seeds to say``.
     """
 
     difference: Difference
@@ -106,16 +106,21 @@ def paired_all(comparisons: Sequence[Sequence[float]], *, alphas: Sequence[float
     return [found[index] for index in range(len(comparisons))]
 
 
-def as_family(comparisons: Sequence[Sequence[float]], m: int | None = None) -> list[Tested]:
+def as_family(
+    comparisons: Sequence[Sequence[float]], m: int | None = None, *, margin: float | None = None
+) -> list[Tested]:
     """Test comparisons as one family, with Holm's correction and intervals that agree with it.
 
     The intervals are those of Holm's procedure (Strassburger & Bretz 2008; Guilbaud 2008): a comparison with a verdict
     has one of level 1 - alpha / m that ends at zero if it would contain it; ``k`` comparisons without a verdict have
-    intervals of level 1 - alpha / k, which contain zero.
+    intervals of level 1 - alpha / k, which contain zero. Of these, a comparison whose interval lies between -margin and
+    margin is practically equal: two one-sided tests (Schuirmann 1987) at half of its level. All claims hold if all
+    intervals contain their means, so that verdicts of both kinds are wrong with a probability of 5% at most together.
 
     Args:
         comparisons: the differences of each comparison, positive for an improvement.
         m: size of the family, if some of its comparisons are not given; they count as without results.
+        margin: largest difference that counts as equal; None for no such verdict.
 
     Raises:
         PipelineError: if a difference is not finite.
@@ -129,7 +134,7 @@ def as_family(comparisons: Sequence[Sequence[float]], m: int | None = None) -> l
     k = max(1, m - sum(are_shown))
     alphas = [ALPHA / (m if is_shown or is_too_few else k)
               for is_shown, is_too_few in zip(are_shown, are_too_few, strict=True)]
-    return [Tested(_consistent(one, is_shown, is_too_few), p, _verdict(one, is_shown, is_too_few))
+    return [_tested(_consistent(one, is_shown, is_too_few), p, is_shown, is_too_few, margin)
             for one, p, is_shown, is_too_few in zip(paired_all(comparisons, alphas=alphas), corrected, are_shown,
                                                     are_too_few, strict=True)]
 
@@ -149,12 +154,15 @@ def _consistent(one: Difference, is_shown: bool, is_too_few: bool) -> Difference
     return replace(one, interval=interval)
 
 
-def _verdict(one: Difference, is_shown: bool, is_too_few: bool) -> str:
+def _tested(one: Difference, p: float | None, is_shown: bool, is_too_few: bool, margin: float | None) -> Tested:
     if is_too_few or one.mean is None:
-        return TOO_FEW
-    if not is_shown:
-        return NO_DIFFERENCE
-    return BETTER if one.mean > 0 else WORSE
+        verdict = TOO_FEW
+    elif is_shown:
+        verdict = BETTER if one.mean > 0 else WORSE
+    else:
+        is_equal = margin is not None and one.interval is not None and max(map(abs, one.interval)) < margin
+        verdict = EQUAL if is_equal else NO_DIFFERENCE
+    return Tested(one, p, verdict)
 
 
 def _paired_rows(rows: NDArray[np.float64], alphas: Sequence[float]) -> list[Difference]:
@@ -173,7 +181,7 @@ def _difference(
     row: NDArray[np.float64], exponent: int, lows: NDArray[np.float64], highs: NDArray[np.float64], alpha: float
 ) -> Difference:
     n, mean, interval, effect_size = len(row), float(row.mean()), None, None
-    if np.ptp(row) > EQUAL:
+    if np.ptp(row) > NEGLIGIBLE:
         interval = _inverted(lows, highs, alpha) or _student(row, alpha) if n > 1 else None
         effect_size = float(mean / row.std(ddof=1))
     elif n > 1:

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.benchmark.analysis.comparisons import Comparisons
 from pipeline.benchmark.analysis.curves import expected_best
 from pipeline.benchmark.analysis.learning_curves import StepCurves, over_sizes
+from pipeline.benchmark.analysis.ranking import rank
 from pipeline.benchmark.analysis.selection import (
     Record,
     Results,
@@ -24,7 +25,7 @@ from pipeline.benchmark.analysis.selection import (
 from pipeline.benchmark.analysis.statistics import ALPHA, seeds_needed
 
 STAGES = ("vectors", "training", "prediction")
-COPIED_FROM_PLAN = ("task", "data", "measure", "is_share", "smaller_is_better", "baseline", "seeds", "starts",
+COPIED_FROM_PLAN = ("task", "data", "measure", "is_share", "smaller_is_better", "margin", "baseline", "seeds", "starts",
                     "conditions", "tuned", "command")
 
 
@@ -49,6 +50,7 @@ def summarize(plan: Mapping[str, Any], records: Iterable[Record]) -> dict[str, A
         "cells": cells,
         "comparisons": comparisons.tested(),
         "steps": comparisons.steps(),
+        "ranking": rank(plan, scores),
         "curves": [{"start": curve["start"], "condition": condition, **curve}
                    for condition, curves in _step_curves(results).items() for curve in curves.to_dicts()],
         "size_curves": over_sizes(plan, cells),

@@ -12,6 +12,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
+from embeddings.table.arguments import argument, is_for_command_line
 from pipeline.benchmark.execution.jobs import Event, EventHandler, Job, Outcome
 from pipeline.benchmark.execution.worker import output_of, run_job, serve
 
@@ -64,7 +65,8 @@ class _Worker:
     def __init__(self, n_threads: int) -> None:
         spawn = multiprocessing.get_context("spawn")  # a fork would copy torch's threads and locks
         self.pipe, theirs = spawn.Pipe()
-        self.process = spawn.Process(target=serve, args=(theirs, n_threads), name="vecformer run", daemon=True)
+        self.process = spawn.Process(target=serve, args=(theirs, n_threads, is_for_command_line()),
+                                     name="vecformer run", daemon=True)
         with _interrupts_blocked():
             self.process.start()
         theirs.close()
@@ -89,7 +91,7 @@ class _Worker:
         code = self.process.exitcode or 0
         how = f"was killed (signal {-code})" if code < 0 else f"ended (exit code {code})"
         if -code == signal.SIGKILL:
-            how += ": out of memory? Try fewer concurrent runs with --jobs"
+            how += ": out of memory? Try fewer concurrent runs with " + argument("jobs")
         return Outcome(error=f"the process {how}", detail=_last_output(self.job))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embeddings.progress import silent
+from embeddings.table.arguments import for_command_line, is_for_command_line
 from pipeline.benchmark.execution.jobs import Event, EventHandler, Job, Outcome
 from pipeline.benchmark.execution.worker import attempt, limit_threads, run_job
 from pipeline.errors import PipelineError
@@ -60,7 +61,8 @@ class RayExecutor:
                 while waiting and cores and (n_cores := min(waiting[0].n_threads, max(cores))) <= n_free:
                     job = waiting.popleft()
                     n_free -= n_cores
-                    future = execute.options(num_cpus=n_cores, name=job.name).remote(self.function, job, Path.cwd())
+                    future = execute.options(num_cpus=n_cores, name=job.name).remote(self.function, job, Path.cwd(),
+                                                                                       is_for_command_line())
                     submitted[future] = job, n_cores
                     on_event(Event(job))
                 if not submitted:
@@ -71,14 +73,17 @@ class RayExecutor:
                     on_event(Event(job, outcome=_outcome(ray, future)))
 
 
-def _execute(function: JobFunction, job: Job, working_directory: Path) -> Outcome:
+def _execute(
+    function: JobFunction, job: Job, working_directory: Path, is_command_line: bool = False
+) -> Outcome:
     """Execute a job on a node, in the driver's working directory if the node has it."""
     limit_threads(job.n_threads)
     if working_directory.is_dir():
         os.chdir(working_directory)
     if not job.work.parent.is_dir():
         job = replace(job, work=Path(tempfile.gettempdir()) / f"vecformer-benchmark-{os.getuid()}")
-    return attempt(function, job, silent)
+    with for_command_line(is_command_line):
+        return attempt(function, job, silent)
 
 
 def _cores(ray: Any) -> list[int]:

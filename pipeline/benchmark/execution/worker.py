@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embeddings.table.arguments import for_command_line
+
 if TYPE_CHECKING:  # imports torch, which must not happen before the threads are limited
     from embeddings.progress import Progress
     from pipeline.benchmark.execution.jobs import Job, Outcome
@@ -59,12 +61,13 @@ def output_of(job: Job) -> Path:
     return job.work / f"{job.key}.output"
 
 
-def serve(pipe: Connection, n_threads: int) -> None:
+def serve(pipe: Connection, n_threads: int, is_for_command_line: bool = False) -> None:
     """Execute the jobs received through a pipe until it is closed or the parent process ends.
 
     Args:
         pipe: receives pairs of function and job; sends ``(stage, fraction)`` during a job, then its outcome.
         n_threads: maximum number of threads of the libraries.
+        is_for_command_line: whether messages name options of the command line.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent handles it
     signal.signal(signal.SIGTERM, _exit)
@@ -75,7 +78,8 @@ def serve(pipe: Connection, n_threads: int) -> None:
             function, job = pipe.recv()
         except EOFError:
             return
-        pipe.send(attempt(partial(_redirected, function), job, _throttled_progress(pipe)))
+        with for_command_line(is_for_command_line):
+            pipe.send(attempt(partial(_redirected, function), job, _throttled_progress(pipe)))
 
 
 def _redirected(function: JobFunction, job: Job, progress: Progress) -> Outcome:

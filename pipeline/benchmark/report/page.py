@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.benchmark.analysis.comparisons import STEPS
-from pipeline.benchmark.analysis.statistics import BETTER, NO_DIFFERENCE, TOO_FEW, WORSE, p_value
+from pipeline.benchmark.analysis.recommendation import recommend
+from pipeline.benchmark.analysis.statistics import BETTER, EQUAL, NO_DIFFERENCE, TOO_FEW, WORSE, p_value
 from pipeline.benchmark.report import curves, plots
 from pipeline.drawing.notation import Notation, plain
 from pipeline.drawing.page import render, write_whole
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 PLOTS = {"forest": plots.forest, "size_curves": curves.over_sizes, "learning_curves": curves.over_steps,
          "heat_map": plots.heat_map, "coverage": plots.coverage, "steps": plots.steps, "best_of_n": curves.over_trials}
 FILE_NAME = re.compile(rf"({'|'.join(PLOTS)})(_of_\w+?)?(_\d+)?\.(svg|png)")
-MARKS = {BETTER: "▲", WORSE: "▼", NO_DIFFERENCE: "○", TOO_FEW: "?"}
+MARKS = {BETTER: "▲", WORSE: "▼", EQUAL: "=", NO_DIFFERENCE: "○", TOO_FEW: "?"}
 STEP_DEFINITIONS = dict(zip(STEPS, (
     "the gain of Gaussian vectors with the mean and standard deviation of the source over the baseline",
     "the additional gain of the source's vectors when they are randomly permuted over the words",
@@ -61,7 +62,9 @@ def write_benchmark(
         controls=[one["name"] for one in summary["starts"] if one["control"]],
         verdicts=_by_condition(conditions, (one for one in summary["comparisons"] if one["role"] == "baseline")),
         cells=_by_condition(conditions, _rows(summary)),
-        overview=_overview(summary, conditions),
+        overview=_overview(summary, conditions), answers=recommend(summary, costs),
+        ranks=_by_condition(conditions, summary["ranking"]["ranks"]),
+        pairs=_by_condition(conditions, summary["ranking"]["pairs"]),
         measures=_names(cell["measures"] for cell in summary["cells"]),
         simpler=_names(cell["baselines"] for cell in summary["cells"]),
         decompositions=_by_condition(conditions, summary.get("steps", ())),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from embeddings.table.listing import shortened
 from pipeline.benchmark.analysis.comparisons import STEPS
-from pipeline.benchmark.analysis.statistics import BETTER, NO_DIFFERENCE, TOO_FEW, WORSE
+from pipeline.benchmark.analysis.statistics import BETTER, EQUAL, NO_DIFFERENCE, TOO_FEW, WORSE
 from pipeline.benchmark.report.panels import FONT_SIZE, WIDTH, legend, panels, set_title, without_controls
 from pipeline.drawing.notation import Notation, wrapped
 from pipeline.drawing.plots import INK, new_figure
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VERDICT_STYLES = {  # colour, marker, filled
-    BETTER: ("#0072b2", "^", True), WORSE: ("#d55e00", "v", True), NO_DIFFERENCE: (INK, "o", False),
+    BETTER: ("#0072b2", "^", True), WORSE: ("#d55e00", "v", True), EQUAL: (INK, "s", True),
+    NO_DIFFERENCE: (INK, "o", False),
     TOO_FEW: (INK, "x", True),
 }
 BAR_STYLES = dict(zip((*STEPS, "total"), (("#56b4e9", "//"), ("#e69f00", ".."), ("#009e73", ""), (INK, "")),

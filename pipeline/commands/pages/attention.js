@@ -182,12 +182,12 @@ function drawHead() {
   drawLines();
   heat(byId("attention"), one.attention, { rows: words, columns: seen, signed: false, label: `Attention of ${place}`,
     describe: (row, column) => `${words[row]} attends to ${seen[column]}` });
-  for (const part of ["query", "key", "value"]) {
+  for (const part of ["query", "key", "value"].filter(part => part in one)) {
     const whose = part === "query" ? words : seen;
     heat(byId(part), one[part], { rows: whose, signed: true, label: `${part} vectors of ${place}`,
       describe: (row, column) => `${whose[row]}, dimension ${column}` });
   }
-  for (const [part, { shape, norm, spectrum, effective_rank: rank }] of Object.entries(one.matrices)) {
+  for (const [part, { shape, norm, spectrum, effective_rank: rank }] of Object.entries(one.matrices || {})) {
     byId(`about-${part}`).textContent =
       `${part}, ${shape.join(" × ")}: norm ${norm.toFixed(3)}, effective rank ${rank.toFixed(1)}`;
     bars(byId(`values-${part}`), spectrum, `Singular values of ${part}`);

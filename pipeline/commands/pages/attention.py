@@ -50,10 +50,10 @@ def _block(block: Block, model: nn.Module) -> dict[str, Any]:
         inward = {"W_Q": weights.W_Q, "W_K": weights.W_K, "W_V": weights.W_V}
         layers.append([
             {
-                "attention": _packed(layer.pattern[0, head, :MAX_WORDS, :MAX_WORDS]),
-                **{part: _packed(getattr(layer, part)[0, head, :MAX_WORDS]) for part in ("query", "key", "value")},
-                "weights": {name: _packed(_thinned(stacked[0, head].T)) for name, stacked in inward.items()}
-                | {"W_O": _packed(_thinned(weights.W_O[0, head]))},
+                "attention": packed(layer.pattern[0, head, :MAX_WORDS, :MAX_WORDS]),
+                **{part: packed(getattr(layer, part)[0, head, :MAX_WORDS]) for part in ("query", "key", "value")},
+                "weights": {name: packed(_thinned(stacked[0, head].T)) for name, stacked in inward.items()}
+                | {"W_O": packed(_thinned(weights.W_O[0, head]))},
                 "matrices": {name: matrix._asdict() for name, matrix in matrices_of(attention, head).items()},
             }
             for head in range(attention.n_heads)
@@ -61,7 +61,7 @@ def _block(block: Block, model: nn.Module) -> dict[str, Any]:
     return {"name": block.name, "words": block.words[:MAX_WORDS], "seen": block.seen[:MAX_WORDS], "layers": layers}
 
 
-def _packed(matrix: Tensor) -> dict[str, Any]:
+def packed(matrix: Tensor) -> dict[str, Any]:
     """Encode a matrix as 16-bit steps between its minimum and maximum, in base64: a third of its size as JSON."""
     values = matrix.detach().double().numpy()
     low, high = float(values.min()), float(values.max())

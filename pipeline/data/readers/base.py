@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Generic
 
+from embeddings.table.arguments import argument, either
 from embeddings.table.paths import from_written, printable
 from embeddings.tokenization.tokenizer import Text
 from pipeline.data.config import DataConfig
@@ -120,8 +121,10 @@ class Reader(ABC, Generic[E]):
             DataError: if nothing is found or a file is malformed.
         """
         if not config.path:
-            places = " or ".join(f"--data {place}" for place in ("FILE", "FOLDER", *self.named))
-            raise DataError(f"no data; add {places} (data.path in the configuration)")
+            places = ("FILE", "FOLDER", *self.named)
+            options = " or ".join(argument("data", place) for place in places)
+            raise DataError("no data; " + either(f"add {options} (data.path in the configuration)",
+                                                 f"set data.path to {' or '.join(places)}, or pass splits="))
         with findings.collecting() as found:
             try:
                 return self._split(self._read(config), config, seed, found)
@@ -129,10 +132,22 @@ class Reader(ABC, Generic[E]):
                 found.log()  # what was detected may be the cause
                 raise
 
-    def _split(self, splits: Splits[E], config: DataConfig, seed: int, found: findings.Findings) -> Splits[E]:
+    def divide(self, given: Splits[E], config: DataConfig, *, seed: int) -> Splits[E]:
+        """Split examples in memory into training and development examples; none are held out for testing.
+
+        Args:
+            given: the examples; ``limit_train`` and ``dev_share`` apply to them as to those of :meth:`read`.
+            config: section ``[data]`` of the configuration.
+            seed: seed of the splits.
+        """
+        return self._split(given, config, seed, findings.Findings(), holds_out=False)
+
+    def _split(
+        self, splits: Splits[E], config: DataConfig, seed: int, found: findings.Findings, *, holds_out: bool = True
+    ) -> Splits[E]:
         without = [example for example in splits.train if self.is_unlabelled(example)]
         train, test = [example for example in splits.train if not self.is_unlabelled(example)], list(splits.test)
-        if not test:
+        if holds_out and not test:
             labelled = train
             train, test = self._split_off(labelled, config.test_share, seed)
             if not test or not train:

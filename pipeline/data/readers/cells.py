@@ -13,6 +13,7 @@ import math
 import re
 from typing import Any
 
+from embeddings.table.arguments import argument
 from pipeline.errors import DataError
 
 _LIST = re.compile(  # a list of strings or numbers that pandas wrote as a string
@@ -45,9 +46,10 @@ def as_text(value: Any, where: str, column: str) -> str:
     if isinstance(value, list):
         if not all(isinstance(token, str) for token in value):
             raise DataError(f"{where}: {column!r} is a list whose elements are not all strings ({shown(value)}); "
-                            "expected a text or a list of its tokens; choose another column with --text-column NAME")
+                            "expected a text or a list of its tokens; choose another column with "
+                            f"{argument('text_column', 'NAME')}")
         return " ".join(well_formed(token) for token in value)
-    return _scalar(value, where, column, "--text-column NAME")
+    return _scalar(value, where, column, "text_column")
 
 
 def as_label(value: Any, where: str, column: str) -> str:
@@ -64,8 +66,8 @@ def as_label(value: Any, where: str, column: str) -> str:
     if len(labels) == 1 and isinstance(value, str) and not _QUOTE.search(value):
         return well_formed(value).strip()  # [1] may be the name of a class
     if len(labels) > 1:
-        raise DataError(f"{where}: {column!r} has several labels ({shown(labels)}); use --task multi-label, or leave "
-                        "one label in each row")
+        raise DataError(f"{where}: {column!r} has several labels ({shown(labels)}); use "
+                        f"{argument('task', 'multi-label')}, or leave one label in each row")
     return labels[0] if labels else ""
 
 
@@ -90,7 +92,7 @@ def as_labels(value: Any, where: str, column: str, separator: str = "") -> list[
     elif len(value) > 1 and _is_multi_hot(value):
         raise DataError(f"{where}: {column!r} is 0 or 1 for each label ({shown(value)}); write a list of the names or "
                         "numbers of the labels that apply")
-    names = (_scalar(label, where, column, "--label-column NAME").strip() for label in value)
+    names = (_scalar(label, where, column, "label_column").strip() for label in value)
     return list(dict.fromkeys(name for name in names if name))
 
 
@@ -118,7 +120,7 @@ def as_number(value: Any, where: str, column: str) -> float:
     if not math.isfinite(found):
         problem = "missing" if is_missing(value) else f"not a finite number ({shown(value)})"
         raise DataError(f"{where}: {column!r} is {problem}; correct the row, or choose another column with "
-                        "--label-column NAME")
+                        f"{argument('label_column', 'NAME')}")
     return found
 
 
@@ -137,7 +139,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _scalar(value: Any, where: str, column: str, option: str) -> str:
+def _scalar(value: Any, where: str, column: str, name: str) -> str:
     if isinstance(value, str):
         return well_formed(value)
     if isinstance(value, bytes):
@@ -145,11 +147,11 @@ def _scalar(value: Any, where: str, column: str, option: str) -> str:
             return value.decode()
         except UnicodeDecodeError as error:
             raise DataError(f"{where}: {column!r} is bytes that are not UTF-8 ({shown(value)}); write the column as "
-                            f"strings, or choose another with {option}") from error
+                            f"strings, or choose another with {argument(name, 'NAME')}") from error
     if isinstance(value, dict | list | tuple | set):
         kind = "an object" if isinstance(value, dict) else "a list inside a list"
         raise DataError(f"{where}: {column!r} is {kind} ({shown(value)}); expected a string or a list of strings; "
-                        f"choose another column with {option}")
+                        f"choose another column with {argument(name, 'NAME')}")
     if is_missing(value):
         return ""
     return json.dumps(value) if isinstance(value, bool | int | float) else str(value)

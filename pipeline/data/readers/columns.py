@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from embeddings.table.arguments import argument, setting
 from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.data.config import DataConfig
 from pipeline.data.readers import findings
 from pipeline.data.readers.delimited import SEPARATORS
-from pipeline.data.readers.rows import Row, Table, listed
+from pipeline.data.readers.rows import MAX_TITLE, Row, Table, listed
 from pipeline.data.readers.table_content import N_LINES, require_text
 from pipeline.data.readers.tables import is_table, read_rows
 from pipeline.data.readers.usual_names import LABEL_COLUMNS, PAIR_COLUMNS, TEXT_COLUMNS
 from pipeline.errors import DataError
-
-MAX_TITLE = 10  # lines that may precede the names of the columns, for a message
 
 __all__ = ["LABEL_COLUMNS", "PAIR_COLUMNS", "TEXT_COLUMNS", "find_column", "find_texts", "read_unlabelled",
            "require_some_usual_name", "rows_with_text", "texts_of_table", "usual_column"]
@@ -36,7 +35,7 @@ def find_column(rows: Table, path: Path, wanted: str, usual_names: Sequence[str]
     Raises:
         DataError: if there is no such column, or there are several.
     """
-    option = f"--{key.replace('_', '-')}" if key != "text_b_column" else "--set data.text_b_column="
+    option = argument(key, "NAME") if key != "text_b_column" else setting("data.text_b_column=NAME")
     found = wanted if wanted in rows.columns else "" if wanted else usual_column(rows.columns, usual_names)
     if not found and wanted:
         raise DataError(f"{path}: no column {wanted!r}; choose one of {listed(rows.columns)}")
@@ -44,9 +43,9 @@ def find_column(rows: Table, path: Path, wanted: str, usual_names: Sequence[str]
         other = next((mark for mark in SEPARATORS if len(rows.columns) == 1 and mark in rows.columns[0]), "")
         if other:
             raise DataError(f"{path}: the first line is the only column {listed(rows.columns)}; its names seem to be "
-                            f"separated by {other!r}: leave out --separator, or set it to that")
+                            f"separated by {other!r}: leave out {argument('separator')}, or set it to that")
         raise DataError(f"{path}: none of the columns {listed(rows.columns)} has a usual name "
-                        f"({', '.join(usual_names)}); choose one with {option} NAME ({_hint(rows, usual_names)})")
+                        f"({', '.join(usual_names)}); choose one with {option} ({_hint(rows, usual_names)})")
     if not wanted:
         _note_others(rows, found, usual_names, option)
     rows.require_single(found)
@@ -59,7 +58,7 @@ def _note_others(rows: Table, found: str, usual_names: Sequence[str], option: st
     chosen = found.strip().lower()
     others = [name for name in rows.columns if name.strip().lower() in usual_names and name.strip().lower() != chosen]
     if others:
-        findings.current().note(f"{rows.path}: column {found!r} is read, not {listed(others)} ({option} NAME chooses "
+        findings.current().note(f"{rows.path}: column {found!r} is read, not {listed(others)} ({option} chooses "
                                 "another)")
 
 
@@ -82,7 +81,8 @@ def require_some_usual_name(rows: Table, path: Path, config: DataConfig, label_n
     if not found and len(rows.columns) > 1:
         raise DataError(
             f"{path}: none of the columns {listed(rows.columns)} has a usual name of a text or a label; choose them "
-            f"with --text-column NAME and --label-column NAME ({_hint(rows, (*TEXT_COLUMNS, *label_names))})"
+            f"with {argument('text_column', 'NAME')} and {argument('label_column', 'NAME')} "
+            f"({_hint(rows, (*TEXT_COLUMNS, *label_names))})"
         )
 
 

@@ -6,11 +6,23 @@ import csv
 import io
 import re
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 
+from embeddings.table.arguments import argument
 from pipeline.data.readers import findings
 from pipeline.data.readers.files import lines_of
-from pipeline.data.readers.rows import Row, Table, listed, named_columns, require_few_columns
+from pipeline.data.readers.rows import (
+    MAX_TITLE,
+    DelimitedLayout,
+    Row,
+    Table,
+    listed,
+    named_columns,
+    require_few_columns,
+    title_length,
+)
 from pipeline.data.readers.usual_names import USUAL_NAMES
 from pipeline.errors import DataError
 
@@ -18,7 +30,7 @@ SEPARATORS = (",", ";", "\t", "|")
 NAMES = {"\t": "tab", "tab": "\t", "\\t": "\t"}
 SAMPLE = 2**18  # characters from which the separator is found
 
-_EXCEL = re.compile(r"\"?sep=(.)\"?\r?\n", re.IGNORECASE)
+SEPARATOR_LINE = re.compile(r"\"?sep=(.)\"?\r?\n", re.IGNORECASE)
 
 csv.field_size_limit(2**31 - 1)  # a cell may be a whole book
 
@@ -46,7 +58,8 @@ def read_tsv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
         findings.current().note(f"{path}: cells in double quotes are read as in CSV (detected)")
         rows = quoted
     return _with_header(path, iter(rows), "replace tabs inside of texts by spaces",
-                        "replace line breaks inside of texts by spaces, or add the missing cells")
+                        "replace line breaks inside of texts by spaces, or add the missing cells", usual,
+                        DelimitedLayout(separator, bool(quoted), False, 1))
 
 
 def _quoted_cells(
@@ -90,7 +103,7 @@ def read_csv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
     Raises:
         DataError: if a row is malformed or has more or fewer cells than the header.
     """
-    first, excel = 1, _EXCEL.match(text)
+    first, excel = 1, SEPARATOR_LINE.match(text)
     chosen = character(separator)
     if excel:
         first, text = 2, text[excel.end() :]
@@ -99,8 +112,8 @@ def read_csv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
         chosen, _ = find_separator(text, usual)
     if chosen != "," and not separator:
         _note_separator(path, chosen, "from its first line" if excel else "detected")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=chosen, strict=True,
-                        skipinitialspace=_has_spaces_before_quotes(text, chosen))
+    spaces = _has_spaces_before_quotes(text, chosen)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=chosen, strict=True, skipinitialspace=spaces)
 
     def numbered() -> Iterator[tuple[int, list[str]]]:
         line = first
@@ -111,11 +124,13 @@ def read_csv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
                 line = reader.line_num + first
         except csv.Error as error:
             raise DataError(f"{path}:{line}: malformed CSV ({error}); write a double quote inside of a quoted cell "
-                            "twice, and close each quoted cell, or choose the separator with --separator") from error
+                            "twice, and close each quoted cell, or choose the separator with "
+                            f"{argument('separator')}") from error
 
     return _with_header(path, numbered(), f"put cells that contain {NAMES.get(chosen, chosen)!r} in double quotes, or "
-                        "choose the separator with --separator", "add the missing cells, put cells that contain line "
-                        "breaks in double quotes, or choose the separator with --separator")
+                        f"choose the separator with {argument('separator')}", "add the missing cells, put cells that "
+                        "contain line breaks in double quotes, or choose the separator with "
+                        f"{argument('separator')}", usual, DelimitedLayout(chosen, True, spaces, first))
 
 
 def _has_spaces_before_quotes(text: str, separator: str) -> bool:
@@ -127,7 +142,7 @@ def _has_spaces_before_quotes(text: str, separator: str) -> bool:
 
 def _note_separator(path: Path, separator: str, how: str) -> None:
     name = NAMES.get(separator, separator)
-    findings.current().note(f"{path}: separator {name} ({how}; --separator CHAR sets another)")
+    findings.current().note(f"{path}: separator {name} ({how}; {argument('separator', 'CHAR')} sets another)")
 
 
 def character(separator: str) -> str:
@@ -152,12 +167,17 @@ def find_separator(text: str, usual: Container[str]) -> tuple[str, float]:
 
 
 def _score(sample: str, separator: str, usual: Container[str], whole: bool) -> tuple[float, int]:
-    """Return the share of the rows with as many cells as the first one, and the usual names among its cells."""
+    """Return the share of the rows with as many cells as the first one, and the usual names among its cells.
+
+    Lines of a title before a row with a usual name are left out.
+    """
     names: list[str] = []
-    n_rows = n_equal = 0
+    n_rows = n_equal = n_title = 0
     try:
         for cells in csv.reader(io.StringIO(sample, newline=""), delimiter=separator, strict=True):
-            if not names:
+            if not names and len(cells) < 2 and n_title < MAX_TITLE and "".join(cells).strip().lower() not in usual:
+                n_title += 1
+            elif not names:
                 names = cells
                 if len(names) == 1:
                     return 0.0, 0
@@ -167,11 +187,22 @@ def _score(sample: str, separator: str, usual: Container[str], whole: bool) -> t
     except csv.Error:
         n_rows += whole  # the end of a sample may be inside of quotes
     known = sum(name.strip().lower() in usual for name in names)
+    if n_title and not known:
+        return 0.0, 0
     return (n_equal / n_rows if n_rows else float(bool(known))), known
 
 
-def _with_header(path: Path, rows: Iterator[tuple[int, list[str]]], if_more: str, if_fewer: str) -> Table:
-    _, names = next(rows, (0, []))
+def _with_header(
+    path: Path, rows: Iterator[tuple[int, list[str]]], if_more: str, if_fewer: str, usual: Container[str],
+    layout: DelimitedLayout,
+) -> Table:
+    head = list(islice(rows, MAX_TITLE + 1))
+    n_title = title_length([cells for _, cells in head], usual)
+    if n_title:
+        findings.current().note(f"{path}: the names of the columns are in line {head[n_title][0]}; the lines before "
+                                "it are a title (detected)")
+    rows = chain(head[n_title:], rows)
+    names_line, names = next(rows, (1, []))
     names = [name.strip() for name in names]
     require_few_columns(path, len(names), "the first line must be the column names")
     made: list[Row] = []
@@ -183,4 +214,4 @@ def _with_header(path: Path, rows: Iterator[tuple[int, list[str]]], if_more: str
             raise DataError(f"{path}:{line}: {len(cells):,} cells, but the header has {n_columns} columns "
                             f"({listed(names, quoted=False)}); {if_more if len(cells) > n_columns else if_fewer}")
         made.append(Row(dict(zip(names, cells, strict=True)), line, path))
-    return Table(path, made, *named_columns(names))
+    return Table(path, made, *named_columns(names), replace(layout, names_line=names_line))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from embeddings.compressed_files import SUFFIXES, read_decompressed
 from embeddings.errors import EmbeddingError
+from embeddings.table.arguments import argument
 from embeddings.tokenization.text_decoding import decode
 from pipeline.data.readers import findings
 from pipeline.errors import DataError
@@ -76,9 +77,10 @@ def decode_text(content: bytes, where: str, encoding: str = "") -> str:
     if decoded.n_broken:
         findings.current().warn(f"{where}:{decoded.broken_line}: not UTF-8; {decoded.n_broken} such bytes in a text "
                                 "that is UTF-8 otherwise are read as U+FFFD; correct the file, or name its encoding "
-                                "with --encoding NAME")
+                                f"with {argument('encoding', 'NAME')}")
     if decoded.encoding != "UTF-8" and not encoding:
-        findings.current().note(f"{where}: encoding {decoded.encoding} (detected; --encoding NAME sets another)")
+        findings.current().note(f"{where}: encoding {decoded.encoding} (detected; "
+                                f"{argument('encoding', 'NAME')} sets another)")
     return decoded.text
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from embeddings.table.arguments import either
 from embeddings.table.listing import shortened
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import MultiLabelExample
@@ -63,6 +64,10 @@ class LabelSetReader(TextReader[MultiLabelExample]):
         return stratum
 
 
+def _option(separator: str) -> str:
+    return either(f"--label-separator '{separator}'", f"label_separator={separator!r}")
+
+
 def _warn_of_joined_labels(path: Path, examples: Sequence[MultiLabelExample]) -> None:
     """Warn if labels seem to be several labels in one cell: most of their parts occur in other labels too."""
     labels = {label for example in examples for label in example.gold}
@@ -71,5 +76,5 @@ def _warn_of_joined_labels(path: Path, examples: Sequence[MultiLabelExample]) ->
         joined = [label for label in labels if separator in label]
         if len(joined) > 1 and 2 * sum(count > 1 for count in parts.values()) > len(parts):
             findings.current().warn(f"{path}: labels contain {separator!r}, such as {shortened(min(joined))!r}; if "
-                                    f"these are several labels, set --label-separator '{separator}'")
+                                    f"these are several labels, set {_option(separator)}")
             return

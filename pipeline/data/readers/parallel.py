@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from embeddings.table.arguments import setting
 from embeddings.table.paths import from_written
 from embeddings.tokenization.tokenizer import Text
 from pipeline.data.config import DataConfig
@@ -28,7 +29,7 @@ TRANSLATION_COLUMNS = ("translation", "translations")  # whose cells have the te
 TMX = ".tmx"
 N_SAMPLE = 1000  # units of a translation memory whose languages are found
 
-_OPTION = "--set 'data.languages=[\"en\", \"de\"]'"
+_LANGUAGES = "data.languages=[\"en\", \"de\"]"
 
 
 class ParallelReader(Reader[TranslationExample]):
@@ -121,7 +122,8 @@ def _languages_in(path: Path, encoding: str, separator: str, _stamp: tuple[int, 
         if found := memory.pair():
             return found
         known = ", ".join(f"{code} ({count})" for code, count in memory.languages().most_common(20))
-        raise DataError(f"{path}: expected texts in two languages, and found {known}; choose two with {_OPTION}")
+        raise DataError(f"{path}: expected texts in two languages, and found {known}; choose two with "
+                        f"{setting(_LANGUAGES)}")
     table = read_rows(path, DataConfig(encoding=encoding, separator=separator))
     column = _translation_column(table)
     return _languages_of_objects(table, column, path) if column else ()
@@ -137,7 +139,7 @@ def _read_tmx(path: Path, config: DataConfig) -> Iterator[TranslationExample]:
     for language in (source, target):
         if not matching(language, known):
             raise DataError(f"{path}: no text in the language {language!r}; the languages are {listed(list(known))}. "
-                            f"Choose two with {_OPTION}")
+                            f"Choose two with {setting(_LANGUAGES)}")
     findings.current().note(f"{path}: from {source} to {target}")
     for unit in memory.units:
         yield TranslationExample(unit.text(source), unit.text(target), f"{path}:{unit.line}")
@@ -162,7 +164,7 @@ def _columns(columns: Sequence[str], path: Path, config: DataConfig) -> tuple[st
         if names and set(names) <= set(columns):
             return names[0], names[1]
     raise DataError(f"{path}: the columns are {listed(columns)}; rename two of them to source and target, or choose "
-                    f"two with {_OPTION}")
+                    f"two with {setting(_LANGUAGES)}")
 
 
 def _translation_column(table: Table) -> str:
@@ -175,7 +177,7 @@ def _languages_of_objects(table: Table, column: str, path: Path) -> tuple[str, .
     languages = sorted({language for row in table[:N_SAMPLE] for language in _by_language(row, column)})
     if len(languages) != 2:
         raise DataError(f"{path}: expected texts in two languages in {column!r}, and found {listed(languages)}; choose "
-                        f"two with {_OPTION}")
+                        f"two with {setting(_LANGUAGES)}")
     return tuple(languages)
 
 
@@ -246,5 +248,5 @@ def _suffixes(folder: Path, stems: Sequence[str]) -> tuple[str, ...]:
     suffixes = tuple(sorted({_uncompressed(path).suffix[1:] for path in files}))
     if len(suffixes) != 2:
         raise DataError(f"{folder}: expected two files {stems[0]}.*, one per language, and found {len(suffixes)}"
-                        f"{''.join(f' .{suffix}' for suffix in suffixes[:20])}; choose two with {_OPTION}")
+                        f"{''.join(f' .{suffix}' for suffix in suffixes[:20])}; choose two with {setting(_LANGUAGES)}")
     return suffixes

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ValidationError, field_validator
 
+from embeddings.table.arguments import either
 from embeddings.table.paths import written
 from embeddings.tokenization.tokenizer import Text
 from pipeline.data.config import DataConfig
@@ -117,7 +118,8 @@ class QuestionReader(Reader[QuestionExample]):
             DataError: if there is no context.
         """
         if not context.strip():
-            raise DataError(f"{text!r}: a question needs a context; add it with --context TEXT")
+            raise DataError(f"{text!r}: a question needs a context; add it with "
+                            f"{either('--context TEXT', 'contexts=[TEXT, ...]')}")
         return QuestionExample("", text, context, (), "the given question")
 
     def texts(self, examples: Sequence[QuestionExample]) -> list[Text]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
+from embeddings.table.arguments import argument, either
 from embeddings.table.listing import listed, shortened
 from pipeline.data.examples import Splits
 from pipeline.data.readers.findings import Findings
@@ -56,15 +57,16 @@ def why_no_test_set(
         n_unlabelled: number of examples without a label.
         has_test: whether the test set has examples, so that there are none for training.
     """
-    what = "add examples, or a test file (--data a folder with train and test)"
+    what = f"add examples, or a test file ({either('--data', 'data.path:')} a folder with train and test)"
     of = "labelled examples" if n_unlabelled or any(labels) else "examples"
     if not keys:
         return (f"none of the {n_unlabelled} rows has a label, so no test set can be held out; name the column of the "
-                "labels with --label-column NAME")
+                f"labels with {argument('label_column', 'NAME')}")
     first = dict(zip(reversed(keys), reversed(labels), strict=True))  # the label of the first example with each text
     if len(first) == 1 and len(keys) > 1:
         return (f"all {len(keys)} {of} have the same text, and equal texts stay on one side of a split, so no test set "
-                f"can be held out; check the column of the text (--text-column NAME), or {what}")
+                f"can be held out; check the column of the text "
+                f"({argument('text_column', 'NAME')}), or {what}")
     if len(first) == 1:
         return f"one example is too few to hold out a test set; {what}"
     if has_test:
@@ -73,7 +75,8 @@ def why_no_test_set(
     most = max(counts.values())
     if most == 1:
         return (f"each of the {len(counts)} labels occurs once, and the test set takes the same share of each label, "
-                f"so no test set can be held out; check the column of the labels (--label-column NAME), or {what}")
+                f"so no test set can be held out; check the column of the labels "
+                f"({argument('label_column', 'NAME')}), or {what}")
     return (f"the most frequent label has {most} different texts, and data.test_share={share} of {most} rounds to 0, "
             f"so no test set can be held out; set a larger data.test_share, such as {_enough(most)}, or {what}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
@@ -15,6 +15,42 @@ from pipeline.errors import DataError
 
 MAX_COLUMNS = 10_000
 SHOWN_COLUMNS = 12
+MAX_TITLE = 10  # rows that may precede the names of the columns
+
+
+@dataclass(frozen=True)
+class DelimitedLayout:
+    """How the rows of delimited text are written.
+
+    Attributes:
+        separator: separator of the cells.
+        quoted: whether cells may be in double quotes.
+        spaces: whether a space follows each separator.
+        names_line: line of the names of the columns, from 1.
+    """
+
+    separator: str
+    quoted: bool
+    spaces: bool
+    names_line: int
+
+
+@dataclass(frozen=True)
+class SheetLayout:
+    """A sheet of a spreadsheet.
+
+    Attributes:
+        name: name of the sheet.
+        rows: all its rows, with values of the types string, float, int, bool, ``datetime``, ``date``, ``time`` and
+            ``timedelta``; "" for an empty cell.
+        first: row number of the first of them in the file, from 1.
+        names_row: index in ``rows`` of the names of the columns; rows before it are a title.
+    """
+
+    name: str
+    rows: Sequence[Sequence[Any]]
+    first: int
+    names_row: int
 
 
 @dataclass(slots=True)
@@ -80,12 +116,14 @@ class Table(Sequence[Row]):
         columns: the names of the columns of all rows, in order of first occurrence.
         repeated: for each column name that occurs more than once in a header or a JSON object, where; its last
             occurrence has the value.
+        layout: how the rows are written, for formats in which it differs between files.
     """
 
     path: Path = field(compare=False)
     rows: list[Row]
     columns: tuple[str, ...]
     repeated: Mapping[str, str]
+    layout: DelimitedLayout | SheetLayout | None = field(default=None, compare=False)
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -149,6 +187,22 @@ def named_columns(header: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str
     repeated = {name: f"columns {' and '.join(map(str, at[:SHOWN_COLUMNS]))} are called {name!r}"
                 for name, at in places.items() if len(at) > 1}
     return tuple(places), repeated
+
+
+def title_length(rows: Sequence[Sequence[Any]], names: Container[str]) -> int:
+    """Return the number of rows before the names of the columns: those of a title, with one filled cell at most.
+
+    Args:
+        rows: the first rows of a table.
+        names: usual and configured names of columns in lower case, none of which is in a title.
+    """
+    for number, row in enumerate(rows[: MAX_TITLE + 1]):
+        filled = [value for value in row if not rules.is_missing(value)]
+        if len(filled) > 1:
+            return number if all(isinstance(name, str) for name in filled) else 0
+        if any(str(name).strip().lower() in names for name in filled):
+            return 0
+    return 0
 
 
 def require_few_columns(path: Path, n: int, advice: str) -> None:

@@ -9,13 +9,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 from pipeline.data.readers import findings
 from pipeline.data.readers.cells import as_text
-from pipeline.data.readers.rows import Row, Table, named_columns, require_few_columns
+from pipeline.data.readers.rows import (
+    MAX_TITLE,
+    Row,
+    SheetLayout,
+    Table,
+    named_columns,
+    require_few_columns,
+    title_length,
+)
 from pipeline.data.readers.usual_names import USUAL_NAMES
 from pipeline.errors import DataError
 
@@ -37,15 +46,24 @@ import python_calamine
 def value(cell):
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53:
         return int(cell)
-    return cell if isinstance(cell, (str, bool, int, float)) else str(cell)
+    if isinstance(cell, (str, bool, int, float)):
+        return cell
+    kind = type(cell).__name__
+    return [kind, cell.total_seconds() if kind == "timedelta" else cell.isoformat(), str(cell)]
 
 path = sys.argv[1]
 is_utf8 = path.isascii() or not any("\ud800" <= character <= "\udfff" for character in path)
 with python_calamine.load_workbook(path if is_utf8 else open(path, "rb")) as book:  # the library replaces other bytes
     sheets = [sheet for sheet in map(book.get_sheet_by_name, book.sheet_names) if sheet.height]
-    names = set(sys.argv[4:])
+    names = set(sys.argv[5:])
     def has_names(sheet):
-        return any(str(cell).strip().lower() in names for cell in next(iter(sheet.iter_rows()), ()))
+        for number, row in enumerate(sheet.iter_rows()):
+            filled = [str(cell).strip().lower() for cell in row if str(cell).strip()]
+            if number > int(sys.argv[4]) or any(cell in names for cell in filled):
+                return number <= int(sys.argv[4])
+            if len(filled) > 1:
+                return False
+        return False
     filled = [sheet for sheet in sheets if sheet.height > 1]
     chosen = next(filter(has_names, filled), next(iter(filled), sheets[0] if sheets else None))
     if chosen is None:
@@ -60,34 +78,55 @@ sys.stdout.buffer.write(json.dumps(found).encode())
 """
 
 
-def read_spreadsheet(path: Path, names: Sequence[str] = ()) -> Table:
+def read_spreadsheet(path: Path, names: Iterable[str] = ()) -> Table:
     """Read the first sheet that has rows after a row of column names; other sheets are reported to the findings.
 
     Args:
         path: the file.
-        names: configured names of columns. Sheets without any of these or a usual name come last.
+        names: usual and configured names of columns in lower case. Sheets without any of these come last.
 
     Raises:
         DataError: if the file is damaged, encrypted, or has too many cells.
     """
-    found = _read(path, sorted({*USUAL_NAMES, *(name.strip().lower() for name in names if name)}))
+    usual = sorted({*USUAL_NAMES, *names})
+    found = _read(path, usual)
     if "error" in found:
         raise DataError(f"{path}: {found['error']}, which is too large; delete the rows and columns after the table, "
                         "or export the sheet as .csv")
     if found.get("others"):
         findings.current().note(f"{path}: sheet {found['sheet']!r}; not read: "
                                 f"{', '.join(repr(name) for name in found['others'][:10])}")
-    first, *rest = found["rows"] or [[]]
-    names = [as_text(name, str(path), "").strip() for name in first]
-    require_few_columns(path, len(names), "the first row must be the column names")
-    rows = [Row(dict(zip(names, cells, strict=True)), line, path)
-            for line, cells in enumerate(rest, start=found.get("first", 1) + 1) if any(cell != "" for cell in cells)]
-    return Table(path, rows, *named_columns(names))
+    first: int = found.get("first", 1)
+    sheet = [[_typed(cell) for cell in cells] for cells in found["rows"]] or [[]]
+    rows = [[cell[2] if isinstance(cell, list) else cell for cell in cells] for cells in found["rows"]] or [[]]
+    n_title = title_length(rows, set(usual))
+    if n_title:
+        findings.current().note(f"{path}: the names of the columns are in row {first + n_title}; the rows before it "
+                                "are a title (detected)")
+    columns = [as_text(name, str(path), "").strip() for name in rows[n_title]]
+    require_few_columns(path, len(columns), "the first row must be the column names")
+    made = [Row(dict(zip(columns, cells, strict=True)), line, path)
+            for line, cells in enumerate(rows[n_title + 1 :], start=first + n_title + 1)
+            if any(cell != "" for cell in cells)]
+    layout = SheetLayout(found.get("sheet", ""), sheet, first, n_title)
+    return Table(path, made, *named_columns(columns), layout)
+
+
+def _typed(value: Any) -> Any:
+    """Return a cell with the type that it has in the spreadsheet."""
+    if not isinstance(value, list):
+        return value
+    kind, written, _ = value
+    if kind == "timedelta":
+        return timedelta(seconds=written)
+    types: dict[str, Any] = {"date": date, "datetime": datetime, "time": time}
+    return types[kind].fromisoformat(written) if kind in types else value[2]
 
 
 def _read(path: Path, names: Sequence[str]) -> dict[str, Any]:
     seconds = SECONDS + SECONDS_PER_MB * path.stat().st_size / 2**20
-    command = [sys.executable, "-P", "-c", _PROGRAM, str(path.absolute()), str(MAX_BYTES), str(MAX_CELLS), *names]
+    command = [sys.executable, "-P", "-c", _PROGRAM, str(path.absolute()), str(MAX_BYTES), str(MAX_CELLS),
+               str(MAX_TITLE), *names]
     try:
         done = subprocess.run(command, capture_output=True, timeout=seconds, stdin=subprocess.DEVNULL)
         made: dict[str, Any] = json.loads(done.stdout)

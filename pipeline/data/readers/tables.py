@@ -73,23 +73,28 @@ def _read(path: Path, suffix: str, config: DataConfig) -> Table:
     if suffix in BINARY:
         from pipeline.data.readers.spreadsheets import read_spreadsheet
 
-        return read_spreadsheet(path, (*config.text_columns, config.text_b_column, config.label_column,
-                                       *config.languages))
+        return read_spreadsheet(path, _usual(config))
     if suffix in JSON:
         return read_json(path, read_text(path, config.encoding))
     if suffix in DELIMITED:
-        return DELIMITED[suffix](path, read_text(path, config.encoding), config.separator, USUAL_NAMES)
+        return DELIMITED[suffix](path, read_text(path, config.encoding), config.separator, _usual(config))
     if suffix in UNNAMED or _begins_with_label(path):
         text = read_text(path, config.encoding)
         if found := "" if is_fasttext(text) else table_suffix(text):
             findings.current().note(f"{path}: read as {found}, the format of its content")
             if found in DELIMITED:
-                return DELIMITED[found](path, text, config.separator, USUAL_NAMES)
+                return DELIMITED[found](path, text, config.separator, _usual(config))
             return read_json(path, text)
         if suffix == ".txt" or is_fasttext(text):
             return read_fasttext(path, text)
     raise DataError(f"{path}: cannot read a table with the suffix {path.suffix!r}; convert it to one of "
                     f"{', '.join(sorted(SUFFIXES))}")
+
+
+def _usual(config: DataConfig) -> frozenset[str]:
+    """Return the usual names of columns and the configured ones, in lower case."""
+    given = (*config.text_columns, config.text_b_column, config.label_column, *config.languages)
+    return USUAL_NAMES | {name.strip().lower() for name in given if name}
 
 
 def known_suffixes() -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from embeddings.table.arguments import argument
 from pipeline.data.readers.tag_schemes import CHUNK_TAG, has_chunk_tags, types_of
 from pipeline.errors import DataError
 
@@ -104,7 +105,7 @@ def find_columns(path: Path, lines: Sequence[str], word_column: str = "", tag_co
     columns.tag = _chosen(columns, path, tag_column, "tag_column") if tag_column else _find_tag(columns, values, path)
     if columns.n_columns > 1 and columns.word % columns.n_columns == columns.tag % columns.n_columns:
         raise DataError(f"{path}: {columns.describe(columns.word)} cannot be both the words and the tags; choose two "
-                        "columns with --word-column and --tag-column")
+                        f"columns with {argument('word_column')} and {argument('tag_column')}")
     return columns
 
 
@@ -285,7 +286,7 @@ def _find_tag(columns: Columns, values: Sequence[Counter[str]], path: Path) -> i
             return names.index(name)
     raise DataError(f"{path}: the first column numbers the words, and none of the other "
                     f"{columns.n_columns - 1} columns has tags such as B-x and O; choose the column of the tags with "
-                    "--tag-column NUMBER, from 1")
+                    f"{argument('tag_column', 'NUMBER')}, from 1")
 
 
 def _tags(lines: Sequence[str], columns: Columns) -> set[str]:

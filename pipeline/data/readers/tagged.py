@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from embeddings.table.arguments import argument
 from embeddings.table.paths import from_written, written
 from embeddings.tokenization.tokenizer import Text
 from pipeline.data.config import DataConfig
@@ -190,7 +191,8 @@ def _list(row: Row, column: str) -> list[Any]:
         return []
     if not isinstance(value, list):
         raise DataError(f"{row.where}: {column!r} is not a list ({cells.shown(value)}); expected a list of words and "
-                        "one of as many tags; choose other columns with --word-column and --tag-column")
+                        "one of as many tags; choose other columns with "
+                        f"{argument('word_column')} and {argument('tag_column')}")
     return value
 
 
@@ -226,11 +228,13 @@ def _require_regular(path: Path, divided: Sequence[Sequence[Line]], columns: Col
                             f"{columns.n_columns}, a word and its tags; found {shown(line, columns.separator)}")
     if 2 * sum(" " in line.cells[columns.word] for line in lines) > len(lines):
         raise DataError(f"{path}: most words contain spaces, such as {shown(lines[0], columns.separator)}; a line is "
-                        "one word and its tag. For whole texts with a label use --task classification")
+                        "one word and its tag. For whole texts with a label use "
+                        f"{argument('task', 'classification')}")
     n_tags = len({line.cells[columns.tag] for line in lines})
     if n_tags > MAX_TAGS and 2 * n_tags > len(lines):
         raise DataError(f"{path}: {columns.describe(columns.tag)} has {n_tags} different values for {len(lines)} "
-                        "words, so it is not the tag; choose the column of the tags with --tag-column NUMBER, from 1")
+                        "words, so it is not the tag; choose the column of the tags with "
+                        f"{argument('tag_column', 'NUMBER')}, from 1")
 
 
 def _report(path: Path, columns: Columns, scheme: str) -> None:

@@ -17,7 +17,7 @@ from embeddings.special_tokens import N_SPECIAL
 from embeddings.tokenization.word_pattern import WordRule
 from pipeline.exports.browser.ngram_data import NgramData
 from pipeline.exports.browser.quantized import Quantized, packed, packed_size
-from pipeline.exports.huggingface import add_unseen
+from pipeline.exports.vocabulary import add_unseen
 from pipeline.runs.trained import TrainedRun
 from pipeline.tasks.ngrams.scores import branch_of
 from transformer.layers.embedding import TokenEmbedding

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from embeddings.table.arguments import setting
 from embeddings.tokenization.ngrams import tfidf
 from pipeline.errors import ConfigError
 from pipeline.tasks.ngrams.scores import as_tensors, branch_of, hasher_of
@@ -45,7 +46,7 @@ def ngram_contributions(model: nn.Module, setup: Setup[Any], text: str) -> list[
     """
     branch = branch_of(model)
     if branch is None:
-        raise ConfigError("this run has no n-gram branch; train with --set ngrams.enabled=true")
+        raise ConfigError(f"this run has no n-gram branch; train with {setting('ngrams.enabled=true')}")
     hasher = hasher_of(setup.config, setup.resolved.ngram_buckets)
     rows = tfidf(hasher.counts([text]), branch.idf.cpu().numpy())
     columns, values, _ = as_tensors(rows, branch.idf.device)

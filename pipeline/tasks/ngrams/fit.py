@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from embeddings.table.arguments import setting
 from embeddings.tokenization.ngrams import Sparse, inverse_document_frequency, tfidf
 from pipeline.baselines.linear import FLOAT64, fitting
 from pipeline.baselines.selection import GB
@@ -176,5 +177,5 @@ def _above_limit(needed: float, sizes: str, config: RunConfig) -> str:
     limit = config.baseline_memory_gb
     if needed <= limit * GB:
         return ""
-    return (f"it needs about {needed / GB:,.1f} GB of memory ({sizes}); the limit is {limit:g} GB. Raise it with --set "
-            f"baseline_memory_gb={needed / GB + 1:.0f}")
+    return (f"it needs about {needed / GB:,.1f} GB of memory ({sizes}); the limit is {limit:g} GB. Raise it with "
+            f"{setting(f'baseline_memory_gb={needed / GB + 1:.0f}')}")

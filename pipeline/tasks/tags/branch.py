@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from embeddings.table.arguments import setting
 from pipeline.baselines.linear import COPIES, FLOAT64, fitted, fitting
 from pipeline.baselines.selection import GB
 from pipeline.config import RunConfig
@@ -49,8 +50,8 @@ def choose_buckets(config: RunConfig, n_words: int, n_tags: int) -> int:
     if needed <= config.baseline_memory_gb:
         return buckets
     log.warning("the features of words (tagging.features) are left out: they need about %.1f GB of memory (%s tags, %s "
-                "buckets, %s words); the limit is %g GB. Raise it with --set baseline_memory_gb=%.0f", needed,
-                f"{n_tags:,}", f"{buckets:,}", f"{n_words:,}", config.baseline_memory_gb, needed + 1)
+                "buckets, %s words); the limit is %g GB. Raise it with %s", needed, f"{n_tags:,}", f"{buckets:,}",
+                f"{n_words:,}", config.baseline_memory_gb, setting(f"baseline_memory_gb={needed + 1:.0f}"))
     return 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.baselines.tagging import shape
 
@@ -66,6 +67,15 @@ def hashed_features(sentences: Sequence[Sequence[str]], buckets: int) -> Sparse:
         return csr_matrix((0, buckets), dtype=np.float32)
     hasher = FeatureHasher(buckets, input_type="string", alternate_sign=False, dtype=np.float32)
     return hasher.transform(_encodable(features) for words in sentences for features in word_features(words))
+
+
+def hashed_names(features: Sequence[str], buckets: int) -> NDArray[np.int64]:
+    """Return the bucket of each feature. *Shape:* ``(n_features,)``, int64."""
+    from sklearn.feature_extraction import FeatureHasher
+
+    hasher = FeatureHasher(buckets, input_type="string", alternate_sign=False, dtype=np.float32)
+    found: NDArray[np.int64] = hasher.transform([name] for name in _encodable(features)).indices.astype(np.int64)
+    return found
 
 
 def _encodable(features: Sequence[str]) -> list[str]:

@@ -143,6 +143,13 @@ def test_installed_pipelines_are_found_by_package_or_pipeline_and_never_imported
     assert "holder" not in sys.modules
 
 
+def test_the_licence_is_that_of_the_pipeline(tmp_path):
+    for i, (meta, licence) in enumerate([({"license": "MIT"}, "MIT"), ({}, "unknown"), ({"license": None}, "unknown")]):
+        write_pipeline(tmp_path / f"p{i}", meta=META | meta)
+        (origin,) = sources.parse(f"spacy:{tmp_path / f'p{i}'}").origins()
+        assert origin.licence == licence
+
+
 def test_a_missing_pipeline_lists_the_installed_ones(site):
     with pytest.raises(EmbeddingError, match="No pipeline with vectors is installed"):
         load_vectors("spacy:xx_tiny_web_md", ["tea"])

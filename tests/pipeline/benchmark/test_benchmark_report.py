@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
+from pipeline.benchmark.analysis.ranking import rank
 from pipeline.benchmark.analysis.statistics import p_value
 from pipeline.benchmark.report.page import write_benchmark
 from pipeline.benchmark.report.plots import spread_out
@@ -124,6 +125,8 @@ def made(starts=None, sizes=(20, 50), n=10, measure="accuracy", share=True, smal
         **({"steps": steps} if controls else {}), "curves": curves, "size_curves": size_curves, "best_of": best_of,
         "failures": [],
     }
+    scores = {(cell["start"], cell["condition"]): cell["scores"] for cell in cells}
+    summary["ranking"] = rank(summary, scores)
     return summary, {"cells": costed, "seconds": 2791.6}
 
 
@@ -212,7 +215,8 @@ def test_the_page_contains_the_summary(default):
 def test_order_of_sections(default):
     page = default[2]
     assert headings(page) == [
-        "Verdicts", "Scores", "Differences from the baseline", "Number of training examples", "Learning curves",
+        "Answer", "Verdicts", "Scores", "Sources compared with one another", "Differences from the baseline",
+        "Number of training examples", "Learning curves",
         "Training time to the target", "Scores by initialisation and condition", "Coverage and gain",
         "Disagreements on test examples", "Expected best of several trials", "Simpler models", "Time and memory",
         "Configurations", "Reproduce"]
@@ -252,6 +256,7 @@ def test_sections_without_data_are_omitted(tmp_path):
     summary, costs = made(sizes=(0,), n=1)
     for key in ("curves", "size_curves", "best_of", "comparisons"):
         summary[key] = []
+    summary["ranking"] = {"pairs": [], "ranks": [], "n_comparisons": 0, "seeds_needed": 6}
     for cell in summary["cells"]:
         cell.update(baselines={}, measures={}, coverage=None, chosen=None, sampling_error=None)
     costs = {"cells": [], "seconds": 0}

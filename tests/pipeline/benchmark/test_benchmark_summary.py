@@ -45,7 +45,8 @@ def make_plan(starts=STARTS, *, sizes=SIZES, seeds=SEEDS, tuned=None, **differin
             for seed in seeds for condition in sizes for one in starts for trial in trials]
     return {
         "task": "classification", "data": "news", "counted": "texts", "measure": "accuracy", "is_share": True,
-        "smaller_is_better": False, "baseline": starts[0]["name"], "seeds": list(seeds), "starts": list(starts),
+        "smaller_is_better": False, "margin": None, "baseline": starts[0]["name"], "seeds": list(seeds),
+        "starts": list(starts),
         "conditions": [{"name": name, "limit_train": size, "vary": {}} for name, size in sizes.items()],
         "tuned": tuned, "target": None, "runs": [{"key": f"key{n}", **run} for n, run in enumerate(runs)],
         "command": "vecformer benchmark", **differing}
@@ -105,9 +106,9 @@ FIFTY = "50 training examples"
 
 def test_the_summary_has_its_keys_in_order():
     assert list(SUMMARY) == [
-        "task", "data", "measure", "is_share", "smaller_is_better", "baseline", "seeds", "starts", "conditions",
-        "tuned", "command", "n_runs", "alpha", "n_comparisons", "seeds_needed", "cells", "comparisons", "steps",
-        "curves", "size_curves", "best_of", "failures"]
+        "task", "data", "measure", "is_share", "smaller_is_better", "margin", "baseline", "seeds", "starts",
+        "conditions", "tuned", "command", "n_runs", "alpha", "n_comparisons", "seeds_needed", "cells", "comparisons",
+        "steps", "ranking", "curves", "size_curves", "best_of", "failures"]
     assert SUMMARY["n_runs"] == {"planned": 60, "done": 60, "failed": 0}
     assert (SUMMARY["alpha"], SUMMARY["n_comparisons"], SUMMARY["seeds_needed"]) == (0.05, 4, 8)
     assert SUMMARY["starts"] == PLAN["starts"]
@@ -604,7 +605,11 @@ def test_costs():
 
 
 @pytest.mark.parametrize(("seeds", "expected"), [
-    (7, "7 seeds are too few for a verdict: 4 comparisons need at least 8. Add --seeds 8"), (8, "")])
+    (7, ["7 seeds are too few for a verdict: 4 comparisons with random need at least 8. Add --seeds 8"]),
+    (6, ["6 seeds are too few for a verdict: 4 comparisons with random need at least 8. Add --seeds 8",
+         "6 seeds are too few for a verdict: 2 comparisons of the sources with one another need at least 7. Add "
+         "--seeds 7"]),
+    (8, [])])
 def test_too_few_seeds_are_reported_before_the_first_run(seeds, expected, caplog):
     _warn_of_few_seeds({**PLAN, "seeds": list(range(1, seeds + 1))})
-    assert [record.getMessage() for record in caplog.records] == ([expected] if expected else [])
+    assert [record.getMessage() for record in caplog.records] == expected

@@ -75,12 +75,14 @@ def ordinary(name, support):
         "evaluate": ["run", "--data", str(support / "test.tsv")],
         "predict": ["run", "a text"],
         "generate": ["run"],
+        "serve": ["run", "--port", "0"],
         "inspect": ["run"],
+        "explain": ["run", "a text"],
         "export": ["run", "--to", "hf", "--out", "exported"],
         "benchmark": ["--data", "none.tsv", "--out", "benchmark"],
         "compare": ["run", "run"],
         "demo": ["--out", "BINARY"],
-        "sources": [], "tasks": [],
+        "sources": [], "tasks": [], "completion": ["bash"],
         "embed train": ["text.txt", "--to", "trained.txt", "--source", "word2vec,dim=4,epochs=1", "--overwrite"],
         "embed convert": ["vectors.txt", "--to", "converted.txt", "--overwrite"],
         "embed info": ["vectors.txt"],
@@ -118,6 +120,7 @@ def refuse(*_args, **_more):
 def check(name, parameter, value, place, support, monkeypatch):
     monkeypatch.chdir(place)
     monkeypatch.setattr("pipeline.commands.demo.run", refuse)  # three runs on BBC News
+    monkeypatch.setattr("pipeline.serving.server.Server.run", refuse)  # would wait for requests
     arguments = with_value(name, parameter, value, ordinary(name, support))
     result = CliRunner().invoke(cli, [*name.split(), *arguments], input=b"")
     assert result.exception is None or isinstance(result.exception, SystemExit), (arguments, result.exception)

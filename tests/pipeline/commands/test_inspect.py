@@ -15,7 +15,7 @@ from embeddings import EmbeddingTable
 from pipeline import RunConfig, load_run, run
 from pipeline.cli.main import cli
 from pipeline.commands.inspect import head_matrices, open_run, open_text
-from pipeline.commands.pages.attention import _packed, write_attention
+from pipeline.commands.pages.attention import packed, write_attention
 from pipeline.config import resolve
 from pipeline.errors import DataError, PipelineError, RunFolderError
 from transformer.models.head_weights import Attentions
@@ -225,7 +225,7 @@ def test_a_long_text_is_truncated_on_the_page_with_a_note(path, tmp_path):
 def test_numbers_of_a_page_survive_packing():
     random = np.random.default_rng(0)
     for matrix in (torch.tensor(random.normal(size=(3, 5))), torch.zeros(2, 2), torch.full((1, 3), -4.5)):
-        np.testing.assert_allclose(unpacked(_packed(matrix)), matrix, atol=1e-4)
+        np.testing.assert_allclose(unpacked(packed(matrix)), matrix, atol=1e-4)
 
 
 @pytest.mark.parametrize(("args", "told"), [

@@ -18,31 +18,6 @@ def call(*args, **more):
     return CliRunner().invoke(cli, [str(arg) for arg in args], **more)
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory, support):
-    """One tiny run of each task, trained when it is first used."""
-    folder, data = tmp_path_factory.mktemp("runs"), support.parent
-    options = {
-        "classification": ["--data", support, "--recipe", "plain", "--set", "data.max_length=40"],
-        "pairs": ["--data", data / "pairs"],
-        "question-answering": ["--data", data / "questions", "--task", "question-answering"],
-        "translation": ["--data", data / "phrases", "--task", "translation", "--set", "generation.beam=1", "--set",
-                        "generation.max_tokens=5"],
-        "tagging": ["--data", data / "entities", "--task", "tagging"],
-        "language-model": ["--data", data / "stories", "--task", "language-model"],
-        "masked-language-model": ["--data", data / "stories", "--task", "masked-language-model"],
-    }
-
-    def run(name):
-        path = folder / name
-        if not path.exists():
-            done = call("run", *options[name], *TINY, "--out", path, "-q")
-            assert done.exit_code == 0, done.output
-        return path
-
-    return run
-
-
 def predicted(run, *args, **more):
     """Return the predictions of ``--json``, and the lines of the other output."""
     found = call("predict", run, *args, "--json", **more)

@@ -1,17 +1,15 @@
 """Runs of random weights, exported: what transformers makes of them is what the run itself says."""
 
 import json
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import transformers
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_runs import DATA, random_run
 
-from embeddings import WordTokenizer
 from embeddings.special_tokens import END_ID, SPECIAL_TOKENS
 from pipeline import RunConfig
 from pipeline.cli.main import cli
@@ -20,22 +18,12 @@ from pipeline.data.features.special_tokens import framed, segment_ids
 from pipeline.errors import ExportError, RunFolderError
 from pipeline.exports import huggingface as module
 from pipeline.exports.huggingface import require_architecture
-from pipeline.runs.chain import build_model
-from pipeline.runs.context import RunContext
-from pipeline.runs.folder import RunFolder
-from pipeline.runs.trained import load_run, save_stage_one
+from pipeline.runs.trained import load_run
 from pipeline.tasks import base
-from pipeline.tasks.resolved import Setup
-from pipeline.word_vectors import prepare_vectors
-from transformer.checkpoint import save_weights
 from transformer.models.decoding import Writer, greedy
 
-DATA = Path(__file__).parents[3] / "data"
 BERT = {"like": "bert", "d_model": 16, "n_heads": 2, "d_ff": 24}
 GPT2 = {**BERT, "like": "gpt2"}
-OTHERS = ["zebra", "New-York", "quokka", "<mask>", "ZEBRA", "Über"]
-"""Words of the vectors that no text of the samples has; two of them are never cut from a text, and two are one."""
-
 RUNS = {
     "classification": {"task": "classification", "data": "support", "model": BERT},
     "pairs": {"task": "classification", "data": "pairs", "model": {**BERT, "positions": "learned"}},
@@ -46,37 +34,6 @@ RUNS = {
     "masked-language-model": {"task": "masked-language-model", "data": "stories", "model": BERT},
     "language-model": {"task": "language-model", "data": "stories", "model": {**GPT2, "positions": "learned"}},
 }
-
-
-def random_run(folder, *, task, data, model, **folding):
-    """A finished run whose every weight is random; its vectors are narrower than the model."""
-    config = RunConfig.from_mapping({
-        "task": task, "source": f"file:{folder}.txt", "model": model,
-        "data": {"path": str(DATA / data), "min_count": 2, "max_length": 60, **folding},
-    })
-    made = base.find(task)
-    splits = made.reader.read(config.data, seed=config.seed)
-    setup = Setup(config, made.resolve(config, splits))
-    texts = {part: made.reader.texts(getattr(splits, part)) for part in ("train", "dev", "test")}
-    random = np.random.default_rng(0)
-    words = [*list(WordTokenizer().count([*texts["train"], *texts["test"]]))[::2], *OTHERS]
-    Path(f"{folder}.txt").write_text("".join(
-        f"{word} {' '.join(f'{x:.4f}' for x in random.normal(0, 0.5, 12))}\n" for word in words))
-    folder.mkdir()
-    stage_one = prepare_vectors(config, train=texts["train"], held_out=[*texts["dev"], *texts["test"]], unlabelled=(),
-                                context=RunContext())
-    torch.manual_seed(0)
-    network = build_model(setup, made, stage_one)
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.add_(0.3 * torch.randn_like(weight))
-    run = RunFolder(folder)
-    config.save(run.config)
-    setup.resolved.save(run.resolved)
-    save_stage_one(stage_one, run)
-    save_weights(network, run.model)
-    run.write_manifest({})
-    return folder
 
 
 @pytest.fixture(scope="module")

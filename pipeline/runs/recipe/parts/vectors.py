@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from embeddings.specification import sources
+from embeddings.table.listing import shortened
 from pipeline.config import AUTO_SOURCE, DEFAULT_SOURCE, RunConfig
 from pipeline.runs.recipe.facts import Facts
 from pipeline.runs.recipe.part import Part, Verdict, part
@@ -30,7 +31,7 @@ class Vectors(Part):
     def judge(self, facts: Facts, config: RunConfig) -> Verdict:
         """Use the part if no source is configured."""
         if config.source != AUTO_SOURCE:
-            return Verdict(False, f"{config.source} as configured")
+            return Verdict(False, f"{shortened(config.source)} as configured")
         return Verdict(True, _choice(facts)[1])
 
     def values(self, facts: Facts, config: RunConfig) -> Mapping[str, Any]:

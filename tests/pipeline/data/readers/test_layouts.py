@@ -20,21 +20,33 @@ def read(path, **config):
     return [(example.text, example.label) for example in examples], found.notes
 
 
-@pytest.mark.parametrize(("title", "line"), [("Survey 2024\n", 2), ("Survey 2024,\n,\n", 3), ("Input,Output\n", 2)])
-def test_lines_before_the_column_names_are_named(title, line, tmp_path):
+def test_lines_before_the_column_names_are_named(tmp_path):
     path = tmp_path / "a.csv"
     table = "".join(f"{','.join(row)}\n" for row in TABLE)
-    path.write_text(title + table)
-    with pytest.raises(DataError, match=rf"line {line} seems to be|:{line}: this line seems to be the column names"):
+    path.write_text("Input,Output\n" + table)
+    with pytest.raises(DataError, match="line 2 seems to be the column names: delete the lines before it"):
         read(path)
     path.write_text(table)  # as the message says
     assert read(path)[0] == [("a", "x"), ("b", "y")]
 
 
-def test_rows_before_the_column_names_of_a_sheet_are_named(tmp_path):
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize(("title", "line"), [("Survey 2024\n", 2), ("Survey 2024\n\n", 3), ("Survey,\n,\n", 3)])
+def test_a_title_before_the_column_names_is_left_out(title, line, separator, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text((title + "".join(f"{','.join(row)}\n" for row in TABLE)).replace(",", separator))
+    found, notes = read(path)
+    assert found == [("a", "x"), ("b", "y")]
+    assert [note for note in notes if f"names of the columns are in line {line}" in note]
+
+
+def test_a_title_before_the_column_names_of_a_sheet_is_left_out(tmp_path):
     path = write_xlsx(tmp_path / "a.xlsx", S=[["Survey", None], [], *TABLE])
-    with pytest.raises(DataError, match=r"line 3 seems to be the column names: delete the lines before it"):
-        read(path)
+    found, notes = read(path)
+    assert (found, notes) == ([("a", "x"), ("b", "y")], [
+        f"{path}: the names of the columns are in row 3; the rows before it are a title (detected)"])
+    path = write_xlsx(tmp_path / "b.xlsx", S=[["Survey", None], ["Satz", "Art"], ["a", "x"]])
+    assert read(path, text_column="Satz", label_column="Art")[0] == [("a", "x")]
 
 
 def test_a_sheet_with_usual_or_configured_names_is_read_before_others(tmp_path):

@@ -1,0 +1,55 @@
+"""Power of the verdict "practically equal", and the number of seeds that settles a difference of a margin."""
+
+from __future__ import annotations
+
+import math
+
+from pipeline.benchmark.analysis.statistics import ALPHA, seeds_needed
+
+POWER = 0.8
+MAX_SEEDS = 10_000
+
+
+def power_of_equality(spread: float, n: int, margin: float, m: int = 1) -> float:
+    """Return the probability of the verdict "practically equal" if the true difference is zero.
+
+    It is that of two one-sided t-tests (Schuirmann 1987) at the level of one of ``m`` simultaneous intervals, with the
+    observed standard deviation in place of the true one.
+
+    Args:
+        spread: standard deviation of the paired differences.
+        n: number of pairs.
+        margin: largest difference that counts as equal, in the units of ``spread``.
+        m: number of comparisons.
+    """
+    from scipy.stats import t
+
+    if n < seeds_needed(m):
+        return 0.0
+    if spread <= 0:
+        return 1.0
+    critical = t.ppf(1 - ALPHA / (2 * m), n - 1)
+    return max(0.0, float(2 * t.cdf(margin * math.sqrt(n) / spread - critical, n - 1) - 1))
+
+
+def seeds_to_settle(spread: float, margin: float, m: int = 1, power: float = POWER) -> int | None:
+    """Return the number of seeds with which equal initialisations are found practically equal with a probability.
+
+    With as many seeds, a true difference of the margin is shown with at least the same probability.
+
+    Args:
+        spread: standard deviation of the paired differences.
+        margin: largest difference that counts as equal, in the units of ``spread``.
+        m: number of comparisons.
+        power: the probability.
+
+    Returns:
+        The number, or None if it is above 10,000.
+    """
+    low, high = seeds_needed(m), MAX_SEEDS
+    if power_of_equality(spread, high, margin, m) < power:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power_of_equality(spread, middle, margin, m) >= power else (middle + 1, high)
+    return low

@@ -1,0 +1,1 @@
+"""Estimators for scikit-learn: a classifier and a vectoriser of texts."""

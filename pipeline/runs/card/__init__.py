@@ -1,0 +1,1 @@
+"""The card of a run: ``README.md`` in the form of a Hugging Face model card."""

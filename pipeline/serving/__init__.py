@@ -1,0 +1,1 @@
+"""The HTTP API of finished runs and its page (``vecformer serve``)."""
