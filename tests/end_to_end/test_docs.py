@@ -60,7 +60,8 @@ def run_command(line):
     return done.stdout
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page) and not needs_datasets(page)], ids=identifier)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page) and not needs_datasets(page)],
+                         ids=identifier)
 def test_examples_run_as_printed(page, tmp_path, monkeypatch, capsys):
     """Commands succeed; Python prints what the comments after ``print(...)`` state."""
     run_blocks(page, tmp_path, monkeypatch, capsys)
