@@ -193,9 +193,10 @@ def test_seed_determines_the_sample():
     assert first == again != other
 
 
-def test_sampling_at_temperature_zero_is_greedy():
+@pytest.mark.parametrize("temperature", [0.0, 5e-324, 1e-40, 1e-7, 2e-6])  # the division by less overflows
+def test_sampling_at_temperature_zero_is_greedy(temperature):
     model = make("language")
-    cold = sample(writer(model), config=GenerationConfig(max_tokens=9, temperature=0.0), seed=1)
+    cold = sample(writer(model), config=GenerationConfig(max_tokens=9, temperature=temperature), seed=1)
     single = sample(writer(model), config=GenerationConfig(max_tokens=9, top_k=1), seed=1)
     assert cold == single == greedy(writer(model), max_tokens=9)
 
