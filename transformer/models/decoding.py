@@ -197,6 +197,7 @@ def top_p_filter(logits: Tensor, p: float) -> Tensor:
     ordered, order = logits.sort(dim=-1, descending=True)
     probabilities = ordered.softmax(dim=-1)
     removed = probabilities.cumsum(dim=-1) - probabilities >= p       # the more probable tokens already reach p
+    removed[..., 0] = False                                           # also if p is rounded to 0
     return logits.masked_fill(torch.zeros_like(removed).scatter(-1, order, removed), -torch.inf)
 
 

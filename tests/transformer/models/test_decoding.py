@@ -237,6 +237,11 @@ def test_top_k_and_top_p_equal_transformers(scores, k, p):
             assert torch.equal(top_p_filter(top_k_filter(scores, k), p), both)
 
 
+@pytest.mark.parametrize("p", [5e-324, 1e-46, 1e-9])
+def test_the_most_probable_token_is_kept_for_every_p(p):
+    assert top_p_filter(torch.tensor([[0.1, 0.5, 0.4]]).log(), p).softmax(-1).tolist() == [[0, 1, 0]]
+
+
 @settings(max_examples=20)
 @given(st.integers(2, 9), st.integers(1, 12), st.sampled_from(["sinusoidal", "learned", "rotary"]))
 def test_full_window_continues_from_its_last_half(window, n_prompt, positions):
