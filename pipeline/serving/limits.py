@@ -43,4 +43,4 @@ class Limits:
     @property
     def max_drained(self) -> int:
         """Bytes of a body that is too large that are read and discarded, so that the client receives the answer."""
-        return 8 * self.max_body
+        return 2 * self.max_body

@@ -15,6 +15,7 @@ from transformer.layers.attention import Memory
 from transformer.models.models import EncoderDecoder, LanguageModel
 from transformer.models.stack import Cache
 
+MIN_TEMPERATURE = 1e-6  # below it, decoding is greedy: logits divided by less can overflow
 NEVER_WRITTEN = (PAD_ID, UNK_ID, START_ID, MASK_ID)  # special tokens that are not generated
 
 
@@ -164,7 +165,7 @@ def sample(
     Returns:
         One text for each prompt.
     """
-    if not config.temperature:
+    if config.temperature < MIN_TEMPERATURE:
         return greedy(writer, max_tokens=config.max_tokens, end=end, on_tokens=on_tokens)
     random = torch.Generator().manual_seed(seed)
 
@@ -196,6 +197,7 @@ def top_p_filter(logits: Tensor, p: float) -> Tensor:
     ordered, order = logits.sort(dim=-1, descending=True)
     probabilities = ordered.softmax(dim=-1)
     removed = probabilities.cumsum(dim=-1) - probabilities >= p       # the more probable tokens already reach p
+    removed[..., 0] = False                                           # also if p is rounded to 0
     return logits.masked_fill(torch.zeros_like(removed).scatter(-1, order, removed), -torch.inf)
 
 

@@ -107,9 +107,12 @@ async def harass_until(end, port, kind, load):
                         if reader.at_eof() or time.monotonic() > end:
                             break
                         await asyncio.sleep(1)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(reader.read(), max(0.1, end - time.monotonic()))
-                    load.closed[kind] += 1
+                await asyncio.wait_for(reader.read(), max(0.1, end - time.monotonic()))
+                load.closed[kind] += 1
+            except TimeoutError:
+                pass
+            except OSError:  # closed while there was more to read
+                load.closed[kind] += 1
             finally:
                 writer.close()
         await asyncio.sleep(1)

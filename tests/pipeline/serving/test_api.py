@@ -216,7 +216,7 @@ def test_other_methods_types_and_paths(served):
 
 
 def test_a_body_that_is_too_large(served):
-    body = b'{"texts": ["' + b"a" * (3 * 2**20) + b'"]}'
+    body = b'{"texts": ["' + b"a" * (3 * 2**19) + b'"]}'
     status, headers, answer = served[1].post("/predict", raw=body)
     assert (status, headers["Connection"]) == (413, "close")
     assert "1,048,576 bytes" in answer["error"]

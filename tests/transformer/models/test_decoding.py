@@ -193,9 +193,10 @@ def test_seed_determines_the_sample():
     assert first == again != other
 
 
-def test_sampling_at_temperature_zero_is_greedy():
+@pytest.mark.parametrize("temperature", [0.0, 5e-324, 1e-40, 1e-7, 2e-6])  # the division by less overflows
+def test_sampling_at_temperature_zero_is_greedy(temperature):
     model = make("language")
-    cold = sample(writer(model), config=GenerationConfig(max_tokens=9, temperature=0.0), seed=1)
+    cold = sample(writer(model), config=GenerationConfig(max_tokens=9, temperature=temperature), seed=1)
     single = sample(writer(model), config=GenerationConfig(max_tokens=9, top_k=1), seed=1)
     assert cold == single == greedy(writer(model), max_tokens=9)
 
@@ -234,6 +235,11 @@ def test_top_k_and_top_p_equal_transformers(scores, k, p):
         kept = top_k_filter(scores, k).softmax(-1).sort(descending=True).values.cumsum(-1)
         if (kept - p).abs().min() > 1e-5:
             assert torch.equal(top_p_filter(top_k_filter(scores, k), p), both)
+
+
+@pytest.mark.parametrize("p", [5e-324, 1e-46, 1e-9])
+def test_the_most_probable_token_is_kept_for_every_p(p):
+    assert top_p_filter(torch.tensor([[0.1, 0.5, 0.4]]).log(), p).softmax(-1).tolist() == [[0, 1, 0]]
 
 
 @settings(max_examples=20)
