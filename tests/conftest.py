@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ settings.register_profile("vecformer", deadline=None, derandomize=True, max_exam
 settings.load_profile("vecformer")
 torch.set_num_threads(1)  # the suite runs on two processes, and so do the commands that it starts
 os.environ["OMP_NUM_THREADS"] = "1"
+_CODE = tempfile.TemporaryDirectory()  # into which transformers copies the code of exported models
+os.environ["HF_MODULES_CACHE"] = _CODE.name
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and would pass that on
 
 

@@ -39,8 +39,8 @@ class ModelConfig:
     n_heads: int = option(4, "number of attention heads per layer; a divisor of d_model")
     d_ff: int = option(256, "width of the feed-forward block, at least 1")
     dropout: float = option(0.1, "dropout probability, at least 0 and below 1")
-    like: str = option("", "use the arithmetic of bert or gpt2, so that the run can be exported; \"\" for no "
-                           "restriction")
+    like: str = option("", "use the arithmetic of bert or gpt2, so that the run is exported without code of its "
+                           "own; \"\" for no restriction")
     norm: str = option("pre", "position of layer normalisation: pre (before each block) or post (after each residual "
                               "sum)")
     activation: str = option("gelu", "activation of the feed-forward block: gelu, gelu-tanh, relu or swiglu")

@@ -32,15 +32,15 @@ def export_command(
 ) -> None:
     """Export RUN to a format that is used without vecformer. The result is compared with RUN before it is kept.
 
-    onnx takes every task but translation, in full. hf takes runs with the arithmetic of an existing architecture:
-    --set model.like=bert, or gpt2 for a language model. A page needs no network; it is for classification, at most 8 MB
+    onnx and hf take every task but translation, the n-gram branch included. hf writes the code of the model into the
+    folder, unless the run has the arithmetic of an existing architecture: --set model.like=bert. A language model needs
+    --set model.like=gpt2 for hf. A page needs no network; it is for classification, at most 8 MB
     with as many --words as fit.
 
     \b
     vecformer export runs/bbc --to onnx --out bbc-onnx --int8
     vecformer export runs/bbc --to model2vec --out bbc-vectors
-    vecformer run --task question-answering --data data/questions --set model.like=bert --out runs/questions
-    vecformer export runs/questions --to hf --out exported
+    vecformer export runs/bbc --to hf --out bbc-hf
     vecformer export runs/bbc --to page --out bbc.html
     """
     from pipeline.commands.export import export

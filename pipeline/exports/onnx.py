@@ -14,6 +14,7 @@ from embeddings.progress import Progress
 from embeddings.special_tokens import MASK, N_SPECIAL
 from embeddings.table.arguments import argument
 from embeddings.table.atomic_files import write_atomically
+from embeddings.table.paths import utf8_path
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions, export_format
 from pipeline.exports.onnx_readme import agreed_in_words, readme
@@ -135,14 +136,14 @@ class Onnx:
                 _quantise(folder)
                 agreed = onnx_check.agreement(folder, SMALL_GRAPH, texts)
             write_json(folder / "config.json", config | {
-                "checked": {"texts": texts.described, "greatest_difference": found.difference,
+                "checked": {"texts": found.texts.described, "greatest_difference": found.difference,
                             "int8_agreement": agreed[0] if agreed else None}})
             write_atomically(folder / "README.md", readme(config, found, agreed))
             sizes = {name: (folder / name).stat().st_size for name in (GRAPH, SMALL_GRAPH) if (folder / name).exists()}
             for file in folder.iterdir():
                 file.chmod(0o644)
         return ExportedGraph(target, len(tokenizer) - N_SPECIAL, len(extra),
-                             found.difference, texts.described, agreed, sizes, alone)
+                             found.difference, found.texts.described, agreed, sizes, alone)
 
 
 def _graph(trained: TrainedRun) -> Graph:
@@ -203,6 +204,7 @@ def _quantise(folder: Path) -> None:
     level = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)  # the library advises to preprocess the graph, which changes nothing
     try:
-        quantize_dynamic(folder / GRAPH, folder / SMALL_GRAPH, nodes_to_exclude=NOT_QUANTISED)
+        with utf8_path(folder) as readable:
+            quantize_dynamic(readable / GRAPH, readable / SMALL_GRAPH, nodes_to_exclude=NOT_QUANTISED)
     finally:
         logging.getLogger().setLevel(level)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 from embeddings.special_tokens import N_SPECIAL, UNK_ID
+from embeddings.table.atomic_files import write_atomically
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions
@@ -85,8 +86,7 @@ class StaticVectors:
 
     def save(self, weights: Path, tokenizer: Path, *, name: str) -> None:
         """Write the vectors and the tokenizer."""
-        save_file({name: self.rows}, weights)
-        weights.chmod(0o644)  # safetensors creates files with permissions for the owner only
+        write_atomically(weights, safetensors.numpy.save({name: self.rows}))
         write_tokenizer_json(self.tokenizer, tokenizer)
 
 
@@ -137,7 +137,8 @@ def check(
     Raises:
         ExportError: if a vector of a text differs.
     """
-    rows, read = load_file(weights)[name], Tokenizer.from_file(str(tokenizer))
+    rows = safetensors.numpy.load(weights.read_bytes())[name]
+    read = Tokenizer.from_str(tokenizer.read_text(encoding="utf-8"))
     ids = [encoding.ids for encoding in read.encode_batch(list(vectors.texts), add_special_tokens=False)]
     known = [[number for number in of_text if number != UNK_ID] for of_text in ids]
     expected = np.stack([vectors.mean(text) for text in vectors.texts])

@@ -187,8 +187,8 @@ def _add_computations(app: FastAPI, service: Service) -> None:
     route("/neighbours", "Nearest neighbours of a word before and after training",
           response_model=Neighbours)(neighbours)
     route("/generate", "Continue a text, word by word", response_class=StreamingResponse,
-          responses=errors | {200: {"description": "One JSON object per line: text replaces the text from character "
-                                                   "at on; the last one has done.",
+          responses=errors | {200: {"description": "One JSON object per line: the next part of the text; the last "
+                                                   "one has done and the complete text.",
                                     "content": {NDJSON: {"schema": {"type": "string"}}}}})(generate)
 
 
@@ -202,7 +202,7 @@ async def _started(service: Service, run: ServedRun, request: Any) -> AsyncItera
     messages: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()  # bounded by max_tokens
 
     def send(message: dict[str, Any]) -> None:
-        service.metrics.tokens.labels(run.name).inc()
+        service.metrics.parts.labels(run.name).inc()
         loop.call_soon_threadsafe(messages.put_nowait, message)
 
     options = request.model_dump(include={"max_tokens", "temperature", "top_k", "top_p"})

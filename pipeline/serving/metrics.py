@@ -20,7 +20,8 @@ class Metrics:
         self.seconds = Histogram("vecformer_request_seconds", "Time from a complete request to its answer.", ["path"],
                                  buckets=SECONDS, registry=self.registry)
         self.texts = Counter("vecformer_texts", "Texts that were predicted for.", ["run"], registry=self.registry)
-        self.tokens = Counter("vecformer_generated_tokens", "Generated tokens.", ["run"], registry=self.registry)
+        self.parts = Counter("vecformer_streamed_parts", "Parts of generated texts that were sent.", ["run"],
+                             registry=self.registry)
         self.batches = Histogram("vecformer_batch_texts", "Texts computed together.", ["run"], buckets=SIZES,
                                  registry=self.registry)
         self.waiting = Gauge("vecformer_waiting_requests", "Requests in the queue of a run.", ["run"],

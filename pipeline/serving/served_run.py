@@ -118,7 +118,7 @@ class ServedRun:
         self, prompt: str, options: Mapping[str, Any], seed: int, send: Callable[[dict[str, Any]], None],
         stop: threading.Event, seconds: float,
     ) -> None:
-        """Continue a text, and send each change of it.
+        """Continue a text, and send its parts as they are generated, the prompt first.
 
         The last message has ``done``, the complete ``text`` and its ``log_probability``, or ``error``.
 
@@ -126,7 +126,7 @@ class ServedRun:
             prompt: beginning of the text.
             options: generation options; None keeps the configured value.
             seed: seed of the sampling.
-            send: called with the messages. ``text`` replaces the text from character ``at`` on.
+            send: called with the messages.
             stop: ends the generation when it is set.
             seconds: maximum time.
 
@@ -138,24 +138,21 @@ class ServedRun:
         if not self.trained.task.generates:
             raise RefusedError(409, "the run is not a language model; it cannot continue a text")
         config = generation_config(self.trained, options)
-        until, parts = time.monotonic() + seconds, list[str]()
+        parts, until = list[str](), time.monotonic() + seconds
 
-        def send_part(part: str) -> None:
-            if stop.is_set():
+        def on_text(part: str) -> None:
+            if stop.is_set() or time.monotonic() > until:
                 raise _StoppedError
-            if parts and part:  # the first part is the prompt
-                send({"at": len("".join(parts)), "text": part})
             parts.append(part)
-            if time.monotonic() > until:
-                raise _StoppedError
+            if part:
+                send({"text": part})
 
         try:
-            written = generate(self.trained, prompt, config=config, seed=seed, on_text=send_part)[0]
+            written = generate(self.trained, prompt, config=config, seed=seed, on_text=on_text)[0]
         except _StoppedError:
-            send({"done": True, "text": "".join(parts), "log_probability": None,
-                  "error": "the maximum time has passed"})
-            return
-        send({"done": True, **finite(written._asdict())})
+            send({"done": True, "text": "".join(parts), "error": "the maximum time has passed"})
+        else:
+            send({"done": True, **finite(written._asdict())})
 
     def neighbours(self, word: str, n: int) -> dict[str, Any]:
         """Return the nearest words before and after training; none for a word outside the training vocabulary."""

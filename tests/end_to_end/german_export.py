@@ -79,7 +79,7 @@ Rechnung|Der Betrag auf der Rechnung ist falsch, bitte um Erstattung.
 Akku defekt|Der Akku der Kamera ist defekt, gilt die Garantie?
 =Nachfrage|Wann kommt der Bote mit der Lieferung?
 +Gutschein|Der Gutschein wurde auf der Rechnung nicht abgezogen.
-Frage|
+|
 xx|qwrtz pflmpf
 Schrauben|Beim Regal fehlen Schrauben, gibt es ein Ersatzteil?
 Konto|Zweimal vom Konto abgebucht, wann kommt das Geld zurück?"""

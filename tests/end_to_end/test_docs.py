@@ -26,7 +26,7 @@ PROSE = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "
 MAX_README_WORDS = 1200
 MAX_BLOCKS_NOT_RUN = 6
 BLOCK = re.compile(r"^```(bash|python)(?: (notest|datasets))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-KEY = r"(?:^|\s)([a-z]+\.(?!safetensors|toml)[a-z_]+)(?=[\s=]|$)"
+KEY = r"(?:^|\s)([a-z]+\.(?!safetensors|toml|onnx)[a-z_]+)(?=[\s=]|$)"
 PRINTED = r"^print\(.*\) +# (.+)$"
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -159,7 +159,7 @@ def test_options_and_keys_that_are_named_exist():
     sections = {key.partition(".")[0] for key in known_keys if "." in key}
     for page in PAGES:
         code = re.findall(r"`([^`\n]+)`", BLOCK.sub("", page.read_text(encoding="utf-8")))
-        for option in re.findall(r"(?<!\S)(--[a-z-]+)", "\n".join(code)):
+        for option in re.findall(r"(?<!\S)(--[a-z0-9-]+)", "\n".join(code)):
             assert option in known_options, f"{identifier(page)}: {option}"
         for key in re.findall(KEY, "\n".join(code), re.MULTILINE):
             assert key in known_keys or key.partition(".")[0] not in sections, f"{identifier(page)}: {key}"

@@ -55,7 +55,7 @@ def test_a_day_with_the_export(support, tmp_path):
     assert metrics["source"] == "fasttext"
     assert metrics["test"]["accuracy"] > 0.6
     for name in ("new.xlsx", "new.csv"):
-        assert "9 rows, added columns label, probability, warning; 2 with a warning" in call(
+        assert "9 rows, added columns label, probability, warning; 1 with a warning" in call(
             "predict", run, "--file", folder / name, "--out", tmp_path / name)
     with python_calamine.load_workbook(tmp_path / "new.xlsx") as book:
         sheet = book.get_sheet_by_name("Anfragen").to_python()
@@ -67,6 +67,7 @@ def test_a_day_with_the_export(support, tmp_path):
         probability = f"{row[7]:.4f}".replace(".", ",")
         assert line == ";".join([*map(german_export.shown, original), row[6], probability, row[8]])
     assert not (tmp_path / "new.csv").read_bytes().startswith(codecs.BOM_UTF8)
+    assert [row[8] for row in sheet[3:] if row[8]] == ["the text is empty"]
     labels = [row[6] for row in sheet[3:]]
     assert labels[:2] == ["Lieferung", "Rechnung"]
     call("run", "--data", tmp_path / "new.xlsx", *columns[:4], "--label-column", "label", "--source", "random",

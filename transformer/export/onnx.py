@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from embeddings.table.paths import utf8_path
 from transformer.export.huggingface import projected_table
 from transformer.kernels import engine
 from transformer.layers.positions import RotaryPositions, ScorePositions
@@ -220,9 +221,9 @@ def save_onnx(graph: Graph, path: Path) -> None:
     with torch.no_grad(), engine.use(engine.TORCH):
         per_token = graph(*arguments).dim() == 3
         axes[LOGITS] = {0: "batch", 1: "length"} if per_token else {0: "batch"}
-        with _without_warnings():
-            torch.onnx.export(graph, arguments, str(path), dynamo=False, opset_version=OPSET, input_names=names,
-                              output_names=[LOGITS], dynamic_axes=axes)
+        with _without_warnings(), utf8_path(path.parent) as folder:
+            torch.onnx.export(graph, arguments, str(folder / path.name), dynamo=False, opset_version=OPSET,
+                              input_names=names, output_names=[LOGITS], dynamic_axes=axes)
 
 
 def _example(graph: Graph) -> tuple[Tensor, ...]:

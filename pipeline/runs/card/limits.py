@@ -58,9 +58,12 @@ def limits(
     if n_truncated:
         yield f"{length}; longer texts are truncated, such as {n_truncated:,} of the {len(splits.test):,} test texts."
     else:
-        yield f"{length}; no test text is truncated."
-    yield from _of_words(setup, metrics["coverage"])
-    if len(splits.test) < FEW_TEST:
+        yield f"{length}; {'no test text is truncated' if splits.test else 'longer texts are truncated'}."
+    if splits.test:
+        yield from _of_words(setup, metrics["coverage"])
+    else:
+        yield "The model was not evaluated: there were no test examples."
+    if 0 < len(splits.test) < FEW_TEST:
         yield (f"There are only {len(splits.test):,} test examples: the intervals are wide, and rough approximations "
                "themselves.")
     if not splits.dev:

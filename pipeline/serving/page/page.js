@@ -135,17 +135,15 @@ async function generateInto(run, text, body) {
   const output = el("p", { class: "text writing", role: "log", "aria-label": "Generated text" }, text);
   const end = el("p", { class: "soft" });
   body.replaceChildren(output, end);
-  let written = characters(text);
-  const n = written.length;
+  let written = "";
   const options = { max_tokens: Number(find("max-tokens").value), temperature: Number(find("temperature").value),
     seed: Number(find("seed").value) };
   try {
     for await (const part of stream("/generate", { run: run.name, prompt: text, ...options }, writing.signal)) {
       if (part.error) throw new Failure(part.error, 200);
       if (part.done) end.textContent = `log-probability ${part.log_probability?.toFixed(2) ?? "–"}`;
-      written = part.done ? characters(part.text) : [...written.slice(0, part.at), ...characters(part.text)];
-      const [prompt, rest] = [written.slice(0, n), written.slice(n)].map((some) => some.join(""));
-      output.replaceChildren(el("b", {}, prompt), rest);
+      written = part.done ? part.text : written + part.text;
+      output.replaceChildren(el("b", {}, text), written.slice(text.length));
     }
   } catch (error) {
     if (error.name !== "AbortError") throw error;

@@ -1,6 +1,8 @@
 """Static vectors in the layouts of model2vec and sentence-transformers: the mean of the words of a text."""
 
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -83,12 +85,20 @@ def test_model2vec_loads_the_folder(runs, tmp_path):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_other_vectors_are_not_written(runs, tmp_path, monkeypatch, name):
-    save = module.save_file
-    monkeypatch.setattr(module, "save_file", lambda tensors, path: save(
-        {key: rows * 1.01 for key, rows in tensors.items()}, path))
+    save = module.safetensors.numpy.save
+    monkeypatch.setattr(module.safetensors.numpy, "save", lambda tensors: save(
+        {key: rows * 1.01 for key, rows in tensors.items()}))
     with pytest.raises(ExportError, match="the exported vectors of texts differ from those of the run"):
         export(runs[0], tmp_path / "out", to=name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not allow such names")
+@pytest.mark.parametrize("name", ["onnx", "hf", *FORMATS])
+def test_paths_need_not_be_utf8(runs, tmp_path, name):
+    made = export(runs[0], tmp_path / os.fsdecode(b"caf\xe9"), to=name, words=3, int8=name == "onnx")
+    assert [entry.name for entry in tmp_path.iterdir()] == [made.path.name]
+    assert any("differ by at most" in line for line in made.lines())
 
 
 def test_options_of_other_formats_are_refused(runs, tmp_path):

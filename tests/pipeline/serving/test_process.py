@@ -51,9 +51,7 @@ def test_a_signal_ends_the_server_after_the_answers_in_progress(number, code, pa
         request = {"prompt": "An old goat", "max_tokens": 500}
         asking = threading.Thread(target=lambda: answers.append(client.post("/generate", request)))
         asking.start()
-        while "/generate" not in client.get("/metrics")[2]:  # counted when the first word is sent
-            if re.search(r'generated_tokens_total\{run="stories"\} [1-9]', client.get("/metrics")[2]):
-                break
+        while not re.search(r'streamed_parts_total\{run="stories"\} [1-9]', client.get("/metrics")[2]):
             time.sleep(0.01)
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -11,6 +12,8 @@ from safetensors.numpy import load_file
 
 from pipeline import RunConfig, load_run, run
 from pipeline.cli.main import cli
+from pipeline.data.config import DataConfig
+from pipeline.runs.card.write import write_card
 from pipeline.tasks.base import TASKS, find
 
 SAMPLES = {"classification": "support", "multi-label": "hotels", "regression": "ratings", "tagging": "entities",
@@ -152,6 +155,23 @@ def test_the_command_repeats_the_run(tmp_path, support, monkeypatch):
     ours, again = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "first-again"))
     assert all((ours[name] == again[name]).all() for name in ours | again)
     assert (tmp_path / "first" / "config.toml").read_text() == (tmp_path / "first-again" / "config.toml").read_text()
+
+
+def test_a_run_without_test_examples_or_a_path_has_a_card(tmp_path, support, cards):
+    finished, _ = cards("classification")
+    trained = load_run(finished.path)
+    config = replace(trained.config, data=replace(trained.config.data, path=""))
+    trained = replace(trained, setup=replace(trained.setup, config=config, requested=config))
+    splits = find("classification").reader.read(DataConfig(path=str(support)), seed=1)
+    metrics = {**finished.metrics, "test": {}, "dev": {}, "baselines": {}}
+    facts = json.loads((finished.path / "manifest.json").read_text())
+    write_card(tmp_path / "README.md", trained, replace(splits, test=(), dev=()), metrics, facts, name="x", error={},
+               n_truncated=0)
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.eval_results is None
+    assert "nothing was measured" in card.text
+    assert "The data were given in Python" in card.text
+    assert "only 0 test" not in card.text
 
 
 def test_licence_and_language_are_stated_only_if_they_are_known(tmp_path, support):
