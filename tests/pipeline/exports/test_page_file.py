@@ -111,11 +111,12 @@ def test_runs_without_an_equivalent_are_refused_by_name(changes, message, tmp_pa
 
 
 @pytest.mark.parametrize(("target", "options", "message"), [
-    ("model", {}, r"--out model\.html"), ("model.html", {"without_ngrams": True}, "--without-ngrams"),
+    ("model", {}, r"model\.html"), ("model.html", {"without_ngrams": True}, "without.ngrams"),
 ])
-def test_unsuitable_options_are_refused(trained, tmp_path, target, options, message):
+def test_unsuitable_options_are_refused(folder, tmp_path, target, options, message):
     with pytest.raises(ExportError, match=message):
-        write(trained, tmp_path / target, **options)
+        export(folder, tmp_path / target, to="page", **options)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_words_that_training_did_not_have(trained, tmp_path):
