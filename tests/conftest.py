@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -54,3 +56,18 @@ def datasets() -> Path:
     if not folder:
         pytest.skip("VECFORMER_DATASETS names no folder of datasets")
     return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium; without it the tests are skipped, and fail under ``make test-browser``."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        required = os.environ.get("VECFORMER_BROWSER") == "required"
+        (pytest.fail if required else pytest.skip)("Chromium is not installed (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -11,7 +11,6 @@ import pytest
 import rich_click as click
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium")
 PAGES = ("index.html", "tutorials/first-run.html", "reference/commands.html", "reference/python.html", "tasks.html")
 OUTSIDE = re.compile(r"""<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)\s*=\s*["']?((?:https?:)?//[^"'\s>]+)""")
 IN_STYLE = re.compile(r"""url\(\s*["']?((?:https?:)?//[^"')]+)|@import""")
@@ -108,25 +107,13 @@ def test_broken_links_anchors_and_forgotten_pages_fail_the_build(copy):
     assert "a-link.md" not in done.stderr
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs the program chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def opened(browser, site):
+def opened(chromium, site):
     """Open a page from disk; afterwards nothing was requested from elsewhere, and no script failed."""
     problems, contexts = [], []
 
     def open_page(name, **options):
-        context = browser.new_context(**options)
+        context = chromium.new_context(**options)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -142,6 +129,7 @@ def opened(browser, site):
     assert problems == []
 
 
+@pytest.mark.browser
 def test_the_search_works_from_disk(opened):
     page = opened("index.html", viewport={"width": 1200, "height": 900})
     page.get_by_placeholder("Search").first.click()
@@ -152,6 +140,7 @@ def test_the_search_works_from_disk(opened):
     page.wait_for_url(re.compile("sources|word-vectors|own-vectors|query"))
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_a_phone_and_are_accessible(opened, scheme):
     from axe_playwright_python.sync_playwright import Axe

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner
 
 from pipeline.cli.main import cli
@@ -98,30 +99,24 @@ def test_colours_follow_the_contributions():
     assert [piece.value for piece in pieces] == ["+1.000", "", "−0.500", ""]
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("width", [360, 1000])
-def test_the_page_in_a_browser(path, tmp_path, width):
+def test_the_page_in_a_browser(path, tmp_path, chromium, width):
     """No error, no request, no sideways scrolling, nothing that axe-core reports; heads can be chosen."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page_file = tmp_path / "why.html"
     assert call("explain", path, TEXT, "--html", page_file).exit_code == 0
     problems = []
-    with playwright.sync_playwright() as driver:
-        try:
-            browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium here: {error}")
-        for scheme in ("light", "dark"):
-            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-            page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-            page.on("pageerror", lambda error: problems.append(str(error)))
-            page.on("request", lambda request: problems.append(request.url) if request.url.startswith("http") else None)
-            page.goto(page_file.as_uri())
-            page.get_by_title("layer 1, head 1").click()
-            assert page.locator("#chosen").text_content() == "encoder, layer 1, head 1"
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            assert [one["id"] for one in axe.Axe().run(page).response["violations"]] == []
-        browser.close()
+    for scheme in ("light", "dark"):
+        page = chromium.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: problems.append(request.url) if request.url.startswith("http") else None)
+        page.goto(page_file.as_uri())
+        page.get_by_title("layer 1, head 1").click()
+        assert page.locator("#chosen").text_content() == "encoder, layer 1, head 1"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert [one["id"] for one in Axe().run(page).response["violations"]] == []
+        page.close()
     assert problems == []
 
 

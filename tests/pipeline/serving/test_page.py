@@ -1,10 +1,7 @@
 """The page in a real headless Chromium: predict, explain, heads, comparison, keyboard, phone, accessibility."""
 
 import json
-import os
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +9,6 @@ from pipeline import load_run
 from tests.pipeline.serving.server_of_runs import serving
 
 pytestmark = pytest.mark.browser
-CHROMIUM = "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else shutil.which("chromium-browser")
 TEXT = "Where is my parcel? It never arrived."
 CONTEXT = "Kangaroos are well known animals. They live in Australia 🌏. Their food is grass."
 
@@ -24,20 +20,6 @@ def site(paths):
              "entities": paths["entities"], "stories": paths["stories"], "ratings": paths["ratings"]}
     with serving(named) as (_, client):
         yield client
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A browser; without Chromium the tests are skipped, and fail under ``make test-browser``."""
-    if CHROMIUM is None:
-        reason = "Chromium is not installed (Debian: apt install chromium)"
-        (pytest.fail if os.environ.get("VECFORMER_BROWSER") == "required" else pytest.skip)(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,25 +1,6 @@
-"""A real browser, Debian's Chromium, without a network."""
-
-import os
-from pathlib import Path
+"""Pages opened from disk in a real browser, without a network."""
 
 import pytest
-
-CHROMIUM = Path("/usr/bin/chromium")
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A headless Chromium; without it the tests are skipped, and fail under ``make test-browser``."""
-    if not CHROMIUM.exists():
-        required = os.environ.get("VECFORMER_BROWSER") == "required"
-        (pytest.fail if required else pytest.skip)(f"no {CHROMIUM} (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
