@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -48,7 +49,7 @@ def add_unseen(trained: TrainedRun, n: int, *, first: Iterable[str] = ()) -> Seq
     seen = set(tokenizer.vocabulary())
     folded = dict.fromkeys(chain(first, map(tokenizer.fold, table.words)))
     new = (word for word in folded if word not in seen and tokenizer.can_produce(word))
-    found = unseen_words(table, islice(new, n), parse_policy(trained.config.unknown))
+    found = unseen_words(table, islice(new, min(n, sys.maxsize)), parse_policy(trained.config.unknown))
     trained.embedding.extend(found)
     return found.words
 
