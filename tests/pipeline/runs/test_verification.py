@@ -19,6 +19,7 @@ from pipeline.commands.inspect import open_run
 from pipeline.commands.vectors import LoadOptions, open_vectors
 from pipeline.config import resolve
 from pipeline.errors import PipelineError, RunFolderError
+from pipeline.exports import huggingface, huggingface_code
 from pipeline.runs.chain import run
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.seals import CHECKSUM, sealed, unsealed
@@ -127,7 +128,8 @@ DAMAGES = (flip, flip, truncate, zeros, swap, swap_within, replace_json, empty, 
 
 
 def test_damaged_runs_give_the_same_answer_or_one_message(runs, support, tmp_path, monkeypatch):
-    monkeypatch.setattr(export_module, "find_spec", lambda name: None)  # compares with transformers, which takes long
+    for module in (huggingface, huggingface_code):
+        monkeypatch.setattr(module, "find_spec", lambda name: None)  # compares with transformers, which takes long
     monkeypatch.setenv("VECFORMER_CACHE", "off")
     rng = random.Random(0)
     answers = {command: command(*runs, support, tmp_path, True) for command in COMMANDS}
