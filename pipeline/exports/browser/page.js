@@ -4,7 +4,7 @@ const N_LABELS = 10, N_STRONGEST = 8, N_UNKNOWN = 10, STRONG = 0.25, OPACITY = 0
 const byId = id => document.getElementById(id);
 const percent = probability => `${(100 * probability).toFixed(1)} %`;
 const signed = number => `${number < 0 ? "\u2212" : "+"}${Math.abs(number).toFixed(2)}`;
-const nextFrame = () => new Promise(resolve => setTimeout(resolve));
+const nextFrame = () => new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)));  // after painting
 const shown = { text: "", prediction: null, chosen: 0, groups: [], number: 0 };  // number of the request
 
 function element(name, classes, text = "") {

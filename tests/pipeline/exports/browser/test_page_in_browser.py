@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import time
 import unicodedata
 
 import numpy as np
@@ -327,9 +326,9 @@ def test_the_model_of_the_demonstration(tmp_path, opened):
     texts = [one.text for one in trained.task.reader.read(trained.config.data, seed=1).test][:200]
     page = opened(made.path)
     page.fill("#text", texts[0])
-    started = time.perf_counter()
-    page.click("#classify")
-    page.wait_for_selector("#answer:not([hidden])")
-    assert time.perf_counter() - started < 1
+    seconds = page.evaluate("() => { const start = performance.now(); document.getElementById('classify').click(); "
+                            "return (performance.now() - start) / 1000; }")
+    assert page.is_visible("#answer")
+    assert seconds < 1
     page.click("#clear")
     assert [label for label, _, _ in predicted(page, texts)] == [one["label"] for one in trained.predict(texts)]
