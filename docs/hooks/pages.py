@@ -31,24 +31,6 @@ MARKED = re.compile(r"^```(\w+) (?:notest|datasets)$", re.MULTILINE)
 HAS_SCHEME = re.compile(r"[a-z]+:", re.IGNORECASE)
 
 
-def on_config(config: Any) -> Any:
-    """Leave pages out of the navigation that are not written yet."""
-    missing = {page for page in config.extra.get("not_yet_written", ()) if not Path(config.docs_dir, page).exists()}
-    config.nav = _without(config.nav, missing)
-    return config
-
-
-def _without(entries: list[Any], missing: set[str]) -> list[Any]:
-    made = []
-    for entry in entries:
-        if isinstance(entry, dict):
-            ((title, inner),) = entry.items()
-            made.append({title: _without(inner, missing) if isinstance(inner, list) else inner})
-        elif entry not in missing:
-            made.append(entry)
-    return made
-
-
 def on_files(files: Files, config: Any) -> Files:
     """Add the files outside ``docs/``."""
     for path, page in OUTSIDE.items():
