@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import load_run
 from tests.pipeline.serving.load import load_server
-from tests.pipeline.serving.test_process import started
+from tests.pipeline.serving.test_server_process import started
 
 WORDS = ["where", "is", "my", "parcel", "card", "charged", "twice", "refund", "late", "broken", "zipper", "xqzt", "☂"]
 N_REQUESTS = 200
