@@ -18,7 +18,8 @@ from pipeline.cli.verification import verify_option
                    "browser), model2vec or sentence-transformers (static vectors).")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="Folder or file to create.")
 @click.option("--words", default=50_000, show_default=True, type=click.IntRange(min=0), metavar="N",
-              help="Number of words not seen in training to export, the most frequent first; 0 for language models.")
+              help="Maximum number of words not seen in training to export: those of the dev and test examples (not "
+                   "for page), then the first words of the source. 0 for language models.")
 @click.option("--without-ngrams", is_flag=True, help="Export only the Transformer of a run with an n-gram branch.")
 @click.option("--int8", is_flag=True, help="onnx: add a graph with int8 weights, and print how often it agrees.")
 @click.option("--vectors", default="tuned", show_default=True, type=click.Choice(["tuned", "start"]),

@@ -29,9 +29,10 @@ class ExportOptions:
     """Options of an export.
 
     Attributes:
-        words: maximum number of words not seen in training to export, the source's first. All other words are
-            ``<unk>`` in the exported model, while the run itself may find vectors for them by its out-of-vocabulary
-            policy. Models whose output layer is the embedding table are exported without extra words.
+        words: maximum number of words not seen in training to export: those of the dev and test examples, except for a
+            page, then the first ones of the source. All other words are ``<unk>`` in the exported model, while the run
+            itself may find vectors for them by its out-of-vocabulary policy. Models whose output layer is the embedding
+            table are exported without extra words.
         without_ngrams: export only the Transformer of a run with an n-gram branch; its predictions differ from those of
             the run.
         int8: add a graph with int8 weights (ONNX).
