@@ -1,4 +1,4 @@
-/* Search on pages that are opened from disk, where browsers refuse to start a worker: its script runs in a hidden frame. */
+/* Search on pages that are opened from disk. Browsers do not start workers there; the script runs in a hidden frame. */
 if (location.protocol === "file:") {
   window.Worker = class extends EventTarget {
     constructor(url) {

@@ -1,4 +1,4 @@
-/* Names for parts of the theme that have none. */
+/* Accessible names for parts of the theme that have none. */
 document.querySelector(".md-search[role=dialog]")?.setAttribute("aria-label", "Search");
 
 document.querySelectorAll("nav.md-nav[aria-labelledby]").forEach((nav, index) => {
@@ -7,7 +7,7 @@ document.querySelectorAll("nav.md-nav[aria-labelledby]").forEach((nav, index) =>
   nav.setAttribute("aria-label", `${label?.textContent.trim() || "Pages"} (${index + 1})`);
 });
 
-/* Wide tables are scrolled with the keyboard. The theme adds these elements after this script. */
+/* Make wide tables scrollable by keyboard. The theme adds these elements after this script. */
 addEventListener("load", () => requestAnimationFrame(() => {
   document.querySelectorAll(".md-typeset__scrollwrap").forEach((wrap) => { wrap.tabIndex = 0; });
   document.querySelectorAll(".md-code__nav").forEach((nav, index) => {

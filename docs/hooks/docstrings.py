@@ -1,4 +1,4 @@
-"""Extension of griffe: docstrings as the documentation site reads them."""
+"""Extension of griffe that converts docstrings for the documentation site."""
 
 from __future__ import annotations
 

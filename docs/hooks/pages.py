@@ -1,8 +1,8 @@
 """Hook of MkDocs: files of the repository outside ``docs/`` as pages of the site, and the links between all of them.
 
-The links of the documentation are those of the repository, so that they work where it is browsed. On the site, a link
-to a file that is a page leads to the page, and a link to any other file of the repository becomes its text. A link to a
-file that does not exist is left alone, and fails the build.
+Links in the documentation are relative to the repository, so that they work there. On the site, a link to a file that
+is a page is replaced by a link to the page, and a link to any other file of the repository by its text. A link to a
+missing file is not changed, and fails the build.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ def python() -> Iterator[str]:
 
 
 def _prose(text: str) -> str:
-    """Return help as Markdown on one line for each paragraph: what is between backticks is code, all else is text."""
+    """Return help as Markdown, one line for each paragraph: text between backticks is code, other text is escaped."""
     paragraphs = [" ".join(part.split()) for part in text.replace("``", "`").split("\n\n")]
     return "\n\n".join("".join(code_cell(piece) if i % 2 else plain(piece) if piece else ""
                                for i, piece in enumerate(paragraph.split("`"))) for paragraph in paragraphs)

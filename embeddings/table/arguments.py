@@ -1,7 +1,7 @@
 """Names of arguments in messages: options in a command of ``vecformer``, arguments in a program.
 
-A message says what to change. ``argument("out")`` is ``--out`` on the command line and ``out=`` in Python, so that both
-kinds of user can type what they read. A test requires that messages name options by these functions only.
+A message states what to change. ``argument("out")`` is ``--out`` on the command line and ``out=`` in Python, so that
+the name is valid in both. A test requires that messages name options by these functions only.
 """
 
 from __future__ import annotations

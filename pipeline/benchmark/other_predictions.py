@@ -1,7 +1,7 @@
 """Labels that another tool predicted for the test examples of a run, to be compared like a run.
 
 A file is a table with a row for each test example: ``label``, the predicted label; ``gold``, the correct one; and
-optionally ``where``, the place of the example as in ``predictions.jsonl`` of the run, and ``seed``.
+optionally ``where``, the location of the example as in ``predictions.jsonl`` of the run, and ``seed``.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def read_predictions(path: Path, runs: Mapping[int, RunFolder]) -> dict[int, Oth
     Args:
         path: the table. Without a column ``seed``, its rows are the predictions of every seed, as those of a tool
             without random numbers.
-        runs: a run of each seed, whose test examples the rows have to be.
+        runs: a run of each seed, whose test examples the rows must match.
 
     Raises:
         DataError: if the file cannot be read, or its rows are not the test examples of the runs; the message names the

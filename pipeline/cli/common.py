@@ -38,7 +38,7 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
 
 
 def echo_pieces(pieces: Sequence[Piece], *, nl: bool = True, err: bool = False) -> None:
-    """Print pieces of text with styles: in colour on a terminal, and as plain text elsewhere."""
+    """Print styled pieces of text: in colour on a terminal, and as plain text elsewhere."""
     stream = sys.stderr if err else sys.stdout
     if not in_colour(stream):
         echo("".join(text for text, _ in pieces), nl=nl, err=err)

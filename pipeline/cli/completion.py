@@ -9,11 +9,11 @@ from pipeline.cli.common import echo, reports_errors
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@click.option("--install", is_flag=True, help="Write the script to the folder in which the shell finds completions.")
+@click.option("--install", is_flag=True, help="Write the script to the folder from which the shell loads completions.")
 @click.option("--overwrite", is_flag=True, help="With --install: replace the file if it exists with other content.")
 @reports_errors
 def completion_command(shell: str, install: bool, overwrite: bool) -> None:
-    """Print or install the script with which SHELL completes commands, options, runs and sources.
+    """Print or install the completion script of SHELL for commands, options, runs and sources.
 
     \b
     vecformer completion bash --install

@@ -46,5 +46,5 @@ def complete_transforms(_ctx: click.Context, _param: Any, incomplete: str) -> li
 
 
 def _items(values: Iterable[str], incomplete: str) -> list[CompletionItem]:
-    """Return the values that a shell can read, one on each line."""
+    """Return the values that fit on one line each, as a shell requires."""
     return [CompletionItem(value) for value in values if value.startswith(incomplete) and is_cell(value)]

@@ -31,9 +31,9 @@ TAB = "\t"
 @click.option("--word", metavar="WORD", help="For tagging: the word whose tag is explained, or its number from 0. "
               "Default: the first word with a tag other than O.")
 @click.option("--steps", type=click.IntRange(min=1, max=16_384), metavar="N", help="Steps of the integrated gradients. "
-              "Default: as many as are needed for a sum within 1 %, up to 1,024.")
+              "Default: doubled from 32 to at most 1,024, until the sum is within 1%.")
 @click.option("--train-data", type=click.Path(path_type=Path), metavar="PATH", help="Take the nearest training "
-              "examples from this file or folder. Default: where the run read its data, if they are unchanged.")
+              "examples from this file or folder. Default: the data of the run, if they are unchanged.")
 @click.option("--examples", type=click.IntRange(min=0, max=1000), default=5, show_default=True, metavar="N",
               help="Number of nearest training examples.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write an HTML page as well, in one file "
@@ -48,8 +48,8 @@ def explain_command(
 ) -> None:
     """Explain why RUN predicts a label for TEXT.
 
-    Prints the contribution of each word and n-gram to the log-odds of the label, where the vectors of the words are
-    from, what changes when a word is dropped or replaced, and the nearest training examples.
+    Prints the contribution of each word and n-gram to the log-odds of the label, the provenance of each word vector,
+    the change if a word is dropped or replaced, and the nearest training examples.
 
     \b
     vecformer explain runs/news "Shares rose after the cut."
@@ -79,7 +79,7 @@ def explain_command(
 
 
 def _coloured(found: Explanation, part: str, text: str) -> Iterator[Piece]:
-    """Yield the pieces of a text: words in green that speak for the label, in red those against it."""
+    """Yield the pieces of a text: words in favour of the label in green, words against it in red."""
     largest = max((abs(token.total) for token in found.tokens), default=0.0)
     end = 0
     for token in sorted((one for one in found.tokens if one.part == part), key=lambda one: one.start):
@@ -105,7 +105,7 @@ def _summary(found: Explanation) -> str:
         f"contributions  sum {whole.sum:+.4f}, {whole.relative_error:.2%} from the difference ({whole.steps:,} steps)",
     ]
     if found.ngrams:
-        lines.append(f"n-gram branch  {found.ngrams.sum:+.4f}, {found.ngrams.share:.1%} of the contributions by size")
+        lines.append(f"n-gram branch  {found.ngrams.sum:+.4f}, {found.ngrams.share:.1%} of the absolute contributions")
     return "\n".join([*lines, *(f"note           {note}" for note in found.notes)])
 
 

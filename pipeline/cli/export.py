@@ -18,11 +18,12 @@ from pipeline.cli.verification import verify_option
                    "browser), model2vec or sentence-transformers (static vectors).")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="Folder or file to create.")
 @click.option("--words", default=50_000, show_default=True, type=click.IntRange(min=0), metavar="N",
-              help="Number of words not seen in training to export, the most frequent first; 0 for language models.")
-@click.option("--without-ngrams", is_flag=True, help="Export the Transformer of a run with an n-gram branch alone.")
-@click.option("--int8", is_flag=True, help="onnx: add a graph with int8 weights, and report how often it agrees.")
+              help="Maximum number of words not seen in training to export: those of the dev and test examples (not "
+                   "for page), then the first words of the source. 0 for language models.")
+@click.option("--without-ngrams", is_flag=True, help="Export only the Transformer of a run with an n-gram branch.")
+@click.option("--int8", is_flag=True, help="onnx: add a graph with int8 weights, and print how often it agrees.")
 @click.option("--vectors", default="tuned", show_default=True, type=click.Choice(["tuned", "start"]),
-              help="Static vectors: those after training, or those before it.")
+              help="Static vectors: after training (tuned) or before it (start).")
 @verify_option
 @verbosity
 @reports_errors
@@ -30,12 +31,12 @@ def export_command(
     run: Path, to: str, out: Path, words: int, without_ngrams: bool, int8: bool, vectors: Literal["tuned", "start"],
     verify: bool, quiet: bool
 ) -> None:
-    """Export RUN to a format that is used without vecformer. The result is compared with RUN before it is kept.
+    """Export RUN to a format that does not require vecformer. The result is compared with RUN before it is kept.
 
-    onnx and hf take every task but translation, the n-gram branch included. hf writes the code of the model into the
-    folder, unless the run has the arithmetic of an existing architecture: --set model.like=bert. A language model needs
-    --set model.like=gpt2 for hf. A page needs no network; it is for classification, at most 8 MB
-    with as many --words as fit.
+    onnx and hf support every task but translation, the n-gram branch included. hf writes the code of the model into
+    the folder, unless the run was trained with the architecture of BERT or GPT-2 (--set model.like=bert). For hf,
+    language models require --set model.like=gpt2 and masked language models model.like=bert. page supports
+    classification; the page requires no network and has at most 8 MB, with as many --words as fit.
 
     \b
     vecformer export runs/bbc --to onnx --out bbc-onnx --int8

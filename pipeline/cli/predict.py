@@ -27,8 +27,8 @@ if TYPE_CHECKING:
               help="Predict for each row of this table (.csv .tsv .jsonl .parquet .xlsx …), or each line of this text "
                    "file.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="RESULT",
-              help="Write all rows and columns of the table, with columns of the predictions, to this file (.csv .tsv "
-                   ".jsonl .json .parquet .arrow .xlsx) instead of printing them.")
+              help="Write the table, with columns for the predictions added, to this file (.csv .tsv .jsonl .json "
+                   ".parquet .arrow .xlsx) instead of printing them.")
 @click.option("--overwrite", is_flag=True, help="Replace RESULT if it exists.")
 @column_options(otherwise="as in the run, or found by its name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: the text and its prediction.")
@@ -55,7 +55,7 @@ def predict_command(
 
     Prints one line per text, separated by tabs; for classification the label, its probability and the text. A last
     column marks predictions for texts that are empty or have no known word. On a terminal, columns are aligned and in
-    colour, and answers are marked in their context. Lines of standard input are predicted as they arrive.
+    colour, and answers are highlighted in their context. Lines of standard input are processed as they arrive.
 
     \b
     vecformer predict runs/bbc "Shares rose after the bank cut rates."
@@ -67,7 +67,7 @@ def predict_command(
     vecformer predict runs/questions "Where is the tower?" --context "The tower is in Paris."
     """
     if out and (as_json or as_csv):
-        raise click.UsageError("--out writes a file, whose format its suffix decides; leave out --json and --csv")
+        raise click.UsageError("the suffix of --out determines its format; leave out --json and --csv")
     if as_json and as_csv:
         raise click.UsageError("--json and --csv cannot be combined")
     if overwrite and not out:

@@ -32,11 +32,11 @@ class NamedRun(CheckedPath):
 @click.command("serve")
 @click.argument("runs", nargs=-1, required=True, metavar="[NAME=]RUN...", type=NamedRun(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
-              help="Address to listen at. Other machines have access if it is not a loopback address; requests then "
-                   "need a token.")
+              help="Address to listen on. Other machines have access if it is not a loopback address; requests then "
+                   "require a token.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, metavar="N",
               help="Port; 0 for any free one.")
-@click.option("--token", metavar="TOKEN", help=f"Bearer token that requests need. Default: the environment variable "
+@click.option("--token", metavar="TOKEN", help=f"Bearer token that requests require. Default: the environment variable "
               f"{TOKEN_VARIABLE}, which other users cannot read; else a random one if --host is not a loopback "
               "address, otherwise none.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16", "int8", "auto"]), default="float32",
@@ -50,7 +50,7 @@ class NamedRun(CheckedPath):
 @click.option("--max-waiting", type=click.IntRange(1, 100_000), default=256, show_default=True, metavar="N",
               help="Maximum number of requests in the queue of a run; further ones are refused with status 503.")
 @click.option("--answer-seconds", type=click.FloatRange(0.1, 3600), default=30.0, show_default=True, metavar="S",
-              help="Maximum time until an answer.")
+              help="Maximum time to answer a request.")
 @click.option("--client-seconds", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True, metavar="S",
               help="Time in which a client must send its request.")
 @verify_option
@@ -62,8 +62,8 @@ def serve_command(
 ) -> None:
     """Serve each RUN over HTTP: an API described at /openapi.json, and a page to try it.
 
-    Requests name a run by its folder's name, or by NAME; the first RUN is the default. Ctrl-C or SIGTERM ends the
-    server after the requests in progress are answered.
+    Requests select a run by the name of its folder, or by NAME; the first RUN is the default. Ctrl-C or SIGTERM stops
+    the server after the requests in progress are answered.
 
     \b
     vecformer serve runs/bbc

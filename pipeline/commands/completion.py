@@ -1,4 +1,4 @@
-"""The scripts with which a shell completes commands."""
+"""Completion scripts of shells."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def install_script(shell: str, *, overwrite: bool = False) -> Installed:
 
 
 def place(shell: str) -> Path:
-    """Return the file in which a shell finds the completion of the program."""
+    """Return the file from which a shell loads the completion of the program."""
     home = Path.home()
     if shell == "fish":
         return Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "fish" / "completions" / f"{PROGRAM}.fish"

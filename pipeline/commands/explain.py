@@ -23,9 +23,9 @@ def explain_run(
         text: the text; for question answering, the question.
         context: second text, for tasks on pairs of texts.
         label: the label to explain; None for the predicted one.
-        steps: number of steps of the integral; None raises it until the sum is within 1 % of the difference.
+        steps: number of steps of the integral; None increases it until the sum is within 1% of the difference.
         word: for tagging, the word whose tag is explained, or its number.
-        train_data: the training data, if they are no longer where the run read them.
+        train_data: the training data, if they are no longer at the path of the run.
         examples: number of nearest training examples.
         verify: check that the files of the run have the SHA-256 that ``manifest.json`` lists.
 

@@ -1,4 +1,4 @@
-"""Export a finished run to a format that is used without this project."""
+"""Export a finished run to a format that does not require this project."""
 
 from __future__ import annotations
 

@@ -23,11 +23,11 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens.
+    """The address of a server.
 
     Attributes:
         url: the address of the page.
-        token: the bearer token that requests need; None for none.
+        token: the bearer token that requests require; None for none.
         generated: whether the token was generated.
     """
 
@@ -88,9 +88,9 @@ def serve(
 
     Args:
         service: the runs.
-        host: address to listen at; other machines have access if it is not a loopback address.
+        host: address to listen on; other machines have access if it is not a loopback address.
         port: port; 0 for any free one.
-        token: bearer token that requests need. By default none on a loopback address, otherwise a random one.
+        token: bearer token that requests require. By default none on a loopback address, otherwise a random one.
         announce: called with the address when the server accepts connections.
 
     Raises:
@@ -142,7 +142,7 @@ def _in_url(host: str) -> str:
 
 
 def _shown(host: str, local: bool) -> str:
-    """Return the host of the address to open: the name of this machine, if the server listens at all addresses."""
+    """Return the host of the address to open: the name of this machine, if the server listens on all addresses."""
     if not local and host in ("0.0.0.0", "::", ""):
         return socket.gethostname()
     return _in_url(host)

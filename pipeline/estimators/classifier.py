@@ -23,13 +23,13 @@ TASK = "classification"
 
 
 class VecformerClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Classify texts with a Transformer that starts from word vectors.
+    """Classify texts with a Transformer that is initialised with word vectors.
 
     ``fit`` runs the chain of ``vecformer run`` on texts in memory: it chooses the recipe, loads or trains the word
-    vectors, and trains the Transformer. All texts are used for training; if there are enough, a part of them selects
-    the best epoch (``data.dev_share``). Weights of single texts (``sample_weight``) are not supported.
+    vectors, and trains the Transformer. No test set is held out; if there are enough texts, a part of them is held
+    out to select the best epoch (``data.dev_share``). Weights of single texts (``sample_weight``) are not supported.
 
-    A pickle holds the files of the run folder, among them the weights as safetensors, and no pickled module.
+    A pickle contains the files of the run folder, such as the weights as safetensors, and no pickled module.
 
     Args:
         source: source of the word vectors, such as ``"random"``, ``"glove"`` or ``"file:vectors.txt"``; ``"auto"``:
@@ -37,11 +37,11 @@ class VecformerClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         recipe: parts that are chosen from the data: ``"auto"``, ``"plain"`` for none, or ``"auto,-ngrams"``.
         epochs: maximum number of epochs; None for about 1000 steps.
         class_weight: weights of the labels in the loss: None; ``"balanced"``; or a mapping of labels to weights.
-        random_state: seed of all random numbers: an integer; a ``RandomState`` or None for a seed that is drawn.
+        random_state: seed of all random numbers: an integer; a ``RandomState`` or None for a random seed.
         settings: further keys of the configuration: ``{"model.d_model": 64}``.
         out: run folder to create, which is kept; None for a temporary one, which is deleted with the estimator.
         overwrite: replace an existing run at ``out``.
-        verbose: show progress bars and what is done.
+        verbose: show progress bars and log messages.
 
     Attributes:
         classes_: the labels in their own type, sorted.

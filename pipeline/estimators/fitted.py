@@ -1,4 +1,4 @@
-"""What the estimators have after fitting: a finished run, or word vectors."""
+"""The results of fitting an estimator: a finished run, or word vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder that an object owns, and that is pickled as the files in it."""
+"""A folder that belongs to an object, and is pickled as its files."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ PREFIX = "vecformer-"
 class PackedFolder(ABC):
     """The content of a folder, loaded.
 
-    A pickle holds the bytes of the files: safetensors, JSON and TOML, no pickled module of PyTorch. Loading one writes
-    them to a temporary folder, which is deleted with the object.
+    A pickle contains the bytes of the files: safetensors, JSON and TOML, no pickled module of PyTorch. Loading one
+    writes them to a temporary folder, which is deleted with the object.
 
     Args:
         path: the folder.

@@ -1,4 +1,4 @@
-"""From the parameters of an estimator to a configuration."""
+"""Conversion of the parameters of an estimator to a configuration."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _assignments(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tupl
 
 
 def seed_of(random_state: Any) -> int:
-    """Return the seed of a run: an integer as it is, otherwise one that is drawn.
+    """Return the seed of a run: the given integer, otherwise a random one.
 
     Args:
         random_state: an integer; a :class:`numpy.random.RandomState`; or None for NumPy's global one.

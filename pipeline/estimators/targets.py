@@ -1,4 +1,4 @@
-"""Labels that a program passes: of any type of its own, and the names that they have in a run."""
+"""Labels that a program passes, of any type, and their names in a run."""
 
 from __future__ import annotations
 

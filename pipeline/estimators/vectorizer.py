@@ -1,4 +1,4 @@
-"""``VecformerVectorizer``: texts to vectors, as a transformer of scikit-learn."""
+"""``VecformerVectorizer``: a scikit-learn transformer from texts to vectors."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class VecformerVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         run: folder of a finished run whose encoder is used, with ``vectors="encoder"``; None to train one.
         recipe: parts that are chosen from the data, as in :class:`~pipeline.estimators.classifier.VecformerClassifier`.
         epochs: maximum number of epochs of the encoder; None for about 1000 steps.
-        random_state: seed of all random numbers: an integer; a ``RandomState`` or None for a seed that is drawn.
+        random_state: seed of all random numbers: an integer; a ``RandomState`` or None for a random seed.
         settings: further keys of the configuration: ``{"transforms": ["all-but-the-top:2"]}``.
-        verbose: show progress bars and what is done.
+        verbose: show progress bars and log messages.
 
     Attributes:
         fitted_: the word vectors (``stage_one``), or the run (``trained``).

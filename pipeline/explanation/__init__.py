@@ -1,1 +1,1 @@
-"""Why a run predicts what it predicts for a text: contributions, attention, nearest examples, changed words."""
+"""Explanation of a prediction: contributions, attention, nearest examples, changed words."""

@@ -1,4 +1,4 @@
-"""What the prediction would be if a word of the text were dropped, or replaced by its nearest neighbour."""
+"""Predictions after dropping a word of the text, or replacing it by its nearest neighbour."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def nearest_words(trained: TrainedRun, tokens: Sequence[Token]) -> list[str | No
 
 
 def _cased_like(word: str, other: str) -> str:
-    """Return another word in the case of a word, which tagging reads."""
+    """Return another word in the case of a word, because tagging depends on the case."""
     if word.isupper() and len(word) > 1:
         return other.upper()
     return other[:1].upper() + other[1:] if word[:1].isupper() else other

@@ -34,7 +34,7 @@ class Inputs(NamedTuple):
 
 
 def baseline_of(reading: Reading, ids: Tensor) -> Tensor:
-    """Replace every word by ``<unk>``, whose vector began as the mean of the table; special tokens remain."""
+    """Replace every word by ``<unk>``, whose vector was initialised to the mean of the table; keep special tokens."""
     is_word = torch.tensor([place is not None for place in reading.places], device=ids.device)
     return torch.where(is_word[None, :], UNK_ID, ids)
 

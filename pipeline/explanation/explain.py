@@ -46,9 +46,9 @@ def explain(
         text: the text; for question answering, the question.
         context: second text, for tasks on pairs of texts.
         label: the label to explain; None for the predicted one. For question answering, ``start`` or ``end``.
-        steps: number of steps of the integral; None raises it until the sum is within 1 % of the difference.
+        steps: number of steps of the integral; None increases it until the sum is within 1% of the difference.
         word: for tagging: the word whose tag is explained, or its number from 0; None for the first name.
-        train_data: the training data, if they are no longer where the run read them: a data set, or one file.
+        train_data: the training data, if they are no longer at the path of the run: a data set, or one file.
         neighbours: number of nearest training examples; 0 for none.
 
     Raises:
@@ -107,7 +107,7 @@ def _tokens(
     trained: TrainedRun, prepared: Prepared[Any], reading: Reading, texts: Texts, found: Attribution,
     characters: Sequence[NDArray[np.float64]],
 ) -> tuple[Token, ...]:
-    """Return the words of the input; special tokens are the same in the baseline and contribute nothing."""
+    """Return the words of the input; special tokens are equal in the baseline and contribute nothing."""
     made = []
     for place, origin, value in zip(reading.places, origins(trained, prepared, reading, texts), found.tokens.tolist(),
                                     strict=True):
@@ -120,7 +120,7 @@ def _tokens(
 
 
 def _by_name(names: Sequence[str], probabilities: Tensor, column: int) -> dict[str, float]:
-    """Return the probabilities by name; of many, the most probable ones and that of the explained column."""
+    """Return the probabilities by name; if there are many, the largest ones and that of the explained column."""
     if len(names) <= MAX_PROBABILITIES:
         return dict(zip(names, probabilities.tolist(), strict=True))
     best = probabilities.argsort(descending=True, stable=True)[:MAX_PROBABILITIES].tolist()
@@ -144,7 +144,7 @@ def _attention(trained: TrainedRun, prepared: Prepared[Any], reading: Reading, t
 def _notes(
     trained: TrainedRun, prepared: Prepared[Any], found: Attribution, tokens: Sequence[Token]
 ) -> list[str]:
-    """Return what the reader has to know."""
+    """Return the notes on an explanation."""
     notes = []
     (check,) = check_inputs(trained.task, prepared, trained.setup)
     if check.truncated:

@@ -57,11 +57,11 @@ class NgramContribution(NamedTuple):
 
 @dataclass(frozen=True)
 class Ngrams:
-    """The share of the linear branch.
+    """The contribution of the linear branch.
 
     Attributes:
         sum: sum of the contributions of all its features.
-        share: size of this sum, divided by the sizes of the sums of the branch and of the Transformer; 0 to 1.
+        share: absolute value of this sum, divided by those of the sums of the branch and of the Transformer; 0 to 1.
         contributions: the strongest features.
         rest: sum of the contributions of the other features.
     """
@@ -78,7 +78,7 @@ class Ngrams:
 
 
 class Completeness(NamedTuple):
-    """Whether the contributions sum to what they explain.
+    """Whether the contributions sum to the difference of the scores.
 
     Attributes:
         sum: sum of all contributions.
@@ -87,7 +87,7 @@ class Completeness(NamedTuple):
         score: score of the text.
         baseline_score: score of the baseline.
         steps: number of steps of the integral.
-        holds: whether the relative error is at most 1 %.
+        holds: whether the relative error is at most 1%.
     """
 
     sum: float
@@ -100,7 +100,7 @@ class Completeness(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """A training example that is similar to the text for the model.
+    """A training example with a representation similar to that of the text.
 
     Attributes:
         text: its text.
@@ -116,7 +116,7 @@ class Neighbour(NamedTuple):
 
 
 class ChangedWord(NamedTuple):
-    """What the prediction would be without a word, and with another one in its place.
+    """The prediction without a word, and with another word in its place.
 
     Attributes:
         token: the word as written.
@@ -151,7 +151,7 @@ class AttentionMaps(NamedTuple):
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a run predicts what it predicts for a text.
+    """An explanation of the prediction for a text.
 
     Attributes:
         task: name of the task.
@@ -169,10 +169,10 @@ class Explanation:
         ngrams: share of the linear branch; None for a run without one.
         attention: attention of every head.
         neighbours: nearest training examples, nearest first.
-        neighbours_note: where they are from, or why there are none.
-        without_word: what the prediction would be without a word.
+        neighbours_note: their origin, or why there are none.
+        without_word: the prediction without each word.
         vectors: the table of vectors: ``source`` and ``transforms``.
-        notes: what the reader has to know, such as that the text was truncated.
+        notes: notes for the reader, such as that the text was truncated.
     """
 
     task: str

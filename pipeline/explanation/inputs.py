@@ -1,4 +1,4 @@
-"""The words of an input: their places in the texts, and the provenance of their vectors."""
+"""The words of an input: their positions in the texts, and the provenance of their vectors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PARTS = ("text", "context")
 
 
 class Origin(NamedTuple):
-    """Where the vector of a word is from.
+    """The provenance of the vector of a word.
 
     Attributes:
         source: its provenance in the table.

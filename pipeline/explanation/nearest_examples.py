@@ -1,7 +1,7 @@
-"""Training examples that are nearest to a text for the model.
+"""Training examples whose representation is nearest to that of a text.
 
-A run folder has no training texts. They are read again from the data of the run, if these are still there and have the
-hash of the manifest.
+A run folder has no training texts. They are read again from the data of the run, if the data still exist and match the
+hash in the manifest.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _COMPARED: WeakKeyDictionary[nn.Module, dict[str, _Examples]] = WeakKeyDictionar
 
 @dataclass(frozen=True)
 class _Examples:
-    """Training examples and what the output layer reads of them.
+    """Training examples and their inputs to the output layer.
 
     Attributes:
         examples: the examples.
         vectors: centred, of length 1. *Shape:* ``(n, width)``, float32.
         mean: the mean that was subtracted. *Shape:* ``(width,)``, float32.
-        note: where they are from.
+        note: their origin.
     """
 
     examples: Sequence[Any]
@@ -62,17 +62,17 @@ def nearest_examples(
     """Find the training examples nearest to the first encoded example.
 
     The similarity is the cosine of the inputs of the output layer, after subtracting their mean over the training
-    examples. For the labels of a text, the model computes nothing else from the text.
+    examples. The output layer has no other input.
 
     Args:
         trained: the run.
         subject: what is explained for its task.
         prepared: encoded examples.
         n: number of examples.
-        data: the training data, if they are no longer where the run read them: a data set, or one file.
+        data: the training data, if they are no longer at the path of the run: a data set, or one file.
 
     Returns:
-        The examples, nearest first, and where they are from; or no examples and the reason.
+        The examples, nearest first, and their origin; or no examples and the reason.
     """
     output = getattr(getattr(trained.model, "head", None), "output", None)
     if not subject.compares_texts or not isinstance(output, nn.Linear):

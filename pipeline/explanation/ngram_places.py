@@ -26,7 +26,7 @@ def character_contributions(text: str, contributions: Mapping[Term, float], conf
     """Divide the contributions of n-grams between the characters of their text.
 
     Args:
-        text: the text of which the n-grams were taken.
+        text: the text that contains the n-grams.
         contributions: contribution of each distinct n-gram.
         config: lengths of the n-grams.
 

@@ -27,7 +27,7 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoreRule:
-    """How the scores of the columns (labels, tags, positions) are computed, and what is explained of them.
+    """Computation of the scores of the columns (labels, tags, positions), and of the score that is explained.
 
     The model and a linear branch are combined as in prediction: ``a log p_T + b log p_N``. Both logarithms of
     normalising sums are the same for every column, so that the logits have the same log-odds, and are used here: those

@@ -29,11 +29,12 @@ class ExportOptions:
     """Options of an export.
 
     Attributes:
-        words: maximum number of words not seen in training to export, the source's first. All other words are
-            ``<unk>`` in the exported model, while the run itself may find vectors for them by its out-of-vocabulary
-            policy. Models whose output layer is the embedding table are exported without extra words.
-        without_ngrams: export the Transformer of a run with an n-gram branch alone; its predictions differ from those
-            of the run.
+        words: maximum number of words not seen in training to export: those of the dev and test examples, except for a
+            page, then the first ones of the source. All other words are ``<unk>`` in the exported model, while the run
+            itself may find vectors for them by its out-of-vocabulary policy. Models whose output layer is the embedding
+            table are exported without extra words.
+        without_ngrams: export only the Transformer of a run with an n-gram branch; its predictions differ from those of
+            the run.
         int8: add a graph with int8 weights (ONNX).
         vectors: the static vectors to export: ``tuned`` (after training) or ``start`` (before it).
     """
@@ -55,12 +56,12 @@ class Exported:
     path: Path
 
     def lines(self) -> list[str]:
-        """Describe the result, one statement a line, for the terminal."""
+        """Describe the result for the terminal, one statement per line."""
         return [str(self.path)]
 
 
 class ExportFormat(Protocol):
-    """A format that is used without this project.
+    """A format that does not require this project.
 
     Attributes:
         name: name of the format, as in ``--to``.

@@ -177,7 +177,7 @@ def _write_model(trained: TrainedRun, kind: Kind, folder: Path) -> None:
 
 
 def _write_tokenizer(trained: TrainedRun, tokenizer: WordTokenizer, folder: Path) -> None:
-    """Write the tokenizer and what it computes besides the ids of words."""
+    """Write the tokenizer, and the inputs that it computes besides token ids."""
     config, setup, task = trained.config, trained.setup, trained.config.task
     pairs = task == "question-answering" or (task != "tagging" and setup.model.token_types > 0)
     framed = pairs or setup.model.pooling == "cls"
@@ -217,7 +217,7 @@ tags: [vecformer]
 
 # A vecformer model for transformers
 
-The code of the model is in this folder; it needs transformers and PyTorch alone.
+The code of the model is in this folder; it requires only transformers and PyTorch.
 
 ```python
 from transformers import AutoModel{kind.name}, AutoTokenizer

@@ -1,4 +1,4 @@
-"""Export to ONNX: a graph, its tokenizer, and a small Python file that uses both."""
+"""Export to ONNX: a graph, its tokenizer, and Python files that use both."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Onnx:
 
 
 def _graph(trained: TrainedRun) -> Graph:
-    """Return the model of a run, its branch included, as it is recorded."""
+    """Return the model of a run, its branch included, in the form that is traced."""
     model: Any = trained.model
     setup, resolved = trained.setup, trained.setup.resolved
     ngrams, features = ngrams_of(model), features_of(model)

@@ -41,7 +41,7 @@ class Comparison:
 
 
 class Recorder(Model):
-    """A model that keeps the last rows that it computed, and their scores."""
+    """A model that stores the last rows that it computed, and their scores."""
 
     def run(self, rows: Sequence[Any]) -> list[Any]:
         """Compute the scores of rows."""
@@ -109,7 +109,7 @@ def agreement(folder: Path, file: str, texts: Texts) -> tuple[float, float | Non
 
 
 def decision(prediction: Prediction) -> Any:
-    """Return what a prediction decides, without probabilities."""
+    """Return a prediction without its probabilities."""
     if "guesses" in prediction or "next" in prediction:
         return [next(iter(words)) for words in prediction.get("guesses", [prediction.get("next")])]
     return {name: prediction[name] for name in DECISIONS if name in prediction}

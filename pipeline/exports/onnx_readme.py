@@ -33,7 +33,7 @@ def agreed_in_words(share: float, difference: float | None) -> str:
 
 
 def readme(config: dict[str, Any], found: Comparison, agreed: tuple[float, float | None] | None) -> str:
-    """Describe a folder, with an example that needs numpy, onnxruntime and tokenizers alone.
+    """Describe a folder, with an example that requires only numpy, onnxruntime and tokenizers.
 
     Args:
         config: content of ``config.json``.

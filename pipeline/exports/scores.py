@@ -1,4 +1,4 @@
-"""The scores by which a run decides, with which those of an exported model are compared."""
+"""The scores of a run, with which those of an exported model are compared."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def branch_shift(trained: TrainedRun) -> Tensor | None:
 
 
 def run_scores(trained: TrainedRun, prepared: Prepared[Any]) -> Sequence[Any]:
-    """Compute the scores by which a run decides, its branch included; those of a regression in units of the data.
+    """Compute the scores of a run, its branch included; those of a regression in units of the data.
 
     Args:
-        trained: a run that is no language model and no translation.
+        trained: a run that is neither a language model nor a translation.
         prepared: encoded examples.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Static vectors of a run, whose mean represents a text: what both formats of static vectors share."""
+"""Static vectors of a run, whose mean represents a text; both formats of static vectors use them."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Texts:
 
 
 def test_texts(trained: TrainedRun) -> Texts | None:
-    """Return the first test examples of a run; None if its data cannot be read any more."""
+    """Return the first test examples of a run; None if its data can no longer be read."""
     config = trained.config
     with _without_messages():
         try:

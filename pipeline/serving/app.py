@@ -29,14 +29,14 @@ NDJSON = "application/x-ndjson"
 DESCRIPTION = """Predictions, explanations and generated text of finished runs.
 
 Every error is an object with `error`, one sentence. 503 has the header `Retry-After`: the queue is full, or the answer
-took too long. Numbers that JSON does not have, such as infinity, are `null`."""
+took too long. Numbers that JSON cannot represent, such as infinity, are `null`."""
 ERRORS = {
     400: "The request is not HTTP or not JSON.", 401: "The token is missing or wrong.",
     403: "The request comes from a page of another site.",
     408: "The request was sent too slowly.", 409: "The run cannot process this input.",
-    413: "The body is too large.", 415: "The body is not JSON.", 421: "The header Host has another name.",
+    413: "The body is too large.", 415: "The body is not JSON.", 421: "The header Host contains another name.",
     422: "The JSON has missing, unknown or invalid values.",
-    503: "The server is busy; try again after the seconds of Retry-After.",
+    503: "The server is busy; try again after the time in Retry-After.",
 }
 
 
@@ -82,7 +82,7 @@ def application(service: Service, *, hosts: Collection[str] | None = None, token
     Args:
         service: the runs.
         hosts: names that the header ``Host`` may have; None for any.
-        token: the bearer token that requests need; None for none.
+        token: the bearer token that requests require; None for none.
     """
     app = FastAPI(title="vecformer", version=page.version(), description=DESCRIPTION, docs_url=None, redoc_url=None,
                   swagger_ui_oauth2_redirect_url=None, redirect_slashes=False, separate_input_output_schemas=False)

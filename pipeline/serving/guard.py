@@ -1,4 +1,4 @@
-"""The outermost layer of the application: who may ask, sizes and times of requests, headers and metrics of answers."""
+"""The outermost layer of the application: access control, limits of requests, headers and metrics of answers."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Guard:
         app: the application.
         paths: its paths; others are counted as ``other``.
         posted: paths whose requests have a body of JSON.
-        open_paths: paths that need no token.
+        open_paths: paths that require no token.
         limits: sizes and times.
         metrics: receives the counts.
         hosts: names that the header ``Host`` may have; None for any. Otherwise a page of another site could send
             requests to a server on this machine by rebinding its own name (DNS rebinding).
-        token: the bearer token that requests need; None for none.
+        token: the bearer token that requests require; None for none.
     """
 
     def __init__(
@@ -87,21 +87,21 @@ class Guard:
                 log.info("%s %s %d", scope["method"], path, answer.status)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        """Check where a request comes from.
+        """Check the host, the origin, the token and the content type of a request.
 
         Raises:
-            RefusedError: if it may not be answered.
+            RefusedError: if it must not be answered.
         """
         host = headers.get(b"host", b"").decode("latin-1")
         if self.hosts is not None and _name(host) not in self.hosts:
-            raise RefusedError(421, "the server answers requests to its own address only")
+            raise RefusedError(421, "the server only accepts requests to its own address")
         origin = headers.get(b"origin")
         if origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host.lower():
-            raise RefusedError(403, "the server answers its own page only, and programs that are no browsers")
+            raise RefusedError(403, "the server rejects requests from pages of other sites")
         if self.token is not None and scope["path"] not in self.open_paths:
             scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
             if not (hmac.compare_digest(given.strip(), self.token) and scheme.lower() == b"bearer"):
-                raise RefusedError(401, "a bearer token is needed: send the header Authorization: Bearer TOKEN")
+                raise RefusedError(401, "a bearer token is required: send the header Authorization: Bearer TOKEN")
         if scope["method"] == "POST" and scope["path"] in self.posted:
             kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
             if kind != b"application/json":

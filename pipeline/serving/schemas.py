@@ -50,7 +50,7 @@ class RunDescription(BaseModel):
     context_required: bool = Field(description="whether every text needs a context")
     labels: list[str] = Field(description="labels, for tasks with labels")
     generates: bool = Field(description="whether POST /generate continues texts")
-    explains: bool = Field(description="whether POST /explain can be tried")
+    explains: bool = Field(description="whether POST /explain supports the run")
     max_length: int = Field(description="maximum number of tokens; longer texts are truncated or divided into windows")
     source: str = Field(description="specification of the word vectors, without paths")
     layers: int = Field(description="number of layers")
@@ -65,7 +65,7 @@ class Runs(BaseModel):
 
 
 class Predictions(BaseModel):
-    """One prediction for each text, as of ``vecformer predict --json``."""
+    """One prediction for each text, in the format of ``vecformer predict --json``."""
 
     run: str
     task: str
@@ -86,8 +86,8 @@ class Neighbours(BaseModel):
     run: str
     word: str
     known: bool = Field(description="whether the word is in the training text; without it there are no neighbours")
-    before: list[Neighbour] = Field(description="by the initial vectors")
-    after: list[Neighbour] = Field(description="by the vectors after training")
+    before: list[Neighbour] = Field(description="with the initial vectors")
+    after: list[Neighbour] = Field(description="with the vectors after training")
 
 
 class Models(NamedTuple):
@@ -118,9 +118,9 @@ def request_models(names: Sequence[str], limits: Limits) -> Models:
         "ExplainRequest", __base__=Request, run=run, text=(text, ...), context=context,
         label=(str | None, Field(default=None, max_length=1000, description="label to explain; default: the predicted "
                                                                             "one")),
-        word=(integer(0, 100_000) | None, Field(default=None, description="for tagging: number of the word "
-                             "whose tag is explained; default: the first name")),
-        steps=(integer(1, MAX_STEPS) | None, Field(default=None, description="steps of the integration")))
+        word=(integer(0, 100_000) | None, Field(default=None, description="for tagging: index of the word "
+                             "whose tag is explained; default: the first one with a tag other than O")),
+        steps=(integer(1, MAX_STEPS) | None, Field(default=None, description="number of steps of the integral")))
     generate = create_model(
         "GenerateRequest", __base__=Request, run=run,
         prompt=(text, Field(default="", description="beginning of the text; empty for a new line")),

@@ -69,7 +69,7 @@ class ServedRun:
         """Make examples of the texts of a request: strings, or objects with ``text`` and ``context``.
 
         Raises:
-            RefusedError: if a context is missing, or the run has no use for it.
+            RefusedError: if a context is missing, or the run does not use one.
         """
         return [self.example(text, "", i) if isinstance(text, str) else self.example(text.text, text.context, i)
                 for i, text in enumerate(texts)]
@@ -185,7 +185,7 @@ def without_paths(specification: str) -> str:
 
 
 def finite(value: Any, digits: int | None = None) -> Any:
-    """Replace numbers that JSON does not have by None, and round the others.
+    """Replace numbers that JSON cannot represent by None, and round the others.
 
     Args:
         value: a JSON value.

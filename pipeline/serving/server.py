@@ -31,7 +31,7 @@ FULL = (b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: clos
 
 
 class Connection(H11Protocol):
-    """A connection that is closed if its client sends or reads too slowly; uvicorn has no limits for these."""
+    """A connection that is closed if its client sends or reads too slowly; uvicorn has no such limits."""
 
     limits: Limits
     metrics: Metrics

@@ -33,7 +33,7 @@ class Job:
 
     Attributes:
         examples: examples to predict for; None for another computation.
-        compute: the computation, if it is no prediction.
+        compute: the computation, if it is not a prediction.
         future: its result.
     """
 

@@ -1,6 +1,6 @@
-"""Conversion of models to ONNX graphs whose batch size and length are free.
+"""Conversion of models to ONNX graphs with dynamic batch size and length.
 
-The graph is recorded while the model computes an example. It cannot contain decisions that depend on the data, so that
+The graph is traced while the model computes an example. It cannot contain data-dependent control flow, so that
 positions are read from tables, and the layers are called one by one instead of by :meth:`Stack.forward`.
 """
 
@@ -108,7 +108,7 @@ class TraceableEncoded(Encoded):
 
 
 class Graph(nn.Module):
-    """A model in the form that is recorded.
+    """A model in the form that is traced.
 
     Args:
         model: a model with one stack; it is not changed.
@@ -227,7 +227,7 @@ def save_onnx(graph: Graph, path: Path) -> None:
 
 
 def _example(graph: Graph) -> tuple[Tensor, ...]:
-    """Return the input for which the graph is recorded: padding on both sides, so that no mask is all True."""
+    """Return the input for which the graph is traced: padding on both sides, so that no mask is all True."""
     ids = torch.tensor([[1, 1, 1, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0, 0]])
     types = torch.tensor([[0, 0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1, 1], [0, 1, 1, 0, 0, 0, 0]])
     buckets = torch.tensor([[0, 1, 0], [1, 0, 0], [1, 1, 0]])

@@ -1,9 +1,9 @@
-"""Integrated gradients: how much each token of a text contributes to a score of the model.
+"""Integrated gradients: the contribution of each token of a text to a score of the model.
 
-The method is that of Sundararajan et al. (2017), "Axiomatic Attribution for Deep Networks": the embeddings move on a
-straight line from a baseline to those of the text, and the gradient of the score is integrated along it. The integral,
-times the distance, is a contribution; all contributions sum to the difference of the score between text and baseline
-(completeness). The integral is computed by Gauss-Legendre quadrature, as captum does by default.
+The method is that of Sundararajan et al. (2017), "Axiomatic Attribution for Deep Networks": the gradient of the
+score is integrated along the straight line from the embeddings of a baseline to those of the text. The integral,
+multiplied by the difference of the embeddings, is a contribution; all contributions sum to the difference of the score
+between text and baseline (completeness). The integral is computed by Gauss-Legendre quadrature, the default of captum.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Attribution:
 
     @property
     def is_precise(self) -> bool:
-        """Whether the error is also small next to the contributions of the tokens, which may be a small part."""
+        """Whether the error is also small relative to the contributions of the tokens, which may be a small part."""
         error, size = abs(self.sum - self.difference), float(self.tokens.abs().sum())
         return self.is_complete and (not size or error <= TOLERANCE * size)
 

@@ -1,4 +1,4 @@
-"""Power of the verdict "practically equal", and the number of seeds that settles a difference of a margin."""
+"""Power of the verdict "practically equal", and the number of seeds for a given power."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MAX_SEEDS = 10_000
 def power_of_equality(spread: float, n: int, margin: float, m: int = 1) -> float:
     """Return the probability of the verdict "practically equal" if the true difference is zero.
 
-    It is that of two one-sided t-tests (Schuirmann 1987) at the level of one of ``m`` simultaneous intervals, with the
-    observed standard deviation in place of the true one.
+    It is the power of two one-sided t-tests (Schuirmann 1987) at the level of one of ``m`` simultaneous intervals, with
+    the observed standard deviation in place of the true one.
 
     Args:
         spread: standard deviation of the paired differences.
@@ -33,9 +33,9 @@ def power_of_equality(spread: float, n: int, margin: float, m: int = 1) -> float
 
 
 def seeds_to_settle(spread: float, margin: float, m: int = 1, power: float = POWER) -> int | None:
-    """Return the number of seeds with which equal initialisations are found practically equal with a probability.
+    """Return the number of seeds for which equal initialisations are found practically equal with a given probability.
 
-    With as many seeds, a true difference of the margin is shown with at least the same probability.
+    With this number of seeds, a true difference of the margin is shown with at least the same probability.
 
     Args:
         spread: standard deviation of the paired differences.

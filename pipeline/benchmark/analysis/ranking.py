@@ -2,8 +2,8 @@
 
 The pairs of all conditions are one family, separate from that of the comparisons with the baseline. A source that ``b``
 others are shown to be better than, and that is shown to be better than ``w`` others, has one of the ranks ``b + 1`` to
-``k - w``. All true ranks lie in these intervals with a probability of 95%, since no pair is decided wrongly with that
-probability (Holm's procedure; Mogstad et al. 2024, "Inference for Ranks").
+``k - w``. All true ranks lie in these intervals with a probability of at least 95%, since with that probability no
+verdict on a pair is wrong (Holm's procedure; Mogstad et al. 2024, "Inference for Ranks").
 """
 
 from __future__ import annotations

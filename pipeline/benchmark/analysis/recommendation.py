@@ -1,4 +1,4 @@
-"""The answer of a benchmark in one sentence for each condition: which source to start from."""
+"""The recommendation of a benchmark: for each condition, one sentence on which source to start from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from embeddings.table.listing import shortened
 from pipeline.benchmark.analysis.statistics import BETTER, TOO_FEW, WORSE
 
 CLEARLY = 0.9
-"""A source is cheaper if its runs take less than this share of the time."""
+"""A source is cheaper if its runs require less than this share of the time."""
 
 
 def recommend(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -34,7 +34,7 @@ def recommend(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> list[dict
 
 
 def _seconds(cell: Mapping[str, Any]) -> float:
-    """Return the median seconds of a run: its vectors and its training."""
+    """Return the median seconds of a run for its vectors and its training."""
     known = [cell[stage]["seconds"] for stage in ("vectors", "training")]
     return math.inf if None in known else math.fsum(known)
 

@@ -17,19 +17,19 @@ MAX_OPACITY = 0.5   # of the strongest contribution, so that the text keeps its 
 N_PROBABILITIES = 10
 
 MEANINGS = {
-    "exact": "the table lists the word",
-    "folded": "the table lists the word in another case",
-    "digits": "the table lists the word with its digits replaced",
+    "exact": "the table contains the word",
+    "folded": "the table contains the word in another case",
+    "digits": "the table contains the word with its digits replaced",
     "subword": "composed from character n-grams or subwords",
     "spelling": "the mean of words with similar spelling",
-    "random": "drawn at random before training",
-    "zero": "zeros before training",
-    "missing": "no vector: the model reads <unk>, as in the baseline, so that its contribution is zero",
+    "random": "initialised at random",
+    "zero": "initialised with zeros",
+    "missing": "no vector: the word is <unk>, as in the baseline, so that its contribution is zero",
 }
 
 
 class Piece(NamedTuple):
-    """A piece of a text: a coloured word, or what is between words.
+    """A piece of a text: a coloured word, or the characters between words.
 
     Attributes:
         text: the piece.

@@ -1,1 +1,1 @@
-"""Tables with added columns, written in the format that the suffix of the file names."""
+"""Tables with added columns, written in the format of the file's suffix."""

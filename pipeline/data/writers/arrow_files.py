@@ -20,7 +20,7 @@ FEATURES: Mapping[str, Any] = {  # how Hugging Face's datasets describe types of
 
 
 def extended(path: Path, added: Added, suffix: str) -> bytes:
-    """Return a Parquet or Arrow file with columns added, and the schema and metadata that it has.
+    """Return a Parquet or Arrow file with columns added; its schema and metadata are kept.
 
     Args:
         path: the file, which can be read.

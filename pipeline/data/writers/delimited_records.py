@@ -1,4 +1,4 @@
-"""The rows of delimited text with the characters that they are written with."""
+"""The rows of delimited text with their original characters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.data.readers.rows import DelimitedLayout
 
 
 class Record(NamedTuple):
-    """A row of delimited text, or a line that is none.
+    """A row or another line of delimited text.
 
     Attributes:
         written: its characters, without the end of the line.

@@ -65,7 +65,7 @@ def open_grid(table: Table, encoding: str = "") -> Grid:
 
 
 def check_size(result: Path, grid: Grid, names: Sequence[str]) -> None:
-    """Check that the format can have the rows of a grid, and columns of these names.
+    """Check that the format can represent the rows of a grid, and columns of these names.
 
     Raises:
         DataError: if a spreadsheet is too large.

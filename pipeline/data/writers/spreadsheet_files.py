@@ -27,7 +27,7 @@ _NO_SHEET_NAME = re.compile(r"[\[\]:*?/\\\x00-\x1f]|^'|'$")
 
 
 def check(grid: Grid, n_added: int) -> None:
-    """Check that Excel can have the rows of a grid.
+    """Check that the rows of a grid are within the limits of Excel.
 
     Raises:
         DataError: if there are too many rows or columns, or a cell is too long.
@@ -96,7 +96,7 @@ def _is_number(value: int | float) -> bool:
 
 
 def _is_date(value: Any) -> bool:
-    """Whether Excel can have a date or time; it counts days from 1900 and knows no time zones."""
+    """Whether Excel can represent a date or time; it counts days from 1900 and has no time zones."""
     if isinstance(value, datetime):
         return value.tzinfo is None and value.date() >= FIRST_DATE
     if isinstance(value, date):

@@ -1,4 +1,4 @@
-"""What differs between tasks in an explanation, and the choice of it for a task."""
+"""The parts of an explanation that differ between tasks, and their choice for a task."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Subject(ABC):
         Args:
             prepared: encoded examples.
             prediction: the prediction for the first one.
-            label: what the caller wants explained; None for the prediction.
+            label: the label to explain; None for the prediction.
             word: the word whose prediction is explained; None for the default. Only for predictions for words.
 
         Raises:
@@ -141,7 +141,7 @@ class Subject(ABC):
         return ""
 
     def refuse_word(self, word: str | None) -> None:
-        """Refuse a word, which the predictions of this task do not belong to.
+        """Reject a word, because the predictions of this task are not for words.
 
         Raises:
             PipelineError: if one is given.

@@ -114,7 +114,7 @@ def _at(position: int, output: Tensor) -> Tensor:
 
 
 def _number_of(word: str, spans: Sequence[Span]) -> int:
-    """Return the number of a word: of its first occurrence, or the number that it is.
+    """Return the index of a word: of its first occurrence, or the given index.
 
     Raises:
         DataError: if the text has no such word.

@@ -144,7 +144,7 @@ def known_label(label: str, names: Sequence[str]) -> str:
     """Return a label if the model has it.
 
     Raises:
-        DataError: if it has not.
+        DataError: if it does not.
     """
     if label not in names:
         raise DataError(f"no label is called {label!r}.{did_you_mean(label, names)} The model's labels are "

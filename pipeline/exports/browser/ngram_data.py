@@ -1,6 +1,6 @@
-"""The n-gram branch of a run for the page: int8 weights, of the most important n-grams only if there is little room.
+"""The n-gram branch of a run for the page: int8 weights, or int16 weights for a small branch.
 
-A branch that is small has int16 weights.
+If there is little space, only the most important n-grams have weights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Codes = NDArray[np.int8] | NDArray[np.int16]
 class NgramData:
     """A branch whose weights are integers with a scale for each column: ``w = sign(q) (q / largest)^2 scale``.
 
-    The square gives small weights, of which a text has thousands, a smaller relative error. Buckets without weights
+    The square reduces the relative error of small weights, which most n-grams have. Buckets without weights
     keep their inverse document frequency, which the length of a text's row needs.
 
     Attributes:

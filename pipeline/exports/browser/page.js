@@ -39,8 +39,8 @@ function choose(label) {                       // show the contributions to anot
 function showStatus({ label, best, scores, warning, isTruncated }) {
   const status = byId("status"), probability = percent(Math.exp(scores[best]));
   status.replaceChildren(element("b", "", label), ` with a probability of ${probability}`);
-  const notes = [warning && `Please note: ${warning}.`,
-                 isTruncated && `The Transformer reads the first ${model.max_length} words of this text only.`];
+  const notes = [warning && `Warning: ${warning}.`,
+                 isTruncated && `The Transformer only reads the first ${model.max_length} words of this text.`];
   byId("warning").textContent = notes.filter(Boolean).join(" ");
   byId("warning").hidden = !byId("warning").textContent;
 }

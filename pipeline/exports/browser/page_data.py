@@ -1,4 +1,4 @@
-"""The data of the page: words, int8 weights and facts of a run, and a model that computes with the same weights."""
+"""The data of the page: words, int8 weights and metadata of a run, and a model that computes with the same weights."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PageData:
 
     Attributes:
         words: words with a vector, those of training first.
-        n_trained: number of these that training used.
+        n_trained: number of these that occur in training.
         rows: vectors of the special tokens and of the words, projected to ``d_model`` if they are wider.
             *Shape:* ``(5 + n_words, at most d_model)``.
         weights: the other weights by name; matrices as int8, vectors as float32.
@@ -145,12 +145,12 @@ def _own_name(name: str) -> str:
 
 
 def _size(words: Sequence[str], rows: NDArray[np.float32]) -> int:
-    """Return the number of characters that words and their vectors take."""
+    """Return the number of characters of words and their vectors."""
     return packed_size(Quantized.of(rows).arrays("embedding")) + len(as_json(list(words)))
 
 
 def as_json(value: Any) -> str:
-    """Return JSON that can be inside of an HTML element: ASCII without ``<``, ``>`` and ``&``."""
+    """Return JSON that can be inside an HTML element: ASCII without ``<``, ``>`` and ``&``."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

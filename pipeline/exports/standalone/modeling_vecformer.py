@@ -1,4 +1,4 @@
-"""A vecformer encoder in Hugging Face ``transformers``, in plain PyTorch. It needs nothing of vecformer."""
+"""A vecformer encoder in Hugging Face ``transformers``, in plain PyTorch, without imports from vecformer."""
 
 from __future__ import annotations
 

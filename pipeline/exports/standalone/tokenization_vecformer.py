@@ -17,8 +17,8 @@ PADDING = {"ngram_buckets": 0, "ngram_counts": 0.0, "feature_buckets": -1}
 class VecformerTokenizer(PreTrainedTokenizerFast):
     """Splits texts into words, and computes token types, n-grams, and features of words.
 
-    ``tokenizer_config.json`` has what the model reads under ``vecformer``: ``types`` (``overlap``, ``overlap of words``
-    or ``shapes``) and their number ``n_types``, ``ngrams`` and ``feature_buckets``.
+    ``tokenizer_config.json`` describes the inputs of the model under ``vecformer``: ``types`` (``overlap``,
+    ``overlap of words`` or ``shapes``) and their number ``n_types``, ``ngrams`` and ``feature_buckets``.
     """
 
     @property

@@ -1,7 +1,7 @@
 """Hashed features of texts for the linear branch of a model: n-grams of a text, and features of the words of a text.
 
 The buckets are those of scikit-learn's ``HashingVectorizer`` and ``FeatureHasher`` (MurmurHash3, 32 bits, seed 0). This
-file needs Python alone.
+file requires only Python.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Model:
 
     Attributes:
         config: content of ``config.json``.
-        tokenizer: splits texts and has the vocabulary.
+        tokenizer: splits texts and contains the vocabulary.
         session: runs the graph.
     """
 

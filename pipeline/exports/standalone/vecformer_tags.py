@@ -1,4 +1,4 @@
-"""From scores of tags to the tags and entities of a sentence. This file needs NumPy alone."""
+"""Tags and entities of a sentence from the scores of its tags. This file requires only NumPy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shape_of(word: str) -> int:
 
 
 def ends(text: str, places: Places) -> list[int]:
-    """Return the true ends of words, which the library of tokenizers places before a final accent that it composed."""
+    """Return the true ends of words; the ``tokenizers`` library places them before a final accent that it composed."""
     limits = [start for start, _ in places[1:]] + [len(text)]
     return [match.end() if (match := BELONGING.match(text, end, limit)) else end
             for (_, end), limit in zip(places, limits, strict=False)]

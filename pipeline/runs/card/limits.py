@@ -64,8 +64,8 @@ def limits(
     else:
         yield "The model was not evaluated: there were no test examples."
     if 0 < len(splits.test) < FEW_TEST:
-        yield (f"There are only {len(splits.test):,} test examples: the intervals are wide, and rough approximations "
-               "themselves.")
+        yield (f"There are only {len(splits.test):,} test examples: the intervals are wide and only "
+               "approximate.")
     if not splits.dev:
         yield "There was no dev set: the weights are those of the last epoch, and thresholds are not tuned."
     yield from _of_baselines(metrics, measure)
@@ -78,10 +78,10 @@ def _of_labels(setup: Setup[Any], counts: Mapping[str, int]) -> Iterator[str]:
     if not counts:
         return
     if setup.config.task == "classification":
-        yield (f"Every text gets one of {len(counts):,} labels, also a text to which none of them applies. "
+        yield (f"Every text gets one of {len(counts):,} labels, even if none of them applies. "
                "`vecformer predict --abstain` can leave uncertain texts out, if the run had a dev set.")
     else:
-        yield f"The model knows {len(counts):,} labels, and no others."
+        yield f"The model only predicts its {len(counts):,} labels."
     few = sorted((count, label) for label, count in counts.items() if count < FEW_EXAMPLES)
     if few:
         named = ", ".join(f"{code(shortened(label, 60))} ({count:,})" for count, label in few[:MAX_FEW])
@@ -89,8 +89,8 @@ def _of_labels(setup: Setup[Any], counts: Mapping[str, int]) -> Iterator[str]:
         yield f"Fewer than {FEW_EXAMPLES} training examples: {named}. Predictions of these labels are unreliable."
     most, least = max(counts.values()), min(counts.values())
     if most >= UNEQUAL * least:
-        yield (f"The labels are unequally frequent in the training data, from {least:,} to {most:,} examples: rare "
-               "ones are found less often.")
+        yield (f"The labels are imbalanced in the training data, from {least:,} to {most:,} examples: rare "
+               "labels are predicted less often.")
 
 
 def _of_words(setup: Setup[Any], coverage: Mapping[str, Any]) -> Iterator[str]:

@@ -60,7 +60,7 @@ function masked(prediction, text) {
 function languageModel(prediction) {
   const perplexity = prediction.log_probability === null ? null : Math.exp(-prediction.log_probability / prediction.n);
   return [answer(`perplexity ${round(perplexity)}`, `${prediction.n} tokens`),
-    el("p", { class: "soft" }, "Lower is better: the model is as unsure as between so many equally probable tokens.")];
+    el("p", { class: "soft" }, "Lower is better: the number of equally probable tokens with the same uncertainty.")];
 }
 
 const VIEWS = {

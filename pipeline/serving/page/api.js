@@ -41,7 +41,7 @@ async function ask(path, body, signal) {
 export const get = async (path) => (await ask(path)).json();
 export const post = async (path, body) => (await ask(path, body)).json();
 
-// Read one JSON object per line while they arrive.
+// Read one JSON object per line as the lines arrive.
 export async function* stream(path, body, signal) {
   const reader = (await ask(path, body, signal)).body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";

@@ -44,7 +44,7 @@ export function table(header, rows, numeric = []) {
     el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, i) => el("td", { class: kind(i) }, cell)))))));
 }
 
-// A row of words of which one can be chosen: one stop of the Tab key, arrow keys move inside.
+// A row of words of which one can be selected: one tab stop; arrow keys move between the words.
 export function chooser(label, words, { onchoose, paint }) {
   const buttons = words.map((word, i) => el("button", {
     type: "button", tabindex: i ? "-1" : "0", "aria-pressed": "false", onclick: () => choose(i),

@@ -12,7 +12,7 @@ const shareOf = (token) => token.total ?? token.contribution;
 const subject = (found) => (found.unit === "value" ? "the value"
   : found.task === "question-answering" ? `this ${found.label}` : found.label);
 
-// The words of one part in their text, with what is between them.
+// The words of one part in their text, with the characters between them.
 function inText(text, tokens, chosen) {
   const parts = characters(text);
   const made = [];
@@ -28,7 +28,7 @@ function inText(text, tokens, chosen) {
 function contributions(found, onword) {
   const largest = Math.max(1e-9, ...found.tokens.map((token) => Math.abs(shareOf(token))));
   const changes = new Map((found.without_word ?? []).map((one) => [`${one.part}:${one.start}`, one]));
-  const detail = el("p", { class: "soft detail", "aria-live": "polite" }, "Choose a word for its figures.");
+  const detail = el("p", { class: "soft detail", "aria-live": "polite" }, "Select a word for details.");
   const { group, buttons } = chooser("Words, coloured by their contribution", found.tokens.map((token) => token.token), {
     onchoose: (i) => {
       const token = found.tokens[i];
@@ -61,19 +61,20 @@ function contributions(found, onword) {
       el("li", {}, el("span", { class: "swatch", style: { background: tint("against", STRONGEST) } }),
         `against ${subject(found)}`),
       used.has("composed") ? el("li", {}, el("span", { class: "composed" }, "solid line"), " composed vector") : null,
-      used.has("none") ? el("li", {}, el("span", { class: "none" }, "dotted line"), " no vector") : null),
+      used.has("none") ? el("li", {}, el("span", { class: "none" }, "dotted line"), " no pretrained vector") : null),
     detail, completeness(found), ngrams(found.ngrams)];
 }
 
 function completeness({ completeness: of, unit }) {
   if (!of) return null;
   return el("p", { class: "soft" }, `All contributions sum to ${signed(of.sum)}. The ${unit ?? "log-odds"} of this text `
-    + `and those of unknown words differ by ${signed(of.difference)}: ${percent(Math.abs(of.relative_error ?? 0), 2)} apart.`);
+    + `and those of unknown words differ by ${signed(of.difference)}; relative error `
+    + `${percent(Math.abs(of.relative_error ?? 0), 2)}.`);
 }
 
 function ngrams(of) {
   if (!of?.contributions?.length) return null;
-  return el("details", {}, el("summary", {}, `N-grams: ${percent(of.share, 0)} of the evidence`),
+  return el("details", {}, el("summary", {}, `N-grams: ${percent(of.share, 0)} of the absolute contributions`),
     table(["n-gram", "kind", "contribution"], of.contributions.map((one) => [one.ngram, one.family ?? "",
       signed(one.contribution)]), [2]));
 }
@@ -88,7 +89,7 @@ function attention(found) {
   const canvas = el("canvas", { role: "img" });
   const note = el("p", { class: "soft detail", "aria-live": "polite" });
   let from = Math.max(0, tokens.findIndex((token) => !token.startsWith("<")));
-  const row = chooser("Words: choose one to see its attention", tokens, { onchoose: (i) => { from = i; show(); } });
+  const row = chooser("Words: select one to see its attention", tokens, { onchoose: (i) => { from = i; show(); } });
   row.group.classList.add("apart");
   function show() {
     const matrix = layers[Number(layer.value)][Number(head.value)];
@@ -176,7 +177,7 @@ function sources(found) {
     table(["provenance", "words"], [...words].map(([source, of]) => [source, [...of].join(" ")])));
 }
 
-// The heading, with a choice of what is explained: a label, the start or end of an answer, or the word that is tagged.
+// The heading, with a choice of the target: a label, the start or end of an answer, or the word that is tagged.
 function heading(found, again) {
   const id = newId("explained");
   const select = (options, chosen, ask) => el("select", { id, class: "explained", onchange: (event) =>

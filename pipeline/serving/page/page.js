@@ -83,7 +83,7 @@ function inputs() {
 
 const contextFor = (run, context) => (run.inputs.length > 1 ? context : "");
 
-// Ask all chosen runs, and show each answer in a card of its own.
+// Send the request to all chosen runs, and show each answer in a separate card.
 async function answerAll(fill) {
   const given = inputs();
   if (!given) return;
@@ -182,7 +182,8 @@ async function neighbours() {
   }));
 }
 
-const THEMES = { auto: ["Auto", "Colours: as the system"], light: ["Light", "Colours: light"], dark: ["Dark", "Colours: dark"] };
+const THEMES = { auto: ["Auto", "Colours: system default"],
+  light: ["Light", "Colours: light"], dark: ["Dark", "Colours: dark"] };
 
 function setTheme(name) {
   if (name === "auto") delete document.documentElement.dataset.theme;

@@ -215,7 +215,7 @@ def test_the_page_contains_the_summary(default):
 def test_order_of_sections(default):
     page = default[2]
     assert headings(page) == [
-        "Answer", "Verdicts", "Scores", "Sources compared with one another", "Differences from the baseline",
+        "Recommendation", "Verdicts", "Scores", "Sources compared with one another", "Differences from the baseline",
         "Number of training examples", "Learning curves",
         "Training time to the target", "Scores by initialisation and condition", "Coverage and gain",
         "Disagreements on test examples", "Expected best of several trials", "Simpler models", "Time and memory",

@@ -29,7 +29,7 @@ def test_labels():
     assert "Fewer than 20 training examples: `b` (0), `c` (19)." in found({"a": 30, "c": 19, "b": 0, "d": 20})
     assert "and 5 more. Predictions" in found({f"l{i}": 1 for i in range(25)})
     assert "from 20 to 300 examples" in found({"a": 300, "b": 20})
-    assert "unequally" not in found({"a": 199, "b": 20})
+    assert "imbalanced" not in found({"a": 199, "b": 20})
 
 
 def test_texts_and_words():
