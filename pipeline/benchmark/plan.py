@@ -26,19 +26,19 @@ from pipeline.runs.chain import require_engine
 from pipeline.runs.data_hash import data_hash
 from pipeline.runs.recipe.choose import setup_for
 from pipeline.tasks import base
-from pipeline.tasks.base import Task
+from pipeline.tasks.base import Task, find_measure
 
 log = logging.getLogger("vecformer")
 
 
 def smaller_is_better(task: Task[Any], measure: str) -> bool:
     """Return whether a smaller value of the measure is better."""
-    return task.find_measure(measure).smaller_is_better
+    return find_measure(task, measure).smaller_is_better
 
 
 def is_share(task: Task[Any], measure: str) -> bool:
     """Return whether a measure lies between 0 and 1 and is printed as a percentage."""
-    return task.find_measure(measure).is_share
+    return find_measure(task, measure).is_share
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from embeddings.progress import Progress, silent
+from embeddings.table.paths import written
+from pipeline.errors import DataError
 from pipeline.runs.trained import load_run
 from pipeline.tasks.base import Measures
 
@@ -37,4 +39,8 @@ def evaluate(
     trained = load_run(run, verify=verify)
     given = {key: value for key, value in columns.items() if value}
     config = trained.setup.data.changed(**given, separator=separator, encoding=encoding)
-    return trained.evaluate(trained.task.reader.read_examples(Path(data), config), abstain=abstain, progress=progress)
+    examples = trained.task.reader.read_examples(Path(data), config)
+    try:
+        return trained.evaluate(examples, abstain=abstain, progress=progress)
+    except DataError as error:
+        raise DataError(f"{error}. The run is {written(Path(run))}") from error

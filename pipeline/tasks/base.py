@@ -272,14 +272,9 @@ class Task(ABC, Generic[E, R]):
         """Name of the measure that the task is judged by."""
         return self.measures[0].name
 
-    def find_measure(self, name: str) -> Measure:
-        """Return a measure by name; one that is not declared is a share if the first one is, and larger is better."""
-        default = Measure(name, is_share=self.measures[0].is_share)
-        return next((measure for measure in self.measures if measure.name == name), default)
-
     def score(self, measures: Measures) -> tuple[float, ...]:
         """Return the dev measures that early stopping compares, negated where smaller is better."""
-        return tuple(-measures[name] if self.find_measure(name).smaller_is_better else measures[name]
+        return tuple(-measures[name] if find_measure(self, name).smaller_is_better else measures[name]
                      for name in self.selection)
 
 
@@ -327,6 +322,12 @@ def find(name: str) -> Task[Any]:
     """
     made: Task[Any] = TASKS.find(name)()
     return made
+
+
+def find_measure(task: Task[Any], name: str) -> Measure:
+    """Return a measure by name; one that is not declared is a share if the first one is, and larger is better."""
+    default = Measure(name, is_share=task.measures[0].is_share)
+    return next((measure for measure in task.measures if measure.name == name), default)
 
 
 def setup_from(config: RunConfig) -> Setup[Any]:

@@ -217,7 +217,8 @@ def test_checkpoint_is_downloaded_once_without_unneeded_files(checkpoint, cache,
         with pytest.raises(EmbeddingError, match=r"me/other: .* has no checkpoint of that name"):
             load_vectors("hf:me/other")
     (fetched,) = cache.glob("models--me--tiny/snapshots/*")
-    assert {path.name for path in fetched.iterdir()} == {"tokenizer.json", "model.safetensors"}
+    assert {path.name for path in fetched.iterdir()} == {
+        "tokenizer.json", "model.safetensors", "README.md"}  # the last one has the licence
     with closed_port() as address:
         point_hub_to(monkeypatch, address)
         assert load_vectors("hf:me/tiny").words == ("the", "cat")

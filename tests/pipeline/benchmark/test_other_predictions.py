@@ -5,11 +5,13 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sklearn.metrics import accuracy_score, f1_score
 
 from pipeline.benchmark.analysis.statistics import as_family
 from pipeline.benchmark.compare_runs import compare
 from pipeline.benchmark.other_predictions import parse_predictions
+from pipeline.cli.main import cli
 from pipeline.errors import ConfigError, DataError
 from tests.pipeline.benchmark.test_compare_runs import call, made
 
@@ -107,7 +109,7 @@ def test_the_command(tmp_path, runs):
     told = call(*runs, "--predictions", f"svm={path}", "--margin", "2")
     assert told.exit_code == 0, told.output
     assert "svm" in told.output
-    wrong = call(*runs, "--predictions", str(path))
+    wrong = CliRunner().invoke(cli, ["compare", *map(str, runs), "--predictions", str(path)])
     assert wrong.exit_code == 2
     assert "not of the form NAME=FILE" in wrong.output
 

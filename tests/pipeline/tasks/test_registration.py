@@ -13,7 +13,7 @@ from pipeline.cli.main import cli
 from pipeline.config import RunConfig, keys
 from pipeline.errors import ConfigError
 from pipeline.runs.chain import run
-from pipeline.tasks.base import TASKS, Task, find, foreign_keys
+from pipeline.tasks.base import TASKS, Task, find, find_measure, foreign_keys
 from tests.conftest import ROOT
 
 PLUGIN = '''
@@ -133,7 +133,7 @@ def test_every_task_declares_what_the_pipeline_needs():
         assert task.name == name
         assert task.__doc__
         assert all(measure.help for measure in task.measures)
-        assert {task.find_measure(one) for one in task.selection} <= set(task.measures)
+        assert {find_measure(task, one) for one in task.selection} <= set(task.measures)
         assert set(task.keys) <= known.keys(), name
 
 
@@ -144,10 +144,10 @@ def test_a_task_has_few_methods_and_fewer_are_required():
 
 
 def test_a_measure_that_is_not_declared_is_like_the_first_and_larger_is_better():
-    answerable = find("question-answering").find_measure("answerable_f1")
+    answerable = find_measure(find("question-answering"), "answerable_f1")
     assert (answerable.is_share, answerable.smaller_is_better) == (True, False)
-    assert not find("translation").find_measure("bleu").is_share
-    assert find("language-model").find_measure("perplexity").smaller_is_better
+    assert not find_measure(find("translation"), "bleu").is_share
+    assert find_measure(find("language-model"), "perplexity").smaller_is_better
 
 
 def test_keys_of_other_tasks_have_no_effect_and_cause_a_warning(tmp_path, support, caplog):
