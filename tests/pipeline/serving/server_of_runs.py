@@ -84,6 +84,6 @@ def serving(paths, *, token=None, hosts=LOOPBACK, **limits):
             yield service, Client(port, token)
         finally:
             server.should_exit = True
-            thread.join(30)
+            thread.join(60)
             service.stop()
             assert not thread.is_alive()

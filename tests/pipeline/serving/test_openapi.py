@@ -23,7 +23,8 @@ def found(client, tmp_path, *options):
     """Run all checks of schemathesis; return its exit code and report."""
     url = f"http://127.0.0.1:{client.port}/openapi.json"
     done = subprocess.run([SCHEMATHESIS, "run", url, "--checks", "all", "--phases", "coverage,fuzzing", "--seed", "1",
-                           "--generation-deterministic", "--no-color", *options], capture_output=True, text=True,
+                           "--generation-deterministic", "--no-color", "--request-timeout", "60",
+                           *options], capture_output=True, text=True,
                           cwd=tmp_path)
     return done.returncode, done.stdout + done.stderr
 
