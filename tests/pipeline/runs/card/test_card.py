@@ -169,7 +169,7 @@ def test_a_run_without_test_examples_or_a_path_has_a_card(tmp_path, support, car
                n_truncated=0)
     card = ModelCard.load(tmp_path / "README.md")
     assert card.data.eval_results is None
-    assert "nothing was measured" in card.text
+    assert "There were no test examples, so that there are no measures." in card.text
     assert "The data were given in Python" in card.text
     assert "only 0 test" not in card.text
 
