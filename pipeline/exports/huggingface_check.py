@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ def difference(trained: TrainedRun, tokenizer: WordTokenizer, architecture: Arch
         if not wrong:
             with torch.inference_mode():
                 ours = _own_scores(trained.model, feature, architecture)
-                distance = float((ours - _scores(theirs(**read))).abs().max())
+                distance = float((ours - scores_of(theirs(**read))).abs().max())
             wrong = "" if distance <= tolerance else f"scores differ by {distance:.2g}"
             greatest = max(greatest, distance)
         if wrong:
@@ -61,16 +63,23 @@ def difference(trained: TrainedRun, tokenizer: WordTokenizer, architecture: Arch
 
 
 def _load(architecture: str, folder: Path) -> tuple[Any, Any]:
-    """Load tokenizer and model without a progress bar."""
+    """Load tokenizer and model."""
     import transformers
+
+    with without_progress_bar(), utf8_path(folder) as readable:
+        return (transformers.AutoTokenizer.from_pretrained(readable),
+                getattr(transformers, architecture).from_pretrained(readable).eval())
+
+
+@contextmanager
+def without_progress_bar() -> Iterator[None]:
+    """Switch off the progress bars of ``transformers`` inside the block."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        with utf8_path(folder) as readable:
-            return (transformers.AutoTokenizer.from_pretrained(readable),
-                    getattr(transformers, architecture).from_pretrained(readable).eval())
+        yield
     finally:
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
@@ -91,7 +100,7 @@ def _own_scores(model: Any, feature: Feature, architecture: Architecture) -> Ten
     return scores
 
 
-def _scores(output: Any) -> Tensor:
+def scores_of(output: Any) -> Tensor:
     """Return the scores of a model of ``transformers``; those of first and last words are stacked."""
     scores: Tensor = output.logits if "logits" in output else torch.stack([output.start_logits, output.end_logits], -1)
     return scores

@@ -18,6 +18,7 @@ from embeddings.table.paths import utf8_path
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions
+from pipeline.exports.huggingface_check import scores_of, without_progress_bar
 from pipeline.exports.scores import branch_shift, run_scores, without_ngrams
 from pipeline.exports.standalone_files import copy_files
 from pipeline.exports.texts import Texts, test_texts, texts_of_words
@@ -257,9 +258,7 @@ def difference(trained: TrainedRun, tokenizer: WordTokenizer, folder: Path, kind
             wrong = "the token types differ"
         else:
             with torch.inference_mode():
-                output = model(**read)
-            logits = output.logits if "logits" in output else torch.stack([output.start_logits, output.end_logits], -1)
-            found = logits[0].numpy()
+                found = scores_of(model(**read))[0].numpy()
             (expected,) = run_scores(trained, prepared)
             found = found[feature.origin] if trained.config.task == "tagging" else found
             distance = float(np.abs(found - expected).max(initial=0.0))
@@ -278,17 +277,9 @@ def _strings(example: Any) -> tuple[str, str]:
 
 
 def _load(folder: Path, kind: Kind) -> tuple[Any, Any]:
-    """Load tokenizer and model without a progress bar."""
-    from transformers.utils import logging
-
+    """Load tokenizer and model."""
     from pipeline.exports.standalone import modeling_vecformer, tokenization_vecformer
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        with utf8_path(folder) as readable:
-            return (tokenization_vecformer.VecformerTokenizer.from_pretrained(readable),
-                    getattr(modeling_vecformer, f"Vecformer{kind.name}").from_pretrained(readable).eval())
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+    with without_progress_bar(), utf8_path(folder) as readable:
+        return (tokenization_vecformer.VecformerTokenizer.from_pretrained(readable),
+                getattr(modeling_vecformer, f"Vecformer{kind.name}").from_pretrained(readable).eval())

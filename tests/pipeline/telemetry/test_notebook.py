@@ -1,4 +1,4 @@
-"""Progress bars in notebooks, with a stand-in for IPython's display."""
+"""Progress bars in notebooks, with a fake module in place of IPython's display."""
 
 import sys
 import types
