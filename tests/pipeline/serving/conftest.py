@@ -19,13 +19,13 @@ class Runs(dict):
         return self[name]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def paths(tmp_path_factory):
     """The folders of a small run of every task."""
     return Runs(tmp_path_factory.mktemp("runs"))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def served(paths):
     """A server of all runs, for tests that change nothing."""
     with serving({name: paths[name] for name in TASKS}) as (service, client):

@@ -5,6 +5,7 @@ import multiprocessing
 import random
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from embeddings.table.atomic_files import NEW, hidden
 from transformer import Evaluation, Trainer, TrainingConfig
 from transformer.checkpoint import save_weights, write_checkpoint
 from transformer.errors import CheckpointError
+from transformer.training import trainer as trainer_module
 from transformer.training.state import TrainingState
 
 CONFIGS = {
@@ -119,7 +121,8 @@ def test_resumes_after_kills_at_random_times(seconds, tmp_path):
 
 def test_checkpoints_are_written_at_the_configured_interval(tmp_path, monkeypatch):
     clock = iter(range(0, 10_000, 7))
-    monkeypatch.setattr("transformer.training.trainer.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr(trainer_module, "time", SimpleNamespace(
+        monotonic=lambda: next(clock), perf_counter=time.perf_counter))  # only in this module
     written = []
     monkeypatch.setattr(TrainingState, "save", lambda state, *_, **__: written.append(state.step))
     trainer_of("plain", tmp_path / "checkpoint", seconds=14.0).run()
