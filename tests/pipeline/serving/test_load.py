@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 
 import numpy as np
 import pytest
@@ -61,12 +60,11 @@ def test_hostile_clients_do_not_slow_the_others(paths, requests):
     """Interleaved measurements, so that other load of the machine affects both alike."""
     throughput = {0: [], 5: []}
     with started(paths["support"], "--client-seconds", 5) as (process, _, client):
-        for _ in range(4):
+        for _ in range(6):
             for hostile in throughput:
-                began = time.monotonic()
-                load = load_server(client.port, process.pid, requests, clients=20, seconds=4, hostile=hostile)
-                throughput[hostile].append(load.statuses[200] / (time.monotonic() - began))
+                load = load_server(client.port, process.pid, requests, clients=20, seconds=5, hostile=hostile)
+                throughput[hostile].append(load.statuses[200] / 5)  # hostile clients end later than the others
                 assert load.wrong == []
     ratio = np.median(throughput[5]) / np.median(throughput[0])
     print(f"answers per second: {throughput}; with hostile clients {ratio:.0%}")
-    assert ratio > 0.5
+    assert ratio > 0.9
