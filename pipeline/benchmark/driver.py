@@ -16,14 +16,15 @@ from embeddings.table.arguments import argument
 from embeddings.table.atomic_files import locked
 from pipeline.benchmark.analysis.comparisons import n_comparisons
 from pipeline.benchmark.analysis.disagreements import find_disagreements
+from pipeline.benchmark.analysis.pending import pending_cells
 from pipeline.benchmark.analysis.ranking import n_pairs
 from pipeline.benchmark.analysis.selection import finite_measure, is_done, selected_keys
-from pipeline.benchmark.analysis.statistics import seeds_needed
+from pipeline.benchmark.analysis.sequential import first_look, looks, seeds_for_a_verdict
 from pipeline.benchmark.analysis.summary import costs, summarize
 from pipeline.benchmark.execution.jobs import Event, Executor, Job, Outcome
 from pipeline.benchmark.execution.live_view import live_view
 from pipeline.benchmark.grid import Grid
-from pipeline.benchmark.plan import Plan, PlannedRun, make_plan
+from pipeline.benchmark.plan import Plan, PlannedRun, compared, make_plan
 from pipeline.benchmark.report.page import write_benchmark
 from pipeline.benchmark.store import DONE, FAILED, BenchmarkFolder
 from pipeline.config import RunConfig
@@ -56,7 +57,8 @@ def benchmark(
     """Execute every combination of a grid that has no result in the folder yet, and compare the results.
 
     A failed run is recorded and repeated by the next call. A benchmark that was interrupted or killed can be continued
-    by the same call; ``summary.json`` is then the same, byte by byte.
+    by the same call; ``summary.json`` is then the same, byte by byte. With ``grid.until_settled``, seeds are added
+    until every comparison is settled (:mod:`pipeline.benchmark.analysis.sequential`).
 
     Args:
         grid: the combinations to run.
@@ -76,25 +78,59 @@ def benchmark(
 
     folder = BenchmarkFolder(Path(out))
     with _locked(folder):
-        with bars(quiet=quiet) as progress:
-            plan = make_plan(grid, command=command, progress=progress)
-        _warn_of_few_seeds(plan.to_dict())
-        folder.write_grid(grid)
         n_jobs = n_jobs or n_cores()
         n_threads = n_threads or max(1, n_cores() // n_jobs)
-        _execute_missing(plan, folder, executor or LocalExecutor(n_jobs), n_threads, quiet=quiet)
+        executor = executor or LocalExecutor(n_jobs)
+        plan: Plan | None = None
+        cells: set[tuple[str, str]] | None = None
+        for n_seeds in _numbers_of_seeds(grid):
+            with bars(quiet=quiet) as progress:
+                plan = make_plan(grid, command=command, progress=progress, n_seeds=n_seeds, earlier=plan, cells=cells)
+            if cells is None:
+                _warn_of_few_seeds(plan.to_dict())
+                folder.write_grid(grid)
+            is_complete = _execute_missing(plan, folder, executor, n_threads, quiet=quiet)
+            cells = _cells_to_continue(plan, folder) if grid.until_settled and is_complete else set()
+            if not cells:
+                break
+        if is_complete:
+            folder.remove_work()
+        assert plan is not None
         return write_results(plan, folder, texts=texts)
+
+
+def _numbers_of_seeds(grid: Grid) -> list[int]:
+    """Return the number of seeds of the grid, or those at its looks if it is until settled.
+
+    Raises:
+        ConfigError: if it is until settled, and there are no comparisons, or too few seeds for any.
+    """
+    if not grid.until_settled:
+        return [grid.seeds]
+    ms = [m for m in (n_comparisons(compared(grid)), n_pairs(compared(grid))) if m]
+    if not ms:
+        raise ConfigError(f"there are no comparisons to settle; add another {argument('source')}")
+    numbers = sorted({n for m in ms for n in looks(m, grid.max_seeds)})
+    if not numbers:
+        raise ConfigError(f"{argument('max_seeds', str(grid.max_seeds))} is too small: the first look at the "
+                          f"comparisons is with {min(map(first_look, ms))} seeds")
+    return numbers
+
+
+def _cells_to_continue(plan: Plan, folder: BenchmarkFolder) -> set[tuple[str, str]]:
+    """Return the initialisations and conditions that need more seeds."""
+    return pending_cells(summarize(plan.to_dict(), folder.read().values()))
 
 
 def _warn_of_few_seeds(plan: Mapping[str, Any]) -> None:
     """Log before the first run if the comparisons with the baseline, or those of the sources, cannot have a verdict."""
-    n = len(plan["seeds"])
+    name, n = ("max_seeds", plan["max_seeds"]) if plan.get("until_settled") else ("seeds", len(plan["seeds"]))
     for m, what in ((n_comparisons(plan), f"comparison{{s}} with {plan['baseline']}"),
                     (n_pairs(plan), "comparison{s} of the sources with one another")):
-        if m and n < (needed := seeds_needed(m)):
+        if m and n < (needed := seeds_for_a_verdict(plan, m)):
             log.warning("%d seed%s too few for a verdict: %d %s need%s at least %d. Add %s", n,
                         "s are" if n > 1 else " is", m, what.format(s="s" * (m > 1)), "s" * (m == 1), needed,
-                        argument("seeds", str(needed)))
+                        argument(name, str(needed)))
 
 
 def n_cores() -> int:
@@ -153,7 +189,8 @@ def _locked(folder: BenchmarkFolder) -> Iterator[None]:
 
 def _execute_missing(
     plan: Plan, folder: BenchmarkFolder, executor: Executor, n_threads: int, *, quiet: bool
-) -> None:
+) -> bool:
+    """Execute the runs of a plan that have no result, and return whether all of them have one now."""
     records = folder.read()
     done = {key for key, record in records.items() if record["status"] == DONE}
     planned = {run.key: run for run in plan.runs}
@@ -177,8 +214,7 @@ def _execute_missing(
             raise KeyboardInterrupt(f"{n_done} of {len(planned)} runs are done and kept; the same command continues "
                                     "the benchmark") from stop
     folder.remove_temporary()
-    if n_done == len(planned):
-        folder.remove_work()
+    return n_done == len(planned)
 
 
 def result_record(run: PlannedRun, outcome: Outcome) -> dict[str, Any]:

@@ -108,6 +108,8 @@ class Grid:
     freeze: tuple[bool, ...] = option((False,), "train the word vectors (false), freeze them (true), or compare both")
     limit_train: tuple[int | Literal["all"], ...] = option(("all",), "numbers of training examples")
     seeds: int = option(10, "number of seeds (1, 2, ...) for each combination")
+    until_settled: bool = option(False, "add seeds until every comparison is settled, instead of the number `seeds`")
+    max_seeds: int = option(50, "largest number of seeds with until_settled")
     controls: bool = option(False, "add control initialisations that separate the effects of scale, geometry and "
                                    "meaning, frozen and trained")
     tune: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, metadata={
@@ -127,6 +129,7 @@ class Grid:
         require(bool(self.sources),
                 f"sources is empty; give at least one: {either('--source glove', 'sources = [glove]')}")
         require(self.seeds >= 1, f"seeds={self.seeds} is not at least 1")
+        require(self.max_seeds >= 1, f"max_seeds={self.max_seeds} is not at least 1")
         require(self.margin is None or 0 < self.margin < math.inf, f"margin={self.margin} is not a positive number")
         for size in self.limit_train:
             require(size == "all" or size >= 1, f"limit_train={size} is neither a positive number nor \"all\"")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -98,11 +98,10 @@ class Plan:
             "is_share": is_share(self.task, self.measure),
             "smaller_is_better": smaller_is_better(self.task, self.measure),
             "margin": self.grid.margin,
-            "baseline": self.grid.initialisations[0].name,
+            "until_settled": self.grid.until_settled,
+            "max_seeds": self.grid.max_seeds,
             "seeds": sorted({run.seed for run in self.runs}),
-            "starts": [{"name": one.name, **asdict(one)} for one in self.grid.initialisations],
-            "conditions": [{"name": condition.name, "limit_train": condition.limit_train,
-                            "vary": dict(condition.vary)} for condition in self.grid.conditions],
+            **compared(self.grid),
             "tuned": {key: list(values) for key, values in self.grid.tune.items()},
             "target": self.grid.target,
             "runs": [{"key": run.key, "start": run.initialisation.name, "condition": run.condition.name,
@@ -111,13 +110,29 @@ class Plan:
         }
 
 
-def make_plan(grid: Grid, *, command: str, progress: Progress = silent) -> Plan:
+def compared(grid: Grid) -> dict[str, Any]:
+    """Return what a grid compares: ``baseline``, ``starts`` and ``conditions`` of :meth:`Plan.to_dict`."""
+    return {
+        "baseline": grid.initialisations[0].name,
+        "starts": [{"name": one.name, **asdict(one)} for one in grid.initialisations],
+        "conditions": [{"name": condition.name, "limit_train": condition.limit_train, "vary": dict(condition.vary)}
+                       for condition in grid.conditions],
+    }
+
+
+def make_plan(
+    grid: Grid, *, command: str, progress: Progress = silent, n_seeds: int | None = None, earlier: Plan | None = None,
+    cells: Collection[tuple[str, str]] | None = None,
+) -> Plan:
     """Read the data of every run and list the runs.
 
     Args:
         grid: the combinations to run.
         command: command that repeats the benchmark.
         progress: progress callback, called with the fraction of runs planned.
+        n_seeds: number of seeds, if not that of the grid.
+        earlier: plan with fewer seeds, whose runs are kept.
+        cells: names of the initialisations and conditions that need the additional seeds; by default all.
 
     Raises:
         ConfigError: if keys are tuned without a dev set.
@@ -127,9 +142,12 @@ def make_plan(grid: Grid, *, command: str, progress: Progress = silent) -> Plan:
     require_engine(shared)
     task = base.find(shared.task)
     check_selection(shared, task.baseline_names)
-    read = _CachedReader(task)
-    runs, logged = [], set[str]()
-    combinations = list(product(range(1, grid.seeds + 1), grid.conditions, grid.initialisations, grid.trials))
+    read = _CachedReader(task, earlier.data if earlier else "")
+    runs, logged = list(earlier.runs if earlier else ()), set[str]()
+    seeds = range(1 + max((run.seed for run in runs), default=0), 1 + (n_seeds or grid.seeds))
+    combinations = [(seed, condition, initialisation, trial) for seed, condition, initialisation, trial in
+                    product(seeds, grid.conditions, grid.initialisations, grid.trials)
+                    if cells is None or (initialisation.name, condition.name) in cells]
     for number, (seed, condition, initialisation, trial) in enumerate(combinations):
         progress("planning", number / len(combinations))
         config = _configuration(grid, seed, condition, initialisation, trial)
@@ -176,10 +194,15 @@ def _warnings_once(logged: set[str]) -> Iterator[None]:
 
 
 class _CachedReader:
-    """Reader that keeps the latest split of the data in memory."""
+    """Reader that keeps the latest split of the data in memory.
 
-    def __init__(self, task: Task[Any]) -> None:
-        self.task, self.name = task, ""
+    Args:
+        task: the task of all runs.
+        name: name of the data if it was read before; the findings are then not logged again.
+    """
+
+    def __init__(self, task: Task[Any], name: str = "") -> None:
+        self.task, self.name = task, name
         self._cache: dict[str, tuple[Any, str]] = {}
 
     def __call__(self, config: RunConfig) -> tuple[RunConfig, str, bool]:

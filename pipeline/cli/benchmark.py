@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,11 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
 @click.option("--freeze", metavar="yes,no", help="Freeze the word vectors (yes), train them (no) or both. Default: no.")
 @click.option("--limit-train", metavar="N,N,all", help="Numbers of training examples, such as 50,250,all.")
 @click.option("--seeds", type=click.IntRange(1, 100_000), metavar="N", help="Runs of each combination. Default: 10.")
+@click.option("--until-settled", is_flag=True, default=None,
+              help="Add seeds until every comparison is better, worse, or practically equal within --margin, or "
+                   "--max-seeds is reached.")
+@click.option("--max-seeds", type=click.IntRange(1, 10_000), metavar="N",
+              help="Largest number of seeds with --until-settled. Default: 50.")
 @click.option("--controls", is_flag=True, default=None,
               help="Add control initialisations for every source: random vectors with its standard deviation or "
                    "covariance, and its own vectors shuffled. They separate the effects of scale, geometry and "
@@ -84,6 +89,7 @@ def benchmark_command(
     \b
     vecformer benchmark
     vecformer benchmark --data reviews.tsv --source glove --source word2vec --limit-train 50,250,all
+    vecformer benchmark --source glove --until-settled --margin 1 --max-seeds 100
     vecformer benchmark --source glove --controls --limit-train 50 --out runs/controls
     vecformer benchmark --data reviews --source glove --tune lr=3e-4,1e-3,3e-3 --vary model.norm=pre,post
     """
@@ -137,6 +143,8 @@ def _grid_options(options: dict[str, Any]) -> dict[str, Any]:
     from pipeline.config import parse_assignment
 
     given = {name: value for name, value in options.items() if value not in (None, ())}
+    if "seeds" in given and "until_settled" in given:
+        raise click.UsageError("--seeds cannot be combined with --until-settled; --max-seeds limits its seeds")
     shared = {key: given.pop(name) for name, key in SHARED_KEYS.items() if name in given}
     shared |= dict(map(parse_assignment, given.pop("assignments", ())))
     for name in ("tune", "vary"):
@@ -181,6 +189,7 @@ def _size(word: str) -> int | str:
 
 def format_result(result: BenchmarkResult) -> str:
     """Format the scores and comparisons as tables, with the paths of the summary and the report."""
+    from pipeline.benchmark.analysis.pending import settlement
     from pipeline.benchmark.analysis.recommendation import recommend
     from pipeline.benchmark.analysis.statistics import TOO_FEW
     from pipeline.drawing.notation import Notation
@@ -188,16 +197,26 @@ def format_result(result: BenchmarkResult) -> str:
     summary, notation = result.summary, Notation.of(result.summary)
     compared = {(one["start"], one["condition"]): one for one in summary["comparisons"] if one["role"] == "baseline"}
     header = ["initialisation", "mean", "SD over seeds", "sampling error", f"gain over {summary['baseline']}",
-              "p (Holm)", "verdict"]
+              "p (Holm)", "verdict", *(["settled"] if summary["until_settled"] else [])]
     parts = [f"{summary['data']}, {summary['measure']}, {len(summary['seeds'])} seeds"]
     for condition in summary["conditions"]:
         rows = [[cell["start"], notation.value(cell["mean"]), notation.size(cell["spread"]),
                  notation.size(cell["sampling_error"]),
-                 *against(compared.get((cell["start"], cell["condition"])), notation)]
+                 *against(compared.get((cell["start"], cell["condition"])), notation),
+                 *_settled(compared.get((cell["start"], cell["condition"])), summary["until_settled"])]
                 for cell in summary["cells"] if cell["condition"] == condition["name"]]
         parts.append(f"{condition['name']}\n{table(header, rows)}")
     if any(one["verdict"] == TOO_FEW for one in summary["comparisons"]):
         parts.append(seeds_advice(summary))
+    parts += [settlement(summary)] if summary["until_settled"] else []
     answers = recommend(summary, result.costs)
     parts += ["\n".join(f"{one['condition']}: {one['sentence']}" for one in answers)] if answers else []
     return "\n\n".join([*parts, f"summary   {result.path / 'summary.json'}\nreport    {result.path / 'report.html'}"])
+
+
+def _settled(comparison: Mapping[str, Any] | None, until_settled: bool) -> list[str]:
+    """Return the table cell of the number of seeds that settled a comparison; [] for a fixed number of seeds."""
+    if not until_settled:
+        return []
+    return ["" if comparison is None else
+            f"{'after' if comparison['is_settled'] else 'not with'} {comparison['n_seeds']} seeds"]

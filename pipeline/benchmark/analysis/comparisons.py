@@ -8,7 +8,8 @@ from typing import Any
 
 from embeddings.sources.random import CONTROLS
 from pipeline.benchmark.analysis.sentences import sentence
-from pipeline.benchmark.analysis.statistics import Difference, Tested, as_family, paired_all
+from pipeline.benchmark.analysis.sequential import Examined, settle
+from pipeline.benchmark.analysis.statistics import Difference, as_family, paired_all
 from pipeline.benchmark.grid import BAR
 
 Scores = Mapping[tuple[str, str], Sequence[float | None]]  # (initialisation, condition): one score per seed, or None
@@ -61,11 +62,10 @@ class Comparisons:
                        for pair, role in _roles(plan, self.controlled).items()}
         steps = [(*pair, condition) for condition in conditions for one in self.controlled
                  for pair in one.steps.values()]
-        family = as_family([self._differences(*pair) for pair in self._roles], margin=margin_of(plan))
-        self._tested = dict(zip(self._roles, family, strict=True))
+        self._examined = examined(plan, scores, list(self._roles))
         untested = list(dict.fromkeys(pair for pair in steps if pair not in self._roles))
         found = zip(untested, paired_all([self._differences(*pair) for pair in untested]), strict=True)
-        self._found = {pair: one.difference for pair, one in self._tested.items()} | dict(found)
+        self._found = {pair: one.tested.difference for pair, one in self._examined.items()} | dict(found)
 
     @property
     def m(self) -> int:
@@ -74,7 +74,7 @@ class Comparisons:
 
     def tested(self) -> list[dict[str, Any]]:
         """Return each tested comparison with its verdict."""
-        return [self._described(*pair, role, self._tested[pair]) for pair, role in self._roles.items()]
+        return [self._described(*pair, role, self._examined[pair]) for pair, role in self._roles.items()]
 
     def steps(self) -> list[dict[str, Any]]:
         """Return the decomposition of each controlled initialisation's gain."""
@@ -83,17 +83,42 @@ class Comparisons:
                     for step, pair in one.steps.items()}}
                 for condition in self.plan["conditions"] for one in self.controlled]
 
-    def _described(self, name: str, reference: str, condition: str, role: str, one: Tested) -> dict[str, Any]:
-        found = one.difference
+    def _described(self, name: str, reference: str, condition: str, role: str, one: Examined) -> dict[str, Any]:
+        found = one.tested.difference
+        by_seed = improvements_by_seed(self.plan, self._scores, name, reference, condition)
         comparison = {"start": name, "reference": reference, "condition": condition, "role": role, "n": found.n,
-                      **_mean_and_interval(found), "p": found.p, "p_holm": one.p_holm,
-                      "effect_size": found.effect_size, "verdict": one.verdict,
-                      "differences": self._differences(name, reference, condition)}
+                      **_mean_and_interval(found), "p": found.p, "p_holm": one.tested.p_holm,
+                      "effect_size": found.effect_size, "verdict": one.tested.verdict,
+                      "differences": _known(by_seed[: one.n_seeds]), **settling(self.plan, one)}
         return {**comparison, "sentence": sentence(self.plan, comparison, self.m)}
 
     def _differences(self, name: str | None, reference: str | None, condition: str) -> list[float]:
-        return [] if name is None or reference is None else paired_improvements(self.plan, self._scores, name,
-                                                                                reference, condition)
+        return [] if name is None or reference is None else _known(
+            improvements_by_seed(self.plan, self._scores, name, reference, condition))
+
+
+def examined(
+    plan: Mapping[str, Any], scores: Scores, pairs: Sequence[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], Examined]:
+    """Test a family of comparisons: with all seeds, or at each look up to them if the plan is until settled.
+
+    Args:
+        plan: :meth:`pipeline.benchmark.plan.Plan.to_dict`.
+        scores: test scores by initialisation and condition.
+        pairs: initialisation, reference and condition of each comparison.
+    """
+    by_seed = [improvements_by_seed(plan, scores, *pair) for pair in pairs]
+    n_seeds, margin = len(plan["seeds"]), margin_of(plan)
+    if plan.get("until_settled"):
+        found = settle(by_seed, n_seeds, margin=margin)
+    else:
+        found = [Examined(one, n_seeds) for one in as_family(list(map(_known, by_seed)), margin=margin)]
+    return dict(zip(pairs, found, strict=True))
+
+
+def settling(plan: Mapping[str, Any], one: Examined) -> dict[str, Any]:
+    """Return ``n_seeds`` at the last look, and whether it ``is_settled``; {} for a fixed number of seeds."""
+    return {"n_seeds": one.n_seeds, "is_settled": one.is_settled} if plan.get("until_settled") else {}
 
 
 def margin_of(plan: Mapping[str, Any]) -> float | None:
@@ -102,13 +127,17 @@ def margin_of(plan: Mapping[str, Any]) -> float | None:
     return margin / 100 if margin is not None and plan["is_share"] else margin
 
 
-def paired_improvements(
+def improvements_by_seed(
     plan: Mapping[str, Any], scores: Scores, name: str, reference: str, condition: str
-) -> list[float]:
-    """Return the improvement of an initialisation over another for each seed with both scores."""
+) -> list[float | None]:
+    """Return the improvement of an initialisation over another for each seed; None without both scores."""
     sign = -1 if plan["smaller_is_better"] else 1
     pairs = zip(scores[name, condition], scores[reference, condition], strict=True)
-    return [sign * (ours - theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
+    return [None if ours is None or theirs is None else sign * (ours - theirs) for ours, theirs in pairs]
+
+
+def _known(differences: Sequence[float | None]) -> list[float]:
+    return [one for one in differences if one is not None]
 
 
 def n_comparisons(plan: Mapping[str, Any]) -> int:

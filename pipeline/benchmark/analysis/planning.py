@@ -10,7 +10,7 @@ POWER = 0.8
 MAX_SEEDS = 10_000
 
 
-def power_of_equality(spread: float, n: int, margin: float, m: int = 1) -> float:
+def power_of_equality(spread: float, n: int, margin: float, m: float = 1) -> float:
     """Return the probability of the verdict "practically equal" if the true difference is zero.
 
     It is the power of two one-sided t-tests (Schuirmann 1987) at the level of one of ``m`` simultaneous intervals, with
@@ -20,7 +20,7 @@ def power_of_equality(spread: float, n: int, margin: float, m: int = 1) -> float
         spread: standard deviation of the paired differences.
         n: number of pairs.
         margin: largest difference that counts as equal, in the units of ``spread``.
-        m: number of comparisons.
+        m: number of comparisons, or the factor that corrects their p-values.
     """
     from scipy.stats import t
 
@@ -32,7 +32,7 @@ def power_of_equality(spread: float, n: int, margin: float, m: int = 1) -> float
     return max(0.0, float(2 * t.cdf(margin * math.sqrt(n) / spread - critical, n - 1) - 1))
 
 
-def seeds_to_settle(spread: float, margin: float, m: int = 1, power: float = POWER) -> int | None:
+def seeds_to_settle(spread: float, margin: float, m: float = 1, power: float = POWER) -> int | None:
     """Return the number of seeds for which equal initialisations are found practically equal with a given probability.
 
     With this number of seeds, a true difference of the margin is shown with at least the same probability.

@@ -13,8 +13,9 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
-from pipeline.benchmark.analysis.comparisons import Scores, margin_of, paired_improvements
-from pipeline.benchmark.analysis.statistics import BETTER, WORSE, Tested, as_family, seeds_needed
+from pipeline.benchmark.analysis.comparisons import Scores, examined, settling
+from pipeline.benchmark.analysis.sequential import Examined, seeds_for_a_verdict
+from pipeline.benchmark.analysis.statistics import BETTER, WORSE
 
 
 def candidates(plan: Mapping[str, Any]) -> list[str]:
@@ -44,27 +45,26 @@ def rank(plan: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
     names = candidates(plan)
     pairs = [(name, other, condition["name"]) for condition in plan["conditions"]
              for name, other in combinations(names, 2)]
-    family = as_family([paired_improvements(plan, scores, *pair) for pair in pairs], margin=margin_of(plan))
-    tested = dict(zip(pairs, family, strict=True))
+    tested = examined(plan, scores, pairs)
     return {
         "n_comparisons": len(pairs),
-        "seeds_needed": seeds_needed(max(1, len(pairs))),
-        "pairs": [_described(*pair, one) for pair, one in tested.items()],
+        "seeds_needed": seeds_for_a_verdict(plan, len(pairs)),
+        "pairs": [{**_described(*pair, one), **settling(plan, one)} for pair, one in tested.items()],
         "ranks": [row for condition in plan["conditions"]
                   for row in _ranks(plan, scores, names, condition["name"], tested)],
     }
 
 
-def _described(name: str, reference: str, condition: str, one: Tested) -> dict[str, Any]:
-    found = one.difference
+def _described(name: str, reference: str, condition: str, one: Examined) -> dict[str, Any]:
+    found = one.tested.difference
     return {"condition": condition, "start": name, "reference": reference, "n": found.n, "difference": found.mean,
-            "interval": None if found.interval is None else list(found.interval), "p": found.p, "p_holm": one.p_holm,
-            "verdict": one.verdict}
+            "interval": None if found.interval is None else list(found.interval), "p": found.p,
+            "p_holm": one.tested.p_holm, "verdict": one.tested.verdict}
 
 
 def _ranks(
     plan: Mapping[str, Any], scores: Scores, names: Sequence[str], condition: str,
-    tested: Mapping[tuple[str, str, str], Tested],
+    tested: Mapping[tuple[str, str, str], Examined],
 ) -> list[dict[str, Any]]:
     """Return the ranks of the candidates that have results, the best mean first."""
     means = {name: fmean(known) for name in names
@@ -72,8 +72,8 @@ def _ranks(
     better = dict.fromkeys(means, 0)  # number of candidates that are better than it
     worse = dict(better)
     for (name, other, where), one in tested.items():
-        if where == condition and one.verdict in (BETTER, WORSE):
-            above, below = (name, other) if one.verdict == BETTER else (other, name)
+        if where == condition and one.tested.verdict in (BETTER, WORSE):
+            above, below = (name, other) if one.tested.verdict == BETTER else (other, name)
             better[below] += 1
             worse[above] += 1
     ordered = sorted(means, key=lambda name: means[name], reverse=not plan["smaller_is_better"])

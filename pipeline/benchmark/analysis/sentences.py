@@ -8,7 +8,8 @@ from statistics import stdev
 from typing import Any
 
 from pipeline.benchmark.analysis.planning import POWER, power_of_equality, seeds_to_settle
-from pipeline.benchmark.analysis.statistics import EQUAL, NO_DIFFERENCE, TOO_FEW, p_value, seeds_needed
+from pipeline.benchmark.analysis.sequential import factor, looks, seeds_for_a_verdict
+from pipeline.benchmark.analysis.statistics import EQUAL, NO_DIFFERENCE, TOO_FEW, p_value
 
 
 def sentence(plan: Mapping[str, Any], comparison: Mapping[str, Any], m: int) -> str:
@@ -30,27 +31,41 @@ def sentence(plan: Mapping[str, Any], comparison: Mapping[str, Any], m: int) -> 
         observed = (f"no seed has results for both {name} and {reference}{step}" if n == 0 else
                     f"{n} seed{'s are' if n > 1 else ' is'} too few to compare {name} with {reference}{step}; the "
                     f"observed difference is {_change(plan, [comparison['difference']])[0]}")
-        return f"{prefix}{observed}. {family} need{'s' * (m == 1)} at least {seeds_needed(m)} seeds."
+        return f"{prefix}{observed}. {family} need{'s' * (m == 1)} at least {seeds_for_a_verdict(plan, m)} seeds."
     change, low, high = _change(plan, [comparison["difference"], *comparison["interval"]])
     p = p_value(comparison["p_holm"])
     found = (f"{change} (95% confidence interval {low} to {high}, p {p if p.startswith('<') else f'= {p}'}"
-             f"{f' after Holm correction for {family}' * (m > 1)})")
+             f"{_correction(plan, comparison, m)})")
+    settled = f" Settled after {comparison['n_seeds']} seeds." if comparison.get("is_settled") else ""
     if verdict == EQUAL:
         return (f"{prefix}{name} and {reference} are practically equal{step}: {found}; the interval lies within "
-                f"{_margin(plan)}.")
+                f"{_margin(plan)}.{settled}")
     if verdict != NO_DIFFERENCE:
-        return f"{prefix}{name} is {verdict} than {reference}{step}: {found}."
+        return f"{prefix}{name} is {verdict} than {reference}{step}: {found}.{settled}"
     note = ("The scores are equal for every seed." if len(set(comparison["interval"])) == 1 else
             f"About {4 * n} seeds would halve the width of the interval." if plan.get("margin") is None else
-            _seeds_for_margin(plan, comparison["differences"], m))
+            _seeds_for_margin(plan, comparison["differences"], _factor(plan, comparison, m)))
     return f"{prefix}no difference between {name} and {reference} is shown{step}: {found}. {note}"
+
+
+def _correction(plan: Mapping[str, Any], comparison: Mapping[str, Any], m: int) -> str:
+    """Name the correction of the p-value; "" without one."""
+    n_looks = len(looks(m, comparison["n_seeds"])) if plan.get("until_settled") else 1
+    if n_looks > 1:
+        return f" after correction for {m} comparison{'s' * (m > 1)} and {n_looks} looks"
+    return f" after Holm correction for {m} comparisons" if m > 1 else ""
+
+
+def _factor(plan: Mapping[str, Any], comparison: Mapping[str, Any], m: int) -> float:
+    """Return the factor of the p-value of one of ``m`` comparisons."""
+    return factor(m, m=m, n=comparison["n_seeds"]) if plan.get("until_settled") else m
 
 
 def _margin(plan: Mapping[str, Any]) -> str:
     return f"±{plan['margin']:g}{' points' if plan['is_share'] else ''}"
 
 
-def _seeds_for_margin(plan: Mapping[str, Any], differences: Sequence[float], m: int) -> str:
+def _seeds_for_margin(plan: Mapping[str, Any], differences: Sequence[float], m: float) -> str:
     """Describe the power of the comparison for the margin, and the number of seeds that would be enough."""
     spread, n = stdev(differences), len(differences)
     margin = plan["margin"] / (100 if plan["is_share"] else 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -107,7 +107,8 @@ def paired_all(comparisons: Sequence[Sequence[float]], *, alphas: Sequence[float
 
 
 def as_family(
-    comparisons: Sequence[Sequence[float]], m: int | None = None, *, margin: float | None = None
+    comparisons: Sequence[Sequence[float]], m: int | None = None, *, margin: float | None = None, n_shown: int = 0,
+    factor: Callable[[int], float] = float,
 ) -> list[Tested]:
     """Test comparisons as one family, with Holm's correction and intervals that agree with it.
 
@@ -121,18 +122,20 @@ def as_family(
         comparisons: the differences of each comparison, positive for an improvement.
         m: size of the family, if some of its comparisons are not given; they count as without results.
         margin: largest difference that counts as equal; None for no such verdict.
+        n_shown: number of comparisons of the family, not given, for which a difference was shown before.
+        factor: factor that corrects the p-value of one of ``k`` comparisons; ``k`` for a single look at the data.
 
     Raises:
         PipelineError: if a difference is not finite.
     """
-    m = max(len(comparisons), m or 0)
+    m = max(len(comparisons) + n_shown, m or 0)
     ps = [one.p for one in paired_all(comparisons)]
-    corrected = holm([*ps, *[None] * (m - len(ps))])[: len(ps)]
-    are_shown = [p is not None and p < ALPHA and _can_be_significant(len(differences), m)
-                 for p, differences in zip(corrected, comparisons, strict=True)]
-    are_too_few = [not _can_be_significant(len(differences), m) for differences in comparisons]
-    k = max(1, m - sum(are_shown))
-    alphas = [ALPHA / (m if is_shown or is_too_few else k)
+    corrected = holm([*ps, *[None] * (m - n_shown - len(ps))], factor)[: len(ps)]
+    are_too_few = [not _can_be_significant(len(differences), factor(m)) for differences in comparisons]
+    are_shown = [p is not None and p < ALPHA and not is_too_few
+                 for p, is_too_few in zip(corrected, are_too_few, strict=True)]
+    k = max(1, m - n_shown - sum(are_shown))
+    alphas = [ALPHA / (m if is_too_few else factor(m if is_shown else k))
               for is_shown, is_too_few in zip(are_shown, are_too_few, strict=True)]
     return [_tested(_consistent(one, is_shown, is_too_few), p, is_shown, is_too_few, margin)
             for one, p, is_shown, is_too_few in zip(paired_all(comparisons, alphas=alphas), corrected, are_shown,
@@ -235,17 +238,18 @@ def _student(row: NDArray[np.float64], alpha: float) -> tuple[float, float]:
     return float(row.mean()) - half, float(row.mean()) + half
 
 
-def holm(ps: Sequence[float | None]) -> list[float | None]:
+def holm(ps: Sequence[float | None], factor: Callable[[int], float] = float) -> list[float | None]:
     """Adjust p-values for multiple comparisons (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure").
 
     Args:
         ps: p-values of all planned comparisons; None for one without pairs, which counts towards their number.
+        factor: factor of the smallest of ``k`` p-values; ``k`` for a single look at the data.
     """
     ranked = sorted(range(len(ps)), key=lambda index: _or_one(ps[index]))
     corrected: list[float | None] = [None] * len(ps)
     highest = 0.0
     for rank, index in enumerate(ranked):
-        highest = max(highest, min(1.0, (len(ps) - rank) * _or_one(ps[index])))
+        highest = max(highest, min(1.0, factor(len(ps) - rank) * _or_one(ps[index])))
         corrected[index] = None if ps[index] is None else highest
     return corrected
 
@@ -254,7 +258,7 @@ def _or_one(p: float | None) -> float:
     return 1.0 if p is None else p
 
 
-def seeds_needed(m: int, alpha: float = ALPHA) -> int:
+def seeds_needed(m: float, alpha: float = ALPHA) -> int:
     """Return the smallest number of pairs with which one of ``m`` comparisons can be significant.
 
     The smallest two-sided p-value of ``n`` pairs is 2/2^n. At alpha = 0.05 one comparison needs at least 6 pairs, three
@@ -266,7 +270,7 @@ def seeds_needed(m: int, alpha: float = ALPHA) -> int:
     return n
 
 
-def _can_be_significant(n: int, m: int, alpha: float = ALPHA) -> bool:
+def _can_be_significant(n: int, m: float, alpha: float = ALPHA) -> bool:
     return math.ldexp(m, 1 - n) < alpha  # the smallest p-value, times m
 
 

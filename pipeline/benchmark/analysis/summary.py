@@ -22,7 +22,8 @@ from pipeline.benchmark.analysis.selection import (
     mean_of_known,
     trial_name,
 )
-from pipeline.benchmark.analysis.statistics import ALPHA, seeds_needed
+from pipeline.benchmark.analysis.sequential import seeds_for_a_verdict
+from pipeline.benchmark.analysis.statistics import ALPHA
 
 STAGES = ("vectors", "training", "prediction")
 COPIED_FROM_PLAN = ("task", "data", "measure", "is_share", "smaller_is_better", "margin", "baseline", "seeds", "starts",
@@ -46,7 +47,8 @@ def summarize(plan: Mapping[str, Any], records: Iterable[Record]) -> dict[str, A
         "n_runs": {"planned": results.n_planned, "done": len(results.done), "failed": len(results.failed)},
         "alpha": ALPHA,
         "n_comparisons": comparisons.m,
-        "seeds_needed": seeds_needed(comparisons.m),
+        "seeds_needed": seeds_for_a_verdict(plan, comparisons.m),
+        "until_settled": plan.get("until_settled", False),
         "cells": cells,
         "comparisons": comparisons.tested(),
         "steps": comparisons.steps(),

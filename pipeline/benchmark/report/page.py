@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.benchmark.analysis.comparisons import STEPS
+from pipeline.benchmark.analysis.pending import settlement
 from pipeline.benchmark.analysis.recommendation import recommend
 from pipeline.benchmark.analysis.statistics import BETTER, EQUAL, NO_DIFFERENCE, TOO_FEW, WORSE, p_value
 from pipeline.benchmark.report import curves, plots
@@ -62,7 +63,7 @@ def write_benchmark(
         controls=[one["name"] for one in summary["starts"] if one["control"]],
         verdicts=_by_condition(conditions, (one for one in summary["comparisons"] if one["role"] == "baseline")),
         cells=_by_condition(conditions, _rows(summary)),
-        overview=_overview(summary, conditions), answers=recommend(summary, costs),
+        overview=_overview(summary, conditions), answers=recommend(summary, costs), settlement=settlement(summary),
         ranks=_by_condition(conditions, summary["ranking"]["ranks"]),
         pairs=_by_condition(conditions, summary["ranking"]["pairs"]),
         measures=_names(cell["measures"] for cell in summary["cells"]),
