@@ -96,7 +96,12 @@ def benchmark_command(
     from pipeline.benchmark.driver import benchmark
     from pipeline.benchmark.grid import read_grid
 
-    result = benchmark(read_grid(grid, _grid_options(options)), out, executor=_executor(executor, address),
+    made = read_grid(grid, _grid_options(options))
+    if made.until_settled and options["seeds"]:
+        raise click.UsageError("--seeds cannot be combined with --until-settled; --max-seeds limits its seeds")
+    if options["max_seeds"] and not made.until_settled:
+        raise click.UsageError("--max-seeds needs --until-settled; --seeds sets a fixed number of seeds")
+    result = benchmark(made, out, executor=_executor(executor, address),
                        n_jobs=jobs or 0, command=_command(), quiet=quiet, texts=not no_texts)
     echo(format_result(result))
     if n_failed := result.summary["n_runs"]["failed"]:
@@ -143,8 +148,6 @@ def _grid_options(options: dict[str, Any]) -> dict[str, Any]:
     from pipeline.config import parse_assignment
 
     given = {name: value for name, value in options.items() if value not in (None, ())}
-    if "seeds" in given and "until_settled" in given:
-        raise click.UsageError("--seeds cannot be combined with --until-settled; --max-seeds limits its seeds")
     shared = {key: given.pop(name) for name, key in SHARED_KEYS.items() if name in given}
     shared |= dict(map(parse_assignment, given.pop("assignments", ())))
     for name in ("tune", "vary"):
