@@ -52,8 +52,8 @@ def sources(support):
 
 
 def grid(support, sources, **values):
-    return Grid.from_mapping({"sources": list(sources)[1:] or ["random"], "limit_train": [24], "until_settled": True, "max_seeds": 20,
-                              "run": {"data": {"path": str(support)}}, **values})
+    return Grid.from_mapping({"sources": list(sources)[1:] or ["random"], "limit_train": [24], "until_settled": True,
+                              "max_seeds": 20, "run": {"data": {"path": str(support)}}, **values})
 
 
 def test_only_unsettled_comparisons_get_more_seeds(support, sources, tmp_path):
