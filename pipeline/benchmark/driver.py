@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,13 @@ class BenchmarkResult:
         path: its folder.
         summary: contents of ``summary.json``.
         costs: contents of ``costs.json``.
+        data_sets: the benchmark of each data set, by its name; empty for a benchmark on one.
     """
 
     path: Path
     summary: Mapping[str, Any]
     costs: Mapping[str, Any]
+    data_sets: Mapping[str, BenchmarkResult] = field(default_factory=dict)
 
 
 def benchmark(
@@ -58,7 +60,9 @@ def benchmark(
 
     A failed run is recorded and repeated by the next call. A benchmark that was interrupted or killed can be continued
     by the same call; ``summary.json`` is then the same, byte by byte. With ``grid.until_settled``, seeds are added
-    until every comparison is settled (:mod:`pipeline.benchmark.analysis.sequential`).
+    until every comparison is settled (:mod:`pipeline.benchmark.analysis.sequential`). With several data sets in
+    ``grid.data``, each has a benchmark of its own, and the results are compared over all of them
+    (:mod:`pipeline.benchmark.data_sets`).
 
     Args:
         grid: the combinations to run.
@@ -76,8 +80,16 @@ def benchmark(
     """
     from pipeline.benchmark.execution.local import LocalExecutor
 
+    if grid.data:
+        from pipeline.benchmark.data_sets import benchmark_data_sets
+
+        return benchmark_data_sets(grid, out, executor=executor, n_jobs=n_jobs, n_threads=n_threads, command=command,
+                                   quiet=quiet, texts=texts)
     folder = BenchmarkFolder(Path(out))
-    with _locked(folder):
+    with folder_locked(folder):
+        if folder.data_sets.exists():
+            raise RunFolderError(f"{folder.path} contains a benchmark on several data sets; choose another "
+                                 f"{argument('out')}")
         n_jobs = n_jobs or n_cores()
         n_threads = n_threads or max(1, n_cores() // n_jobs)
         executor = executor or LocalExecutor(n_jobs)
@@ -165,7 +177,7 @@ def _require_measure(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> No
 
 
 @contextmanager
-def _locked(folder: BenchmarkFolder) -> Iterator[None]:
+def folder_locked(folder: BenchmarkFolder) -> Iterator[None]:
     """Create the folder and lock it for this process."""
     folder.require_benchmark()
     is_new = not folder.path.exists()

@@ -117,6 +117,8 @@ class Grid:
     vary: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, metadata={
         "help": "configuration keys and values that define further conditions, such as \"model.norm\" = "
                 "[\"pre\", \"post\"]"})
+    data: tuple[str, ...] = option((), "several data sets, each with a benchmark of its own, whose results are "
+                                       "compared over all of them; instead of data.path in [run]")
     measure: str = option("", "measure to compare; \"\" for the task's main measure")
     margin: float | None = option(None, "largest difference that counts as equal, in percentage points for shares, "
                                         "otherwise in units of the measure")
@@ -129,6 +131,10 @@ class Grid:
         require(bool(self.sources),
                 f"sources is empty; give at least one: {either('--source glove', 'sources = [glove]')}")
         require(self.seeds >= 1, f"seeds={self.seeds} is not at least 1")
+        require(len(self.data) != 1 and len(set(self.data)) == len(self.data), "data has fewer than two different data "
+                "sets; give several, or one as data.path in [run]")
+        require(not self.data or not self.run.get("data", {}).get("path"),
+                "data and data.path in [run] cannot be combined")
         require(self.max_seeds >= 1, f"max_seeds={self.max_seeds} is not at least 1")
         require(self.margin is None or 0 < self.margin < math.inf, f"margin={self.margin} is not a positive number")
         for size in self.limit_train:
@@ -167,6 +173,8 @@ class Grid:
         for name in ("sources", "baseline", "transforms"):
             if name in filled:
                 filled |= storable({name: filled[name]}, (), (name,))
+        if "data" in filled:
+            filled |= storable({"data": filled["data"]}, ("data",), ())
         for section in ("tune", "vary"):
             filled[section] = {current(key, None)[0]: tuple(current(key, one)[1] for one in (
                 value if isinstance(value, list | tuple) else (value,)))
@@ -232,7 +240,11 @@ def read_grid(file: Path | None, options: Mapping[str, Any]) -> Grid:
             raise ConfigError(f"{key} is set by the grid's option {GRID_OPTIONS[key]}"
                               + either("; see `vecformer benchmark --help`", ""))
     shared = with_values(values.get("run", {}), options.get("run", {}).items())
-    if not shared.get("data", {}).get("path"):
+    if options.get("data"):  # instead of the data of the file
+        shared = {**shared, "data": {key: value for key, value in shared.get("data", {}).items() if key != "path"}}
+    elif options.get("run", {}).get("data.path"):
+        values.pop("data", None)
+    if not values.get("data") and not options.get("data") and not shared.get("data", {}).get("path"):
         shared = {**shared, "data": {**DEFAULT_DATA["data"], **shared.get("data", {})}}
         values.setdefault("limit_train", list(DEFAULT_LIMITS))
     return Grid.from_mapping({**values, **options, "run": shared}, where=str(file or "the options"))

@@ -23,8 +23,8 @@ from pipeline.runs.place import DESKTOP_FILES
 from pipeline.runs.seals import sealed, unsealed
 
 DONE, FAILED = "done", "failed"
-OWN = {"grid.toml", "results.jsonl", "predictions", "summary.json", "costs.json", "report.html", "plots", "work",
-       ".lock", *DESKTOP_FILES}
+OWN = {"grid.toml", "results.jsonl", "predictions", "datasets", "summary.json", "costs.json", "report.html", "plots",
+       "work", ".lock", *DESKTOP_FILES}
 """Entries of a benchmark's folder."""
 HIDDEN = r"\..+\.vecformer-\w+"
 OWN_WORK = re.compile(rf"([0-9a-f]{{20}}(\.output)?|vectors|{HIDDEN})")
@@ -57,6 +57,11 @@ class BenchmarkFolder:
     def predictions(self) -> Path:
         """Folder with the test-set predictions, one file for each run."""
         return self.path / "predictions"
+
+    @property
+    def data_sets(self) -> Path:
+        """Folder of a benchmark on several data sets, with a benchmark for each."""
+        return self.path / "datasets"
 
     @property
     def summary(self) -> Path:
@@ -107,7 +112,7 @@ class BenchmarkFolder:
             with suppress(ConfigError):
                 if read_grid(self.grid, {}) == grid:
                     return
-            if not self.results.exists() and not self.work.exists():
+            if not any(path.exists() for path in (self.results, self.work, self.data_sets)):
                 raise RunFolderError(f"{self.grid}: another grid, of which this folder has no results; remove it or "
                                      f"choose another {argument('out')}")
         write_atomically(self.grid, grid.to_toml())

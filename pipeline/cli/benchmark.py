@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from pipeline.cli.common import against, echo, reports_errors, seeds_advice, table, verbosity
+from pipeline.cli.benchmark_tables import format_result
+from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.run import KEYS
 
 if TYPE_CHECKING:
-    from pipeline.benchmark.driver import BenchmarkResult
     from pipeline.benchmark.execution.jobs import Executor
 
-SHARED_KEYS = {"data": KEYS["data"], "task": KEYS["task"], "epochs": KEYS["epochs"],
-               "baselines": KEYS["baselines"]}
+SHARED_KEYS = {"task": KEYS["task"], "epochs": KEYS["epochs"], "baselines": KEYS["baselines"]}
 SHORT_KEYS = {**KEYS, "lr": "training.lr"}  # ambiguous otherwise: pretraining.lr
 NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verbose")
 
 
 @click.command("benchmark")
 @click.argument("grid", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--data", metavar="PATH", help="A file, a folder with train/dev/test files, or bbc (the default).")
+@click.option("--data", multiple=True, metavar="PATH",
+              help="A file, a folder with train/dev/test files, or bbc (the default). With several, each has a "
+                   "benchmark of its own, and the results are compared over all of them.")
 @click.option("--task", metavar="NAME", help="Task of all runs. Default: classification.")
 @click.option("--source", "sources", multiple=True, metavar="SPEC",
               help="Source of word vectors, such as glove, optionally with its own transforms: \"glove | standardize\"."
@@ -89,6 +90,7 @@ def benchmark_command(
     \b
     vecformer benchmark
     vecformer benchmark --data reviews.tsv --source glove --source word2vec --limit-train 50,250,all
+    vecformer benchmark --data bbc --data reviews.tsv --data questions.tsv --source glove
     vecformer benchmark --source glove --until-settled --margin 1 --max-seeds 100
     vecformer benchmark --source glove --controls --limit-train 50 --out runs/controls
     vecformer benchmark --data reviews --source glove --tune lr=3e-4,1e-3,3e-3 --vary model.norm=pre,post
@@ -149,6 +151,8 @@ def _grid_options(options: dict[str, Any]) -> dict[str, Any]:
 
     given = {name: value for name, value in options.items() if value not in (None, ())}
     shared = {key: given.pop(name) for name, key in SHARED_KEYS.items() if name in given}
+    if len(given.get("data", ())) == 1:
+        shared[KEYS["data"]] = given.pop("data")[0]
     shared |= dict(map(parse_assignment, given.pop("assignments", ())))
     for name in ("tune", "vary"):
         if name in given:
@@ -188,38 +192,3 @@ def _size(word: str) -> int | str:
     if word != "all" and not (word.isdecimal() and len(word) < 19 and int(word)):
         raise click.UsageError(f"--limit-train {word!r}: must be numbers of examples or all, such as 50,250,all")
     return word if word == "all" else int(word)
-
-
-def format_result(result: BenchmarkResult) -> str:
-    """Format the scores and comparisons as tables, with the paths of the summary and the report."""
-    from pipeline.benchmark.analysis.pending import settlement
-    from pipeline.benchmark.analysis.recommendation import recommend
-    from pipeline.benchmark.analysis.statistics import TOO_FEW
-    from pipeline.drawing.notation import Notation
-
-    summary, notation = result.summary, Notation.of(result.summary)
-    compared = {(one["start"], one["condition"]): one for one in summary["comparisons"] if one["role"] == "baseline"}
-    header = ["initialisation", "mean", "SD over seeds", "sampling error", f"gain over {summary['baseline']}",
-              "p (Holm)", "verdict", *(["settled"] if summary["until_settled"] else [])]
-    parts = [f"{summary['data']}, {summary['measure']}, {len(summary['seeds'])} seeds"]
-    for condition in summary["conditions"]:
-        rows = [[cell["start"], notation.value(cell["mean"]), notation.size(cell["spread"]),
-                 notation.size(cell["sampling_error"]),
-                 *against(compared.get((cell["start"], cell["condition"])), notation),
-                 *_settled(compared.get((cell["start"], cell["condition"])), summary["until_settled"])]
-                for cell in summary["cells"] if cell["condition"] == condition["name"]]
-        parts.append(f"{condition['name']}\n{table(header, rows)}")
-    if any(one["verdict"] == TOO_FEW for one in summary["comparisons"]):
-        parts.append(seeds_advice(summary))
-    parts += [settlement(summary)] if summary["until_settled"] else []
-    answers = recommend(summary, result.costs)
-    parts += ["\n".join(f"{one['condition']}: {one['sentence']}" for one in answers)] if answers else []
-    return "\n\n".join([*parts, f"summary   {result.path / 'summary.json'}\nreport    {result.path / 'report.html'}"])
-
-
-def _settled(comparison: Mapping[str, Any] | None, until_settled: bool) -> list[str]:
-    """Return the table cell of the number of seeds that settled a comparison; [] for a fixed number of seeds."""
-    if not until_settled:
-        return []
-    return ["" if comparison is None else
-            f"{'after' if comparison['is_settled'] else 'not with'} {comparison['n_seeds']} seeds"]

@@ -8,12 +8,12 @@ verdict on a pair is wrong (Holm's procedure; Mogstad et al. 2024, "Inference fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
-from statistics import fmean
 from typing import Any
 
 from pipeline.benchmark.analysis.comparisons import Scores, examined, settling
+from pipeline.benchmark.analysis.selection import mean_of_known
 from pipeline.benchmark.analysis.sequential import Examined, seeds_for_a_verdict
 from pipeline.benchmark.analysis.statistics import BETTER, WORSE
 
@@ -50,8 +50,9 @@ def rank(plan: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
         "n_comparisons": len(pairs),
         "seeds_needed": seeds_for_a_verdict(plan, len(pairs)),
         "pairs": [{**_described(*pair, one), **settling(plan, one)} for pair, one in tested.items()],
-        "ranks": [row for condition in plan["conditions"]
-                  for row in _ranks(plan, scores, names, condition["name"], tested)],
+        "ranks": [row for condition in plan["conditions"] for row in ranks(
+            condition["name"], {name: mean_of_known(scores[name, condition["name"]]) for name in names},
+            {pair: one.tested.verdict for pair, one in tested.items()}, smaller_is_better=plan["smaller_is_better"])],
     }
 
 
@@ -62,20 +63,26 @@ def _described(name: str, reference: str, condition: str, one: Examined) -> dict
             "p_holm": one.tested.p_holm, "verdict": one.tested.verdict}
 
 
-def _ranks(
-    plan: Mapping[str, Any], scores: Scores, names: Sequence[str], condition: str,
-    tested: Mapping[tuple[str, str, str], Examined],
+def ranks(
+    condition: str, scores: Mapping[str, float | None], verdicts: Mapping[tuple[str, str, str], str], *,
+    smaller_is_better: bool,
 ) -> list[dict[str, Any]]:
-    """Return the ranks of the candidates that have results, the best mean first."""
-    means = {name: fmean(known) for name in names
-             if (known := [score for score in scores[name, condition] if score is not None])}
+    """Return ``condition``, ``start``, ``mean``, ``first`` and ``last`` rank of each candidate, the best mean first.
+
+    Args:
+        condition: name of the condition.
+        scores: mean score of each candidate; None for one without results, which is left out.
+        verdicts: of each pair of candidates in each condition, on the first compared with the second.
+        smaller_is_better: whether a smaller mean is better.
+    """
+    means = {name: mean for name, mean in scores.items() if mean is not None}
     better = dict.fromkeys(means, 0)  # number of candidates that are better than it
     worse = dict(better)
-    for (name, other, where), one in tested.items():
-        if where == condition and one.tested.verdict in (BETTER, WORSE):
-            above, below = (name, other) if one.tested.verdict == BETTER else (other, name)
+    for (name, other, where), verdict in verdicts.items():
+        if where == condition and verdict in (BETTER, WORSE):
+            above, below = (name, other) if verdict == BETTER else (other, name)
             better[below] += 1
             worse[above] += 1
-    ordered = sorted(means, key=lambda name: means[name], reverse=not plan["smaller_is_better"])
+    ordered = sorted(means, key=lambda name: means[name], reverse=not smaller_is_better)
     return [{"condition": condition, "start": name, "mean": means[name], "first": better[name] + 1,
              "last": len(means) - worse[name]} for name in ordered]

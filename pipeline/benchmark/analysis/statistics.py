@@ -129,17 +129,34 @@ def as_family(
         PipelineError: if a difference is not finite.
     """
     m = max(len(comparisons) + n_shown, m or 0)
-    ps = [one.p for one in paired_all(comparisons)]
-    corrected = holm([*ps, *[None] * (m - n_shown - len(ps))], factor)[: len(ps)]
     are_too_few = [not _can_be_significant(len(differences), factor(m)) for differences in comparisons]
+    return tested_together(lambda alphas: paired_all(comparisons, alphas=alphas), are_too_few, m, margin=margin,
+                         n_shown=n_shown, factor=factor)
+
+
+def tested_together(
+    compute: Callable[[Sequence[float]], Sequence[Difference]], are_too_few: Sequence[bool], m: int, *,
+    margin: float | None = None, n_shown: int = 0, factor: Callable[[int], float] = float,
+) -> list[Tested]:
+    """Test comparisons as one family, as :func:`as_family` does, with any test.
+
+    Args:
+        compute: returns the statistics of each comparison, with intervals of levels 1 minus the given ones.
+        are_too_few: whether a comparison cannot have a verdict.
+        m: size of the family.
+        margin: as for :func:`as_family`.
+        n_shown: as for :func:`as_family`.
+        factor: as for :func:`as_family`.
+    """
+    ps = [one.p for one in compute([ALPHA] * len(are_too_few))]
+    corrected = holm([*ps, *[None] * (m - n_shown - len(ps))], factor)[: len(ps)]
     are_shown = [p is not None and p < ALPHA and not is_too_few
                  for p, is_too_few in zip(corrected, are_too_few, strict=True)]
     k = max(1, m - n_shown - sum(are_shown))
     alphas = [ALPHA / (m if is_too_few else factor(m if is_shown else k))
               for is_shown, is_too_few in zip(are_shown, are_too_few, strict=True)]
     return [_tested(_consistent(one, is_shown, is_too_few), p, is_shown, is_too_few, margin)
-            for one, p, is_shown, is_too_few in zip(paired_all(comparisons, alphas=alphas), corrected, are_shown,
-                                                    are_too_few, strict=True)]
+            for one, p, is_shown, is_too_few in zip(compute(alphas), corrected, are_shown, are_too_few, strict=True)]
 
 
 def _consistent(one: Difference, is_shown: bool, is_too_few: bool) -> Difference:

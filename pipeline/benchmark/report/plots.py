@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from embeddings.table.listing import shortened
 from pipeline.benchmark.analysis.comparisons import STEPS
+from pipeline.benchmark.analysis.random_effects import TOO_FEW_DATA
 from pipeline.benchmark.analysis.statistics import BETTER, EQUAL, NO_DIFFERENCE, TOO_FEW, WORSE
 from pipeline.benchmark.report.panels import FONT_SIZE, WIDTH, legend, panels, set_title, without_controls
 from pipeline.drawing.notation import Notation, wrapped
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 VERDICT_STYLES = {  # colour, marker, filled
     BETTER: ("#0072b2", "^", True), WORSE: ("#d55e00", "v", True), EQUAL: (INK, "s", True),
     NO_DIFFERENCE: (INK, "o", False),
-    TOO_FEW: (INK, "x", True),
+    TOO_FEW: (INK, "x", True), TOO_FEW_DATA: (INK, "x", True),
 }
 BAR_STYLES = dict(zip((*STEPS, "total"), (("#56b4e9", "//"), ("#e69f00", ".."), ("#009e73", ""), (INK, "")),
                       strict=True))  # colour, hatch
