@@ -14,7 +14,9 @@ the differences, in per cent:
   (``fixed``).
 
 ``--design`` compares the spending of the error and the spacing of the looks by the normal distribution instead: the
-share of settled comparisons and the mean number of seeds, for several means, in standard deviations, and margins.
+share of settled comparisons and the mean number of seeds, for several means, in standard deviations, and margins. It
+also shows an e-process with a look at every seed (the normal mixture of de la Pena 1999 for symmetric differences), for
+several standard deviations of the mixture.
 
 For speed, tests beyond 13 pairs use 9,999 random subsets here.
 """
@@ -27,6 +29,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from coverage import DIFFERENCES, Random, Rows
+from numpy.typing import NDArray
 from scipy import stats
 
 from pipeline.benchmark.analysis import sequential, statistics
@@ -110,6 +113,24 @@ def design(n_draws: int, max_seeds: int) -> None:
                 sequential.first_look.cache_clear()
                 cells = [_designed(normal + mean, m, margin) for mean, margin in DESIGN_MEANS]
                 print(f"{m}  {half:10}  {spacing:14}" + "".join(f"{cell:>14}" for cell in cells), flush=True)
+
+
+        for width in (0.5, 1.0, 2.0):
+            cells = [_by_e_process(normal + mean, m, margin, width) for mean, margin in DESIGN_MEANS]
+            print(f"{m}  {f'e-process, mixture of {width:g}':>26}" + "".join(f"{cell:>14}" for cell in cells),
+                  flush=True)
+
+
+def _by_e_process(rows: Rows, m: int, margin: float | None, width: float) -> str:
+    def is_rejected(shifted: Rows) -> NDArray[np.bool_]:
+        total, squares = shifted.cumsum(axis=1), 1 + width**2 * (shifted**2).cumsum(axis=1)
+        logarithm = width**2 * total**2 / (2 * squares) - np.log(squares) / 2
+        crossed: NDArray[np.bool_] = np.logical_or.accumulate(logarithm >= math.log(m / statistics.ALPHA), axis=1)
+        return crossed
+
+    settled = is_rejected(rows) if margin is None else is_rejected(rows - margin) & is_rejected(rows + margin)
+    spent = np.where(settled[:, -1], settled.argmax(axis=1) + 1, rows.shape[1])
+    return f"{100 * settled[:, -1].mean():.0f}% {spent.mean():.1f}"
 
 
 def _designed(rows: Rows, m: int, margin: float | None) -> str:

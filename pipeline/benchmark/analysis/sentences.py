@@ -8,7 +8,7 @@ from statistics import stdev
 from typing import Any
 
 from pipeline.benchmark.analysis.planning import POWER, power_of_equality, seeds_to_settle
-from pipeline.benchmark.analysis.sequential import factor, looks, seeds_for_a_verdict
+from pipeline.benchmark.analysis.sequential import factor, seeds_for_a_verdict
 from pipeline.benchmark.analysis.statistics import EQUAL, NO_DIFFERENCE, TOO_FEW, p_value
 
 
@@ -50,9 +50,8 @@ def sentence(plan: Mapping[str, Any], comparison: Mapping[str, Any], m: int) -> 
 
 def _correction(plan: Mapping[str, Any], comparison: Mapping[str, Any], m: int) -> str:
     """Name the correction of the p-value; "" without one."""
-    n_looks = len(looks(m, comparison["n_seeds"])) if plan.get("until_settled") else 1
-    if n_looks > 1:
-        return f" after correction for {m} comparison{'s' * (m > 1)} and {n_looks} looks"
+    if plan.get("until_settled"):
+        return f" after correction for {f'{m} comparisons and ' * (m > 1)}repeated looks"
     return f" after Holm correction for {m} comparisons" if m > 1 else ""
 
 

@@ -108,7 +108,7 @@ def test_an_invalid_grid_is_one_message(values, message):
 
 def test_command_line_options():
     made = read_grid(None, _grid_options({
-        "data": "data/support", "sources": ("glove",), "freeze": "yes,no", "limit_train": "50,all", "seeds": 3,
+        "data": ("data/support",), "sources": ("glove",), "freeze": "yes,no", "limit_train": "50,all", "seeds": 3,
         "tune": ("lr=1e-3,3e-3",), "vary": ("model.norm=pre,post",), "assignments": ("model.d_model=32",)}))
     assert (made.freeze, made.limit_train, made.seeds) == ((True, False), (50, "all"), 3)
     assert (made.tune, made.vary) == ({"training.lr": (1e-3, 3e-3)}, {"model.norm": ("pre", "post")})

@@ -144,6 +144,8 @@ def test_refusals_before_the_first_run(paths, levels, support, tmp_path):
     assert not (tmp_path / "out").exists()
     with pytest.raises(ConfigError, match="fewer than two different"):
         grid([paths[0], paths[0]], levels)
+    with pytest.raises(ConfigError, match="must be a list of several data sets"):
+        grid(paths[0], levels)
     with pytest.raises(ConfigError, match="cannot be combined"):
         grid(paths, levels, run={"data": {"path": paths[0]}})
 

@@ -139,8 +139,8 @@ def test_a_summary_lists_what_is_not_settled():
     assert settlement(found) == (
         "2 of 3 comparisons are settled, after 10 seeds. Not settled with 16 seeds: glove and word2vec (50 training "
         "examples). Without a margin, a comparison of equal sources is never settled.")
-    assert found["comparisons"][0]["sentence"].endswith("after Holm correction for 2 comparisons). Settled after 10 "
-                                                        "seeds.")
+    assert found["comparisons"][0]["sentence"].endswith("after correction for 2 comparisons and repeated looks). "
+                                                        "Settled after 10 seeds.")
     assert found["seeds_needed"] == found["comparisons"][0]["n_seeds"] == 10
 
 
