@@ -174,8 +174,8 @@ class Grid:
             if name in filled:
                 filled |= storable({name: filled[name]}, (), (name,))
         if isinstance(filled.get("data"), str):
-            raise ConfigError(f"{where}: data = {brief(filled['data'])}: must be a list of several data sets; one alone "
-                              "is data.path in [run]")
+            raise ConfigError(f"{where}: data = {brief(filled['data'])}: must be a list of several data sets; one "
+                              "alone is data.path in [run]")
         if "data" in filled:
             filled |= storable({"data": filled["data"]}, ("data",), ())
         for section in ("tune", "vary"):
