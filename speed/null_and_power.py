@@ -101,13 +101,19 @@ def show(kind: str, rates: Claims, found: tuple[float, float] | None = None) -> 
     print(f"{kind:26} {rates.alone:10.2%} {rates.in_six:10.2%} {rates.any_of_six:12.2%}{columns}", flush=True)
 
 
-def real(folder: Path, name: str, n: int, random: Random) -> None:
-    """Print one row per condition of the initialisation's runs."""
+def known_scores(folder: Path, name: str) -> dict[str, list[float]]:
+    """Return the test scores of an initialisation in a benchmark's folder by condition."""
     measure = json.loads(BenchmarkFolder(folder).summary.read_text(encoding="utf-8"))["measure"]
     scores: dict[str, list[float]] = {}
     for record in BenchmarkFolder(folder).read().values():
         if record["status"] == DONE and record["start"] == name:
             scores.setdefault(record["condition"], []).append(record["test"][measure])
+    return scores
+
+
+def real(folder: Path, name: str, n: int, random: Random) -> None:
+    """Print one row per condition of the initialisation's runs."""
+    scores = known_scores(folder, name)
     print(f"\nreal, {n:,} comparisons of {N_PAIRS} pairs of runs, six at a time with the same baseline\n"
           f"{'runs':26} {'alone':>10} {'in six':>10} {'any of six':>12}")
     for condition, known in scores.items():

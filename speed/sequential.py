@@ -1,6 +1,6 @@
 """Error rates and power of comparisons that are examined until they are settled.
 
-usage: python speed/sequential.py [--families 500] [--max-seeds 32] [--margin 1] [--design]
+usage: python speed/sequential.py [--families 500] [--max-seeds 32] [--margin 1] [--design] [--runs DIR]
 
 Simulates families of four comparisons of ``vecformer benchmark --until-settled``, and prints for each distribution of
 the differences, in per cent:
@@ -18,6 +18,9 @@ share of settled comparisons and the mean number of seeds, for several means, in
 also shows an e-process with a look at every seed (the normal mixture of de la Pena 1999 for symmetric differences), for
 several standard deviations of the mixture.
 
+``--runs`` prints the families with a false claim among real runs of ``random`` instead. For each family, five times the
+largest number of seeds are drawn at random, one fifth of them as the baseline.
+
 For speed, tests beyond 13 pairs use 9,999 random subsets here.
 """
 
@@ -26,9 +29,11 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from coverage import DIFFERENCES, Random, Rows
+from null_and_power import known_scores
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -146,12 +151,26 @@ def _designed(rows: Rows, m: int, margin: float | None) -> str:
     return f"{100 * settled.mean():.0f}% {spent.mean():.1f}"
 
 
+def real(folder: Path, n_families: int, n_seeds: int) -> None:
+    """Print one row for each condition of the runs of ``random``."""
+    random = np.random.default_rng(n_seeds)
+    for condition, known in known_scores(folder, "random").items():
+        drawn = [random.permutation(known)[: (FAMILY + 1) * n_seeds].reshape(FAMILY + 1, n_seeds)
+                 for _ in range(n_families)]
+        rows = np.array([one[1:] - one[0] for one in drawn])
+        print(f"{len(known)} runs of random, {condition}: {n_families} families of {FAMILY}, at most {n_seeds} seeds; "
+              f"families with a false claim: {false_claims(examined(rows), np.zeros(FAMILY)):.1f}%", flush=True)
+
+
 def main(arguments: argparse.Namespace) -> None:
-    """Print one row for each distribution, or the designs."""
+    """Print one row for each distribution, or the designs, or the rate of real runs."""
     if arguments.design:
         design(20_000, 50)
         return
     statistics.MAX_EXACT, statistics.N_RANDOM_SUBSETS = 13, 9_999
+    if arguments.runs:
+        real(arguments.runs, arguments.families, arguments.max_seeds)
+        return
     print(f"{arguments.families} families of {FAMILY}, at most {arguments.max_seeds} seeds, margin {arguments.margin:g}"
           f" standard deviations; settled with {', '.join(SETTLED)}\n"
           f"{'':13} {'false claims':>27} {'mean 1':>24} {'mean 2':>23} {'equal':>23}\n{'differences':<13}"
@@ -170,4 +189,5 @@ if __name__ == "__main__":
     parser.add_argument("--max-seeds", type=int, default=32)
     parser.add_argument("--margin", type=float, default=1.0, help="in standard deviations of the differences")
     parser.add_argument("--design", action="store_true", help="compare designs instead")
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="a benchmark's folder with runs of random")
     main(parser.parse_args())

@@ -172,7 +172,7 @@ def test_prediction_in_a_separate_process(support, texts, tmp_path):
 
 @pytest.mark.parametrize("script", ["run.py", "training.py", "prediction.py", "growth.py", "share_of_peak.py",
                                     "train_ours.py", "train_in_turns.py", "predict_ours.py", "cold_start.py",
-                                    "table_size.py"])
+                                    "table_size.py", "sequential.py", "data_sets.py"])
 def test_each_script_prints_its_usage(script):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, ROOT / "speed" / script, "--help"], env=environment, check=True,
