@@ -123,7 +123,7 @@ def test_language_models_predict_words(exported):
 def test_the_folder_is_described(exported):
     _, made, _ = exported("tagging")
     names = {file.name for file in made.path.iterdir()}
-    assert names == {"model.onnx", "config.json", "tokenizer.json", "README.md", "CARD.md", "vecformer_onnx.py",
+    assert names == {"model.onnx", "config.json", "tokenizer.json", "README.md", "vecformer_onnx.py",
                      "vecformer_hashing.py", "vecformer_tags.py"}
     assert all(file.stat().st_mode & 0o044 for file in made.path.iterdir())
     config = json.loads((made.path / "config.json").read_text())

@@ -166,7 +166,7 @@ def test_the_model_names_the_inputs_that_are_missing(exported):
 def test_the_folder_is_complete_and_the_same_without_transformers(exported, tmp_path, monkeypatch):
     run, made = exported("pairs")
     names = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-             "README.md", "CARD.md", *(f"{name}.py" for name in module.FILES)}
+             "README.md", *(f"{name}.py" for name in module.FILES)}
     assert {file.name for file in made.path.iterdir()} == names
     assert all(file.stat().st_mode & 0o044 for file in made.path.iterdir())
     monkeypatch.setattr(module, "find_spec", lambda name: None)
