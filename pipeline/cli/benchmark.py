@@ -56,6 +56,9 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
 @click.option("--baselines", metavar="LIST",
               help="Baselines of each run: all (default), none, or names separated by commas, which `vecformer tasks` "
                    "lists.")
+@click.option("--rival", "rivals", multiple=True, metavar="NAMES",
+              help="Models of other kinds to train on the same data and compare with every source: tfidf, fasttext, "
+                   "minilm, model2vec, setfit, or all. May be repeated or separated by commas.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Set any configuration key for all runs, such as model.n_layers=4. May be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", default=Path("runs/benchmark"),
@@ -142,6 +145,8 @@ def _grid_options(options: dict[str, Any]) -> dict[str, Any]:
     for name in ("tune", "vary"):
         if name in given:
             given[name] = _values(given[name], name)
+    if "rivals" in given:
+        given["rivals"] = [name.strip() for names in given["rivals"] for name in names.split(",")]
     if "freeze" in given:
         given["freeze"] = [_yes(word) for word in given["freeze"].split(",")]
     if "limit_train" in given:
@@ -182,11 +187,12 @@ def _size(word: str) -> int | str:
 def format_result(result: BenchmarkResult) -> str:
     """Format the scores and comparisons as tables, with the paths of the summary and the report."""
     from pipeline.benchmark.analysis.recommendation import recommend
+    from pipeline.benchmark.analysis.rivals import rival_sentences, with_baseline
     from pipeline.benchmark.analysis.statistics import TOO_FEW
     from pipeline.drawing.notation import Notation
 
     summary, notation = result.summary, Notation.of(result.summary)
-    compared = {(one["start"], one["condition"]): one for one in summary["comparisons"] if one["role"] == "baseline"}
+    compared = with_baseline(summary)
     header = ["initialisation", "mean", "SD over seeds", "sampling error", f"gain over {summary['baseline']}",
               "p (Holm)", "verdict"]
     parts = [f"{summary['data']}, {summary['measure']}, {len(summary['seeds'])} seeds"]
@@ -198,6 +204,8 @@ def format_result(result: BenchmarkResult) -> str:
         parts.append(f"{condition['name']}\n{table(header, rows)}")
     if any(one["verdict"] == TOO_FEW for one in summary["comparisons"]):
         parts.append(seeds_advice(summary))
-    answers = recommend(summary, result.costs)
+    answers = [*recommend(summary, result.costs), *rival_sentences(summary)]
+    parts += [f"rival {one['rival']} left out: {', '.join(one['packages'])} missing; type: {one['command']}"
+              for one in summary["rivals"]["missing"]]
     parts += ["\n".join(f"{one['condition']}: {one['sentence']}" for one in answers)] if answers else []
     return "\n\n".join([*parts, f"summary   {result.path / 'summary.json'}\nreport    {result.path / 'report.html'}"])

@@ -79,14 +79,14 @@ class Comparisons:
     def steps(self) -> list[dict[str, Any]]:
         """Return the decomposition of each controlled initialisation's gain."""
         return [{"source": one.source, "frozen": one.frozen, "condition": condition["name"],
-                 **{step: _mean_and_interval(self._found[(*pair, condition["name"])])
+                 **{step: mean_and_interval(self._found[(*pair, condition["name"])])
                     for step, pair in one.steps.items()}}
                 for condition in self.plan["conditions"] for one in self.controlled]
 
     def _described(self, name: str, reference: str, condition: str, role: str, one: Tested) -> dict[str, Any]:
         found = one.difference
         comparison = {"start": name, "reference": reference, "condition": condition, "role": role, "n": found.n,
-                      **_mean_and_interval(found), "p": found.p, "p_holm": one.p_holm,
+                      **mean_and_interval(found), "p": found.p, "p_holm": one.p_holm,
                       "effect_size": found.effect_size, "verdict": one.verdict,
                       "differences": self._differences(name, reference, condition)}
         return {**comparison, "sentence": sentence(self.plan, comparison, self.m)}
@@ -147,5 +147,6 @@ def _roles(plan: Mapping[str, Any], controlled: Sequence[Controlled]) -> dict[tu
     return roles
 
 
-def _mean_and_interval(found: Difference) -> dict[str, Any]:
+def mean_and_interval(found: Difference) -> dict[str, Any]:
+    """Return ``difference`` and ``interval`` as JSON has them."""
     return {"difference": found.mean, "interval": None if found.interval is None else list(found.interval)}

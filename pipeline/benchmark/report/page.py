@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.benchmark.analysis.comparisons import STEPS
 from pipeline.benchmark.analysis.recommendation import recommend
+from pipeline.benchmark.analysis.rivals import rival_sentences, with_baseline
 from pipeline.benchmark.analysis.statistics import BETTER, EQUAL, NO_DIFFERENCE, TOO_FEW, WORSE, p_value
 from pipeline.benchmark.report import curves, plots
 from pipeline.drawing.notation import Notation, plain
@@ -64,7 +65,9 @@ def write_benchmark(
         cells=_by_condition(conditions, _rows(summary)),
         overview=_overview(summary, conditions), answers=recommend(summary, costs),
         ranks=_by_condition(conditions, summary["ranking"]["ranks"]),
-        pairs=_by_condition(conditions, summary["ranking"]["pairs"]),
+        pairs=_by_condition(conditions, summary["ranking"]["pairs"]), rival_answers=rival_sentences(summary),
+        rival_pairs=_by_condition(conditions, (one for one in summary["rivals"]["comparisons"]
+                                               if one["start"] not in _rows_of_rivals(summary))),
         measures=_names(cell["measures"] for cell in summary["cells"]),
         simpler=_names(cell["baselines"] for cell in summary["cells"]),
         decompositions=_by_condition(conditions, summary.get("steps", ())),
@@ -104,22 +107,17 @@ def _by_condition(conditions: Sequence[str], entries: Iterable[Mapping[str, Any]
 
 def _rows(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Add to each cell its comparison with the baseline; None for the baseline itself and for controls."""
-    compared = _with_baseline(summary)
+    compared = with_baseline(summary)
     for cell in summary["cells"]:
         yield {**cell, "compared": compared.get((cell["start"], cell["condition"]))}
 
 
 def _overview(summary: Mapping[str, Any], conditions: Sequence[str]) -> list[tuple[str, list[Any]]]:
     """Return the comparisons of each initialisation, one or None per condition; [] for a single condition."""
-    compared = _with_baseline(summary)
+    compared = with_baseline(summary)
     names = dict.fromkeys(name for name, _ in compared)
     return [(name, [compared.get((name, condition)) for condition in conditions])
             for name in names] if len(conditions) > 1 else []
-
-
-def _with_baseline(summary: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
-    """Return the comparisons with the baseline by initialisation and condition."""
-    return {(one["start"], one["condition"]): one for one in summary["comparisons"] if one["role"] == "baseline"}
 
 
 def _targets(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -130,6 +128,10 @@ def _targets(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> Iterator[d
             is_share = curve["measure"] == summary["measure"] and summary["is_share"]
             yield {**curve, "seconds": seconds.get((curve["start"], curve["condition"])),
                    "notation": Notation(curve["measure"], is_share, summary["smaller_is_better"])}
+
+
+def _rows_of_rivals(summary: Mapping[str, Any]) -> list[str]:
+    return [one["name"] for one in summary["rivals"]["rivals"]]
 
 
 def _areas(summary: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:

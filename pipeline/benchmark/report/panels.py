@@ -16,6 +16,11 @@ WIDTH = 9.0  # inches
 FONT_SIZE = 9
 
 
+def with_rivals(summary: Mapping[str, Any]) -> list[str]:
+    """Return the names of the initialisations that are not controls, and of the rivals."""
+    return [*without_controls(summary), *(one["name"] for one in summary.get("rivals", {}).get("rivals", ()))]
+
+
 def without_controls(summary: Mapping[str, Any]) -> list[str]:
     """Return the names of the initialisations that are not controls."""
     return [one["name"] for one in summary["starts"] if not one["control"]]
