@@ -11,6 +11,7 @@ import rich_click as click
 
 from pipeline.cli.common import against, echo, reports_errors, seeds_advice, table, verbosity
 from pipeline.cli.run import KEYS
+from pipeline.drawing.terminal import to_json
 
 if TYPE_CHECKING:
     from pipeline.benchmark.driver import BenchmarkResult
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 SHARED_KEYS = {"data": KEYS["data"], "task": KEYS["task"], "epochs": KEYS["epochs"],
                "baselines": KEYS["baselines"]}
 SHORT_KEYS = {**KEYS, "lr": "training.lr"}  # ambiguous otherwise: pretraining.lr
-NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verbose")
+NOT_REPEATED = ("out", "as_json", "no_texts", "jobs", "executor", "address", "quiet", "verbose")
 
 
 @click.command("benchmark")
@@ -65,6 +66,7 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
               show_default=True, help="Output folder; in an existing one, only missing runs are executed.")
 @click.option("--no-texts", is_flag=True,
               help="Omit the texts of test examples from report.html, for data that must not be redistributed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the contents of summary.json instead of tables.")
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N",
               help="Number of concurrent runs, which share the cores equally (on a cluster, N sets the share only). "
                    "Default: one per core.")
@@ -75,8 +77,8 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
 @verbosity
 @reports_errors
 def benchmark_command(
-    grid: Path | None, out: Path, no_texts: bool, jobs: int | None, executor: str, address: str, quiet: bool,
-    **options: Any,
+    grid: Path | None, out: Path, no_texts: bool, as_json: bool, jobs: int | None, executor: str, address: str,
+    quiet: bool, **options: Any,
 ) -> None:
     """Compare word vectors as initialisations: every combination of sources, training sizes and seeds.
 
@@ -95,7 +97,7 @@ def benchmark_command(
 
     result = benchmark(read_grid(grid, _grid_options(options)), out, executor=_executor(executor, address),
                        n_jobs=jobs or 0, command=_command(), quiet=quiet, texts=not no_texts)
-    echo(format_result(result))
+    echo(to_json(result.summary) if as_json else format_result(result))
     if n_failed := result.summary["n_runs"]["failed"]:
         raise click.ClickException(f"{n_failed} runs failed; see {out / 'results.jsonl'} for the errors. The same "
                                    "command repeats the failed runs")
@@ -187,8 +189,9 @@ def _size(word: str) -> int | str:
 def format_result(result: BenchmarkResult) -> str:
     """Format the scores and comparisons as tables, with the paths of the summary and the report."""
     from pipeline.benchmark.analysis.recommendation import recommend
-    from pipeline.benchmark.analysis.rivals import rival_sentences, with_baseline
+    from pipeline.benchmark.analysis.rivals import rival_sentences, rivals_of, with_baseline
     from pipeline.benchmark.analysis.statistics import TOO_FEW
+    from pipeline.benchmark.report.label_budget import BUDGET_HEAD, budget_rows
     from pipeline.drawing.notation import Notation
 
     summary, notation = result.summary, Notation.of(result.summary)
@@ -204,8 +207,11 @@ def format_result(result: BenchmarkResult) -> str:
         parts.append(f"{condition['name']}\n{table(header, rows)}")
     if any(one["verdict"] == TOO_FEW for one in summary["comparisons"]):
         parts.append(seeds_advice(summary))
+    if budget := budget_rows(summary, notation):
+        parts.append("More labels: expected gain (score, 80% interval)\n"
+                     + table(["initialisation", "examples", "mean", *BUDGET_HEAD], budget))
     answers = [*recommend(summary, result.costs), *rival_sentences(summary)]
     parts += [f"rival {one['rival']} left out: {', '.join(one['packages'])} missing; type: {one['command']}"
-              for one in summary["rivals"]["missing"]]
+              for one in rivals_of(summary)["missing"]]
     parts += ["\n".join(f"{one['condition']}: {one['sentence']}" for one in answers)] if answers else []
     return "\n\n".join([*parts, f"summary   {result.path / 'summary.json'}\nreport    {result.path / 'report.html'}"])

@@ -46,11 +46,17 @@ def compare_rivals(plan: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
             "n_comparisons": len(pairs), "seeds_needed": seeds_needed(max(1, len(pairs))), "comparisons": comparisons}
 
 
+def rivals_of(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the part of a summary that :func:`compare_rivals` returned; summaries of earlier versions have none."""
+    nothing: dict[str, Any] = {"rivals": [], "missing": [], "n_comparisons": 0, "seeds_needed": 0, "comparisons": []}
+    return summary.get("rivals") or nothing
+
+
 def with_baseline(summary: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
     """Return the comparisons with the baseline by initialisation or rival, and condition."""
     baseline = summary["baseline"]
     return {(one["start"], one["condition"]): one
-            for one in (*summary["comparisons"], *summary.get("rivals", {}).get("comparisons", ()))
+            for one in (*summary["comparisons"], *rivals_of(summary)["comparisons"])
             if one["role"] == "baseline" or (one["role"], one["reference"]) == ("rival", baseline)}
 
 
@@ -59,7 +65,7 @@ def rival_sentences(summary: Mapping[str, Any]) -> list[dict[str, str]]:
     answers = []
     for condition in (one["name"] for one in summary["conditions"]):
         ranked = [one["start"] for one in summary["ranking"]["ranks"] if one["condition"] == condition]
-        verdicts = {one["reference"]: one["verdict"] for one in summary.get("rivals", {}).get("comparisons", ())
+        verdicts = {one["reference"]: one["verdict"] for one in rivals_of(summary)["comparisons"]
                     if ranked and one["condition"] == condition and one["start"] == ranked[0] and one["n"]}
         parts = [phrase.format(_joined(names)) for verdict, phrase in PHRASES.items()
                  if (names := [name for name, found in verdicts.items() if found == verdict])]

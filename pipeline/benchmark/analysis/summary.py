@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.benchmark.analysis.comparisons import Comparisons
 from pipeline.benchmark.analysis.curves import expected_best
+from pipeline.benchmark.analysis.label_budget import label_budget
 from pipeline.benchmark.analysis.learning_curves import StepCurves, over_sizes
 from pipeline.benchmark.analysis.ranking import rank
 from pipeline.benchmark.analysis.rivals import compare_rivals
@@ -56,6 +57,7 @@ def summarize(plan: Mapping[str, Any], records: Iterable[Record]) -> dict[str, A
         "curves": [{"start": curve["start"], "condition": condition, **curve}
                    for condition, curves in _step_curves(results).items() for curve in curves.to_dicts()],
         "size_curves": over_sizes(plan, cells),
+        "label_budget": label_budget(plan, cells),
         "best_of": [best for names in results.cells()
                     if names[0] not in results.rivals and (best := _best_of(results, *names))],
         "failures": [{key: record[key] for key in ("name", "key", "error")} for record in results.failed],

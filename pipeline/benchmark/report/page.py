@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.benchmark.analysis.comparisons import STEPS
 from pipeline.benchmark.analysis.recommendation import recommend
-from pipeline.benchmark.analysis.rivals import rival_sentences, with_baseline
+from pipeline.benchmark.analysis.rivals import rival_sentences, rivals_of, with_baseline
 from pipeline.benchmark.analysis.statistics import BETTER, EQUAL, NO_DIFFERENCE, TOO_FEW, WORSE, p_value
 from pipeline.benchmark.report import curves, plots
+from pipeline.benchmark.report.label_budget import BUDGET_HEAD, budget_cell
 from pipeline.drawing.notation import Notation, plain
 from pipeline.drawing.page import render, write_whole
 from pipeline.drawing.plots import png_of, svg_of
@@ -66,8 +67,8 @@ def write_benchmark(
         overview=_overview(summary, conditions), answers=recommend(summary, costs),
         ranks=_by_condition(conditions, summary["ranking"]["ranks"]),
         pairs=_by_condition(conditions, summary["ranking"]["pairs"]), rival_answers=rival_sentences(summary),
-        rival_pairs=_by_condition(conditions, (one for one in summary["rivals"]["comparisons"]
-                                               if one["start"] not in _rows_of_rivals(summary))),
+        rivals=rivals_of(summary), rival_pairs=_by_condition(conditions, _sources_and_rivals(summary)),
+        budgets=_budgets(summary), budget_head=BUDGET_HEAD, budget_cell=budget_cell,
         measures=_names(cell["measures"] for cell in summary["cells"]),
         simpler=_names(cell["baselines"] for cell in summary["cells"]),
         decompositions=_by_condition(conditions, summary.get("steps", ())),
@@ -130,8 +131,17 @@ def _targets(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> Iterator[d
                    "notation": Notation(curve["measure"], is_share, summary["smaller_is_better"])}
 
 
-def _rows_of_rivals(summary: Mapping[str, Any]) -> list[str]:
-    return [one["name"] for one in summary["rivals"]["rivals"]]
+def _sources_and_rivals(summary: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the comparisons of sources with rivals, without those of rivals with the baseline."""
+    return (one for one in rivals_of(summary)["comparisons"] if one["reference"] != summary["baseline"])
+
+
+def _budgets(summary: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:
+    """Group the forecasts by their varied keys."""
+    groups: dict[str, list[Any]] = {}
+    for one in summary.get("label_budget", ()):
+        groups.setdefault(curves.varied(one), []).append(one)
+    return list(groups.items())
 
 
 def _areas(summary: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:
