@@ -6,9 +6,9 @@ The error with ``n`` training examples is modelled as
 
 where ``N`` is the largest number of examples in the benchmark, ``a`` the error with unlimited data, and ``f`` a power
 law, ``n ** -c`` (Hestness et al. 2017, arXiv 1712.00409), or a Weibull curve, ``exp(-(n / k) ** c)`` (Viering & Loog
-2023, "The Shape of Learning Curves"), which can be flat at first. All curves of a grid are weighted by their likelihood,
-given the variance between seeds; the forecast is the distribution of the mean score over as many draws as the benchmark
-has. So the interval includes the uncertainty about the curve and the variance between draws.
+2023, "The Shape of Learning Curves"), which can be flat at first. All curves of a grid are weighted by their
+likelihood, given the variance between seeds; the forecast is the distribution of the mean score over as many draws as
+the benchmark has. So the interval includes the uncertainty about the curve and the variance between draws.
 """
 
 from __future__ import annotations

@@ -60,7 +60,8 @@ def test_the_unit_of_a_measure_that_is_no_share_does_not_matter():
 
 def test_more_seeds_and_smaller_steps_make_the_interval_narrower():
     def width(n, **options):
-        found = forecast(on_curve(lambda n: 0.1 + 2 * n**-0.5, draw=np.random.default_rng(1), spread=0.03, **options), n)
+        draw = np.random.default_rng(1)
+        found = forecast(on_curve(lambda n: 0.1 + 2 * n**-0.5, draw=draw, spread=0.03, **options), n)
         return found.high - found.low
 
     assert width(800, seeds=20) < width(800, seeds=3)

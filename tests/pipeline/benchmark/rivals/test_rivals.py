@@ -24,9 +24,9 @@ from pipeline.benchmark.store import BenchmarkFolder
 from pipeline.cli.benchmark import _grid_options, format_result
 from pipeline.errors import ConfigError
 
-WORDS = {"sport": "match team goal player coach".split(), "money": "bank share price market profit".split(),
-         "film": "actor scene director screen award".split()}
-FILLERS = "the of and to a in that it was for".split()
+WORDS = {"sport": ["match", "team", "goal", "player", "coach"], "money": ["bank", "share", "price", "market", "profit"],
+         "film": ["actor", "scene", "director", "screen", "award"]}
+FILLERS = ["the", "of", "and", "to", "a", "in", "that", "it", "was", "for"]
 
 
 def texts(n, seed):
@@ -109,7 +109,7 @@ def grid(support, *rivals, **values):
 
 
 def test_an_unknown_rival_is_an_error_that_lists_the_known_ones(support):
-    with pytest.raises(ConfigError, match="no rival is called 'tfdif'. Did you mean 'tfidf'.*There are: fasttext"):
+    with pytest.raises(ConfigError, match=r"no rival is called 'tfdif'. Did you mean 'tfidf'.*There are: fasttext"):
         grid(support, "tfdif")
 
 
@@ -235,7 +235,8 @@ def records_of(plan):
                 LEVELS[run["start"]], 0.01), "n": 500}, "dev": {}, "data": {"sizes": {"train": 100}}, "coverage": {},
              "baselines": {}, "sampling_error": {"accuracy": 0.01}, "training": {}, "curve": {
                  "measure": "", "on": "", "points": []},
-             "costs": {stage: {"seconds": 1.0, "peak_memory_mb": 1.0} for stage in ("vectors", "training", "prediction")}}
+             "costs": {stage: {"seconds": 1.0, "peak_memory_mb": 1.0}
+                       for stage in ("vectors", "training", "prediction")}}
             for run in plan["runs"]]
 
 
@@ -278,7 +279,7 @@ def test_the_sentence_names_what_the_best_source_is_compared_with():
 def test_the_gain_of_a_rival_is_that_over_the_baseline():
     compared = with_baseline(SUMMARY)
     assert compared["rival minilm", "all training examples"]["difference"] == pytest.approx(0.6, abs=0.02)
-    assert set(name for name, _ in compared) == set(LEVELS) - {"random"}
+    assert {name for name, _ in compared} == set(LEVELS) - {"random"}
 
 
 def test_costs_and_the_summary_are_json():
