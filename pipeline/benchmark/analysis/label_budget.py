@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +27,9 @@ MIN_SIZES = 3      # numbers of training examples that a curve needs
 WIDTH = 1.0        # factor of the distance of both bounds from the forecast
 MISFIT = 0.01      # standard deviation of a point about the best curve, besides that between seeds
 SPREAD, SPREAD_DF = 0.02, 2.0  # prior of the standard deviation over seeds, and its weight in degrees of freedom
+SPREADS = np.geomspace(0.35, 4.0, 9)  # standard deviations over seeds, in multiples of the estimate
 N_LAST, N_LIMIT = 41, 31       # points of the grid for error(N) and for a
+N_BINS = 400                   # of the distribution of the forecast
 POWERS = np.geomspace(0.05, 2.0, 14)
 WEIBULL_POWERS = np.array([0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0])
 WEIBULL_SCALES = np.geomspace(0.25, 16.0, 10)  # k, in multiples of the geometric mean of the numbers of examples
@@ -82,18 +83,23 @@ def forecast(
     scale = 1.0 if is_share else float(max(errors.max(), 1e-12))
     sizes = np.array([point.n_train for point in points], dtype=float)
     counts = np.array([len(point.scores) for point in points])
-    spreads = _spreads([np.asarray(point.scores) / scale for point in points])
-    noise = np.sqrt(spreads**2 / counts + MISFIT**2)
+    estimate, relative = _spreads([np.asarray(point.scores) / scale for point in points])
     shapes = _shapes(sizes, float(n_train))                                                # (n_shapes, n_sizes + 1)
-    last = errors[-1] / scale + np.linspace(-3, 3, N_LAST) * noise[-1]
+    reach = 3 * math.hypot(SPREADS[-1] * estimate * relative[-1] / math.sqrt(counts[-1]), MISFIT) / 2
+    last = errors[-1] / scale + np.linspace(-reach, reach, N_LAST)
     last = last[(last >= 0) & (last <= 1.5)]
     limits = np.linspace(0, 1, N_LIMIT)[:, None] * last                                    # (n_limits, n_last)
     curves = limits[..., None, None] + (last[:, None, None] - limits[..., None, None]) * shapes
-    residuals = (curves[..., :-1] - errors / scale) / noise                # (n_limits, n_last, n_shapes, n_sizes)
-    is_possible = curves.max(axis=-1) <= (1.0 if is_share else math.inf)
-    log_weights = np.where(is_possible, -0.5 * (residuals**2).sum(axis=-1), -np.inf)
-    weights = np.exp(log_weights - log_weights.max()).ravel()
-    median, low, high = _quantiles(curves[..., -1].ravel(), weights, float(noise[-1]))
+    curves = curves.reshape(-1, len(sizes) + 1)                                            # (n_curves, n_sizes + 1)
+    curves = curves[curves.max(axis=1) <= 1] if is_share else curves
+    squares = (curves[:, :-1] - errors / scale) ** 2                                       # (n_curves, n_sizes)
+    log_weights, noises = [], []
+    for spread in SPREADS * estimate:
+        variances = (spread * relative) ** 2 / counts + MISFIT**2
+        log_weights.append(-0.5 * (squares @ (1 / variances)) - 0.5 * np.log(variances).sum()
+                           + _log_prior(spread, estimate, counts))
+        noises.append(math.sqrt(variances[-1]))
+    median, low, high = _quantiles(curves[:, -1], np.array(log_weights), noises)
     low, high = median - width * (median - low), median + width * (high - median)
     ends = [np.clip(end, 0, 1 if is_share else None) * scale for end in (median, low, high)]
     expected, first, second = (float(end if smaller_is_better else 1 - end) for end in ends)
@@ -147,13 +153,19 @@ def curves_of(
     return {key: sorted({point.n_train: point for point in points}.values()) for key, points in found.items()}
 
 
-def _spreads(scores: Sequence[Floats]) -> Floats:
-    """Estimate the standard deviation over seeds at each point, shrunken towards that of all points and the prior."""
+def _spreads(scores: Sequence[Floats]) -> tuple[float, Floats]:
+    """Estimate the standard deviation over seeds of all points and the prior, and that of each point relative to it."""
     freedoms = np.array([len(one) - 1 for one in scores], dtype=float)
     squares = np.array([np.sum((one - one.mean()) ** 2) for one in scores])
     pooled = (squares.sum() + SPREAD_DF * SPREAD**2) / (freedoms.sum() + SPREAD_DF)
-    spreads: Floats = np.sqrt((squares + SPREAD_DF * pooled) / (freedoms + SPREAD_DF))
-    return spreads
+    relative: Floats = np.sqrt((squares / pooled + SPREAD_DF) / (freedoms + SPREAD_DF))
+    return math.sqrt(pooled), relative
+
+
+def _log_prior(spread: float, estimate: float, counts: NDArray[np.int64]) -> float:
+    """Return the log-probability of a standard deviation, given that within the points (scaled inverse chi-square)."""
+    freedom = float((counts - 1).sum()) + SPREAD_DF
+    return -freedom * math.log(spread) - freedom * estimate**2 / (2 * spread**2)
 
 
 def _shapes(sizes: Floats, target: float) -> Floats:
@@ -167,22 +179,26 @@ def _shapes(sizes: Floats, target: float) -> Floats:
     return shapes
 
 
-def _quantiles(values: Floats, weights: Floats, noise: float) -> tuple[float, float, float]:
-    """Return the median and the bounds of the 80% interval of a weighted sample to which normal noise is added."""
-    added = _normal_scores() * noise
-    keep = weights > weights.max() * 1e-6
-    values, weights = values[keep], weights[keep]
-    spread = (values[:, None] + added).ravel()
-    order = np.argsort(spread)
-    cumulated = np.cumsum(np.repeat(weights, len(added))[order])
-    wanted = np.array([0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2]) * cumulated[-1]
-    median, low, high = spread[order][np.searchsorted(cumulated, wanted).clip(max=len(order) - 1)]
-    return float(median), float(low), float(high)
+def _quantiles(values: Floats, log_weights: Floats, noises: Sequence[float]) -> tuple[float, float, float]:
+    """Return the median and the bounds of the 80% interval of a mixture of normal distributions.
 
-
-@cache
-def _normal_scores() -> Floats:
+    Args:
+        values: means. *Shape:* ``(n_curves,)``, float64.
+        log_weights: log-weight for each standard deviation and mean. *Shape:* ``(n_spreads, n_curves)``, float64.
+        noises: the standard deviations.
+    """
     from scipy.stats import norm
 
-    scores: Floats = norm.ppf((np.arange(15) + 0.5) / 15)
-    return scores
+    weights = np.exp(log_weights - log_weights.max())
+    kept = weights.max(axis=0) > 1e-7
+    values, weights = values[kept], weights[:, kept]
+    margin = 4 * max(noises)
+    edges = np.linspace(values.min() - margin, values.max() + margin, N_BINS + 1)
+    centres = (edges[:-1] + edges[1:]) / 2
+    cumulated = np.zeros(N_BINS + 1)
+    for of_spread, noise in zip(weights, noises, strict=True):
+        histogram, _ = np.histogram(values, edges, weights=of_spread)
+        cumulated += norm.cdf((edges[:, None] - centres) / noise) @ histogram
+    wanted = np.array([0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2]) * cumulated[-1]
+    median, low, high = np.interp(wanted, cumulated, edges)
+    return float(median), float(low), float(high)
