@@ -85,8 +85,8 @@ def factor(those: Sequence[Check]) -> float:
 
 def report(those: Sequence[Check]) -> str:
     """Return the table of coverage by data set."""
-    lines = ["| data | forecasts | factor from the others | hold the truth | with the factor of the code | mean width | "
-             "mean error |", "|---|---:|---:|---:|---:|---:|---:|"]
+    lines = ["| data | forecasts | factor from the others | hold the truth | with the factor of the code | mean width "
+             "| mean error |", "|---|---:|---:|---:|---:|---:|---:|"]
     inside: list[bool] = []
     for name in sorted({one.dataset for one in those}):
         here, others = ([one for one in those if (one.dataset == name) is same] for same in (True, False))
@@ -108,8 +108,8 @@ def report(those: Sequence[Check]) -> str:
             lines.append(f"| {kind} | {len(of_kind)} | | | {np.mean([one.distance <= WIDTH for one in of_kind]):.0%} | "
                          "| |")
     half = 1.96 * math.sqrt(share * (1 - share) / len({one.dataset for one in those}))
-    return "\n".join(lines) + (f"\n\nThe factor over all data sets is {factor(those):.2f}; that of the code is {WIDTH}. "
-                               f"The forecasts of a data set are dependent: ±{100 * half:.0f} points.")
+    return "\n".join(lines) + (f"\n\nThe factor over all data sets is {factor(those):.2f}; that of the code is "
+                               f"{WIDTH}. The forecasts of a data set are dependent: ±{100 * half:.0f} points.")
 
 
 def collect(datasets: Path, curves: Curves) -> None:

@@ -116,8 +116,9 @@ def label_budget(plan: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) ->
     Returns:
         JSON-serialisable, for each initialisation or rival and each choice of the varied keys: ``start``, ``vary``,
         ``n_train`` and ``mean`` of the largest number of training examples; ``forecasts``, each with ``more`` labels,
-        ``n_train``, ``expected``, ``low`` and ``high``; and ``check``, the forecast for the largest number from the
-        smaller ones with ``actual``, the mean score, and whether it is ``inside`` the interval, or None.
+        ``n_train``, ``expected``, ``low``, ``high``, and ``gain``, the expected improvement over the curve at the
+        largest number so far; and ``check``, the forecast for the largest number from the smaller ones with
+        ``actual``, the mean score, and whether it is ``inside`` the interval, or None.
     """
     if not (plan["is_share"] or plan["smaller_is_better"]):
         return []  # the best possible score is not known
@@ -127,10 +128,12 @@ def label_budget(plan: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) ->
             continue
         known: dict[str, Any] = {key: plan[key] for key in ("smaller_is_better", "is_share")}
         largest = points[-1].n_train
+        now = forecast(points, largest, **known).expected
+        sign = -1 if plan["smaller_is_better"] else 1
+        forecasts = [(more, forecast(points, largest + more, **known)) for more in (*MORE, largest)]
         found.append({
             "start": name, "vary": dict(vary), "n_train": largest, "mean": float(np.mean(points[-1].scores)),
-            "forecasts": [{"more": more, **vars(forecast(points, largest + more, **known))}
-                          for more in (*MORE, largest)],
+            "forecasts": [{"more": more, **vars(one), "gain": sign * (one.expected - now)} for more, one in forecasts],
             "check": _check(points, known) if len(points) > MIN_SIZES else None})
     return found
 

@@ -11,16 +11,9 @@ from pipeline.drawing.notation import Notation
 BUDGET_HEAD = [*(f"+{more} labels" for more in MORE), "twice as many"]
 
 
-def budget_cell(one: Mapping[str, Any], forecast: Mapping[str, Any], notation: Notation) -> str:
-    """Return a forecast as text: the gain, the score and its interval.
-
-    Args:
-        one: an entry of ``label_budget`` of a summary.
-        forecast: one of its forecasts.
-        notation: format of the measure.
-    """
-    gain = (forecast["expected"] - one["mean"]) * (-1 if notation.smaller_is_better else 1)
-    return (f"{notation.difference(gain)} ({notation.value(forecast['expected'])}, "
+def budget_cell(forecast: Mapping[str, Any], notation: Notation) -> str:
+    """Return a forecast of a summary as text: the gain, the score and its interval."""
+    return (f"{notation.difference(forecast['gain'])} ({notation.value(forecast['expected'])}, "
             f"{notation.value(forecast['low'])} to {notation.value(forecast['high'])})")
 
 
@@ -28,5 +21,5 @@ def budget_rows(summary: Mapping[str, Any], notation: Notation) -> list[list[str
     """Return a row of text for each curve with forecasts; an empty list if there are none."""
     return [[one["start"] + "".join(f", {key.rpartition('.')[2]}={value}" for key, value in one["vary"].items()),
              f"{one['n_train']:,}", notation.value(one["mean"]),
-             *(budget_cell(one, forecast, notation) for forecast in one["forecasts"])]
+             *(budget_cell(forecast, notation) for forecast in one["forecasts"])]
             for one in summary.get("label_budget", ())]

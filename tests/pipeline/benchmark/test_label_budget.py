@@ -100,6 +100,8 @@ def test_the_budget_has_a_forecast_for_each_curve_and_checks_the_largest_size():
         assert [forecast["more"] for forecast in one["forecasts"]] == [*MORE, 400]
         assert [forecast["n_train"] for forecast in one["forecasts"]] == [450, 500, 800]
         points = curves_of(plan, cells)[one["start"], ()]
+        now = forecast(points, 400).expected
+        assert [more["gain"] for more in one["forecasts"]] == [more["expected"] - now for more in one["forecasts"]]
         assert one["check"]["expected"] == forecast(points[:-1], 400).expected
         assert one["check"]["actual"] == pytest.approx(np.mean(points[-1].scores)) == one["mean"]
         assert one["check"]["inside"] is True
@@ -117,6 +119,15 @@ def test_the_printed_rows_have_the_gain_the_score_and_the_interval():
     rows = budget_rows({"label_budget": found}, Notation("accuracy", True, False))
     twice = found[0]["forecasts"][-1]
     assert rows[0][:3] == ["glove", "400", f"{found[0]['mean']:.1%}"]
-    assert rows[0][-1] == (f"{100 * (twice['expected'] - found[0]['mean']):+.1f} ({twice['expected']:.1%}, "
+    assert rows[0][-1] == (f"{100 * twice['gain']:+.1f} ({twice['expected']:.1%}, "
                            f"{twice['low']:.1%} to {twice['high']:.1%})")
     assert len(rows[0]) == 3 + len(BUDGET_HEAD)
+
+
+def test_more_labels_never_cost_along_the_curve():
+    plan, cells = plan_and_cells()
+    cells[-2]["scores"] = [0.999, None, 0.999]  # an outlier above the curve
+    for smaller_is_better in (False, True):
+        gains = [more["gain"] for one in label_budget({**plan, "smaller_is_better": smaller_is_better}, cells)
+                 for more in one["forecasts"]]
+        assert min(gains) > -0.005
