@@ -116,7 +116,7 @@ def collect(datasets: Path, curves: Curves) -> None:
     """Measure the curves of simple models."""
     import vecformer
     from embeddings.tokenization.tokenizer import WordTokenizer
-    from pipeline.baselines import MeanVectors, hashed_ngrams, logistic_regression_on_means, tfidf
+    from pipeline.baselines import MeanVectors, logistic_regression_on_means, nearest_centroid, tfidf
 
     for name in DATASETS:
         rows, test = (_read(datasets / name / f"{part}.tsv") for part in ("train", "test"))
@@ -132,8 +132,8 @@ def collect(datasets: Path, curves: Curves) -> None:
                 shown, labels = [text for text, _ in train], [label for _, label in train]
                 predicted = {
                     "TF-IDF": tfidf(shown, labels, texts),
-                    "hashed n-grams": hashed_ngrams(shown, labels, texts, seed=draw),
                     "mean of GloVe": logistic_regression_on_means(means(shown), labels, test_means),
+                    "nearest centroid": nearest_centroid(means(shown), labels, test_means),
                 }
                 for model, answers in predicted.items():
                     if answers is not None:
