@@ -139,7 +139,7 @@ def test_more_labels_never_cost_along_the_curve():
 
 
 def test_the_intervals_hold_the_truth_on_the_stored_curves():
-    """The table of the findings, and 70 to 90% on real curves, also where the width is chosen on the other data sets."""
+    """The table of the findings, and 70 to 90% on real curves, also with the width chosen on the other data sets."""
     done = subprocess.run([sys.executable, "speed/label_budget.py"], cwd=ROOT, capture_output=True, text=True,
                           check=True, env={"PYTHONPATH": str(ROOT), "PATH": ""})
     n, of_others, of_code = re.search(r"\| all \| (\d+) \| \| (\d+)% \| (\d+)% ", done.stdout).groups()
