@@ -16,6 +16,7 @@ from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions, export_format
 from pipeline.exports.huggingface_check import difference
 from pipeline.exports.huggingface_code import KINDS, ExportedCode, write_with_code
+from pipeline.exports.readme import write_readme
 from pipeline.exports.vocabulary import (
     BERT_PAIR,
     BERT_TEXT,
@@ -37,6 +38,16 @@ from transformer.models.decoding import NEVER_WRITTEN
 
 EXPORTABLE_POSITIONS = ("learned", "sinusoidal")  # position encodings that are a table, or can be converted to one
 NAMES = {"bert": "BERT", "gpt2": "GPT-2"}
+README = """# A vecformer model with the architecture of {0}
+
+```python
+from transformers import AutoTokenizer, {1}
+
+tokenizer = AutoTokenizer.from_pretrained(".")
+model = {1}.from_pretrained(".")
+print(model(**tokenizer("A text.", return_tensors="pt")))
+```
+"""
 
 
 @dataclass(frozen=True)
@@ -100,6 +111,8 @@ class HuggingFace:
         with new_folder(target) as folder:
             _write_model(trained, architecture, folder)
             _write_tokenizer(tokenizer, architecture, trained.config, folder)
+            write_readme(folder, trained, README.format(NAMES[architecture.like], architecture.name),
+                         library="transformers")
             progress("exporting", 0.5)
             compared = None
             if find_spec("transformers"):

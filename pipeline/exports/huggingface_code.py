@@ -13,12 +13,12 @@ import torch
 
 from embeddings.progress import Progress
 from embeddings.special_tokens import END, END_ID, MASK, N_SPECIAL, PAD, PAD_ID, START, START_ID, UNK
-from embeddings.table.atomic_files import write_atomically
 from embeddings.table.paths import utf8_path
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions
 from pipeline.exports.huggingface_check import scores_of, without_progress_bar
+from pipeline.exports.readme import write_readme
 from pipeline.exports.scores import branch_shift, run_scores, without_ngrams
 from pipeline.exports.standalone_files import copy_files
 from pipeline.exports.texts import Texts, test_texts, texts_of_words
@@ -125,7 +125,7 @@ def write_with_code(
         _write_model(trained, kind, folder)
         _write_tokenizer(trained, tokenizer, folder)
         copy_files(folder, *FILES, relative=True)
-        write_atomically(folder / "README.md", _readme(kind))
+        write_readme(folder, trained, _readme(kind), library="transformers")
         progress("exporting", 0.5)
         compared = None
         if find_spec("transformers"):
@@ -211,12 +211,7 @@ def _write_tokenizer(trained: TrainedRun, tokenizer: WordTokenizer, folder: Path
 def _readme(kind: Kind) -> str:
     has_context = kind.name == "ForQuestionAnswering"
     question, values = (', "It is in Paris."', "start_logits") if has_context else ("", "logits")
-    return f"""---
-library_name: transformers
-tags: [vecformer]
----
-
-# A vecformer model for transformers
+    return f"""# A vecformer model for transformers
 
 The code of the model is in this folder; it requires only transformers and PyTorch.
 

@@ -7,20 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.progress import Progress
-from embeddings.table.atomic_files import write_atomically
 from embeddings.table.paths import utf8_path
 from pipeline.exports.base import ExportOptions, export_format
+from pipeline.exports.readme import write_readme
 from pipeline.exports.static_vectors import ExportedVectors, check, static_vectors
 from pipeline.runs.folder import write_json
 from pipeline.runs.trained import TrainedRun
 from pipeline.runs.workspace import new_folder
 
-README = """---
-library_name: model2vec
-tags: [static-embeddings, vecformer]
----
-
-# Static vectors from vecformer for model2vec
+README = """# Static vectors from vecformer for model2vec
 
 A text is the mean of the vectors of its known words.
 
@@ -57,7 +52,7 @@ class Model2Vec:
                 "normalize": False, "embedding_dtype": "float32"})
             write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": ".",
                                                   "type": "sentence_transformers.models.StaticEmbedding"}])
-            write_atomically(folder / "README.md", README)
+            write_readme(folder, trained, README, library="model2vec")
             progress("exporting", 0.5)
 
             def encode(texts: Sequence[str]) -> Any:

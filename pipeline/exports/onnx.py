@@ -13,11 +13,11 @@ from typing import Any
 from embeddings.progress import Progress
 from embeddings.special_tokens import MASK, N_SPECIAL
 from embeddings.table.arguments import argument
-from embeddings.table.atomic_files import write_atomically
 from embeddings.table.paths import utf8_path
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions, export_format
 from pipeline.exports.onnx_readme import agreed_in_words, readme
+from pipeline.exports.readme import write_readme
 from pipeline.exports.scores import branch_shift, without_ngrams
 from pipeline.exports.standalone_files import copy_files
 from pipeline.exports.texts import test_texts, texts_of_words
@@ -138,7 +138,7 @@ class Onnx:
             write_json(folder / "config.json", config | {
                 "checked": {"texts": found.texts.described, "greatest_difference": found.difference,
                             "int8_agreement": agreed[0] if agreed else None}})
-            write_atomically(folder / "README.md", readme(config, found, agreed))
+            write_readme(folder, trained, readme(config, found, agreed), library="onnx")
             sizes = {name: (folder / name).stat().st_size for name in (GRAPH, SMALL_GRAPH) if (folder / name).exists()}
             for file in folder.iterdir():
                 file.chmod(0o644)

@@ -7,21 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.progress import Progress
-from embeddings.table.atomic_files import write_atomically
 from embeddings.table.paths import utf8_path
 from pipeline.exports.base import ExportOptions, export_format
+from pipeline.exports.readme import write_readme
 from pipeline.exports.static_vectors import ExportedVectors, check, static_vectors
 from pipeline.runs.folder import write_json
 from pipeline.runs.trained import TrainedRun
 from pipeline.runs.workspace import new_folder
 
 MODULE = "0_StaticEmbedding"
-README = """---
-library_name: sentence-transformers
-tags: [static-embeddings, vecformer]
----
-
-# Static vectors from vecformer for sentence-transformers
+README = """# Static vectors from vecformer for sentence-transformers
 
 A text is the mean of the vectors of its words; that of an unknown word is zero, so that it does not change the cosine.
 
@@ -59,7 +54,7 @@ class SentenceTransformers:
             write_json(folder / "config_sentence_transformers.json", {
                 "__version__": {}, "model_type": "SentenceTransformer", "prompts": {}, "default_prompt_name": None,
                 "similarity_fn_name": "cosine"})
-            write_atomically(folder / "README.md", README)
+            write_readme(folder, trained, README, library="sentence-transformers")
             progress("exporting", 0.5)
 
             def encode(texts: Sequence[str]) -> Any:

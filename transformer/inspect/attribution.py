@@ -8,10 +8,12 @@ between text and baseline (completeness). The integral is computed by Gauss-Lege
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ STEPS = (32, 64, 128, 256, 512, 1024)
 TOLERANCE = 0.01
 """Largest relative error of the sum of the contributions that is close enough."""
 MAX_POSITIONS = 4096  # positions of a batch
-FLOAT_ERROR = 1e-6    # error of a float32 score, relative to its size: smaller differences count as equal
+LEAST = 1e-9          # smaller differences, relative to the scores, count as this
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """Computes the score of each row of a batch from the output of the model and the linear logits.
@@ -66,9 +68,9 @@ class Attribution:
     def relative_error(self) -> float:
         """Distance between sum and difference, divided by the size of the difference.
 
-        A difference that is not larger than the rounding error of the scores counts as that error.
+        A difference of less than a billionth of the scores counts as a billionth.
         """
-        least = FLOAT_ERROR * max(1.0, abs(self.score), abs(self.baseline_score))
+        least = LEAST * max(1.0, abs(self.score), abs(self.baseline_score))
         return abs(self.sum - self.difference) / max(abs(self.difference), least)
 
     @property
@@ -101,28 +103,45 @@ def attribute(
         token_types: the same for text and baseline. *Shape:* as ``ids``.
         terms: what each feature of a linear model adds to its logits; None for no such model.
             *Shape:* ``(n_terms, n_logits)``, float32.
-        steps: number of steps; of several, the first one whose result is precise, otherwise the most accurate.
+        steps: number of steps; of several, the first one whose result is precise, otherwise the most accurate. If
+            none of several is complete, they are tried again with a copy of the model in float64.
+
+    Raises:
+        ValueError: if ``steps`` is empty.
     """
-    terms = torch.zeros(0, 0) if terms is None else terms
-    linear = terms.sum(dim=0).to(ids.device)                                                # (n_logits,)
-    with use(TORCH), torch.autocast(ids.device.type, enabled=False):
-        with torch.no_grad():
-            end, start = embedding(ids), embedding(baseline)                                # (1, L, d_model) each
-        path = _Path(model, embedding, ids, token_types, score, start, end, linear)
-        with torch.no_grad():
-            scores = [float(path.scores(torch.tensor([alpha], device=ids.device))[0]) for alpha in (0.0, 1.0)]
-        best: Attribution | None = None
-        for n in [steps] if isinstance(steps, int) else steps:
-            gradient, of_linear = path.mean_gradient(n)
-            tokens = ((end - start)[0].double() * gradient).sum(dim=-1)                     # (L,)
-            found = Attribution(tokens.cpu(), terms.double() @ of_linear.cpu(), scores[1], scores[0], n)
-            if best is None or found.relative_error < best.relative_error:
-                best = found
-            if found.is_precise:
-                break
-    if best is None:
+    tried = (steps,) if isinstance(steps, int) else tuple(steps)
+    if not tried:
         raise ValueError("steps must not be empty")
-    return best
+    terms = torch.zeros(0, 0) if terms is None else terms
+    with use(TORCH), torch.autocast(ids.device.type, enabled=False):
+        found = _first_precise(model, embedding, ids, baseline, score, token_types, terms, tried)
+        if not found.is_complete and len(tried) > 1:  # a difference near the rounding error of float32
+            exact = copy.deepcopy(model).double()
+            (name,) = [name for name, part in model.named_modules() if part is embedding]
+            layer = cast(TokenEmbedding, exact.get_submodule(name))
+            found = min(found, _first_precise(exact, layer, ids, baseline, score, token_types, terms.double(), tried),
+                        key=lambda one: one.relative_error)
+    return found
+
+
+def _first_precise(
+    model: nn.Module, embedding: TokenEmbedding, ids: Tensor, baseline: Tensor, score: Score,
+    token_types: Tensor | None, terms: Tensor, steps: Sequence[int],
+) -> Attribution:
+    """Return the first precise result, otherwise the most accurate one; arguments as for :func:`attribute`."""
+    linear = terms.sum(dim=0).to(ids.device)                                                # (n_logits,)
+    with torch.no_grad():
+        end, start = embedding(ids), embedding(baseline)                                    # (1, L, d_model) each
+        path = _Path(model, embedding, ids, token_types, score, start, end, linear)
+        scores = [float(path.scores(torch.tensor([alpha], device=ids.device))[0]) for alpha in (0.0, 1.0)]
+    found = []
+    for n in steps:
+        gradient, of_linear = path.mean_gradient(n)
+        tokens = ((end - start)[0].double() * gradient).sum(dim=-1)                         # (L,)
+        found.append(Attribution(tokens.cpu(), terms.double() @ of_linear.cpu(), scores[1], scores[0], n))
+        if found[-1].is_precise:
+            break
+    return min(found, key=lambda one: one.relative_error)
 
 
 @dataclass(frozen=True)

@@ -309,7 +309,8 @@ def test_without_transformers_the_same_files_are_written(tmp_path, exported, mon
 
 
 def test_the_folder_is_complete_and_readable_by_all(exported):
-    always = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}
+    always = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+              "README.md"}
     for name in RUNS:
         path = exported(name)[1].path
         more = {"generation_config.json"} if name == "language-model" else set()

@@ -13,9 +13,12 @@ SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 @pytest.fixture(scope="module")
 def client(paths):
-    """A client of a server with runs of several tasks and small limits."""
+    """A client of a server with runs of several tasks and small limits.
+
+    The time of a silent connection is long, since schemathesis uses connections again after pauses.
+    """
     runs = {name: paths[name] for name in ("support", "questions", "stories", "entities")}
-    with serving(runs, max_characters=60, max_texts=5, max_tokens=20) as (_, client):
+    with serving(runs, max_characters=60, max_texts=5, max_tokens=20, client_seconds=60) as (_, client):
         yield client
 
 

@@ -187,3 +187,21 @@ def test_the_quadrature_is_exact_for_polynomials(n):
     nodes, weights = gauss_legendre(n)
     for degree in range(2 * n):
         assert weights @ nodes**degree == pytest.approx(1 / (degree + 1), rel=1e-10)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_difference_near_the_rounding_error_is_computed_in_float64(options):
+    """The score has an offset so large that its rounding error in float32 is above 1 % of the difference."""
+    model = made(**options)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def offset(output, _linear):
+        return log_odds(output) * 1e-4 + 1000.0
+
+    assert not attribute(model, model.encoder.embedding, IDS, BASELINE, offset, steps=64).is_complete
+    found = attribute(model, model.encoder.embedding, IDS, BASELINE, offset)
+    assert found.is_complete
+    exact = attribute(model, model.encoder.embedding, IDS, BASELINE, plain, steps=found.n_steps)
+    torch.testing.assert_close(found.difference * 1e4, exact.difference, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.tokens * 1e4, exact.tokens, rtol=0, atol=1e-4)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
