@@ -79,7 +79,7 @@ class Comparisons:
     def steps(self) -> list[dict[str, Any]]:
         """Return the decomposition of each controlled initialisation's gain."""
         return [{"source": one.source, "frozen": one.frozen, "condition": condition["name"],
-                 **{step: _mean_and_interval(self._found[(*pair, condition["name"])])
+                 **{step: mean_and_interval(self._found[(*pair, condition["name"])])
                     for step, pair in one.steps.items()}}
                 for condition in self.plan["conditions"] for one in self.controlled]
 
@@ -87,14 +87,14 @@ class Comparisons:
         found = one.tested.difference
         by_seed = improvements_by_seed(self.plan, self._scores, name, reference, condition)
         comparison = {"start": name, "reference": reference, "condition": condition, "role": role, "n": found.n,
-                      **_mean_and_interval(found), "p": found.p, "p_holm": one.tested.p_holm,
+                      **mean_and_interval(found), "p": found.p, "p_holm": one.tested.p_holm,
                       "effect_size": found.effect_size, "verdict": one.tested.verdict,
                       "differences": _known(by_seed[: one.n_seeds]), **settling(self.plan, one)}
         return {**comparison, "sentence": sentence(self.plan, comparison, self.m)}
 
     def _differences(self, name: str | None, reference: str | None, condition: str) -> list[float]:
-        return [] if name is None or reference is None else _known(
-            improvements_by_seed(self.plan, self._scores, name, reference, condition))
+        return [] if name is None or reference is None else paired_improvements(self.plan, self._scores, name,
+                                                                                reference, condition)
 
 
 def examined(
@@ -134,6 +134,13 @@ def improvements_by_seed(
     sign = -1 if plan["smaller_is_better"] else 1
     pairs = zip(scores[name, condition], scores[reference, condition], strict=True)
     return [None if ours is None or theirs is None else sign * (ours - theirs) for ours, theirs in pairs]
+
+
+def paired_improvements(
+    plan: Mapping[str, Any], scores: Scores, name: str, reference: str, condition: str
+) -> list[float]:
+    """Return the improvement of an initialisation over another for each seed with both scores."""
+    return _known(improvements_by_seed(plan, scores, name, reference, condition))
 
 
 def _known(differences: Sequence[float | None]) -> list[float]:
@@ -176,5 +183,6 @@ def _roles(plan: Mapping[str, Any], controlled: Sequence[Controlled]) -> dict[tu
     return roles
 
 
-def _mean_and_interval(found: Difference) -> dict[str, Any]:
+def mean_and_interval(found: Difference) -> dict[str, Any]:
+    """Return ``difference`` and ``interval`` as JSON has them."""
     return {"difference": found.mean, "interval": None if found.interval is None else list(found.interval)}
