@@ -1,6 +1,6 @@
 """Coverage of the forecasts of the score with twice as many labels, on stored learning curves.
 
-usage: python speed/label_budget.py [--collect DATASETS] [--train DATASETS] [--add RUNS.jsonl]
+usage: python speed/label_budget.py [--collect DATASETS] [--train DATASETS] [--add RUNS.jsonl] [--simulate N]
 
 Each forecast uses the sizes up to N, at least three of them, and is compared with the mean score at 2 N. The factor of
 the width of the intervals is chosen so that 80% of the intervals of the *other* data sets hold the truth
@@ -8,7 +8,8 @@ the width of the intervals is chosen so that 80% of the intervals of the *other*
 
 ``--collect`` first measures the curves of simple models on seven data sets, five draws each; ``--train`` those of small
 Transformers on three of them, two draws with up to 200 labels. ``--add`` adds the curves of runs in JSON Lines, with
-``dataset``, ``size``, ``source``, ``seed`` and ``accuracy``. All of them update the stored curves.
+``dataset``, ``size``, ``source``, ``seed`` and ``accuracy``. All of them update the stored curves. ``--simulate``
+prints the coverage on simulated curves instead.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import csv
 import json
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,6 +118,36 @@ def report(those: Sequence[Check]) -> str:
                                f"{WIDTH}. The forecasts of a data set are dependent: ±{100 * half:.0f} points.")
 
 
+def simulate(n_curves: int) -> str:
+    """Return the coverage on simulated curves of three families, with normal errors between draws."""
+    draw, lines = np.random.default_rng(0), []
+    for family in ("power law", "Weibull", "logistic"):
+        for sizes in ((25, 50, 100), (50, 100, 200, 400)):
+            for n_seeds in (3, 10):
+                held = []
+                for _ in range(n_curves):
+                    error, spread = _random_curve(family, draw), draw.uniform(0.005, 0.04)
+                    points = [Point(n, list(np.clip(1 - error(n) + spread * draw.normal(size=n_seeds), 0, 1)))
+                              for n in sizes]
+                    found = forecast(points, 2 * sizes[-1])
+                    truth = 1 - error(2 * sizes[-1]) + spread * draw.normal() / math.sqrt(n_seeds)
+                    held.append(found.low <= truth <= found.high)
+                lines.append(f"{family:10} {sizes[0]:3} to {sizes[-1]}, {n_seeds:2} seeds: {np.mean(held):.0%}")
+    return "\n".join(lines)
+
+
+def _random_curve(family: str, draw: np.random.Generator) -> Callable[[float], float]:
+    limit = draw.uniform(0.02, 0.4)
+    start = draw.uniform(limit + 0.1, 0.9)
+    if family == "power law":
+        power = draw.uniform(0.1, 1)
+        return lambda n: limit + (start - limit) * float((50 / n) ** power)
+    scale, power = draw.uniform(40, 1000), draw.uniform(0.5, 2.5)
+    if family == "Weibull":
+        return lambda n: limit + (start - limit) * math.exp(-((n / scale) ** power))
+    return lambda n: limit + (start - limit) / (1 + float((n / scale) ** power))
+
+
 def collect(datasets: Path, curves: Curves) -> None:
     """Measure the curves of simple models."""
     import vecformer
@@ -195,7 +226,11 @@ def main() -> None:
     parser.add_argument("--collect", type=Path, metavar="DATASETS", help="folder of the data sets")
     parser.add_argument("--train", type=Path, metavar="DATASETS", help="folder of the data sets")
     parser.add_argument("--add", type=Path, metavar="RUNS.jsonl", help="runs to add")
+    parser.add_argument("--simulate", type=int, metavar="N", help="number of curves of each kind")
     given = parser.parse_args()
+    if given.simulate:
+        print(simulate(given.simulate))
+        return
     curves: Curves = json.loads(CURVES.read_text(encoding="utf-8")) if CURVES.exists() else {}
     if given.collect:
         collect(given.collect, curves)
