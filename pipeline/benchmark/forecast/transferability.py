@@ -83,8 +83,8 @@ def h_score(vectors: Floats, labels: Sequence[str]) -> float:
     means = (indicators.T @ centered) / indicators.sum(axis=0)[:, None]                     # (n_labels, dim)
     shares = indicators.mean(axis=0)
     between = (1 - shrinkage) * np.einsum("l,li,lj->ij", shares, means, means, optimize=True)
-    score: float = np.trace(np.linalg.pinv(covariance, hermitian=True) @ between).item()
-    return score / (indicators.shape[1] - 1)
+    explained = np.trace(np.linalg.pinv(covariance, hermitian=True) @ between)
+    return float(explained) / float(indicators.shape[1] - 1)
 
 
 def linear_accuracy(vectors: Floats, labels: Sequence[str], *, n_folds: int = 5, seed: int = 1) -> float:
