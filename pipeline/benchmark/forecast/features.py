@@ -53,7 +53,9 @@ class TaskTexts:
     def _interned(self) -> tuple[list[str], list[NDArray[np.int32]]]:
         interner = token_interner(())
         ids = [one[: self.max_length] for one in self.tokenizer.intern(self.texts, interner)]
-        return [interner[i] for i in range(len(interner))], ids
+        used, together = np.unique(np.concatenate([*ids, np.zeros(0, np.int32)]), return_inverse=True)
+        numbered = np.split(together.astype(np.int32), np.cumsum([len(one) for one in ids])[:-1])
+        return [interner[i] for i in used.tolist()], numbered if ids else []
 
     @property
     def words(self) -> list[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 
@@ -102,7 +103,10 @@ def linear_accuracy(vectors: Floats, labels: Sequence[str], *, n_folds: int = 5,
     given = np.asarray(labels, dtype=object)
     folds = StratifiedKFold(min(n_folds, most), shuffle=True, random_state=seed)
     correct = 0
-    for train, test in folds.split(vectors, np.unique(given, return_inverse=True)[1]):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        divided = list(folds.split(vectors, np.unique(given, return_inverse=True)[1]))
+    for train, test in divided:
         predicted = logistic_regression_on_means(vectors[train], list(given[train]), vectors[test])
         if predicted is None:
             return most / len(labels)
