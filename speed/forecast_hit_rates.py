@@ -1,7 +1,4 @@
-"""Print how often the forecasts of `vecformer rank` are correct, with one data set left out at a time.
-
-    python speed/forecast_hit_rates.py
-"""
+"""Print how often the forecasts of `vecformer rank` are correct, with one data set left out at a time."""
 
 from __future__ import annotations
 

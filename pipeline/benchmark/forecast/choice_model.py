@@ -27,14 +27,18 @@ class ChoiceModel:
     Attributes:
         names: names of the features.
         weights: score per unit of each feature. *Shape:* ``(n_features,)``, float64.
+        low: least value of each feature in the fitted settings; smaller ones count as this. *Shape:* ``(n_features,)``.
+        high: greatest value of each feature, likewise.
     """
 
     names: tuple[str, ...]
     weights: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
     def scores(self, features: Sequence[Any]) -> NDArray[np.float64]:
         """Compute the scores of sources from their features. *Shape:* ``(n_sources,)``, float64."""
-        return matrix(features, self.names) @ self.weights
+        return matrix(features, self.names).clip(self.low, self.high) @ self.weights
 
     def probabilities(self, features: Sequence[Any]) -> NDArray[np.float64]:
         """Compute the probability of each source to be the best of these. *Shape:* ``(n_sources,)``, float64."""
@@ -63,6 +67,7 @@ def fit(settings: Sequence[Forecastable], names: Sequence[str], *, penalty: floa
     ranked = [matrix([one.features[source] for source in one.ranking], names) for one in settings]
     spread = np.sqrt(np.mean([rows.var(axis=0) for rows in ranked], axis=0))
     scale = np.where(spread > 1e-9, spread, np.inf)  # a feature without differences gets no weight
+    together = np.concatenate(ranked)
     ranked = [rows / scale for rows in ranked]
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -76,4 +81,4 @@ def fit(settings: Sequence[Forecastable], names: Sequence[str], *, penalty: floa
         return total, gradient
 
     found = minimize(loss, np.zeros(len(names)), jac=True, method="L-BFGS-B")
-    return ChoiceModel(tuple(names), found.x / scale)
+    return ChoiceModel(tuple(names), found.x / scale, together.min(axis=0), together.max(axis=0))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.table import EmbeddingTable
+from embeddings.table.moments import deviation
 from embeddings.table.oov_policy import OOVPolicy, is_known
 from embeddings.tokenization.interning import token_interner
 from embeddings.tokenization.tokenizer import WordTokenizer
@@ -84,7 +85,7 @@ class TaskTexts:
 
         columns = np.concatenate([*ids, np.zeros(0, np.int32)])
         ends = np.cumsum([0, *map(len, ids)])
-        weights = np.repeat([1 / max(len(one), 1) for one in ids], np.diff(ends))
+        weights = np.repeat([1 / max(len(one), 1) for one in ids], np.diff(ends)).astype(np.float32)
         return csr_array((weights, columns, ends), shape=(len(ids), len(self.words)))
 
 
@@ -104,23 +105,21 @@ def features_of(table: EmbeddingTable, texts: TaskTexts, policy: OOVPolicy) -> d
     """
     found = table.lookup(texts.words, policy)
     known = np.array([is_known(why) for why in found.provenance], dtype=bool)
-    start = found.filled(1, policy.last)
-    vectors, averaged = start.vectors.astype(np.float64), found.vectors * known[:, None]
-    if not known.any():
-        averaged = start.vectors  # a random table
+    start = found.filled(1, policy.last).vectors
+    averaged = found.vectors * known[:, None] if known.any() else start  # a random table has means, too
     first, second = (np.asarray(half @ averaged) for half in texts.halves)
     computed = {
         "tokens": float(texts.counts @ known / max(texts.counts.sum(), 1)),
         "types": float(known.mean()) if len(known) else 0.0,
         "matching": matching_accuracy(first, second),
-        "spread": math.log10(max(float(vectors.std()), 1e-6) / POSITIONS),
+        "spread": math.log10(max(float(deviation(start)), 1e-6) / POSITIONS),
         "dim": math.log2(table.dim),
         "random": float(not known.any()),
     }
     return computed | _with_labels(np.asarray(texts.averaging @ averaged), texts.labels)
 
 
-def _with_labels(means: NDArray[np.float64], labels: Sequence[str]) -> dict[str, float]:
+def _with_labels(means: NDArray[np.float32], labels: Sequence[str]) -> dict[str, float]:
     if len(set(labels)) < 2:
         return {}
     with fitting():

@@ -11,7 +11,7 @@ from embeddings.specification import sources
 from embeddings.specification.transforms import apply_transforms
 from embeddings.table import EmbeddingTable
 from pipeline.benchmark.forecast.features import TaskTexts
-from pipeline.benchmark.forecast.text_counts import TextCounts, is_trained_on_text
+from pipeline.benchmark.forecast.text_counts import Counted, TextCounts, is_trained_on_text
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,12 @@ class _ReadOnce:
 
     source: Source
     tables: dict[Source, EmbeddingTable]
+    counted: dict[tuple[int, int], Counted]
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Return the table; vectors that would be trained are computed from counts."""
         if self.source not in self.tables:
-            used = TextCounts(self.source) if is_trained_on_text(self.source) else self.source
+            used = TextCounts(self.source, self.counted) if is_trained_on_text(self.source) else self.source
             self.tables[self.source] = used.load(request)
         return self.tables[self.source]
 
@@ -41,6 +42,7 @@ class UntrainedSources:
     texts: TaskTexts
     request: VectorRequest = field(default_factory=VectorRequest)
     _tables: dict[Source, EmbeddingTable] = field(default_factory=dict, repr=False)
+    _counted: dict[tuple[int, int], Counted] = field(default_factory=dict, repr=False)
 
     def load(self, specification: str, transforms: Sequence[str] = ()) -> tuple[EmbeddingTable, bool]:
         """Load the vectors of the words of the texts.
@@ -55,7 +57,7 @@ class UntrainedSources:
 
         def change(source: Any) -> _ReadOnce:
             trained.extend([source] * is_trained_on_text(source))
-            return _ReadOnce(source, self._tables)
+            return _ReadOnce(source, self._tables, self._counted)
 
         counts = dict(zip(self.texts.words, self.texts.counts.tolist(), strict=True))
         request = replace(self.request, vocabulary=counts, tokenizer=self.texts.tokenizer,

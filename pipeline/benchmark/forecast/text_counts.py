@@ -7,8 +7,8 @@ Word2Vec with negative sampling implicitly factorises a matrix of pointwise mutu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeGuard
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,30 +24,53 @@ SPREAD = 0.15     # standard deviation of the entries, about that of gensim's ve
 COMPOSES = "fasttext"  # the source whose n-grams give a vector to every word
 
 
+class Counted(NamedTuple):
+    """Vectors of all words of a text.
+
+    Attributes:
+        words: the words.
+        totals: number of occurrences of each. *Shape:* ``(n_words,)``.
+        vectors: float32. *Shape:* ``(n_words, dim)``.
+    """
+
+    words: list[str]
+    totals: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class TextCounts:
     """Source of vectors from the co-occurrence counts of the request's texts.
 
     Attributes:
         options: the options of the training that it replaces: dimension, window and minimum count.
+        counted: results by dimension and window, for further sources on the same texts.
     """
 
     options: TrainingOptions
+    counted: dict[tuple[int, int], Counted] = field(default_factory=dict)
 
     def load(self, request: VectorRequest) -> EmbeddingTable:
         """Count the words of the texts and factorise the counts."""
-        if request.texts is None:
-            raise EmbeddingError(f"{self.options.name}: there are no texts")
-        interner = token_interner(())
-        ids = request.tokenizer.intern(list(request.texts), interner)
-        words = [interner[i] for i in range(len(interner))]
-        totals = np.bincount(np.concatenate([*ids, np.zeros(0, np.int32)]), minlength=len(words))
-        rows = np.flatnonzero(totals >= (1 if self.options.name == COMPOSES else self.options.min_count))
+        options = self.options
+        size = options.dim, options.window
+        if size not in self.counted:
+            self.counted[size] = count_words(request, *size)
+        words, totals, vectors = self.counted[size]
+        rows = np.flatnonzero(totals >= (1 if options.name == COMPOSES else options.min_count))
         if not len(rows):
-            raise EmbeddingError(f"{self.options.name}: no word occurs {self.options.min_count} times in the texts; "
-                                 f"write {self.options.name},min_count=1")
-        vectors = count_vectors(ids, len(words), dim=self.options.dim, window=self.options.window, seed=request.seed)
-        return EmbeddingTable.known([words[row] for row in rows], vectors[rows], self.options.name)
+            raise EmbeddingError(f"{options.name}: no word occurs {options.min_count} times in the texts; write "
+                                 f"{options.name},min_count=1")
+        return EmbeddingTable.known([words[row] for row in rows], vectors[rows], options.name)
+
+
+def count_words(request: VectorRequest, dim: int, window: int) -> Counted:
+    """Tokenize the texts of a request, count words and contexts, and factorise the counts."""
+    interner = token_interner(())
+    ids = request.tokenizer.intern(list(request.texts or ()), interner)
+    words = [interner[i] for i in range(len(interner))]
+    totals = np.bincount(np.concatenate([*ids, np.zeros(0, np.int32)]), minlength=len(words))
+    return Counted(words, totals, count_vectors(ids, len(words), dim=dim, window=window, seed=request.seed))
 
 
 def is_trained_on_text(source: Any) -> TypeGuard[TrainingOptions]:
@@ -77,6 +100,8 @@ def count_vectors(
     information = mutual_information(ids, n_words, window=window)
     vectors = np.zeros((n_words, dim), np.float32)
     rank = min(dim, n_words)
+    if not rank:
+        return vectors
     left, singular, _ = randomized_svd(information, rank, n_iter=2, random_state=seed)
     vectors[:, :rank] = left * np.sqrt(singular)
     spread = float(vectors.std())

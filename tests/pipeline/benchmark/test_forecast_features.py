@@ -137,7 +137,6 @@ def test_count_vectors_bring_words_of_the_same_contexts_together():
     assert unit[0] @ unit[1] > 0.9 > abs(unit[0] @ unit[4]) + 0.5
 
 
-WORDS = "the parcel is late the invoice is wrong a parcel arrived".split()
 TEXTS = ["the parcel is late today", "the invoice is wrong", "parcel arrived late", "an invoice arrived"] * 5
 LABELS = ["delivery", "billing", "delivery", "billing"] * 5
 
@@ -156,7 +155,7 @@ def test_features_of_a_table(support):
     assert found["linear"] == 1.0
     means = np.array([np.mean([table.vectors[table.index[word]] if word in table else np.zeros(16)
                                for word in text.split()], axis=0) for text in TEXTS])
-    assert found["logme"] == pytest.approx(log_me(means, LABELS), rel=1e-4)
+    assert found["logme"] == pytest.approx(log_me(means, LABELS), rel=1e-3)
 
 
 def test_without_labels_there_are_only_features_that_need_none():

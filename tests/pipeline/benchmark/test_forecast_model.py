@@ -65,7 +65,7 @@ def test_the_weights_maximise_the_penalised_likelihood():
 
 
 def test_probabilities_are_those_of_being_first_in_a_random_ranking():
-    model = ChoiceModel(NAMES, np.array([1.0, -0.5]))
+    model = ChoiceModel(NAMES, np.array([1.0, -0.5]), np.full(2, -9.0), np.full(2, 9.0))
     features = [{"first": 0.2, "second": 1.0}, {"first": 1.5, "second": 0.3}, {"first": -1.0, "second": -2.0}]
     strengths = np.exp(model.scores(features))
     expected = np.zeros(3)
@@ -95,6 +95,14 @@ def test_rankings_are_by_score_and_ties_by_name():
     assert one.ranking == ("c", "a", "b")
 
 
+def test_features_beyond_the_fitted_range_count_as_its_ends():
+    settings = made_up(20, seed=3)
+    model = fit(settings, NAMES)
+    greatest = max(values["first"] for one in settings for values in one.features.values())
+    at_end, beyond = model.scores([{"first": greatest, "second": 0.0}, {"first": 1e9, "second": 0.0}])
+    assert beyond == at_end
+
+
 def test_a_fixed_order_is_that_of_the_mean_ranks():
     settings = [Forecastable("d", 50, 1, {}, {"a": 0.9, "b": 0.8, "c": 0.1}),
                 Forecastable("e", 50, 1, {}, {"a": 0.2, "b": 0.9, "c": 0.1}),
@@ -103,7 +111,8 @@ def test_a_fixed_order_is_that_of_the_mean_ranks():
 
 
 def test_hits_close_and_loss_are_counted():
-    settings = [Forecastable("d", 50, 1, {}, {"a": 0.9, "b": 0.8}), Forecastable("d", 50, 2, {}, {"a": 0.895, "b": 0.9}),
+    settings = [Forecastable("d", 50, 1, {}, {"a": 0.9, "b": 0.8}),
+                Forecastable("d", 50, 2, {}, {"a": 0.895, "b": 0.9}),
                 Forecastable("e", 50, 1, {}, {"a": 0.3, "b": 0.3})]
     found = hit_rate(settings, {0: "a", 1: "a", 2: "b"})
     assert (found.hits, found.n, found.close) == (2, 3, 3)  # of equal sources both are the best
