@@ -1,6 +1,6 @@
 """Execute the runs from which `vecformer rank` learns, and store their results with the features of the sources.
 
-Eight data sets with few labels, nine sources, several draws. The training sets are cut to 4,000 texts, the dev sets to
+Eight data sets with few labels, eight sources, several draws. The training sets are cut to 4,000 texts, the dev sets to
 200 and the test sets to 1,000, once for all runs. The seeds differ in the labelled examples drawn, in the initial
 weights and in the vectors trained. An interrupted call continues.
 
@@ -60,7 +60,9 @@ def cut(examples: Sequence[Example], n: int) -> list[Example]:
 
 def rows_of(name: str, folder: Path, grid: Grid) -> Iterator[dict[str, Any]]:
     """Yield the finished runs of a data set, with the features of their sources on the labelled examples drawn."""
-    records = [one for one in BenchmarkFolder(folder / name).read().values() if one["status"] == "done"]
+    wanted = {one.source for one in grid.initialisations}
+    records = [one for one in BenchmarkFolder(folder / name).read().values()
+               if one["status"] == "done" and one["start"] in wanted and one["seed"] <= grid.seeds]
     if not records:
         return
     whole = LabelledReader().read(DataConfig(path=str(folder / "data" / name)), seed=1)

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.benchmark.forecast.stored_runs import Forecastable
 
-PENALTY = 1.0   # of the squared weights, per feature in units of its standard deviation within a setting
-PLACES = 3      # places of a ranking that are fitted, from the first
+PENALTY = 1.0  # of the squared weights, per feature in units of its standard deviation within a setting
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,13 @@ def matrix(features: Sequence[Any], names: Sequence[str]) -> NDArray[np.float64]
     return np.array([[one[name] for name in names] for one in features], dtype=np.float64)
 
 
-def fit(settings: Sequence[Forecastable], names: Sequence[str], *, penalty: float = PENALTY,
-        places: int = PLACES) -> ChoiceModel:
+def fit(settings: Sequence[Forecastable], names: Sequence[str], *, penalty: float = PENALTY) -> ChoiceModel:
     """Fit the weights to the observed rankings by penalised maximum likelihood.
 
     Args:
         settings: features of the sources and their scores in a benchmark.
         names: the features to use.
         penalty: penalty of the squared weights.
-        places: places of each ranking that are fitted.
     """
     from scipy.optimize import minimize
 
@@ -74,7 +71,7 @@ def fit(settings: Sequence[Forecastable], names: Sequence[str], *, penalty: floa
         total, gradient = penalty * float(weights @ weights) / 2, penalty * weights
         for rows in ranked:
             scores = rows @ weights
-            for place in range(min(places, len(rows) - 1)):
+            for place in range(len(rows) - 1):
                 shifted = np.exp(scores[place:] - scores[place:].max())
                 total += float(np.log(shifted.sum()) + scores[place:].max() - scores[place])
                 gradient = gradient + shifted / shifted.sum() @ rows[place:] - rows[place]

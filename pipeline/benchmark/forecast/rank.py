@@ -11,7 +11,7 @@ from embeddings.progress import Progress, silent
 from embeddings.request import VectorRequest
 from embeddings.specification import sources
 from embeddings.specification.transforms import parse_transform
-from embeddings.table.arguments import argument
+from embeddings.table.arguments import argument, either
 from embeddings.table.oov_policy import parse_policy
 from embeddings.table.paths import from_written
 from embeddings.tokenization.tokenizer import WordTokenizer
@@ -94,9 +94,8 @@ def _initialisations(names: Sequence[str]) -> list[Initialisation]:
     """Parse the names of sources, before any data are read."""
     starts = list({one.name: one for one in map(Initialisation.parse, names)}.values())
     if len(starts) < 2:
-        raise ConfigError(f"a ranking needs at least two different sources; give {argument('source', 'SPEC')} for each"
-                          if argument("source").startswith("-") else
-                          f"a ranking needs at least two different sources, not {brief(list(names))}")
+        raise ConfigError(f"a ranking needs at least two different sources, not {brief(list(names))}"
+                          + either("; give --source SPEC for each", ""))
     for start in starts:
         sources.parse(start.source)
         for transform in start.transforms:
@@ -109,8 +108,11 @@ def _initialisations(names: Sequence[str]) -> list[Initialisation]:
 
 def _require_task(config: RunConfig) -> None:
     if config.task != TASK:
-        raise ConfigError(f"task={brief(config.task)}: forecasts exist for {TASK} only; compare the sources by "
-                          "`vecformer benchmark`")
+        raise ConfigError(f"task={brief(config.task)}: forecasts exist for {TASK} only; {_instead()}")
+
+
+def _instead() -> str:
+    return f"compare the sources by {either('`vecformer benchmark`', 'vecformer.benchmark')}"
 
 
 def _labelled(config: RunConfig) -> tuple[TaskTexts, str]:
@@ -120,8 +122,7 @@ def _labelled(config: RunConfig) -> tuple[TaskTexts, str]:
     splits.findings.log()
     pair = next((one.where for one in splits.train if one.text_b), None)
     if pair is not None:
-        raise DataError(f"{pair}: a pair of texts; forecasts exist for single texts only; compare the sources by "
-                        "`vecformer benchmark`")
+        raise DataError(f"{pair}: a pair of texts; forecasts exist for single texts only; {_instead()}")
     drawn, rest = draw_evenly(splits.train, MAX_LABELLED, seed=config.seed, label=reader.strata(splits.train))
     labels = [one.label for one in drawn]
     if len(set(labels)) < 2:

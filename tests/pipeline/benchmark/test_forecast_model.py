@@ -36,12 +36,12 @@ def made_up(n, seed, n_sources=5, names=NAMES, noise=0.3, n_data=4):
     return made
 
 
-def log_likelihood(weights, settings, places):
+def log_likelihood(weights, settings):
     """The product of the choices, place by place, with plain loops."""
     total = 0.0
     for one in settings:
         left = list(one.ranking)
-        for _ in range(min(places, len(left) - 1)):
+        while len(left) > 1:
             exponents = {source: np.exp(sum(weight * one.features[source][name]
                                             for weight, name in zip(weights, NAMES, strict=True))) for source in left}
             total += np.log(exponents[left[0]] / sum(exponents.values()))
@@ -51,12 +51,12 @@ def log_likelihood(weights, settings, places):
 
 def test_the_weights_maximise_the_penalised_likelihood():
     settings = made_up(30, seed=1)
-    model = fit(settings, NAMES, penalty=1.0, places=3)
+    model = fit(settings, NAMES, penalty=1.0)
     scale = np.sqrt(np.mean([matrix([one.features[s] for s in one.scores], NAMES).var(axis=0) for one in settings],
                             axis=0))
 
     def value(weights):
-        return log_likelihood(weights, settings, 3) - float(np.sum((weights * scale) ** 2)) / 2
+        return log_likelihood(weights, settings) - float(np.sum((weights * scale) ** 2)) / 2
 
     best = value(model.weights)
     for step in ([0.05, 0], [-0.05, 0], [0, 0.05], [0, -0.05]):

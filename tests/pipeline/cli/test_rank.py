@@ -92,7 +92,7 @@ def test_the_test_set_has_no_influence(support, tmp_path, found):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--data", "SUPPORT", "--source", "glove"], "at least two different sources; give --source SPEC for each"),
+    (["--data", "SUPPORT", "--source", "glove"], "at least two different sources, not ['glove']; give --source SPEC for each"),
     (["--data", "SUPPORT", *with_sources("glove", "glove")], "at least two different sources"),
     (["--data", "SUPPORT", *with_sources("glove", "glov")], "Did you mean 'glove'?"),
     (["--data", "SUPPORT", *with_sources("glove", "random | frozen")], "remove frozen"),
