@@ -65,16 +65,17 @@ def fit(settings: Sequence[Forecastable], names: Sequence[str], *, penalty: floa
     spread = np.sqrt(np.mean([rows.var(axis=0) for rows in ranked], axis=0))
     scale = np.where(spread > 1e-9, spread, np.inf)  # a feature without differences gets no weight
     together = np.concatenate(ranked)
-    ranked = [rows / scale for rows in ranked]
+    sizes = {len(rows) for rows in ranked}
+    groups = [np.array([rows / scale for rows in ranked if len(rows) == size]) for size in sizes]
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         total, gradient = penalty * float(weights @ weights) / 2, penalty * weights
-        for rows in ranked:
-            scores = rows @ weights
-            for place in range(len(rows) - 1):
-                shifted = np.exp(scores[place:] - scores[place:].max())
-                total += float(np.log(shifted.sum()) + scores[place:].max() - scores[place])
-                gradient = gradient + shifted / shifted.sum() @ rows[place:] - rows[place]
+        for rows in groups:                                                     # (n_settings, n_sources, n_features)
+            scores = rows @ weights                                                         # (n_settings, n_sources)
+            of_rest = np.logaddexp.accumulate(scores[:, ::-1], axis=1)[:, ::-1]  # from each place to the last
+            chosen = np.triu(np.exp(np.minimum(scores[:, None, :] - of_rest[:, :, None], 0)))  # at each place
+            total += float((of_rest - scores).sum())
+            gradient = gradient + np.einsum("nps,nsf->f", chosen, rows) - rows.sum(axis=(0, 1))
         return total, gradient
 
     found = minimize(loss, np.zeros(len(names)), jac=True, method="L-BFGS-B")
