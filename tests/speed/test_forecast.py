@@ -15,7 +15,7 @@ from pipeline.benchmark.grid import Grid
 FINDINGS = Path(__file__).parents[2] / "docs" / "findings" / "2026-11-30-forecast.md"
 
 
-def lines(path):
+def rows_in(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
@@ -26,7 +26,7 @@ def test_data_are_cut_once_and_alike(support, tmp_path, monkeypatch):
         (tmp_path / name).write_text((support / name).read_text())
     folders = [forecast_runs.prepare(tmp_path.name, tmp_path.parent, tmp_path / f"out{i}" / tmp_path.name)
                for i in range(2)]
-    sizes = {part: len(lines(folders[0] / f"{part}.jsonl")) for part in forecast_runs.LIMITS}
+    sizes = {part: len(rows_in(folders[0] / f"{part}.jsonl")) for part in forecast_runs.LIMITS}
     assert sizes == {"train": 20, "dev": 5, "test": 10}
     for part in forecast_runs.LIMITS:
         assert (folders[0] / f"{part}.jsonl").read_bytes() == (folders[1] / f"{part}.jsonl").read_bytes()
@@ -61,9 +61,12 @@ def test_results_are_stored_with_the_features_of_their_sources(support, tmp_path
 def test_the_report_has_the_hit_rates():
     settings = settings_of(stored_rows())
     found, printed = evaluate(settings), forecast_hit_rates.report(settings)
-    for name in ("forecast", "fixed"):
-        assert f"{found[name]['hits']} of {found[name]['n']}  {found[name]['rate']:.1%}".replace("  ", "") in (
-            printed.replace(" " * 2, ""))
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    for name, key in (("forecast", "forecast"), ("always the same order", "fixed")):
+        one = found[key]
+        low, high = one["interval"]
+        expected = f"{name} {one['hits']} of {one['n']} {one['rate']:.1%} {low:.1%} to {high:.1%}"
+        assert any(line.startswith(expected) for line in lines), printed
     above = found["forecast"]["rate"] > found["fixed"]["rate"]
     assert ("The forecast: hit rate above" in printed) == above
 
