@@ -10,8 +10,8 @@ VECTORS := $(VENV)-vectors
 JOBS   ?= 1
 DATASETS ?= $(VECFORMER_DATASETS)
 
-.PHONY: run test test-browser test-slow faults fault-steps fuzz tasks findings null label-budget suggested-labels bench bench-accuracy quality lint docs \
-        clean
+.PHONY: run test test-browser test-slow faults fault-steps fuzz tasks findings null forecast forecast-data \
+        label-budget suggested-labels bench bench-accuracy quality lint docs clean
 
 run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
@@ -68,6 +68,12 @@ label-budget: $(VENV)/.dev    ## print how many forecasts of the score with twic
 
 suggested-labels: $(VENV)/.dev  ## compare labelling suggested texts with random ones, twenty seeds of two data sets, an hour
 	$(BIN)/python quality/suggested_labels.py --datasets $(DATASETS)
+
+forecast: $(VENV)/.dev        ## print how often the forecasts of `vecformer rank` are correct, from the stored results
+	$(BIN)/python speed/forecast_hit_rates.py
+
+forecast-data: $(VENV)/.dev $(VECTORS)/.made  ## repeat the runs to which the forecast is fitted, more than an hour on one core; writes stored_runs.csv
+	PYTHONPATH=$(VECTORS) $(BIN)/python speed/forecast_runs.py --datasets $(DATASETS) --out runs/forecast
 
 bench: $(VENV)/.dev $(PEERS)/.made  ## compare speed and memory with other libraries, an hour; writes speed/RESULTS.md
 	$(BIN)/python speed/run.py --datasets $(DATASETS) --peer-python $(PEERS)/bin/python

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from embeddings.table import EmbeddingTable
     from pipeline.benchmark.compare_runs import compare
     from pipeline.benchmark.driver import benchmark
+    from pipeline.benchmark.forecast.rank import rank
     from pipeline.benchmark.grid import Grid
     from pipeline.commands.evaluate import evaluate
     from pipeline.commands.export import export
@@ -55,6 +56,7 @@ _HOMES = {
     "generate": "pipeline.commands.generate",
     "load_run": "pipeline.runs.trained",
     "load_vectors": "embeddings.loading",
+    "rank": "pipeline.benchmark.forecast.rank",
     "run": "pipeline.runs.chain",
     "suggest": "pipeline.commands.suggest",
 }
@@ -62,7 +64,7 @@ _HOMES = {
 __all__ = [
     "EmbeddingError", "EmbeddingTable", "Grid", "PipelineError", "RunConfig", "TrainedRun", "TransformerError",
     "VecformerClassifier", "VecformerVectorizer", "__version__", "benchmark", "compare", "evaluate", "explain",
-    "export", "generate", "load_run", "load_vectors", "run", "suggest",
+    "export", "generate", "load_run", "load_vectors", "rank", "run", "suggest",
 ]
 
 

@@ -5,6 +5,7 @@ from embeddings.loading import load_vectors as load_vectors
 from embeddings.table import EmbeddingTable as EmbeddingTable
 from pipeline.benchmark.compare_runs import compare as compare
 from pipeline.benchmark.driver import benchmark as benchmark
+from pipeline.benchmark.forecast.rank import rank as rank
 from pipeline.benchmark.grid import Grid as Grid
 from pipeline.commands.evaluate import evaluate as evaluate
 from pipeline.commands.export import export as export

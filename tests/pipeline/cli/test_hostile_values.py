@@ -82,6 +82,7 @@ def ordinary(name, support):
         "export": ["run", "--to", "hf", "--out", "exported"],
         "benchmark": ["--data", "none.tsv", "--out", "benchmark"],
         "compare": ["run", "run"],
+        "rank": ["--data", str(support), "--source", "random,dim=8", "--source", "random,dim=9"],
         "demo": ["--out", "BINARY"],
         "sources": [], "tasks": [], "completion": ["bash"],
         "embed train": ["text.txt", "--to", "trained.txt", "--source", "word2vec,dim=4,epochs=1", "--overwrite"],

@@ -1,0 +1,1 @@
+"""Forecast of the best source of word vectors, before a Transformer is trained."""
