@@ -10,7 +10,7 @@ VECTORS := $(VENV)-vectors
 JOBS   ?= 1
 DATASETS ?= $(VECFORMER_DATASETS)
 
-.PHONY: run test test-browser test-slow faults fault-steps fuzz tasks findings null bench bench-accuracy quality lint docs \
+.PHONY: run test test-browser test-slow faults fault-steps fuzz tasks findings null label-budget suggested-labels bench bench-accuracy quality lint docs \
         clean
 
 run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
@@ -62,6 +62,12 @@ findings: $(VENV)/.dev        ## repeat the benchmarks of docs/findings, an hour
 null: $(VENV)/.dev            ## measure the false positive rate of verdicts, simulated and on 300 real runs
 	$(BIN)/vecformer benchmark --data $(DATASETS)/trec6 --source random --seeds 300 --limit-train 50 --out runs/null
 	$(BIN)/python speed/null_and_power.py --runs runs/null
+
+label-budget: $(VENV)/.dev    ## print how many forecasts of the score with twice as many labels hold the truth
+	$(BIN)/python speed/label_budget.py
+
+suggested-labels: $(VENV)/.dev  ## compare labelling suggested texts with random ones, ten seeds of two data sets, half an hour
+	$(BIN)/python quality/suggested_labels.py --datasets $(DATASETS)
 
 bench: $(VENV)/.dev $(PEERS)/.made  ## compare speed and memory with other libraries, an hour; writes speed/RESULTS.md
 	$(BIN)/python speed/run.py --datasets $(DATASETS) --peer-python $(PEERS)/bin/python

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.commands.evaluate import evaluate
     from pipeline.commands.export import export
     from pipeline.commands.generate import generate
+    from pipeline.commands.suggest import suggest
     from pipeline.config import RunConfig
     from pipeline.errors import PipelineError
     from pipeline.estimators.classifier import VecformerClassifier
@@ -55,12 +56,13 @@ _HOMES = {
     "load_run": "pipeline.runs.trained",
     "load_vectors": "embeddings.loading",
     "run": "pipeline.runs.chain",
+    "suggest": "pipeline.commands.suggest",
 }
 
 __all__ = [
     "EmbeddingError", "EmbeddingTable", "Grid", "PipelineError", "RunConfig", "TrainedRun", "TransformerError",
     "VecformerClassifier", "VecformerVectorizer", "__version__", "benchmark", "compare", "evaluate", "explain",
-    "export", "generate", "load_run", "load_vectors", "run",
+    "export", "generate", "load_run", "load_vectors", "run", "suggest",
 ]
 
 

@@ -45,7 +45,7 @@ def logistic_regression(
     """
     with fitting():
         vectors = features.fit_transform(train, labels)
-        _require_memory(vectors, len(set(labels)), len(test), max_gb)
+        require_fit_memory(vectors, len(set(labels)), len(test), max_gb)
         model = fitted(vectors, labels, **settings)
         return list(map(str, model.predict(features.transform(test))))
 
@@ -94,7 +94,7 @@ def tfidf_chars_features() -> Any:
                       TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), **common))
 
 
-def _require_memory(vectors: Any, n_labels: int, n_test: int, max_gb: float) -> None:
+def require_fit_memory(vectors: Any, n_labels: int, n_test: int, max_gb: float) -> None:
     """Require that the estimate of the memory of a fit and of its predictions is within the limit."""
     n_train, n_features = vectors.shape
     n_rows = 1 if n_labels == 2 else n_labels

@@ -18,6 +18,7 @@ from pipeline.benchmark.analysis.comparisons import n_comparisons
 from pipeline.benchmark.analysis.disagreements import find_disagreements
 from pipeline.benchmark.analysis.pending import pending_cells
 from pipeline.benchmark.analysis.ranking import n_pairs
+from pipeline.benchmark.analysis.rivals import n_rival_pairs
 from pipeline.benchmark.analysis.selection import finite_measure, is_done, selected_keys
 from pipeline.benchmark.analysis.sequential import first_look, looks, seeds_for_a_verdict
 from pipeline.benchmark.analysis.summary import costs, summarize
@@ -119,7 +120,7 @@ def _numbers_of_seeds(grid: Grid) -> list[int]:
     """
     if not grid.until_settled:
         return [grid.seeds]
-    ms = [m for m in (n_comparisons(compared(grid)), n_pairs(compared(grid))) if m]
+    ms = [m for m in (n(compared(grid)) for n in (n_comparisons, n_pairs, n_rival_pairs)) if m]
     if not ms:
         raise ConfigError(f"there are no comparisons to settle; add another {argument('source')}")
     numbers = sorted({n for m in ms for n in looks(m, grid.max_seeds)})
@@ -138,7 +139,8 @@ def _warn_of_few_seeds(plan: Mapping[str, Any]) -> None:
     """Log before the first run if the comparisons with the baseline, or those of the sources, cannot have a verdict."""
     name, n = ("max_seeds", plan["max_seeds"]) if plan.get("until_settled") else ("seeds", len(plan["seeds"]))
     for m, what in ((n_comparisons(plan), f"comparison{{s}} with {plan['baseline']}"),
-                    (n_pairs(plan), "comparison{s} of the sources with one another")):
+                    (n_pairs(plan), "comparison{s} of the sources with one another"),
+                    (n_rival_pairs(plan), "comparison{s} with rivals")):
         if m and n < (needed := seeds_for_a_verdict(plan, m)):
             log.warning("%d seed%s too few for a verdict: %d %s need%s at least %d. Add %s", n,
                         "s are" if n > 1 else " is", m, what.format(s="s" * (m > 1)), "s" * (m == 1), needed,
@@ -207,7 +209,7 @@ def _execute_missing(
     done = {key for key, record in records.items() if record["status"] == DONE}
     planned = {run.key: run for run in plan.runs}
     missing = [run for run in planned.values() if run.key not in done]
-    jobs = [Job(run.key, run.name, run.config, folder.work.absolute(), n_threads, plan.grid.baselines)
+    jobs = [Job(run.key, run.name, run.config, folder.work.absolute(), n_threads, plan.grid.baselines, rival=run.rival)
             for run in missing]
     n_done = len(planned) - len(missing)
     with live_view(plan.to_dict(), records, quiet=quiet) as show_event:
@@ -232,7 +234,7 @@ def _execute_missing(
 def result_record(run: PlannedRun, outcome: Outcome) -> dict[str, Any]:
     """Return the record of a finished run for ``results.jsonl``."""
     identity = {"key": run.key, "status": FAILED if outcome.error else DONE, "name": run.name,
-                "start": run.initialisation.name, "condition": run.condition.name, "trial": dict(run.trial),
+                "start": run.start, "condition": run.condition.name, "trial": dict(run.trial),
                 "seed": run.seed}
     if outcome.error:
         return {**identity, "error": outcome.error, "detail": outcome.detail}
@@ -245,6 +247,6 @@ def _configurations(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> lis
     for run in plan.runs:
         record = records.get(run.key, {})
         name = run.name.rpartition(", seed ")[0]
-        if name not in configurations and "config" in record:
+        if name not in configurations and record.get("config"):  # rivals have none
             configurations[name] = RunConfig.from_mapping(record["config"]).to_toml()
     return [{"name": name, "toml": toml} for name, toml in configurations.items()]

@@ -19,6 +19,8 @@ from embeddings.specification.grammar import split_top_level, strip_parentheses
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import parse_transform
 from embeddings.table.arguments import either
+from pipeline.benchmark.rivals.base import ALL, RIVALS
+from pipeline.benchmark.rivals.base import find as find_rival
 from pipeline.config import RunConfig, current, keys, parse_assignment, read_toml, with_values
 from pipeline.errors import ConfigError, brief
 from pipeline.runs.toml_values import storable
@@ -124,6 +126,8 @@ class Grid:
                                         "otherwise in units of the measure")
     target: float | None = option(None, "score for the time-to-target table; by default 95 % of the best mean")
     baselines: bool = option(True, "also evaluate the task's simpler models on the data of each run")
+    rivals: tuple[str, ...] = option((), "models of other kinds to train on the same data and compare with every "
+                                         "source, such as tfidf; [\"all\"] for all")
     run: Mapping[str, Any] = field(default_factory=dict, metadata={
         "help": "configuration shared by all runs, in the format of a run's own file"})
 
@@ -141,6 +145,8 @@ class Grid:
             require(size == "all" or size >= 1, f"limit_train={size} is neither a positive number nor \"all\"")
         for name in ("transforms", "freeze", "limit_train"):
             require(bool(getattr(self, name)), f"{name} is empty; leave it out for its default")
+        for name in self.rival_names:
+            find_rival(name)
         for initialisation in self.initialisations:
             sources.parse(initialisation.source)
             for transform in initialisation.transforms:
@@ -213,6 +219,11 @@ class Grid:
         """The conditions under which initialisations are compared."""
         limits = [0 if size == "all" else size for size in dict.fromkeys(self.limit_train)]
         return tuple(Condition(limit, chosen) for limit in limits for chosen in _combinations(self.vary))
+
+    @property
+    def rival_names(self) -> tuple[str, ...]:
+        """The rivals to train, all of them for ``all``."""
+        return tuple(RIVALS.available) if self.rivals == (ALL,) else tuple(dict.fromkeys(self.rivals))
 
     @property
     def trials(self) -> tuple[Mapping[str, Any], ...]:

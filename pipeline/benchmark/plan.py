@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -15,11 +15,14 @@ from typing import Any
 
 from embeddings.progress import Progress, silent
 from embeddings.specification.fingerprint import content_hashes
-from embeddings.table.arguments import argument
+from embeddings.table.arguments import argument, either
+from embeddings.table.listing import listed
 from embeddings.table.paths import from_written
 from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.baselines.selection import check_selection
 from pipeline.benchmark.grid import Condition, Grid, Initialisation
+from pipeline.benchmark.rivals.base import INSTALL, identity, missing_packages
+from pipeline.benchmark.rivals.base import find as find_rival
 from pipeline.config import RunConfig, in_earlier_names, with_values
 from pipeline.errors import ConfigError
 from pipeline.runs.chain import require_engine
@@ -47,25 +50,32 @@ class PlannedRun:
 
     Attributes:
         key: hash of the resolved configuration and of the contents of the data and vector files.
-        initialisation: of the embedding layer.
+        initialisation: of the embedding layer; None for a rival.
         condition: under which it is compared.
         trial: values of the tuned keys.
         seed: of all random draws.
-        config: the configuration before it is resolved on the data.
+        config: the configuration before it is resolved on the data; of a rival, only the data, the task and the seed.
+        rival: name of the rival that is trained instead of a Transformer; "" for none.
     """
 
     key: str
-    initialisation: Initialisation
+    initialisation: Initialisation | None
     condition: Condition
     trial: Mapping[str, Any]
     seed: int
     config: RunConfig
+    rival: str = ""
+
+    @property
+    def start(self) -> str:
+        """Name of the initialisation or of the rival in tables and comparisons."""
+        return self.initialisation.name if self.initialisation else rival_row(self.rival)
 
     @property
     def name(self) -> str:
         """Name such as ``glove, 50 training examples, seed 3``."""
         tried = [f"{key.rpartition('.')[2]}={value}" for key, value in self.trial.items()]
-        return ", ".join((self.initialisation.name, self.condition.name, *tried, f"seed {self.seed}"))
+        return ", ".join((self.start, self.condition.name, *tried, f"seed {self.seed}"))
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,7 @@ class Plan:
         measure: the measure to compare.
         runs: ordered by seed, so that every combination has a first result early.
         command: command that repeats the benchmark.
+        missing_rivals: packages that are not installed, by the rival that needs them.
     """
 
     grid: Grid
@@ -87,6 +98,7 @@ class Plan:
     measure: str
     runs: tuple[PlannedRun, ...]
     command: str
+    missing_rivals: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON-serialisable values; with the records of the runs it determines the summary."""
@@ -101,20 +113,29 @@ class Plan:
             "until_settled": self.grid.until_settled,
             "max_seeds": self.grid.max_seeds,
             "seeds": sorted({run.seed for run in self.runs}),
-            **compared(self.grid),
+            **compared(self.grid, self.missing_rivals),
+            "missing_rivals": [{"rival": name, "packages": list(packages), "command": INSTALL}
+                               for name, packages in self.missing_rivals.items()],
             "tuned": {key: list(values) for key, values in self.grid.tune.items()},
             "target": self.grid.target,
-            "runs": [{"key": run.key, "start": run.initialisation.name, "condition": run.condition.name,
+            "runs": [{"key": run.key, "start": run.start, "condition": run.condition.name,
                       "trial": dict(run.trial), "seed": run.seed} for run in self.runs],
             "command": self.command,
         }
 
 
-def compared(grid: Grid) -> dict[str, Any]:
-    """Return what a grid compares: ``baseline``, ``starts`` and ``conditions`` of :meth:`Plan.to_dict`."""
+def compared(grid: Grid, missing: Collection[str] = ()) -> dict[str, Any]:
+    """Return what a grid compares: ``baseline``, ``starts``, ``rivals`` and ``conditions`` of :meth:`Plan.to_dict`.
+
+    Args:
+        grid: the grid.
+        missing: names of rivals that are not installed.
+    """
     return {
         "baseline": grid.initialisations[0].name,
         "starts": [{"name": one.name, **asdict(one)} for one in grid.initialisations],
+        "rivals": [{"name": rival_row(name), "rival": name, "description": find_rival(name).description}
+                   for name in grid.rival_names if name not in missing],
         "conditions": [{"name": condition.name, "limit_train": condition.limit_train, "vary": dict(condition.vary)}
                        for condition in grid.conditions],
     }
@@ -144,22 +165,58 @@ def make_plan(
     check_selection(shared, task.baseline_names)
     read = _CachedReader(task, earlier.data if earlier else "")
     runs, logged = list(earlier.runs if earlier else ()), set[str]()
+    missing = earlier.missing_rivals if earlier else missing_rivals(grid, task)
+    rivals = [name for name in grid.rival_names if name not in missing]
+    of_condition = [*((one.name, one, trial, "") for one in grid.initialisations for trial in grid.trials),
+                    *((rival_row(name), None, {}, name) for name in rivals)]
     seeds = range(1 + max((run.seed for run in runs), default=0), 1 + (n_seeds or grid.seeds))
-    combinations = [(seed, condition, initialisation, trial) for seed, condition, initialisation, trial in
-                    product(seeds, grid.conditions, grid.initialisations, grid.trials)
-                    if cells is None or (initialisation.name, condition.name) in cells]
-    for number, (seed, condition, initialisation, trial) in enumerate(combinations):
+    combinations = [(seed, condition, *varied) for seed, condition, (row, *varied)
+                    in product(seeds, grid.conditions, of_condition)
+                    if cells is None or (row, condition.name) in cells]
+    for number, (seed, condition, initialisation, trial, rival) in enumerate(combinations):
         progress("planning", number / len(combinations))
-        config = _configuration(grid, seed, condition, initialisation, trial)
+        config = _configuration(grid, seed, condition, initialisation or grid.initialisations[0], trial)
         with _warnings_once(logged):
             resolved, data, has_dev = read(config)
+        if rival:
+            runs.append(PlannedRun(_rival_key(rival, data, seed), None, condition, {}, seed, config, rival))
+            continue
         if grid.tune and not has_dev:
             raise ConfigError(f"{config.data.path}: tuning {', '.join(grid.tune)} needs a dev set, and there is none "
                               f"with {condition.name}; add a dev file or more training examples, or leave out "
                               f"{argument('tune')}")
         runs.append(PlannedRun(_key(resolved, data), initialisation, condition, trial, seed, config))
     progress("planning", 1.0)
-    return Plan(grid, task, read.name, grid.measure or task.measure_name, tuple(runs), command)
+    return Plan(grid, task, read.name, grid.measure or task.measure_name, tuple(runs), command, missing)
+
+
+def rival_row(name: str) -> str:
+    """Return the name of a rival in tables and comparisons, which differs from that of any source."""
+    return f"rival {name}"
+
+
+def missing_rivals(grid: Grid, task: Task[Any]) -> dict[str, list[str]]:
+    """Return the packages that are not installed, by the rival that needs them, and log how to install them.
+
+    Raises:
+        ConfigError: if a rival cannot be trained for the task.
+    """
+    missing = {}
+    for one in map(find_rival, grid.rival_names):
+        if task.name not in one.tasks:
+            raise ConfigError(f"the rival {one.name} is for {listed(one.tasks)} and not for {task.name}; leave out "
+                              f"{either('--rival', 'rivals')}")
+        if packages := missing_packages(one):
+            missing[one.name] = packages
+            log.warning("rival %s left out: it needs %s, which %s not installed. Type: %s", one.name, listed(packages),
+                        "is" if len(packages) == 1 else "are", INSTALL)
+    return missing
+
+
+def _rival_key(name: str, data: str, seed: int) -> str:
+    """Return the key of a rival, which conditions with the same data share."""
+    identified = {**identity(find_rival(name)), "data": data, "seed": seed}
+    return hashlib.sha256(json.dumps(identified, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def _configuration(

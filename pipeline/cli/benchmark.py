@@ -12,13 +12,14 @@ import rich_click as click
 from pipeline.cli.benchmark_tables import format_result
 from pipeline.cli.common import echo, reports_errors, verbosity
 from pipeline.cli.run import KEYS
+from pipeline.drawing.terminal import to_json
 
 if TYPE_CHECKING:
     from pipeline.benchmark.execution.jobs import Executor
 
 SHARED_KEYS = {"task": KEYS["task"], "epochs": KEYS["epochs"], "baselines": KEYS["baselines"]}
 SHORT_KEYS = {**KEYS, "lr": "training.lr"}  # ambiguous otherwise: pretraining.lr
-NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verbose")
+NOT_REPEATED = ("out", "as_json", "no_texts", "jobs", "executor", "address", "quiet", "verbose")
 
 
 @click.command("benchmark")
@@ -62,12 +63,16 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
 @click.option("--baselines", metavar="LIST",
               help="Baselines of each run: all (default), none, or names separated by commas, which `vecformer tasks` "
                    "lists.")
+@click.option("--rival", "rivals", multiple=True, metavar="NAMES",
+              help="Models of other kinds to train on the same data and compare with every source: tfidf, fasttext, "
+                   "minilm, model2vec, setfit, or all. May be repeated or separated by commas.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Set any configuration key for all runs, such as model.n_layers=4. May be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", default=Path("runs/benchmark"),
               show_default=True, help="Output folder; in an existing one, only missing runs are executed.")
 @click.option("--no-texts", is_flag=True,
               help="Omit the texts of test examples from report.html, for data that must not be redistributed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the contents of summary.json instead of tables.")
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N",
               help="Number of concurrent runs, which share the cores equally (on a cluster, N sets the share only). "
                    "Default: one per core.")
@@ -78,8 +83,8 @@ NOT_REPEATED = ("out", "no_texts", "jobs", "executor", "address", "quiet", "verb
 @verbosity
 @reports_errors
 def benchmark_command(
-    grid: Path | None, out: Path, no_texts: bool, jobs: int | None, executor: str, address: str, quiet: bool,
-    **options: Any,
+    grid: Path | None, out: Path, no_texts: bool, as_json: bool, jobs: int | None, executor: str, address: str,
+    quiet: bool, **options: Any,
 ) -> None:
     """Compare word vectors as initialisations: every combination of sources, training sizes and seeds.
 
@@ -105,7 +110,7 @@ def benchmark_command(
         raise click.UsageError("--max-seeds needs --until-settled; --seeds sets a fixed number of seeds")
     result = benchmark(made, out, executor=_executor(executor, address),
                        n_jobs=jobs or 0, command=_command(), quiet=quiet, texts=not no_texts)
-    echo(format_result(result))
+    echo(to_json(result.summary) if as_json else format_result(result))
     if n_failed := result.summary["n_runs"]["failed"]:
         raise click.ClickException(f"{n_failed} runs failed; see {out / 'results.jsonl'} for the errors. The same "
                                    "command repeats the failed runs")
@@ -157,6 +162,8 @@ def _grid_options(options: dict[str, Any]) -> dict[str, Any]:
     for name in ("tune", "vary"):
         if name in given:
             given[name] = _values(given[name], name)
+    if "rivals" in given:
+        given["rivals"] = [name.strip() for names in given["rivals"] for name in names.split(",")]
     if "freeze" in given:
         given["freeze"] = [_yes(word) for word in given["freeze"].split(",")]
     if "limit_train" in given:

@@ -22,11 +22,13 @@ def _of_one(result: BenchmarkResult) -> list[str]:
     """Return the tables and sentences of the benchmark on one data set."""
     from pipeline.benchmark.analysis.pending import settlement
     from pipeline.benchmark.analysis.recommendation import recommend
+    from pipeline.benchmark.analysis.rivals import rival_sentences, rivals_of, with_baseline
     from pipeline.benchmark.analysis.statistics import TOO_FEW
+    from pipeline.benchmark.report.label_budget import BUDGET_HEAD, budget_rows
     from pipeline.drawing.notation import Notation
 
     summary, notation = result.summary, Notation.of(result.summary)
-    compared = {(one["start"], one["condition"]): one for one in summary["comparisons"] if one["role"] == "baseline"}
+    compared = with_baseline(summary)
     header = ["initialisation", "mean", "SD over seeds", "sampling error", f"gain over {summary['baseline']}",
               "p (Holm)", "verdict", *(["settled"] if summary["until_settled"] else [])]
     parts = [f"{summary['data']}, {summary['measure']}, {len(summary['seeds'])} seeds"]
@@ -39,8 +41,13 @@ def _of_one(result: BenchmarkResult) -> list[str]:
         parts.append(f"{condition['name']}\n{table(header, rows)}")
     if any(one["verdict"] == TOO_FEW for one in summary["comparisons"]):
         parts.append(seeds_advice(summary))
+    if budget := budget_rows(summary, notation):
+        parts.append("More labels: expected gain (score, 80% interval)\n"
+                     + table(["initialisation", "examples", "mean", *BUDGET_HEAD], budget))
     parts += [settlement(summary)] if summary["until_settled"] else []
-    answers = recommend(summary, result.costs)
+    answers = [*recommend(summary, result.costs), *rival_sentences(summary)]
+    parts += [f"rival {one['rival']} left out: {', '.join(one['packages'])} missing; type: {one['command']}"
+              for one in rivals_of(summary)["missing"]]
     parts += ["\n".join(f"{one['condition']}: {one['sentence']}" for one in answers)] if answers else []
     return parts
 

@@ -12,8 +12,8 @@ from pipeline.cli.failures import failure_of, show
 from pipeline.cli.lazy import LazyGroup
 from pipeline.cli.streams import exit_code_of_stop, ignore_signals, prepare_process
 
-ORDER = ("run", "pretrain", "recipe", "config", "evaluate", "predict", "explain", "generate", "serve", "inspect",
-         "export", "embed", "sources", "tasks", "benchmark", "compare", "demo", "completion")
+ORDER = ("run", "pretrain", "recipe", "config", "evaluate", "predict", "suggest", "explain", "generate", "serve",
+         "inspect", "export", "embed", "sources", "tasks", "benchmark", "compare", "demo", "completion")
 
 
 class Root(LazyGroup):

@@ -60,6 +60,7 @@ class Where:
         reading: other keys of the section ``[data]`` of a configuration, such as ``word_column``.
         separator: separator of the cells of a table; "" to find it.
         encoding: encoding of the file; "" to find it.
+        option: option that names the file, for messages.
     """
 
     texts: Sequence[str] = ()
@@ -71,6 +72,7 @@ class Where:
     reading: Mapping[str, str] = field(default_factory=dict)
     separator: str = ""
     encoding: str = ""
+    option: str = "--file"
 
     def check(self) -> None:
         """Check that the texts come from one place.
@@ -86,7 +88,7 @@ class Where:
             raise DataError(f"{self.file} is a folder; name a file in it")
         wrong = next((option for option, value in given.items() if value), "")
         if wrong and (self.file is None or not is_table(self.file)):
-            raise DataError(f"{wrong} is for tables; name one with --file, such as texts.csv")
+            raise DataError(f"{wrong} is for tables; name one with {self.option}, such as texts.csv")
         if self.context and self.context_column:
             raise DataError("both --context and --context-column are given; leave one out")
 

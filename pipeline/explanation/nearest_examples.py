@@ -99,7 +99,7 @@ def _examples(trained: TrainedRun, output: nn.Linear, data: str | Path | None) -
     stored = _COMPARED.setdefault(trained.model, {})
     key = str(data or "")
     if key not in stored:
-        examples, note = _training_examples(trained, data)
+        examples, note = training_examples(trained, data)
         if len(examples) > MAX_EXAMPLES:
             note += f"; the first {MAX_EXAMPLES:,} of {len(examples):,} were compared"
         examples = examples[:MAX_EXAMPLES]
@@ -111,8 +111,15 @@ def _examples(trained: TrainedRun, output: nn.Linear, data: str | Path | None) -
     return stored[key]
 
 
-def _training_examples(trained: TrainedRun, data: str | Path | None) -> tuple[Sequence[Any], str]:
-    """Read the training examples.
+def training_examples(trained: TrainedRun, data: str | Path | None) -> tuple[Sequence[Any], str]:
+    """Read the training examples of a run again.
+
+    Args:
+        trained: the run.
+        data: the training data, if they are no longer at the path of the run: a data set, or one file.
+
+    Returns:
+        The examples and their origin.
 
     Raises:
         DataError: if they are not there, or have changed.

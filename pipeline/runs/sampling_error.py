@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,15 +34,25 @@ def sampling_error(
         Standard errors by measure, without measures that are undefined for some groups. Empty for fewer than two
         examples.
     """
-    n_groups = min(len(examples), MAX_GROUPS if len(examples) < MANY else MAX_GROUPS_OF_MANY)
+    return jackknife_errors(len(examples), lambda rows: task.measure(
+        [examples[i] for i in rows], [predictions[i] for i in rows], setup))
+
+
+def jackknife_errors(n: int, measure: Callable[[list[int]], Measures]) -> dict[str, float]:
+    """Estimate the standard error of each measure of ``n`` examples, as :func:`sampling_error` does.
+
+    Args:
+        n: number of examples.
+        measure: computes the measures of some of the examples, given their numbers.
+    """
+    n_groups = min(n, MAX_GROUPS if n < MANY else MAX_GROUPS_OF_MANY)
     if n_groups < 2:
         return {}
-    group_of = np.random.default_rng(SEED).permutation(len(examples)) % n_groups
+    group_of = np.random.default_rng(SEED).permutation(n) % n_groups
     without = []
     for group in range(n_groups):
-        rows = np.flatnonzero(group_of != group).tolist()
         try:
-            without.append(_numbers(task.measure([examples[i] for i in rows], [predictions[i] for i in rows], setup)))
+            without.append(_numbers(measure(np.flatnonzero(group_of != group).tolist())))
         except DataError:  # nothing is left to evaluate
             return {}
     names = [name for name in without[0] if all(name in measures for measures in without)]

@@ -74,23 +74,15 @@ class Comparisons:
 
     def tested(self) -> list[dict[str, Any]]:
         """Return each tested comparison with its verdict."""
-        return [self._described(*pair, role, self._examined[pair]) for pair, role in self._roles.items()]
+        return [described(self.plan, self._scores, pair, role, self._examined[pair], self.m)
+                for pair, role in self._roles.items()]
 
     def steps(self) -> list[dict[str, Any]]:
         """Return the decomposition of each controlled initialisation's gain."""
         return [{"source": one.source, "frozen": one.frozen, "condition": condition["name"],
-                 **{step: _mean_and_interval(self._found[(*pair, condition["name"])])
+                 **{step: mean_and_interval(self._found[(*pair, condition["name"])])
                     for step, pair in one.steps.items()}}
                 for condition in self.plan["conditions"] for one in self.controlled]
-
-    def _described(self, name: str, reference: str, condition: str, role: str, one: Examined) -> dict[str, Any]:
-        found = one.tested.difference
-        by_seed = improvements_by_seed(self.plan, self._scores, name, reference, condition)
-        comparison = {"start": name, "reference": reference, "condition": condition, "role": role, "n": found.n,
-                      **_mean_and_interval(found), "p": found.p, "p_holm": one.tested.p_holm,
-                      "effect_size": found.effect_size, "verdict": one.tested.verdict,
-                      "differences": _known(by_seed[: one.n_seeds]), **settling(self.plan, one)}
-        return {**comparison, "sentence": sentence(self.plan, comparison, self.m)}
 
     def _differences(self, name: str | None, reference: str | None, condition: str) -> list[float]:
         return [] if name is None or reference is None else _known(
@@ -114,6 +106,28 @@ def examined(
     else:
         found = [Examined(one, n_seeds) for one in as_family(list(map(_known, by_seed)), margin=margin)]
     return dict(zip(pairs, found, strict=True))
+
+
+def described(
+    plan: Mapping[str, Any], scores: Scores, pair: tuple[str, str, str], role: str, one: Examined, m: int
+) -> dict[str, Any]:
+    """Return a comparison of a family of ``m`` as the summary lists it, with its sentence.
+
+    Args:
+        plan: :meth:`pipeline.benchmark.plan.Plan.to_dict`.
+        scores: test scores by initialisation and condition.
+        pair: initialisation, reference and condition.
+        role: of the comparison.
+        one: its result.
+        m: number of comparisons of the family.
+    """
+    (name, reference, condition), found = pair, one.tested.difference
+    comparison = {"start": name, "reference": reference, "condition": condition, "role": role, "n": found.n,
+                  **mean_and_interval(found), "p": found.p, "p_holm": one.tested.p_holm,
+                  "effect_size": found.effect_size, "verdict": one.tested.verdict,
+                  "differences": _known(improvements_by_seed(plan, scores, *pair)[: one.n_seeds]),
+                  **settling(plan, one)}
+    return {**comparison, "sentence": sentence(plan, comparison, m)}
 
 
 def settling(plan: Mapping[str, Any], one: Examined) -> dict[str, Any]:
@@ -176,5 +190,6 @@ def _roles(plan: Mapping[str, Any], controlled: Sequence[Controlled]) -> dict[tu
     return roles
 
 
-def _mean_and_interval(found: Difference) -> dict[str, Any]:
+def mean_and_interval(found: Difference) -> dict[str, Any]:
+    """Return ``difference`` and ``interval`` as JSON has them."""
     return {"difference": found.mean, "interval": None if found.interval is None else list(found.interval)}

@@ -47,11 +47,16 @@ class Results:
         """Distinct names; a control may also be listed as a source."""
         return list(dict.fromkeys(one["name"] for one in self.plan["starts"]))
 
+    @property
+    def rivals(self) -> list[str]:
+        """Names of the rows of rivals."""
+        return [one["name"] for one in self.plan.get("rivals", ())]
+
     def cells(self) -> Iterator[tuple[str, str]]:
-        """Iterate over the pairs of initialisation and condition."""
+        """Iterate over the pairs of initialisation or rival, and condition."""
         for condition in self.plan["conditions"]:
-            for initialisation in self.initialisations:
-                yield initialisation, condition["name"]
+            for name in (*self.initialisations, *self.rivals):
+                yield name, condition["name"]
 
     def trials(self, initialisation: str, condition: str) -> Iterator[dict[str, Record | None]]:
         """For each seed, iterate over the trials by name, with None for a run without a record."""

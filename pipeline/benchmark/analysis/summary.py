@@ -10,8 +10,10 @@ from typing import Any
 
 from pipeline.benchmark.analysis.comparisons import Comparisons
 from pipeline.benchmark.analysis.curves import expected_best
+from pipeline.benchmark.analysis.label_budget import label_budget
 from pipeline.benchmark.analysis.learning_curves import StepCurves, over_sizes
 from pipeline.benchmark.analysis.ranking import rank
+from pipeline.benchmark.analysis.rivals import compare_rivals
 from pipeline.benchmark.analysis.selection import (
     Record,
     Results,
@@ -53,10 +55,13 @@ def summarize(plan: Mapping[str, Any], records: Iterable[Record]) -> dict[str, A
         "comparisons": comparisons.tested(),
         "steps": comparisons.steps(),
         "ranking": rank(plan, scores),
+        "rivals": compare_rivals(plan, scores),
         "curves": [{"start": curve["start"], "condition": condition, **curve}
                    for condition, curves in _step_curves(results).items() for curve in curves.to_dicts()],
         "size_curves": over_sizes(plan, cells),
-        "best_of": [best for names in results.cells() if (best := _best_of(results, *names))],
+        "label_budget": label_budget(plan, cells),
+        "best_of": [best for names in results.cells()
+                    if names[0] not in results.rivals and (best := _best_of(results, *names))],
         "failures": [{key: record[key] for key in ("name", "key", "error")} for record in results.failed],
     }
 
@@ -94,13 +99,14 @@ def _cell(results: Results, name: str, condition: str) -> dict[str, Any]:
         "spread": _standard_deviation(known),
         "sampling_error": mean_of_known(finite_measure(record["sampling_error"], measure) for record in records),
         "dev_mean": mean_of_known(finite_measure(record["dev"], measure) for record in records),
-        "coverage": mean_of_known(record["coverage"]["test_tokens"] for record in records),
-        "chosen": _selection_counts(plan, [one[0] for one in selected if one]) if plan["tuned"] else None,
+        "coverage": mean_of_known(record["coverage"].get("test_tokens") for record in records),
+        "chosen": (_selection_counts(plan, [one[0] for one in selected if one])
+                   if plan["tuned"] and name not in results.rivals else None),
         "measures": _mean_measures([record["test"] for record in records]),
         "baselines": _baselines(records, measure),
         "n_train": None if n_train is None else round(n_train),
-        "steps": mean_of_known(record["training"]["steps"] for record in records),
-        "epochs": mean_of_known(record["training"]["epochs"] for record in records),
+        "steps": mean_of_known(record["training"].get("steps") for record in records),
+        "epochs": mean_of_known(record["training"].get("epochs") for record in records),
     }
 
 
@@ -169,5 +175,5 @@ def _costs(records: Sequence[Record]) -> dict[str, Any]:
     stages = {stage: {"seconds": median(one[stage]["seconds"] for one in spent) if spent else None,
                       "peak_memory_mb": max((one[stage]["peak_memory_mb"] for one in spent), default=None)}
               for stage in STAGES}
-    speeds = [one["training"]["tokens_per_second"] for one in spent]
+    speeds = [speed for one in spent if (speed := one["training"].get("tokens_per_second")) is not None]
     return {**stages, "tokens_per_second": median(speeds) if speeds else None}

@@ -24,6 +24,7 @@ class Job:
         n_threads: number of threads.
         baselines: also evaluate the task's simpler models.
         n_probe: number of test examples evaluated during training if there is no dev set.
+        rival: name of the rival to train instead of a Transformer; "" for none.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Job:
     n_threads: int = 1
     baselines: bool = True
     n_probe: int = 100
+    rival: str = ""
 
 
 @dataclass(frozen=True)

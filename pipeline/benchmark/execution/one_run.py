@@ -100,7 +100,7 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
                   "training": {**asdict(training), "tokens_per_second": result.tokens / result.seconds},
                   "prediction": asdict(prediction), "curve_seconds": curve_seconds},
     }
-    return Outcome(record, _prediction_lines(task, splits.test, predictions))
+    return Outcome(record, prediction_lines(task, splits.test, predictions))
 
 
 def _sample(examples: Sequence[Any], n: int, seed: int) -> list[Any]:
@@ -136,9 +136,10 @@ def _coverage(task: Task[Any], splits: Splits[Any], stage_one: StageOne, config:
     return {"types": train.types, "tokens": train.tokens, "test_types": test.types, "test_tokens": test.tokens}
 
 
-def _prediction_lines(
+def prediction_lines(
     task: Task[Any], examples: Sequence[Any], predictions: Sequence[Prediction]
 ) -> list[dict[str, Any]]:
+    """Return the lines of the file with the predictions for the test set, one for each example."""
     return [{"where": example.where, "text": " / ".join(map(_joined, task.reader.texts([example])))[:MAX_TEXT],
              "gold": example.gold, "prediction": prediction, "outcome": task.outcome(example.gold, prediction)}
             for example, prediction in zip(examples, predictions, strict=True)]

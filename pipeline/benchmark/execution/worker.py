@@ -29,7 +29,11 @@ STDOUT, STDERR = 1, 2
 
 
 def run_job(job: Job, progress: Progress) -> Outcome:
-    """Call :func:`pipeline.benchmark.execution.one_run.run_job`, importing it on demand."""
+    """Execute a run or a rival, importing the function for it on demand."""
+    if job.rival:
+        from pipeline.benchmark.execution.one_rival import run_rival
+
+        return run_rival(job, progress)
     from pipeline.benchmark.execution import one_run
 
     return one_run.run_job(job, progress)

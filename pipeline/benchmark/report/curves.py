@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from embeddings.table.listing import shortened
-from pipeline.benchmark.report.panels import legend, panels, set_title, without_controls
+from pipeline.benchmark.report.panels import legend, panels, set_title, with_rivals, without_controls
 from pipeline.drawing.notation import Notation, wrapped
 from pipeline.drawing.plots import INK
 
@@ -71,7 +71,7 @@ def over_sizes(summary: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
     notation = Notation.of(summary)
     facets: dict[str, dict[str, Line]] = {}
     for curve in summary["size_curves"]:
-        if len(curve["points"]) > 1 and curve["start"] in without_controls(summary):
+        if len(curve["points"]) > 1 and curve["start"] in with_rivals(summary):
             facets.setdefault(varied(curve), {})[curve["start"]] = _banded(curve["points"], "n_train", notation)
     yield from _figures("size_curves", [Facet(*one) for one in facets.items()], summary, notation,
                         x="number of training examples", x_scale="sizes")
@@ -107,7 +107,9 @@ def _figures(
     x_scale: Literal["linear", "integer", "sizes"] = "linear",
 ) -> Iterator[tuple[str, Figure]]:
     """Draw one figure for each group of up to six initialisations; the baseline is in all of them."""
-    others = [one for one in without_controls(summary) if one != summary["baseline"]]
+    drawn = {name for facet in facets for name in facet.lines}
+    others = [one for one in with_rivals(summary) if one != summary["baseline"] and (
+        one in drawn or one in without_controls(summary))]
     n_groups = max(1, -(-len(others) // len(PALETTE)))
     size = -(-len(others) // n_groups)
     groups = [others[number * size : (number + 1) * size] for number in range(n_groups)]
@@ -115,9 +117,9 @@ def _figures(
         shown = [facet for facet in facets if facet.lines.keys() & {*group, summary["baseline"]}]
         if not shown:
             continue
-        figure, drawn = panels(len(shown), height=2.8, sharey=True)
+        figure, axes = panels(len(shown), height=2.8, sharey=True)
         handles: dict[str, Any] = {}
-        for panel, facet in zip(drawn, shown, strict=True):
+        for panel, facet in zip(axes, shown, strict=True):
             handles |= _draw(panel, facet, summary["baseline"], group)
             set_title(panel, facet.title)
             _set_x_scale(panel, facet, x_scale)

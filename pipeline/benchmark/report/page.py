@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline.benchmark.analysis.comparisons import STEPS
 from pipeline.benchmark.analysis.pending import settlement
 from pipeline.benchmark.analysis.recommendation import recommend
+from pipeline.benchmark.analysis.rivals import rival_sentences, rivals_of, with_baseline
 from pipeline.benchmark.analysis.statistics import BETTER, EQUAL, NO_DIFFERENCE, TOO_FEW, WORSE, p_value
 from pipeline.benchmark.report import curves, plots
+from pipeline.benchmark.report.label_budget import BUDGET_HEAD, budget_cell
 from pipeline.drawing.notation import Notation, plain
 from pipeline.drawing.page import render, write_whole
 from pipeline.drawing.plots import png_of, svg_of
@@ -65,7 +67,9 @@ def write_benchmark(
         cells=_by_condition(conditions, _rows(summary)),
         overview=_overview(summary, conditions), answers=recommend(summary, costs), settlement=settlement(summary),
         ranks=_by_condition(conditions, summary["ranking"]["ranks"]),
-        pairs=_by_condition(conditions, summary["ranking"]["pairs"]),
+        pairs=_by_condition(conditions, summary["ranking"]["pairs"]), rival_answers=rival_sentences(summary),
+        rivals=rivals_of(summary), rival_pairs=_by_condition(conditions, _sources_and_rivals(summary)),
+        budgets=_budgets(summary), budget_head=BUDGET_HEAD, budget_cell=budget_cell,
         measures=_names(cell["measures"] for cell in summary["cells"]),
         simpler=_names(cell["baselines"] for cell in summary["cells"]),
         decompositions=_by_condition(conditions, summary.get("steps", ())),
@@ -105,22 +109,17 @@ def _by_condition(conditions: Sequence[str], entries: Iterable[Mapping[str, Any]
 
 def _rows(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Add to each cell its comparison with the baseline; None for the baseline itself and for controls."""
-    compared = _with_baseline(summary)
+    compared = with_baseline(summary)
     for cell in summary["cells"]:
         yield {**cell, "compared": compared.get((cell["start"], cell["condition"]))}
 
 
 def _overview(summary: Mapping[str, Any], conditions: Sequence[str]) -> list[tuple[str, list[Any]]]:
     """Return the comparisons of each initialisation, one or None per condition; [] for a single condition."""
-    compared = _with_baseline(summary)
+    compared = with_baseline(summary)
     names = dict.fromkeys(name for name, _ in compared)
     return [(name, [compared.get((name, condition)) for condition in conditions])
             for name in names] if len(conditions) > 1 else []
-
-
-def _with_baseline(summary: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
-    """Return the comparisons with the baseline by initialisation and condition."""
-    return {(one["start"], one["condition"]): one for one in summary["comparisons"] if one["role"] == "baseline"}
 
 
 def _targets(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -131,6 +130,19 @@ def _targets(summary: Mapping[str, Any], costs: Mapping[str, Any]) -> Iterator[d
             is_share = curve["measure"] == summary["measure"] and summary["is_share"]
             yield {**curve, "seconds": seconds.get((curve["start"], curve["condition"])),
                    "notation": Notation(curve["measure"], is_share, summary["smaller_is_better"])}
+
+
+def _sources_and_rivals(summary: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the comparisons of sources with rivals, without those of rivals with the baseline."""
+    return (one for one in rivals_of(summary)["comparisons"] if one["reference"] != summary["baseline"])
+
+
+def _budgets(summary: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:
+    """Group the forecasts by their varied keys."""
+    groups: dict[str, list[Any]] = {}
+    for one in summary.get("label_budget", ()):
+        groups.setdefault(curves.varied(one), []).append(one)
+    return list(groups.items())
 
 
 def _areas(summary: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.benchmark.analysis.rivals import rivals_of
 from pipeline.drawing.notation import wrapped
 from pipeline.drawing.plots import INK, new_figure
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 WIDTH = 9.0  # inches
 FONT_SIZE = 9
+
+
+def with_rivals(summary: Mapping[str, Any]) -> list[str]:
+    """Return the names of the initialisations that are not controls, and of the rivals."""
+    return [*without_controls(summary), *(one["name"] for one in rivals_of(summary)["rivals"])]
 
 
 def without_controls(summary: Mapping[str, Any]) -> list[str]:

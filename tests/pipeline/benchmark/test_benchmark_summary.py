@@ -108,7 +108,7 @@ def test_the_summary_has_its_keys_in_order():
     assert list(SUMMARY) == [
         "task", "data", "measure", "is_share", "smaller_is_better", "margin", "baseline", "seeds", "starts",
         "conditions", "tuned", "command", "n_runs", "alpha", "n_comparisons", "seeds_needed", "until_settled", "cells",
-        "comparisons", "steps", "ranking", "curves", "size_curves", "best_of", "failures"]
+        "comparisons", "steps", "ranking", "rivals", "curves", "size_curves", "label_budget", "best_of", "failures"]
     assert SUMMARY["n_runs"] == {"planned": 60, "done": 60, "failed": 0}
     assert (SUMMARY["alpha"], SUMMARY["n_comparisons"], SUMMARY["seeds_needed"]) == (0.05, 4, 8)
     assert SUMMARY["starts"] == PLAN["starts"]

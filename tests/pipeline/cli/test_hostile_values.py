@@ -74,6 +74,7 @@ def ordinary(name, support):
         "config": ["config.toml", "--overwrite"],
         "evaluate": ["run", "--data", str(support / "test.tsv")],
         "predict": ["run", "a text"],
+        "suggest": ["run", "--unlabelled", "text.txt"],
         "generate": ["run"],
         "serve": ["run", "--port", "0"],
         "inspect": ["run"],
