@@ -66,7 +66,7 @@ null: $(VENV)/.dev            ## measure the false positive rate of verdicts, si
 label-budget: $(VENV)/.dev    ## print how many forecasts of the score with twice as many labels hold the truth
 	$(BIN)/python speed/label_budget.py
 
-suggested-labels: $(VENV)/.dev  ## compare labelling suggested texts with random ones, ten seeds of two data sets, half an hour
+suggested-labels: $(VENV)/.dev  ## compare labelling suggested texts with random ones, twenty seeds of two data sets, an hour
 	$(BIN)/python quality/suggested_labels.py --datasets $(DATASETS)
 
 bench: $(VENV)/.dev $(PEERS)/.made  ## compare speed and memory with other libraries, an hour; writes speed/RESULTS.md

@@ -1,6 +1,6 @@
 """Test accuracy after labelling the texts that ``vecformer suggest`` ranks first, compared with random texts.
 
-usage: python quality/suggested_labels.py [--datasets DIR] [--seeds 10] [--only trec6]
+usage: python quality/suggested_labels.py [--datasets DIR] [--seeds 20] [--only trec6]
 
 For each data set and seed, a run is trained on 50 labelled texts. Then 50 of 2,000 other texts are labelled: those that
 are suggested for the run, or random ones, and a new run is trained on the 100 texts. Both have the same seed. Results
@@ -98,7 +98,7 @@ def main() -> None:
     """Measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--datasets", type=Path, default=Path(os.environ.get("VECFORMER_DATASETS", "datasets")))
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--only", default=",".join(DATASETS), help="data sets, separated by commas")
     given = parser.parse_args()
     for seed in range(1, given.seeds + 1):

@@ -1,13 +1,15 @@
 """Coverage of the forecasts of the score with twice as many labels, on stored learning curves.
 
-usage: python speed/label_budget.py [--collect DATASETS] [--add RUNS.jsonl]
+usage: python speed/label_budget.py [--collect DATASETS] [--train DATASETS] [--add RUNS.jsonl] [--simulate N]
 
 Each forecast uses the sizes up to N, at least three of them, and is compared with the mean score at 2 N. The factor of
 the width of the intervals is chosen so that 80% of the intervals of the *other* data sets hold the truth
 (leave-one-dataset-out); the table also has the coverage with the constant of the code.
 
-``--collect`` first measures the curves of simple models on eight data sets, five draws each. ``--add`` adds the curves
-of runs in JSON Lines, with ``dataset``, ``size``, ``source``, ``seed`` and ``accuracy``. Both update the stored curves.
+``--collect`` first measures the curves of simple models on seven data sets, five draws each; ``--train`` those of small
+Transformers on three of them, two draws with up to 200 labels. ``--add`` adds the curves of runs in JSON Lines, with
+``dataset``, ``size``, ``source``, ``seed`` and ``accuracy``. All of them update the stored curves. ``--simulate``
+prints the coverage on simulated curves instead.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import argparse
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +32,9 @@ CURVES = Path(__file__).parents[1] / "docs" / "findings" / "2026-11-30-label-bud
 DATASETS = ("trec6", "ag_news", "sst2", "mr", "masakhanews_yor", "germeval2018_de", "afrisenti_swa")
 SIZES = (25, 50, 100, 200, 400, 800)
 DRAWS, N_TEST = 5, 1000
+TRAINED = ("ag_news", "mr", "masakhanews_yor")
+TRAINED_SIZES, TRAINED_DRAWS = (25, 50, 100, 200), 2
+SMALL = {"recipe": "plain", "source": "glove", "baselines": "none", "model": {"d_model": 64, "d_ff": 128}}
 
 Curves = dict[str, dict[str, dict[str, list[float]]]]
 """Scores of all draws by data set, model and number of training examples."""
@@ -112,11 +118,41 @@ def report(those: Sequence[Check]) -> str:
                                f"{WIDTH}. The forecasts of a data set are dependent: ±{100 * half:.0f} points.")
 
 
+def simulate(n_curves: int) -> str:
+    """Return the coverage on simulated curves of three families, with normal errors between draws."""
+    draw, lines = np.random.default_rng(0), []
+    for family in ("power law", "Weibull", "logistic"):
+        for sizes in ((25, 50, 100), (50, 100, 200, 400)):
+            for n_seeds in (3, 10):
+                held = []
+                for _ in range(n_curves):
+                    error, spread = _random_curve(family, draw), draw.uniform(0.005, 0.04)
+                    points = [Point(n, list(np.clip(1 - error(n) + spread * draw.normal(size=n_seeds), 0, 1)))
+                              for n in sizes]
+                    found = forecast(points, 2 * sizes[-1])
+                    truth = 1 - error(2 * sizes[-1]) + spread * draw.normal() / math.sqrt(n_seeds)
+                    held.append(found.low <= truth <= found.high)
+                lines.append(f"{family:10} {sizes[0]:3} to {sizes[-1]}, {n_seeds:2} seeds: {np.mean(held):.0%}")
+    return "\n".join(lines)
+
+
+def _random_curve(family: str, draw: np.random.Generator) -> Callable[[float], float]:
+    limit = draw.uniform(0.02, 0.4)
+    start = draw.uniform(limit + 0.1, 0.9)
+    if family == "power law":
+        power = draw.uniform(0.1, 1)
+        return lambda n: limit + (start - limit) * float((50 / n) ** power)
+    scale, power = draw.uniform(40, 1000), draw.uniform(0.5, 2.5)
+    if family == "Weibull":
+        return lambda n: limit + (start - limit) * math.exp(-((n / scale) ** power))
+    return lambda n: limit + (start - limit) / (1 + float((n / scale) ** power))
+
+
 def collect(datasets: Path, curves: Curves) -> None:
     """Measure the curves of simple models."""
     import vecformer
     from embeddings.tokenization.tokenizer import WordTokenizer
-    from pipeline.baselines import MeanVectors, hashed_ngrams, logistic_regression_on_means, tfidf
+    from pipeline.baselines import MeanVectors, logistic_regression_on_means, nearest_centroid, tfidf
 
     for name in DATASETS:
         rows, test = (_read(datasets / name / f"{part}.tsv") for part in ("train", "test"))
@@ -132,14 +168,40 @@ def collect(datasets: Path, curves: Curves) -> None:
                 shown, labels = [text for text, _ in train], [label for _, label in train]
                 predicted = {
                     "TF-IDF": tfidf(shown, labels, texts),
-                    "hashed n-grams": hashed_ngrams(shown, labels, texts, seed=draw),
                     "mean of GloVe": logistic_regression_on_means(means(shown), labels, test_means),
+                    "nearest centroid": nearest_centroid(means(shown), labels, test_means),
                 }
                 for model, answers in predicted.items():
                     if answers is not None:
                         scores = curves.setdefault(name, {}).setdefault(model, {}).setdefault(str(size), [])
                         del scores[draw - 1 :]
                         scores.append(round(float(np.mean(np.array(answers, dtype=object) == gold)), 4))
+
+
+def train(datasets: Path, curves: Curves) -> None:
+    """Measure the curves of small Transformers from GloVe."""
+    import vecformer
+    from pipeline.data.examples import Example, Splits
+
+    for name in TRAINED:
+        rows, test = ([Example(text, label, f"{part}:{i}") for i, (text, label) in enumerate(
+            _read(datasets / name / f"{part}.tsv"))] for part in ("train", "test"))
+        by_size: dict[str, list[float]] = {}
+        for draw in range(1, TRAINED_DRAWS + 1):
+            order = np.random.default_rng(draw).permutation(len(rows))
+            for size in TRAINED_SIZES:
+                config = vecformer.RunConfig.from_mapping({**SMALL, "seed": draw, "data": {
+                    "path": name, "max_length": 64, "labels": sorted({one.label for one in rows})}})
+                splits = Splits(name, [rows[i] for i in order[:size]], [], test[:N_TEST], [])
+                with tempfile.TemporaryDirectory() as folder:
+                    finished = vecformer.run(config, Path(folder) / "run", splits=splits)
+                by_size.setdefault(str(size), []).append(finished.metrics["test"]["accuracy"])
+        curves.setdefault(name, {})["Transformer, plain recipe, glove"] = by_size
+        _write(curves)
+
+
+def _write(curves: Curves) -> None:
+    CURVES.write_text(json.dumps(curves) + "\n", encoding="utf-8")
 
 
 def _read(path: Path) -> list[tuple[str, str]]:
@@ -162,15 +224,22 @@ def main() -> None:
     """Update the stored curves if asked, and print the coverage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collect", type=Path, metavar="DATASETS", help="folder of the data sets")
+    parser.add_argument("--train", type=Path, metavar="DATASETS", help="folder of the data sets")
     parser.add_argument("--add", type=Path, metavar="RUNS.jsonl", help="runs to add")
+    parser.add_argument("--simulate", type=int, metavar="N", help="number of curves of each kind")
     given = parser.parse_args()
+    if given.simulate:
+        print(simulate(given.simulate))
+        return
     curves: Curves = json.loads(CURVES.read_text(encoding="utf-8")) if CURVES.exists() else {}
     if given.collect:
         collect(given.collect, curves)
+    if given.train:
+        train(given.train, curves)
     if given.add:
         add_runs(given.add, curves)
     if given.collect or given.add:
-        CURVES.write_text(json.dumps(curves) + "\n", encoding="utf-8")
+        _write(curves)
     print(report(checks(curves)))
 
 

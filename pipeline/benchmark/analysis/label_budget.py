@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 LEVEL = 0.8        # of the intervals
 MORE = (50, 100)   # numbers of further labels to forecast for, besides as many again
 MIN_SIZES = 3      # numbers of training examples that a curve needs
-WIDTH = 1.0        # factor of the distance of both bounds from the forecast
+WIDTH = 0.75       # factor of the distance of both bounds from the forecast; see speed/label_budget.py
 MISFIT = 0.01      # standard deviation of a point about the best curve, besides that between seeds
 SPREAD, SPREAD_DF = 0.02, 2.0  # prior of the standard deviation over seeds, and its weight in degrees of freedom
 SPREADS = np.geomspace(0.35, 4.0, 9)  # standard deviations over seeds, in multiples of the estimate

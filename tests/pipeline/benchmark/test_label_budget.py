@@ -2,6 +2,10 @@
 
 import json
 import math
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from pipeline.benchmark.analysis.label_budget import MORE, Point, curves_of, for
 from pipeline.benchmark.report.label_budget import BUDGET_HEAD, budget_rows
 from pipeline.drawing.notation import Notation
 
+ROOT = Path(__file__).parents[3]
 SIZES = (50, 100, 200, 400)
 
 
@@ -131,3 +136,15 @@ def test_more_labels_never_cost_along_the_curve():
         gains = [more["gain"] for one in label_budget({**plan, "smaller_is_better": smaller_is_better}, cells)
                  for more in one["forecasts"]]
         assert min(gains) > -0.005
+
+
+def test_the_intervals_hold_the_truth_on_the_stored_curves():
+    """The table of the findings, and 70 to 90% on real curves, also with the width chosen on the other data sets."""
+    done = subprocess.run([sys.executable, "speed/label_budget.py"], cwd=ROOT, capture_output=True, text=True,
+                          check=True, env={"PYTHONPATH": str(ROOT), "PATH": ""})
+    n, of_others, of_code = re.search(r"\| all \| (\d+) \| \| (\d+)% \| (\d+)% ", done.stdout).groups()
+    assert int(n) >= 80
+    assert 70 <= int(of_others) <= 90
+    assert 70 <= int(of_code) <= 90
+    page = (ROOT / "docs" / "findings" / "2026-11-30-label-budget.md").read_text(encoding="utf-8")
+    assert f"| all | {n} | | {of_others}% | {of_code}% " in page
