@@ -120,7 +120,7 @@ def _numbers_of_seeds(grid: Grid) -> list[int]:
     """
     if not grid.until_settled:
         return [grid.seeds]
-    ms = [m for m in (n_comparisons(compared(grid)), n_pairs(compared(grid))) if m]
+    ms = [m for m in (n(compared(grid)) for n in (n_comparisons, n_pairs, n_rival_pairs)) if m]
     if not ms:
         raise ConfigError(f"there are no comparisons to settle; add another {argument('source')}")
     numbers = sorted({n for m in ms for n in looks(m, grid.max_seeds)})

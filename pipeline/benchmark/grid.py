@@ -147,8 +147,6 @@ class Grid:
             require(bool(getattr(self, name)), f"{name} is empty; leave it out for its default")
         for name in self.rival_names:
             find_rival(name)
-        require(not (self.until_settled and self.rival_names), "comparisons with rivals need a fixed number of seeds; "
-                f"leave out {either('--until-settled', 'until_settled')} or {either('--rival', 'rivals')}")
         for initialisation in self.initialisations:
             sources.parse(initialisation.source)
             for transform in initialisation.transforms:

@@ -113,9 +113,7 @@ class Plan:
             "until_settled": self.grid.until_settled,
             "max_seeds": self.grid.max_seeds,
             "seeds": sorted({run.seed for run in self.runs}),
-            **compared(self.grid),
-            "rivals": [{"name": rival_row(name), "rival": name, "description": find_rival(name).description}
-                       for name in self.grid.rival_names if name not in self.missing_rivals],
+            **compared(self.grid, self.missing_rivals),
             "missing_rivals": [{"rival": name, "packages": list(packages), "command": INSTALL}
                                for name, packages in self.missing_rivals.items()],
             "tuned": {key: list(values) for key, values in self.grid.tune.items()},
@@ -126,11 +124,18 @@ class Plan:
         }
 
 
-def compared(grid: Grid) -> dict[str, Any]:
-    """Return what a grid compares: ``baseline``, ``starts`` and ``conditions`` of :meth:`Plan.to_dict`."""
+def compared(grid: Grid, missing: Collection[str] = ()) -> dict[str, Any]:
+    """Return what a grid compares: ``baseline``, ``starts``, ``rivals`` and ``conditions`` of :meth:`Plan.to_dict`.
+
+    Args:
+        grid: the grid.
+        missing: names of rivals that are not installed.
+    """
     return {
         "baseline": grid.initialisations[0].name,
         "starts": [{"name": one.name, **asdict(one)} for one in grid.initialisations],
+        "rivals": [{"name": rival_row(name), "rival": name, "description": find_rival(name).description}
+                   for name in grid.rival_names if name not in missing],
         "conditions": [{"name": condition.name, "limit_train": condition.limit_train, "vary": dict(condition.vary)}
                        for condition in grid.conditions],
     }
@@ -160,14 +165,15 @@ def make_plan(
     check_selection(shared, task.baseline_names)
     read = _CachedReader(task, earlier.data if earlier else "")
     runs, logged = list(earlier.runs if earlier else ()), set[str]()
-    missing = missing_rivals(grid, task)
+    missing = earlier.missing_rivals if earlier else missing_rivals(grid, task)
     rivals = [name for name in grid.rival_names if name not in missing]
-    of_condition = [*((one, trial, "") for one in grid.initialisations for trial in grid.trials),
-                    *((None, {}, name) for name in rivals)]
+    of_condition = [*((one.name, one, trial, "") for one in grid.initialisations for trial in grid.trials),
+                    *((rival_row(name), None, {}, name) for name in rivals)]
     seeds = range(1 + max((run.seed for run in runs), default=0), 1 + (n_seeds or grid.seeds))
-    combinations = [(seed, condition, one) for seed, condition, one in product(seeds, grid.conditions, of_condition)
-                    if cells is None or (one[0] and (one[0].name, condition.name) in cells)]
-    for number, (seed, condition, (initialisation, trial, rival)) in enumerate(combinations):
+    combinations = [(seed, condition, *varied) for seed, condition, (row, *varied)
+                    in product(seeds, grid.conditions, of_condition)
+                    if cells is None or (row, condition.name) in cells]
+    for number, (seed, condition, initialisation, trial, rival) in enumerate(combinations):
         progress("planning", number / len(combinations))
         config = _configuration(grid, seed, condition, initialisation or grid.initialisations[0], trial)
         with _warnings_once(logged):

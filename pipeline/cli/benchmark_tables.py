@@ -41,13 +41,13 @@ def _of_one(result: BenchmarkResult) -> list[str]:
         parts.append(f"{condition['name']}\n{table(header, rows)}")
     if any(one["verdict"] == TOO_FEW for one in summary["comparisons"]):
         parts.append(seeds_advice(summary))
-    parts += [settlement(summary)] if summary["until_settled"] else []
     if budget := budget_rows(summary, notation):
         parts.append("More labels: expected gain (score, 80% interval)\n"
                      + table(["initialisation", "examples", "mean", *BUDGET_HEAD], budget))
+    parts += [settlement(summary)] if summary["until_settled"] else []
+    answers = [*recommend(summary, result.costs), *rival_sentences(summary)]
     parts += [f"rival {one['rival']} left out: {', '.join(one['packages'])} missing; type: {one['command']}"
               for one in rivals_of(summary)["missing"]]
-    answers = [*recommend(summary, result.costs), *rival_sentences(summary)]
     parts += ["\n".join(f"{one['condition']}: {one['sentence']}" for one in answers)] if answers else []
     return parts
 

@@ -74,7 +74,8 @@ class Comparisons:
 
     def tested(self) -> list[dict[str, Any]]:
         """Return each tested comparison with its verdict."""
-        return [self._described(*pair, role, self._examined[pair]) for pair, role in self._roles.items()]
+        return [described(self.plan, self._scores, pair, role, self._examined[pair], self.m)
+                for pair, role in self._roles.items()]
 
     def steps(self) -> list[dict[str, Any]]:
         """Return the decomposition of each controlled initialisation's gain."""
@@ -83,18 +84,9 @@ class Comparisons:
                     for step, pair in one.steps.items()}}
                 for condition in self.plan["conditions"] for one in self.controlled]
 
-    def _described(self, name: str, reference: str, condition: str, role: str, one: Examined) -> dict[str, Any]:
-        found = one.tested.difference
-        by_seed = improvements_by_seed(self.plan, self._scores, name, reference, condition)
-        comparison = {"start": name, "reference": reference, "condition": condition, "role": role, "n": found.n,
-                      **mean_and_interval(found), "p": found.p, "p_holm": one.tested.p_holm,
-                      "effect_size": found.effect_size, "verdict": one.tested.verdict,
-                      "differences": _known(by_seed[: one.n_seeds]), **settling(self.plan, one)}
-        return {**comparison, "sentence": sentence(self.plan, comparison, self.m)}
-
     def _differences(self, name: str | None, reference: str | None, condition: str) -> list[float]:
-        return [] if name is None or reference is None else paired_improvements(self.plan, self._scores, name,
-                                                                                reference, condition)
+        return [] if name is None or reference is None else _known(
+            improvements_by_seed(self.plan, self._scores, name, reference, condition))
 
 
 def examined(
@@ -116,6 +108,28 @@ def examined(
     return dict(zip(pairs, found, strict=True))
 
 
+def described(
+    plan: Mapping[str, Any], scores: Scores, pair: tuple[str, str, str], role: str, one: Examined, m: int
+) -> dict[str, Any]:
+    """Return a comparison of a family of ``m`` as the summary lists it, with its sentence.
+
+    Args:
+        plan: :meth:`pipeline.benchmark.plan.Plan.to_dict`.
+        scores: test scores by initialisation and condition.
+        pair: initialisation, reference and condition.
+        role: of the comparison.
+        one: its result.
+        m: number of comparisons of the family.
+    """
+    (name, reference, condition), found = pair, one.tested.difference
+    comparison = {"start": name, "reference": reference, "condition": condition, "role": role, "n": found.n,
+                  **mean_and_interval(found), "p": found.p, "p_holm": one.tested.p_holm,
+                  "effect_size": found.effect_size, "verdict": one.tested.verdict,
+                  "differences": _known(improvements_by_seed(plan, scores, *pair)[: one.n_seeds]),
+                  **settling(plan, one)}
+    return {**comparison, "sentence": sentence(plan, comparison, m)}
+
+
 def settling(plan: Mapping[str, Any], one: Examined) -> dict[str, Any]:
     """Return ``n_seeds`` at the last look, and whether it ``is_settled``; {} for a fixed number of seeds."""
     return {"n_seeds": one.n_seeds, "is_settled": one.is_settled} if plan.get("until_settled") else {}
@@ -134,13 +148,6 @@ def improvements_by_seed(
     sign = -1 if plan["smaller_is_better"] else 1
     pairs = zip(scores[name, condition], scores[reference, condition], strict=True)
     return [None if ours is None or theirs is None else sign * (ours - theirs) for ours, theirs in pairs]
-
-
-def paired_improvements(
-    plan: Mapping[str, Any], scores: Scores, name: str, reference: str, condition: str
-) -> list[float]:
-    """Return the improvement of an initialisation over another for each seed with both scores."""
-    return _known(improvements_by_seed(plan, scores, name, reference, condition))
 
 
 def _known(differences: Sequence[float | None]) -> list[float]:

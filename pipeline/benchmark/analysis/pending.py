@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from embeddings.table.listing import listed
+from pipeline.benchmark.analysis.rivals import rivals_of
 
 
 def pending_cells(summary: Mapping[str, Any]) -> set[tuple[str, str]]:
@@ -35,6 +36,7 @@ def settlement(summary: Mapping[str, Any]) -> str:
 
 
 def _compared(summary: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Iterate over all comparisons: those with the baseline, those of controls, and the pairs of sources."""
+    """Iterate over all comparisons: those with the baseline, of controls, of pairs of sources, and with rivals."""
     yield from summary["comparisons"]
     yield from summary["ranking"]["pairs"]
+    yield from rivals_of(summary)["comparisons"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.benchmark.analysis.comparisons import Scores, margin_of, mean_and_interval, paired_improvements
+from pipeline.benchmark.analysis.comparisons import Scores, described, examined
 from pipeline.benchmark.analysis.ranking import candidates
-from pipeline.benchmark.analysis.sentences import sentence
-from pipeline.benchmark.analysis.statistics import BETTER, EQUAL, NO_DIFFERENCE, WORSE, as_family, seeds_needed
+from pipeline.benchmark.analysis.sequential import seeds_for_a_verdict
+from pipeline.benchmark.analysis.statistics import BETTER, EQUAL, NO_DIFFERENCE, WORSE
 
 
 def n_rival_pairs(plan: Mapping[str, Any]) -> int:
@@ -33,17 +33,11 @@ def compare_rivals(plan: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
     """
     pairs = [(name, reference, condition["name"]) for condition in plan["conditions"]
              for name, reference in _pairs(plan)]
-    differences = [paired_improvements(plan, scores, *pair) for pair in pairs]
-    family = as_family(differences, margin=margin_of(plan))
-    comparisons = []
-    for (name, reference, condition), found, tested in zip(pairs, differences, family, strict=True):
-        one = {"start": name, "reference": reference, "condition": condition, "role": "rival",
-               "n": tested.difference.n, **mean_and_interval(tested.difference), "p": tested.difference.p,
-               "p_holm": tested.p_holm, "effect_size": tested.difference.effect_size, "verdict": tested.verdict,
-               "differences": found}
-        comparisons.append({**one, "sentence": sentence(plan, one, len(pairs))})
+    comparisons = [described(plan, scores, pair, "rival", one, len(pairs))
+                   for pair, one in examined(plan, scores, pairs).items()]
     return {"rivals": list(plan.get("rivals", ())), "missing": list(plan.get("missing_rivals", ())),
-            "n_comparisons": len(pairs), "seeds_needed": seeds_needed(max(1, len(pairs))), "comparisons": comparisons}
+            "n_comparisons": len(pairs), "seeds_needed": seeds_for_a_verdict(plan, len(pairs)),
+            "comparisons": comparisons}
 
 
 def rivals_of(summary: Mapping[str, Any]) -> Mapping[str, Any]:

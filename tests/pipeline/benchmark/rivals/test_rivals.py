@@ -21,8 +21,7 @@ from pipeline.benchmark.rivals import base
 from pipeline.benchmark.rivals.base import RIVALS, Training, find, identity, missing_packages
 from pipeline.benchmark.rivals.tfidf import TfIdf
 from pipeline.benchmark.store import BenchmarkFolder
-from pipeline.cli.benchmark import _grid_options
-from pipeline.cli.benchmark_tables import format_result
+from pipeline.cli.benchmark import _grid_options, format_result
 from pipeline.errors import ConfigError
 
 WORDS = {"sport": ["match", "team", "goal", "player", "coach"], "money": ["bank", "share", "price", "market", "profit"],
@@ -287,8 +286,3 @@ def test_costs_and_the_summary_are_json():
     assert json.loads(json.dumps(SUMMARY)) == SUMMARY
     spent = {cell["start"]: cell for cell in costs(PLAN, RECORDS)["cells"]}
     assert spent["rival tfidf"]["tokens_per_second"] is None
-
-
-def test_rivals_need_a_fixed_number_of_seeds():
-    with pytest.raises(ConfigError, match="leave out --until-settled"):
-        Grid(sources=("random", "glove"), rivals=("tfidf",), until_settled=True)
