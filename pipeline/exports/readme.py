@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from embeddings.table.atomic_files import write_atomically
+from pipeline.errors import ExportError
 from pipeline.runs.trained import TrainedRun
 
 CARD = "CARD.md"
@@ -22,9 +23,11 @@ def write_readme(folder: Path, trained: TrainedRun, body: str, *, library: str) 
         trained: the run.
         body: content of the file, from its title.
         library: the library that loads the folder.
+
+    Raises:
+        ExportError: if the card is not UTF-8 text.
     """
-    path = trained.folder / "README.md" if trained.folder else None
-    card = path.read_text(encoding="utf-8") if path and path.is_file() else ""
+    card = _card(trained.folder / "README.md") if trained.folder else ""
     metadata = f"library_name: {library}\ntags:\n- vecformer\n"
     if found := _FRONT_MATTER.match(card):
         metadata = re.sub(r"^library_name: .*$", f"library_name: {library}", found[1], flags=re.MULTILINE)
@@ -32,3 +35,12 @@ def write_readme(folder: Path, trained: TrainedRun, body: str, *, library: str) 
         write_atomically(folder / CARD, card[found.end() if found else 0:])
         body += f"\n`{CARD}` is the card of the run: its data, word vectors, measures and limits.\n"
     write_atomically(folder / "README.md", f"---\n{metadata}---\n\n{body}")
+
+
+def _card(path: Path) -> str:
+    """Return the card of a run, which its user may have edited or removed; "" without one."""
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExportError(f"{path}: cannot be read as UTF-8 text ({error}); save it as UTF-8, or remove it to export "
+                          "the run without its card") from error

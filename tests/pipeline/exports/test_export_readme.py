@@ -8,6 +8,7 @@ from huggingface_hub import ModelCard
 from pipeline import load_run, run
 from pipeline.commands.export import export
 from pipeline.config import resolve
+from pipeline.errors import ExportError
 
 LIBRARIES = {"hf": "transformers", "model2vec": "model2vec", "sentence-transformers": "sentence-transformers",
              "onnx": "onnx"}
@@ -50,3 +51,11 @@ def test_a_run_without_a_card(small, tmp_path):
     card = ModelCard.load(made.path / "README.md")
     assert (card.data.library_name, card.data.tags) == ("model2vec", ["vecformer"])
     assert not (made.path / "CARD.md").exists()
+
+
+def test_a_card_that_is_not_text_is_named(small, tmp_path):
+    shutil.copytree(small, tmp_path / "run")
+    (tmp_path / "run" / "README.md").write_bytes(b"---\nlicense: \xff\xfe\n---\n")
+    with pytest.raises(ExportError, match=r"README.md: cannot be read as UTF-8 text"):
+        export(tmp_path / "run", tmp_path / "out", to="model2vec", words=100)
+    assert not (tmp_path / "out").exists()

@@ -66,8 +66,8 @@ def exported(path, other, support, tmp_path, verify):
     shutil.rmtree(tmp_path / "exported", ignore_errors=True)
     try:
         export_module.export(path, tmp_path / "exported", verify=verify)
-    finally:
-        files = [file for file in tmp_path.glob("exported/*") if file.is_file()]
+    finally:  # without the card, which users edit
+        files = [file for file in tmp_path.glob("exported/*") if file.is_file() and file.suffix != ".md"]
     return {file.name: file.read_bytes() for file in files}
 
 
