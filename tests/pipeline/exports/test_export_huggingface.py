@@ -269,19 +269,19 @@ def test_existing_folders_are_kept_and_only_runs_are_exported(tmp_path, exported
     (lambda state: {name: weight * float("nan") for name, weight in state.items()}, "scores differ by nan"),
 ])
 def test_a_model_with_other_scores_is_not_written(tmp_path, exported, monkeypatch, change, message):
-    save = module.save_weights
+    save, run = module.save_weights, exported("pairs")[0]
     monkeypatch.setattr(module, "save_weights", lambda state, path: save(change(state), path))
     with pytest.raises(ExportError, match=rf"the exported model differs from the run .*{message}.*nothing"):
-        export(exported("pairs")[0], tmp_path / "out")
+        export(run, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_tokenizer_with_other_ids_is_not_written(tmp_path, exported, monkeypatch):
-    write = module._write_tokenizer
+    write, run = module._write_tokenizer, exported("pairs")[0]
     monkeypatch.setattr(module, "_write_tokenizer", lambda tokenizer, *rest: write(
         tokenizer.with_vocabulary(tokenizer.vocabulary()[: len(SPECIAL_TOKENS) - 1 : -1]), *rest))
     with pytest.raises(ExportError, match=r"the token ids differ for .*nothing was written"):
-        export(exported("pairs")[0], tmp_path / "out")
+        export(run, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 

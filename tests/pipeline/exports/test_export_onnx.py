@@ -191,10 +191,10 @@ def test_without_the_ngram_branch_the_graph_is_the_transformer_alone(exported, t
     (lambda graph: graph.weight.rows.mul_(float("nan")), "scores differ by nan"),
 ])
 def test_a_graph_with_other_scores_is_not_written(exported, tmp_path, monkeypatch, change, message):
-    save = module.save_onnx
+    save, run = module.save_onnx, exported("classification")[1].path.parent / "classification"
     monkeypatch.setattr(module, "save_onnx", lambda graph, path: (change(graph), save(graph, path)))
     with pytest.raises(ExportError, match=rf"the exported model differs from the run .*{message}.*nothing was written"):
-        export(exported("classification")[1].path.parent / "classification", tmp_path / "out", to="onnx")
+        export(run, tmp_path / "out", to="onnx")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -207,16 +207,19 @@ def test_files_that_predict_otherwise_are_not_written(exported, tmp_path, monkey
         found = getattr(Model, method)(self, *args)
         return {**found, "labels": ["x"], "tags": []} if isinstance(found, dict) else [*found, *found]
 
+    run = exported(name)[1].path.parent / name
     monkeypatch.setattr(onnx_check.Recorder, method, changed, raising=False)
     with pytest.raises(ExportError, match=message):
-        export(exported(name)[1].path.parent / name, tmp_path / "out", to="onnx")
+        export(run, tmp_path / "out", to="onnx")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_the_data_the_texts_are_random_words(exported, tmp_path, monkeypatch):
+    names = ("pairs", "tagging", "question-answering", "masked-language-model")
+    runs = [exported(name)[1].path.parent / name for name in names]
     monkeypatch.setattr(module, "test_texts", lambda trained: None)
-    for name in ("pairs", "tagging", "question-answering", "masked-language-model"):
-        made = export(exported(name)[1].path.parent / name, tmp_path / name, to="onnx")
+    for run in runs:
+        made = export(run, tmp_path / run.name, to="onnx")
         assert "6 texts of random words" in made.texts
         assert made.difference < 1e-4
 

@@ -187,8 +187,8 @@ def test_without_the_ngram_branch_the_transformer_alone_is_exported(exported, tm
     (lambda state: {name: weight * float("nan") for name, weight in state.items()}, "scores differ by nan"),
 ])
 def test_a_model_with_other_scores_is_not_written(exported, tmp_path, monkeypatch, change, message):
-    save = module.save_weights
+    save, run = module.save_weights, exported("pairs")[0]
     monkeypatch.setattr(module, "save_weights", lambda state, path: save(change(state), path))
     with pytest.raises(ExportError, match=rf"the exported model differs from the run .*{message}.*nothing was written"):
-        export(exported("pairs")[0], tmp_path / "out")
+        export(run, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
