@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.benchmark.analysis.comparisons import Scores, described, examined
 from pipeline.benchmark.analysis.ranking import candidates
+from pipeline.benchmark.analysis.recommendation import joined
 from pipeline.benchmark.analysis.sequential import seeds_for_a_verdict
 from pipeline.benchmark.analysis.statistics import BETTER, EQUAL, NO_DIFFERENCE, WORSE
 
@@ -61,7 +62,7 @@ def rival_sentences(summary: Mapping[str, Any]) -> list[dict[str, str]]:
         ranked = [one["start"] for one in summary["ranking"]["ranks"] if one["condition"] == condition]
         verdicts = {one["reference"]: one["verdict"] for one in rivals_of(summary)["comparisons"]
                     if ranked and one["condition"] == condition and one["start"] == ranked[0] and one["n"]}
-        parts = [phrase.format(_joined(names)) for verdict, phrase in PHRASES.items()
+        parts = [phrase.format(joined(names)) for verdict, phrase in PHRASES.items()
                  if (names := [name for name, found in verdicts.items() if found == verdict])]
         if verdicts:
             known = ", ".join(parts) or "needs more seeds to be compared with the rivals"
@@ -72,10 +73,6 @@ def rival_sentences(summary: Mapping[str, Any]) -> list[dict[str, str]]:
 PHRASES = {BETTER: "is better than {}", EQUAL: "is practically equal to {}", WORSE: "is worse than {}",
            NO_DIFFERENCE: "has no shown difference from {}"}
 
-
-def _joined(names: list[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _pairs(plan: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from embeddings.formats.hf_checkpoint import find_checkpoint
 from pipeline.baselines.linear import fitted, fitting
 from pipeline.benchmark.rivals.base import Predict, Training, rival
-from pipeline.benchmark.rivals.checkpoint import PACKAGE, minilm_folder, prepare
+from pipeline.benchmark.rivals.checkpoint import PACKAGE, prepare
 
 
 @rival("minilm")
@@ -32,7 +33,7 @@ class MiniLM:
         prepare(training)
         from sentence_transformers import SentenceTransformer
 
-        encoder = SentenceTransformer(minilm_folder(), device="cpu")
+        encoder = SentenceTransformer(str(find_checkpoint(PACKAGE)), device="cpu")
 
         def embed(texts: Sequence[str]) -> Any:
             return encoder.encode(list(texts), batch_size=self.batch_size, show_progress_bar=False)

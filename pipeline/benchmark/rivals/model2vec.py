@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from embeddings.formats.hf_checkpoint import find_checkpoint
 from pipeline.benchmark.rivals.base import Predict, Training, rival
-from pipeline.benchmark.rivals.checkpoint import PACKAGE, minilm_folder, prepare
+from pipeline.benchmark.rivals.checkpoint import PACKAGE, prepare
 
 
 @rival("model2vec")
@@ -31,7 +32,7 @@ class Model2Vec:
         from model2vec.distill import distill
         from model2vec.train import StaticModelForClassification
 
-        static = distill(model_name=minilm_folder(), pca_dims=self.dim, device="cpu")
+        static = distill(model_name=str(find_checkpoint(PACKAGE)), pca_dims=self.dim, device="cpu")
         model = StaticModelForClassification.from_static_model(model=static)
         share = max(self.held_out, len(set(training.labels)) / len(training.labels))
         model.fit(list(training.texts), list(training.labels), test_size=share, random_seed=training.seed)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from embeddings.formats.hf_checkpoint import find_checkpoint
 from pipeline.benchmark.rivals.base import Predict, Training, rival
-from pipeline.benchmark.rivals.checkpoint import PACKAGE, minilm_folder, prepare
+from pipeline.benchmark.rivals.checkpoint import PACKAGE, prepare
 
 
 @rival("setfit")
@@ -34,7 +35,7 @@ class SetFit:
         from setfit import SetFitModel, Trainer, TrainingArguments
 
         names = sorted(set(training.labels))
-        model = SetFitModel.from_pretrained(minilm_folder(), labels=names)
+        model = SetFitModel.from_pretrained(str(find_checkpoint(PACKAGE)), labels=names)
         data = Dataset.from_dict({"text": list(training.texts), "label": [names.index(one) for one in training.labels]})
         with tempfile.TemporaryDirectory() as folder:
             Trainer(model=model, train_dataset=data, args=TrainingArguments(
