@@ -112,7 +112,8 @@ class BenchmarkFolder:
             with suppress(ConfigError):
                 if read_grid(self.grid, {}) == grid:
                     return
-            if not any(path.exists() for path in (self.results, self.work, self.data_sets)):
+            written = (self.results, self.work, *self.data_sets.glob(f"*/{self.results.name}"))
+            if not any(path.exists() for path in written):
                 raise RunFolderError(f"{self.grid}: another grid, of which this folder has no results; remove it or "
                                      f"choose another {argument('out')}")
         write_atomically(self.grid, grid.to_toml())

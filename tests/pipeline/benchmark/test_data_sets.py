@@ -181,3 +181,13 @@ def test_the_command_names_each_data_set(paths, levels, tmp_path, monkeypatch):
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary["data_sets"] == list(NAMES[:2])
     assert summary["command"].startswith(f"vecformer benchmark --data {paths[0]} --data {paths[1]} --source ")
+
+
+def test_a_grid_of_the_user_beside_a_folder_of_data_is_kept(paths, levels, tmp_path):
+    """The folder ``datasets`` may be the user's; only results in it are those of a benchmark."""
+    (tmp_path / "mine" / "datasets" / "news").mkdir(parents=True)
+    own = 'sources = ["glove"]  # mine\n'
+    (tmp_path / "mine" / "grid.toml").write_text(own)
+    with pytest.raises(RunFolderError, match="another grid, of which this folder has no results"):
+        benchmark(grid(paths, levels), tmp_path / "mine", executor=Simulated(levels))
+    assert (tmp_path / "mine" / "grid.toml").read_text() == own
