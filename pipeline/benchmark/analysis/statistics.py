@@ -27,6 +27,7 @@ MAX_EXACT = 16  # pairs up to which all subsets are used
 N_RANDOM_SUBSETS = 99_999  # subsets that are drawn beyond that; enough for significance in 2,499 comparisons under Holm
 CHUNK_SIZE = 16  # comparisons computed together; more need more memory
 NEGLIGIBLE = 1e-6  # a range below this share of the largest difference counts as zero
+NEAR = 0.1  # an attainable alpha that is smaller by at most this share is used as it is
 DECIMALS = 9  # of means, scaled to about 1: removes the rounding error of float subtraction, so that ties are exact
 
 
@@ -71,9 +72,9 @@ def paired(differences: Sequence[float]) -> Difference:
     """Compute the mean of paired differences with its 95% confidence interval, p-value and effect size.
 
     The p-value is that of the sign-flip permutation test, exact up to 16 pairs and with random subsets beyond; the
-    random seed is fixed. The interval is the inversion of that test, interpolated between the two attainable levels on
-    either side of 95% (Hettmansperger & Sheather 1986). For fewer than six pairs, which have no such interval, it is
-    that of Student's t.
+    random seed is fixed. The interval is the inversion of that test at the attainable level just above 95%, at most
+    95.5%; six pairs have no such level, and theirs is interpolated between the two attainable levels on either side of
+    95% (Hettmansperger & Sheather 1986). For fewer than six pairs, which have neither, it is that of Student's t.
 
     Args:
         differences: one for each pair.
@@ -239,11 +240,16 @@ def _subsets(n: int) -> NDArray[np.float64]:
 def _inverted(
     lows: NDArray[np.float64], highs: NDArray[np.float64], alpha: float
 ) -> tuple[float, float] | None:
-    """Return the interval of the means that the sign-flip test does not reject, interpolated; None if unbounded."""
+    """Return the interval of the means that the sign-flip test does not reject; None if unbounded.
+
+    It is interpolated if no attainable level is near ``1 - alpha``.
+    """
     rank = alpha * (1 + len(lows)) + 1e-9
     k, share = int(rank), rank % 1
     if k < 1:
         return None
+    if share <= NEAR * rank:
+        share = 0.0
     ends = [float((1 - share) * values[k - 1] + share * values[k]) for values in (lows, highs)]
     return (ends[0], ends[1]) if all(map(math.isfinite, ends)) else None
 

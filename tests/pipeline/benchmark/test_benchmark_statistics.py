@@ -70,14 +70,19 @@ def test_the_p_value_agrees_with_scipy(values):
     assert paired(values).p == pytest.approx(theirs.pvalue, abs=1e-12)
 
 
-@pytest.mark.parametrize("n", [6, 7, 9])
-def test_the_interval_lies_between_the_inversions_of_the_test_at_the_levels_around_alpha(n):
-    """Ends by bisection on the p-value, at the attainable levels below and above 5%."""
+@pytest.mark.parametrize("n", [7, 8, 9, 10])
+def test_the_interval_is_the_inversion_of_the_test_at_the_attainable_level_above_95_per_cent(n):
+    """Ends by bisection on the p-value."""
     values = np.random.default_rng(n).gamma(2.0, size=n) - 1
-    rank = 0.05 * 2 ** (n - 1)
-    below, above = (inverted(values, (k + 0.5) / 2 ** (n - 1)) for k in (math.floor(rank), math.floor(rank) + 1))
-    share = rank % 1
-    expected = [(1 - share) * outer + share * inner for outer, inner in zip(below, above, strict=True)]
+    rank = math.floor(0.05 * 2 ** (n - 1))
+    assert paired(values).interval == pytest.approx(inverted(values, (rank + 0.5) / 2 ** (n - 1)), abs=1e-6)
+
+
+def test_the_interval_of_six_pairs_lies_between_the_inversions_at_the_levels_around_alpha():
+    """Ends by bisection on the p-value, at the attainable levels below and above 5%."""
+    values = np.random.default_rng(6).gamma(2.0, size=6) - 1
+    below, above = (inverted(values, (k + 0.5) / 32) for k in (1, 2))
+    expected = [0.4 * outer + 0.6 * inner for outer, inner in zip(below, above, strict=True)]
     assert paired(values).interval == pytest.approx(expected, abs=1e-6)
 
 
