@@ -12,7 +12,8 @@ from embeddings.progress import Progress, silent
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import DEFAULT_POLICY, OOVPolicy
 from embeddings.table.paths import written
-from embeddings.tokenization.tokenizer import Text, WordTokenizer
+from embeddings.tokenization.interface import Text, TextTokenizer
+from embeddings.tokenization.tokenizer import WordTokenizer
 
 T = TypeVar("T", bound=type)
 
@@ -42,7 +43,7 @@ class VectorRequest:
     extra_words: Collection[str] = frozenset()
     n_frequent: int = 0
     texts: Iterable[Text] | None = None
-    tokenizer: WordTokenizer = field(default_factory=WordTokenizer)
+    tokenizer: TextTokenizer = field(default_factory=WordTokenizer)
     seed: int = 1
     dim: int = 128
     unknown: OOVPolicy = DEFAULT_POLICY

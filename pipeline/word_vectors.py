@@ -14,15 +14,14 @@ from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import MISSING, OOVPolicy, is_known, parse_policy
 from embeddings.table.paths import from_written
-from embeddings.tokenization.tokenizer import Text, WordTokenizer
-from embeddings.tokenization.vocabulary import build_vocabulary
+from embeddings.tokenization.interface import Text, TextTokenizer
 from embeddings.transforms import apply_transforms
 from pipeline.config import RunConfig
 from pipeline.data.corpus import TextCorpus
-from pipeline.errors import DataError
 from pipeline.runs.context import RunContext
 from pipeline.runs.coverage_advice import coverage_advice
 from pipeline.runs.scale_advice import scale_advice
+from pipeline.runs.tokenizer import make_tokenizer, vocabulary_of
 
 log = logging.getLogger("vecformer")
 
@@ -37,7 +36,7 @@ class StageOne:
         target: the same for the output text, if it has a separate vocabulary (translation).
     """
 
-    tokenizer: WordTokenizer
+    tokenizer: TextTokenizer
     table: EmbeddingTable
     target: StageOne | None = None
 
@@ -79,16 +78,13 @@ def prepare_vectors(
         EmbeddingError: if the source is invalid.
     """
     data = config.data
-    tokenizer = WordTokenizer(lowercase=data.lowercase, strip_accents=data.strip_accents, fold_digits=data.fold_digits,
-                              han=data.han)
     texts: list[Text] = [*train, *unlabelled]
+    counted = texts if config.pretraining.epochs or config.self_training.rounds else train
     with context.clock("tokenising"):
-        counts = tokenizer.count(texts if config.pretraining.epochs or config.self_training.rounds else train)
+        tokenizer = make_tokenizer(data, texts)
+        counts = tokenizer.count(counted)
         extra_words = tokenizer.count(held_out).keys()
-    vocabulary = build_vocabulary(counts, min_count=data.min_count, max_words=data.max_words or None)
-    if not vocabulary:
-        raise DataError(f"{data.path or 'the texts'}: no word occurs {data.min_count} times in the training texts; "
-                        "lower data.min_count")
+    vocabulary = vocabulary_of(tokenizer, counts, data)
     policy = parse_policy(config.unknown)
     corpus = [Path(from_written(path)) for path in config.corpus]
     request = VectorRequest(

@@ -12,11 +12,14 @@ from pydantic import Field
 
 from embeddings.formats.hf_checkpoint import declared_licence, find_checkpoint, input_embeddings, read_tokenizer
 from embeddings.request import Origin, VectorRequest
+from embeddings.special_tokens import N_SPECIAL
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import EXACT, SUBWORD
 from embeddings.table.paths import written
 from embeddings.table.subword_composer import WORDS_PER_BATCH, Pool, Subwords, SubwordVectors, TokenIds, pooled
+from embeddings.tokenization.subwords import SubwordTokenizer
+from embeddings.tokenization.token_text import TokenNotation, TokenText
 
 MAX_COMPOSED = 200_000_000  # bytes of token vectors that are kept with a table by default, and saved with every run
 
@@ -29,6 +32,7 @@ class HuggingFace:
     The vector of a word that the checkpoint splits into several tokens is pooled from theirs.
     """
 
+    reads_tokens: ClassVar[bool] = True
     example: ClassVar[str] = "hf:sentence-transformers/all-MiniLM-L6-v2,pool=mean"
 
     path: Annotated[str, Field(description=(
@@ -56,7 +60,11 @@ class HuggingFace:
         table = input_embeddings(folder, self.tensor)
         n_tokens, dim = table.shape
         subwords = Subwords(read_tokenizer(folder, n_rows=n_tokens), n_tokens)
-        tokens = tokens_of_words(subwords, request)
+        if isinstance(request.tokenizer, SubwordTokenizer):
+            tokens, provenance = tokens_of_subwords(subwords, request.tokenizer)
+        else:
+            tokens = tokens_of_words(subwords, request)
+            provenance = provenance_of(tokens)
         words, ids = tuple(tokens), list(tokens.values())
         vectors = np.empty((len(words), dim), np.float32)
         for start in range(0, len(words), WORDS_PER_BATCH):
@@ -67,7 +75,7 @@ class HuggingFace:
         if self.compose or (self.compose is None and n_tokens * dim * vectors.itemsize <= MAX_COMPOSED):
             composer = SubwordVectors(table.rows(np.arange(n_tokens)), subwords, self.pool)
         request.progress(f"reading {name}", 1.0)
-        return EmbeddingTable(words, vectors, provenance_of(tokens), name, composer=composer)
+        return EmbeddingTable(words, vectors, provenance, name, composer=composer)
 
 
 def tokens_of_words(subwords: Subwords, request: VectorRequest) -> dict[str, TokenIds]:
@@ -86,6 +94,29 @@ def tokens_of_words(subwords: Subwords, request: VectorRequest) -> dict[str, Tok
         if keep(word, row):
             tokens.setdefault(word, ids)
     return {word: ids for word, ids in tokens.items() if len(ids)}
+
+
+def tokens_of_subwords(
+    subwords: Subwords, tokenizer: SubwordTokenizer
+) -> tuple[dict[str, TokenIds], tuple[str, ...]]:
+    """Return the tokens of another tokenizer that a checkpoint can represent, with the ids of its own tokens.
+
+    A token that the checkpoint has too, whatever its notation, has that id, and the provenance ``exact``. The text of
+    another one is split by the checkpoint's tokenizer, and its provenance is ``subword``.
+    """
+    notation = TokenNotation(subwords.tokenizer)
+    theirs: dict[TokenText, int] = {}
+    for token, number in sorted(subwords.tokenizer.get_vocab().items(), key=lambda item: item[1]):
+        theirs.setdefault(notation.read(token), number)
+    tokens = dict(zip(tokenizer.vocabulary()[N_SPECIAL:], tokenizer.texts_of_tokens(), strict=True))
+    split = subwords.encode([token.text for token in tokens.values()])
+    found, provenance = {}, []
+    for (name, text), ids in zip(tokens.items(), split, strict=True):
+        number = theirs.get(text, subwords.n_tokens)
+        if number < subwords.n_tokens or len(ids):
+            found[name] = np.array([number], np.int64) if number < subwords.n_tokens else ids
+            provenance.append(EXACT if number < subwords.n_tokens else SUBWORD)
+    return found, tuple(provenance)
 
 
 def provenance_of(tokens: Mapping[str, TokenIds]) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ class Random:
     geometry. Put a SPEC with options or ``+`` in parentheses.
     """
 
+    reads_tokens: ClassVar[bool] = True
     example: ClassVar[str] = "random,init=shuffled:(glove,limit=100000)"
 
     dim: Annotated[int | None, Field(ge=1, description=(

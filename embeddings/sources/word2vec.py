@@ -22,6 +22,11 @@ class Word2Vec(TrainingOptions):
     name: ClassVar[str] = "word2vec"
     example: ClassVar[str] = "word2vec,dim=200,epochs=5,window=5"
 
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether it trains on the tokens themselves, not on words."""
+        return self.path is None
+
     def train(self, request: VectorRequest) -> TrainedVectors:
         """Train on the request's texts; words that occur at least ``min_count`` times get a vector."""
         model = train(self, request, "Word2Vec")

@@ -33,6 +33,7 @@ from embeddings.specification.grammar import (
     written_specification,
 )
 from embeddings.specification.plugins import Registry
+from embeddings.specification.subwords import for_subwords
 from embeddings.table import EmbeddingTable
 from embeddings.table.paths import URI
 
@@ -46,7 +47,7 @@ SOURCES = Registry("embeddings.sources", "source", SpecificationError, "vecforme
 
 def source(name: str) -> Callable[[T], T]:
     """Decorate a dataclass to register it as a source."""
-    return lambda cls: SOURCES.register(name)(with_origins(name, with_files(cls)))
+    return lambda cls: SOURCES.register(name)(with_origins(name, with_files(for_subwords(cls))))
 
 
 def parse(specification: str) -> Source:

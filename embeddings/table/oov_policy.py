@@ -18,12 +18,13 @@ EXACT = "exact"        # the source lists the word unchanged
 FOLDED = "folded"      # the source lists it in another case
 DIGITS = "digits"      # the source lists it with its digits replaced, as ## or 00
 SUBWORD = "subword"    # composed from character n-grams or subwords
+WORDS = "words"        # a subword: mean of the words of the text that contain it, weighted by their counts
 SPELLING = "spelling"  # mean of the listed words with the most similar spelling
 RANDOM = "random"      # drawn at random
 ZERO = "zero"          # zeros
 MISSING = "missing"    # no vector (yet)
 
-KNOWN = frozenset({EXACT, FOLDED, DIGITS, SUBWORD, SPELLING})
+KNOWN = frozenset({EXACT, FOLDED, DIGITS, SUBWORD, WORDS, SPELLING})
 
 STEPS = ("case", "digits", "subword", "spelling", "random", "zero")
 N_NEAREST = 3          # listed words whose mean represents a misspelt word

@@ -40,7 +40,7 @@ class Subwords:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self.tokenizer = tokenizer
-        self._n_tokens = tokenizer.get_vocab_size() if n_tokens is None else n_tokens
+        self.n_tokens = tokenizer.get_vocab_size() if n_tokens is None else n_tokens
         self._unknown = _unknown_id(tokenizer)
         self._prefix = _prefix(tokenizer)
 
@@ -73,13 +73,13 @@ class Subwords:
 
         A token counts if its text is encoded as that token; continuations and special tokens are not.
         """
-        tokens = range(min(self._n_tokens, self.tokenizer.get_vocab_size()))
+        tokens = range(min(self.n_tokens, self.tokenizer.get_vocab_size()))
         texts = [_bare(text) for text in self.tokenizer.decode_batch([[token] for token in tokens])]
         return {text: ids for token, text, ids in zip(tokens, texts, self.encode(texts), strict=True)
                 if text and ids.tolist() == [token]}
 
     def _known(self, ids: list[int]) -> TokenIds:
-        if self._unknown in ids or (ids and max(ids) >= self._n_tokens):
+        if self._unknown in ids or (ids and max(ids) >= self.n_tokens):
             return np.zeros(0, np.int64)
         return np.array(ids, np.int64)
 

@@ -16,8 +16,8 @@ from embeddings.progress import FractionCallback, ignore_fraction
 from embeddings.table.arguments import argument
 from embeddings.table.atomic_files import temporary_folder
 from embeddings.table.memmap import reports_temporary_folder
+from embeddings.tokenization.interface import Text, TextTokenizer
 from embeddings.tokenization.line_decoding import MAX_BYTES_PER_LINE, LineDecoder, refuse_table
-from embeddings.tokenization.tokenizer import Text, WordTokenizer
 
 MAX_WORDS_PER_LINE = 10_000  # gensim silently drops further words of a line
 TEXTS_PER_UPDATE = 2048      # texts between two calls of the progress callback
@@ -109,7 +109,7 @@ class TokenizedText(NamedTuple):
 
 @contextmanager
 def tokenized_file(
-    texts: Iterable[Text], tokenizer: WordTokenizer, progress: FractionCallback = ignore_fraction
+    texts: Iterable[Text], tokenizer: TextTokenizer, progress: FractionCallback = ignore_fraction
 ) -> Iterator[TokenizedText]:
     """Tokenize the texts into a temporary file, which gensim streams from disk.
 
@@ -137,7 +137,7 @@ def tokenized_file(
             raise
 
 
-def _write(path: Path, texts: Iterable[Text], tokenizer: WordTokenizer) -> TokenizedText:
+def _write(path: Path, texts: Iterable[Text], tokenizer: TextTokenizer) -> TokenizedText:
     counts: Counter[str] = Counter()
     n_lines = 0
     try:

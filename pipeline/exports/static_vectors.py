@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from embeddings.special_tokens import N_SPECIAL, UNK_ID
 from embeddings.table.atomic_files import write_atomically
-from embeddings.tokenization.tokenizer import WordTokenizer
+from embeddings.tokenization.interface import TextTokenizer
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions
 from pipeline.exports.texts import test_texts, texts_of_words
@@ -62,7 +62,7 @@ class StaticVectors:
         texts_described: number and origin of these texts.
     """
 
-    tokenizer: WordTokenizer
+    tokenizer: TextTokenizer
     rows: Floats
     texts: Sequence[str]
     texts_described: str

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from embeddings.errors import EmbeddingError
-from embeddings.tokenization.tokenizer import WordTokenizer
+from embeddings.tokenization.interface import TextTokenizer
 from pipeline.errors import PipelineError
 from pipeline.exports.vocabulary import random_texts
 from pipeline.runs.trained import TrainedRun
@@ -51,7 +51,7 @@ def test_texts(trained: TrainedRun) -> Texts | None:
     return Texts(splits.test[:N_TEXTS], held_out=True, words=tuple(words)) if splits.test else None
 
 
-def texts_of_words(trained: TrainedRun, tokenizer: WordTokenizer) -> Texts:
+def texts_of_words(trained: TrainedRun, tokenizer: TextTokenizer) -> Texts:
     """Return texts of random words."""
     pairs = trained.setup.model.token_types > 0 and trained.config.task != "tagging"
     drawn = random_texts(trained, tokenizer, pairs=pairs, masks=trained.config.task == "masked-language-model")

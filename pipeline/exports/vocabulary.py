@@ -14,7 +14,7 @@ from embeddings.special_tokens import END, END_ID, MASK, N_SPECIAL, START, START
 from embeddings.table.arguments import setting
 from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import parse_policy
-from embeddings.tokenization.tokenizer import WordTokenizer
+from embeddings.tokenization.interface import TextTokenizer
 from pipeline.config import RunConfig
 from pipeline.errors import ExportError
 from pipeline.runs.trained import TrainedRun
@@ -54,13 +54,13 @@ def add_unseen(trained: TrainedRun, n: int, *, first: Iterable[str] = ()) -> Seq
     return found.words
 
 
-def extended(tokenizer: WordTokenizer, extra: Iterable[str]) -> WordTokenizer:
+def extended(tokenizer: TextTokenizer, extra: Iterable[str]) -> TextTokenizer:
     """Return a tokenizer with further words."""
     return tokenizer.with_vocabulary([*tokenizer.vocabulary()[N_SPECIAL:], *extra])
 
 
 def write_tokenizer_json(
-    tokenizer: WordTokenizer, path: Path, *, single: str = "", pair: str = "", special: Sequence[str] = (),
+    tokenizer: TextTokenizer, path: Path, *, single: str = "", pair: str = "", special: Sequence[str] = (),
     max_length: int = 0,
 ) -> None:
     """Write ``tokenizer.json``.
@@ -86,7 +86,7 @@ def write_tokenizer_json(
 
 
 def random_texts(
-    trained: TrainedRun, tokenizer: WordTokenizer, *, pairs: bool, masks: bool = False
+    trained: TrainedRun, tokenizer: TextTokenizer, *, pairs: bool, masks: bool = False
 ) -> list[tuple[str, str]]:
     """Return texts of random words, or pairs of them; with ``masks``, each begins with the token ``<mask>``."""
     random = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from embeddings.specification import sources
 from embeddings.table import EmbeddingTable
 from embeddings.table.arguments import argument, setting
 from embeddings.table.oov_policy import MISSING
-from embeddings.tokenization.tokenizer import Text
+from embeddings.tokenization.interface import Text
 from pipeline.config import RunConfig
 
 MIN_COVERAGE = 0.85

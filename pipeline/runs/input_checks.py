@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from embeddings.special_tokens import N_SPECIAL, UNK_ID
 from embeddings.table.arguments import either
-from embeddings.tokenization.tokenizer import Text, WordTokenizer
+from embeddings.tokenization.interface import Text, TextTokenizer
 from pipeline.data.examples import QuestionExample
 from pipeline.errors import DataError
 from pipeline.tasks.base import Prediction, Prepared, Task
@@ -108,7 +108,7 @@ def _n_tokens(ids: NDArray[np.int32]) -> int:
     return int(((ids >= N_SPECIAL) | (ids == UNK_ID)).sum())
 
 
-def _warning(texts: Mapping[str, Text], encoded: Mapping[str, NDArray[np.int32]], tokenizer: WordTokenizer) -> str:
+def _warning(texts: Mapping[str, Text], encoded: Mapping[str, NDArray[np.int32]], tokenizer: TextTokenizer) -> str:
     problems = []
     for name, text in texts.items():
         if not (text.strip() if isinstance(text, str) else text):
@@ -118,7 +118,7 @@ def _warning(texts: Mapping[str, Text], encoded: Mapping[str, NDArray[np.int32]]
     return "; ".join(problems)
 
 
-def _has_known_word(text: Text, ids: NDArray[np.int32], tokenizer: WordTokenizer) -> bool:
+def _has_known_word(text: Text, ids: NDArray[np.int32], tokenizer: TextTokenizer) -> bool:
     """Whether a text has a token with a vector that is not punctuation."""
     known = ids[ids >= N_SPECIAL]
     if not len(known):

@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from embeddings.table.arguments import setting
-from embeddings.tokenization.tokenizer import Text
+from embeddings.tokenization.interface import Text
 from pipeline.errors import ConfigError
 from pipeline.runs.context import RunContext
 from pipeline.runs.training_batches import TrainingBatches

@@ -19,8 +19,8 @@ from embeddings.table.arguments import argument
 from embeddings.table.html_view import facts_html
 from embeddings.table.listing import listed
 from embeddings.table.oov_policy import parse_policy
+from embeddings.tokenization.interface import Text, TextTokenizer
 from embeddings.tokenization.interning import token_interner
-from embeddings.tokenization.tokenizer import Text, WordTokenizer
 from pipeline.config import RunConfig
 from pipeline.data.given_texts import checked_texts
 from pipeline.errors import DataError
@@ -28,6 +28,7 @@ from pipeline.runs import verification
 from pipeline.runs.calibration import load_scores, measure_sets, quantile_for, with_sets
 from pipeline.runs.folder import RunFolder, read_unreplaced
 from pipeline.runs.input_checks import InputCheck, check_inputs, flagged, require_context_is_read
+from pipeline.runs.tokenizer import load_tokenizer
 from pipeline.tasks import base
 from pipeline.tasks.base import Measures, Prediction, PredictionSetTask, Prepared, Task, Tokenizers
 from pipeline.tasks.resolved import Setup, with_parts
@@ -84,7 +85,7 @@ class TrainedRun:
         return self.setup.config
 
     @property
-    def tokenizer(self) -> WordTokenizer:
+    def tokenizer(self) -> TextTokenizer:
         """The tokenizer; its vocabulary is the training vocabulary."""
         return self.stage_one.tokenizer
 
@@ -208,7 +209,7 @@ class TrainedRun:
         tokenizers = Tokenizers(source, len(self.tokenizer), target)
         return Prepared(examples, self.task.encode(examples, tokenizers, self.setup), tokenizers)
 
-    def _extended_for(self, texts: Sequence[Text]) -> WordTokenizer:
+    def _extended_for(self, texts: Sequence[Text]) -> TextTokenizer:
         distinct = list(dict.fromkeys(text if isinstance(text, str) else tuple(text) for text in texts))
         trained = self.tokenizer.vocabulary()
         numbers = token_interner(trained)
@@ -304,7 +305,7 @@ def load_stage_one(folder: RunFolder, *, unseen: bool = True) -> StageOne:
     sides = []
     for path, table in zip(folder.tokenizers, folder.tables, strict=True):
         if path == folder.tokenizers[0] or path.exists() or table.exists():
-            tokenizer = WordTokenizer.load(path)
+            tokenizer = load_tokenizer(path)
             limit = None if unseen else len(tokenizer) - N_SPECIAL
             sides.append(StageOne(tokenizer, EmbeddingTable.load(table, limit=limit)))
     stage_one = StageOne(sides[0].tokenizer, sides[0].table, target=sides[1] if len(sides) > 1 else None)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
 from embeddings.specification.plugins import Registry
-from embeddings.tokenization.tokenizer import WordTokenizer
+from embeddings.tokenization.interface import TextTokenizer
 from pipeline.config import RunConfig
 from pipeline.data.examples import E, Splits
 from pipeline.data.features.batching import Batch, Feature, collate
@@ -38,9 +38,9 @@ class Tokenizers(NamedTuple):
         target: tokenizer of the output text, if it has a separate vocabulary.
     """
 
-    source: WordTokenizer
+    source: TextTokenizer
     n_rows: int
-    target: WordTokenizer | None = None
+    target: TextTokenizer | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import END_ID, SPECIAL_TOKENS, UNK_ID
-from embeddings.tokenization.tokenizer import Text
+from embeddings.tokenization.interface import Text
 from pipeline.baselines.ngram import KneserNey
 from pipeline.baselines.selection import train_selected
 from pipeline.data.examples import Example, Splits

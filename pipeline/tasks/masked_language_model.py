@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import MASK, MASK_ID, N_SPECIAL
-from embeddings.tokenization.tokenizer import Text
+from embeddings.tokenization.interface import Text
 from pipeline.data.examples import Example, Splits
 from pipeline.data.features.batching import IGNORED, Batch, Feature, collate
 from pipeline.data.features.special_tokens import framed

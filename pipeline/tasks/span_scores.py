@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from embeddings.tokenization.tokenizer import Span
+from embeddings.tokenization.interface import Span
 from pipeline.data.features.windows import Window
 
 Floats = NDArray[np.float64]

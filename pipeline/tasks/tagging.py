@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from embeddings.progress import Progress, silent
 from embeddings.table.arguments import argument, setting
 from embeddings.table.listing import MAX_NAMES, listed, shortened
-from embeddings.tokenization.tokenizer import Span, Text, WordTokenizer
+from embeddings.tokenization.interface import Span, Text, TextTokenizer
 from pipeline.baselines.selection import train_selected
 from pipeline.baselines.tagging import logistic_regression, most_frequent_tag
 from pipeline.config import RunConfig
@@ -302,7 +302,7 @@ def require_known_tags(examples: Sequence[TaggedExample], labels: Sequence[str])
                         f"{listed(labels)}. To count them as missed, {every}")
 
 
-def spans_of(example: TaggedExample, tokenizer: WordTokenizer) -> list[Span]:
+def spans_of(example: TaggedExample, tokenizer: TextTokenizer) -> list[Span]:
     """Return the words of an example and their positions in its text."""
     if isinstance(example, RawText):
         return [Span(example.text[start:end], start, end) for _, start, end in tokenizer.spans(example.text)]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from embeddings.table import EmbeddingTable
 from embeddings.table.moments import deviation
 from embeddings.table.oov_policy import OOVPolicy, is_known
+from embeddings.tokenization.interface import TextTokenizer
 from embeddings.tokenization.interning import token_interner
 from embeddings.tokenization.tokenizer import WordTokenizer
 from pipeline.baselines.linear import fitting
@@ -42,7 +43,7 @@ class TaskTexts:
     labelled: Sequence[str]
     labels: Sequence[str]
     unlabelled: Sequence[str] = ()
-    tokenizer: WordTokenizer = field(default_factory=WordTokenizer)
+    tokenizer: TextTokenizer = field(default_factory=WordTokenizer)
     max_length: int = 512
 
     @cached_property

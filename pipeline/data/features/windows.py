@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from embeddings.tokenization.tokenizer import Span
+from embeddings.tokenization.interface import Span
 from pipeline.data.examples import Answer
 
 

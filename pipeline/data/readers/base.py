@@ -11,7 +11,7 @@ from typing import ClassVar, Generic
 
 from embeddings.table.arguments import argument, either
 from embeddings.table.paths import from_written, printable
-from embeddings.tokenization.tokenizer import Text
+from embeddings.tokenization.interface import Text
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import E, Splits
 from pipeline.data.readers import findings

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
-from embeddings.tokenization.tokenizer import Text
+from embeddings.tokenization.interface import Text
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import Example, TextOrPair
 from pipeline.data.readers import findings

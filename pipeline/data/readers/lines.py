@@ -8,7 +8,7 @@ from pathlib import Path
 from embeddings.errors import CorpusError
 from embeddings.table.paths import written
 from embeddings.tokenization.corpus import CorpusFiles
-from embeddings.tokenization.tokenizer import Text
+from embeddings.tokenization.interface import Text
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import Example
 from pipeline.data.readers.base import PLAIN_TEXT, Reader

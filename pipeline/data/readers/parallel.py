@@ -10,7 +10,7 @@ from typing import Any
 
 from embeddings.table.arguments import setting
 from embeddings.table.paths import from_written
-from embeddings.tokenization.tokenizer import Text
+from embeddings.tokenization.interface import Text
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import Splits, TranslationExample
 from pipeline.data.readers import findings

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ValidationError, field_validator
 
 from embeddings.table.arguments import either
 from embeddings.table.paths import written
-from embeddings.tokenization.tokenizer import Text
+from embeddings.tokenization.interface import Text
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import Answer, QuestionExample
 from pipeline.data.readers import findings

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from embeddings.table.arguments import argument
 from embeddings.table.paths import from_written, written
-from embeddings.tokenization.tokenizer import Text
+from embeddings.tokenization.interface import Text
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import Splits, TaggedExample
 from pipeline.data.readers import cells, findings, tag_schemes

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.listing import listed
-from embeddings.tokenization.tokenizer import Span
+from embeddings.tokenization.interface import Span
 from pipeline.errors import DataError
 from pipeline.explanation.scores import ScoreRule, Term
 from pipeline.explanation.subjects.base import Anchor, Place, Reading, Subject, Target, make_subject

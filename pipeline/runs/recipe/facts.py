@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from embeddings.tokenization.tokenizer import Text
+from embeddings.tokenization.interface import Text
 from pipeline.data.examples import Splits
 from pipeline.runs.coverage_advice import LANGUAGES, guess_language
 from pipeline.tasks.base import Task

@@ -14,7 +14,7 @@ from torch import nn
 
 from embeddings import EmbeddingTable, WordTokenizer
 from embeddings.special_tokens import N_SPECIAL
-from embeddings.tokenization.tokenizer import Span
+from embeddings.tokenization.interface import Span
 from pipeline import RunConfig, load_run, run
 from pipeline.cli.main import cli
 from pipeline.data.examples import Splits, TaggedExample

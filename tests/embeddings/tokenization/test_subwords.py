@@ -1,0 +1,159 @@
+"""Subword tokenizers: equality with the library, ids, positions, training."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, normalizers, trainers
+from tokenizers.pre_tokenizers import ByteLevel, Metaspace
+
+from embeddings.errors import SpecificationError
+from embeddings.special_tokens import N_SPECIAL, SPECIAL_TOKENS, UNK_ID
+from embeddings.tokenization.interning import token_interner
+from embeddings.tokenization.subword_training import KINDS, parse_kind, train_subwords
+from embeddings.tokenization.subwords import SubwordTokenizer
+from embeddings.tokenization.token_text import TokenNotation, TokenText, byte_characters
+
+TEXTS = ["The parcel arrived late, and the box was broken.", "Nobody answered the telephone again.",
+         "Ìròyìn láti Ìbàdàn: àwọn ọmọ ilé-ìwé", "the tester tests testing of tested tests"] * 3
+
+
+def unigram():
+    """Return a tokenizer as SentencePiece writes it."""
+    made = Tokenizer(models.Unigram())
+    made.normalizer, made.pre_tokenizer, made.decoder = normalizers.NFKC(), Metaspace(), decoders.Metaspace()
+    made.train_from_iterator(TEXTS, trainers.UnigramTrainer(vocab_size=200, special_tokens=list(SPECIAL_TOKENS),
+                                                            unk_token="<unk>", show_progress=False))
+    return SubwordTokenizer(made)
+
+
+def made(name):
+    return unigram() if name == "unigram" else train_subwords(parse_kind(f"{name},size=300"), TEXTS)
+
+
+@pytest.fixture(scope="module", params=[*sorted(KINDS), "unigram"])
+def tokenizer(request):
+    return made(request.param)
+
+
+texts = st.text(st.sampled_from("abehlstTE ẹ́ì.,<>/s[]#\n\t\ud800😀"), max_size=40)
+
+
+def test_ids_begin_with_the_special_tokens(tokenizer):
+    assert tokenizer.vocabulary()[:N_SPECIAL] == SPECIAL_TOKENS
+    assert len(tokenizer) == len(set(tokenizer.vocabulary())) == tokenizer.library.get_vocab_size()
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=texts)
+def test_tokens_are_those_of_the_library(tokenizer, text):
+    """Special tokens in the text become unknown or are split; none of them can be produced."""
+    ids = tokenizer.encode([text])[0]
+    theirs = tokenizer.library.encode(text.encode(errors="replace").decode(), add_special_tokens=False)
+    assert len(ids) == len(theirs.ids)
+    special = {tokenizer.library.token_to_id(token) for token in SPECIAL_TOKENS}
+    for ours, number in zip(ids.tolist(), theirs.ids, strict=True):
+        assert ours == UNK_ID if number in special else tokenizer.file_ids[ours] == number
+    assert tokenizer.words(text) == [tokenizer.vocabulary()[number] for number in ids]
+    assert [span.word for span in tokenizer.spans(text)] == tokenizer.words(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=texts)
+def test_positions_lie_in_the_text_in_order(tokenizer, text):
+    spans = tokenizer.spans(text)
+    assert all(0 <= span.start <= span.end <= len(text) for span in spans)
+    assert all(one.start <= other.start for one, other in pairwise(spans))
+
+
+def test_positions_of_a_sentence():
+    tokenizer = made("wordpiece")
+    text = "The  tester, again"
+    assert [(span.word, span.start, span.end) for span in tokenizer.spans(text)] == [
+        ("the", 0, 3), ("tester", 5, 11), (",", 11, 12), ("again", 13, 18)]
+
+
+words = st.lists(st.text(st.sampled_from("abehlst.,ẹ<>"), min_size=1, max_size=8), max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(words=words)
+def test_words_that_are_split_already_have_the_tokens_of_the_joined_text(tokenizer, words):
+    ids, numbers = tokenizer.encode_words(words)
+    assert ids.tolist() == tokenizer.encode([" ".join(words)])[0].tolist() == tokenizer.encode([words])[0].tolist()
+    assert (np.diff(numbers) >= 0).all()
+    assert set(numbers.tolist()) <= set(range(len(words)))
+
+
+def test_every_word_has_a_token(tokenizer):
+    given_words = ["The", "tester's", "box", ".", "again"]
+    assert sorted(set(tokenizer.encode_words(given_words)[1].tolist())) == [0, 1, 2, 3, 4]
+
+
+def test_a_saved_tokenizer_is_equal(tokenizer, tmp_path):
+    counted = tokenizer.with_vocabulary({token: i for i, token in enumerate(tokenizer.vocabulary()[N_SPECIAL:])})
+    counted.save(tmp_path / "tokenizer.json")
+    loaded = SubwordTokenizer.from_json((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    assert loaded.vocabulary() == tokenizer.vocabulary()
+    assert loaded.counts == counted.counts
+    assert [ids.tolist() for ids in loaded.encode(TEXTS)] == [ids.tolist() for ids in tokenizer.encode(TEXTS)]
+    assert Tokenizer.from_file(str(tmp_path / "tokenizer.json")).get_vocab() == tokenizer.library.get_vocab()
+
+
+def test_interned_ids_are_those_of_the_vocabulary(tokenizer):
+    interner = token_interner(tokenizer.vocabulary())
+    found = tokenizer.intern(TEXTS, interner)
+    assert [ids.tolist() for ids in found] == [ids.tolist() for ids in tokenizer.encode(TEXTS)]
+    assert len(interner) == len(tokenizer)
+
+
+def test_decoding_restores_the_text(tokenizer):
+    text = "the box was broken"
+    assert tokenizer.decode(tokenizer.encode([text])[0].tolist()).strip() == text
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_training_is_repeatable(name):
+    first = made(name).to_json()
+    assert all(made(name).to_json() == first for _ in range(5))
+
+
+def test_trained_wordpiece_has_the_frequent_words_whole():
+    tokenizer = train_subwords(parse_kind("wordpiece,size=300"), TEXTS)
+    assert tokenizer.words("the parcel, again!") == ["the", "parcel", ",", "again", "<unk>"]
+    assert {"t", "##t", "b", "##b"} <= set(tokenizer.vocabulary())
+
+
+def test_other_tokens_are_refused(tokenizer):
+    with pytest.raises(ValueError, match="other tokens"):
+        tokenizer.with_vocabulary(["a"])
+
+
+def test_a_wrong_option_names_those_that_there_are():
+    with pytest.raises(SpecificationError, match=r"no option .sise.*size"):
+        parse_kind("bpe,sise=300")
+    assert parse_kind("some-package") is None
+
+
+@pytest.mark.parametrize("name, token, expected", [
+    ("wordpiece", "##ing", TokenText("ing", False)), ("wordpiece", "ing", TokenText("ing", True)),
+    ("wordpiece", "##", TokenText("##", True)), ("bpe", "Ġthe", TokenText("the", True)),
+    ("bpe", "the", TokenText("the", False)), ("bpe", "Ã©", TokenText("é", False)),
+    ("unigram", "▁the", TokenText("the", True)), ("unigram", "the", TokenText("the", False)),
+])
+def test_the_text_of_a_token(name, token, expected):
+    assert TokenNotation(made(name).library).read(token) == expected
+
+
+def test_the_characters_of_bytes_are_those_of_the_library():
+    assert set(byte_characters()) == set(ByteLevel.alphabet())
+    assert sorted(byte_characters().values()) == list(range(256))
+
+
+def test_case_and_accents_of_the_word_tokenizer():
+    plain = train_subwords(parse_kind("wordpiece,size=300"), TEXTS, lowercase=True, strip_accents=True)
+    kept = train_subwords(parse_kind("wordpiece,size=300"), TEXTS, lowercase=False)
+    assert plain.word_tokenizer().words("Été") == ["ete"]
+    assert kept.word_tokenizer().words("Été") == ["Été"]
