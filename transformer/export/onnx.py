@@ -179,7 +179,7 @@ class Graph(nn.Module):
         inside = None if stack.score_positions is None else stack.score_positions(positions, positions)
         for layer in stack.layers:
             x = layer(x, mask=allowed, positions=inside)
-        return TraceableEncoded(stack.norm(x), stack.embedding_projection(embedded), mask, token_types)
+        return TraceableEncoded(stack.norm(x), stack.project(embedded), mask, token_types)
 
     def _branch_scores(self, given: Mapping[str, Tensor]) -> Tensor | None:
         """Compute the log-probabilities of the branch. *Shape:* that of the scores."""

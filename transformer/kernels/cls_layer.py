@@ -65,7 +65,7 @@ class ClsEngine:
             x = layer(x, mask=allowed)
         with in_float32(x.device):  # few products: casts would take longer
             first = cls_layer(last, x.to(last.attention_norm.weight), allowed)              # (B, d_model)
-        return encoded_cls(stack.norm(first), stack.embedding_projection(embedded[:, 0]))
+        return encoded_cls(stack.norm(first), stack.project(embedded[:, 0]))
 
 
 def cls_layer(layer: TransformerLayer, x: Tensor, mask: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ class FusedEngine:
             rows = fused(rows, layer, allowed, packing, mask.shape)
         rows = stack.norm(rows)
         hidden = packing.unpack(rows) if packing else rows.view(x.shape)
-        embedded = stack.embedding_projection(embedded[:, :length])                         # (B, length, d_model)
+        embedded = stack.project(embedded[:, :length])                                      # (B, length, d_model)
         return Encoded(hidden[:, :length], embedded, mask[:, :length], token_types)
 
 

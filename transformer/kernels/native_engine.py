@@ -62,7 +62,7 @@ class NativeEngine:
         x = stack.embed(embedded, packing.positions, row_types)                             # (n_rows, d_model)
         if stack.convolutions is not None:
             x = packing.pack(stack.convolutions(packing.unpack(x), padding_mask=mask))
-        embedded = stack.embedding_projection(embedded)                                     # (n_rows, d_model)
+        embedded = stack.project(embedded)                                                  # (n_rows, d_model)
         *layers, last = stack.transformer_layers()
         for layer in layers:
             x = compiled(x, weights_of(layer), call_of(layer), packing)                     # (n_rows, d_model)

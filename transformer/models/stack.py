@@ -108,7 +108,7 @@ class Stack(nn.Module):
         inside = None if self.score_positions is None else self.score_positions(positions, keys)
         for layer, layer_cache in zip(self.layers, layer_caches(cache, len(self.layers)), strict=True):
             x = layer(x, mask=allowed, positions=inside, memory=memory, cache=layer_cache)
-        return Encoded(self.norm(x), self.embedding_projection(embedded), mask, token_types)
+        return Encoded(self.norm(x), self.project(embedded), mask, token_types)
 
     def embed(self, embedded: Tensor, positions: Tensor, token_types: Tensor | None) -> Tensor:
         """Compute the input of the first layer: add positions and token types, normalise, drop out and project.
@@ -127,7 +127,11 @@ class Stack(nn.Module):
         if self.token_types is not None:
             zeros = torch.zeros(embedded.shape[:-1], dtype=torch.long, device=embedded.device)
             x = x + self.token_types(zeros if token_types is None else token_types)
-        projected: Tensor = self.embedding_projection(self.dropout(self.embedding_norm(x)))
+        return self.project(self.dropout(self.embedding_norm(x)))
+
+    def project(self, x: Tensor) -> Tensor:
+        """Project embeddings to the width of the layers. *Shape:* ``(..., d_embedding)`` to ``(..., d_model)``."""
+        projected: Tensor = self.embedding_projection(x).to(x)  # float32 under autocast, as embeddings are
         return projected
 
     def attentions(self) -> list[MultiHeadAttention]:
