@@ -19,7 +19,7 @@ ROOTS = {
                    "table", "tokenization", "specification", "sources", "transforms", "formats", "gensim_training",
                    "analysis"},
     "transformer": {"config.py", "errors.py", "checkpoint.py", "layers", "models", "kernels", "training", "inspect",
-                    "export"},
+                    "export", "pretrained"},
     "pipeline": {"config.py", "errors.py", "word_vectors.py", "runs", "tasks", "data", "measures", "baselines",
                  "commands", "benchmark", "drawing", "telemetry", "cli", "explanation", "exports", "serving",
                  "estimators"},

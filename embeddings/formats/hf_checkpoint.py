@@ -6,7 +6,6 @@ single or sharded (``model.safetensors.index.json``), and the tokenizer from ``t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from embeddings.formats.installed_packages import package_folders
 from embeddings.request import UNKNOWN
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.row_maps import Vectors
-from embeddings.table.safetensors import Tensors, open_tensors
+from embeddings.table.safetensors import Tensors, open_tensors, shard_files
 
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
@@ -172,7 +171,7 @@ def _candidates(tables: Mapping[str, Tensors]) -> str:
 def _open_weights(folder: Path) -> dict[str, Tensors]:
     """Return the memory-mapped file of each tensor, by name."""
     if (folder / INDEX).is_file():
-        files = _shards(folder / INDEX)
+        files = shard_files(folder / INDEX)
     elif (folder / WEIGHTS).is_file():
         files = [folder / WEIGHTS]
     else:
@@ -183,20 +182,6 @@ def _open_weights(folder: Path) -> dict[str, Tensors]:
     if not files:
         raise VectorFileError(_no_weights(folder))
     return {name: tensors for tensors in map(open_tensors, files) for name in tensors}
-
-
-def _shards(index: Path) -> list[Path]:
-    """Return the files that an index of shards names, which must be in the same folder."""
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        if not names or any(Path(name).name != name for name in names):
-            raise ValueError("a shard must be a file of the same folder")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise VectorFileError(f"{index}: not an index of safetensors shards ({error}); download it again") from error
-    for name in names:
-        if not (index.parent / name).is_file():
-            raise VectorFileError(f"{index}: its shard {name} is missing; download the checkpoint again")
-    return [index.parent / name for name in names]
 
 
 def _no_weights(folder: Path) -> str:

@@ -59,7 +59,11 @@ class Tensors(Mapping[str, NDArray[Any]]):
         """Return a tensor's shape without reading it."""
         return self._places[name].shape
 
-    def rows(self, name: str, rows: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[Any]:
+    def is_float(self, name: str) -> bool:
+        """Whether a tensor has floats, of any width."""
+        return self._places[name].kind in FLOATS
+
+    def rows(self, name: str, rows: Sequence[int] | NDArray[np.integer[Any]] | slice) -> NDArray[Any]:
         """Gather and convert rows of a tensor, in the given order."""
         return _converted(self._stored(name)[rows], self._places[name].kind)
 
@@ -94,6 +98,24 @@ def open_tensors(path: Path) -> Tensors:
     for name, place in places.items():
         _check(path, name, place, len(data))
     return Tensors(data, places)
+
+
+def shard_files(index: Path) -> list[Path]:
+    """Return the files that an index of shards (``model.safetensors.index.json``) names, all in its folder.
+
+    Raises:
+        VectorFileError: if the index is broken, or a file is missing.
+    """
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        if not names or any(Path(name).name != name for name in names):
+            raise ValueError("a shard must be a file of the same folder")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise VectorFileError(f"{index}: not an index of shards ({error}); download it again") from error
+    for name in names:
+        if not (index.parent / name).is_file():
+            raise VectorFileError(f"{index}: its shard {name} is missing; download the checkpoint again")
+    return [index.parent / name for name in names]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:

@@ -311,7 +311,7 @@ def build_model(setup: Setup[Any], task: Task[Any], stage_one: StageOne) -> nn.M
     """Build an untrained model with the vectors of stage one; sets torch's seed to that of the run."""
     config = setup.config
     embeddings = [
-        TokenEmbedding.from_table(side.start, d_model=config.model.d_model, config=config.embedding)
+        TokenEmbedding.from_table(side.start, d_model=config.model.embedding_width, config=config.embedding)
         for side in stage_one.sides
     ]
     torch.manual_seed(config.seed)  # the same weights whether or not a projection was drawn
