@@ -59,6 +59,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("d_model", "n_layers", "n_heads", "d_ff", "max_positions"):
             require(getattr(self, name) >= 1, f"model.{name} must be 1 or more, not {getattr(self, name)}")
+        for name in ("token_types", "d_embedding"):
+            require(getattr(self, name) >= 0, f"model.{name} must be 0 or more, not {getattr(self, name)}")
         require(self.d_model % self.n_heads == 0,
                 f"model.d_model={self.d_model} is not a multiple of model.n_heads={self.n_heads}")
         choices = {"like": ("", *LIKE), "norm": ("pre", "post"), "activation": ("gelu", "gelu-tanh", "relu", "swiglu"),
@@ -74,8 +76,6 @@ class ModelConfig:
         require(self.norm_eps > 0, f"model.norm_eps must be above 0, not {self.norm_eps}")
         require(all(width >= 1 and width % 2 for width in self.convolutions),
                 f"model.convolutions must be odd kernel widths, not {list(self.convolutions)}")
-        for name in ("token_types", "d_embedding"):
-            require(getattr(self, name) >= 0, f"model.{name} must be 0 or more, not {getattr(self, name)}")
         for name, value in LIKE.get(self.like, {}).items():
             require(getattr(self, name) == value or name == "norm_eps",
                     f"model.like={self.like} needs model.{name}={value}, not {getattr(self, name)}")

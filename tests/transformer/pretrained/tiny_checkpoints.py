@@ -43,6 +43,8 @@ def texts(model, batch, length, seed=0):
     padding = model.config.pad_token_id or 0
     ids = torch.randint(0, N_TOKENS - 1, (batch, length))
     ids[ids >= padding] += 1  # every id but that of padding, 0 included if it is another
+    if padding:
+        ids[:, 0] = 0
     mask = torch.arange(length) < torch.randint(1, length + 1, (batch, 1))
     mask[0] = True
     types = torch.randint(0, getattr(model.config, "type_vocab_size", 1), ids.shape)
