@@ -33,7 +33,7 @@ from pipeline.runs.recipe.choose import Recipe, setup_for
 from pipeline.runs.results import evaluate_and_write
 from pipeline.runs.self_training import self_train
 from pipeline.runs.space import require_space_for_run, require_space_for_training
-from pipeline.runs.start_from_run import start_from
+from pipeline.runs.start.point import start_from
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_stage_one, save_stage_one
 from pipeline.runs.training_batches import TrainingBatches
 from pipeline.runs.verification import mark_stage_one, verify_stage_one
