@@ -36,7 +36,7 @@ def trimmed(tokenizer: Tokenizer, texts: Callable[[], Iterable[str]]) -> tuple[T
     """
     state = state_of(tokenizer)
     used = {number for ids in encoded(tokenizer, texts()) for number in ids}
-    if not used:
+    if used <= {token["id"] for token in state["added_tokens"]}:
         raise EmbeddingError("the text contains no token; name a file with text")
     vocabulary = vocabulary_of(state)
     names = {number: name for name, number in vocabulary.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -93,21 +94,36 @@ def unfinished_folder(
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path, *, require_replaceable: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Create a folder under a hidden name and rename it to ``target`` when the block succeeds.
 
-    If the block fails, nothing is left.
+    If the block fails, nothing is left, and an earlier folder is unchanged.
+
+    Args:
+        target: the folder to create.
+        require_replaceable: raises an error if the folder at ``target`` must not be replaced; by default none may be.
 
     Raises:
         RunFolderError: as :func:`unfinished_folder`.
     """
     with owned(target) as real:
-        require_free(real, overwrite=False)
+        replace = require_replaceable is not None and os.path.lexists(real)
+
+        def check() -> None:
+            if replace and require_replaceable is not None:
+                require_replaceable(real)
+            else:
+                require_free(real, overwrite=False)
+
+        check()
         with scratch_folder(real) as scratch:
             folder = scratch / real.name
             folder.mkdir()
             yield folder
-            _publish(folder, real, None)
+            check()
+            if replace:
+                _remember(real)
+            _put_in_place(folder, real, replace=replace)
 
 
 @contextmanager
@@ -240,12 +256,17 @@ def _require_unchanged(target: Path, replaces: str | None) -> None:
 def _publish(folder: Path, target: Path, replaces: str | None) -> None:
     """Rename a complete folder to its final name; ``replaces`` identifies the folder that may be there."""
     _require_unchanged(target, replaces)
+    _put_in_place(folder, target, replace=replaces is not None)
+
+
+def _put_in_place(folder: Path, target: Path, *, replace: bool) -> None:
+    """Rename a complete folder to its final name, after its content is on the disk."""
     old = hidden(target, REPLACED)
     for path in (*folder.rglob("*"), folder):
         if path.is_dir() or path.is_file():  # and not a broken link or a device of the user
             sync(path)
     try:
-        if replaces is not None:
+        if replace:
             target.rename(old)
         folder.rename(target)
     except BaseException as error:
