@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from embeddings.errors import EmbeddingError, SpecificationError
 from embeddings.specification.grammar import OPTION, build, split_options, split_top_level
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.listing import listed
-from embeddings.transplant.tokenizer_state import state_of, tokenizer_from, vocabulary_of, with_ids
+from embeddings.transplant.tokenizer_state import referenced, state_of, tokenizer_from, vocabulary_of, with_ids
 from embeddings.transplant.tokens import SPACE, Notation, notation_of
 
 KINDS = {"wordpiece": "WordPiece", "bpe": "BPE", "unigram": "Unigram"}
@@ -57,7 +57,9 @@ def kind_of(tokenizer: Tokenizer) -> str | None:
     return next((kind for kind, name in KINDS.items() if name == model), None)
 
 
-def train_like(like: Tokenizer, texts: Iterable[str], wanted: NewTokenizer, unknown: str | None = None) -> Tokenizer:
+def train_like(
+    like: Tokenizer, texts: Iterable[str], wanted: NewTokenizer, roles: Mapping[str, str] | None = None
+) -> Tokenizer:
     """Train a tokenizer with the normaliser, special tokens and post-processor of another one.
 
     Pre-tokenizer and decoder are also those of the other one if both are of the same kind, and otherwise the usual ones
@@ -68,35 +70,55 @@ def train_like(like: Tokenizer, texts: Iterable[str], wanted: NewTokenizer, unkn
         like: the tokenizer of the checkpoint.
         texts: training texts; iterated more than once.
         wanted: kind and size.
-        unknown: unknown token of a checkpoint whose model has none.
+        roles: special tokens of the checkpoint by role, such as ``{"unk_token": "[UNK]"}``.
 
     Raises:
         EmbeddingError: if the size does not exceed the number of special tokens, or the texts contain no token.
     """
     state = state_of(like)
-    special = [token for _, token in sorted(like.get_added_tokens_decoder().items()) if token.special]
-    unknown = _unknown(state, unknown, wanted.kind)
-    if unknown is not None and unknown not in {token.content for token in special}:
-        special.append(AddedToken(unknown, special=True, normalized=False))
+    roles = roles or {}
+    unknown = _unknown(state, roles.get("unk_token"), wanted.kind)
+    special = special_tokens(like, {*referenced(state), *roles.values(), *filter(None, [unknown])})
     is_same = state["model"]["type"] == KINDS[wanted.kind]
     tokenizer = tokenizer_from({**state, "model": _model(state["model"], wanted.kind, unknown),
                                 "added_tokens": [], "post_processor": None, "padding": None, "truncation": None,
                                 "normalizer": state["normalizer"] if is_same else _unmarked(state["normalizer"])})
     notation = notation_of(like) if is_same else _usual(tokenizer, wanted.kind)
-    if wanted.size <= len(special):
-        raise EmbeddingError(f"size={wanted.size}: the checkpoint has {len(special)} special tokens "
+    in_bytes = [f"<0x{byte:02X}>" for byte in range(256)] if state_of(tokenizer)["model"].get("byte_fallback") else []
+    n_first = len(special) + len(in_bytes)
+    if wanted.size <= n_first:
+        raise EmbeddingError(f"size={wanted.size}: the checkpoint has {n_first} special tokens and bytes "
                              f"({listed(token.content for token in special)}); use a greater size")
+    without_words = state_of(tokenizer)["pre_tokenizer"] is None and notation.kind == "metaspace"
+    if without_words:  # the normaliser marks spaces; tokens of several words would be trained
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(SPACE, "merged_with_next")
     alphabet = continuations(tokenizer, texts, notation.mark) if wanted.kind == "wordpiece" else []
-    tokenizer.train_from_iterator(texts, _trainer(wanted, [*special, *alphabet], unknown, notation))
-    if tokenizer.get_vocab_size() <= len(special):
+    tokenizer.train_from_iterator(texts, _trainer(wanted, [*special, *in_bytes, *alphabet], unknown, notation))
+    if tokenizer.get_vocab_size() <= n_first:
         raise EmbeddingError("the text contains no token; name a file with text")
     trained = state_of(tokenizer)
     trained["added_tokens"] = [token for token in trained["added_tokens"] if token["id"] < len(special)]
+    if without_words:
+        trained["pre_tokenizer"] = None
     if wanted.kind == "unigram":
-        trained["model"]["vocab"] = ordered(trained["model"]["vocab"], len(special))
+        trained["model"]["vocab"] = ordered(trained["model"]["vocab"], n_first)
     trained |= {"post_processor": state["post_processor"], "padding": state["padding"],
                 "truncation": state["truncation"]}
     return tokenizer_from(with_ids(trained, vocabulary_of(trained)))
+
+
+def special_tokens(tokenizer: Tokenizer, others: Iterable[str]) -> list[AddedToken]:
+    """Return the special tokens of a tokenizer and others, in the order of their ids; new ones last."""
+    found = {number: token for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    named = {token.content for token in found.values()}
+    added = [AddedToken(name, special=True, normalized=False) for name in sorted({*others} - named)]
+    after = tokenizer.get_vocab_size()
+
+    def place(token: AddedToken) -> int:
+        number = tokenizer.token_to_id(token.content)
+        return after if number is None else number
+
+    return sorted([*found.values(), *added], key=place)
 
 
 def continuations(tokenizer: Tokenizer, texts: Iterable[str], mark: str) -> list[str]:

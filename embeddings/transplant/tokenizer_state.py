@@ -24,6 +24,16 @@ def vocabulary_of(state: Mapping[str, Any]) -> dict[str, int]:
     return ids | {token["content"]: token["id"] for token in state["added_tokens"]}
 
 
+def referenced(state: Mapping[str, Any]) -> set[str]:
+    """Return the tokens that a post-processor adds to a text, and that with which texts are padded."""
+    found = set() if state["padding"] is None else {state["padding"]["pad_token"]}
+    for node in nodes(state["post_processor"]):
+        found |= {node[key][0] for key in ("sep", "cls") if key in node}
+        if node["type"] == "TemplateProcessing":
+            found |= {name for special in node["special_tokens"].values() for name in special["tokens"]}
+    return found & vocabulary_of(state).keys()
+
+
 def with_ids(state: dict[str, Any], ids: Mapping[str, int]) -> dict[str, Any]:
     """Write the ids of special tokens into a post-processor and the padding; names stay as they are.
 

@@ -10,13 +10,15 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from embeddings.errors import EmbeddingError
-from embeddings.transplant.tokenizer_state import state_of, tokenizer_from, vocabulary_of, with_ids
+from embeddings.transplant.tokenizer_state import referenced, state_of, tokenizer_from, vocabulary_of, with_ids
 from embeddings.transplant.vocabulary import Ids
 
 TEXTS_PER_BATCH = 1000
 
 
-def trimmed(tokenizer: Tokenizer, texts: Callable[[], Iterable[str]]) -> tuple[Tokenizer, Ids]:
+def trimmed(
+    tokenizer: Tokenizer, texts: Callable[[], Iterable[str]], special: Iterable[str] = ()
+) -> tuple[Tokenizer, Ids]:
     """Remove the tokens that texts never use.
 
     Special tokens, single characters and bytes are kept, so that any text can still be encoded, and the tokens and
@@ -26,6 +28,7 @@ def trimmed(tokenizer: Tokenizer, texts: Callable[[], Iterable[str]]) -> tuple[T
     Args:
         tokenizer: the tokenizer.
         texts: returns the texts; called twice.
+        special: further special tokens, which the file of the tokenizer does not list as such.
 
     Returns:
         The new tokenizer, and the earlier id of each of its tokens, int64. *Shape:* ``(n_kept,)``.
@@ -36,11 +39,12 @@ def trimmed(tokenizer: Tokenizer, texts: Callable[[], Iterable[str]]) -> tuple[T
     """
     state = state_of(tokenizer)
     used = {number for ids in encoded(tokenizer, texts()) for number in ids}
-    if used <= {token["id"] for token in state["added_tokens"]}:
-        raise EmbeddingError("the text contains no token; name a file with text")
     vocabulary = vocabulary_of(state)
+    always = {token["content"] for token in state["added_tokens"]} | referenced(state) | vocabulary.keys() & {*special}
+    if used <= {vocabulary[name] for name in always}:
+        raise EmbeddingError("the text contains no token; name a file with text")
     names = {number: name for name, number in vocabulary.items()}
-    kept = {names[number] for number in used} | {token["content"] for token in state["added_tokens"]}
+    kept = {names[number] for number in used} | always
     kept |= _needed(state["model"], kept)
     kept_ids = sorted({vocabulary[name] for name in kept})
     made = tokenizer_from(_reduced(state, {old: new for new, old in enumerate(kept_ids)}, kept))

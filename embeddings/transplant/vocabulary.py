@@ -75,7 +75,8 @@ def shared_rows(old: Vocabulary, new: Vocabulary) -> Ids:
     Returns:
         For each new token its row in the old vocabulary, or -1, int64. *Shape:* ``(n_new,)``.
     """
-    special = {token.name: row for row, token in enumerate(old.tokens) if token.is_special}
+    special = {token.name: row for row, token in enumerate(old.tokens)}
+    special |= {token.name: row for row, token in enumerate(old.tokens) if token.is_special}
     by_name: dict[str, int] = {}
     by_text: dict[tuple[str, bool], int] = {}
     for row, token in enumerate(old.tokens):

@@ -150,7 +150,7 @@ def transplant(
         progress(WHAT, 0.0)
         source = open_checkpoint(checkpoint)
         if options.trim:
-            tokenizer, origins = trimmed(source.tokenizer, partial(iter, texts))
+            tokenizer, origins = trimmed(source.tokenizer, partial(iter, texts), source.roles.values())
             result = Transplanted(tuple(table[origins] for table in source.tables()), (COPIED,) * len(origins), origins)
         else:
             tokenizer = _tokenizer(source, texts, options)
@@ -215,7 +215,7 @@ def _tokenizer(source: Checkpoint, texts: Texts, options: TransplantOptions) -> 
     else:
         raise PipelineError(f"{source.folder}: its kind of tokenizer cannot be trained; choose one with "
                             f"{argument('tokenizer', 'KIND')}: {', '.join(KINDS)}")
-    return train_like(source.tokenizer, texts, wanted, source.roles.get("unk_token"))
+    return train_like(source.tokenizer, texts, wanted, source.roles)
 
 
 def _rows(

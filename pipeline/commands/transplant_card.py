@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ MEANINGS = {
     "subword": "the mean of the rows of the pieces into which the checkpoint splits the token",
     "random": "drawn with the mean and standard deviation of the checkpoint's rows",
 }
+LICENCE, HUB_NAME = re.compile(r"[A-Za-z0-9.-]+"), re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 USE = """from transformers import AutoModel, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained(".")
@@ -45,9 +47,10 @@ def write_card(
         defaults: default method and vectors.
     """
     licence, identifier = declared_licence(checkpoint)
-    lines = ["---", *([f"license: {identifier}"] if identifier.isascii() and identifier.replace("-", "").replace(
-        ".", "").isalnum() else []), "library_name: transformers", "tags:", "- vecformer", "- vocabulary-transplant",
-        "---", "", f"# {plain(Path(checkpoint).name)} with another vocabulary", ""]
+    licences = [f"license: {identifier}"] if LICENCE.fullmatch(identifier) else []
+    bases = [f"base_model: {checkpoint}"] if _is_hub_name(checkpoint) else []
+    lines = ["---", *licences, *bases, "library_name: transformers", "tags:", "- vecformer", "- vocabulary-transplant",
+             "---", "", f"# {plain(Path(checkpoint).name)} with another vocabulary", ""]
     if options.trim:
         lines += ["The tokens that a text never uses were removed. The model computes the same outputs for this text; "
                   "other texts may be split into more tokens."]
@@ -68,6 +71,10 @@ def write_card(
               code_block(USE, "python"), "", f"Written by {code('vecformer transplant')}:", "",
               code_block(command(checkpoint, text, made.path, options), "bash"), ""]
     write_atomically(folder / "README.md", "\n".join(lines))
+
+
+def _is_hub_name(checkpoint: str) -> bool:
+    return HUB_NAME.fullmatch(checkpoint) is not None and not Path(checkpoint).exists()
 
 
 def command(checkpoint: str, text: Sequence[str | Path], out: Path, options: TransplantOptions) -> str:

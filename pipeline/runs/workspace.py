@@ -107,23 +107,21 @@ def new_folder(target: Path, *, require_replaceable: Callable[[Path], None] | No
         RunFolderError: as :func:`unfinished_folder`.
     """
     with owned(target) as real:
-        replace = require_replaceable is not None and os.path.lexists(real)
-
-        def check() -> None:
-            if replace and require_replaceable is not None:
-                require_replaceable(real)
-            else:
-                require_free(real, overwrite=False)
-
-        check()
+        replaceable = require_replaceable if os.path.lexists(real) else None
+        if replaceable is None:
+            require_free(real, overwrite=False)
+        else:
+            replaceable(real)
         with scratch_folder(real) as scratch:
             folder = scratch / real.name
             folder.mkdir()
             yield folder
-            check()
-            if replace:
+            if replaceable is None:
+                _publish(folder, real, None)
+            else:
+                replaceable(real)
                 _remember(real)
-            _put_in_place(folder, real, replace=replace)
+                _put_in_place(folder, real, replace=True)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Small tokenizers of each kind, trained on a few sentences."""
 
+import json
+
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 TEXTS = ["The cat sat on the mat.", "A dog lay on the rug, and dogs ran.", "Mat the cat's dog ran on and on!",
@@ -52,4 +54,24 @@ def unigram(size=90):
     return tokenizer
 
 
-ALL = {"wordpiece": wordpiece, "byte-level": byte_level, "roberta": roberta, "unigram": unigram}
+def metaspace_bpe(size=140):
+    """As Llama 2: spaces are marked by the normaliser, and unknown characters are bytes."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=len(special) + size, special_tokens=special, show_progress=False)
+    words = pre_tokenizers.Metaspace()
+    tokenizer.pre_tokenizer = words  # in training only, so that no token contains two words
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    state = json.loads(tokenizer.to_str())
+    state |= {"pre_tokenizer": None, "added_tokens": state["added_tokens"][:3]}
+    tokenizer = Tokenizer.from_str(json.dumps(state))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)])
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
+                                           decoders.Strip(" ", 1, 0)])
+    return tokenizer
+
+
+ALL = {"wordpiece": wordpiece, "byte-level": byte_level, "roberta": roberta, "unigram": unigram,
+       "metaspace-bpe": metaspace_bpe}

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from embeddings.errors import EmbeddingError
 from embeddings.table.safetensors import open_tensors
+from embeddings.transplant import METHODS, parse_method
 from embeddings.transplant.checkpoint import open_checkpoint
 from pipeline.commands.transplant import TransplantOptions, transplant
 from pipeline.errors import PipelineError, RunFolderError
@@ -113,6 +114,31 @@ def outputs(folder, texts, causal):
         with torch.no_grad():
             found = model(**ids, output_hidden_states=True)
         yield ids["input_ids"][0], found.hidden_states[-1].numpy(), found.logits.numpy()
+
+
+@pytest.mark.parametrize("method", METHODS.available)
+def test_every_method_by_its_default_options(method, text, tmp_path):
+    old = write_checkpoint(tmp_path / "old")
+    vectors = SPECIFICATION if parse_method(method).needs else None
+    made = transplant(str(old), tmp_path / "new", text=[text], options=TransplantOptions(
+        method, vectors, tokenizer="unigram,size=60"))
+    assert made.counts["copied"] > 20
+    assert made.counts[{"random": "random", "subword": "subword"}.get(method, "mixed")] > 0
+    assert all(np.isfinite(tensor).all() for tensor in load_file(tmp_path / "new" / "model.safetensors").values())
+
+
+def test_special_tokens_that_the_tokenizer_does_not_list_as_such(some, tmp_path):
+    old = write_checkpoint(tmp_path / "old")
+    content = json.loads((old / "tokenizer.json").read_text())
+    (old / "tokenizer.json").write_text(json.dumps(content | {"added_tokens": []}))
+    for name, wanted in (("new", options(tokenizer="wordpiece,size=60")), ("small", TransplantOptions(trim=True))):
+        transplant(str(old), tmp_path / name, text=[some], options=wanted)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / name)
+        assert tokenizer.tokenize("the", add_special_tokens=True)[0] == "[CLS]"
+        assert tokenizer.convert_ids_to_tokens(tokenizer.mask_token_id) == "[MASK]"
+        before, after = (load_file(folder / "model.safetensors")["bert.embeddings.word_embeddings.weight"]
+                         for folder in (old, tmp_path / name))
+        assert np.array_equal(after[tokenizer.mask_token_id], before[5])
 
 
 @pytest.mark.parametrize("tied", [True, False])
