@@ -62,9 +62,10 @@ def write_card(
     if not options.trim:
         facts["method"] = code_cell(options.method or defaults[0])
         if needs:
-            facts["static vectors"] = code_cell(options.vectors or f"{defaults[1]}, trained on the text")
+            facts["static vectors"] = (code_cell(written(options.vectors)) if options.vectors
+                                       else f"{code(defaults[1])}, trained on the text")
         if options.checkpoint_vectors:
-            facts["static vectors of the checkpoint's tokens"] = code_cell(options.checkpoint_vectors)
+            facts["static vectors of the checkpoint's tokens"] = code_cell(written(options.checkpoint_vectors))
     lines += ["", "| fact | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items()), "",
               "| rows | number | meaning |", "|---|---:|---|",
               *(f"| {why} | {n:,} | {MEANINGS[why]} |" for why, n in made.counts.items()), "",

@@ -1,6 +1,7 @@
 """Transplanted and trimmed checkpoints of each architecture, loaded by ``transformers`` alone."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -261,3 +262,17 @@ def test_pickled_and_truncated_weights(text, tmp_path):
     (old / "model.safetensors").rename(old / "pytorch_model.bin")
     with pytest.raises(EmbeddingError, match="pickled"):
         transplant(str(old), tmp_path / "new", text=[text], options=TransplantOptions(trim=True))
+
+
+def test_paths_that_are_not_utf8(some, tmp_path):
+    place = tmp_path / "caf\udce9"
+    place.mkdir()
+    old = shutil.copytree(write_checkpoint(tmp_path / "old"), place / "old")
+    text = shutil.copy(some, place / "text.txt")
+    vectors = place / "vectors.txt"
+    vectors.write_text("the 1 0\ncat 0 1\n")
+    made = transplant(str(old), place / "new", text=[text], options=options(vectors=str(vectors)))
+    card = (place / "new" / "README.md").read_text()
+    assert "caf%E9/vectors.txt" in card
+    assert len(load_file(shutil.copy(place / "new" / "model.safetensors", tmp_path / "weights"))[
+        "cls.predictions.bias"]) == made.n_new

@@ -1,14 +1,10 @@
 """Tiny random checkpoints of each architecture, with tokenizers trained on a few sentences."""
 
-import sys
-from pathlib import Path
 
 import torch
 import transformers
 
-sys.path.append(str(Path(__file__).parents[2] / "embeddings" / "transplant"))
-
-from tiny_tokenizers import TEXTS, byte_level, roberta, unigram, wordpiece
+from tests.embeddings.transplant.tiny_tokenizers import TEXTS, byte_level, roberta, unigram, wordpiece
 
 BERT = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
 ROBERTA = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>",
