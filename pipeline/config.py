@@ -60,6 +60,7 @@ ADDED = ("model.d_embedding", "data.units", "data.tokenizer", "data.add_special_
          "data.tag_column", "ngrams.enabled",
          "ngrams.words", "ngrams.characters", "ngrams.regularization", "ngrams.buckets",
          "self_training.rounds", "self_training.max_texts",
+         "contrastive.steps", "contrastive.batch_size", "contrastive.lr", "contrastive.head_first",
          "tagging.features", "tagging.regularization", "tagging.buckets", "tagging.decoding", "tagging.tune_outside")
 """Keys that version 0.1.0 does not have; with their defaults they do not change the identity of a benchmark's run."""
 
@@ -81,6 +82,21 @@ class PretrainingConfig:
         require(self.epochs >= 0, f"pretraining.epochs must be 0 or more, not {self.epochs}")
         require(self.lr > 0, f"pretraining.lr must be above 0, not {self.lr}")
         require(0 < self.masked_share < 1, f"pretraining.masked_share must be between 0 and 1, not {self.masked_share}")
+
+
+@dataclass(frozen=True)
+class ContrastiveConfig:
+    """Contrastive training on pairs of labelled texts, before training."""
+
+    steps: int = option(0, "steps of contrastive training, for few labels and a pretrained Transformer; 0 for none")
+    batch_size: int = option(32, "texts per batch, evenly over the labels; all pairs of them are compared; at least 4")
+    lr: float = option(2e-5, "peak learning rate of contrastive training, above 0")
+    head_first: bool = option(False, "fit the output layer to the text vectors by logistic regression before training")
+
+    def __post_init__(self) -> None:
+        require(self.steps >= 0, f"contrastive.steps must be 0 or more, not {self.steps}")
+        require(self.batch_size >= 4, f"contrastive.batch_size must be 4 or more, not {self.batch_size}")
+        require(self.lr > 0, f"contrastive.lr must be above 0, not {self.lr}")
 
 
 @dataclass(frozen=True)
@@ -134,6 +150,7 @@ class RunConfig:
     ngrams: NgramConfig = field(default_factory=NgramConfig)
     tagging: TaggingConfig = field(default_factory=TaggingConfig)
     pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
+    contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     self_training: SelfTrainingConfig = field(default_factory=SelfTrainingConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)

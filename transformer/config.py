@@ -43,14 +43,13 @@ class ModelConfig:
     like: str = option("", "arithmetic of bert or gpt2, for export without code of its own; \"\" for no restriction")
     norm: str = option("pre", "layer normalisation: pre (before each block) or post (after each residual sum)")
     activation: str = option("gelu", "activation of the feed-forward block: gelu, gelu-tanh, relu or swiglu")
-    positions: str = option("sinusoidal", "position encoding: sinusoidal or learned (added to the embeddings), rotary "
-                                          "or alibi (inside attention), or none")
+    positions: str = option("sinusoidal", "sinusoidal or learned (added), rotary or alibi (inside attention), or none")
     position_scale: float = option(1.0, "factor of the sinusoidal encoding; 0 for no positions")
     max_positions: int = option(512, "number of learned positions; at least data.max_length")
     embedding_norm: bool = option(False, "normalise the sum of token and position embeddings, as in BERT")
     norm_eps: float = option(1e-5, "value added to the variance in layer normalisation, above 0")
     pooling: str = option("mean-max", "pooling for classification: mean-max (mean and maximum of the output, mean of "
-                                      "the embeddings) or cls (first token and a tanh layer, as in BERT)")
+                                      "the embeddings), mean (of the output) or cls (first token, tanh layer; BERT)")
     convolutions: tuple[int, ...] = option((), "kernel widths (odd) of convolutions over tokens before the first "
                                                "encoder layer, such as [3, 5]; [] for none")
     token_types: int = option(0, "number of token types (segments); set by the task")
@@ -63,8 +62,9 @@ class ModelConfig:
             require(getattr(self, name) >= 0, f"model.{name} must be 0 or more, not {getattr(self, name)}")
         require(self.d_model % self.n_heads == 0,
                 f"model.d_model={self.d_model} is not a multiple of model.n_heads={self.n_heads}")
-        choices = {"like": ("", *LIKE), "norm": ("pre", "post"), "activation": ("gelu", "gelu-tanh", "relu", "swiglu"),
-                   "positions": ("sinusoidal", "learned", "rotary", "alibi", "none"), "pooling": ("mean-max", "cls")}
+        choices = {"like": ("", *LIKE), "norm": ("pre", "post"), "pooling": ("mean-max", "mean", "cls"),
+                   "activation": ("gelu", "gelu-tanh", "relu", "swiglu"),
+                   "positions": ("sinusoidal", "learned", "rotary", "alibi", "none")}
         for name, known in choices.items():
             require(getattr(self, name) in known,
                     f"model.{name} must be {' or '.join(map(repr, known))}, not {getattr(self, name)!r}")

@@ -39,10 +39,11 @@ from pipeline.tasks.ngrams.scores import branch_of as ngrams_of
 from pipeline.tasks.regression import in_units_of_the_data
 from pipeline.tasks.tags.branch import branch_of as features_of
 from transformer.export.huggingface import projected_table, save_weights
-from transformer.models.heads import ClassificationHead, ClsHead, PairHead, SpanHead, TokenHead
+from transformer.models.heads import ClassificationHead, ClsHead, MeanHead, PairHead, SpanHead, TokenHead
 
 TOLERANCE = 1e-4
-HEADS = {ClassificationHead: "mean-max", ClsHead: "cls", PairHead: "pair", TokenHead: "token", SpanHead: "span"}
+HEADS = {ClassificationHead: "mean-max", MeanHead: "mean", ClsHead: "cls", PairHead: "pair", TokenHead: "token",
+         SpanHead: "span"}
 FILES = ("configuration_vecformer", "modeling_vecformer", "tokenization_vecformer", "vecformer_hashing",
          "vecformer_tags")
 

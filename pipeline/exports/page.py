@@ -101,6 +101,9 @@ def require_equivalent(trained: TrainedRun, target: Path, *, origin: str) -> Wor
     if trained.setup.model.embedding_width != trained.setup.model.d_model:
         raise ExportError(f"{origin}: model.d_embedding={trained.setup.model.d_embedding}: a page has no layer between "
                           f"embeddings and d_model; train with {setting('model.d_embedding=0')}")
+    if config.model.pooling == "mean":
+        raise ExportError(f"{origin}: model.pooling=mean: a page computes mean-max and cls only; train with "
+                          f"{setting('model.pooling=mean-max')}")
     if config.data.han == "words":
         raise ExportError(f"{origin}: data.han=words: a page cannot split Chinese into words; train with "
                           f"{setting('data.han=characters')}")

@@ -25,8 +25,10 @@ from pipeline.drawing.summaries import run_html
 from pipeline.errors import ConfigError, RunFolderError
 from pipeline.runs.budget import budget_seconds, fit_epochs
 from pipeline.runs.context import RunContext
+from pipeline.runs.contrastive import train_on_pairs
 from pipeline.runs.data_hash import data_hash
 from pipeline.runs.folder import RunFolder, read_json, resume_command, unfinished
+from pipeline.runs.output_layer import fit_output_layer
 from pipeline.runs.place import require_inputs_elsewhere
 from pipeline.runs.pretraining import pretrain
 from pipeline.runs.recipe.choose import Recipe, setup_for
@@ -277,6 +279,9 @@ def run_stage_two(
             features = task.encode(splits.train, tokenizers, setup, training=True)
         with clock("evaluation"):
             evaluate = _evaluation_on(trained, splits.dev) if splits.dev else None
+        if not during.exists():
+            train_on_pairs(setup, model, features, context)
+            fit_output_layer(setup, model, features)
         batches = TrainingBatches(task, features, setup, world)
         setup = fit_epochs(setup, task, model, batches, folder, context)
         trained = replace(trained, setup=setup)

@@ -91,7 +91,8 @@ class Classification(PredictionSetTask[Example, Labels]):
     followed = ("accuracy", "macro_f1", "n", "loss", "calibration_error")
     keys = ("data.labels", "data.label_column", "training.class_weights", "ngrams.enabled", "ngrams.words",
             "ngrams.characters", "ngrams.regularization", "ngrams.buckets", "self_training.rounds",
-            "self_training.max_texts")
+            "self_training.max_texts", "contrastive.steps", "contrastive.batch_size", "contrastive.lr",
+            "contrastive.head_first")
     pipeline_tag = "text-classification"
     resolved_type = Labels
     baseline_names = ("majority", "tfidf+logreg", "tfidf-chars+logreg", "hashed-ngrams", "mean-vectors+logreg",

@@ -18,7 +18,7 @@ from pipeline.tasks.base import Prepared, Tokenizers
 from pipeline.tasks.inference import outputs
 from pipeline.tasks.resolved import Setup
 from transformer.layers.embedding import TokenEmbedding
-from transformer.models.heads import ClassificationHead, ClsHead, PairHead
+from transformer.models.heads import ClassificationHead, ClsHead, MeanHead, PairHead
 from transformer.models.models import TransformerModel
 from transformer.models.stack import Encoder
 
@@ -32,7 +32,8 @@ def n_token_types(config: RunConfig, examples: Iterable[TextOrPair]) -> int:
 def text_model(setup: Setup[Any], embedding: TokenEmbedding, *, n_outputs: int) -> nn.Module:
     """Build an encoder with pooling and an output layer."""
     shape = setup.model
-    kind = ClsHead if shape.pooling == "cls" else PairHead if shape.token_types else ClassificationHead
+    of_pooling = {"cls": ClsHead, "mean": MeanHead, "mean-max": PairHead if shape.token_types else ClassificationHead}
+    kind = of_pooling[shape.pooling]
     # The order of construction decides which random numbers each part gets; results of a seed depend on it.
     head = kind(d_model=shape.d_model, n_classes=n_outputs, dropout=shape.dropout)
     return TransformerModel(encoder=Encoder(config=shape, embedding=embedding), head=head)

@@ -39,6 +39,36 @@ class ClassificationHead(nn.Module):
         return logits
 
 
+class MeanHead(nn.Module):
+    """One label for each text, from the mean of the encoder's output (Reimers & Gurevych 2019, "Sentence-BERT").
+
+    The mean is scaled to the length of ``d_model`` numbers of mean square 1, so that its direction alone decides.
+
+    Args:
+        d_model: width of the encoder.
+        n_classes: number of labels.
+        dropout: dropout probability of the mean.
+    """
+
+    needs: ClassVar[Needs] = "features"
+
+    def __init__(self, *, d_model: int, n_classes: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = Dropout(dropout)
+        self.output = nn.Linear(d_model, n_classes)
+
+    def forward(self, encoded: Encoded) -> Tensor:
+        """Compute the logits of each text. *Shape:* ``(batch, n_classes)``."""
+        width = self.output.in_features
+        logits: Tensor = self.output(self.dropout(width**0.5 * direction(encoded, width)))
+        return logits
+
+
+def direction(encoded: Encoded, width: int) -> Tensor:
+    """Return the mean of the encoder's output, of length 1. *Shape:* ``(batch, width)``, float32."""
+    return F.normalize(encoded.features[:, :width].float(), dim=-1)
+
+
 class PairHead(nn.Module):
     """One label for each pair of texts, from the pooled features of both texts and their difference.
 

@@ -26,7 +26,7 @@ class VecformerConfig(PretrainedConfig):
         layer_norm_eps: epsilon of the norms.
         convolutions: widths of the convolutions before the first layer.
         type_vocab_size: number of token types; 0 for none.
-        head: ``mean-max``, ``cls``, ``pair``, ``token`` or ``span``.
+        head: ``mean-max``, ``mean``, ``cls``, ``pair``, ``token`` or ``span``.
         ngram_buckets: number of buckets of the n-gram branch; 0 for none.
         feature_buckets: number of buckets of the branch for features of words; 0 for none.
         branch_weights: weights of the log-probabilities of the encoder and of the branch.

@@ -148,7 +148,7 @@ class Encoder(nn.Module):
 
 
 class Head(nn.Module):
-    """Output layer: scores of texts (``mean-max``, ``cls``, ``pair``) or of tokens (``token``, ``span``)."""
+    """Output layer: scores of texts (``mean-max``, ``mean``, ``cls``, ``pair``) or of tokens (``token``, ``span``)."""
 
     def __init__(self, config: VecformerConfig) -> None:
         super().__init__()
@@ -170,6 +170,9 @@ class Head(nn.Module):
             scores = self.output(self.dropout(hidden))
         elif self.kind == "mean-max":
             scores = self.output(self.dropout(pooled(hidden, embedded, mask)))
+        elif self.kind == "mean":
+            mean = F.normalize(pooled(hidden, embedded, mask)[:, : hidden.shape[-1]], dim=-1)
+            scores = self.output(self.dropout(math.sqrt(hidden.shape[-1]) * mean))
         elif self.kind == "cls":
             first = hidden[torch.arange(len(mask), device=mask.device), mask.int().argmax(dim=1)]
             scores = self.output(self.dropout(torch.tanh(self.pooler(first))))

@@ -95,7 +95,7 @@ def choose(recipe: Recipe, facts: Facts, config: RunConfig) -> dict[str, ChosenP
     Raises:
         ConfigError: if a part is added that is not for the task, or a key contradicts ``init_from``.
     """
-    chosen = parts_of_start(config)
+    chosen = parts_of_start(config, facts)
     config = with_parts(config, chosen) if chosen else config
     current, parts = config, all_parts(facts.task)
     for name in recipe.added - {one.name for one in parts}:

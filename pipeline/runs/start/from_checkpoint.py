@@ -19,6 +19,7 @@ from embeddings.table.listing import listed
 from embeddings.table.paths import from_written
 from pipeline.config import AUTO_SOURCE, RunConfig, changed_keys, keys, value_of
 from pipeline.errors import ConfigError, brief
+from pipeline.runs.recipe.facts import Facts
 from pipeline.runs.tokenizer import read_subwords
 from pipeline.tasks.resolved import ChosenPart
 from pipeline.word_vectors import StageOne
@@ -32,10 +33,20 @@ OF_THE_TASK = ("model.like", "model.pooling", "model.token_types", "model.tied",
 """Keys of the model that the new run decides."""
 FINE_TUNING: Mapping[str, Any] = {"training.lr": 1e-4, "training.epochs": 4, "training.ema": 0.0}
 """Training of a pretrained Transformer, where the configuration does not say otherwise."""
+FEW_LABELS: Mapping[str, Any] = {
+    "model.pooling": "mean", "contrastive.steps": 60, "contrastive.head_first": True,
+    "training.lr": 1e-5, "training.epochs": 1, "training.ema": 0.0,
+}
+"""The same with few labels."""
+FEW = 64  # labelled texts per label, up to which labels are few
 
 
-def parts_of_start(config: RunConfig) -> dict[str, ChosenPart]:
+def parts_of_start(config: RunConfig, facts: Facts) -> dict[str, ChosenPart]:
     """Return the shape of the Transformer, its tokenizer and table, and how it is trained.
+
+    Args:
+        config: the configuration.
+        facts: facts about the data, of which the number of labels decides how it is trained.
 
     Raises:
         ConfigError: if the configuration has another shape.
@@ -58,11 +69,13 @@ def parts_of_start(config: RunConfig) -> dict[str, ChosenPart]:
         fixed |= {"data.units": "subwords", "data.tokenizer": config.init_from}
     if config.source == AUTO_SOURCE:
         fixed["source"] = f"hf:{config.init_from}"
-    tuning = {key: value for key, value in FINE_TUNING.items() if key not in configured}
+    few = facts.task == "classification" and not facts.has_pairs and facts.n_labelled <= FEW * facts.n_labels
+    tuning = {key: value for key, value in (FEW_LABELS if few else FINE_TUNING).items() if key not in configured}
     defaults = RunConfig()
+    reason = f"at most {FEW} labelled texts per label" if few else "a pretrained Transformer"
     return {PART: ChosenPart(f"the {body.architecture} of {config.init_from}",
                              {key: value for key, value in fixed.items() if value != value_of(defaults, key)}),
-            TUNING: ChosenPart("a pretrained Transformer", tuning)}
+            TUNING: ChosenPart(reason, tuning)}
 
 
 def body_of(config: RunConfig) -> Body:

@@ -18,6 +18,7 @@ from embeddings.table.paths import from_written
 from pipeline.config import RunConfig, changed_keys, keys, value_of
 from pipeline.errors import ConfigError, brief
 from pipeline.runs.folder import read_unreplaced
+from pipeline.runs.recipe.facts import Facts
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_run, load_setup
 from pipeline.tasks.resolved import ChosenPart
 from pipeline.word_vectors import StageOne
@@ -31,7 +32,7 @@ OF_THE_TASK = ("model.pooling", "model.token_types", "model.tied", "model.dropou
 OF_THE_TEXT = ("data.lowercase", "data.strip_accents", "data.fold_digits", "data.han")
 
 
-def parts_of_start(config: RunConfig) -> dict[str, ChosenPart]:
+def parts_of_start(config: RunConfig, _facts: Facts) -> dict[str, ChosenPart]:
     """Return the values that a run takes over from ``init_from``, as a part of the recipe.
 
     These are the shape of the Transformer, the rules of the tokenizer, and the source of the word vectors.

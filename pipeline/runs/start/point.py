@@ -11,6 +11,7 @@ from embeddings.table.paths import from_written
 from pipeline.config import RunConfig
 from pipeline.errors import RunFolderError
 from pipeline.runs.folder import RunFolder, unfinished
+from pipeline.runs.recipe.facts import Facts
 from pipeline.runs.start import from_checkpoint, from_run
 from pipeline.tasks.resolved import ChosenPart
 from pipeline.word_vectors import StageOne
@@ -20,7 +21,7 @@ from transformer.pretrained.body import CONFIG
 class Kind(Protocol):
     """What each kind of starting point can do."""
 
-    def parts_of_start(self, config: RunConfig) -> dict[str, ChosenPart]:
+    def parts_of_start(self, config: RunConfig, facts: Facts) -> dict[str, ChosenPart]:
         """Return the values that a run takes over, as parts of the recipe."""
         ...
 
@@ -45,14 +46,14 @@ def kind_of(location: str) -> Kind:
     return from_checkpoint
 
 
-def parts_of_start(config: RunConfig) -> dict[str, ChosenPart]:
+def parts_of_start(config: RunConfig, facts: Facts) -> dict[str, ChosenPart]:
     """Return the values that a run takes over from ``init_from``, as parts of the recipe; none without it.
 
     Raises:
         ConfigError: if the configuration has another value for one of them.
         RunFolderError, CheckpointError, EmbeddingError: if it cannot be read.
     """
-    return kind_of(config.init_from).parts_of_start(config) if config.init_from else {}
+    return kind_of(config.init_from).parts_of_start(config, facts) if config.init_from else {}
 
 
 def start_from(model: nn.Module, stage_one: StageOne, config: RunConfig) -> None:
