@@ -15,6 +15,9 @@ from embeddings.table.arguments import setting
 from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.interface import TextTokenizer
+from embeddings.tokenization.renumbered import renumbered_json
+from embeddings.tokenization.subwords import SubwordTokenizer
+from embeddings.tokenization.token_text import UNDECODED
 from pipeline.config import RunConfig
 from pipeline.errors import ExportError
 from pipeline.runs.trained import TrainedRun
@@ -32,7 +35,7 @@ def require_characters(config: RunConfig, origin: str) -> None:
     Raises:
         ExportError: if Chinese is split into words.
     """
-    if config.data.han == "words":
+    if config.data.han == "words" and config.data.units == "words":
         raise ExportError(f"{origin}: data.han=words: tokenizer.json cannot represent the splitting of Chinese into "
                           f"words; train with {setting('data.han=characters')}")
 
@@ -73,8 +76,8 @@ def write_tokenizer_json(
         special: special tokens that a text can contain.
         max_length: maximum length, to which the library truncates; 0 for none.
     """
-    tokenizer.save(path)
-    theirs = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    theirs = Tokenizer.from_str(
+        renumbered_json(tokenizer) if isinstance(tokenizer, SubwordTokenizer) else tokenizer.to_json())
     if special:
         theirs.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in special])
     if single:
@@ -90,10 +93,17 @@ def random_texts(
 ) -> list[tuple[str, str]]:
     """Return texts of random words, or pairs of them; with ``masks``, each begins with the token ``<mask>``."""
     random = np.random.default_rng(0)
-    words = tokenizer.vocabulary()[N_SPECIAL:]
+    words = _written(tokenizer)
     longest = max(1, min(LONGEST, (trained.config.data.max_length - 3) // 2))
     drawn = [" ".join(random.choice(words, random.integers(1, longest + 1))) for _ in range(2 * N_TEXTS)]
     firsts, seconds = drawn[:N_TEXTS], drawn[N_TEXTS:]
     if masks:
         return [(f"{MASK} {text}", "") for text in firsts]
     return list(zip(firsts, seconds if pairs else [""] * N_TEXTS, strict=True))
+
+
+def _written(tokenizer: TextTokenizer) -> Sequence[str]:
+    """Return the words of a vocabulary, or the texts of its subwords."""
+    if not isinstance(tokenizer, SubwordTokenizer):
+        return tokenizer.vocabulary()[N_SPECIAL:]
+    return [token.text for token in tokenizer.texts_of_tokens() if token.text and UNDECODED not in token.text]

@@ -69,7 +69,7 @@ class AnswerSubject(Subject):
         if target.anchor is None:
             return START
         start, text = target.anchor.start, prepared.examples[0].context
-        span = next(span for span in prepared.features[0].origin.spans if span.end > start)
+        span = next(span for span in prepared.features[0].origin.words.spans if span.end > start)
         return str(text[span.start:span.end])
 
 
@@ -83,7 +83,7 @@ def _names(
         if place is None:
             names.append(START if not names else f"{END} ({len(names)})")
         else:
-            span = spans[place.part][place.word]
+            span = spans[place.part][place.token]
             text, where = ((example.question, "question, "), (example.context, ""))[place.part]
             names.append(f"{text[span.start:span.end]} ({where}{span.start})")
     return names
