@@ -40,6 +40,23 @@ def require_characters(config: RunConfig, origin: str) -> None:
                           f"words; train with {setting('data.han=characters')}")
 
 
+def require_whole_words(config: RunConfig, target: str, origin: str, *, advice: str = "") -> None:
+    """Require that the tokens of a run are words.
+
+    Args:
+        config: the configuration of the run.
+        target: what cannot represent subwords, for the message.
+        origin: the run folder, for the message.
+        advice: what else can be done, besides training with words.
+
+    Raises:
+        ExportError: if they are subwords.
+    """
+    if config.data.units != "words":
+        raise ExportError(f"{origin}: data.units={config.data.units}: {target} cannot find the words that subwords "
+                          f"belong to; {advice}train with {setting('data.units=words')}")
+
+
 def add_unseen(trained: TrainedRun, n: int, *, first: Iterable[str] = ()) -> Sequence[str]:
     """Append the vectors of words not seen in training to the embedding layer, and return these words.
 
