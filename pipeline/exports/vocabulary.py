@@ -120,7 +120,9 @@ def random_texts(
 
 
 def _written(tokenizer: TextTokenizer) -> Sequence[str]:
-    """Return the words of a vocabulary, or the texts of its subwords."""
+    """Return the words of a vocabulary, or the texts that are one subword."""
     if not isinstance(tokenizer, SubwordTokenizer):
         return tokenizer.vocabulary()[N_SPECIAL:]
-    return [token.text for token in tokenizer.texts_of_tokens() if token.text and UNDECODED not in token.text]
+    texts = [token.text for token in tokenizer.texts_of_tokens()
+             if token.text and UNDECODED not in token.text and not any(map(str.isspace, token.text))]
+    return [text for text, ids in zip(texts, tokenizer.encode(texts), strict=True) if len(ids) == 1]
