@@ -55,7 +55,7 @@ RECIPES = ("auto", "plain")
 TABLES = ("training.class_weights",)
 """Keys whose value may be a table, which is not a section of the configuration."""
 ADDED = ("init_from", "budget", "baselines", "baseline_memory_gb", "training.class_weights", "data.separator",
-         "data.encoding",
+         "data.encoding", "data.units", "data.tokenizer",
          "data.label_separator", "data.label_threshold", "data.word_column", "data.tag_column", "ngrams.enabled",
          "ngrams.words", "ngrams.characters", "ngrams.regularization", "ngrams.buckets",
          "self_training.rounds", "self_training.max_texts",

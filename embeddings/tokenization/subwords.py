@@ -105,7 +105,8 @@ class SubwordTokenizer(TextTokenizer):
 
     def begins_words(self, ids: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Return whether each token of a text is the beginning of a word, by its notation. *Shape:* ``(n_tokens,)``."""
-        return self._begins_word[ids]
+        begins: NDArray[np.bool_] = self._begins_word[ids]
+        return begins
 
     def _pieces(self, words: Sequence[str], text: str, encoding: Encoding) -> WordPieces:
         ends = np.cumsum([len(word) + 1 for word in words])

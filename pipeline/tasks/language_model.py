@@ -258,7 +258,8 @@ def _compact(targets: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _is_rare(counts: NDArray[np.integer], tokenizer: TextTokenizer) -> NDArray[np.bool_]:
     """Return for which tokens ``<unk>`` is trained as well: those with count 1; no subwords. *Shape:* ``(n_rows,)``."""
-    return (counts == 1) & (tokenizer.units == "words")
+    rare: NDArray[np.bool_] = (counts == 1) & (tokenizer.units == "words")
+    return rare
 
 
 def _words_of(texts: Sequence[Text], tokenizer: TextTokenizer) -> list[int | None]:

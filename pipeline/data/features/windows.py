@@ -28,12 +28,18 @@ class Window(NamedTuple):
     words: WholeWords
 
     def target(self, answer: Answer) -> tuple[int, int] | None:
-        """Return the positions of an answer's first and last token in the input; None if it is not inside."""
+        """Return the positions in the input of the first and last token of an answer; None if it is not inside.
+
+        These are the first token of its first word and the last token of its last word.
+        """
         end = answer.start + len(answer.text)
-        touched = [i for i, span in enumerate(self.spans) if span.start < end and span.end > answer.start]
-        if not touched or touched[0] < self.start or touched[-1] >= self.start + self.n_words:
+        touched = [i for i, span in enumerate(self.words.spans) if span.start < end and span.end > answer.start]
+        if not touched:
             return None
-        return touched[0] - self.start + self.offset, touched[-1] - self.start + self.offset
+        first, last = int(self.words.bounds[touched[0]]), int(self.words.bounds[touched[-1] + 1]) - 1
+        if first < self.start or last >= self.start + self.n_words:
+            return None
+        return first - self.start + self.offset, last - self.start + self.offset
 
 
 def windows(

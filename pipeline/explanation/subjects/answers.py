@@ -36,7 +36,7 @@ class AnswerSubject(Subject):
         side = known_label(label or SIDES[0], SIDES)
         if prediction["start"] is None:
             return Target(side)
-        spans = prepared.features[0].origin.spans
+        spans = prepared.features[0].origin.words.spans
         inside = [span for span in spans if prediction["start"] <= span.start < prediction["end"]]
         return Target(side, Anchor(1, inside[0 if side == SIDES[0] else -1].start))
 
@@ -48,8 +48,9 @@ class AnswerSubject(Subject):
         side = SIDES.index(target.label)
         best, column = features[0], 0
         if target.anchor is not None:
-            spans = features[0].origin.spans
-            number = next((n for n, span in enumerate(spans) if span.end > target.anchor.start), len(spans) - 1)
+            spans, bounds = features[0].origin.words
+            word = next((n for n, span in enumerate(spans) if span.end > target.anchor.start), len(spans) - 1)
+            number = int(bounds[word] if side == 0 else bounds[word + 1] - 1)
 
             def margin(window: Window) -> int:
                 return min(number - window.start, window.start + window.n_words - 1 - number)
