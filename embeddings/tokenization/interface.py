@@ -27,7 +27,7 @@ class Span(NamedTuple):
     end: int
 
 
-class WordPieces(NamedTuple):
+class WordTokens(NamedTuple):
     """The tokens of a sentence that is split into words.
 
     Attributes:
@@ -106,9 +106,9 @@ class TextTokenizer(ABC):
         """Return the ids of tokens of :meth:`words` or :meth:`spans`. *Shape* of each: ``(n_tokens,)``, int32."""
         return self.encode(texts)
 
-    def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[WordPieces]:
+    def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[WordTokens]:
         """Encode sentences that are already split into words; each word has at least one token."""
-        return [WordPieces(ids, np.arange(len(ids), dtype=np.int32)) for ids in self.encode(sentences)]
+        return [WordTokens(ids, np.arange(len(ids), dtype=np.int32)) for ids in self.encode(sentences)]
 
     def begins_words(self, ids: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Return whether each token of a text is the beginning of a word. *Shape:* ``(n_tokens,)``."""

@@ -12,7 +12,7 @@ from tokenizers import Encoding, Tokenizer
 
 from embeddings.errors import EmbeddingError
 from embeddings.special_tokens import END, MASK, N_SPECIAL, PAD, SPECIAL_TOKENS, START, UNK, UNK_ID
-from embeddings.tokenization.interface import Span, Text, TextTokenizer, WordPieces, encodable
+from embeddings.tokenization.interface import Span, Text, TextTokenizer, WordTokens, encodable
 from embeddings.tokenization.interning import TokenInterner
 from embeddings.tokenization.token_text import TokenNotation, TokenText
 from embeddings.tokenization.tokenizer import OUR_KEY, WordTokenizer
@@ -95,7 +95,7 @@ class SubwordTokenizer(TextTokenizer):
         """Return the ids of tokens. *Shape* of each: ``(n_tokens,)``, int32."""
         return [np.array([self._numbers[token] for token in tokens], dtype=np.int32) for tokens in texts]
 
-    def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[WordPieces]:
+    def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[WordTokens]:
         """Encode sentences that are already split into words, as texts in which spaces separate these.
 
         A word in which no token begins, such as one of control characters only, has the token ``<unk>``.
@@ -108,7 +108,7 @@ class SubwordTokenizer(TextTokenizer):
         begins: NDArray[np.bool_] = self._begins_word[ids]
         return begins
 
-    def _pieces(self, words: Sequence[str], text: str, encoding: Encoding) -> WordPieces:
+    def _pieces(self, words: Sequence[str], text: str, encoding: Encoding) -> WordTokens:
         ends = np.cumsum([len(word) + 1 for word in words])
         starts = [_without_space(text, *offsets)[0] for offsets in encoding.offsets]
         found = np.minimum(np.searchsorted(ends, np.array(starts, dtype=np.int64), side="right"), len(words) - 1)
@@ -116,7 +116,7 @@ class SubwordTokenizer(TextTokenizer):
         numbers = np.append(found, absent)
         ids = np.append(self._ours[encoding.ids], np.full(len(absent), UNK_ID, dtype=np.int32))
         order = np.argsort(numbers, kind="stable")
-        return WordPieces(ids[order], numbers[order].astype(np.int32))
+        return WordTokens(ids[order], numbers[order].astype(np.int32))
 
     def fold(self, word: str) -> str:
         """Normalise a word as the tokenizer does."""

@@ -26,8 +26,12 @@ def keys_without_effect(data: DataConfig, changed: Iterable[str]) -> list[str]:
     """Return which of these keys of the configuration have no effect with the tokens of ``data.units``."""
     if data.units == "words":
         return [key for key in changed if key in OF_SUBWORDS]
-    is_read = parse_kind(data.tokenizer) is None
-    return [key for key in changed if key in OF_WORDS or (is_read and key in OF_TRAINING)]
+    return [key for key in changed if key in OF_WORDS or (tokenizer_location(data) and key in OF_TRAINING)]
+
+
+def tokenizer_location(data: DataConfig) -> str:
+    """Return the file or checkpoint from which subwords are read; "" if they are trained, or for words."""
+    return data.tokenizer if data.units == "subwords" and parse_kind(data.tokenizer) is None else ""
 
 
 def make_tokenizer(data: DataConfig, texts: Sequence[Text]) -> TextTokenizer:

@@ -83,6 +83,14 @@ def test_a_run_predicts_after_loading_what_it_predicted_after_training(runs, sam
         assert prediction["answer"] == context[prediction["start"]:prediction["end"]]
 
 
+@pytest.mark.parametrize("units", UNITS)
+def test_a_text_of_punctuation_has_no_known_word(runs, units):
+    trained = load_run(runs["support", units].path)
+    one, other = trained.predict([", . .", "The parcel."])
+    assert one["warning"] == "the text has no known word"
+    assert "warning" not in other
+
+
 def test_the_units_of_a_run_are_those_of_its_configuration(runs):
     words, pieces = (load_run(runs["support", units].path).tokenizer for units in ("words", "wordpiece,size=300"))
     assert (words.units, pieces.units) == ("words", "subwords")
@@ -116,8 +124,8 @@ def test_explanations_are_of_words(runs, sample, units):
     found = explain(load_run(runs[sample, units].path), text, context=context)
     whole = {"text": text, "context": context}
     assert all(token.token == whole[token.part][token.start:token.end] for token in found.tokens)
-    assert [token.token for token in found.tokens if token.part == "text"] == [
-        word for word in text.replace(",", " ,").replace(".", " .").replace("?", " ?").split()]
+    words = text.replace(",", " ,").replace(".", " .").replace("?", " ?").split()
+    assert [token.token for token in found.tokens if token.part == "text"] == words
     assert sum(token.contribution for token in found.tokens) == pytest.approx(found.completeness.sum, abs=1e-3)
     assert len(found.attention.tokens) == len(found.attention.layers[0][0])
 
