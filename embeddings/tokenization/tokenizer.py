@@ -260,7 +260,7 @@ def stored_units(path: Path) -> str:
     """Return the kind of the tokens of the ``tokenizer.json`` of a run: ``words`` or ``subwords``."""
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["model"][OUR_KEY]["units"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return WordTokenizer.units
 
 
