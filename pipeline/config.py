@@ -54,9 +54,10 @@ AUTO_SOURCE, DEFAULT_SOURCE = "auto", "glove"
 RECIPES = ("auto", "plain")
 TABLES = ("training.class_weights",)
 """Keys whose value may be a table, which is not a section of the configuration."""
-ADDED = ("init_from", "budget", "baselines", "baseline_memory_gb", "training.class_weights", "data.separator",
-         "data.encoding", "data.units", "data.tokenizer",
-         "data.label_separator", "data.label_threshold", "data.word_column", "data.tag_column", "ngrams.enabled",
+ADDED = ("model.d_embedding", "data.units", "data.tokenizer", "data.add_special_tokens", "init_from", "init_layers",
+         "budget", "baselines", "baseline_memory_gb", "training.class_weights",
+         "data.separator", "data.encoding", "data.label_separator", "data.label_threshold", "data.word_column",
+         "data.tag_column", "ngrams.enabled",
          "ngrams.words", "ngrams.characters", "ngrams.regularization", "ngrams.buckets",
          "self_training.rounds", "self_training.max_texts",
          "tagging.features", "tagging.regularization", "tagging.buckets", "tagging.decoding", "tagging.tune_outside")
@@ -108,8 +109,11 @@ class RunConfig:
                              "to fit; \"\" for no limit")
     source: str = option(AUTO_SOURCE, "source of the word vectors, such as random, glove, file:FILE or glove+word2vec; "
                                       "`vecformer sources` lists them; auto: the recipe chooses")
-    init_from: str = option("", "finished run whose Transformer is the starting point, such as one of `vecformer "
-                                "pretrain`; its shape, tokenizer and word vectors are used; \"\" for none")
+    init_from: str = option("", "starting point of the Transformer: a finished run, such as one of `vecformer "
+                                "pretrain`, or a checkpoint (folder, installed package, or name on Hugging Face); its "
+                                "shape, tokenizer and vectors are used; \"\" for none")
+    init_layers: tuple[int, ...] = option((), "indices from 0 of the layers of a checkpoint that are kept, such as "
+                                              "[0, 2, 4]; [] for all")
     target_source: str = option("", "source of the word vectors of the target language; \"\" for the same as source")
     transforms: tuple[str, ...] = option((), "transforms of the vectors, in order, such as "
                                              "[\"standardize\", \"pca:50\"]")
@@ -339,7 +343,6 @@ def _nearest(key: str, valid: Iterable[str]) -> str:
         return " `vecformer config` lists all keys."
     last = key.rpartition(".")[2]
     by_last_part = {known.rpartition(".")[2]: known for known in valid}
-    near = OTHER_NAMES.get(last) or nearest(key, valid, cutoff=0.6)
-    if near is None:
-        near = by_last_part.get(nearest(last, by_last_part, cutoff=0.6) or "")
+    named = {**{known: known for known in valid}, **by_last_part}
+    near = OTHER_NAMES.get(last) or named.get(nearest(key, named, cutoff=0.6) or nearest(last, named, cutoff=0.6) or "")
     return f" Did you mean {near!r}?" if near else " `vecformer config` lists all keys."

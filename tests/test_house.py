@@ -17,9 +17,9 @@ MAY_IMPORT = {
 ROOTS = {
     "embeddings": {"loading.py", "request.py", "special_tokens.py", "compressed_files.py", "progress.py", "errors.py",
                    "table", "tokenization", "specification", "sources", "transforms", "formats", "gensim_training",
-                   "analysis"},
+                   "analysis", "transplant"},
     "transformer": {"config.py", "errors.py", "checkpoint.py", "layers", "models", "kernels", "training", "inspect",
-                    "export"},
+                    "export", "pretrained"},
     "pipeline": {"config.py", "errors.py", "word_vectors.py", "runs", "tasks", "data", "measures", "baselines",
                  "commands", "benchmark", "drawing", "telemetry", "cli", "explanation", "exports", "serving",
                  "estimators"},

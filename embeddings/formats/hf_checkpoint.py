@@ -6,7 +6,6 @@ single or sharded (``model.safetensors.index.json``), and the tokenizer from ``t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from embeddings.formats.installed_packages import package_folders
 from embeddings.request import UNKNOWN
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.row_maps import Vectors
-from embeddings.table.safetensors import Tensors, open_tensors
+from embeddings.table.safetensors import Tensors, open_tensors, shard_files
 
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
@@ -113,20 +112,29 @@ def read_tokenizer(folder: Path, n_rows: int) -> Tokenizer:
         VectorFileError: if ``tokenizer.json`` is missing, broken or belongs to another checkpoint.
     """
     path = folder / TOKENIZER
-    try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not path.is_file():
         raise VectorFileError(
             f"{folder}: {TOKENIZER} is missing; write it with transformers: "
             f"AutoTokenizer.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})"
-        ) from error
-    except Exception as error:  # the library raises bare Exception
-        raise VectorFileError(f"{path}: not a tokenizer ({first_line(error)}); download or write it again") from error
+        )
+    tokenizer = read_tokenizer_file(path)
     n_tokens = tokenizer.get_vocab_size(with_added_tokens=False)
     if n_tokens > n_rows:
         raise VectorFileError(f"{path}: has {n_tokens} tokens, but the input embeddings have {n_rows} rows: they "
                               "belong to different checkpoints; download both again")
     return tokenizer
+
+
+def read_tokenizer_file(path: Path) -> Tokenizer:
+    """Read a ``tokenizer.json``, whatever its name.
+
+    Raises:
+        VectorFileError: if it is missing or broken.
+    """
+    try:
+        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises bare Exception
+        raise VectorFileError(f"{path}: not a tokenizer ({first_line(error)}); download or write it again") from error
 
 
 def input_embeddings(folder: Path, tensor: str | None = None) -> TokenTable:
@@ -139,7 +147,7 @@ def input_embeddings(folder: Path, tensor: str | None = None) -> TokenTable:
     Raises:
         VectorFileError: if there are no safetensors weights, they are broken, or the tensor is not found.
     """
-    weights = _open_weights(folder)
+    weights = open_weights(folder)
     tables = {name: held for name, held in weights.items() if len(held.shape(name)) == 2 and min(held.shape(name))}
     if tensor is None:
         tensor = next(filter(None, (_with_suffix(suffix, tables) for suffix in INPUT_EMBEDDINGS)), None)
@@ -169,10 +177,17 @@ def _candidates(tables: Mapping[str, Tensors]) -> str:
     return f"The largest are: {shown}" if shown else "It has no two-dimensional tensor"
 
 
-def _open_weights(folder: Path) -> dict[str, Tensors]:
-    """Return the memory-mapped file of each tensor, by name."""
+def open_weights(folder: Path) -> dict[str, Tensors]:
+    """Return the memory-mapped file of each tensor, by name.
+
+    Args:
+        folder: folder of the checkpoint; its weights may be in several files.
+
+    Raises:
+        VectorFileError: if there are no safetensors weights, or a file is missing, broken or truncated.
+    """
     if (folder / INDEX).is_file():
-        files = _shards(folder / INDEX)
+        files = shard_files(folder / INDEX)
     elif (folder / WEIGHTS).is_file():
         files = [folder / WEIGHTS]
     else:
@@ -183,20 +198,6 @@ def _open_weights(folder: Path) -> dict[str, Tensors]:
     if not files:
         raise VectorFileError(_no_weights(folder))
     return {name: tensors for tensors in map(open_tensors, files) for name in tensors}
-
-
-def _shards(index: Path) -> list[Path]:
-    """Return the files that an index of shards names, which must be in the same folder."""
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        if not names or any(Path(name).name != name for name in names):
-            raise ValueError("a shard must be a file of the same folder")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise VectorFileError(f"{index}: not an index of safetensors shards ({error}); download it again") from error
-    for name in names:
-        if not (index.parent / name).is_file():
-            raise VectorFileError(f"{index}: its shard {name} is missing; download the checkpoint again")
-    return [index.parent / name for name in names]
 
 
 def _no_weights(folder: Path) -> str:

@@ -72,7 +72,8 @@ class HuggingFace:
             vectors[batch] = pooled(table.rows, ids[batch], self.pool)
             request.progress(f"reading {name}", start / len(words))
         composer = None
-        if self.compose or (self.compose is None and n_tokens * dim * vectors.itemsize <= MAX_COMPOSED):
+        composes = self.compose or (self.compose is None and n_tokens * dim * vectors.itemsize <= MAX_COMPOSED)
+        if composes and not isinstance(request.tokenizer, SubwordTokenizer):
             composer = SubwordVectors(table.rows(np.arange(n_tokens)), subwords, self.pool)
         request.progress(f"reading {name}", 1.0)
         return EmbeddingTable(words, vectors, provenance, name, composer=composer)

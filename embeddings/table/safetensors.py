@@ -47,7 +47,7 @@ class Tensors(Mapping[str, NDArray[Any]]):
         self._data, self._places = data, places
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return _converted(self._stored(name), self._places[name].kind)
+        return _converted(self.stored(name), self._places[name].kind)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -59,11 +59,20 @@ class Tensors(Mapping[str, NDArray[Any]]):
         """Return a tensor's shape without reading it."""
         return self._places[name].shape
 
-    def rows(self, name: str, rows: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[Any]:
-        """Gather and convert rows of a tensor, in the given order."""
-        return _converted(self._stored(name)[rows], self._places[name].kind)
+    def is_float(self, name: str) -> bool:
+        """Whether a tensor has floats, of any width."""
+        return self._places[name].kind in FLOATS
 
-    def _stored(self, name: str) -> NDArray[Any]:
+    def rows(self, name: str, rows: Sequence[int] | NDArray[np.integer[Any]] | slice) -> NDArray[Any]:
+        """Gather and convert rows of a tensor, in the given order."""
+        return _converted(self.stored(name)[rows], self._places[name].kind)
+
+    def kind(self, name: str) -> str:
+        """Return the type of a tensor in the file, such as ``F32`` or ``BF16``."""
+        return self._places[name].kind
+
+    def stored(self, name: str) -> NDArray[Any]:
+        """Return a tensor as it is stored: bfloat16 as uint16."""
         place = self._places[name]
         return self._data[place.begin : place.end].view(DTYPES[place.kind]).reshape(place.shape)
 
@@ -96,27 +105,51 @@ def open_tensors(path: Path) -> Tensors:
     return Tensors(data, places)
 
 
-def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
+def shard_files(index: Path) -> list[Path]:
+    """Return the files that an index of shards (``model.safetensors.index.json``) names, all in its folder.
+
+    Raises:
+        VectorFileError: if the index is broken, or a file is missing.
+    """
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        if not names or any(Path(name).name != name for name in names):
+            raise ValueError("a shard must be a file of the same folder")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise VectorFileError(f"{index}: not an index of shards ({error}); download it again") from error
+    for name in names:
+        if not (index.parent / name).is_file():
+            raise VectorFileError(f"{index}: its shard {name} is missing; download the checkpoint again")
+    return [index.parent / name for name in names]
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, NDArray[Any]], kinds: Mapping[str, str] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write arrays with the same bytes as the library, but memory-mapped arrays block by block, without a copy.
 
     Args:
         path: the file.
         tensors: arrays by name, of any dtype that can be read.
+        kinds: types in the file of some of them, which do not follow from the dtype: ``BF16`` of uint16.
+        metadata: metadata of the file; by default it has none.
     """
-    kinds = {np.dtype(dtype): kind for kind, dtype in DTYPES.items() if kind != "BF16"}
-    order = sorted(tensors, key=lambda name: (list(DTYPES).index(kinds[tensors[name].dtype]), name))
-    places: dict[str, Any] = {}
+    by_dtype = {np.dtype(dtype): kind for kind, dtype in DTYPES.items() if kind != "BF16"}
+    found = {name: by_dtype[array.dtype] for name, array in tensors.items()} | dict(kinds or {})
+    order = sorted(tensors, key=lambda name: (list(DTYPES).index(found[name]), name))
+    places: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     begin = 0
     for name in order:
         array, end = tensors[name], begin + tensors[name].nbytes
-        places[name] = {"dtype": kinds[array.dtype], "shape": array.shape, "data_offsets": (begin, end)}
+        places[name] = {"dtype": found[name], "shape": array.shape, "data_offsets": (begin, end)}
         begin = end
     header = json.dumps(places, separators=(",", ":"), ensure_ascii=False).encode()
     header += b" " * (-len(header) % LENGTH_BYTES)
     with path.open("wb") as file:
         file.write(len(header).to_bytes(LENGTH_BYTES, "little") + header)
         for name in order:
-            file.writelines(block.tobytes() for _, (block,) in row_blocks(tensors[name]))
+            file.writelines(block.tobytes() for _, (block,) in row_blocks(np.atleast_1d(tensors[name])))
 
 
 def _place(entry: Mapping[str, Any]) -> _Place:
@@ -136,6 +169,14 @@ def _check(path: Path, name: str, place: _Place, n_bytes: int) -> None:
     if place.end - place.begin != needed:
         raise VectorFileError(f"{path}: tensor {name!r} of shape {list(place.shape)} needs {needed} bytes, "
                               f"but has {place.end - place.begin} in the header")
+
+
+def to_stored(rows: NDArray[np.float32], kind: str) -> NDArray[Any]:
+    """Convert float32 to the dtype in which a tensor is stored; bfloat16 is rounded to the nearest, ties to even."""
+    if kind != "BF16":
+        return rows.astype(DTYPES[kind])
+    bits = np.ascontiguousarray(rows).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
 
 
 def _converted(stored: NDArray[Any], kind: str) -> NDArray[Any]:

@@ -41,7 +41,7 @@ class Subwords:
         tokenizer.no_padding()
         self.tokenizer = tokenizer
         self.n_tokens = tokenizer.get_vocab_size() if n_tokens is None else n_tokens
-        self._unknown = _unknown_id(tokenizer)
+        self._unknown = unknown_id(tokenizer)
         self._prefix = _prefix(tokenizer)
 
     def encode(self, words: Iterable[str]) -> list[TokenIds]:
@@ -147,7 +147,8 @@ class SubwordVectors:
         return cls(vectors, Subwords(tokenizer, len(vectors)), described["pool"])
 
 
-def _unknown_id(tokenizer: Tokenizer) -> int | None:
+def unknown_id(tokenizer: Tokenizer) -> int | None:
+    """Return the id of the unknown token; None if the model has none."""
     if isinstance(tokenizer.model, models.Unigram):  # its class has no such attribute
         unknown: int | None = json.loads(tokenizer.to_str())["model"]["unk_id"]
         return unknown

@@ -13,7 +13,8 @@ from pipeline.cli.lazy import LazyGroup
 from pipeline.cli.streams import exit_code_of_stop, ignore_signals, prepare_process
 
 ORDER = ("run", "pretrain", "recipe", "config", "evaluate", "predict", "suggest", "explain", "generate", "serve",
-         "inspect", "export", "embed", "sources", "tasks", "rank", "benchmark", "compare", "demo", "completion")
+         "inspect", "export", "transplant", "embed", "sources", "tasks", "rank", "benchmark", "compare", "demo",
+         "completion")
 
 
 class Root(LazyGroup):

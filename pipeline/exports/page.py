@@ -98,6 +98,9 @@ def require_equivalent(trained: TrainedRun, target: Path, *, origin: str) -> Wor
         raise ExportError(f"{origin}: a page classifies texts; it has no equivalent of the task {config.task!r}")
     if trained.setup.model.token_types:
         raise ExportError(f"{origin}: a page reads single texts, and this run reads pairs of texts")
+    if trained.setup.model.embedding_width != trained.setup.model.d_model:
+        raise ExportError(f"{origin}: model.d_embedding={trained.setup.model.d_embedding}: a page has no layer between "
+                          f"embeddings and d_model; train with {setting('model.d_embedding=0')}")
     if config.data.han == "words":
         raise ExportError(f"{origin}: data.han=words: a page cannot split Chinese into words; train with "
                           f"{setting('data.han=characters')}")

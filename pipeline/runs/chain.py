@@ -33,7 +33,7 @@ from pipeline.runs.recipe.choose import Recipe, setup_for
 from pipeline.runs.results import evaluate_and_write
 from pipeline.runs.self_training import self_train
 from pipeline.runs.space import require_space_for_run, require_space_for_training
-from pipeline.runs.start_from_run import start_from
+from pipeline.runs.start.point import start_from
 from pipeline.runs.tokenizer import keys_without_effect, tokenizer_location
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_stage_one, save_stage_one
 from pipeline.runs.training_batches import TrainingBatches
@@ -315,7 +315,7 @@ def build_model(setup: Setup[Any], task: Task[Any], stage_one: StageOne) -> nn.M
     """Build an untrained model with the vectors of stage one; sets torch's seed to that of the run."""
     config = setup.config
     embeddings = [
-        TokenEmbedding.from_table(side.start, d_model=config.model.d_model, config=config.embedding)
+        TokenEmbedding.from_table(side.start, d_model=config.model.embedding_width, config=config.embedding)
         for side in stage_one.sides
     ]
     torch.manual_seed(config.seed)  # the same weights whether or not a projection was drawn

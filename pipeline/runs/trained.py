@@ -264,7 +264,7 @@ def _load(folder: RunFolder, unseen: bool, precision: str, verify: bool) -> Trai
     weights = read_weights(folder.model)
     verification.require_size(folder, setup, weights)
     embeddings = [
-        TokenEmbedding(n_words=len(side.tokenizer) - N_SPECIAL, dim=side.table.dim, d_model=setup.model.d_model,
+        TokenEmbedding(n_words=len(side.tokenizer) - N_SPECIAL, dim=side.table.dim, d_model=setup.model.embedding_width,
                       freeze=setup.config.embedding.freeze)
         for side in stage_one.sides
     ]

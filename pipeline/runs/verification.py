@@ -131,7 +131,7 @@ def require_size(folder: RunFolder, setup: Setup[Any], weights: Mapping[str, Ten
     n_weights = sum(weight.numel() for weight in weights.values())
     model = setup.model
     for key, sizes in {"model.d_ff": (model.n_layers, model.d_model, model.d_ff),
-                       "model.token_types": (model.token_types, model.d_model),
+                       "model.token_types": (model.token_types, model.embedding_width),
                        "ngram_buckets": (getattr(setup.resolved, "ngram_buckets", 0),),
                        "feature_buckets": (getattr(setup.resolved, "feature_buckets", 0),)}.items():
         if prod(sizes) > n_weights:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -93,21 +94,34 @@ def unfinished_folder(
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path, *, require_replaceable: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Create a folder under a hidden name and rename it to ``target`` when the block succeeds.
 
-    If the block fails, nothing is left.
+    If the block fails, nothing is left, and an earlier folder is unchanged.
+
+    Args:
+        target: the folder to create.
+        require_replaceable: raises an error if the folder at ``target`` must not be replaced; by default none may be.
 
     Raises:
         RunFolderError: as :func:`unfinished_folder`.
     """
     with owned(target) as real:
-        require_free(real, overwrite=False)
+        replaceable = require_replaceable if os.path.lexists(real) else None
+        if replaceable is None:
+            require_free(real, overwrite=False)
+        else:
+            replaceable(real)
         with scratch_folder(real) as scratch:
             folder = scratch / real.name
             folder.mkdir()
             yield folder
-            _publish(folder, real, None)
+            if replaceable is None:
+                _publish(folder, real, None)
+            else:
+                replaceable(real)
+                _remember(real)
+                _put_in_place(folder, real, replace=True)
 
 
 @contextmanager
@@ -240,12 +254,17 @@ def _require_unchanged(target: Path, replaces: str | None) -> None:
 def _publish(folder: Path, target: Path, replaces: str | None) -> None:
     """Rename a complete folder to its final name; ``replaces`` identifies the folder that may be there."""
     _require_unchanged(target, replaces)
+    _put_in_place(folder, target, replace=replaces is not None)
+
+
+def _put_in_place(folder: Path, target: Path, *, replace: bool) -> None:
+    """Rename a complete folder to its final name, after its content is on the disk."""
     old = hidden(target, REPLACED)
     for path in (*folder.rglob("*"), folder):
         if path.is_dir() or path.is_file():  # and not a broken link or a device of the user
             sync(path)
     try:
-        if replaces is not None:
+        if replace:
             target.rename(old)
         folder.rename(target)
     except BaseException as error:

@@ -58,7 +58,7 @@ def encode_texts(
         if n_types:
             one, other = shortened(first[i], second[i], max(2, limit - 3))
             ids, token_types = framed(one, other), token_types_of(one, other) % n_types
-        elif setup.model.pooling == "cls":
+        elif setup.model.pooling == "cls" or setup.data.add_special_tokens:
             ids = framed(first[i][: max(1, limit - 2)])
         features.append(Feature(ids, targets[i], i, example.where, token_types))
     return features

@@ -12,7 +12,7 @@ from pipeline import RunConfig, load_run, run
 from pipeline.cli.main import cli
 from pipeline.commands.generate import generate
 from pipeline.explanation.explain import explain
-from pipeline.runs.start_from_run import part_of_start
+from pipeline.runs.start.from_run import parts_of_start
 
 DATA = Path(__file__).parents[2] / "data"
 SAMPLES = {
@@ -135,7 +135,7 @@ def test_a_run_starts_from_the_tokenizer_of_another(runs, tmp_path, units):
     first = runs["masked", units]
     config = RunConfig.from_mapping({"init_from": str(first.path), "baselines": "none", "recipe": "plain",
                                      "data": {"path": str(DATA / "support")}, "training": {"epochs": 1}})
-    (part,) = part_of_start(config).values()
+    (part,) = parts_of_start(config).values()
     assert part.values["data.units"] == "subwords"
     second = load_run(run(config, tmp_path / "second").path)
     assert second.tokenizer.vocabulary() == load_run(first.path).tokenizer.vocabulary()

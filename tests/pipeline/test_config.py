@@ -84,6 +84,22 @@ def test_an_unknown_key_is_refused_with_the_nearest(tmp_path, wrong, right):
         RunConfig.load(tmp_path / "c.toml")
 
 
+def test_an_architecture_fixes_all_its_values_but_epsilon():
+    model = RunConfig.from_mapping({"model": {"like": "bert", "norm_eps": 1e-5, "positions": "learned"}}).model
+    assert (model.norm, model.norm_eps) == ("post", 1e-5)
+    assert RunConfig.from_mapping({"model": {"like": "bert"}}).model.norm_eps == 1e-12
+    for key, value in (("norm", "pre"), ("d_embedding", 64)):
+        with pytest.raises(ConfigError, match=rf"model\.like=bert needs model\.{key}=.*, not {value}"):
+            RunConfig.from_mapping({"model": {"like": "bert", key: value}})
+
+
+def test_sinusoidal_positions_have_the_width_of_the_embeddings():
+    with pytest.raises(ConfigError, match=r"d_embedding or model\.d_model must be even for .*, not 7"):
+        RunConfig.from_mapping({"model": {"d_embedding": 7}})
+    assert RunConfig.from_mapping({"model": {"d_embedding": 7, "positions": "learned"}}).model.embedding_width == 7
+    assert RunConfig().model.embedding_width == RunConfig().model.d_model
+
+
 def test_a_key_without_similar_ones_refers_to_the_list():
     with pytest.raises(ConfigError, match=r"no key 'zzz'\. `vecformer config` lists all keys"):
         resolve(None, [("zzz", 1)])
@@ -103,7 +119,7 @@ def test_an_empty_section_must_be_one_that_exists():
         ("data.dev_share", -0.1), ("data.dev_share", 1.0), ("data.min_count", 0), ("data.unseen_words", -1),
         ("embedding.scale", "big"), ("embedding.scale", "match="), ("embedding.scale", "match=0"),
         ("model.d_model", 0), ("model.n_layers", 0), ("model.n_heads", 0), ("model.d_ff", -3), ("model.d_model", 6),
-        ("model.dropout", 1.0), ("model.dropout", float("nan")),
+        ("model.dropout", 1.0), ("model.dropout", float("nan")), ("model.token_types", -1), ("model.d_embedding", -1),
         ("training.epochs", -1), ("training.batch_size", 0), ("training.lr", 0.0), ("training.lr", float("nan")),
         ("training.weight_decay", -1.0), ("training.warmup", 1.1), ("training.clip", 0.0), ("training.patience", -1),
         ("training.device", "tpu"),

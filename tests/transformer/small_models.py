@@ -26,8 +26,8 @@ def shape(**options):
     return ModelConfig(**{"d_model": 16, "n_heads": 4, "n_layers": 2, "d_ff": 32, "dropout": 0.0, **options})
 
 
-def words(dim=16, freeze=False):
-    layer = TokenEmbedding(n_words=N_WORDS, dim=dim, d_model=16, freeze=freeze)
+def words(dim=16, freeze=False, width=16):
+    layer = TokenEmbedding(n_words=N_WORDS, dim=dim, d_model=width, freeze=freeze)
     nn.init.normal_(layer.weight, std=0.5)
     with torch.no_grad():
         layer.weight[0] = 0
@@ -44,7 +44,8 @@ def perturbed(model):
 
 
 def encoder(*, dim=16, freeze=False, token_types=0, **options):
-    return Encoder(config=shape(token_types=token_types, **options), embedding=words(dim, freeze))
+    config = shape(token_types=token_types, **options)
+    return Encoder(config=config, embedding=words(dim, freeze, config.embedding_width))
 
 
 def classifier(*, head=ClassificationHead, dim=16, freeze=False, **options):
@@ -57,7 +58,8 @@ def tagger(**options):
 
 def language_model(*, dim=16, freeze=False, **options):
     config = shape(**options)
-    return LanguageModel(decoder=Decoder(config=config, embedding=words(dim, freeze)), config=config)
+    return LanguageModel(decoder=Decoder(config=config, embedding=words(dim, freeze, config.embedding_width)),
+                         config=config)
 
 
 def masked_language_model(*, dim=16, freeze=False, **options):
@@ -82,6 +84,10 @@ ARCHITECTURES = {
     "compared pairs": (lambda **more: classifier(head=PairHead, token_types=4, **more),
                        lambda model: model(ids(), ids() % 4)),
     "convolutions": (lambda **more: classifier(convolutions=(3, 5), **more), lambda model: model(ids())),
+    "factorised embedding": (lambda **more: classifier(d_embedding=6, **more), lambda model: model(ids())),
+    "factorised masked tokens": (lambda **more: masked_language_model(d_embedding=24, **more),
+                                 lambda model: model(ids(), ids() % 2 == 0)),
+    "factorised language model": (lambda **more: language_model(d_embedding=6, **more), lambda model: model(ids())),
     "tagger": (tagger, lambda model: model(ids())),
     "masked tokens": (masked_language_model, lambda model: model(ids(), ids() % 2 == 0)),
     "language model": (language_model, lambda model: model(ids())),

@@ -59,11 +59,6 @@ def to_bert(tensors: Tensors) -> dict[str, Tensor]:
     return rename(tensors, BERT)
 
 
-def from_bert(tensors: Tensors) -> dict[str, Tensor]:
-    """Rename the weights of ``BertModel`` to those of an encoder."""
-    return rename(tensors, {theirs: ours for ours, theirs in BERT.items()})
-
-
 def to_gpt2(tensors: Tensors) -> dict[str, Tensor]:
     """Rename a decoder's weights, or their gradients, to those of ``GPT2Model``.
 
@@ -77,19 +72,6 @@ def to_gpt2(tensors: Tensors) -> dict[str, Tensor]:
     return {name: _transposed(name, tensor) for name, tensor in rename(fused, GPT2).items()}
 
 
-def from_gpt2(tensors: Tensors) -> dict[str, Tensor]:
-    """Rename the weights of ``GPT2Model`` to those of a decoder; the inverse of :func:`to_gpt2`."""
-    transposed = {name: _transposed(name, tensor) for name, tensor in tensors.items()}
-    split: dict[str, Tensor] = {}
-    for name, tensor in rename(transposed, {theirs: ours for ours, theirs in GPT2.items()}).items():
-        if ".all." in name:
-            parts = zip(("query", "key", "value"), tensor.chunk(3), strict=True)
-            split |= {name.replace(".all.", f".{part}."): weight for part, weight in parts}
-        else:
-            split[name] = tensor
-    return split
-
-
 def rename(tensors: Tensors, names: Mapping[str, str]) -> dict[str, Tensor]:
     """Rename tensors by their modules.
 
@@ -100,12 +82,14 @@ def rename(tensors: Tensors, names: Mapping[str, str]) -> dict[str, Tensor]:
     Raises:
         KeyError: for a module that is not in ``names``.
     """
-    result = {}
-    for name, tensor in tensors.items():
-        index = LAYER_INDEX.search(name)
-        module = names[module_of(name)].replace("*", index[0] if index else "")
-        result[f"{module}.{name.rpartition('.')[2]}"] = tensor
-    return result
+    return {renamed(name, names): tensor for name, tensor in tensors.items()}
+
+
+def renamed(name: str, names: Mapping[str, str]) -> str:
+    """Rename a weight by its module; arguments and errors as for :func:`rename`."""
+    index = LAYER_INDEX.search(name)
+    module = names[module_of(name)].replace("*", index[0] if index else "")
+    return f"{module}.{name.rpartition('.')[2]}"
 
 
 def module_of(name: str) -> str:

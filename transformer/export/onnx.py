@@ -171,7 +171,7 @@ class Graph(nn.Module):
         is_first = torch.arange(ids.shape[1], device=ids.device)[None] == 0               # (1, L)
         mask = mask | (is_first & ~mask.any(dim=1, keepdim=True))                         # an empty text keeps one
         positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)                          # (B, L)
-        embedded = self.embedding(ids)                                                    # (B, L, d_model)
+        embedded = self.embedding(ids)                                                    # (B, L, d_embedding)
         x = stack.embed(embedded, positions, token_types)
         if stack.convolutions is not None:
             x = stack.convolutions(x, padding_mask=mask)
@@ -179,7 +179,7 @@ class Graph(nn.Module):
         inside = None if stack.score_positions is None else stack.score_positions(positions, positions)
         for layer in stack.layers:
             x = layer(x, mask=allowed, positions=inside)
-        return TraceableEncoded(stack.norm(x), embedded, mask, token_types)
+        return TraceableEncoded(stack.norm(x), stack.project(embedded), mask, token_types)
 
     def _branch_scores(self, given: Mapping[str, Tensor]) -> Tensor | None:
         """Compute the log-probabilities of the branch. *Shape:* that of the scores."""

@@ -25,7 +25,7 @@ EVERY = ""  # matches every attribute of a module
 KINDS: tuple[tuple[type[nn.Module], dict[str, str]], ...] = (
     (TokenEmbedding, {"weight": "embedding", "projection": "projection"}),
     (LearnedPositions, {EVERY: "positions"}),
-    (Stack, {"token_types": "token types"}),
+    (Stack, {"token_types": "token types", "embedding_projection": "projection"}),
     (MultiHeadAttention, {"query": "query", "key": "key", "value": "value", "output": "attention output"}),
     (FeedForward, {EVERY: "feed-forward"}),
     (nn.LayerNorm, {EVERY: "layer norm"}),

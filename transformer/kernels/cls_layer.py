@@ -55,7 +55,7 @@ class ClsEngine:
     def run(self, stack: Stack, ids: Tensor, token_types: Tensor | None, needs: Needs) -> Encoded:
         """Compute the forward pass."""
         mask = padding_mask(ids)                                                            # (B, L)
-        embedded = stack.embedding(ids)                                                     # (B, L, d_model)
+        embedded = stack.embedding(ids)                                                     # (B, L, d_embedding)
         x = stack.embed(embedded, token_positions(mask), token_types)                       # (B, L, d_model)
         if stack.convolutions is not None:
             x = stack.convolutions(x, padding_mask=mask)
@@ -65,7 +65,7 @@ class ClsEngine:
             x = layer(x, mask=allowed)
         with in_float32(x.device):  # few products: casts would take longer
             first = cls_layer(last, x.to(last.attention_norm.weight), allowed)              # (B, d_model)
-        return encoded_cls(stack.norm(first), embedded[:, 0])
+        return encoded_cls(stack.norm(first), stack.project(embedded[:, 0]))
 
 
 def cls_layer(layer: TransformerLayer, x: Tensor, mask: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ class FusedEngine:
         positions = token_positions(mask)
         if len(positions) == 1:
             positions = positions.clamp(max=length - 1)                                     # (1, L)
-        embedded = stack.embedding(padded)                                                  # (B, L, d_model)
+        embedded = stack.embedding(padded)                                                  # (B, L, d_embedding)
         x = stack.embed(embedded, positions, types)                                         # (B, L, d_model)
         if stack.convolutions is not None:
             x = stack.convolutions(x, padding_mask=mask)
@@ -80,7 +80,8 @@ class FusedEngine:
             rows = fused(rows, layer, allowed, packing, mask.shape)
         rows = stack.norm(rows)
         hidden = packing.unpack(rows) if packing else rows.view(x.shape)
-        return Encoded(hidden[:, :length], embedded[:, :length], mask[:, :length], token_types)
+        embedded = stack.project(embedded[:, :length])                                      # (B, length, d_model)
+        return Encoded(hidden[:, :length], embedded, mask[:, :length], token_types)
 
 
 class RoundedPacking(Packing):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from embeddings.table.arguments import argument
 from transformer.kernels.engine import Call, engine, has_hooks
@@ -49,6 +49,8 @@ class Int8Engine:
             reasons.append("positions act inside attention (model.positions)")
         if stack.token_types is not None:
             reasons.append("the encoder has token types")
+        if isinstance(stack.embedding_projection, nn.Linear):
+            reasons.append("the embedding is factorised (model.d_embedding)")
         if stack.convolutions is not None:
             reasons.append("the encoder has convolutions")
         if has_hooks(stack.norm) or has_hooks(stack.embedding_norm):

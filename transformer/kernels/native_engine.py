@@ -58,10 +58,11 @@ class NativeEngine:
         mask = padding_mask(ids)                                                            # (B, L)
         packing = Packing(mask, causal=stack.causal)
         row_types = None if token_types is None else packing.pack(token_types)              # (n_rows,)
-        embedded = stack.embedding(packing.pack(ids))                                       # (n_rows, d_model)
+        embedded = stack.embedding(packing.pack(ids))                                       # (n_rows, d_embedding)
         x = stack.embed(embedded, packing.positions, row_types)                             # (n_rows, d_model)
         if stack.convolutions is not None:
             x = packing.pack(stack.convolutions(packing.unpack(x), padding_mask=mask))
+        embedded = stack.project(embedded)                                                  # (n_rows, d_model)
         *layers, last = stack.transformer_layers()
         for layer in layers:
             x = compiled(x, weights_of(layer), call_of(layer), packing)                     # (n_rows, d_model)

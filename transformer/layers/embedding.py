@@ -162,5 +162,4 @@ def scale_factor(table: EmbeddingTable, config: EmbeddingConfig) -> float:
         raise TransformerError(f"{table.source}: constant vectors cannot be scaled to {config.scale!r}; set "
                                "embedding.scale=none")
     xavier = math.sqrt(2 / (len(table) + table.dim))
-    target = xavier if config.scale == "xavier" else config.matched_spread() or 1.0
-    return target / std
+    return (xavier if config.scale == "xavier" else config.matched_spread() or 1.0) / std

@@ -30,7 +30,7 @@ class SinusoidalPositions(nn.Module):
     Column ``2i`` is ``sin(p / 10000^(2i / d_model))`` at position ``p``, and column ``2i + 1`` is the cosine.
 
     Args:
-        d_model: width of the residual stream; even.
+        d_model: width of the embeddings; even.
         scale: factor of the encoding, whose root mean square is 0.707.
     """
 
@@ -64,7 +64,7 @@ class LearnedPositions(nn.Module):
     """Add a trained vector for every position (Gehring et al. 2017; BERT, GPT).
 
     Args:
-        d_model: width of the residual stream.
+        d_model: width of the embeddings.
         max_positions: number of positions that have a vector.
     """
 
@@ -174,9 +174,9 @@ def alibi_slopes(n_heads: int) -> list[float]:
 def make_positions(config: ModelConfig) -> NoPositions | SinusoidalPositions | LearnedPositions:
     """Make the module that adds positions to the embeddings."""
     if config.positions == "sinusoidal":
-        return SinusoidalPositions(d_model=config.d_model, scale=config.position_scale)
+        return SinusoidalPositions(d_model=config.embedding_width, scale=config.position_scale)
     if config.positions == "learned":
-        return LearnedPositions(d_model=config.d_model, max_positions=config.max_positions)
+        return LearnedPositions(d_model=config.embedding_width, max_positions=config.max_positions)
     return NoPositions()
 
 

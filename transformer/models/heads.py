@@ -154,17 +154,18 @@ class LMHead(nn.Module):
     have neither.
 
     Args:
-        config: ``tied`` and ``like`` are used.
+        config: widths, ``tied`` and ``like`` are used.
         n_rows: size of the vocabulary, special tokens included.
-        mapped: add the linear layer; False if a layer before this one takes its role.
+        mapped: add the linear layer; False if a layer before this one takes its role, from ``d_model`` to the width of
+            the embedding table.
     """
 
     def __init__(self, *, config: ModelConfig, n_rows: int, mapped: bool = True) -> None:
         super().__init__()
-        d_model = config.d_model
+        d_model, width = config.d_model, config.embedding_width
         self.scale = 1.0 if config.like else d_model**-0.5
-        self.map = nn.Linear(d_model, d_model) if mapped and config.tied and not config.like else nn.Identity()
-        self.output = None if config.tied else nn.Linear(d_model, n_rows, bias=False)
+        self.map = nn.Linear(d_model, width) if mapped and config.tied and not config.like else nn.Identity()
+        self.output = None if config.tied else nn.Linear(d_model if mapped else width, n_rows, bias=False)
 
     def forward(self, hidden: Tensor, embedding: TokenEmbedding) -> Tensor:
         """Score every token of the vocabulary. *Shape:* ``(..., d_model)`` to ``(..., n_rows)``."""
@@ -184,8 +185,8 @@ class MaskedLMHead(nn.Module):
 
     def __init__(self, *, config: ModelConfig, n_rows: int) -> None:
         super().__init__()
-        self.transform = nn.Linear(config.d_model, config.d_model)
-        self.norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
+        self.transform = nn.Linear(config.d_model, config.embedding_width)
+        self.norm = nn.LayerNorm(config.embedding_width, eps=config.norm_eps)
         self.scores = LMHead(config=config, n_rows=n_rows, mapped=False)
         self.bias = nn.Parameter(torch.zeros(n_rows))
 

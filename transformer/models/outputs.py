@@ -18,7 +18,7 @@ class Encoded:
 
     Args:
         hidden: output of the last layer, normalised. *Shape:* ``(batch, length, d_model)``.
-        embedded: token embeddings, without positions. *Shape:* as ``hidden``.
+        embedded: token embeddings, without positions; projected if they are factorised. *Shape:* as ``hidden``.
         padding_mask: True for real tokens. *Shape:* ``(batch, length)``, bool.
         token_types: token type of each token, if the model has token types. *Shape:* ``(batch, length)``, int64.
     """

@@ -55,7 +55,7 @@ class Stack(nn.Module):
 
     Args:
         config: the shape of the Transformer.
-        embedding: token ids to vectors of width ``config.d_model``.
+        embedding: token ids to vectors of width ``config.embedding_width``.
         causal: a token cannot attend to later tokens.
         cross: every layer has cross-attention to an encoded text.
     """
@@ -66,13 +66,15 @@ class Stack(nn.Module):
         super().__init__()
         self.causal = causal
         self.embedding = embedding
+        width = config.embedding_width
         self.positions = make_positions(config)
         self.score_positions = make_score_positions(config)
-        self.token_types = nn.Embedding(config.token_types, config.d_model) if config.token_types else None
+        self.token_types = nn.Embedding(config.token_types, width) if config.token_types else None
         if self.token_types is not None:
             nn.init.normal_(self.token_types.weight, std=0.02 if config.like else TOKEN_TYPE_STD)
         eps = config.norm_eps
-        self.embedding_norm = nn.LayerNorm(config.d_model, eps=eps) if config.embedding_norm else nn.Identity()
+        self.embedding_norm = nn.LayerNorm(width, eps=eps) if config.embedding_norm else nn.Identity()
+        self.embedding_projection = nn.Linear(width, config.d_model) if width != config.d_model else nn.Identity()
         self.dropout = Dropout(config.dropout)
         self.convolutions = None if causal or not config.convolutions else Convolutions(
             d_model=config.d_model, widths=config.convolutions, dropout=config.dropout, norm_eps=eps)
@@ -98,7 +100,7 @@ class Stack(nn.Module):
         keys_mask = mask if cache is None else cache.append(mask)               # (B, K): with the cached tokens
         keys = token_positions(keys_mask)                                       # (B or 1, K)
         positions = keys[:, -ids.shape[1]:]                                     # (B or 1, L)
-        embedded = self.embedding(ids)                                          # (B, L, d_model)
+        embedded = self.embedding(ids)                                          # (B, L, d_embedding)
         x = self.embed(embedded, positions, token_types)                        # (B, L, d_model)
         if self.convolutions is not None:
             x = self.convolutions(x, padding_mask=mask)                         # (B, L, d_model)
@@ -106,13 +108,15 @@ class Stack(nn.Module):
         inside = None if self.score_positions is None else self.score_positions(positions, keys)
         for layer, layer_cache in zip(self.layers, layer_caches(cache, len(self.layers)), strict=True):
             x = layer(x, mask=allowed, positions=inside, memory=memory, cache=layer_cache)
-        return Encoded(self.norm(x), embedded, mask, token_types)
+        return Encoded(self.norm(x), self.project(embedded), mask, token_types)
 
     def embed(self, embedded: Tensor, positions: Tensor, token_types: Tensor | None) -> Tensor:
-        """Add positions and token types to the embeddings, normalise and drop out: the input of the first layer.
+        """Compute the input of the first layer: add positions and token types, normalise, drop out and project.
+
+        A factorised embedding is projected after dropout, as in ELECTRA (Clark et al. 2020, as released).
 
         Args:
-            embedded: *Shape:* ``(..., d_model)``.
+            embedded: *Shape:* ``(..., d_embedding)``.
             positions: *Shape:* broadcasts to ``(...)``, int64.
             token_types: None for 0 throughout. *Shape:* ``(...)``, int64.
 
@@ -123,8 +127,12 @@ class Stack(nn.Module):
         if self.token_types is not None:
             zeros = torch.zeros(embedded.shape[:-1], dtype=torch.long, device=embedded.device)
             x = x + self.token_types(zeros if token_types is None else token_types)
-        dropped: Tensor = self.dropout(self.embedding_norm(x))
-        return dropped
+        return self.project(self.dropout(self.embedding_norm(x)))
+
+    def project(self, x: Tensor) -> Tensor:
+        """Project embeddings to the width of the layers. *Shape:* ``(..., d_embedding)`` to ``(..., d_model)``."""
+        projected: Tensor = self.embedding_projection(x).to(x)  # float32 under autocast, as embeddings are
+        return projected
 
     def attentions(self) -> list[MultiHeadAttention]:
         """Return the self-attention of each layer."""
@@ -145,7 +153,7 @@ class Encoder(Stack):
 
     Args:
         config: the shape of the Transformer.
-        embedding: token ids to vectors of width ``config.d_model``.
+        embedding: token ids to vectors of width ``config.embedding_width``.
     """
 
     def __init__(self, *, config: ModelConfig, embedding: TokenEmbedding) -> None:
@@ -157,7 +165,7 @@ class Decoder(Stack):
 
     Args:
         config: the shape of the Transformer.
-        embedding: token ids to vectors of width ``config.d_model``.
+        embedding: token ids to vectors of width ``config.embedding_width``.
         cross: add cross-attention to every layer.
     """
 

@@ -17,6 +17,7 @@ class VecformerConfig(PretrainedConfig):
         num_attention_heads: number of heads of a layer.
         intermediate_size: width of the feed-forward block.
         dropout: dropout probability.
+        embedding_size: width of the embeddings, positions and token types; 0 for ``hidden_size``.
         norm: ``pre`` or ``post``: position of layer normalisation.
         activation: ``gelu``, ``gelu-tanh``, ``relu`` or ``swiglu``.
         positions: ``table`` (added to the embeddings), ``rotary``, ``alibi`` or ``none``.
@@ -41,9 +42,10 @@ class VecformerConfig(PretrainedConfig):
         positions: str = "table", max_position_embeddings: int = 512, embedding_norm: bool = False,
         layer_norm_eps: float = 1e-5, convolutions: Any = (), type_vocab_size: int = 0, head: str = "mean-max",
         ngram_buckets: int = 0, feature_buckets: int = 0, branch_weights: Any = (1.0, 1.0), shift: Any = (),
-        **kwargs: Any,
+        embedding_size: int = 0, **kwargs: Any,
     ) -> None:
         self.vocab_size, self.hidden_size, self.num_hidden_layers = vocab_size, hidden_size, num_hidden_layers
+        self.embedding_size = embedding_size or hidden_size
         self.num_attention_heads, self.intermediate_size = num_attention_heads, intermediate_size
         self.dropout, self.norm, self.activation, self.positions = dropout, norm, activation, positions
         self.max_position_embeddings, self.embedding_norm = max_position_embeddings, embedding_norm

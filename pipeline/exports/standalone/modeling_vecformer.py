@@ -108,17 +108,19 @@ class Encoder(nn.Module):
 
     def __init__(self, config: VecformerConfig) -> None:
         super().__init__()
-        width, eps = config.hidden_size, config.layer_norm_eps
+        width, eps = config.embedding_size, config.layer_norm_eps
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, width)
         has_table = config.positions == "table"
         self.positions = nn.Embedding(config.max_position_embeddings, width) if has_table else None
         self.token_types = nn.Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
         self.embedding_norm = nn.LayerNorm(width, eps=eps) if config.embedding_norm else nn.Identity()
+        self.embedding_projection = (
+            nn.Identity() if width == config.hidden_size else nn.Linear(width, config.hidden_size))
         self.dropout = nn.Dropout(config.dropout)
         self.convolutions = Convolutions(config) if config.convolutions else None
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
-        self.norm = nn.LayerNorm(width, eps=eps) if config.norm == "pre" else nn.Identity()
+        self.norm = nn.LayerNorm(config.hidden_size, eps=eps) if config.norm == "pre" else nn.Identity()
 
     def forward(self, ids: Tensor, types: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return the output of the last layer, the embeddings, and the mask of real tokens."""
@@ -129,7 +131,7 @@ class Encoder(nn.Module):
         x = embedded if self.positions is None else embedded + self.positions(positions)
         if self.token_types is not None:
             x = x + self.token_types(torch.zeros_like(ids) if types is None else types)
-        x = self.dropout(self.embedding_norm(x))
+        x = self.embedding_projection(self.dropout(self.embedding_norm(x)))
         if self.convolutions is not None:
             x = self.convolutions(x, mask)
         allowed, angles = mask[:, None, None, :], None
@@ -142,7 +144,7 @@ class Encoder(nn.Module):
             angles = rotary_angles(positions, self.config.hidden_size // heads)
         for layer in self.layers:
             x = layer(x, allowed, angles)
-        return self.norm(x), embedded, mask
+        return self.norm(x), self.embedding_projection(embedded), mask
 
 
 class Head(nn.Module):

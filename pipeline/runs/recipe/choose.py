@@ -12,7 +12,7 @@ from pipeline.data.examples import Splits
 from pipeline.errors import ConfigError, brief
 from pipeline.runs.recipe.facts import Facts, find_facts
 from pipeline.runs.recipe.part import PARTS, Part, Verdict, all_parts
-from pipeline.runs.start_from_run import part_of_start
+from pipeline.runs.start.point import parts_of_start
 from pipeline.tasks.base import Task
 from pipeline.tasks.resolved import ChosenPart, Setup, with_parts
 
@@ -95,7 +95,7 @@ def choose(recipe: Recipe, facts: Facts, config: RunConfig) -> dict[str, ChosenP
     Raises:
         ConfigError: if a part is added that is not for the task, or a key contradicts ``init_from``.
     """
-    chosen = part_of_start(config)
+    chosen = parts_of_start(config)
     config = with_parts(config, chosen) if chosen else config
     current, parts = config, all_parts(facts.task)
     for name in recipe.added - {one.name for one in parts}:

@@ -322,7 +322,7 @@ def spoil_many(folder):
         (spoil_quantised, "contains integers"),
         (spoil_vocabulary, "input embeddings have 20 rows: they belong to different checkpoints"),
         (spoil_values, "is not finite"),
-        (spoil_index, "not an index of safetensors shards (a shard must be a file of the same folder)"),
+        (spoil_index, "not an index of shards (a shard must be a file of the same folder)"),
         (spoil_shard, "its shard b.safetensors is missing"),
         (spoil_many, "2 safetensors files, but no model.safetensors and no"),
     ],

@@ -2,9 +2,12 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import rich_click as click
 from click.testing import CliRunner
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models
 
 from pipeline.cli.main import cli
 from pipeline.drawing.terminal import MAX_MESSAGE, visible
@@ -61,7 +64,17 @@ def place(tmp_path_factory, support):
     (folder / "LOOP").symlink_to("LOOP")
     shutil.copy(support / "vectors.txt", folder / "vectors.txt")
     (folder / "text.txt").write_text("one two three four five six\n" * 50)
+    (folder / "checkpoint").mkdir()
+    write_checkpoint(folder / "checkpoint")
     return folder
+
+
+def write_checkpoint(folder):
+    """Write the least that a transplant reads."""
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "one": 1, "two": 2}, unk_token="[UNK]"))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "config.json").write_text('{"vocab_size": 3}')
+    save_file({"word_embeddings.weight": np.ones((3, 2), np.float32)}, folder / "model.safetensors")
 
 
 def ordinary(name, support):
@@ -80,6 +93,8 @@ def ordinary(name, support):
         "inspect": ["run"],
         "explain": ["run", "a text"],
         "export": ["run", "--to", "hf", "--out", "exported"],
+        "transplant": ["checkpoint", "--text", "text.txt", "--out", "transplanted", "--method", "mean", "--tokenizer",
+                       "wordpiece,size=30", "--overwrite"],
         "benchmark": ["--data", "none.tsv", "--out", "benchmark"],
         "compare": ["run", "run"],
         "rank": ["--data", str(support), "--source", "random,dim=8", "--source", "random,dim=9"],

@@ -101,6 +101,7 @@ def test_a_page_that_differs_too_much_is_not_written(trained, tmp_path, monkeypa
 @pytest.mark.parametrize(("changes", "message"), [
     ({"task": "regression", "data": {"path": "ratings"}}, "'regression'"),
     ({"data": {"path": "pairs"}}, "pairs of texts"),
+    ({"data": {"path": "support"}, "model": {**TINY["model"], "d_embedding": 6}}, r"model\.d_embedding=6: a page"),
 ])
 def test_runs_without_an_equivalent_are_refused_by_name(changes, message, tmp_path):
     data = {"data": {"path": str(SUPPORT.parent / changes["data"]["path"])}}

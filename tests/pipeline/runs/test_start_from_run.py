@@ -14,7 +14,7 @@ from pipeline.runs.chain import build_model, run_stage_one
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.recipe.choose import setup_for
-from pipeline.runs.start_from_run import start_from
+from pipeline.runs.start.point import start_from
 from pipeline.runs.trained import load_run
 from pipeline.tasks import base
 from pipeline.tasks.resolved import SelfTrained

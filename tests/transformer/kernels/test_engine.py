@@ -66,8 +66,11 @@ CASES = [(engine.name, precision) for engine in engines() for precision in PRECI
 @pytest.mark.parametrize(("name", "precision"), CASES)
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("make", [encoder, language_model, classifier, lambda **more: classifier(head=ClsHead, **more),
-                                  lambda **more: classifier(convolutions=(3, 5), **more)],
-                         ids=["encoder", "language model", "classifier", "cls", "convolutions"])
+                                  lambda **more: classifier(convolutions=(3, 5), **more),
+                                  lambda **more: classifier(d_embedding=6, embedding_norm=True, **more),
+                                  lambda **more: classifier(d_embedding=6, head=ClsHead, **more)],
+                         ids=["encoder", "language model", "classifier", "cls", "convolutions", "factorised",
+                              "factorised, cls"])
 def test_engine_computes_the_same_as_plain_pytorch(name, precision, norm, make):
     if name != "fused" and not native.available(getattr(torch, precision)):
         pytest.skip("not built here, or not for this processor")
@@ -176,6 +179,7 @@ def test_reasons_against_int8():
         with torch.no_grad():
             for make, reason in ((lambda: language_model(n_heads=1).decoder, "only for encoders"),
                                  (lambda: encoder(n_heads=1, token_types=2), "the encoder has token types"),
+                                 (lambda: encoder(n_heads=1, d_embedding=6), "the embedding is factorised"),
                                  (lambda: encoder(n_heads=1, convolutions=(3,)), "the encoder has convolutions"),
                                  (lambda: encoder(n_heads=1, positions="rotary"), "positions act inside attention")):
                 assert any(reason in one for one in int8.reasons_against(make(), Call(texts())))

@@ -31,8 +31,8 @@ OF_THE_TASK = ("model.pooling", "model.token_types", "model.tied", "model.dropou
 OF_THE_TEXT = ("data.units", "data.lowercase", "data.strip_accents", "data.fold_digits", "data.han")
 
 
-def part_of_start(config: RunConfig) -> dict[str, ChosenPart]:
-    """Return the values that a run takes over from ``init_from``, as a part of the recipe; none without it.
+def parts_of_start(config: RunConfig) -> dict[str, ChosenPart]:
+    """Return the values that a run takes over from ``init_from``, as a part of the recipe.
 
     These are the shape of the Transformer, the rules of the tokenizer, and the source of the word vectors.
 
@@ -40,8 +40,6 @@ def part_of_start(config: RunConfig) -> dict[str, ChosenPart]:
         ConfigError: if the configuration has another value for one of them.
         RunFolderError: if there is no finished run.
     """
-    if not config.init_from:
-        return {}
     theirs = read_unreplaced(Path(from_written(config.init_from)), load_setup).config
     shape = [key for key, _ in keys() if key.startswith("model.") and key not in OF_THE_TASK]
     values = {key: value_of(theirs, key) for key in (*shape, *OF_THE_TEXT)}
@@ -57,7 +55,7 @@ def part_of_start(config: RunConfig) -> dict[str, ChosenPart]:
 
 
 def start_from(model: nn.Module, stage_one: StageOne, config: RunConfig) -> None:
-    """Copy the weights of ``init_from`` into a new model; nothing without it.
+    """Copy the weights of ``init_from`` into a new model.
 
     Weights with the same name and shape are copied, except those of the head. What the new model has besides, and what
     is not used, is logged.
@@ -70,8 +68,6 @@ def start_from(model: nn.Module, stage_one: StageOne, config: RunConfig) -> None
     Raises:
         ConfigError: if the run has no stack in common with the model, such as a decoder instead of an encoder.
     """
-    if not config.init_from:
-        return
     run = load_run(Path(from_written(config.init_from)))
     tables = embedding_layers(model).keys() | embedding_layers(run.model).keys()
     stacks = tuple(f"{name}." for name in ("encoder", "decoder") if hasattr(model, name))

@@ -1,0 +1,1 @@
+"""Methods of a vocabulary transplant, one file per method."""

@@ -1,0 +1,1 @@
+"""Starting points of a run: a finished run, or a pretrained checkpoint."""

@@ -1,0 +1,131 @@
+"""Start a run from a pretrained checkpoint: its Transformer, its tokenizer and its embedding table.
+
+The tokenizer and the table can be replaced (``data.units``, ``data.tokenizer``, ``source``): the Transformer then reads
+other tokens, whose vectors should be in the space of its table.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from embeddings.formats.hf_checkpoint import find_checkpoint
+from embeddings.special_tokens import N_SPECIAL
+from embeddings.table.listing import listed
+from embeddings.table.paths import from_written
+from pipeline.config import AUTO_SOURCE, RunConfig, changed_keys, keys, value_of
+from pipeline.errors import ConfigError, brief
+from pipeline.runs.tokenizer import read_subwords
+from pipeline.tasks.resolved import ChosenPart
+from pipeline.word_vectors import StageOne
+from transformer.models.stack import Stack
+from transformer.pretrained.body import TABLE, Body, read_body, with_layers
+
+log = logging.getLogger("vecformer")
+
+PART, TUNING = "init-from", "fine-tuning"  # names of the parts in resolved.json
+OF_THE_TASK = ("model.like", "model.pooling", "model.token_types", "model.tied", "model.dropout")
+"""Keys of the model that the new run decides."""
+FINE_TUNING: Mapping[str, Any] = {"training.lr": 1e-4, "training.epochs": 4, "training.ema": 0.0}
+"""Training of a pretrained Transformer, where the configuration does not say otherwise."""
+
+
+def parts_of_start(config: RunConfig) -> dict[str, ChosenPart]:
+    """Return the shape of the Transformer, its tokenizer and table, and how it is trained.
+
+    Raises:
+        ConfigError: if the configuration has another shape.
+        CheckpointError, EmbeddingError: if the checkpoint cannot be read.
+    """
+    body = body_of(config)
+    shape = {key: getattr(body.config, key.removeprefix("model.")) for key, _ in keys()
+             if key.startswith("model.") and key not in OF_THE_TASK}
+    configured = set(changed_keys(config))
+    for key in configured & shape.keys():
+        if value_of(config, key) != shape[key]:
+            raise ConfigError(f"{key} = {brief(str(value_of(config, key)))}: with init_from it is that of the "
+                              f"checkpoint, {brief(str(shape[key]))}; leave it out")
+    fixed = shape | {"embedding.scale": "none"}
+    if config.data.max_length > body.config.max_positions:
+        fixed["data.max_length"] = body.config.max_positions
+    if not body.is_decoder:
+        fixed["data.add_special_tokens"] = True
+    if not configured & {"data.units", "data.tokenizer"}:
+        fixed |= {"data.units": "subwords", "data.tokenizer": config.init_from}
+    if config.source == AUTO_SOURCE:
+        fixed["source"] = f"hf:{config.init_from}"
+    tuning = {key: value for key, value in FINE_TUNING.items() if key not in configured}
+    defaults = RunConfig()
+    return {PART: ChosenPart(f"the {body.architecture} of {config.init_from}",
+                             {key: value for key, value in fixed.items() if value != value_of(defaults, key)}),
+            TUNING: ChosenPart("a pretrained Transformer", tuning)}
+
+
+def body_of(config: RunConfig) -> Body:
+    """Read the checkpoint, with the layers of ``init_layers``.
+
+    Raises:
+        CheckpointError, EmbeddingError: if it cannot be read.
+        TransformerError: if it does not have one of the layers.
+    """
+    body = read_body(find_checkpoint(from_written(config.init_from)), trust_pickle=config.trust_pickle)
+    return with_layers(body, config.init_layers) if config.init_layers else body
+
+
+def start_from(model: nn.Module, stage_one: StageOne, config: RunConfig) -> None:
+    """Copy the weights of the checkpoint into a new model; see :func:`pipeline.runs.start.point.start_from`."""
+    body = body_of(config)
+    name = "decoder" if body.is_decoder else "encoder"
+    stack = getattr(model, name, None)
+    if not isinstance(stack, Stack):
+        raise ConfigError(f"init_from = {brief(config.init_from)}: the task {config.task} does not have the {name} of "
+                          f"this {body.architecture}; choose another checkpoint, or another task")
+    with torch.no_grad():
+        taken = _copy_stack(stack, body)
+        n_special = _copy_special_rows(stack, body, config)
+    heads = _copy_head(getattr(model, "head", None), body)
+    new = [f"{name}.{weight}" for weight in stack.state_dict() if weight not in taken and not weight.startswith(
+        "embedding.")]
+    log.info("%s: %d weights of the %s and %d special tokens are copied%s; new: %s; not used: %s", config.init_from,
+             len(taken), name, n_special, f", with {listed(heads)}" if heads else "",
+             listed(new) or "the head only", listed(body.unused) or "none")
+
+
+def _copy_stack(stack: Stack, body: Body) -> set[str]:
+    """Copy all weights but those of the table; return their names.
+
+    A model without token types has the type 0 of the checkpoint in its positions.
+    """
+    weights = {name: body.stack[name] for name in body.stack if name != TABLE}
+    types = weights.pop("token_types.weight", None)
+    if types is not None and stack.token_types is None:
+        weights["positions.weight"] = weights["positions.weight"] + types[0]
+    elif types is not None and stack.token_types is not None:
+        n_types = len(stack.token_types.weight)
+        weights["token_types.weight"] = types[torch.arange(n_types) % len(types)]
+    stack.load_state_dict(weights, strict=False)
+    return set(weights)
+
+
+def _copy_special_rows(stack: Stack, body: Body, config: RunConfig) -> int:
+    """Copy the vectors of the special tokens, which stage one does not have; return their number."""
+    theirs = read_subwords(config.init_from)
+    ids = torch.tensor(theirs.file_ids[1:N_SPECIAL])
+    known = (ids >= 0).nonzero().flatten()
+    table = body.stack[TABLE]
+    stack.embedding.weight[1 + known] = table[ids[known]]
+    return len(known)
+
+
+def _copy_head(head: nn.Module | None, body: Body) -> list[str]:
+    """Copy the layers of the head that the checkpoint has with the same shape; return their names."""
+    if head is None:
+        return []
+    shapes = {name: weight.shape for name, weight in head.state_dict().items()}
+    taken = {name: body.head[name] for name in body.head if name in shapes and body.head[name].shape == shapes[name]}
+    head.load_state_dict(taken, strict=False)
+    return sorted(taken)

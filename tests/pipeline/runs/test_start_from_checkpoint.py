@@ -1,0 +1,224 @@
+"""Runs that start from a pretrained checkpoint: equality with ``transformers`` on texts, and what is refused."""
+
+import json
+import shutil
+
+import pytest
+import torch
+import transformers as hf
+from click.testing import CliRunner
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from pipeline import RunConfig, load_run
+from pipeline.cli.main import cli
+from pipeline.errors import ConfigError
+from pipeline.runs.chain import build_model, run_stage_one
+from pipeline.runs.context import RunContext
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.recipe.choose import setup_for
+from pipeline.runs.start.point import start_from
+from pipeline.tasks import base
+from pipeline.tasks.base import Tokenizers
+from transformer.errors import CheckpointError, TransformerError
+
+TEXTS = ["my parcel did not arrive", "please cancel the order and refund my card", "the invoice is wrong again"] * 9
+SHAPE = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 24,
+         "initializer_range": 0.3, "max_position_embeddings": 120}
+KINDS = {
+    "bert": lambda n: hf.BertModel(hf.BertConfig(vocab_size=n, **SHAPE)),
+    "roberta": lambda n: hf.RobertaModel(hf.RobertaConfig(
+        vocab_size=n, type_vocab_size=1, pad_token_id=1, **{**SHAPE, "max_position_embeddings": 122})),
+    "distilbert": lambda n: hf.DistilBertModel(hf.DistilBertConfig(
+        vocab_size=n, dim=16, n_layers=3, n_heads=4, hidden_dim=24, max_position_embeddings=120)),
+    "electra": lambda n: hf.ElectraModel(hf.ElectraConfig(vocab_size=n, embedding_size=12, **SHAPE)),
+}
+
+
+def command(*arguments):
+    return CliRunner().invoke(cli, list(map(str, arguments)))
+
+
+def wordpiece():
+    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    made.train_from_iterator(TEXTS, trainers.WordPieceTrainer(vocab_size=120, special_tokens=special,
+                                                              show_progress=False))
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    made.decoder = decoders.WordPiece()
+    return made
+
+
+def byte_level():
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=True), decoders.ByteLevel()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    made.train_from_iterator(TEXTS, trainers.BpeTrainer(
+        vocab_size=320, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False))
+    made.post_processor = processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>",
+                                                        special_tokens=[("<s>", 0), ("</s>", 2)])
+    return made
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def checkpoint(request, tmp_path_factory):
+    """A folder with the weights and the tokenizer of an architecture."""
+    return written(request.param, tmp_path_factory.mktemp("checkpoint") / request.param)
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    return written("bert", tmp_path_factory.mktemp("checkpoint") / "bert")
+
+
+def written(kind, folder):
+    torch.manual_seed(1)
+    tokenizer = byte_level() if kind == "roberta" else wordpiece()
+    model = KINDS[kind](tokenizer.get_vocab_size())
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def prepared(folder, support, tmp_path, **values):
+    """An untrained classifier that starts from the checkpoint, with its setup and its stage one."""
+    config = RunConfig.from_mapping({"recipe": "plain", "init_from": str(folder), "data": {"path": str(support)},
+                                     **values})
+    task = base.find(config.task)
+    splits = task.reader.read(config.data, seed=1)
+    setup = setup_for(config, task, splits)
+    stage_one = run_stage_one(setup, task, splits, RunFolder(tmp_path), RunContext())
+    model = build_model(setup, task, stage_one)
+    start_from(model, stage_one, setup.config)
+    return model.eval(), task, splits, setup, stage_one
+
+
+def test_texts_have_the_hidden_states_of_transformers(checkpoint, support, tmp_path):
+    model, task, splits, setup, stage_one = prepared(checkpoint, support, tmp_path)
+    theirs = hf.AutoModel.from_pretrained(checkpoint).eval()
+    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    tokenizers = Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer))
+    examples = splits.train[:12]
+    for example, feature in zip(examples, task.encode(examples, tokenizers, setup), strict=True):
+        ids = tokenizer.encode(example.text).ids
+        assert len(ids) == len(feature.ids)
+        with torch.no_grad():
+            expected = theirs(torch.tensor([ids])).last_hidden_state
+            found = model.encoder(torch.tensor(feature.ids.astype("int64"))[None]).hidden
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_run_says_what_it_takes_over(checkpoint, support, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        _, _, _, setup, stage_one = prepared(checkpoint, support, tmp_path)
+    assert setup.config.source == f"hf:{checkpoint}"
+    assert stage_one.tokenizer.units == "subwords"
+    assert "weights of the encoder and" in caplog.text
+    assert "not used: none" in caplog.text or "pooler" in caplog.text
+
+
+def test_a_trained_run_predicts_alike_when_it_is_loaded(checkpoint, support, tmp_path):
+    result = command("run", "--recipe", "plain", "--data", support, "--init-from", checkpoint, "--epochs", 1,
+                     "--baselines", "none", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    shutil.rmtree(tmp_path / "copy", ignore_errors=True)
+    run = load_run(tmp_path / "run")
+    texts = ["My parcel did not arrive!", "refund"]
+    first = run.predict(texts)
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    assert load_run(tmp_path / "copy").predict(texts) == first
+
+
+def test_layers_can_be_dropped(bert, support, tmp_path):
+    model, *_ = prepared(bert, support, tmp_path, init_layers=[0, 2])
+    whole = hf.BertModel.from_pretrained(bert)
+    assert len(model.encoder.layers) == 2
+    expected = whole.encoder.layer[2].attention.self.query.weight
+    assert torch.equal(model.encoder.layers[1].attention.query.weight, expected)
+
+
+def test_another_tokenizer_keeps_the_transformer(bert, support, tmp_path):
+    """Words instead of subwords: the vectors of the words are pooled from those of their tokens."""
+    model, _, _, setup, stage_one = prepared(bert, support, tmp_path, data={"path": str(support), "units": "words",
+                                                                           "tokenizer": "bpe"})
+    assert stage_one.tokenizer.units == "words"
+    assert setup.config.source == f"hf:{bert}"
+    theirs = hf.BertModel.from_pretrained(bert).encoder.layer[1].attention.self.query
+    assert torch.equal(model.encoder.layers[1].attention.query.weight, theirs.weight)
+
+
+def test_a_pooler_is_taken_over_with_its_pooling(bert, support, tmp_path):
+    model, *_ = prepared(bert, support, tmp_path, model={"pooling": "cls"})
+    assert torch.equal(model.head.pooler.weight, hf.BertModel.from_pretrained(bert).pooler.dense.weight)
+
+
+def test_a_contradicting_shape_is_refused(bert, support, tmp_path):
+    with pytest.raises(ConfigError, match=r"model.d_model = .?32.?: with init_from it is that of the checkpoint, "
+                                          r".?16.?; leave it out"):
+        prepared(bert, support, tmp_path, model={"d_model": 32})
+
+
+def test_a_missing_layer_is_refused(bert, support, tmp_path):
+    with pytest.raises(TransformerError, match="there is no layer 7; name layers from 0 to 2"):
+        prepared(bert, support, tmp_path, init_layers=[7])
+
+
+def test_a_decoder_task_is_refused(bert, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(TEXTS))
+    result = command("run", "--task", "language-model", "--data", text, "--init-from", bert, "--epochs", 1, "--out",
+                     tmp_path / "run")
+    assert result.exit_code == 2
+    assert "language-model does not have" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("damage, message", [
+    (lambda folder: (folder / "model.safetensors").write_bytes(
+        (folder / "model.safetensors").read_bytes()[:-100]), "model.safetensors"),
+    (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json"),
+    (lambda folder: (folder / "config.json").write_text(json.dumps({"model_type": "t5"})), "t5"),
+    (lambda folder: (folder / "config.json").unlink(), "config.json"),
+])
+def test_a_damaged_checkpoint_is_one_message(damage, message, bert, support, tmp_path):
+    folder = tmp_path / "bert"
+    shutil.copytree(bert, folder)
+    damage(folder)
+    result = command("run", "--data", support, "--init-from", folder, "--epochs", 1, "--out", tmp_path / "run")
+    assert result.exit_code in (1, 2)
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_tokenizer_of_another_checkpoint_is_refused(bert, support, tmp_path):
+    folder = tmp_path / "bert"
+    shutil.copytree(bert, folder)
+    byte_level().save(str(folder / "tokenizer.json"))
+    result = command("run", "--data", support, "--init-from", folder, "--epochs", 1, "--out", tmp_path / "run")
+    assert result.exit_code in (1, 2)
+    assert "belong to different checkpoints" in " ".join(result.output.split())
+
+
+def test_pickled_weights_need_trust(bert, support, tmp_path):
+    folder = tmp_path / "bert"
+    shutil.copytree(bert, folder)
+    (folder / "model.safetensors").unlink()
+    torch.save(hf.BertModel.from_pretrained(bert).state_dict(), folder / "pytorch_model.bin")
+    refused = command("run", "--data", support, "--init-from", folder, "--out", tmp_path / "run")
+    assert refused.exit_code in (1, 2)
+    assert "--trust-pickle" in refused.output
+    with pytest.raises(CheckpointError):
+        prepared(folder, support, tmp_path / "a")
+
+
+def test_a_name_that_is_nothing_is_one_message(support, tmp_path):
+    result = command("run", "--data", support, "--init-from", tmp_path / "nothing", "--out", tmp_path / "run")
+    assert result.exit_code in (1, 2)
+    assert "no such folder" in " ".join(result.output.split())
+
+

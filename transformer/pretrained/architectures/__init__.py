@@ -1,0 +1,1 @@
+"""Architectures of pretrained Transformers, one in each file."""
