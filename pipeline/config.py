@@ -76,7 +76,7 @@ class PretrainingConfig:
 
     epochs: int = option(0, "epochs of pretraining on the training texts, unlabelled ones included; 0 for none")
     lr: float = option(1e-3, "peak learning rate of pretraining, above 0")
-    masked_share: float = option(0.2, "share of the tokens that are masked, between 0 and 1")
+    masked_share: float = option(0.2, "share of the words that are masked, with all of their tokens, between 0 and 1")
 
     def __post_init__(self) -> None:
         require(self.epochs >= 0, f"pretraining.epochs must be 0 or more, not {self.epochs}")

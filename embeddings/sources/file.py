@@ -13,6 +13,8 @@ from embeddings.request import Origin, VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 from embeddings.table.paths import written
+from embeddings.tokenization.subwords import SubwordTokenizer
+from embeddings.tokenization.tokenizer import stored_units
 
 
 @source("file")
@@ -25,6 +27,11 @@ class File:
     path: Annotated[Path, Field(description="vector file, archive.zip!member, or the folder of a run")]
     limit: Annotated[int | None, Field(ge=1, description=(
         "maximum number of rows to read, such as 100000; most files list frequent words first"))] = None
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether this is the folder of a run with subwords, whose rows are those of the tokens."""
+        return stored_units(self.path / "tokenizer.json") == SubwordTokenizer.units
 
     def origins(self) -> list[Origin]:
         """Return the name of the file; its licence is unknown."""

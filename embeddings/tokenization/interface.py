@@ -27,6 +27,22 @@ class Span(NamedTuple):
     end: int
 
 
+class WordTokens(NamedTuple):
+    """The tokens of a sentence that is split into words.
+
+    Attributes:
+        ids: their ids, int32. *Shape:* ``(n_tokens,)``.
+        words: the number of the word to which each belongs, int32, ascending. *Shape:* ``(n_tokens,)``.
+    """
+
+    ids: NDArray[np.int32]
+    words: NDArray[np.int32]
+
+    def first(self) -> NDArray[np.int64]:
+        """Return the position of the first token of each word. *Shape:* ``(n_words,)``."""
+        return np.flatnonzero(np.diff(self.words, prepend=-1))
+
+
 class TextTokenizer(ABC):
     """Splits text into tokens, and maps tokens to ids.
 
@@ -85,6 +101,22 @@ class TextTokenizer(ABC):
         Returns:
             For each text the ids of its tokens, int32. *Shape:* ``(n_tokens,)``.
         """
+
+    def encode_tokens(self, texts: Sequence[Sequence[str]]) -> list[NDArray[np.int32]]:
+        """Return the ids of tokens of :meth:`words` or :meth:`spans`. *Shape* of each: ``(n_tokens,)``, int32."""
+        return self.encode(texts)
+
+    def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[WordTokens]:
+        """Encode sentences that are already split into words; each word has at least one token."""
+        return [WordTokens(ids, np.arange(len(ids), dtype=np.int32)) for ids in self.encode(sentences)]
+
+    def begins_words(self, ids: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Return whether each token of a text is the beginning of a word. *Shape:* ``(n_tokens,)``."""
+        return np.ones(len(ids), dtype=np.bool_)
+
+    def word_tokenizer(self) -> TextTokenizer:
+        """Return a tokenizer that splits text into words with the same case and accents."""
+        return self
 
     @abstractmethod
     def cache_encodings(self, encodings: Mapping[str | tuple[str, ...], NDArray[np.int32]]) -> None:

@@ -12,7 +12,7 @@ from tokenizers import Encoding, Tokenizer
 
 from embeddings.errors import EmbeddingError
 from embeddings.special_tokens import END, MASK, N_SPECIAL, PAD, SPECIAL_TOKENS, START, UNK, UNK_ID
-from embeddings.tokenization.interface import Span, Text, TextTokenizer, encodable
+from embeddings.tokenization.interface import Span, Text, TextTokenizer, WordTokens, encodable
 from embeddings.tokenization.interning import TokenInterner
 from embeddings.tokenization.token_text import TokenNotation, TokenText
 from embeddings.tokenization.tokenizer import OUR_KEY, WordTokenizer
@@ -91,19 +91,32 @@ class SubwordTokenizer(TextTokenizer):
         return [Span(self._vocabulary[self._ours[number]], *_without_space(text, start, end))
                 for number, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)]
 
-    def encode_words(self, words: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Encode a text that is already split into words.
+    def encode_tokens(self, texts: Sequence[Sequence[str]]) -> list[NDArray[np.int32]]:
+        """Return the ids of tokens. *Shape* of each: ``(n_tokens,)``, int32."""
+        return [np.array([self._numbers[token] for token in tokens], dtype=np.int32) for tokens in texts]
 
-        Returns:
-            The ids of its tokens, and the number of the word to which each of them belongs, both int32.
-            *Shape:* ``(n_tokens,)`` each.
+    def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[WordTokens]:
+        """Encode sentences that are already split into words, as texts in which spaces separate these.
+
+        A word in which no token begins, such as one of control characters only, has the token ``<unk>``.
         """
-        text = " ".join(words)
-        encoding = next(self._encodings([text]))
+        return [self._pieces(words, text, encoding) for words, text, encoding in zip(
+            sentences, map(" ".join, sentences), self._encodings(sentences), strict=True)]
+
+    def begins_words(self, ids: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Return whether each token of a text is the beginning of a word, by its notation. *Shape:* ``(n_tokens,)``."""
+        begins: NDArray[np.bool_] = self._begins_word[ids]
+        return begins
+
+    def _pieces(self, words: Sequence[str], text: str, encoding: Encoding) -> WordTokens:
         ends = np.cumsum([len(word) + 1 for word in words])
         starts = [_without_space(text, *offsets)[0] for offsets in encoding.offsets]
-        numbers = np.searchsorted(ends, np.array(starts, dtype=np.int64), side="right")
-        return self._ours[encoding.ids], numbers.astype(np.int32)
+        found = np.minimum(np.searchsorted(ends, np.array(starts, dtype=np.int64), side="right"), len(words) - 1)
+        absent = np.setdiff1d(np.arange(len(words)), found)
+        numbers = np.append(found, absent)
+        ids = np.append(self._ours[encoding.ids], np.full(len(absent), UNK_ID, dtype=np.int32))
+        order = np.argsort(numbers, kind="stable")
+        return WordTokens(ids[order], numbers[order].astype(np.int32))
 
     def fold(self, word: str) -> str:
         """Normalise a word as the tokenizer does."""
@@ -138,7 +151,15 @@ class SubwordTokenizer(TextTokenizer):
 
     def word_tokenizer(self) -> WordTokenizer:
         """Return a tokenizer that splits text into words with the same case and accents."""
+        return self._word_tokenizer
+
+    @cached_property
+    def _word_tokenizer(self) -> WordTokenizer:
         return WordTokenizer(lowercase=self.fold("A") == "a", strip_accents=self.fold("e\u0301é") == "ee")
+
+    @cached_property
+    def _begins_word(self) -> NDArray[np.bool_]:
+        return np.array([True] * N_SPECIAL + [token.begins_word for token in self.texts_of_tokens()])
 
     def texts_of_tokens(self) -> list[TokenText]:
         """Return the text of each token of the vocabulary after the special tokens."""

@@ -256,6 +256,14 @@ class WordTokenizer(TextTokenizer):
         return pieces
 
 
+def stored_units(path: Path) -> str:
+    """Return the kind of the tokens of the ``tokenizer.json`` of a run: ``words`` or ``subwords``."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["model"][OUR_KEY]["units"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return WordTokenizer.units
+
+
 def _require_consecutive_ids(described: Any) -> None:
     """Raise ValueError unless the ids of the words are 0, 1, 2, …, and there are no tokens besides them."""
     ids = described["model"]["vocab"]

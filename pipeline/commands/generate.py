@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from embeddings.special_tokens import END, END_ID
 from embeddings.table.arguments import argument, either
+from embeddings.tokenization.interface import TextTokenizer
+from embeddings.tokenization.subwords import SubwordTokenizer
+from pipeline.commands.subword_continuation import SubwordContinuation
 from pipeline.errors import ConfigError
 from pipeline.measures.detokenization import Detokenizer, detokenize
 from pipeline.runs.trained import TrainedRun
@@ -72,13 +75,11 @@ def generate(
     lines += [""] * prompt.endswith("\n")
     source = trained.prepare([trained.task.reader.example(line, "") for line in lines]).tokenizers.source
     ids = np.concatenate([np.append(np.int32(END_ID), line) for line in source.encode(lines)])
-    words = source.vocabulary()
-    before = source.words(lines[-1])
-    continuation = Continuation(prompt, before)
+    continuation = continuing(prompt, lines[-1], source)
 
     def write(tokens: torch.Tensor) -> None:
         if on_text:
-            on_text(continuation.add(words[int(tokens[0])]))
+            on_text(continuation.add(int(tokens[0])))
 
     if on_text:
         on_text(prompt)
@@ -90,19 +91,45 @@ def generate(
                          on_tokens=write)
     if on_text:
         on_text(continuation.finish())
-    return [Continued(joined(prompt, before, [words[i] for i in text.ids]), text.log_probability) for text in written]
+    return [Continued(joined(prompt, continuing(prompt, lines[-1], source), text.ids), text.log_probability)
+            for text in written]
 
 
-def joined(prompt: str, before: Sequence[str], words: Sequence[str]) -> str:
-    """Append the detokenised continuation to a prompt.
+def joined(prompt: str, continuation: Continuing, ids: Iterable[int]) -> str:
+    """Append the text of the tokens that follow, ends of lines included, to a prompt."""
+    return "".join([prompt, *map(continuation.add, ids), continuation.finish()])
 
-    Args:
-        prompt: the prompt, unchanged.
-        before: words of its last line.
-        words: the words that follow, ends of lines included.
-    """
-    continuation = Continuation(prompt, before)
-    return "".join([prompt, *map(continuation.add, words), continuation.finish()])
+
+class Continuing(Protocol):
+    """The text that continues a prompt, token by token."""
+
+    def add(self, number: int) -> str:
+        """Add a token by its id; return the text that is now certain, which may be of earlier tokens."""
+
+    def finish(self) -> str:
+        """Return the text of the remaining tokens of the line."""
+
+
+def continuing(prompt: str, line: str, tokenizer: TextTokenizer) -> Continuing:
+    """Return an empty continuation of a prompt, whose last line is ``line``, in the tokens of a tokenizer."""
+    if isinstance(tokenizer, SubwordTokenizer):
+        return SubwordContinuation(prompt, line, tokenizer)
+    return OfWords(tokenizer.vocabulary(), Continuation(prompt, tokenizer.words(line)))
+
+
+class OfWords:
+    """The continuation of a prompt in the words of a vocabulary."""
+
+    def __init__(self, words: Sequence[str], text: Continuation) -> None:
+        self.words, self.text = words, text
+
+    def add(self, number: int) -> str:
+        """Add a token by its id; return the text that is now certain."""
+        return self.text.add(self.words[number])
+
+    def finish(self) -> str:
+        """Return the text of the remaining words of the line."""
+        return self.text.finish()
 
 
 class Continuation:

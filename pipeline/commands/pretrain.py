@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.commands.run import configuration as configuration_of_run
 from pipeline.config import RunConfig
+from pipeline.runs.tokenizer import OF_WORDS
 
 DEFAULTS: tuple[tuple[str, Any], ...] = (
     ("task", "masked-language-model"),
@@ -32,4 +33,7 @@ def configuration(resume: Path | None, assignments: Iterable[tuple[str, Any]]) -
         ConfigError: for an unknown key or invalid value.
         RunFolderError: if there is no interrupted run, or its files are damaged.
     """
-    return configuration_of_run(None, resume, () if resume else [*DEFAULTS, *assignments])
+    given = dict(assignments)
+    left_out = OF_WORDS if given.get("data.units", "words") != "words" else ()
+    defaults = {key: value for key, value in DEFAULTS if key not in left_out}
+    return configuration_of_run(None, resume, () if resume else [*(defaults | given).items()])

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from embeddings.analysis.neighbors import nearest_rows
 from embeddings.table.oov_policy import is_known, parse_policy
+from embeddings.tokenization.interface import TextTokenizer
+from embeddings.tokenization.subwords import SubwordTokenizer
 from pipeline.explanation.contributions import combined_scores
 from pipeline.explanation.explanation import ChangedWord, Token
 from pipeline.explanation.inputs import PARTS
@@ -115,7 +117,7 @@ def nearest_words(trained: TrainedRun, tokens: Sequence[Token]) -> list[str | No
     Neighbours that the tokenizer cannot produce, such as the same word in upper case, are skipped.
     """
     table, tokenizer = trained.table, trained.tokenizer
-    words = [tokenizer.fold(token.token) for token in tokens]
+    words = [_token_of(token.token, tokenizer) for token in tokens]
     found = table.lookup(dict.fromkeys(words), parse_policy(trained.config.unknown))
     rows = [row for row, why in enumerate(found.provenance) if is_known(why)]
     if not rows:
@@ -127,12 +129,26 @@ def nearest_words(trained: TrainedRun, tokens: Sequence[Token]) -> list[str | No
         word = found.words[row]
         usable = (table.words[one] for one, score in zip(candidates, scores, strict=True)
                   if score > 0 and is_known(table.provenance[one]))
-        other = next((one for one in usable if tokenizer.words(one) not in ([word], []) and tokenizer.can_produce(one)),
-                     None)
+        other = next((text for one in usable if one != word and (text := _written(one, tokenizer))), None)
         if other is not None:
             of_word[word] = other
     return [_cased_like(token.token, other) if (other := of_word.get(word)) else None
             for token, word in zip(tokens, words, strict=True)]
+
+
+def _token_of(word: str, tokenizer: TextTokenizer) -> str:
+    """Return the token that a word is; of several subwords, the normalised word, which has no vector."""
+    if isinstance(tokenizer, SubwordTokenizer) and len(tokens := tokenizer.words(word)) == 1:
+        return tokens[0]
+    return tokenizer.fold(word)
+
+
+def _written(token: str, tokenizer: TextTokenizer) -> str:
+    """Return the text that yields exactly this token; "" if there is none."""
+    if not isinstance(tokenizer, SubwordTokenizer):
+        return token if tokenizer.can_produce(token) else ""
+    text = tokenizer.decode(tokenizer.encode_tokens([[token]])[0].tolist()).strip()
+    return text if tokenizer.words(text) == [token] else ""
 
 
 def _cased_like(word: str, other: str) -> str:

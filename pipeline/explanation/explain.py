@@ -69,7 +69,7 @@ def explain(
     model.eval()
     prepared = trained.prepare([trained.example(text, context)])
     read = Texts.of(trained, prepared.examples[0])
-    if not prepared.features or not any(map(len, read.spans)):
+    if not prepared.features or not any(map(len, read.words)):
         raise DataError(f"{text!r}: the text has no word; use one with at least one word")
     with use(TORCH):
         prediction = trained.task.predict(model, prepared, trained.setup)[0]
@@ -107,16 +107,24 @@ def _tokens(
     trained: TrainedRun, prepared: Prepared[Any], reading: Reading, texts: Texts, found: Attribution,
     characters: Sequence[NDArray[np.float64]],
 ) -> tuple[Token, ...]:
-    """Return the words of the input; special tokens are equal in the baseline and contribute nothing."""
-    made = []
+    """Return the words of the input; special tokens are equal in the baseline and contribute nothing.
+
+    The contribution of a word is the sum of those of its tokens, and its vector that of the first.
+    """
+    made: dict[tuple[int, int], Token] = {}
     for place, origin, value in zip(reading.places, origins(trained, prepared, reading, texts), found.tokens.tolist(),
                                     strict=True):
-        if place is not None:
+        if place is None:
+            continue
+        word = place.part, texts.number(place)
+        if word in made:
+            made[word] = made[word]._replace(contribution=made[word].contribution + value)
+        else:
             span = texts.span(place)
             of_ngrams = float(characters[place.part][span.start:span.end].sum()) if characters else 0.0
-            made.append(Token(texts.written(place), span.start, span.end, PARTS[place.part], value, of_ngrams,
-                              origin.source, origin.in_training))
-    return tuple(made)
+            made[word] = Token(texts.written(place), span.start, span.end, PARTS[place.part], value, of_ngrams,
+                               origin.source, origin.in_training)
+    return tuple(made.values())
 
 
 def _by_name(names: Sequence[str], probabilities: Tensor, column: int) -> dict[str, float]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from embeddings.special_tokens import N_SPECIAL, UNK_ID
 from embeddings.table.oov_policy import MISSING, parse_policy
 from embeddings.tokenization.interface import Span
+from pipeline.data.features.whole_words import whole_words
 from pipeline.explanation.subjects.base import Place, Reading
 from pipeline.runs.input_checks import texts_of
 from pipeline.runs.trained import TrainedRun
 from pipeline.tasks.base import Prepared
+from pipeline.tasks.tagging import RawText, spans_of
 
 PARTS = ("text", "context")
 
@@ -34,32 +40,46 @@ class Texts:
 
     Attributes:
         texts: the text, and the context if the model reads one.
-        spans: the words of each.
+        words: the words of each.
+        numbers: for each text the number of the word to which each token belongs. *Shape:* ``(n_tokens,)``.
     """
 
     texts: tuple[str, ...]
-    spans: tuple[list[Span], ...]
+    words: tuple[Sequence[Span], ...]
+    numbers: tuple[NDArray[np.integer], ...]
 
     @classmethod
     def of(cls, trained: TrainedRun, example: Any) -> Texts:
         """Return the texts of an example that was made of strings."""
+        tokenizer = trained.tokenizer
         found = [text for text in texts_of(example, trained.task, trained.setup).values() if isinstance(text, str)]
-        return cls(tuple(found), tuple(trained.tokenizer.spans(text) for text in found))
+        if isinstance(example, RawText) and tokenizer.units == "subwords":  # the words are split into subwords
+            words = spans_of(example, tokenizer)
+            (pieces,) = tokenizer.encode_words([[span.word for span in words]])
+            return cls(tuple(found), (words,), (pieces.words,))
+        grouped = [whole_words(text, tokenizer.spans(text), tokenizer) for text in found]
+        numbers = [np.repeat(np.arange(len(one.spans)), np.diff(one.bounds)) for one in grouped]
+        return cls(tuple(found), tuple(one.spans for one in grouped), tuple(numbers))
+
+    def number(self, place: Place) -> int:
+        """Return the number of the word to which a token belongs."""
+        return int(self.numbers[place.part][place.token])
 
     def span(self, place: Place) -> Span:
-        """Return a word and its position, the word as the tokenizer normalises it."""
-        return self.spans[place.part][place.word]
+        """Return the word of a token and its position; a word that is a token as the tokenizer normalises it."""
+        return self.words[place.part][self.number(place)]
 
     def written(self, place: Place) -> str:
-        """Return a word as written."""
+        """Return the word of a token as written."""
         span = self.span(place)
         return self.texts[place.part][span.start:span.end]
 
 
 def input_tokens(trained: TrainedRun, prepared: Prepared[Any], reading: Reading, texts: Texts) -> list[str]:
-    """Return the tokens of an input: words as written, and special tokens by their names."""
-    vocabulary = prepared.tokenizers.source.vocabulary()
-    return [vocabulary[i] if place is None else texts.written(place)
+    """Return the tokens of an input: words as written, and subwords and special tokens by their names."""
+    tokenizer = prepared.tokenizers.source
+    vocabulary = tokenizer.vocabulary()
+    return [vocabulary[i] if place is None or tokenizer.units == "subwords" else texts.written(place)
             for i, place in zip(reading.feature.ids.tolist(), reading.places, strict=True)]
 
 

@@ -18,6 +18,7 @@ from pipeline.errors import ExportError
 from pipeline.exports.vocabulary import random_texts
 from pipeline.runs.trained import TrainedRun
 from pipeline.tasks.base import Architecture, Tokenizers
+from pipeline.tasks.tagging import RawText, spans_of
 
 TOLERANCE = 1e-4
 
@@ -48,7 +49,7 @@ def difference(trained: TrainedRun, tokenizer: TextTokenizer, architecture: Arch
     pairs = trained.setup.model.token_types > 0
     for text, context in random_texts(trained, tokenizer, pairs=pairs, masks=architecture.reads_masks):
         feature = _feature(trained, tokenizer, text, context)
-        read = their_tokenizer(text, context or None, return_tensors="pt")
+        read = _read(their_tokenizer, trained, tokenizer, text, context)
         wrong = "" if read["input_ids"][0].tolist() == feature.ids.tolist() else "the token ids differ"
         if not wrong:
             with torch.inference_mode():
@@ -83,6 +84,17 @@ def without_progress_bar() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _read(
+    theirs: Any, trained: TrainedRun, tokenizer: TextTokenizer, text: str, context: str
+) -> Any:
+    """Return the input by the exported tokenizer; a sentence to tag is split into words before subwords."""
+    example = trained.task.reader.example(text, context)
+    if isinstance(example, RawText) and tokenizer.units == "subwords":
+        words = [span.word for span in spans_of(example, tokenizer)]
+        return theirs(words, is_split_into_words=True, return_tensors="pt")
+    return theirs(text, context or None, return_tensors="pt")
 
 
 def _feature(trained: TrainedRun, tokenizer: TextTokenizer, text: str, context: str) -> Feature:

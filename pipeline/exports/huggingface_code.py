@@ -13,6 +13,7 @@ import torch
 
 from embeddings.progress import Progress
 from embeddings.special_tokens import END, END_ID, MASK, N_SPECIAL, PAD, PAD_ID, START, START_ID, UNK
+from embeddings.table.arguments import setting
 from embeddings.table.paths import utf8_path
 from embeddings.tokenization.interface import TextTokenizer
 from pipeline.errors import ExportError
@@ -28,6 +29,7 @@ from pipeline.exports.vocabulary import (
     add_unseen,
     extended,
     require_characters,
+    require_whole_words,
     write_tokenizer_json,
 )
 from pipeline.runs.folder import write_json
@@ -116,6 +118,10 @@ def write_with_code(
         ExportError: if the tokenizer cannot be represented, or the scores differ.
     """
     require_characters(trained.config, origin)
+    if trained.config.task == "tagging":
+        advice = f"train with {setting('model.like=bert')} {setting('tagging.features=false')}, or "
+        require_whole_words(trained.config, "the tokenizer of an exported model with its own code", origin,
+                            advice=advice)
     alone = without_ngrams(trained, options)
     found = test_texts(trained)
     extra = add_unseen(trained, options.words, first=found.words if found else ())
@@ -188,8 +194,8 @@ def _write_tokenizer(trained: TrainedRun, tokenizer: TextTokenizer, folder: Path
                          pair=BERT_PAIR if framed else "")
     own: dict[str, Any] = {"n_types": setup.model.token_types, "types": ""}
     if setup.model.token_types:
-        own["types"] = ("shapes" if task == "tagging" else "overlap of words" if task == "question-answering" else
-                        "overlap")
+        by_word = task == "question-answering" and tokenizer.units == "words"
+        own["types"] = "shapes" if task == "tagging" else "overlap of words" if by_word else "overlap"
     if ngrams_of(trained.model) is not None:
         own["ngrams"] = {"words": config.ngrams.words, "characters": list(config.ngrams.characters),
                          "buckets": setup.resolved.ngram_buckets}

@@ -12,7 +12,7 @@ from typing import Any
 
 from embeddings.progress import Progress
 from embeddings.special_tokens import MASK, N_SPECIAL
-from embeddings.table.arguments import argument
+from embeddings.table.arguments import argument, setting
 from embeddings.table.paths import utf8_path
 from pipeline.errors import ExportError
 from pipeline.exports.base import Exported, ExportOptions, export_format
@@ -28,6 +28,7 @@ from pipeline.exports.vocabulary import (
     add_unseen,
     extended,
     require_characters,
+    require_whole_words,
     write_tokenizer_json,
 )
 from pipeline.runs.folder import write_json
@@ -43,6 +44,7 @@ from transformer.export.onnx import COUNTS, FEATURES, IDS, NGRAMS, OPSET, TYPES,
 TASKS = ("classification", "language-model", "masked-language-model", "multi-label", "question-answering",
          "regression", "tagging")
 LANGUAGE_MODELS = ("language-model", "masked-language-model")
+OF_WORDS = ("tagging", "question-answering")  # tasks that predict words
 GRAPH, SMALL_GRAPH = "model.onnx", "model_int8.onnx"
 NOT_QUANTISED = ["/idf/Gather", "/positions/Gather", "/head/output/Gemm"]  # small, and they matter most
 MB, GB = 1_000_000, 1_000_000_000
@@ -111,6 +113,10 @@ class Onnx:
             raise ExportError(f"{origin}: the task {task!r} cannot be exported to ONNX; the tasks that can are "
                               f"{', '.join(TASKS)}")
         require_characters(trained.config, origin)
+        if task in OF_WORDS:
+            require_whole_words(trained.config, f"the Python file for a model of the task {task}", origin,
+                                advice=f"export a run with {setting('model.like=bert')} with "
+                                       f"{argument('to', 'hf')}, or ")
         alone = without_ngrams(trained, options)
         texts = test_texts(trained)
         first = texts.words if texts else ()
@@ -170,6 +176,8 @@ def _described(trained: TrainedRun, graph: Graph) -> dict[str, Any]:
         "token_types": setup.model.token_types, "framed": setup.model.pooling == "cls" and task != "language-model",
         "pairs": bool(setup.model.token_types) and task not in ("tagging", "question-answering"),
     }
+    if config.data.units != "words":
+        made["units"] = config.data.units
     if labels:
         made["labels"] = labels
     if task == "multi-label":

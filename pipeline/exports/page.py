@@ -107,6 +107,9 @@ def require_equivalent(trained: TrainedRun, target: Path, *, origin: str) -> Wor
     if config.data.han == "words":
         raise ExportError(f"{origin}: data.han=words: a page cannot split Chinese into words; train with "
                           f"{setting('data.han=characters')}")
+    if config.data.units != "words":
+        raise ExportError(f"{origin}: data.units={config.data.units}: a page cannot split texts into subwords; train "
+                          f"with {setting('data.units=words')}")
     rule = trained.tokenizer.rule
     if rule is None:
         raise ExportError(f"{origin}: its tokenizer.json is of an earlier version, whose definition of a word a page "

@@ -74,15 +74,15 @@ class StaticVectors:
 
     def mean(self, text: str) -> Floats:
         """Compute the mean vector of the known words of a text; zeros if there are none. *Shape:* ``(dim,)``."""
-        number = {word: i for i, word in enumerate(self.tokenizer.vocabulary())}
-        known = [number[word] for word in self.tokenizer.words(text) if word in number]
-        made: Floats = self.rows[known].mean(axis=0) if known else np.zeros(self.rows.shape[1], dtype=np.float32)
+        (ids,) = self.tokenizer.encode([text])
+        known = ids[ids >= N_SPECIAL]
+        made: Floats = self.rows[known].mean(axis=0) if len(known) else np.zeros(self.rows.shape[1], dtype=np.float32)
         return made
 
     def known_share(self, text: str) -> float:
         """Return the share of the tokens of a text that are known; 1 for a text without tokens."""
-        words, known = self.tokenizer.words(text), set(self.tokenizer.vocabulary())
-        return float(np.mean([word in known for word in words])) if words else 1.0
+        (ids,) = self.tokenizer.encode([text])
+        return float(np.mean(ids >= N_SPECIAL)) if len(ids) else 1.0
 
     def save(self, weights: Path, tokenizer: Path, *, name: str) -> None:
         """Write the vectors and the tokenizer."""

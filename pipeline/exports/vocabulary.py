@@ -15,6 +15,9 @@ from embeddings.table.arguments import setting
 from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import parse_policy
 from embeddings.tokenization.interface import TextTokenizer
+from embeddings.tokenization.renumbered import renumbered_json
+from embeddings.tokenization.subwords import SubwordTokenizer
+from embeddings.tokenization.token_text import UNDECODED
 from pipeline.config import RunConfig
 from pipeline.errors import ExportError
 from pipeline.runs.trained import TrainedRun
@@ -32,9 +35,26 @@ def require_characters(config: RunConfig, origin: str) -> None:
     Raises:
         ExportError: if Chinese is split into words.
     """
-    if config.data.han == "words":
+    if config.data.han == "words" and config.data.units == "words":
         raise ExportError(f"{origin}: data.han=words: tokenizer.json cannot represent the splitting of Chinese into "
                           f"words; train with {setting('data.han=characters')}")
+
+
+def require_whole_words(config: RunConfig, target: str, origin: str, *, advice: str = "") -> None:
+    """Require that the tokens of a run are words.
+
+    Args:
+        config: the configuration of the run.
+        target: what cannot represent subwords, for the message.
+        origin: the run folder, for the message.
+        advice: what else can be done, besides training with words.
+
+    Raises:
+        ExportError: if they are subwords.
+    """
+    if config.data.units != "words":
+        raise ExportError(f"{origin}: data.units={config.data.units}: {target} cannot find the words that subwords "
+                          f"belong to; {advice}train with {setting('data.units=words')}")
 
 
 def add_unseen(trained: TrainedRun, n: int, *, first: Iterable[str] = ()) -> Sequence[str]:
@@ -73,8 +93,8 @@ def write_tokenizer_json(
         special: special tokens that a text can contain.
         max_length: maximum length, to which the library truncates; 0 for none.
     """
-    tokenizer.save(path)
-    theirs = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    theirs = Tokenizer.from_str(
+        renumbered_json(tokenizer) if isinstance(tokenizer, SubwordTokenizer) else tokenizer.to_json())
     if special:
         theirs.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in special])
     if single:
@@ -90,10 +110,19 @@ def random_texts(
 ) -> list[tuple[str, str]]:
     """Return texts of random words, or pairs of them; with ``masks``, each begins with the token ``<mask>``."""
     random = np.random.default_rng(0)
-    words = tokenizer.vocabulary()[N_SPECIAL:]
+    words = _written(tokenizer)
     longest = max(1, min(LONGEST, (trained.config.data.max_length - 3) // 2))
     drawn = [" ".join(random.choice(words, random.integers(1, longest + 1))) for _ in range(2 * N_TEXTS)]
     firsts, seconds = drawn[:N_TEXTS], drawn[N_TEXTS:]
     if masks:
         return [(f"{MASK} {text}", "") for text in firsts]
     return list(zip(firsts, seconds if pairs else [""] * N_TEXTS, strict=True))
+
+
+def _written(tokenizer: TextTokenizer) -> Sequence[str]:
+    """Return the words of a vocabulary, or the texts that are one subword."""
+    if not isinstance(tokenizer, SubwordTokenizer):
+        return tokenizer.vocabulary()[N_SPECIAL:]
+    texts = [token.text for token in tokenizer.texts_of_tokens()
+             if token.text and UNDECODED not in token.text and not any(map(str.isspace, token.text))]
+    return [text for text, ids in zip(texts, tokenizer.encode(texts), strict=True) if len(ids) == 1]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+from embeddings.tokenization.interface import TextTokenizer
+from embeddings.tokenization.subwords import SubwordTokenizer
 
 LOOK_AHEAD = 2  # following words on which the spaces around a word depend, except for apostrophes
 CLOSE_LEFT = frozenset(".,;:!?)]}%°…”’›")
@@ -42,6 +45,14 @@ def detokenize(words: Sequence[str]) -> str:
     """
     detokenizer = Detokenizer()
     return "".join([*map(detokenizer.add, words), detokenizer.finish()])
+
+
+def text_of(tokenizer: TextTokenizer, ids: Iterable[int]) -> str:
+    """Return the text of token ids: of subwords by their tokenizer, and of words detokenised."""
+    if isinstance(tokenizer, SubwordTokenizer):
+        return tokenizer.decode(ids).strip()
+    words = tokenizer.vocabulary()
+    return detokenize([words[i] for i in ids])
 
 
 class Detokenizer:

@@ -36,6 +36,7 @@ from pipeline.runs.results import evaluate_and_write
 from pipeline.runs.self_training import self_train
 from pipeline.runs.space import require_space_for_run, require_space_for_training
 from pipeline.runs.start.point import start_from
+from pipeline.runs.tokenizer import keys_without_effect, tokenizer_location
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_stage_one, save_stage_one
 from pipeline.runs.training_batches import TrainingBatches
 from pipeline.runs.verification import mark_stage_one, verify_stage_one
@@ -118,7 +119,7 @@ def _run(
     Recipe.parse(config.recipe)
     _warn_of_foreign_keys(config)
     if overwrite:
-        inputs = (config.data.path, *config.corpus, config.init_from)
+        inputs = (config.data.path, *config.corpus, config.init_from, tokenizer_location(config.data))
         require_inputs_elsewhere(out, map(from_written, filter(None, inputs)))
     with unfinished_folder(
         out, overwrite=overwrite, resume=resume, command=resume_command(out),
@@ -189,6 +190,9 @@ def _warn_of_foreign_keys(config: RunConfig) -> None:
         if key in foreign:
             log.warning("%s has no effect: the task %s does not read it (%s does)", key, config.task,
                         ", ".join(foreign[key]))
+    if unread := keys_without_effect(config.data, changed_keys(config)):
+        log.warning("%s: no effect with data.units=%s%s", ", ".join(unread), config.data.units,
+                    f" data.tokenizer={config.data.tokenizer}" if config.data.units == "subwords" else "")
 
 
 def run_stage_one(

@@ -108,7 +108,10 @@ def _is_trained_on_the_texts(config: RunConfig) -> bool:
 
 def _reason(config: RunConfig, source: EmbeddingTable, missing: Mapping[str, int], texts: Sequence[Text]) -> str:
     words = list(islice(source.words, N_WORDS))
-    if sum(bool(_PIECE.match(word)) for word in words) > MIN_PIECES * len(words):
+    has_pieces = sum(bool(_PIECE.match(word)) for word in words) > MIN_PIECES * len(words)
+    if has_pieces and config.data.units == "subwords":
+        return ""
+    if has_pieces:
         piece = next(word for word in words if _PIECE.match(word))
         return (f"The vectors are those of subword pieces, such as {piece}; use vectors of whole words, or "
                 f"{argument('source', 'hf:MODEL')}, which composes words from pieces")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from embeddings.special_tokens import N_SPECIAL, UNK_ID
 from embeddings.table.arguments import either
 from embeddings.tokenization.interface import Text, TextTokenizer
-from pipeline.data.examples import QuestionExample
+from pipeline.data.examples import QuestionExample, TaggedExample
 from pipeline.errors import DataError
 from pipeline.tasks.base import Prediction, Prepared, Task
 from pipeline.tasks.resolved import Setup
@@ -67,8 +67,8 @@ def check_inputs(task: Task[Any], prepared: Prepared[Any], setup: Setup[Any]) ->
     checks = []
     for i, (texts, of_texts) in enumerate(zip(named, encoded, strict=True)):
         n_tokens = sum(map(_n_tokens, of_texts.values()))
-        checks.append(InputCheck(_warning(texts, of_texts, tokenizer),
-                                 not task.reader.in_order and n_tokens > n_read[i]))
+        is_cut = not task.reader.in_order and not isinstance(prepared.examples[i], TaggedExample)
+        checks.append(InputCheck(_warning(texts, of_texts, tokenizer), is_cut and n_tokens > n_read[i]))
     return checks
 
 
@@ -126,6 +126,9 @@ def _has_known_word(text: Text, ids: NDArray[np.int32], tokenizer: TextTokenizer
     if len(known) > MAX_PUNCTUATION and len(np.unique(known)) > MAX_PUNCTUATION:
         return True
     words = tokenizer.words(text)
+    if tokenizer.units == "subwords":  # without their notation
+        whole = text if isinstance(text, str) else " ".join(text)
+        words = [whole[span.start:span.end] for span in tokenizer.spans(whole)]
     return any(i >= N_SPECIAL and not _is_punctuation(word) for word, i in zip(words, ids, strict=False))
 
 

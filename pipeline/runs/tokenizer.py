@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from embeddings.errors import EmbeddingError
@@ -13,10 +12,26 @@ from embeddings.table.paths import from_written
 from embeddings.tokenization.interface import Text, TextTokenizer
 from embeddings.tokenization.subword_training import KINDS, parse_kind, train_subwords
 from embeddings.tokenization.subwords import SubwordTokenizer
-from embeddings.tokenization.tokenizer import OUR_KEY, WordTokenizer
+from embeddings.tokenization.tokenizer import WordTokenizer, stored_units
 from embeddings.tokenization.vocabulary import build_vocabulary
 from pipeline.data.config import DataConfig
 from pipeline.errors import DataError
+
+OF_WORDS = ("data.fold_digits", "data.han", "data.max_words", "data.min_count", "data.unseen_words")
+OF_TRAINING = ("data.lowercase", "data.strip_accents")
+OF_SUBWORDS = ("data.tokenizer",)
+
+
+def keys_without_effect(data: DataConfig, changed: Iterable[str]) -> list[str]:
+    """Return which of these keys of the configuration have no effect with the tokens of ``data.units``."""
+    if data.units == "words":
+        return [key for key in changed if key in OF_SUBWORDS]
+    return [key for key in changed if key in OF_WORDS or (tokenizer_location(data) and key in OF_TRAINING)]
+
+
+def tokenizer_location(data: DataConfig) -> str:
+    """Return the file or checkpoint from which subwords are read; "" if they are trained, or for words."""
+    return data.tokenizer if data.units == "subwords" and parse_kind(data.tokenizer) is None else ""
 
 
 def make_tokenizer(data: DataConfig, texts: Sequence[Text]) -> TextTokenizer:
@@ -85,9 +100,4 @@ def load_tokenizer(path: Path) -> TextTokenizer:
     Raises:
         EmbeddingError: if the file is missing or damaged.
     """
-    try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-        units = described["model"][OUR_KEY]["units"]
-    except (OSError, ValueError, KeyError, TypeError):
-        units = WordTokenizer.units
-    return read_subwords(str(path)) if units == SubwordTokenizer.units else WordTokenizer.load(path)
+    return read_subwords(str(path)) if stored_units(path) == SubwordTokenizer.units else WordTokenizer.load(path)

@@ -210,6 +210,8 @@ class TrainedRun:
         return Prepared(examples, self.task.encode(examples, tokenizers, self.setup), tokenizers)
 
     def _extended_for(self, texts: Sequence[Text]) -> TextTokenizer:
+        if self.tokenizer.units == "subwords":  # no text has other tokens
+            return self.tokenizer
         distinct = list(dict.fromkeys(text if isinstance(text, str) else tuple(text) for text in texts))
         trained = self.tokenizer.vocabulary()
         numbers = token_interner(trained)

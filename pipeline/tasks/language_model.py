@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import END_ID, SPECIAL_TOKENS, UNK_ID
-from embeddings.tokenization.interface import Text
+from embeddings.tokenization.interface import Text, TextTokenizer
 from pipeline.baselines.ngram import KneserNey
 from pipeline.baselines.selection import train_selected
 from pipeline.data.examples import Example, Splits
@@ -76,10 +76,10 @@ class NextToken(Task[Example, Resolved]):
 
     reader = LineReader()
     measures = (
-        Measure("perplexity", "exp(loss)", is_share=False, smaller_is_better=True),
+        Measure("perplexity", "exp(loss), per token", is_share=False, smaller_is_better=True),
         LOSS,
-        Measure("bits_per_word", "cross-entropy in bits per word, ends of lines not counted as words", is_share=False,
-                smaller_is_better=True),
+        Measure("bits_per_word", "cross-entropy in bits per word, ends of lines not counted as words; comparable "
+                                 "between words and subwords", is_share=False, smaller_is_better=True),
     )
     selection = ("loss",)
     unit = "tokens, ends of lines included"
@@ -121,7 +121,10 @@ class NextToken(Task[Example, Resolved]):
     def predict(
         self, model: LanguageModel, prepared: Prepared[Example], setup: Setup[Resolved], progress: Progress = silent
     ) -> list[Prediction]:
-        """Predict the natural ``log_probability`` of each line, its end included, and ``n``, its number of tokens."""
+        """Predict the natural ``log_probability`` of each line, its end included, and ``n``, its number of tokens.
+
+        Lines of subwords have their number of words too, ``n_words``.
+        """
 
         def forward(batch: Batch) -> Tensor:
             scores = model(batch.ids).float()                                                 # (B, L, n_rows)
@@ -135,14 +138,17 @@ class NextToken(Task[Example, Resolved]):
             targets = feature.target != IGNORED
             np.add.at(totals, feature.origin[targets], row.double().numpy()[: len(feature)][targets])
             np.add.at(counts, feature.origin[targets], 1)
-        return [{"log_probability": float(total), "n": int(n)} for total, n in zip(totals, counts, strict=True)]
+        n_words = _words_of(self.reader.texts(prepared.examples), prepared.tokenizers.source)
+        return [{"log_probability": float(total), "n": int(n)} | ({} if words is None else {"n_words": words})
+                for total, n, words in zip(totals, counts, n_words, strict=True)]
 
     def measure(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], setup: Setup[Resolved]
     ) -> Measures:
         """Compute perplexity, cross-entropy in nats and bits per word."""
         nll = -math.fsum(prediction["log_probability"] for prediction in predictions)
-        return _measures(nll, sum(prediction["n"] for prediction in predictions), len(predictions))
+        n_words = sum(prediction.get("n_words", prediction["n"] - 1) for prediction in predictions)
+        return _measures(nll, sum(prediction["n"] for prediction in predictions), n_words)
 
     def outcome(self, gold: Any, prediction: Prediction) -> float:
         """Return the geometric mean of the probabilities of the tokens."""
@@ -168,14 +174,17 @@ class NextToken(Task[Example, Resolved]):
         """
         tokenizers = Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer))
         train, test = (stream_of(self.reader.texts(part), tokenizers) for part in (splits.train, splits.test))
-        rare = np.bincount(train.targets, minlength=tokenizers.n_rows)[train.targets] == 1
+        counts = np.bincount(train.targets, minlength=tokenizers.n_rows)
+        rare = _is_rare(counts, stage_one.tokenizer)[train.targets]
+        n_words = [one for one in _words_of(self.reader.texts(splits.test), stage_one.tokenizer) if one is not None]
         targets = _with_unknown(train.targets, rare, np.random.default_rng(setup.config.seed))
         train_ids, test_ids = _compact(targets), _compact(np.append(END_ID, test.targets))
-        n_words = tokenizers.n_rows - len(SPECIAL_TOKENS) + 2
+        n_types = tokenizers.n_rows - len(SPECIAL_TOKENS) + 2
         logs = train_selected(setup.config, {
-            name: partial(_log_probabilities, KneserNey(order), train_ids, test_ids, n_words)
+            name: partial(_log_probabilities, KneserNey(order), train_ids, test_ids, n_types)
             for name, order in (("unigram", 1), ("3-gram", 3))})
-        return {name: _measures(-math.fsum(log), len(log), len(splits.test)) for name, log in logs.items()}
+        return {name: _measures(-math.fsum(log), len(log), sum(n_words) or len(log) - len(splits.test))
+                for name, log in logs.items()}
 
 
 def _log_probabilities(
@@ -211,7 +220,8 @@ def _overlapping(stream: Stream, examples: Sequence[Example], size: int, _: Toke
 def _adjacent(stream: Stream, examples: Sequence[Example], size: int, tokenizers: Tokenizers) -> list[Feature]:
     words = tokenizers.source.vocabulary()
     counts = tokenizers.source.counts or {}
-    rare = np.array([counts.get(word) == 1 for word in words])[stream.targets]
+    of_words = np.array([counts.get(word, 0) for word in words])
+    rare = _is_rare(of_words, tokenizers.source)[stream.targets]
     features = []
     for start in range(0, len(stream.inputs), size):
         line = int(stream.line[start])
@@ -246,6 +256,18 @@ def _compact(targets: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(targets == UNK_ID, 0, np.maximum(targets - 3, 1))
 
 
-def _measures(nll: float, n: int, n_lines: int) -> Measures:
+def _is_rare(counts: NDArray[np.integer], tokenizer: TextTokenizer) -> NDArray[np.bool_]:
+    """Return for which tokens ``<unk>`` is trained as well: those with count 1; no subwords. *Shape:* ``(n_rows,)``."""
+    rare: NDArray[np.bool_] = (counts == 1) & (tokenizer.units == "words")
+    return rare
+
+
+def _words_of(texts: Sequence[Text], tokenizer: TextTokenizer) -> list[int | None]:
+    """Return the number of words of each line; None if each token is one."""
+    splitter = tokenizer.word_tokenizer()
+    return [None] * len(texts) if splitter is tokenizer else [len(splitter.words(text)) for text in texts]
+
+
+def _measures(nll: float, n: int, n_words: int) -> Measures:
     """Compute the measures of a text of ``n`` tokens, ends of lines included, from their summed NLL in nats."""
-    return {"perplexity": perplexity(nll, n), "bits_per_word": bits_per(nll, n - n_lines), "loss": nll / n, "n": n}
+    return {"perplexity": perplexity(nll, n), "bits_per_word": bits_per(nll, n_words), "loss": nll / n, "n": n}

@@ -57,15 +57,16 @@ class MaskedLineReader(LineReader):
 class MaskedTokens(Task[Example, Resolved]):
     """Predict masked tokens (Devlin et al. 2019); trained with cross-entropy.
 
-    A share of the tokens of the training vocabulary is selected. Of these, 80% are replaced by ``<mask>``, 10% by
-    another token of the batch, and 10% are unchanged. Every training epoch draws new ones; evaluation always
-    selects the same.
+    A share of the words of the training vocabulary is selected, each with all of its tokens. Of these tokens, 80% are
+    replaced by ``<mask>``, 10% by another token of the batch, and 10% are unchanged. Every training epoch draws new
+    ones; evaluation always selects the same.
     """
 
     reader = MaskedLineReader()
     measures = (
         Measure("masked_accuracy", "share of masked tokens that are predicted", metric="accuracy"),
-        Measure("masked_perplexity", "exp(loss)", is_share=False, smaller_is_better=True, metric="perplexity"),
+        Measure("masked_perplexity", "exp(loss), per token", is_share=False, smaller_is_better=True,
+                metric="perplexity"),
         LOSS,
     )
     selection = ("loss",)
@@ -91,13 +92,15 @@ class MaskedTokens(Task[Example, Resolved]):
             located = replace(feature, where=examples[feature.example].where)
             if not (feature.ids == MASK_ID).any():
                 random = np.random.default_rng(number)  # independent of the seed: all runs have the same test positions
-                located = _masked(located, tokenizers.n_rows, setup.config.pretraining.masked_share, random,
-                                  located.ids)
+                located = _masked(located, setup.config.pretraining.masked_share, random, located.ids)
             features.append(located)
         return features
 
     def encode_texts(self, texts: Sequence[Text], tokenizers: Tokenizers, setup: Setup[Any]) -> list[Feature]:
-        """Encode texts in windows, unmasked; ``origin`` is the unmasked ids and the size of the vocabulary."""
+        """Encode texts in windows, unmasked.
+
+        ``origin`` has the ids, the size of the vocabulary, and whether each token is the beginning of a word.
+        """
         is_framed = setup.model.pooling == "cls"
         size = max(1, setup.data.max_length - 2 * is_framed)
         features = []
@@ -105,14 +108,14 @@ class MaskedTokens(Task[Example, Resolved]):
             for start in range(0, len(ids), size):
                 window = framed(ids[start : start + size]) if is_framed else ids[start : start + size]
                 target = np.full(len(window), IGNORED, dtype=np.int64)
-                features.append(Feature(window, target, number, "", n_targets=0, origin=(window, tokenizers.n_rows)))
+                origin = window, tokenizers.n_rows, tokenizers.source.begins_words(window)
+                features.append(Feature(window, target, number, "", n_targets=0, origin=origin))
         return features
 
     def batch(self, features: Sequence[Feature], setup: Setup[Any], random: np.random.Generator) -> Batch:
         """Mask tokens; targets are the ids at the selected positions. *Shape:* ``(batch, length)``, int64."""
         pool, share = np.concatenate([feature.origin[0] for feature in features]), setup.config.pretraining.masked_share
-        masked = [_masked(replace(feature, ids=feature.origin[0]), feature.origin[1], share, random, pool)
-                  for feature in features]
+        masked = [_masked(feature, share, random, pool) for feature in features]
         return collate(masked)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -212,25 +215,43 @@ def _with_masks(texts: Sequence[Text], tokenizers: Tokenizers) -> list[NDArray[n
     return encoded
 
 
-def _masked(
-    feature: Feature, n_rows: int, share: float, random: np.random.Generator, pool: NDArray[np.int32]
-) -> Feature:
-    """Select a share of the tokens of the vocabulary, at least one, and mask most of them.
+def _masked(feature: Feature, share: float, random: np.random.Generator, pool: NDArray[np.int32]) -> Feature:
+    """Select a share of the words of the vocabulary, at least one, and mask most of their tokens.
 
     Args:
-        feature: an unmasked feature.
-        n_rows: size of the output vocabulary; ids from here on are not selected.
-        share: share of the tokens that is selected.
+        feature: a feature, whose origin has the unmasked ids; ids outside the output vocabulary are not selected.
+        share: share of the words that is selected.
         random: random number generator.
         pool: ids from which replacements are drawn; special tokens are left out. *Shape:* ``(n,)``, int32.
     """
-    candidates = np.flatnonzero((feature.ids >= N_SPECIAL) & (feature.ids < n_rows))
-    n = min(len(candidates), max(1, round(share * len(candidates))))
-    selected = random.permutation(candidates)[:n]
+    whole, n_rows, begins = feature.origin
+    candidates = np.flatnonzero((whole >= N_SPECIAL) & (whole < n_rows))
+    selected = _of_some_words(candidates, np.cumsum(begins), share, random)
+    n = len(selected)
     choice = random.random(n)
-    ids, target = feature.ids.copy(), np.full(len(feature.ids), IGNORED, dtype=np.int64)
-    target[selected] = feature.ids[selected]
+    ids, target = whole.copy(), np.full(len(whole), IGNORED, dtype=np.int64)
+    target[selected] = whole[selected]
     ids[selected[choice < 0.8]] = MASK_ID
     swapped = selected[choice >= 0.9]
     ids[swapped] = random.choice(pool[pool >= N_SPECIAL], len(swapped))
     return replace(feature, ids=ids, target=target, n_targets=n)
+
+
+def _of_some_words(
+    candidates: NDArray[np.int64], words: NDArray[np.int64], share: float, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Select a share of the words that have candidates, at least one; return the candidates of these words.
+
+    Args:
+        candidates: positions. *Shape:* ``(n_candidates,)``.
+        words: the number of the word at each position of the text. *Shape:* ``(length,)``.
+        share: share of the words.
+        random: random number generator.
+    """
+    drawn = random.permutation(np.unique(words[candidates]))
+    drawn = drawn[:min(len(drawn), max(1, round(share * len(drawn))))]
+    rank = np.full(len(words) + 1, len(words), dtype=np.int64)
+    rank[drawn] = np.arange(len(drawn))
+    ranks = rank[words[candidates]]                                                         # (n_candidates,)
+    order = np.argsort(ranks, kind="stable")
+    return candidates[order[:int((ranks < len(words)).sum())]]

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import PAD_ID
+from embeddings.tokenization.interface import Text, TextTokenizer
 from pipeline.baselines.question_answering import first_sentence, most_overlap
 from pipeline.baselines.selection import train_selected
 from pipeline.config import RunConfig
 from pipeline.data.examples import QuestionExample, Splits
 from pipeline.data.features.batching import Batch, Feature, collate
 from pipeline.data.features.special_tokens import N_TOKEN_TYPES, framed, token_types_of
+from pipeline.data.features.whole_words import whole_words
 from pipeline.data.features.windows import windows
 from pipeline.data.readers.questions import QuestionReader
 from pipeline.errors import DataError
@@ -100,21 +102,23 @@ class QuestionAnswering(Task[QuestionExample, Threshold]):
     ) -> list[Feature]:
         """Make one feature per window.
 
-        The target has one row per answer inside the window, the positions of its first and last word, or one row
-        ``(0, 0)``. *Shape:* ``(n_answers, 2)``, int64.
+        The target has one row per answer inside the window, the positions of its first and last token, or one
+        row ``(0, 0)``. *Shape:* ``(n_answers, 2)``, int64.
         """
         data, source = setup.data, tokenizers.source
-        all_words = source.with_vocabulary(source.count(self.reader.texts(examples)))  # separates unknown words
+        all_words = _with_all_words(source, self.reader.texts(examples))
         spans = {text: source.spans(text) for text in dict.fromkeys(example.context for example in examples)}
-        contexts = [[span.word for span in words] for words in spans.values()]
+        contexts = [[span.word for span in tokens] for tokens in spans.values()]
         questions = [source.words(example.question)[: max(1, (data.max_length - 3) // 2)] for example in examples]
-        context_ids, context_words = (dict(zip(spans, tokenizer.encode(contexts), strict=True))
+        context_ids, context_words = (dict(zip(spans, tokenizer.encode_tokens(contexts), strict=True))
                                       for tokenizer in (source, all_words))
-        question_ids, question_words = source.encode(questions), all_words.encode(questions)
+        question_ids, question_words = source.encode_tokens(questions), all_words.encode_tokens(questions)
+        words = {text: whole_words(text, tokens, source) for text, tokens in spans.items()}
         features = []
         for i, (example, ids) in enumerate(zip(examples, question_ids, strict=True)):
             text = example.context
-            for window in windows(spans[text], n_question=len(ids), max_length=data.max_length, overlap=data.stride):
+            for window in windows(spans[text], n_question=len(ids), max_length=data.max_length, overlap=data.stride,
+                                  words=words[text]):
                 inside = slice(window.start, window.start + window.n_words)
                 targets = [target for answer in example.answers if (target := window.target(answer)) is not None]
                 types = token_types_of(question_words[i], context_words[text][inside]) % setup.model.token_types
@@ -204,3 +208,8 @@ class QuestionAnswering(Task[QuestionExample, Threshold]):
             "most-overlap": lambda: [most_overlap(example.question, example.context) for example in splits.test]})
         gold = [example.gold for example in splits.test]
         return {name: answer_measures(gold, answers) for name, answers in predicted.items()}
+
+
+def _with_all_words(tokenizer: TextTokenizer, texts: Sequence[Text]) -> TextTokenizer:
+    """Return a tokenizer that separates the unknown words of texts; every subword is known already."""
+    return tokenizer.with_vocabulary(tokenizer.count(texts)) if tokenizer.units == "words" else tokenizer

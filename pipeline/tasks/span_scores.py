@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 class SpanScores:
     """Scores of all candidate spans of a context: log-probability of the first word plus that of the last.
 
+    A word begins with its first token and ends with its last one.
+
     A span inside several windows has the maximum of its scores; no answer has the minimum of its scores over windows.
 
     Args:
@@ -36,14 +38,15 @@ class SpanScores:
 
         Args:
             window: the window.
-            scores: log-probability of every token of the input as first and as last word. *Shape:* ``(length, 2)``.
+            scores: log-probability of every token of the input as first and as last token. *Shape:* ``(length, 2)``.
         """
         if not len(self.scores):
-            self.spans = list(window.spans)
+            self.spans = list(window.words.spans)
             self.scores = np.full((len(self.spans), self.max_words), -np.inf)
-        start, end = scores[window.offset : window.offset + window.n_words].T
+        words, tokens = _inside(window)
+        start, end = scores[window.offset + tokens, [[0], [1]]]                            # (n_words,) each
         ends = sliding_window_view(np.append(end, np.full(self.max_words, -np.inf)), self.max_words)
-        here = self.scores[window.start : window.start + window.n_words]
+        here = self.scores[words]
         np.maximum(here, start[:, None] + ends[: len(start)], out=here)
         self.none = min(self.none, float(scores[0].sum()))
 
@@ -72,3 +75,16 @@ class SpanScores:
         first, more = divmod(number, self.max_words)
         start, end = self.spans[first].start, self.spans[first + more].end
         return {"answer": self.context[start:end], "start": start, "end": end, "probability": probability}
+
+
+def _inside(window: Window) -> tuple[slice, NDArray[np.int64]]:
+    """Return the words that have a token in a window, and the first and the last of these tokens.
+
+    Returns:
+        The words, and indices in the window. *Shape:* ``(2, n_words)``.
+    """
+    bounds, stop = window.words.bounds, window.start + window.n_words
+    first = int(np.searchsorted(bounds, window.start, side="right")) - 1
+    last = int(np.searchsorted(bounds[:-1], stop))
+    return slice(first, last), np.stack([np.maximum(bounds[first:last], window.start) - window.start,
+                                         np.minimum(bounds[first + 1:last + 1], stop) - 1 - window.start])

@@ -98,7 +98,8 @@ class Window(NamedTuple):
 class Tagging(Task[TaggedExample, TagLabels]):
     """Predict one tag per word (IOB2, whichever scheme the files use, or plain tags); trained with cross-entropy.
 
-    The words of a file are the tokens of the model. The token type of a word is its shape, which folding case removes.
+    The words of a file are the tokens of the model; the tag of a word of several subwords is predicted at the first of
+    them. The token type of a word is its shape, which folding case removes.
     Long sentences are divided into overlapping windows; each word is tagged, and trained on, in the window that has
     most context on both sides of it.
     """
@@ -164,23 +165,27 @@ class Tagging(Task[TaggedExample, TagLabels]):
         self, examples: Sequence[TaggedExample], tokenizers: Tokenizers, setup: Setup[TagLabels], *,
         training: bool = False,
     ) -> list[Feature]:
-        """Make one feature per window; the target is the number of each word's tag, ``origin`` the tagged slice.
+        """Make one feature per window; the target is the number of each word's tag, at its first token.
 
-        Words that another window tags, special tokens and words without a known tag have the target -100.
+        Words that another window tags, further tokens of a word, special tokens and words without a known tag have the
+        target -100. ``origin`` is the position of each word that the window tags. *Shape:* ``(n_words,)``, int64.
         """
         number = {tag: i for i, tag in enumerate(setup.resolved.labels)}
         frame = int(setup.model.pooling == "cls")
         room = max(1, setup.data.max_length - 2 * frame)
         sentences = [[span.word for span in spans_of(example, tokenizers.source)] for example in examples]
-        encoded = tokenizers.source.encode([without_brackets(words) for words in sentences])
+        encoded = tokenizers.source.encode_words([without_brackets(words) for words in sentences])
         features = []
-        for i, (example, words, ids) in enumerate(zip(examples, sentences, encoded, strict=True)):
-            shapes = np.array([shape_of(word) for word in words], dtype=np.int32)
-            tags = np.array([number.get(tag, IGNORED) for tag in example.tags] or [IGNORED] * len(ids), dtype=np.int64)
+        for i, (example, words, pieces) in enumerate(zip(examples, sentences, encoded, strict=True)):
+            ids, begins = pieces.ids, pieces.first()
+            shapes = np.array([shape_of(word) for word in words], dtype=np.int32)[pieces.words]
+            tags = np.array([number.get(tag, IGNORED) for tag in example.tags] or [IGNORED] * len(words),
+                            dtype=np.int64)
             for start, end, first, last in windows(len(ids), room=room, overlap=setup.data.stride):
                 target = np.full(end - start + 2 * frame, IGNORED, dtype=np.int64)
-                tagged = slice(first - start + frame, last - start + frame)
-                target[tagged] = tags[first:last]
+                inside = slice(*np.searchsorted(begins, [first, last]))
+                tagged = begins[inside] - start + frame
+                target[tagged] = tags[inside]
                 features.append(Feature(
                     framed(ids[start:end]) if frame else ids[start:end], target, i, example.where,
                     np.pad(shapes[start:end], frame, constant_values=OTHER) if setup.model.token_types else None,
@@ -305,7 +310,8 @@ def require_known_tags(examples: Sequence[TaggedExample], labels: Sequence[str])
 def spans_of(example: TaggedExample, tokenizer: TextTokenizer) -> list[Span]:
     """Return the words of an example and their positions in its text."""
     if isinstance(example, RawText):
-        return [Span(example.text[start:end], start, end) for _, start, end in tokenizer.spans(example.text)]
+        found = tokenizer.word_tokenizer().spans(example.text)
+        return [Span(example.text[start:end], start, end) for _, start, end in found]
     begins = np.cumsum([0, *(len(word) + 1 for word in example.words)]).tolist()
     return [Span(word, start, start + len(word)) for word, start in zip(example.words, begins, strict=False)]
 

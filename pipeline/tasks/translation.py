@@ -20,7 +20,7 @@ from pipeline.data.examples import Splits, TranslationExample
 from pipeline.data.features.batching import IGNORED, Batch, Feature, by_length, collate
 from pipeline.data.readers.columns import TEXT_COLUMNS
 from pipeline.data.readers.parallel import SOURCE_COLUMNS, ParallelReader, find_languages
-from pipeline.measures.detokenization import detokenize
+from pipeline.measures.detokenization import detokenize, text_of
 from pipeline.measures.translation import sentence_chrf, translation_measures
 from pipeline.tasks.base import LOSS, Measure, Measures, Prediction, Prepared, Task, Tokenizers, Trace, task
 from pipeline.tasks.inference import mean_loss
@@ -50,9 +50,9 @@ class Languages(Resolved):
 
 @task("translation")
 class Translation(Task[TranslationExample, Languages]):
-    """Translate texts with an encoder and a decoder; trained with cross-entropy of the next word.
+    """Translate texts with an encoder and a decoder; trained with cross-entropy of the next token.
 
-    The input of the encoder is ``words </s>``, that of the decoder ``<s> words``; its target is ``words </s>``.
+    The input of the encoder is ``tokens </s>``, that of the decoder ``<s> tokens``; its target is ``tokens </s>``.
     Training uses label smoothing of 0.1 (Vaswani et al. 2017, section 5.4); the loss on dev does not.
     """
 
@@ -85,7 +85,7 @@ class Translation(Task[TranslationExample, Languages]):
         self, examples: Sequence[TranslationExample], tokenizers: Tokenizers, setup: Setup[Languages], *,
         training: bool = False,
     ) -> list[Feature]:
-        """Encode the source as ``words </s>`` and the target as ``<s> words </s>``.
+        """Encode the source as ``tokens </s>`` and the target as ``<s> tokens </s>``.
 
         The inputs of encoder and decoder are truncated to ``data.max_length``.
         """
@@ -122,7 +122,7 @@ class Translation(Task[TranslationExample, Languages]):
         The translation of a text without words is empty.
         """
         assert prepared.tokenizers.target is not None
-        words = prepared.tokenizers.target.vocabulary()
+        target = prepared.tokenizers.target
         device = model.decoder.embedding.weight.device
         options, features = setup.config.generation, prepared.features
         max_tokens = min(options.max_tokens, setup.data.max_length)
@@ -135,7 +135,7 @@ class Translation(Task[TranslationExample, Languages]):
             found = greedy(writer, max_tokens=max_tokens) if options.beam == 1 else beam_search(
                 writer, beam=options.beam, length_penalty=options.length_penalty, max_tokens=max_tokens)
             for i, text in zip(rows, found, strict=True):
-                predictions[i] = {"translation": detokenize([words[word] for word in text.ids]),
+                predictions[i] = {"translation": text_of(target, text.ids),
                                   "log_probability": text.log_probability}
             progress("translating", number / len(batches))
         return predictions
@@ -175,7 +175,7 @@ class Translation(Task[TranslationExample, Languages]):
     ) -> dict[str, Measures]:
         """Translation of the nearest training text; word-for-word translation."""
         assert stage_one.target is not None
-        words_of, target_words_of = stage_one.tokenizer.words, stage_one.target.tokenizer.words
+        words_of, target_words_of = (side.tokenizer.word_tokenizer().words for side in stage_one.sides)
         train = splits.train[:N_BASELINE]
         sources, targets = [example.source for example in train], [example.target for example in train]
         texts = [example.source for example in splits.test]

@@ -36,7 +36,7 @@ class AnswerSubject(Subject):
         side = known_label(label or SIDES[0], SIDES)
         if prediction["start"] is None:
             return Target(side)
-        spans = prepared.features[0].origin.spans
+        spans = prepared.features[0].origin.words.spans
         inside = [span for span in spans if prediction["start"] <= span.start < prediction["end"]]
         return Target(side, Anchor(1, inside[0 if side == SIDES[0] else -1].start))
 
@@ -48,8 +48,9 @@ class AnswerSubject(Subject):
         side = SIDES.index(target.label)
         best, column = features[0], 0
         if target.anchor is not None:
-            spans = features[0].origin.spans
-            number = next((n for n, span in enumerate(spans) if span.end > target.anchor.start), len(spans) - 1)
+            spans, bounds = features[0].origin.words
+            word = next((n for n, span in enumerate(spans) if span.end > target.anchor.start), len(spans) - 1)
+            number = int(bounds[word] if side == 0 else bounds[word + 1] - 1)
 
             def margin(window: Window) -> int:
                 return min(number - window.start, window.start + window.n_words - 1 - number)
@@ -69,7 +70,7 @@ class AnswerSubject(Subject):
         if target.anchor is None:
             return START
         start, text = target.anchor.start, prepared.examples[0].context
-        span = next(span for span in prepared.features[0].origin.spans if span.end > start)
+        span = next(span for span in prepared.features[0].origin.words.spans if span.end > start)
         return str(text[span.start:span.end])
 
 
@@ -83,7 +84,7 @@ def _names(
         if place is None:
             names.append(START if not names else f"{END} ({len(names)})")
         else:
-            span = spans[place.part][place.word]
+            span = spans[place.part][place.token]
             text, where = ((example.question, "question, "), (example.context, ""))[place.part]
             names.append(f"{text[span.start:span.end]} ({where}{span.start})")
     return names

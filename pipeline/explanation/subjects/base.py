@@ -24,15 +24,15 @@ Ids = Sequence[int]
 
 
 class Place(NamedTuple):
-    """A word of an example.
+    """A token of an example.
 
     Attributes:
         part: 0 for the text, or the first of two; 1 for the context.
-        word: number of the word in that text.
+        token: number of the token in that text.
     """
 
     part: int
-    word: int
+    token: int
 
 
 class Anchor(NamedTuple):
@@ -169,12 +169,12 @@ def make_subject(task: Task[Any], trained: TrainedRun) -> Subject:
 def framed_places(ids: Ids) -> tuple[Place | None, ...]:
     """Return the places of the tokens of a text, or of a pair ``<s> first </s> second </s>``."""
     places: list[Place | None] = []
-    part, word = 0, 0
+    part, token = 0, 0
     for i in ids:
         if i in (START_ID, END_ID):
             places.append(None)
-            part, word = (part + 1, 0) if i == END_ID else (part, word)
+            part, token = (part + 1, 0) if i == END_ID else (part, token)
         else:
-            places.append(Place(part, word))
-            word += 1
+            places.append(Place(part, token))
+            token += 1
     return tuple(places)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from embeddings.specification.suggest import did_you_mean
@@ -59,18 +61,20 @@ class TagSubject(Subject):
         """Return the window that tags the word."""
         number = self._number(prepared, i, target)
         labels = self.trained.setup.resolved.labels
-        first = 0
+        (pieces,) = prepared.tokenizers.source.encode_words([[span.word for span in self._spans(prepared, i)]])
+        begins, first = pieces.first(), 0
         for feature in prepared.features:
             if feature.example != i:
                 continue
-            tagged: slice = feature.origin
-            last = first + tagged.stop - tagged.start
-            if first <= number < last or number < 0:
-                start = first - tagged.start                                    # word at position 0 of the input
+            tagged: NDArray[np.int64] = feature.origin
+            last = first + len(tagged)
+            if first <= number < last:
+                position = int(tagged[number - first])
+                start = int(begins[number]) - position                          # token at position 0 of the input
                 frame = int(self.trained.setup.model.pooling == "cls")
                 places = tuple(None if frame and at in (0, len(feature) - 1) else Place(0, at + start)
                                for at in range(len(feature)))
-                return Reading(feature, places, partial(_at, number - start), labels, labels.index(target.label))
+                return Reading(feature, places, partial(_at, position), labels, labels.index(target.label))
             first = last
         raise DataError("the text has no word; use one with at least one word")
 

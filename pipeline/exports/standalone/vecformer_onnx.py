@@ -106,15 +106,15 @@ class Model:
         """Return the inputs of the graph for one text, or for a pair of texts."""
         limit, config = self.config["max_length"], self.config
         if config["task"] == "masked-language-model":
-            parts = [self.ids(self.words(part)) for part in text.split(MASK)]
+            parts = [self.text_ids(part) for part in text.split(MASK)]
             ids = [number for part in parts for number in (*part, MASK_ID)][:-1]
         elif config["task"] == "language-model":
-            return {"input_ids": np.array([END_ID, *self.ids(self.words(text))][-limit:])}
+            return {"input_ids": np.array([END_ID, *self.text_ids(text)][-limit:])}
         else:
-            ids = self.ids(self.words(text)[:limit])
+            ids = self.text_ids(text)[:limit]
         row: Row = {}
         if config["pairs"]:
-            one, other = shortened(ids, self.ids(self.words(context)[:limit]), max(2, limit - 3))
+            one, other = shortened(ids, self.text_ids(context)[:limit], max(2, limit - 3))
             row["input_ids"] = np.array([START_ID, *one, END_ID, *other, END_ID])
             row["token_type_ids"] = token_types(one, other, config["token_types"])
         elif config["framed"]:
@@ -127,6 +127,12 @@ class Model:
             row["ngram_buckets"] = np.array(list(counts), dtype=np.int64)
             row["ngram_counts"] = np.array(list(counts.values()), dtype=np.float32)
         return row
+
+    def text_ids(self, text: str) -> list[int]:
+        """Return the ids of the tokens of a text, which are words or subwords."""
+        if self.config.get("units") == "subwords":
+            return list(self.tokenizer.encode(encodable(text), add_special_tokens=False).ids)
+        return self.ids(self.words(text))
 
     def words(self, text: str) -> list[str]:
         """Split a text into words."""

@@ -29,7 +29,7 @@ log = logging.getLogger("vecformer")
 PART = "init-from"  # name of the part in resolved.json
 OF_THE_TASK = ("model.pooling", "model.token_types", "model.tied", "model.dropout")
 """Keys of the model that the new run decides."""
-OF_THE_TEXT = ("data.lowercase", "data.strip_accents", "data.fold_digits", "data.han")
+OF_THE_TEXT = ("data.units", "data.lowercase", "data.strip_accents", "data.fold_digits", "data.han")
 
 
 def parts_of_start(config: RunConfig, _facts: Facts) -> dict[str, ChosenPart]:
@@ -44,6 +44,8 @@ def parts_of_start(config: RunConfig, _facts: Facts) -> dict[str, ChosenPart]:
     theirs = read_unreplaced(Path(from_written(config.init_from)), load_setup).config
     shape = [key for key, _ in keys() if key.startswith("model.") and key not in OF_THE_TASK]
     values = {key: value_of(theirs, key) for key in (*shape, *OF_THE_TEXT)}
+    if theirs.data.units == "subwords":
+        values["data.tokenizer"] = f"{config.init_from}/tokenizer.json"
     values |= {"source": f"file:{config.init_from}", "embedding.scale": "none", "transforms": ()}
     for key in changed_keys(config):
         if key in values and value_of(config, key) != values[key]:

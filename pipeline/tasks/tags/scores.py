@@ -77,7 +77,7 @@ def transformer_scores(
     features = prepared.features
     windows = reduced_outputs(
         model, features, collate, lambda batch: model(batch.ids, batch.token_types),
-        lambda rows, logits: [of_window[features[i].origin].clone() for i, of_window in zip(rows, logits, strict=True)],
+        lambda rows, logits: [of_window[features[i].origin] for i, of_window in zip(rows, logits, strict=True)],
         progress=progress)
     found: list[list[Tensor]] = [[torch.zeros(0, len(setup.resolved.labels))] for _ in prepared.examples]
     for feature, scores in zip(features, windows, strict=True):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, normalizers, trainers
-from tokenizers.pre_tokenizers import ByteLevel, Metaspace
+from subword_samples import TEXTS, made
+from tokenizers import Tokenizer
+from tokenizers.pre_tokenizers import ByteLevel
 
 from embeddings.errors import SpecificationError
 from embeddings.special_tokens import N_SPECIAL, SPECIAL_TOKENS, UNK_ID
@@ -15,22 +16,6 @@ from embeddings.tokenization.interning import token_interner
 from embeddings.tokenization.subword_training import KINDS, parse_kind, train_subwords
 from embeddings.tokenization.subwords import SubwordTokenizer
 from embeddings.tokenization.token_text import TokenNotation, TokenText, byte_characters
-
-TEXTS = ["The parcel arrived late, and the box was broken.", "Nobody answered the telephone again.",
-         "Ìròyìn láti Ìbàdàn: àwọn ọmọ ilé-ìwé", "the tester tests testing of tested tests"] * 3
-
-
-def unigram():
-    """Return a tokenizer as SentencePiece writes it."""
-    made = Tokenizer(models.Unigram())
-    made.normalizer, made.pre_tokenizer, made.decoder = normalizers.NFKC(), Metaspace(), decoders.Metaspace()
-    made.train_from_iterator(TEXTS, trainers.UnigramTrainer(vocab_size=200, special_tokens=list(SPECIAL_TOKENS),
-                                                            unk_token="<unk>", show_progress=False))
-    return SubwordTokenizer(made)
-
-
-def made(name):
-    return unigram() if name == "unigram" else train_subwords(parse_kind(f"{name},size=300"), TEXTS)
 
 
 @pytest.fixture(scope="module", params=[*sorted(KINDS), "unigram"])
@@ -81,15 +66,34 @@ words = st.lists(st.text(st.sampled_from("abehlst.,ẹ<>"), min_size=1, max_size
 @settings(max_examples=60, deadline=None)
 @given(words=words)
 def test_words_that_are_split_already_have_the_tokens_of_the_joined_text(tokenizer, words):
-    ids, numbers = tokenizer.encode_words(words)
-    assert ids.tolist() == tokenizer.encode([" ".join(words)])[0].tolist() == tokenizer.encode([words])[0].tolist()
-    assert (np.diff(numbers) >= 0).all()
-    assert set(numbers.tolist()) <= set(range(len(words)))
+    (pieces,) = tokenizer.encode_words([words])
+    whole = tokenizer.encode([" ".join(words)])[0]
+    assert whole.tolist() == tokenizer.encode([words])[0].tolist()
+    assert [i for i in pieces.ids.tolist() if i != UNK_ID] == [i for i in whole.tolist() if i != UNK_ID]
+    assert (np.diff(pieces.words) >= 0).all()
+    assert sorted(set(pieces.words.tolist())) == list(range(len(words)))
+    assert pieces.words[pieces.first()].tolist() == list(range(len(words)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(words=st.lists(st.text(st.sampled_from("abehlst"), min_size=1, max_size=8), max_size=8))
+def test_the_tokens_of_a_word_are_those_of_the_word_alone(tokenizer, words):
+    (pieces,) = tokenizer.encode_words([words])
+    of_each = [pieces.ids[pieces.words == number].tolist() for number in range(len(words))]
+    assert of_each == [ids.tolist() for ids in tokenizer.encode(words)]
+    assert tokenizer.begins_words(pieces.ids)[pieces.first()].all()
+
+
+def test_a_word_without_tokens_is_unknown():
+    (pieces,) = made("wordpiece").encode_words([["the", "\u200d", "box"]])
+    assert pieces.words.tolist() == [0, 1, 2]
+    assert pieces.ids[1] == UNK_ID
+    assert [len(part.ids) for part in made("wordpiece").encode_words([[], ["the"]])] == [0, 1]
 
 
 def test_every_word_has_a_token(tokenizer):
     given_words = ["The", "tester's", "box", ".", "again"]
-    assert sorted(set(tokenizer.encode_words(given_words)[1].tolist())) == [0, 1, 2, 3, 4]
+    assert sorted(set(tokenizer.encode_words([given_words])[0].words.tolist())) == [0, 1, 2, 3, 4]
 
 
 def test_a_saved_tokenizer_is_equal(tokenizer, tmp_path):

@@ -16,7 +16,7 @@ from embeddings.special_tokens import END_ID, UNK_ID
 from pipeline import RunConfig, load_run, run
 from pipeline.baselines.ngram import KneserNey
 from pipeline.cli.main import cli
-from pipeline.commands.generate import generate, joined
+from pipeline.commands.generate import continuing, generate, joined
 from pipeline.data.examples import Example, Splits
 from pipeline.data.features.batching import IGNORED, collate
 from pipeline.errors import ConfigError, DataError
@@ -290,7 +290,9 @@ def test_a_prompt_may_have_unseen_and_unknown_words(finished):
     ("The fox", ["</s>", "ran"], "The fox\nran"),
 ])
 def test_the_continuation_is_joined_to_the_prompt(prompt, words, expected):
-    assert joined(prompt, WordTokenizer().words((prompt.split("\n"))[-1]), words) == expected
+    tokenizer = WordTokenizer(dict.fromkeys(word for word in words if word != "</s>"))
+    ids = [tokenizer.vocabulary().index(word) for word in words]
+    assert joined(prompt, continuing(prompt, prompt.split("\n")[-1], tokenizer), ids) == expected
 
 
 def test_a_run_of_another_task_cannot_generate(finished, tmp_path, support):
