@@ -10,27 +10,35 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from embeddings.formats.hf_checkpoint import find_checkpoint
+from embeddings.formats.hf_checkpoint import find_checkpoint, input_embeddings
 from embeddings.special_tokens import N_SPECIAL
 from embeddings.table.listing import listed
 from embeddings.table.paths import from_written
+from embeddings.tokenization.interface import TextTokenizer
+from embeddings.tokenization.subwords import SubwordTokenizer
 from pipeline.config import AUTO_SOURCE, RunConfig, changed_keys, keys, value_of
 from pipeline.errors import ConfigError, brief
 from pipeline.runs.recipe.facts import Facts
 from pipeline.runs.tokenizer import read_subwords
 from pipeline.tasks.resolved import ChosenPart
 from pipeline.word_vectors import StageOne
+from transformer.config import LIKE
+from transformer.errors import CheckpointError
 from transformer.models.stack import Stack
-from transformer.pretrained.body import TABLE, Body, read_body, with_layers
+from transformer.pretrained.body import N_SHOWN, TABLE, Body, read_body, with_layers
 
 log = logging.getLogger("vecformer")
 
 PART, TUNING = "init-from", "fine-tuning"  # names of the parts in resolved.json
 OF_THE_TASK = ("model.like", "model.pooling", "model.token_types", "model.tied", "model.dropout")
 """Keys of the model that the new run decides."""
+OF_TOKENS = ("language-model", "masked-language-model")
+"""Tasks whose output layer is that of the checkpoint."""
+ROWS = ("bias", "scores.output.weight")  # weights of the head with a row for each token
 FINE_TUNING: Mapping[str, Any] = {"training.lr": 1e-4, "training.epochs": 4, "training.ema": 0.0}
 """Training of a pretrained Transformer, where the configuration does not say otherwise."""
 FEW_LABELS: Mapping[str, Any] = {
@@ -61,6 +69,9 @@ def parts_of_start(config: RunConfig, facts: Facts) -> dict[str, ChosenPart]:
             raise ConfigError(f"{key} = {brief(str(value_of(config, key)))}: with init_from it is that of the "
                               f"checkpoint, {brief(str(shape[key]))}; leave it out")
     fixed = shape | {"embedding.scale": "none"}
+    if facts.task in OF_TOKENS and body.config.like:
+        fixed |= {"model.like": body.config.like, "model.tied": body.config.tied}
+        fixed |= {f"model.{key}": value for key, value in LIKE[body.config.like].items() if key != "norm_eps"}
     if config.data.max_length > body.config.max_positions:
         fixed["data.max_length"] = body.config.max_positions
     if not body.is_decoder:
@@ -97,10 +108,14 @@ def start_from(model: nn.Module, stage_one: StageOne, config: RunConfig) -> None
     if not isinstance(stack, Stack):
         raise ConfigError(f"init_from = {brief(config.init_from)}: the task {config.task} does not have the {name} of "
                           f"this {body.architecture}; choose another checkpoint, or another task")
+    if missing := [weight for weight in body.missing if weight != TABLE]:
+        raise CheckpointError(f"{body.folder}: the weights {listed(missing, limit=N_SHOWN)} are missing; download the "
+                              "checkpoint again")
+    tokenizer = read_subwords(config.init_from)
     with torch.no_grad():
         taken = _copy_stack(stack, body)
-        n_special = _copy_special_rows(stack, body, config)
-    heads = _copy_head(getattr(model, "head", None), body)
+        n_special = _copy_special_rows(stack, body, tokenizer)
+        heads = _copy_head(getattr(model, "head", None), body, tokenizer, stage_one.tokenizer)
     new = [f"{name}.{weight}" for weight in stack.state_dict() if weight not in taken and not weight.startswith(
         "embedding.")]
     log.info("%s: %d weights of the %s and %d special tokens are copied%s; new: %s; not used: %s", config.init_from,
@@ -124,21 +139,30 @@ def _copy_stack(stack: Stack, body: Body) -> set[str]:
     return set(weights)
 
 
-def _copy_special_rows(stack: Stack, body: Body, config: RunConfig) -> int:
+def _copy_special_rows(stack: Stack, body: Body, tokenizer: SubwordTokenizer) -> int:
     """Copy the vectors of the special tokens, which stage one does not have; return their number."""
-    theirs = read_subwords(config.init_from)
-    ids = torch.tensor(theirs.file_ids[1:N_SPECIAL])
-    known = (ids >= 0).nonzero().flatten()
-    table = body.stack[TABLE]
-    stack.embedding.weight[1 + known] = table[ids[known]]
+    ids = tokenizer.file_ids[1:N_SPECIAL]
+    known = np.flatnonzero(ids >= 0)
+    rows = input_embeddings(body.folder).rows(ids[known])
+    stack.embedding.weight[torch.from_numpy(1 + known)] = torch.from_numpy(np.array(rows))
     return len(known)
 
 
-def _copy_head(head: nn.Module | None, body: Body) -> list[str]:
-    """Copy the layers of the head that the checkpoint has with the same shape; return their names."""
+def _copy_head(head: nn.Module | None, body: Body, theirs: SubwordTokenizer, ours: TextTokenizer) -> list[str]:
+    """Copy the layers of the head that the checkpoint has with the same shape; return their names.
+
+    Of weights with a row for each token, the rows of the tokens of both vocabularies are copied.
+    """
     if head is None:
         return []
-    shapes = {name: weight.shape for name, weight in head.state_dict().items()}
-    taken = {name: body.head[name] for name in body.head if name in shapes and body.head[name].shape == shapes[name]}
+    weights = head.state_dict()
+    taken = {name: body.head[name] for name in body.head if name in weights and name not in ROWS
+             and body.head[name].shape == weights[name].shape}
+    numbers = dict(zip(theirs.vocabulary(), theirs.file_ids.tolist(), strict=True))
+    common = [(row, numbers[token]) for row, token in enumerate(ours.vocabulary()) if numbers.get(token, -1) >= 0]
+    for name in (name for name in ROWS if name in weights and name in body.head and common):
+        to, of = (torch.tensor(side) for side in zip(*common, strict=True))                 # (n_common,) each
+        taken[name] = weights[name].clone()
+        taken[name][to] = body.head[name][of]
     head.load_state_dict(taken, strict=False)
     return sorted(taken)

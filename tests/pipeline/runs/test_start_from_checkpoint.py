@@ -222,3 +222,59 @@ def test_a_name_that_is_nothing_is_one_message(support, tmp_path):
     assert "no such folder" in " ".join(result.output.split())
 
 
+
+
+def language_model(tmp_path, kind):
+    """A folder with a language model of ``transformers`` and its tokenizer."""
+    folder = tmp_path / kind
+    torch.manual_seed(2)
+    if kind == "gpt2":
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(), decoders.ByteLevel()
+        tokenizer.train_from_iterator(TEXTS, trainers.BpeTrainer(
+            vocab_size=300, special_tokens=["<|endoftext|>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False))
+        config = hf.GPT2Config(vocab_size=tokenizer.get_vocab_size(), n_embd=16, n_layer=2, n_head=4, n_positions=60,
+                               initializer_range=0.3)
+        made = hf.GPT2LMHeadModel(config)
+    else:
+        tokenizer = wordpiece()
+        made = hf.BertForMaskedLM(hf.BertConfig(vocab_size=tokenizer.get_vocab_size(), **SHAPE))
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    made.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder, made.eval(), tokenizer
+
+
+@pytest.mark.parametrize("kind, task", [("gpt2", "language-model"), ("bert", "masked-language-model")])
+def test_language_models_have_the_logits_of_transformers(kind, task, tmp_path):
+    """Rows are in another order here; each token has the logit of that token."""
+    folder, theirs, _ = language_model(tmp_path, kind)
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(TEXTS))
+    model, _, _, _, stage_one = prepared(folder, text, tmp_path, task=task)
+    tokenizer = stage_one.tokenizer
+    ids = torch.tensor(tokenizer.encode(["please refund the parcel"])[0].astype("int64"))[None]
+    of_file = torch.tensor(tokenizer.file_ids)
+    with torch.no_grad():
+        expected = theirs(of_file[ids]).logits[0]
+        found = model(ids)[0] if kind == "gpt2" else model(ids, torch.ones_like(ids, dtype=torch.bool))
+    rows = torch.arange(5, len(of_file))
+    assert found[:, rows] == pytest.approx(expected[:, of_file[rows]], abs=1e-4)
+    if kind == "bert":
+        special = torch.arange(1, 5)
+        assert found[:, special] == pytest.approx(expected[:, of_file[special]], abs=1e-4)
+
+
+def test_missing_weights_are_named(bert, support, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "bert"
+    shutil.copytree(bert, folder)
+    weights = load_file(folder / "model.safetensors")
+    del weights["encoder.layer.1.output.dense.weight"]
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"layers\.1\.feedforward\.output\.weight.* missing"):
+        prepared(folder, support, tmp_path)
