@@ -15,17 +15,17 @@ from embeddings.formats.hf_checkpoint import TOKENIZER, read_tokenizer_file
 from embeddings.progress import Progress, silent
 from embeddings.table.arguments import argument, flag
 from embeddings.table.listing import listed
+from embeddings.table.oov_policy import COPIED
 from embeddings.table.safetensors import FLOATS
 from embeddings.tokenization.tokenizer import WordTokenizer
 from embeddings.transplant import Transplanted, Vocabulary, parse_method, tokens_of
 from embeddings.transplant import transplant as transplanted
-from embeddings.transplant.assembly import COPIED
+from embeddings.transplant.assembly import row_counts
 from embeddings.transplant.base import Method
 from embeddings.transplant.checkpoint import Checkpoint, open_checkpoint
-from embeddings.transplant.dictionary import aligned, read_dictionary
 from embeddings.transplant.new_tokenizer import KINDS, NewTokenizer, kind_of, parse_new_tokenizer, train_like
 from embeddings.transplant.pieces import checkpoint_vocabulary
-from embeddings.transplant.static_vectors import token_vectors
+from embeddings.transplant.static_tables import VECTORS, StaticOptions, with_static_vectors
 from embeddings.transplant.trim import trimmed
 from embeddings.transplant.writing import write_checkpoint
 from pipeline.commands.transplant_card import write_card
@@ -40,9 +40,7 @@ from pipeline.runs.workspace import new_folder
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from embeddings.table import EmbeddingTable
-
-METHOD, VECTORS = "focus", "fasttext"  # defaults
+METHOD = "focus"  # by default
 RECORD = "transplant.json"
 WHAT = "transplanting"  # of progress
 
@@ -107,10 +105,7 @@ class TransplantedCheckpoint:
         """State how many rows were copied, mixed and drawn; other numbers than that of copied ones only if not 0."""
         if not self.method:
             return f"rows: {self.counts[COPIED]:,} copied; the text is encoded as before"
-        names = {"copied": "copied", "mixed": f"mixed by {self.method}", "subword": "mean of their pieces",
-                 "random": "random"}
-        return "rows: " + ", ".join(f"{self.counts[why]:,} {name}" for why, name in names.items()
-                                     if self.counts[why] or why == COPIED)
+        return row_counts(Counter(self.counts).elements(), self.method)
 
 
 @dataclass(frozen=True)
@@ -228,31 +223,13 @@ def _rows(
         counts = WordTokenizer(lowercase=False).count(texts)  # tokens may be capitalised
         if not counts:
             raise PipelineError(f"{texts.corpus.paths[0]}: contains no word; name a file with text")
-        requested = counts + Counter(dict.fromkeys((token.text for token in new.tokens if token.text), 1))
-        ours, theirs = _tables(method, texts, requested, options, progress)
-        new = Vocabulary(new.tokens, token_vectors(new.tokens, ours, tokenizer, counts))
-        if theirs is not None:
-            old = Vocabulary(old.tokens, token_vectors(old.tokens, theirs, source.tokenizer), old.split, old.normalize)
+        loading = LoadOptions(corpus=texts.corpus.paths, seed=options.seed, trust_pickle=options.trust_pickle,
+                              reading=options.reading)
+        static = StaticOptions(options.vectors or VECTORS, options.checkpoint_vectors, options.dictionary)
+        old, new = with_static_vectors(
+            method, old, new, (source.tokenizer, tokenizer), counts, static,
+            lambda vectors, words: open_vectors(vectors, loading, vocabulary=words, progress=progress))
     return transplanted(method, source.tables(), old, new, seed=options.seed)
-
-
-def _tables(
-    method: Method, texts: Texts, requested: Counter[str], options: TransplantOptions, progress: Progress
-) -> tuple[EmbeddingTable, EmbeddingTable | None]:
-    """Load static vectors for the new tokens and, if the method needs them, for the old ones."""
-    loading = LoadOptions(corpus=texts.corpus.paths, seed=options.seed, trust_pickle=options.trust_pickle,
-                          reading=options.reading)
-    specification = options.vectors or VECTORS
-    if "old" in method.needs and options.checkpoint_vectors is None:  # all words, for the tokens of the checkpoint
-        both = open_vectors(specification, loading, progress=progress)
-        return both, both
-    pairs = read_dictionary(options.dictionary) if options.dictionary else []
-    ours = open_vectors(specification, loading, vocabulary=requested + Counter(word for _, word in pairs),
-                        progress=progress)
-    if options.checkpoint_vectors is None:
-        return ours, None
-    theirs = open_vectors(options.checkpoint_vectors, loading, progress=progress)
-    return aligned(ours, theirs, pairs) if options.dictionary else ours, theirs
 
 
 def _parameters(source: Checkpoint, n_new: int) -> tuple[int, int]:
