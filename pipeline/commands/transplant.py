@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +40,10 @@ from pipeline.runs.workspace import new_folder
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from pipeline.runs.checkpoint_training import CheckpointTraining, Freeze
+
 METHOD = "focus"  # by default
+FREEZE = ("table", "body", "none")
 RECORD = "transplant.json"
 WHAT = "transplanting"  # of progress
 
@@ -62,6 +65,8 @@ class TransplantOptions:
         seed: seed of all random numbers.
         trust_pickle: allow pickle files among the vectors, which can execute arbitrary code.
         reading: columns, separator and encoding of the text.
+        pretrain_budget: time for which the model is trained on the text afterwards, such as ``10m``; None for none.
+        freeze: what this training keeps constant: ``table``, ``body`` or ``none``.
     """
 
     method: str | None = None
@@ -73,6 +78,8 @@ class TransplantOptions:
     seed: int = 1
     trust_pickle: bool = False
     reading: DataConfig = field(default_factory=DataConfig)
+    pretrain_budget: str | None = None
+    freeze: Freeze = "none"
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ class TransplantedCheckpoint:
         counts: number of new rows by provenance: ``copied``, ``mixed``, ``subword`` and ``random``.
         method: the method; "" if the vocabulary was only trimmed.
         n_parameters: number of parameters before and after.
+        training: what the training on the text did; None without one.
     """
 
     path: Path
@@ -94,12 +102,13 @@ class TransplantedCheckpoint:
     counts: dict[str, int]
     method: str
     n_parameters: tuple[int, int]
+    training: CheckpointTraining | None = None
 
     def lines(self) -> list[str]:
         """Describe the result for the terminal, one statement per line."""
         before, after = self.n_parameters
         return [f"{self.path}: {self.n_new:,} tokens instead of {self.n_old:,}, {after:,} parameters instead of "
-                f"{before:,}", self.rows()]
+                f"{before:,}", self.rows(), *([self.training.line()] if self.training else [])]
 
     def rows(self) -> str:
         """State how many rows were copied, mixed and drawn; other numbers than that of copied ones only if not 0."""
@@ -137,13 +146,17 @@ def transplant(
         EmbeddingError: if the checkpoint, the vectors, the dictionary or the tokenizer is invalid.
     """
     options = options or TransplantOptions()
-    method = _check(options)
+    method, budget = _check(options), _budget(options)
     target, texts = Path(out), Texts(TextCorpus(tuple(map(Path, text)), options.reading))
     if overwrite:
         require_inputs_elsewhere(target, [checkpoint, *map(str, texts.corpus.files())])
     with new_folder(target, require_replaceable=require_transplant if overwrite else None) as folder:
         progress(WHAT, 0.0)
         source = open_checkpoint(checkpoint)
+        if budget is not None:
+            from transformer.pretrained.body import read_body
+
+            read_body(source.folder)  # so that an architecture that cannot be trained is refused first
         if options.trim:
             tokenizer, origins = trimmed(source.tokenizer, partial(iter, texts), source.roles.values())
             result = Transplanted(tuple(table[origins] for table in source.tables()), (COPIED,) * len(origins), origins)
@@ -153,13 +166,16 @@ def transplant(
             result = _rows(source, tokenizer, method, texts, options, progress)
         progress(WHAT, 0.8)
         write_checkpoint(folder, source, tokenizer, result.tables, result.origins)
+        progress(WHAT, 1.0)
         made = TransplantedCheckpoint(
             target, source.n_rows, len(result.origins), result.counts(),
-            "" if options.trim else options.method or METHOD, _parameters(source, len(result.origins)))
+            "" if options.trim else options.method or METHOD, _parameters(source, len(result.origins)),
+            None if budget is None else _train(folder, texts, budget, options, progress))
         write_card(folder, checkpoint, text, options, made, needs=method.needs, defaults=(METHOD, VECTORS))
         files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-        write_json(folder / RECORD, {"transplant": made.counts, "method": made.method, "files": [*files, RECORD]})
-        progress(WHAT, 1.0)
+        training = {"training": asdict(made.training)} if made.training else {}
+        write_json(folder / RECORD, {"transplant": made.counts, "method": made.method, **training,
+                                     "files": [*files, RECORD]})
     return made
 
 
@@ -195,6 +211,31 @@ def _check(options: TransplantOptions) -> Method:
         raise PipelineError(f"{argument('dictionary')} aligns the vectors of two languages; add "
                             f"{argument('checkpoint_vectors', 'SPEC')}, vectors in the language of the checkpoint")
     return method
+
+
+def _budget(options: TransplantOptions) -> float | None:
+    """Check the options of the training on the text, and return its budget in seconds."""
+    if options.freeze not in FREEZE:
+        raise PipelineError(f"{argument('freeze', options.freeze)}: choose one of {', '.join(FREEZE)}")
+    if options.pretrain_budget is None:
+        if options.freeze != "none":
+            raise PipelineError(f"{argument('freeze')} is for the training on the text; add "
+                                f"{argument('pretrain_budget', '10m')}")
+        return None
+    if options.trim:
+        raise PipelineError(f"{argument('pretrain_budget')} is not used with {flag('trim')}; leave it out")
+    from pipeline.runs.budget import parse_budget  # imports torch
+
+    return parse_budget(options.pretrain_budget, argument("pretrain_budget"))
+
+
+def _train(
+    folder: Path, texts: Texts, budget: float, options: TransplantOptions, progress: Progress
+) -> CheckpointTraining:
+    """Train the model in a folder on the text."""
+    from pipeline.runs.checkpoint_training import train_checkpoint
+
+    return train_checkpoint(folder, list(texts), budget, freeze=options.freeze, seed=options.seed, progress=progress)
 
 
 def _tokenizer(source: Checkpoint, texts: Texts, options: TransplantOptions) -> Tokenizer:
