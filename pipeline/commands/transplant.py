@@ -18,12 +18,12 @@ from embeddings.table.listing import listed
 from embeddings.table.oov_policy import COPIED
 from embeddings.table.safetensors import FLOATS
 from embeddings.tokenization.tokenizer import WordTokenizer
+from embeddings.tokenization.tokenizer_training import KINDS, NewTokenizer, kind_of, parse_new_tokenizer, train_like
 from embeddings.transplant import Transplanted, Vocabulary, parse_method, tokens_of
 from embeddings.transplant import transplant as transplanted
 from embeddings.transplant.assembly import row_counts
 from embeddings.transplant.base import Method
 from embeddings.transplant.checkpoint import Checkpoint, open_checkpoint
-from embeddings.transplant.new_tokenizer import KINDS, NewTokenizer, kind_of, parse_new_tokenizer, train_like
 from embeddings.transplant.pieces import checkpoint_vocabulary
 from embeddings.transplant.static_tables import VECTORS, StaticOptions, with_static_vectors
 from embeddings.transplant.trim import trimmed
