@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipeline.commands.export import export
     from pipeline.commands.generate import generate
     from pipeline.commands.suggest import suggest
+    from pipeline.commands.transplant import TransplantOptions, transplant
     from pipeline.config import RunConfig
     from pipeline.errors import PipelineError
     from pipeline.estimators.classifier import VecformerClassifier
@@ -46,6 +47,7 @@ _HOMES = {
     "RunConfig": "pipeline.config",
     "TrainedRun": "pipeline.runs.trained",
     "TransformerError": "transformer.errors",
+    "TransplantOptions": "pipeline.commands.transplant",
     "VecformerClassifier": "pipeline.estimators.classifier",
     "VecformerVectorizer": "pipeline.estimators.vectorizer",
     "benchmark": "pipeline.benchmark.driver",
@@ -59,12 +61,13 @@ _HOMES = {
     "rank": "pipeline.benchmark.forecast.rank",
     "run": "pipeline.runs.chain",
     "suggest": "pipeline.commands.suggest",
+    "transplant": "pipeline.commands.transplant",
 }
 
 __all__ = [
     "EmbeddingError", "EmbeddingTable", "Grid", "PipelineError", "RunConfig", "TrainedRun", "TransformerError",
-    "VecformerClassifier", "VecformerVectorizer", "__version__", "benchmark", "compare", "evaluate", "explain",
-    "export", "generate", "load_run", "load_vectors", "rank", "run", "suggest",
+    "TransplantOptions", "VecformerClassifier", "VecformerVectorizer", "__version__", "benchmark", "compare",
+    "evaluate", "explain", "export", "generate", "load_run", "load_vectors", "rank", "run", "suggest", "transplant",
 ]
 
 

@@ -11,6 +11,8 @@ from pipeline.commands.evaluate import evaluate as evaluate
 from pipeline.commands.export import export as export
 from pipeline.commands.generate import generate as generate
 from pipeline.commands.suggest import suggest as suggest
+from pipeline.commands.transplant import TransplantOptions as TransplantOptions
+from pipeline.commands.transplant import transplant as transplant
 from pipeline.config import RunConfig as RunConfig
 from pipeline.errors import PipelineError as PipelineError
 from pipeline.estimators.classifier import VecformerClassifier as VecformerClassifier

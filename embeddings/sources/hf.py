@@ -12,14 +12,13 @@ from pydantic import Field
 
 from embeddings.formats.hf_checkpoint import declared_licence, find_checkpoint, input_embeddings, read_tokenizer
 from embeddings.request import Origin, VectorRequest
-from embeddings.special_tokens import N_SPECIAL
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import EXACT, SUBWORD
 from embeddings.table.paths import written
 from embeddings.table.subword_composer import WORDS_PER_BATCH, Pool, Subwords, SubwordVectors, TokenIds, pooled
 from embeddings.tokenization.subwords import SubwordTokenizer
-from embeddings.tokenization.token_text import TokenNotation, TokenText
+from embeddings.tokenization.token_text import Token, tokens_of
 
 MAX_COMPOSED = 200_000_000  # bytes of token vectors that are kept with a table by default, and saved with every run
 
@@ -105,19 +104,23 @@ def tokens_of_subwords(
     A token that the checkpoint has too, whatever its notation, has that id, and the provenance ``exact``. The text of
     another one is split by the checkpoint's tokenizer, and its provenance is ``subword``.
     """
-    notation = TokenNotation(subwords.tokenizer)
-    theirs: dict[TokenText, int] = {}
-    for token, number in sorted(subwords.tokenizer.get_vocab().items(), key=lambda item: item[1]):
-        theirs.setdefault(notation.read(token), number)
-    tokens = dict(zip(tokenizer.vocabulary()[N_SPECIAL:], tokenizer.texts_of_tokens(), strict=True))
-    split = subwords.encode([token.text for token in tokens.values()])
+    theirs: dict[object, int] = {}
+    for number, token in enumerate(tokens_of(subwords.tokenizer, subwords.n_tokens)):
+        theirs.setdefault(_key(token), number)
+    tokens = tokenizer.texts_of_tokens()
+    split = subwords.encode([token.text or "" for token in tokens])
     found, provenance = {}, []
-    for (name, text), ids in zip(tokens.items(), split, strict=True):
-        number = theirs.get(text, subwords.n_tokens)
-        if number < subwords.n_tokens or len(ids):
-            found[name] = np.array([number], np.int64) if number < subwords.n_tokens else ids
-            provenance.append(EXACT if number < subwords.n_tokens else SUBWORD)
+    for token, ids in zip(tokens, split, strict=True):
+        own = theirs.get(_key(token))
+        if own is not None or len(ids):
+            found[token.name] = ids if own is None else np.array([own], np.int64)
+            provenance.append(SUBWORD if own is None else EXACT)
     return found, tuple(provenance)
+
+
+def _key(token: Token) -> object:
+    """Return what a token has in common with the same token in another notation; a part of a character has its name."""
+    return token.name if token.text is None else (token.text, token.begins_word)
 
 
 def provenance_of(tokens: Mapping[str, TokenIds]) -> tuple[str, ...]:

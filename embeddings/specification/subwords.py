@@ -8,22 +8,20 @@ their counts. A source that reads tokens itself, because it trains on them or dr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from embeddings.request import VectorRequest
 from embeddings.special_tokens import N_SPECIAL
 from embeddings.specification.grammar import takes_parts
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import MISSING, SUBWORD, WORDS, is_known
-from embeddings.table.row_maps import Vectors
 from embeddings.tokenization.subwords import SubwordTokenizer
-from embeddings.tokenization.token_text import UNDECODED
+from embeddings.tokenization.token_means import mean_by_token
 
 T = TypeVar("T", bound=type)
 Load = Callable[[Any, VectorRequest], EmbeddingTable]
@@ -58,48 +56,23 @@ def subword_table(
     splitter = tokenizer.word_tokenizer()
     counts = splitter.count(request.texts or ())
     tokens = tokenizer.texts_of_tokens()
-    whole = {token.text: 1 for token in tokens if token.begins_word and splitter.can_produce(token.text)}
+    whole = {token.text: 1 for token in tokens
+             if token.begins_word and token.text and splitter.can_produce(token.text)}
     table = load(replace(request, vocabulary=counts or whole, extra_words=whole.keys(), n_frequent=0,
                          tokenizer=splitter))
     words = table.lookup({**whole, **counts}, request.unknown)
     rows = {word: row for row, (word, why) in enumerate(zip(words.words, words.provenance, strict=True))
             if is_known(why)}
-    means, has_mean = _means(words.vectors, {rows[word]: count for word, count in counts.items() if word in rows},
-                             words.words, tokenizer)
+    counted = [word for word in counts if word in rows]
+    means, has_mean = mean_by_token(len(tokenizer), tokenizer.encode(counted), [counts[word] for word in counted],
+                                    words.vectors, [rows[word] for word in counted])
     vectors, provenance = np.zeros((len(tokens), table.dim), np.float32), [MISSING] * len(tokens)
     for i, token in enumerate(tokens):
         if token.begins_word and token.text in rows:
             vectors[i], provenance[i] = words.vectors[rows[token.text]], words.provenance[rows[token.text]]
-        elif table.composer and UNDECODED not in token.text and (
-                composed := table.composer.compose(token.text)) is not None:
+        elif table.composer and token.text and (composed := table.composer.compose(token.text)) is not None:
             vectors[i], provenance[i] = composed, SUBWORD
-        elif has_mean[i]:
-            vectors[i], provenance[i] = means[i], WORDS
+        elif has_mean[N_SPECIAL + i]:
+            vectors[i], provenance[i] = means[N_SPECIAL + i], WORDS
     return EmbeddingTable(tokenizer.vocabulary()[N_SPECIAL:], vectors, tuple(provenance), table.source,
                           table.transforms).where(why != MISSING for why in provenance)
-
-
-def _means(
-    vectors: Vectors, counts: Mapping[int, int], words: Sequence[str], tokenizer: SubwordTokenizer
-) -> tuple[Vectors, NDArray[np.bool_]]:
-    """Compute for each token the mean of the words that contain it, and whether there are any.
-
-    Args:
-        vectors: *Shape:* ``(n_words, dim)``, float32.
-        counts: count in the text of the words that have a vector, by row.
-        words: all words.
-        tokenizer: splits words into tokens.
-
-    Returns:
-        *Shape:* ``(n_tokens, dim)``, float32, and ``(n_tokens,)``.
-    """
-    split = tokenizer.encode([words[row] for row in counts])
-    sums = np.zeros((len(tokenizer), vectors.shape[1]))
-    totals = np.zeros(len(tokenizer))
-    for (row, count), ids in zip(counts.items(), split, strict=True):
-        ids = np.unique(ids)
-        sums[ids] += count * vectors[row].astype(np.float64)
-        totals[ids] += count
-    found = totals[N_SPECIAL:] > 0
-    means = sums[N_SPECIAL:] / np.maximum(totals[N_SPECIAL:, None], 1)
-    return means.astype(np.float32), found

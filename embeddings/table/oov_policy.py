@@ -19,12 +19,14 @@ FOLDED = "folded"      # the source lists it in another case
 DIGITS = "digits"      # the source lists it with its digits replaced, as ## or 00
 SUBWORD = "subword"    # composed from character n-grams or subwords
 WORDS = "words"        # a subword: mean of the words of the text that contain it, weighted by their counts
+COPIED = "copied"      # transplant: the row of the same token of a checkpoint
+MIXED = "mixed"        # transplant: computed from the rows of a checkpoint by a method
 SPELLING = "spelling"  # mean of the listed words with the most similar spelling
 RANDOM = "random"      # drawn at random
 ZERO = "zero"          # zeros
 MISSING = "missing"    # no vector (yet)
 
-KNOWN = frozenset({EXACT, FOLDED, DIGITS, SUBWORD, WORDS, SPELLING})
+KNOWN = frozenset({EXACT, FOLDED, DIGITS, SUBWORD, WORDS, SPELLING, COPIED, MIXED})
 
 STEPS = ("case", "digits", "subword", "spelling", "random", "zero")
 N_NEAREST = 3          # listed words whose mean represents a misspelt word

@@ -69,8 +69,9 @@ class EmbeddingTable:
         words: distinct words, one per row.
         vectors: float32, read-only; large ones are memory-mapped files (:mod:`embeddings.table.memmap`).
             *Shape:* ``(n_words, dim)``.
-        provenance: origin of the vector in each row: ``exact``, ``folded``, ``digits``, ``subword``, ``spelling``,
-            ``random``, ``zero`` or ``missing``; those of a concatenation's parts are joined by ``+``.
+        provenance: origin of the vector in each row: ``exact``, ``folded``, ``digits``, ``subword``, ``words``,
+            ``copied``, ``mixed``, ``spelling``, ``random``, ``zero`` or ``missing``; those of a concatenation's parts
+            are joined by ``+``.
         source: specification of the source, such as ``glove:vectors.txt``.
         transforms: transforms that were applied to the vectors, in order.
         composer: composes vectors of words outside the table (fastText's n-grams); None for most sources.

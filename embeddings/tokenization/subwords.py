@@ -14,7 +14,7 @@ from embeddings.errors import EmbeddingError
 from embeddings.special_tokens import END, MASK, N_SPECIAL, PAD, SPECIAL_TOKENS, START, UNK, UNK_ID
 from embeddings.tokenization.interface import Span, Text, TextTokenizer, WordTokens, encodable
 from embeddings.tokenization.interning import TokenInterner
-from embeddings.tokenization.token_text import TokenNotation, TokenText
+from embeddings.tokenization.token_text import Token, notation_of
 from embeddings.tokenization.tokenizer import OUR_KEY, WordTokenizer
 
 USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -161,10 +161,10 @@ class SubwordTokenizer(TextTokenizer):
     def _begins_word(self) -> NDArray[np.bool_]:
         return np.array([True] * N_SPECIAL + [token.begins_word for token in self.texts_of_tokens()])
 
-    def texts_of_tokens(self) -> list[TokenText]:
+    def texts_of_tokens(self) -> list[Token]:
         """Return the text of each token of the vocabulary after the special tokens."""
-        notation = TokenNotation(self._tokenizer)
-        return [notation.read(token) for token in self._vocabulary[N_SPECIAL:]]
+        notation = notation_of(self._tokenizer)
+        return [notation.token(token) for token in self._vocabulary[N_SPECIAL:]]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of token ids, without special tokens."""

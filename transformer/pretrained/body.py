@@ -56,6 +56,11 @@ class Weights(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self._parts)
 
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """Where each weight is."""
+        return self._parts
+
     def select(self, names: Mapping[str, str]) -> Weights:
         """Return some weights under other names.
 

@@ -21,6 +21,8 @@ MEANINGS = {
     "folded": "the table contains the word in another case",
     "digits": "the table contains the word with its digits replaced",
     "subword": "composed from character n-grams or subwords",
+    "copied": "the row of the same token of the checkpoint",
+    "mixed": "computed from rows of the checkpoint",
     "spelling": "the mean of words with similar spelling",
     "random": "initialised at random",
     "zero": "initialised with zeros",

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from embeddings.formats.hf_checkpoint import find_checkpoint, input_embeddings
+from embeddings.sources.transplant import is_transplant, with_checkpoint
 from embeddings.special_tokens import N_SPECIAL
 from embeddings.table.listing import listed
 from embeddings.table.paths import from_written
@@ -76,7 +77,11 @@ def parts_of_start(config: RunConfig, facts: Facts) -> dict[str, ChosenPart]:
         fixed["data.max_length"] = body.config.max_positions
     if not body.is_decoder:
         fixed["data.add_special_tokens"] = True
-    if not configured & {"data.units", "data.tokenizer"}:
+    if is_transplant(config.source):  # into the configured vocabulary, which is that of words by default
+        fixed["source"] = with_checkpoint(config.source, config.init_from)
+        if "data.tokenizer" in configured:
+            fixed["data.units"] = "subwords"
+    elif not configured & {"data.units", "data.tokenizer"}:
         fixed |= {"data.units": "subwords", "data.tokenizer": config.init_from}
     if config.source == AUTO_SOURCE:
         fixed["source"] = f"hf:{config.init_from}"

@@ -4,7 +4,7 @@ import { characters, chooser, el, newId, percent, signed, table, tint } from "./
 
 const MAX_DRAWN = 48; // tokens of a drawn attention matrix
 const STRONGEST = 0.5; // opacity of the strongest colour, on which the text can still be read
-const COMPOSED = /subword|spelling|folded|digits/;
+const COMPOSED = /subword|spelling|folded|digits|words|mixed/;
 const NONE = /missing|zero|random/;
 const lineUnder = (source) => (NONE.test(source) ? "none" : COMPOSED.test(source) ? "composed" : "");
 

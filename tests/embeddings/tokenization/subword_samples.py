@@ -10,8 +10,10 @@ from embeddings.tokenization.subwords import SubwordTokenizer
 TEXTS = ["The parcel arrived late, and the box was broken.", "Nobody answered the telephone again.",
          "Ìròyìn láti Ìbàdàn: àwọn ọmọ ilé-ìwé", "the tester tests testing of tested tests"] * 3
 
+SENTENCEPIECE = "sentencepiece"
 
-def unigram():
+
+def sentencepiece():
     """Return a tokenizer as SentencePiece writes it."""
     made = Tokenizer(models.Unigram())
     made.normalizer, made.pre_tokenizer, made.decoder = normalizers.NFKC(), Metaspace(), decoders.Metaspace()
@@ -21,4 +23,4 @@ def unigram():
 
 
 def made(name):
-    return unigram() if name == "unigram" else train_subwords(parse_kind(f"{name},size=300"), TEXTS)
+    return sentencepiece() if name == SENTENCEPIECE else train_subwords(parse_kind(f"{name},size=300"), TEXTS)

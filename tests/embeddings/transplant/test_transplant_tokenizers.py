@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiny_tokenizers import ALL, TEXTS, byte_level, metaspace_bpe, roberta, unigram, wordpiece
 
 from embeddings.errors import EmbeddingError, SpecificationError
-from embeddings.transplant.new_tokenizer import NewTokenizer, kind_of, parse_new_tokenizer, train_like
+from embeddings.tokenization.tokenizer_training import NewTokenizer, kind_of, parse_new_tokenizer, train_like
 from embeddings.transplant.trim import encoded, trimmed
 
 SIZES = {"wordpiece": 80, "bpe": 290, "unigram": 70}

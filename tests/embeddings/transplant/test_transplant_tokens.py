@@ -6,11 +6,11 @@ from tiny_tokenizers import ALL, TEXTS, byte_level, unigram, wordpiece
 
 from embeddings import EmbeddingTable, load_vectors
 from embeddings.errors import EmbeddingError
+from embeddings.tokenization.token_text import notation_of
 from embeddings.transplant import Token, Vocabulary, shared_rows, tokens_of, words_as_tokens
 from embeddings.transplant.dictionary import aligned, read_dictionary
 from embeddings.transplant.pieces import checkpoint_vocabulary
 from embeddings.transplant.static_vectors import token_vectors
-from embeddings.transplant.tokens import notation_of
 
 
 def find(tokens, name):
@@ -35,7 +35,7 @@ def test_the_name_of_a_token_follows_from_its_canonical_form(kind):
     notation = notation_of(tokenizer)
     for token in tokens_of(tokenizer):
         if token.text and not token.is_special and token.name != notation.mark:
-            assert notation.name(token.text, starts_word=token.starts_word) == token.name
+            assert notation.name(token.text, begins_word=token.begins_word) == token.name
 
 
 def test_rows_without_a_token():
@@ -52,13 +52,13 @@ def test_tokens_are_shared_across_notations(old, new):
     shared = {token.name: None if row < 0 else old.tokens[row]
               for token, row in zip(new.tokens, shared_rows(old, new), strict=True)}
     pairs = [(find(new.tokens, name), other) for name, other in shared.items() if other]
-    assert any(token.text == "on" and token.starts_word for token, _ in pairs)
+    assert any(token.text == "on" and token.begins_word for token, _ in pairs)
     assert any(token.text == "," for token, _ in pairs)
     for token, other in pairs:
         if token.is_special:
             continue
         assert other.text in (token.text, *([] if token.text is None else [old.normalize(token.text)]))
-        assert other.starts_word == token.starts_word or not any(map(str.isalnum, token.text))
+        assert other.begins_word == token.begins_word or not any(map(str.isalnum, token.text))
 
 
 def test_special_tokens_are_shared_by_name_and_role():
@@ -76,11 +76,11 @@ def test_the_normaliser_of_an_uncased_checkpoint_is_applied():
 @pytest.mark.parametrize("kind", ALL)
 def test_pieces_of_a_word_and_of_a_continuation(kind):
     vocabulary = checkpoint_vocabulary(ALL[kind](), 600)
-    for text, starts_word in (("catdogs", True), ("ranon", False), ("Katze", True)):
-        pieces = [vocabulary.tokens[row] for row in vocabulary.split(Token(text, text, starts_word))]
+    for text, begins_word in (("catdogs", True), ("ranon", False), ("Katze", True)):
+        pieces = [vocabulary.tokens[row] for row in vocabulary.split(Token(text, text, begins_word))]
         assert "".join(piece.text for piece in pieces).lower() == text.lower()
-        assert [piece.starts_word for piece in pieces][:1] == [starts_word]
-        assert not any(piece.starts_word for piece in pieces[1:])
+        assert [piece.begins_word for piece in pieces][:1] == [begins_word]
+        assert not any(piece.begins_word for piece in pieces[1:])
     assert len(vocabulary.split(Token("x", None))) == 0
 
 

@@ -60,7 +60,7 @@ def test_a_budget_that_is_too_short_trains_one_epoch_and_warns(
 def test_the_epochs_follow_from_the_measured_time(
     support: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget, "_seconds_of_step", lambda *_: 100.0)  # 48 examples: 3 steps of 100 s
+    monkeypatch.setattr(budget, "seconds_of_step", lambda *_: 100.0)  # 48 examples: 3 steps of 100 s
     run(config(support, budget="1h", training={"patience": 0}), tmp_path / "run")
     assert n_epochs(tmp_path / "run") == 9  # 0.8 x 3,600 s, less a few seconds, of 300 s
 
@@ -70,11 +70,11 @@ def test_a_resumed_run_keeps_the_measured_number(
 ) -> None:
     requested = config(support, budget="1h", training={"patience": 0})
     with monkeypatch.context() as patch:
-        patch.setattr(budget, "_seconds_of_step", lambda *_: 200.0)  # 3 steps: 4 epochs fit
+        patch.setattr(budget, "seconds_of_step", lambda *_: 200.0)  # 3 steps: 4 epochs fit
         patch.setattr(chain, "evaluate_and_write", stopped)
         with pytest.raises(KeyboardInterrupt):
             run(requested, tmp_path / "run")
-    monkeypatch.setattr(budget, "_seconds_of_step", None)  # is not measured again
+    monkeypatch.setattr(budget, "seconds_of_step", None)  # is not measured again
     run(requested, tmp_path / "run", resume=True)
     assert n_epochs(tmp_path / "run") == 4
 

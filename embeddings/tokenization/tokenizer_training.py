@@ -13,8 +13,8 @@ from embeddings.errors import EmbeddingError, SpecificationError
 from embeddings.specification.grammar import OPTION, build, split_options, split_top_level
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.listing import listed
-from embeddings.transplant.tokenizer_state import referenced, state_of, tokenizer_from, vocabulary_of, with_ids
-from embeddings.transplant.tokens import SPACE, Notation, notation_of
+from embeddings.tokenization.token_text import SPACE, Notation, notation_of
+from embeddings.tokenization.tokenizer_state import referenced, state_of, tokenizer_from, vocabulary_of, with_ids
 
 KINDS = {"wordpiece": "WordPiece", "bpe": "BPE", "unigram": "Unigram"}
 UNKNOWN = "[UNK]"  # for a model that needs one, if the checkpoint has none
@@ -87,7 +87,7 @@ def train_like(
     in_bytes = [f"<0x{byte:02X}>" for byte in range(256)] if state_of(tokenizer)["model"].get("byte_fallback") else []
     n_first = len(special) + len(in_bytes)
     if wanted.size <= n_first:
-        raise EmbeddingError(f"size={wanted.size}: the checkpoint has {n_first} special tokens and bytes "
+        raise EmbeddingError(f"size={wanted.size}: there are {n_first} special tokens and bytes "
                              f"({listed(token.content for token in special)}); use a greater size")
     without_words = state_of(tokenizer)["pre_tokenizer"] is None and notation.kind == "metaspace"
     if without_words:  # the normaliser marks spaces; tokens of several words would be trained

@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from embeddings.transplant.tokens import nodes
+from embeddings.tokenization.token_text import nodes
 
 
 def state_of(tokenizer: Tokenizer) -> dict[str, Any]:
