@@ -6,6 +6,8 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
+LICENCE_FIELDS = ("License-Expression", "License")
+
 
 def package_folders(name: str) -> list[Path]:
     """Return the folders of an installed package, by its name in imports or on PyPI; [] if none has that name."""
@@ -21,8 +23,8 @@ def package_folders(name: str) -> list[Path]:
 def declared_by_package(name: str) -> str:
     """Return the licence that an installed package declares for itself; "" without one."""
     found = _distribution(name)
-    declared = found and (found.metadata.get("License-Expression") or found.metadata.get("License"))
-    first = declared.strip().partition("\n")[0].strip() if declared else ""
+    declared = [value for field in LICENCE_FIELDS for value in found.metadata.get_all(field) or ()] if found else []
+    first = next(iter("\n".join(declared).strip().splitlines()), "").strip()
     return f"{first} (of the package {name})" if first else ""
 
 
