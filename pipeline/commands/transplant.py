@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embeddings.formats.hf_checkpoint import TOKENIZER, read_tokenizer_file
+from embeddings.formats.checkpoint_layouts import TOKENIZER
+from embeddings.formats.hf_checkpoint import read_tokenizer_file
 from embeddings.progress import Progress, silent
 from embeddings.table.arguments import argument, flag
 from embeddings.table.listing import listed

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from embeddings.errors import EmbeddingError
-from embeddings.formats.hf_checkpoint import TOKENIZER, find_checkpoint
+from embeddings.formats.checkpoint_layouts import tokenizer_file
+from embeddings.formats.hf_checkpoint import find_checkpoint
 from embeddings.special_tokens import N_SPECIAL
 from embeddings.table.paths import from_written
 from embeddings.tokenization.interface import Text, TextTokenizer
@@ -81,7 +82,7 @@ def read_subwords(location: str) -> SubwordTokenizer:
     try:
         path = Path(location).expanduser()
         if not path.is_file():
-            path = find_checkpoint(location) / TOKENIZER
+            path = tokenizer_file(find_checkpoint(location))
     except EmbeddingError as error:
         raise EmbeddingError(f"data.tokenizer = {location!r}: neither {', '.join(KINDS)} nor a tokenizer.json "
                              f"({error})") from error

