@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from embeddings.formats.hf_checkpoint import TOKENIZER
+from embeddings.formats.checkpoint_layouts import TOKENIZER
 from embeddings.progress import Progress, silent
 from embeddings.special_tokens import END_ID, MASK, MASK_ID, N_SPECIAL, PAD_ID, START_ID, UNK_ID
 from embeddings.tokenization.subwords import SubwordTokenizer
