@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from embeddings.errors import EmbeddingError, SpecificationError
 from embeddings.formats.hf_checkpoint import declared_licence, find_checkpoint, input_embeddings, read_tokenizer
 from embeddings.request import Origin, Source, VectorRequest
+from embeddings.sources.hf import MAX_COMPOSED
 from embeddings.special_tokens import N_SPECIAL
 from embeddings.specification import sources
 from embeddings.specification.grammar import quoted, strip_parentheses, written_specification
@@ -32,7 +33,6 @@ from embeddings.transplant.static_tables import VECTORS, StaticOptions, with_sta
 log = logging.getLogger("vecformer.data")  # printed without -v
 
 NAME = "transplant"
-MAX_COMPOSED = 200_000_000  # bytes of token vectors that are kept with a table, and saved with every run
 
 
 @sources.source(NAME)
