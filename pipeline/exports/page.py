@@ -107,7 +107,7 @@ def require_equivalent(trained: TrainedRun, target: Path, *, origin: str) -> Wor
     if config.data.han == "words":
         raise ExportError(f"{origin}: data.han=words: a page cannot split Chinese into words; train with "
                           f"{setting('data.han=characters')}")
-    if config.data.units != "words":
+    if config.data.units == "subwords":
         raise ExportError(f"{origin}: data.units={config.data.units}: a page cannot split texts into subwords; train "
                           f"with {setting('data.units=words')}")
     rule = trained.tokenizer.rule

@@ -35,7 +35,7 @@ def require_characters(config: RunConfig, origin: str) -> None:
     Raises:
         ExportError: if Chinese is split into words.
     """
-    if config.data.han == "words" and config.data.units == "words":
+    if config.data.han == "words" and config.data.units != "subwords":
         raise ExportError(f"{origin}: data.han=words: tokenizer.json cannot represent the splitting of Chinese into "
                           f"words; train with {setting('data.han=characters')}")
 
@@ -52,7 +52,7 @@ def require_whole_words(config: RunConfig, target: str, origin: str, *, advice: 
     Raises:
         ExportError: if they are subwords.
     """
-    if config.data.units != "words":
+    if config.data.units == "subwords":
         raise ExportError(f"{origin}: data.units={config.data.units}: {target} cannot find the words that subwords "
                           f"belong to; {advice}train with {setting('data.units=words')}")
 

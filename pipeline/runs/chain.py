@@ -191,7 +191,8 @@ def _warn_of_foreign_keys(config: RunConfig) -> None:
             log.warning("%s has no effect: the task %s does not read it (%s does)", key, config.task,
                         ", ".join(foreign[key]))
     if unread := keys_without_effect(config.data, changed_keys(config)):
-        log.warning("%s: no effect with data.units=%s%s", ", ".join(unread), config.data.units,
+        log.warning("%s: no effect with data.units=%s%s", ", ".join(unread),
+                    config.data.units if config.data.units == "subwords" else "words",
                     f" data.tokenizer={config.data.tokenizer}" if config.data.units == "subwords" else "")
 
 

@@ -25,7 +25,7 @@ OF_SUBWORDS = ("data.tokenizer",)
 
 def keys_without_effect(data: DataConfig, changed: Iterable[str]) -> list[str]:
     """Return which of these keys of the configuration have no effect with the tokens of ``data.units``."""
-    if data.units == "words":
+    if data.units != "subwords":
         return [key for key in changed if key in OF_SUBWORDS]
     return [key for key in changed if key in OF_WORDS or (tokenizer_location(data) and key in OF_TRAINING)]
 
@@ -45,7 +45,7 @@ def make_tokenizer(data: DataConfig, texts: Sequence[Text]) -> TextTokenizer:
     Raises:
         EmbeddingError: if there is no such tokenizer, or it is damaged.
     """
-    if data.units == "words":
+    if data.units != "subwords":
         return WordTokenizer(lowercase=data.lowercase, strip_accents=data.strip_accents, fold_digits=data.fold_digits,
                              han=data.han)
     if kind := parse_kind(data.tokenizer):

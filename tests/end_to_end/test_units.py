@@ -135,7 +135,7 @@ def test_a_run_starts_from_the_tokenizer_of_another(runs, tmp_path, units):
     first = runs["masked", units]
     config = RunConfig.from_mapping({"init_from": str(first.path), "baselines": "none", "recipe": "plain",
                                      "data": {"path": str(DATA / "support")}, "training": {"epochs": 1}})
-    (part,) = parts_of_start(config).values()
+    (part,) = parts_of_start(config, None).values()
     assert part.values["data.units"] == "subwords"
     second = load_run(run(config, tmp_path / "second").path)
     assert second.tokenizer.vocabulary() == load_run(first.path).tokenizer.vocabulary()

@@ -77,14 +77,11 @@ def parts_of_start(config: RunConfig, facts: Facts) -> dict[str, ChosenPart]:
         fixed["data.max_length"] = body.config.max_positions
     if not body.is_decoder:
         fixed["data.add_special_tokens"] = True
-    if is_transplant(config.source):  # into the configured vocabulary, which is that of words by default
+    if is_transplant(config.source):
         fixed["source"] = with_checkpoint(config.source, config.init_from)
-        if "data.tokenizer" in configured:
-            fixed["data.units"] = "subwords"
-    elif not configured & {"data.units", "data.tokenizer"}:
-        fixed |= {"data.units": "subwords", "data.tokenizer": config.init_from}
-    if config.source == AUTO_SOURCE:
+    elif config.source == AUTO_SOURCE:
         fixed["source"] = f"hf:{config.init_from}"
+    fixed |= _vocabulary(config, configured)
     few = facts.task == "classification" and not facts.has_pairs and facts.n_labelled <= FEW * facts.n_labels
     tuning = {key: value for key, value in (FEW_LABELS if few else FINE_TUNING).items() if key not in configured}
     defaults = RunConfig()
@@ -92,6 +89,18 @@ def parts_of_start(config: RunConfig, facts: Facts) -> dict[str, ChosenPart]:
     return {PART: ChosenPart(f"the {body.architecture} of {config.init_from}",
                              {key: value for key, value in fixed.items() if value != value_of(defaults, key)}),
             TUNING: ChosenPart(reason, tuning)}
+
+
+def _vocabulary(config: RunConfig, configured: set[str]) -> dict[str, str]:
+    """Return the values of ``data.units`` and ``data.tokenizer``: by default those of the checkpoint.
+
+    A transplant is into another vocabulary, by default that of the words of the text.
+    """
+    has_tokenizer, transplants = "data.tokenizer" in configured, is_transplant(config.source)
+    if config.data.units == "words" or (transplants and config.data.units == "auto" and not has_tokenizer):
+        return {}
+    own = {} if has_tokenizer or transplants else {"data.tokenizer": config.init_from}
+    return {"data.units": "subwords", **own}
 
 
 def body_of(config: RunConfig) -> Body:

@@ -44,6 +44,8 @@ def parts_of_start(config: RunConfig, _facts: Facts) -> dict[str, ChosenPart]:
     theirs = read_unreplaced(Path(from_written(config.init_from)), load_setup).config
     shape = [key for key, _ in keys() if key.startswith("model.") and key not in OF_THE_TASK]
     values = {key: value_of(theirs, key) for key in (*shape, *OF_THE_TEXT)}
+    if config.data.units == "words" and theirs.data.units == "auto":
+        values["data.units"] = "words"
     if theirs.data.units == "subwords":
         values["data.tokenizer"] = f"{config.init_from}/tokenizer.json"
     values |= {"source": f"file:{config.init_from}", "embedding.scale": "none", "transforms": ()}

@@ -144,8 +144,7 @@ def test_layers_can_be_dropped(bert, support, tmp_path):
 
 def test_another_tokenizer_keeps_the_transformer(bert, support, tmp_path):
     """Words instead of subwords: the vectors of the words are pooled from those of their tokens."""
-    model, _, _, setup, stage_one = prepared(bert, support, tmp_path, data={"path": str(support), "units": "words",
-                                                                           "tokenizer": "bpe"})
+    model, _, _, setup, stage_one = prepared(bert, support, tmp_path, data={"path": str(support), "units": "words"})
     assert stage_one.tokenizer.units == "words"
     assert setup.config.source == f"hf:{bert}"
     theirs = hf.BertModel.from_pretrained(bert).encoder.layer[1].attention.self.query
