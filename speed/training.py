@@ -36,6 +36,7 @@ class Case:
     d_model: int = 128
     n_layers: int = 2
     d_ff: int = 256
+    n_heads: int = 4
     same: float | None = 4.0
     own: float | None = 5.0
 
@@ -45,7 +46,8 @@ class Case:
         return f"{self.data}, {self.n_layers} x {self.d_model}"
 
 
-CASES = (Case("masakhanews_yor"), Case("ag_news"), Case("masakhanews_yor", 256, 4, 512, same=3.5, own=None))
+MINILM = Case("ag_news", 384, 6, 1536, 12, same=2.0, own=None)  # the shape of all-MiniLM-L6-v2
+CASES = (Case("masakhanews_yor"), Case("ag_news"), Case("masakhanews_yor", 256, 4, 512, same=3.5, own=None), MINILM)
 
 
 def measure(
@@ -73,13 +75,15 @@ def measure(
 
 def _measured(case: Case, texts: Path, peer_python: str, runs: int, threads: int) -> list[Figure]:
     shape = assigned(f"source=random,dim={case.d_model}", f"model.d_model={case.d_model}",
-                     f"model.n_layers={case.n_layers}", f"model.d_ff={case.d_ff}")
+                     f"model.n_layers={case.n_layers}", f"model.d_ff={case.d_ff}",
+                     f"model.n_heads={case.n_heads}")
 
     def ours(settings: Sequence[str]) -> float:
         return float(in_process("train_ours.py", texts, *shape, *settings, threads=threads)["tokens_per_second"])
 
     def peer(*options: str) -> float:
-        given = ["--d-model", case.d_model, "--n-layers", case.n_layers, "--d-ff", case.d_ff, *options]
+        given = ["--d-model", case.d_model, "--n-layers", case.n_layers, "--d-ff", case.d_ff,
+                 "--n-heads", case.n_heads, *options]
         return float(in_process("peers/hf_trainer.py", texts, *given, threads=threads,
                                 python=peer_python)["tokens_per_second"])
 
