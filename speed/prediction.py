@@ -64,7 +64,7 @@ def measure(
             return in_process("predict_ours.py", Path(folder) / model, file, "--precision", precision, *options,
                               threads=threads)
 
-        best = _best_options(peer)
+        best = best_options(peer)
         compared = ours("int8", "--compare")
         speeds = alternate({
             "vecformer, BERT, int8": lambda: ours("int8")["documents_per_second"],
@@ -85,7 +85,7 @@ def measure(
     ]
 
 
-def _best_options(peer: Callable[..., float]) -> tuple[str, ...]:
+def best_options(peer: Callable[..., float]) -> tuple[str, ...]:
     """Determine the peer's fastest batch size and precision.
 
     A precision that is less than half as fast as the other with batch size 1 is not measured further.

@@ -126,7 +126,7 @@ def test_a_slow_precision_is_not_measured_further(monkeypatch):
         tried.append(options)
         return 10 if "--bfloat16" in options else 100
 
-    assert prediction._best_options(peer) == ("--batch-size", "1")
+    assert prediction.best_options(peer) == ("--batch-size", "1")
     assert sum("--bfloat16" in options for options in tried) == 1
 
 
@@ -172,6 +172,7 @@ def test_prediction_in_a_separate_process(support, texts, tmp_path):
 
 @pytest.mark.parametrize("script", ["run.py", "training.py", "prediction.py", "growth.py", "share_of_peak.py",
                                     "train_ours.py", "train_in_turns.py", "predict_ours.py", "cold_start.py",
+                                    "pretrained_prediction.py",
                                     "table_size.py", "sequential.py", "data_sets.py"])
 def test_each_script_prints_its_usage(script):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
