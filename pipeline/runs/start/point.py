@@ -46,6 +46,11 @@ def kind_of(location: str) -> Kind:
     return from_checkpoint
 
 
+def is_pretrained(config: RunConfig) -> bool:
+    """Return whether a run starts from a pretrained checkpoint."""
+    return bool(config.init_from) and kind_of(config.init_from) is from_checkpoint
+
+
 def parts_of_start(config: RunConfig, facts: Facts) -> dict[str, ChosenPart]:
     """Return the values that a run takes over from ``init_from``, as parts of the recipe; none without it.
 

@@ -277,3 +277,11 @@ def test_missing_weights_are_named(bert, support, tmp_path):
     save_file(weights, folder / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"layers\.1\.feedforward\.output\.weight.* missing"):
         prepared(folder, support, tmp_path)
+
+
+def test_the_default_recipe_adds_n_grams_and_no_labels_of_another_model(bert, support, tmp_path):
+    *_, setup, _ = prepared(bert, support, tmp_path, recipe="auto")
+    assert setup.config.self_training.rounds == 0
+    assert setup.config.ngrams.enabled
+    assert not setup.config.model.convolutions
+    assert setup.config.contrastive.steps > 0
