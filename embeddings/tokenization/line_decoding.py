@@ -108,7 +108,7 @@ def _parts(file: BufferedReader[Any]) -> Iterator[bytes]:
     rest = b""
     while read := file.readline(MAX_BYTES_PER_LINE):
         rest += read
-        if not read.endswith(b"\n"):
+        if len(read) == MAX_BYTES_PER_LINE and not read.endswith(b"\n"):  # shorter: the last line of the file
             part, space, rest = rest.rpartition(b" ")
             if space:
                 yield part

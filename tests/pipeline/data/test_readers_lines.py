@@ -40,6 +40,12 @@ def test_the_lines_that_are_not_blank(folder, lines, newline, packed, mark):
             LineReader().read_file(path, DataConfig())
 
 
+@pytest.mark.parametrize("last", ["0 ", "three words here", "a  "])
+def test_a_last_line_without_a_line_break_is_one_line(tmp_path, last):
+    path = write(tmp_path, f"first line\n{last}".encode())
+    assert [example.text for example in LineReader().read_file(path, DataConfig())] == ["first line", last]
+
+
 def test_one_file_is_split_in_order(tmp_path):
     path = write(tmp_path, b"".join(b"%d\n" % (i // 2) for i in range(1000)))
     splits = LineReader().read(DataConfig(path=str(path), limit_train=600), seed=1)

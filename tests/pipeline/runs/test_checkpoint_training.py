@@ -16,7 +16,7 @@ from pipeline.runs import checkpoint_training
 from pipeline.runs.budget import parse_budget
 from pipeline.runs.checkpoint_training import train_checkpoint
 from pipeline.runs.tokenizer import read_subwords
-from tests.pipeline.commands.tiny_checkpoints import TEXTS, write_checkpoint
+from tests.pipeline.commands.tiny_transplants import TEXTS, write_checkpoint
 
 KINDS = [(kind, tied) for kind in ("bert", "roberta", "distilbert", "electra", "gpt2") for tied in (True, False)]
 TABLES = {"bert": "bert.embeddings.word_embeddings.weight", "gpt2": "transformer.wte.weight"}

