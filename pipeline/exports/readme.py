@@ -40,7 +40,7 @@ def write_readme(folder: Path, trained: TrainedRun, body: str, *, library: str) 
 def _card(path: Path) -> str:
     """Return the card of a run, which its user may have edited or removed; "" without one."""
     try:
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
+        return path.read_text(encoding="utf-8") if path.exists() or path.is_symlink() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise ExportError(f"{path}: cannot be read as UTF-8 text ({error}); save it as UTF-8, or remove it to export "
                           "the run without its card") from error

@@ -121,6 +121,12 @@ def spoil(folder: Path, rng: random.Random, other: Path) -> str:
 # Finished runs.
 
 
+def made_at(path: Path) -> dict[str, str]:
+    """Return the hashes of a file, or of the files of a folder; empty if there is none."""
+    beside = tree(path.parent) if path.is_file() else {}
+    return {path.name: beside[path.name]} if beside else tree(path) if path.is_dir() else {}
+
+
 def several(server: ForkServer, folder: Path, run: Path, commands: Sequence[Sequence[str]]
             ) -> tuple[int, list[tuple[int, str, str, dict[str, str]]]]:
     """Execute commands on a run; return the exit code of the process, and of each exit code, output and files."""
@@ -131,9 +137,8 @@ def several(server: ForkServer, folder: Path, run: Path, commands: Sequence[Sequ
     done = server.run([], call="several:execute", cwd=folder, memory=MEMORY, timeout=SECONDS, environment={
         COMMANDS: str(folder / "commands.json"), RESULTS: str(folder / "results")})
     lines = [json.loads(line) for line in (folder / "results").read_text().splitlines()]
-    written = [next(({} if not Path(word).exists() else tree(Path(word)) or tree(Path(word).parent)
-                     for word, plain in zip(argv, short, strict=True) if plain.startswith("NEW")), {})
-               for argv, short in zip(full, commands, strict=True)]
+    written = [next((made_at(Path(word)) for word, plain in zip(argv, short, strict=True) if plain.startswith("NEW")),
+                    {}) for argv, short in zip(full, commands, strict=True)]
     assert done.status is not None
     clean = [(code, " ".join(out.replace(str(folder), "NEW").replace(str(run), "RUN").split()), error, {
         name: value for name, value in files.items() if not name.startswith(("commands", "results"))})
