@@ -16,7 +16,7 @@ DATASETS ?= $(VECFORMER_DATASETS)
 run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
 
-test: $(VENV)/.dev            ## run the test suite: about 20 minutes on two recent cores
+test: $(VENV)/.dev            ## run the test suite: about 30 minutes on two recent cores
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(VENV)/.dev       ## run the slow tests: results over several seeds, equality with gensim on whole data sets
