@@ -102,8 +102,8 @@ class Transplant:
         old = checkpoint_vocabulary(tokenizer, len(rows))
         if isinstance(request.tokenizer, SubwordTokenizer):
             words = request.tokenizer.vocabulary()[N_SPECIAL:]
-            made = self._rows(rows, old, Vocabulary(tokens_of(request.tokenizer.library)),
-                              (tokenizer, request.tokenizer.library), request)
+            made = self._rows(rows, old, Vocabulary(tokens_of(request.tokenizer.backend)),
+                              (tokenizer, request.tokenizer.backend), request)
             places = request.tokenizer.file_ids[N_SPECIAL:]
         else:
             words = _words(Subwords(tokenizer, len(rows)), request)

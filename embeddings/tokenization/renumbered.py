@@ -23,7 +23,7 @@ def renumbered_json(tokenizer: SubwordTokenizer) -> str:
     Raises:
         EmbeddingError: for another model.
     """
-    described = json.loads(tokenizer.library.to_str())
+    described = json.loads(tokenizer.backend.to_str())
     model, vocabulary = described["model"], tokenizer.vocabulary()
     renamed = {theirs: ours for ours, theirs in tokenizer.special.items() if theirs}
     if isinstance(model.get("vocab"), dict):

@@ -72,7 +72,7 @@ class SubwordTokenizer(TextTokenizer):
         return len(self._vocabulary)
 
     @property
-    def library(self) -> Tokenizer:
+    def backend(self) -> Tokenizer:
         """The tokenizer of the ``tokenizers`` library."""
         return self._tokenizer
 

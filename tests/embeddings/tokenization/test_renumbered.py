@@ -18,7 +18,7 @@ OTHERS = {PAD: "[PAD]", UNK: "[UNK]", START: "[CLS]", END: "[SEP]", MASK: "[MASK
 
 def as_of_others(tokenizer, lacking=()):
     """Return a tokenizer with BERT's names at the end of its vocabulary, without some of them."""
-    described = json.loads(tokenizer.library.to_str())
+    described = json.loads(tokenizer.backend.to_str())
     model, tokens = described["model"], [*tokenizer.vocabulary()[N_SPECIAL:], *(
         theirs for ours, theirs in OTHERS.items() if ours not in lacking)]
     if model["type"] == "Unigram":

@@ -35,7 +35,7 @@ texts = st.text(st.sampled_from("abehlstTE ẹ́ì.,<>/s[]#\n\t\ud800😀"), max
 
 def test_ids_begin_with_the_special_tokens(tokenizer):
     assert tokenizer.vocabulary()[:N_SPECIAL] == SPECIAL_TOKENS
-    assert len(tokenizer) == len(set(tokenizer.vocabulary())) == tokenizer.library.get_vocab_size()
+    assert len(tokenizer) == len(set(tokenizer.vocabulary())) == tokenizer.backend.get_vocab_size()
 
 
 @settings(max_examples=60, deadline=None)
@@ -43,9 +43,9 @@ def test_ids_begin_with_the_special_tokens(tokenizer):
 def test_tokens_are_those_of_the_library(tokenizer, text):
     """Special tokens in the text become unknown or are split; none of them can be produced."""
     ids = tokenizer.encode([text])[0]
-    theirs = tokenizer.library.encode(text.encode(errors="replace").decode(), add_special_tokens=False)
+    theirs = tokenizer.backend.encode(text.encode(errors="replace").decode(), add_special_tokens=False)
     assert len(ids) == len(theirs.ids)
-    special = {tokenizer.library.token_to_id(token) for token in SPECIAL_TOKENS}
+    special = {tokenizer.backend.token_to_id(token) for token in SPECIAL_TOKENS}
     for ours, number in zip(ids.tolist(), theirs.ids, strict=True):
         assert ours == UNK_ID if number in special else tokenizer.file_ids[ours] == number
     assert tokenizer.words(text) == [tokenizer.vocabulary()[number] for number in ids]
@@ -110,7 +110,7 @@ def test_a_saved_tokenizer_is_equal(tokenizer, tmp_path):
     assert loaded.vocabulary() == tokenizer.vocabulary()
     assert loaded.counts == counted.counts
     assert [ids.tolist() for ids in loaded.encode(TEXTS)] == [ids.tolist() for ids in tokenizer.encode(TEXTS)]
-    assert Tokenizer.from_file(str(tmp_path / "tokenizer.json")).get_vocab() == tokenizer.library.get_vocab()
+    assert Tokenizer.from_file(str(tmp_path / "tokenizer.json")).get_vocab() == tokenizer.backend.get_vocab()
 
 
 def test_interned_ids_are_those_of_the_vocabulary(tokenizer):
@@ -155,7 +155,7 @@ def test_a_wrong_option_names_those_that_there_are():
     ("unigram", "▁the", ("the", True)), ("unigram", "the", ("the", False)),
 ])
 def test_the_text_of_a_token(name, token, expected):
-    read = notation_of(made(name).library).token(token)
+    read = notation_of(made(name).backend).token(token)
     assert (read.text, read.begins_word) == expected
 
 
