@@ -81,7 +81,7 @@ def test_special_tokens_in_a_text_are_text(name):
 
 def test_another_model_is_refused():
     class Other(SubwordTokenizer):
-        library = type("Library", (), {"to_str": lambda self: '{"model": {"type": "Odd"}, "added_tokens": []}'})()
+        backend = type("Backend", (), {"to_str": lambda self: '{"model": {"type": "Odd"}, "added_tokens": []}'})()
 
     plain = Tokenizer(models.WordLevel({"<unk>": 0, "a": 1}, unk_token="<unk>"))
     plain.pre_tokenizer = pre_tokenizers.Whitespace()
