@@ -11,7 +11,7 @@ JOBS   ?= 1
 DATASETS ?= $(VECFORMER_DATASETS)
 
 .PHONY: run test test-browser test-slow faults fault-steps fuzz tasks findings null forecast forecast-data \
-        label-budget suggested-labels bench bench-accuracy quality lint docs clean
+        label-budget suggested-labels bench bench-accuracy quality pretrained-quality lint docs clean
 
 run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
@@ -89,6 +89,9 @@ bench-accuracy: $(VENV)/.dev  ## compare the accuracy of the fast engines and pl
 
 quality: $(VENV)/.dev $(QUALITY)/.made $(VECTORS)/.made  ## measure test accuracy and that of peers on real data; continues after an interruption; writes docs/findings/quality.md
 	PYTHONPATH=$(VECTORS) $(BIN)/python quality/run_quality.py --datasets $(DATASETS) --peer-python $(QUALITY)/bin/python --jobs $(JOBS)
+
+pretrained-quality: $(VENV)/.dev $(QUALITY)/.made  ## the same from a pretrained checkpoint; writes docs/findings/pretrained.md
+	$(BIN)/python quality/run_quality.py pretrained --datasets $(DATASETS) --peer-python $(QUALITY)/bin/python --jobs $(JOBS)
 
 lint: $(VENV)/.dev            ## run ruff and mypy
 	$(BIN)/ruff check .

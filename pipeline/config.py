@@ -56,6 +56,7 @@ TABLES = ("training.class_weights",)
 """Keys whose value may be a table, which is not a section of the configuration."""
 ADDED = ("model.d_embedding", "data.units", "data.tokenizer", "data.add_special_tokens", "init_from", "init_layers",
          "budget", "baselines", "baseline_memory_gb", "training.class_weights",
+         "training.frozen_layers", "training.unfreeze_epochs",
          "data.separator", "data.encoding", "data.label_separator", "data.label_threshold", "data.word_column",
          "data.tag_column", "ngrams.enabled",
          "ngrams.words", "ngrams.characters", "ngrams.regularization", "ngrams.buckets",

@@ -1,4 +1,4 @@
-"""What `make quality` measures: the rows (data and targets) and the columns (settings of vecformer, and peers)."""
+"""What a study of accuracy declares: its rows (data and targets) and its columns (settings of vecformer, and peers)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.benchmark.analysis.statistics import seeds_needed
 
 MIN_SEEDS = 6
-BBC_TEST_SHARE = 0.2347  # 500 of the 2,127 articles
+DEFAULT = "default"  # name of the column that is compared with all others
 FULL, FEW = "full", "few"
 
 
@@ -38,21 +38,6 @@ class Row:
     def kind(self) -> str:
         """``full`` if the examples are the same for every seed, or ``few``."""
         return FEW if self.labels else FULL
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The columns that are measured for this row."""
-        return tuple(column for column in COLUMNS if self.kind in column.kinds)
-
-    @property
-    def n_seeds(self) -> int:
-        """The smallest number of seeds with which each comparison of the row can be significant."""
-        return max(MIN_SEEDS, seeds_needed(self.n_comparisons))
-
-    @property
-    def n_comparisons(self) -> int:
-        """Number of columns of the page that vecformer's default is compared with."""
-        return len({column.group for column in self.columns}) - 1
 
 
 @dataclass(frozen=True)
@@ -95,37 +80,32 @@ class Column:
         return {key: chosen[key] for key in ("options", "settings")}
 
 
-DEFAULT = "default"
-LOGISTIC_REGRESSION = {"C": 10, "max_iter": 1000}
-COLUMNS = (
-    Column(DEFAULT, "vecformer", options=()),
-    Column("plain", "vecformer, `--recipe plain`", options=("--recipe", "plain")),
-    Column("tfidf", "TF-IDF + LR", settings={"peer": "tfidf", "characters": None, **LOGISTIC_REGRESSION},
-           is_deterministic=True),
-    Column("tfidf-characters", "TF-IDF of words and characters + LR",
-           settings={"peer": "tfidf", "characters": (2, 5), **LOGISTIC_REGRESSION}, is_deterministic=True),
-    Column("fasttext-5", "fastText", best_of="fasttext",
-           settings={"peer": "fasttext", "epoch": 5, "lr": 0.25, "wordNgrams": 2, "dim": 10}),
-    Column("fasttext-25", "fastText", best_of="fasttext",
-           settings={"peer": "fasttext", "epoch": 25, "lr": 0.5, "wordNgrams": 2, "dim": 50}),
-    Column("minilm", "frozen MiniLM + LR", settings={"peer": "minilm", "C": 10, "max_iter": 2000}, kinds=(FEW,),
-           is_pretrained=True),
-    Column("model2vec", "model2vec", settings={"peer": "model2vec", "pca_dims": 256}, kinds=(FEW,), is_pretrained=True),
-    Column("setfit", "SetFit", settings={"peer": "setfit", "max_steps": 300, "batch_size": 16}, kinds=(FEW,),
-           is_pretrained=True),
-)
+@dataclass(frozen=True)
+class Study:
+    """Rows and columns that make a page of ``docs/findings``.
 
-ROWS = (
-    Row("sst2", "sst2", 85.5),
-    Row("sst2, phrases", "sst2", 87.2, train_file="train_phrases.tsv"),
-    Row("trec6", "trec6", 94.0),
-    Row("mr", "mr", 80.5),
-    Row("ag_news", "ag_news", 89.8),
-    Row("germeval2018_de", "germeval2018_de", 73.0),
-    Row("masakhanews_yor", "masakhanews_yor", 91.0),
-    Row("afrisenti_swa", "afrisenti_swa", 62.0),
-    Row("bbc, 50 labels", "bbc", 94.5, labels=50, test_share=BBC_TEST_SHARE),
-    Row("bbc, 20 labels", "bbc", 91.0, labels=20, test_share=BBC_TEST_SHARE),
-    Row("ag_news, 1,000 labels", "ag_news", 87.5, labels=1000),
-    Row("bbc, 1,000 labels", "bbc", 98.0, labels=1000, test_share=BBC_TEST_SHARE),
-)
+    Attributes:
+        name: name of the study, and of its files: ``NAME.jsonl`` for the results and ``NAME.md`` for the page.
+        command: the command that measures it.
+        introduction: the first paragraphs of the page, Markdown.
+        rows: its rows.
+        columns: its columns; the one named ``default`` is compared with the others.
+    """
+
+    name: str
+    command: str
+    introduction: str
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+
+    def columns_of(self, row: Row) -> tuple[Column, ...]:
+        """Return the columns that are measured for a row."""
+        return tuple(column for column in self.columns if row.kind in column.kinds)
+
+    def n_comparisons(self, row: Row) -> int:
+        """Return the number of columns of the page that vecformer's default is compared with."""
+        return len({column.group for column in self.columns_of(row)}) - 1
+
+    def n_seeds(self, row: Row) -> int:
+        """Return the smallest number of seeds with which each comparison of a row can be significant."""
+        return max(MIN_SEEDS, seeds_needed(self.n_comparisons(row)))

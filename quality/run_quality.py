@@ -1,10 +1,11 @@
-"""Measure the accuracy of vecformer and of peers on real data, and write the table of docs/findings/quality.md.
+"""Measure the accuracy of vecformer and of peers on real data, and write the page of a study in docs/findings.
 
-usage: python quality/run_quality.py --datasets FOLDER --peer-python PYTHON [--only ROW] [--columns NAME,NAME]
-                                     [--seeds N] [--jobs N]
+usage: python quality/run_quality.py [quality|pretrained] --datasets FOLDER --peer-python PYTHON [--only ROW]
+                                     [--columns NAME,NAME] [--seeds N] [--jobs N]
 
-Rows, columns and targets are declared in declaration.py. Results that exist for the same code, configuration and data
-are not measured again, so that an interrupted command continues where it ended. `--render` only writes the page.
+Rows, columns and targets of the studies are declared in from_word_vectors.py and from_checkpoint.py. Results that exist
+for the same code, configuration and data are not measured again, so that an interrupted command continues where it
+ended. `--render` only writes the page.
 """
 
 from __future__ import annotations
@@ -24,15 +25,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import from_checkpoint
+import from_word_vectors
 import quality_page
 from data_folders import data_hash, n_examples, write_data
-from declaration import COLUMNS, ROWS, Column, Row
+from declaration import Column, Row, Study
 from result_store import PEERS, ROOT, Result, Store, code_of, current, digest, key_of
 
 sys.path.append(str(ROOT / "speed"))
 from measuring import machine
 
 FINDINGS = ROOT / "docs" / "findings"
+STUDIES = {study.name: study for study in (from_word_vectors.STUDY, from_checkpoint.STUDY)}
 VECFORMER = "from pipeline.cli.main import main; main()"
 
 
@@ -115,12 +119,13 @@ def _output(command: Sequence[str], setting: Setting) -> str:
 
 
 def missing_jobs(
-    rows: Sequence[Row], columns: Sequence[str], seeds: int | None, setting: Setting, results: Sequence[Result],
-    scratch: Path,
+    study: Study, rows: Sequence[Row], columns: Sequence[str], seeds: int | None, setting: Setting,
+    results: Sequence[Result], scratch: Path,
 ) -> Iterator[Job]:
     """Yield the jobs without a result; the data of a row and a seed are written when its first job is yielded.
 
     Args:
+        study: the study.
         rows: rows to measure.
         columns: names of the columns to measure.
         seeds: number of seeds; None for the number of each row.
@@ -130,10 +135,11 @@ def missing_jobs(
     """
     existing = {key_of(result) for result in results}
     versions = {column.name: {"code": code_of(column), "configuration": digest(column.configuration())}
-                for column in COLUMNS}
+                for column in study.columns}
     for row in rows:
-        for seed in range(1, (seeds or row.n_seeds) + 1):
-            chosen = [column for column in row.columns if column.name in columns and _needs_seed(row, column, seed)]
+        for seed in range(1, (seeds or study.n_seeds(row)) + 1):
+            chosen = [column for column in study.columns_of(row)
+                      if column.name in columns and _needs_seed(row, column, seed)]
             folder = scratch / f"{row.name}-{seed if row.labels else 'all'}"
             if not folder.exists():
                 write_data(row, seed, setting.datasets, folder)
@@ -150,14 +156,14 @@ def _needs_seed(row: Row, column: Column, seed: int) -> bool:
 
 
 def run(
-    setting: Setting, rows: Sequence[Row], columns: Sequence[str], seeds: int | None, folder: Path, command: str
+    study: Study, setting: Setting, rows: Sequence[Row], columns: Sequence[str], seeds: int | None, folder: Path
 ) -> list[str]:
     """Measure missing results, each written to the disk at once, and write the page at the end.
 
     Returns:
         A message for each result that could not be measured.
     """
-    store, failures = Store(folder / "quality.jsonl"), []
+    store, failures = store_of(study, folder), []
 
     def work(job: Job) -> None:
         name = f"{job.key['row']}, {job.column.name}, seed {job.seed}"
@@ -172,41 +178,46 @@ def run(
     scratch = Path(tempfile.mkdtemp(prefix="vecformer-quality-"))
     pool = ThreadPoolExecutor(setting.jobs)
     try:
-        list(pool.map(work, missing_jobs(rows, columns, seeds, setting, store.results(), scratch)))
+        list(pool.map(work, missing_jobs(study, rows, columns, seeds, setting, store.results(), scratch)))
     finally:
         pool.shutdown(cancel_futures=True)  # after an interruption, only the running jobs are completed
         shutil.rmtree(scratch, ignore_errors=True)
-        write_page(store, folder, command)
+        write_page(study, folder)
     return failures
 
 
-def write_page(store: Store, folder: Path, command: str) -> None:
+def store_of(study: Study, folder: Path) -> Store:
+    """Return the results of a study."""
+    return Store(folder / f"{study.name}.jsonl")
+
+
+def write_page(study: Study, folder: Path) -> None:
     """Write the page from the results of the current code and configurations."""
-    text = quality_page.page(current(store.results(), COLUMNS), command)
+    text = quality_page.page(study, current(store_of(study, folder).results(), study.columns))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "quality.md").write_text(text, encoding="utf-8")
+    (folder / f"{study.name}.md").write_text(text, encoding="utf-8")
 
 
-def rows_named(text: str) -> list[Row]:
+def rows_named(study: Study, text: str) -> list[Row]:
     """Parse names of rows, separated by semicolons since names contain commas.
 
     Raises:
         argparse.ArgumentTypeError: for an unknown row.
     """
-    known = {row.name: row for row in ROWS}
+    known = {row.name: row for row in study.rows}
     for name in text.split(";"):
         if name.strip() not in known:
             raise argparse.ArgumentTypeError(f"unknown row {name.strip()!r}; rows: {'; '.join(known)}")
     return [known[name.strip()] for name in text.split(";")]
 
 
-def columns_named(text: str) -> list[str]:
+def columns_named(study: Study, text: str) -> list[str]:
     """Parse names of columns, separated by commas.
 
     Raises:
         argparse.ArgumentTypeError: for an unknown column.
     """
-    known = [column.name for column in COLUMNS]
+    known = [column.name for column in study.columns]
     for name in text.split(","):
         if name not in known:
             raise argparse.ArgumentTypeError(f"unknown column {name!r}; columns: {', '.join(known)}")
@@ -215,15 +226,14 @@ def columns_named(text: str) -> list[str]:
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", nargs="?", choices=STUDIES, default="quality",
+                        help="the study: quality (from word vectors, the default) or pretrained (from a checkpoint)")
     parser.add_argument("--datasets", type=Path, default=os.environ.get("VECFORMER_DATASETS"),
                         help="folder of the data sets (default: $VECFORMER_DATASETS)")
     parser.add_argument("--peer-python", default=".venv-quality/bin/python",
                         help="Python of the environment with peers/requirements.txt, created by `make quality`")
-    parser.add_argument("--only", type=rows_named, default=list(ROWS), metavar="ROW;ROW",
-                        help=f"rows to measure (default: all): {'; '.join(row.name for row in ROWS)}")
-    parser.add_argument("--columns", type=columns_named, default=[column.name for column in COLUMNS],
-                        metavar="NAME,NAME",
-                        help=f"columns to measure (default: all): {', '.join(column.name for column in COLUMNS)}")
+    parser.add_argument("--only", metavar="ROW;ROW", help="rows to measure (default: all)")
+    parser.add_argument("--columns", metavar="NAME,NAME", help="columns to measure (default: all)")
     parser.add_argument("--seeds", type=int,
                         help="number of seeds (default: the smallest with which every comparison of a row can be "
                              "significant, at least 6)")
@@ -237,16 +247,21 @@ def main() -> None:
     """Measure what is missing, write the page, and fail if something could not be measured."""
     parser = _arguments()
     given: Any = parser.parse_args()
+    study = STUDIES[given.study]
     if given.render:
-        write_page(Store(given.out / "quality.jsonl"), given.out, quality_page.COMMAND)
+        write_page(study, given.out)
         return
     if given.datasets is None or not given.datasets.is_dir():
         parser.error(f"--datasets: {given.datasets} is not a folder; pass the folder of the data sets")
     if given.jobs < 1 or (given.seeds is not None and given.seeds < 1):
         parser.error("--jobs and --seeds must be at least 1")
+    try:
+        rows = rows_named(study, given.only) if given.only else study.rows
+        columns = columns_named(study, given.columns) if given.columns else [one.name for one in study.columns]
+    except argparse.ArgumentTypeError as error:
+        parser.error(str(error))
     setting = Setting(given.datasets, given.peer_python, given.jobs)
-    failures = run(setting, given.only, given.columns, given.seeds, given.out, quality_page.COMMAND)
-    if failures:
+    if failures := run(study, setting, rows, columns, given.seeds, given.out):
         sys.exit("\n".join(failures))
 
 

@@ -100,7 +100,7 @@ def fit_epochs(
 def seconds_of_step(setup: Setup[Any], task: Task[Any], model: nn.Module, batches: list[Any]) -> float:
     """Return the mean time of a training step, measured on a copy of the model."""
     chosen = batches[:: max(1, len(batches) // N_BATCHES)][:N_BATCHES]
-    config = replace(setup.config.training, epochs=1, freeze_epochs=0, patience=0)
+    config = replace(setup.config.training, epochs=1, freeze_epochs=0, unfreeze_epochs=0, patience=0)
     trial = copy.deepcopy(model)
     seconds = []
     with torch.random.fork_rng():

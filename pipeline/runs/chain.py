@@ -33,9 +33,10 @@ from pipeline.runs.place import require_inputs_elsewhere
 from pipeline.runs.pretraining import pretrain
 from pipeline.runs.recipe.choose import Recipe, setup_for
 from pipeline.runs.results import evaluate_and_write
-from pipeline.runs.self_training import self_train
+from pipeline.runs.self_training.labelling import self_train
+from pipeline.runs.self_training.views import Views, views_of_encoder, views_of_words
 from pipeline.runs.space import require_space_for_run, require_space_for_training
-from pipeline.runs.start.point import start_from
+from pipeline.runs.start.point import is_pretrained, start_from
 from pipeline.runs.tokenizer import keys_without_effect, tokenizer_location
 from pipeline.runs.trained import TrainedRun, embedding_layers, load_stage_one, save_stage_one
 from pipeline.runs.training_batches import TrainingBatches
@@ -258,14 +259,13 @@ def run_stage_two(
         The trained run, the costs of training, and the initial weights (without the embedding tables).
     """
     config, world, clock = setup.config, context.world, context.clock
-    setup, splits = self_train(setup, task, splits, stage_one, context)
+    setup, splits = self_train(setup, task, splits, _views(setup, task, stage_one, world.device), context)
     setup = (branch := ngrams.plan(setup, task, splits.train, clock)).setup
     if not splits.dev:
         log.info("no dev set (too few labelled examples to set some aside): training runs for all epochs")
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        model = build_model(setup, task, stage_one).to(world.device)
-        start_from(model, stage_one, config)
+        model = _started_model(setup, task, stage_one).to(world.device)
         require_space_for_training(folder.path, model)
         start = {name: weight.detach().clone() for name, weight in _without_tables(model)}
         texts = [*task.reader.texts(splits.train), *splits.unlabelled]
@@ -278,10 +278,8 @@ def run_stage_two(
                 pretrain(setup, model, stage_one, texts, checkpoint=before, context=context)
             torch.manual_seed(config.seed)  # the same state whether pretraining was resumed or not
         trained = TrainedRun(setup, stage_one, model, config.training.precision)
-        target = stage_one.target.tokenizer if stage_one.target else None
-        tokenizers = Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer), target)
         with clock("tokenising"):
-            features = task.encode(splits.train, tokenizers, setup, training=True)
+            features = task.encode(splits.train, _tokenizers(stage_one), setup, training=True)
         with clock("evaluation"):
             evaluate = _evaluation_on(trained, splits.dev) if splits.dev else None
         if not during.exists():
@@ -326,6 +324,26 @@ def build_model(setup: Setup[Any], task: Task[Any], stage_one: StageOne) -> nn.M
     ]
     torch.manual_seed(config.seed)  # the same weights whether or not a projection was drawn
     return task.model(setup, embeddings)
+
+
+def _started_model(setup: Setup[Any], task: Task[Any], stage_one: StageOne) -> nn.Module:
+    """Build a model with the weights of ``init_from``, if any."""
+    model = build_model(setup, task, stage_one)
+    start_from(model, stage_one, setup.config)
+    return model
+
+
+def _tokenizers(stage_one: StageOne) -> Tokenizers:
+    target = stage_one.target.tokenizer if stage_one.target else None
+    return Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer), target)
+
+
+def _views(setup: Setup[Any], task: Task[Any], stage_one: StageOne, device: torch.device) -> Views:
+    """Return what the teacher of self-training sees of the texts."""
+    if is_pretrained(setup.config):
+        return views_of_encoder(setup, task, lambda: _started_model(setup, task, stage_one).to(device),
+                                _tokenizers(stage_one))
+    return views_of_words(setup, stage_one)
 
 
 def _without_tables(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

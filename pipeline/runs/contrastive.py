@@ -69,7 +69,8 @@ def train_on_pairs(setup: Setup[Any], model: nn.Module, features: Sequence[Featu
                           "ones are needed; label more texts, or set contrastive.steps=0")
     random = np.random.default_rng(setup.config.seed)
     batches = [collate([features[i] for i in _drawn(labels, config.batch_size, random)]) for _ in range(config.steps)]
-    training = replace(setup.config.training, epochs=1, lr=config.lr, freeze_epochs=0, ema=0.0, accumulate=1)
+    training = replace(setup.config.training, epochs=1, lr=config.lr, freeze_epochs=0, unfreeze_epochs=0, ema=0.0,
+                       accumulate=1)
     result = Trainer(
         model=TextVectors(model.encoder, setup.model.d_model), batches=lambda _epoch: batches, loss=pair_loss,
         evaluate=None, config=training, world=context.world,

@@ -53,7 +53,8 @@ def pretrain(
                           f"pretrain; use {setting('pretraining.epochs=0')}")
     task = MaskedTokens()
     masked = MaskedLanguageModel(encoder=encoder, config=setup.model).to(context.world.device)
-    training = replace(config.training, epochs=config.pretraining.epochs, lr=config.pretraining.lr, freeze_epochs=0)
+    training = replace(config.training, epochs=config.pretraining.epochs, lr=config.pretraining.lr, freeze_epochs=0,
+                       frozen_layers=0, unfreeze_epochs=0)
     own = replace(setup, config=replace(config, training=training))
     features = task.encode_texts(texts, Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer)), own)
     Trainer(

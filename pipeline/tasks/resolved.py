@@ -43,20 +43,30 @@ class SelfTrained:
         accuracy_before: accuracy of the linear teacher on held-out labelled texts, trained on labelled texts only.
         accuracy_after: the same, trained on the unlabelled texts as well.
         is_used: whether the run trains on the labels of the teacher.
+        start: what its first labels of the unlabelled texts came from, ``labels`` (those of the labelled texts) or
+            ``clusters`` of the texts.
     """
 
     n_texts: int
     accuracy_before: float
     accuracy_after: float
     is_used: bool
+    start: str = "labels"
 
     def __str__(self) -> str:
         if not self.accuracy_before and not self.is_used:
             return "self-training is not used: its effect could not be measured on held-out labelled texts"
-        used = "is used" if self.is_used else "is not used, because it hurts"
+        used = "is used" if self.is_used else "is not used, because it hurts" if self.hurts else (
+            "is not used, because too many labels are wrong")
+        start = ", starting from clusters of them" if self.start == "clusters" else ""
         return (f"self-training {used}: accuracy of a linear model on held-out labelled texts "
                 f"{self.accuracy_before:.1%} without and {self.accuracy_after:.1%} with the labels that it gives to "
-                f"{self.n_texts:,} unlabelled texts")
+                f"{self.n_texts:,} unlabelled texts{start}")
+
+    @property
+    def hurts(self) -> bool:
+        """Whether the teacher is less accurate with the unlabelled texts."""
+        return self.accuracy_after < self.accuracy_before
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 import result_store
-from declaration import COLUMNS
+from from_word_vectors import COLUMNS
 from result_store import Store, code_of, current, digest, key_of
 
 RESULT = {"row": "r", "column": "default", "seed": 1, "code": "c", "configuration": "f", "data": "d", "accuracy": 0.5}

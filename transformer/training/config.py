@@ -27,6 +27,9 @@ class TrainingConfig:
     layer_decay: float = option(1.0, "ratio of a layer's learning rate to that of the layer above, above 0 and at most "
                                      "1")
     freeze_epochs: int = option(0, "number of initial epochs in which the word vectors are constant")
+    frozen_layers: int = option(0, "number of lowest layers that are constant, and the embeddings below them")
+    unfreeze_epochs: int = option(0, "number of epochs after which one more layer from the top is trained, at first "
+                                     "only the head; 0 trains all layers from the start")
     weight_decay: float = option(0.01, "weight decay of AdamW for weight matrices (not for biases, norms and word "
                                        "vectors)")
     warmup: float = option(0.1, "share of the steps with a rising learning rate, 0 to 1")
@@ -57,6 +60,8 @@ class TrainingConfig:
         require(0 < self.layer_decay <= 1,
                 f"training.layer_decay must be above 0 and at most 1, not {self.layer_decay}")
         require(self.freeze_epochs >= 0, f"training.freeze_epochs must be 0 or more, not {self.freeze_epochs}")
+        require(self.frozen_layers >= 0, f"training.frozen_layers must be 0 or more, not {self.frozen_layers}")
+        require(self.unfreeze_epochs >= 0, f"training.unfreeze_epochs must be 0 or more, not {self.unfreeze_epochs}")
         require(self.weight_decay >= 0, f"training.weight_decay must be 0 or more, not {self.weight_decay}")
         require(0 <= self.warmup <= 1, f"training.warmup must be from 0 to 1, not {self.warmup}")
         require(self.schedule in ("linear", "cosine", "constant"),

@@ -126,8 +126,9 @@ class TrainingState:
 def resume_settings(model: nn.Module, config: TrainingConfig, *, n_processes: int) -> dict[str, Any]:
     """Return the settings that a run must share with the checkpoint it resumes from, by name."""
     settings = {f"training.{name}": value for name, value in asdict(config).items() if name != "checkpoint_seconds"}
-    if config.class_weights == "none":  # checkpoints of earlier versions do not have the key
-        del settings["training.class_weights"]
+    for name, default in (("class_weights", "none"), ("frozen_layers", 0), ("unfreeze_epochs", 0)):
+        if getattr(config, name) == default:  # checkpoints of earlier versions do not have the key
+            del settings[f"training.{name}"]
     settings["training.device"] = next(model.parameters()).device.type
     settings["the number of processes"] = n_processes
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}

@@ -21,9 +21,10 @@ from transformer.layers.dropout import shared_masks
 from transformer.training.config import TrainingConfig
 from transformer.training.distributed import World
 from transformer.training.divergence import NonFiniteGuard
+from transformer.training.freezing import Freezing
 from transformer.training.optimizer import Optimizer
 from transformer.training.process_memory import frozen_gc, retain_heap
-from transformer.training.schedule import lr_factor, resolve_epochs, trained_tables
+from transformer.training.schedule import lr_factor, resolve_epochs
 from transformer.training.state import Best, TrainingState, random_state, resume_settings
 
 log = logging.getLogger("vecformer")
@@ -152,7 +153,7 @@ class _Training(Generic[B]):
         self.device = next(self.model.parameters()).device
         self.world.broadcast(self.model.state_dict().values())  # all processes start from the weights of rank 0
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.tables = trained_tables(self.model)
+        self.freezing = Freezing(self.model, self.config)
         self.settings = resume_settings(self.model, self.config, n_processes=self.world.size)
         self.optimizer = Optimizer(self.model, self.config, single_process=self.world.size == 1)
         self.state = TrainingState(self.model, self.optimizer)
@@ -168,13 +169,11 @@ class _Training(Generic[B]):
         state = self.state
         try:
             while state.epoch <= self.n_epochs and not self._stopped_early():
-                for table in self.tables:
-                    table.requires_grad_(state.epoch > self.config.freeze_epochs)
+                self.freezing.apply(state.epoch)
                 self._epoch()
                 self._checkpoint()
         finally:
-            for table in self.tables:
-                table.requires_grad_(True)
+            self.freezing.release()
             self.optimizer.close()
         average = self.optimizer.average
         average.assign(state.best.weights if state.best else average.averages)

@@ -82,13 +82,18 @@ def parts_of_start(config: RunConfig, facts: Facts) -> dict[str, ChosenPart]:
     elif config.source == AUTO_SOURCE:
         fixed["source"] = f"hf:{config.init_from}"
     fixed |= _vocabulary(config, configured)
-    few = facts.task == "classification" and not facts.has_pairs and facts.n_labelled <= FEW * facts.n_labels
+    few = has_few_labels(facts)
     tuning = {key: value for key, value in (FEW_LABELS if few else FINE_TUNING).items() if key not in configured}
     defaults = RunConfig()
     reason = f"at most {FEW} labelled texts per label" if few else "a pretrained Transformer"
     return {PART: ChosenPart(f"the {body.architecture} of {config.init_from}",
                              {key: value for key, value in fixed.items() if value != value_of(defaults, key)}),
             TUNING: ChosenPart(reason, tuning)}
+
+
+def has_few_labels(facts: Facts) -> bool:
+    """Return whether texts are classified with few labelled texts per label."""
+    return facts.task == "classification" and not facts.has_pairs and facts.n_labelled <= FEW * facts.n_labels
 
 
 def _vocabulary(config: RunConfig, configured: set[str]) -> dict[str, str]:

@@ -15,7 +15,9 @@ from pipeline.errors import ConfigError
 from pipeline.runs.chain import build_model, run_stage_one
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.recipe.choose import setup_for
+from pipeline.runs.recipe.choose import Recipe, choose, setup_for
+from pipeline.runs.recipe.facts import Facts
+from pipeline.runs.self_training.views import views_of_encoder
 from pipeline.runs.start.point import start_from
 from pipeline.tasks import base
 from pipeline.tasks.base import Tokenizers
@@ -279,9 +281,60 @@ def test_missing_weights_are_named(bert, support, tmp_path):
         prepared(folder, support, tmp_path)
 
 
-def test_the_default_recipe_adds_n_grams_and_no_labels_of_another_model(bert, support, tmp_path):
-    *_, setup, _ = prepared(bert, support, tmp_path, recipe="auto")
-    assert setup.config.self_training.rounds == 0
-    assert setup.config.ngrams.enabled
-    assert not setup.config.model.convolutions
-    assert setup.config.contrastive.steps > 0
+def recipe_of(folder, *, n_labelled, n_unlabelled=5000, n_labels=2):
+    """The values that the default recipe has from a checkpoint for data of this size."""
+    facts = Facts("classification", n_labelled, n_unlabelled, n_labels, has_pairs=False, has_target=False, texts=TEXTS)
+    chosen = choose(Recipe.parse("auto"), facts, RunConfig.from_mapping({"init_from": str(folder)}))
+    return {key: value for one in chosen.values() for key, value in one.values.items()}
+
+
+def test_few_labels_are_extended_by_self_training_and_pairs(bert):
+    values = recipe_of(bert, n_labelled=2 * 64)
+    assert values["self_training.rounds"] > 0 and values["contrastive.steps"] > 0
+    assert "ngrams.enabled" not in values and "model.convolutions" not in values
+
+
+def test_with_more_labels_n_grams_are_added(bert):
+    values = recipe_of(bert, n_labelled=2 * 65)
+    assert values["ngrams.enabled"] and values["training.epochs"] == 4
+    assert not {"self_training.rounds", "contrastive.steps"} & values.keys()
+    assert "ngrams.enabled" not in recipe_of(bert, n_labelled=2 * 1001)
+
+
+def test_self_training_sees_the_text_vectors_of_the_checkpoint(bert, support, tmp_path):
+    """The teacher's features are the directions of the means of the hidden states of ``transformers``."""
+    *_, task, splits, setup, stage_one = prepared(bert, support, tmp_path)
+    tokenizers = Tokenizers(stage_one.tokenizer, len(stage_one.tokenizer))
+
+    def started():
+        model = build_model(setup, task, stage_one)
+        start_from(model, stage_one, setup.config)
+        return model
+
+    with torch.random.fork_rng():
+        (view,) = views_of_encoder(setup, task, started, tokenizers)(splits.train[:5])
+    theirs, tokenizer = hf.AutoModel.from_pretrained(bert).eval(), Tokenizer.from_file(str(bert / "tokenizer.json"))
+    for example, vector in zip(splits.train[:5], view.features, strict=True):
+        with torch.no_grad():
+            hidden = theirs(torch.tensor([tokenizer.encode(example.text).ids])).last_hidden_state[0]
+        expected = torch.nn.functional.normalize(hidden.mean(dim=0), dim=0)
+        assert torch.tensor(vector) == pytest.approx(expected, abs=2e-2)  # in bfloat16 where that is fast
+
+
+def test_a_run_from_a_checkpoint_trains_on_labels_of_its_own(bert, support, tmp_path):
+    rows = [line.split("\t") for line in (support / "train.tsv").read_text(encoding="utf-8").splitlines()]
+    data = tmp_path / "data"
+    shutil.copytree(support, data)
+    column = rows[0].index("label")
+    unlabelled = [row for number, row in enumerate(rows[1:]) if number % 4]
+    for row in unlabelled:
+        row[column] = ""
+    (data / "train.tsv").write_text("\n".join("\t".join(row) for row in rows) + "\n", encoding="utf-8")
+    result = command("run", "--data", data, "--init-from", bert, "--set", "self_training.rounds=2",
+                     "--set", "contrastive.steps=2", "--set", "data.dev_share=0", "--baselines", "none",
+                     "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    account = json.loads((tmp_path / "run" / "resolved.json").read_text())["self_training"]
+    assert account["n_texts"] >= len(unlabelled)
+    assert account["start"] in ("labels", "clusters")
+    assert "self-training is" in result.output

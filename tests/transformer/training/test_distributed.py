@@ -116,7 +116,7 @@ def check_against_one_process(both, **config):
 
 @pytest.mark.parametrize(
     "config", [{}, {"accumulate": 3, "layer_decay": 0.7}, {"freeze_epochs": 1, "table_lr": 1e-3},
-               {"epochs": 9, "patience": 1}],
+               {"unfreeze_epochs": 1}, {"epochs": 9, "patience": 1}],
 )
 def test_same_losses_as_one_process(config, tmp_path):
     check_against_one_process(two_processes(tmp_path, **config), **config)

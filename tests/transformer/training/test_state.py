@@ -24,6 +24,8 @@ CONFIGS = {
     "plain": {"epochs": 3},
     "accumulated": {"epochs": 3, "accumulate": 2, "ema": 0.5, "layer_decay": 0.8, "schedule": "cosine"},
     "unfrozen": {"epochs": 3, "freeze_epochs": 1, "table_lr": 1e-3},
+    "gradually": {"epochs": 4, "unfreeze_epochs": 1},
+    "lowest layer frozen": {"epochs": 3, "frozen_layers": 1},
     "stopped early": {"epochs": 9, "patience": 2},
     "bfloat16": {"epochs": 2, "precision": "bfloat16", "ema": 0.0},
 }

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pipeline.config import RunConfig
 from pipeline.runs.recipe.facts import Facts
 from pipeline.runs.recipe.part import Part, Verdict, part
+from pipeline.runs.start.from_checkpoint import FEW, has_few_labels
 from pipeline.runs.start.point import is_pretrained
 
 ROUNDS = 5
@@ -25,8 +26,8 @@ class SelfTraining(Part):
 
     def judge(self, facts: Facts, config: RunConfig) -> Verdict:
         """Use the part with few labelled and more unlabelled texts."""
-        if is_pretrained(config):
-            return Verdict(False, "not measured with a pretrained Transformer")
+        if is_pretrained(config) and not has_few_labels(facts):
+            return Verdict(False, f"more than {FEW} labelled texts per label, enough for a pretrained Transformer")
         if facts.has_pairs:
             return Verdict(False, "pairs of texts")
         if not facts.n_unlabelled:

@@ -1,0 +1,1 @@
+"""Self-training: labels for the unlabelled texts of a run, and whether they are used."""
