@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -15,8 +15,10 @@ from embeddings.formats.hf_checkpoint import declared_licence, find_checkpoint, 
 from embeddings.request import Origin, VectorRequest
 from embeddings.specification.sources import source
 from embeddings.table import EmbeddingTable
+from embeddings.table.memmap import concatenate_rows
 from embeddings.table.oov_policy import EXACT, SUBWORD
 from embeddings.table.paths import written
+from embeddings.table.row_maps import Vectors
 from embeddings.table.subword_composer import WORDS_PER_BATCH, Pool, Subwords, SubwordVectors, TokenIds, pooled
 from embeddings.tokenization.subwords import SubwordTokenizer
 from embeddings.tokenization.token_text import Token, tokens_of
@@ -68,11 +70,17 @@ class HuggingFace:
             tokens = tokens_of_words(subwords, request)
             provenance = provenance_of(tokens)
         words, ids = tuple(tokens), list(tokens.values())
-        vectors = np.empty((len(words), dim), np.float32)
-        for start in range(0, len(words), WORDS_PER_BATCH):
-            batch = slice(start, start + WORDS_PER_BATCH)
-            vectors[batch] = pooled(table.rows, ids[batch], self.pool)
-            request.progress(f"reading {name}", start / len(words))
+
+
+        def batches() -> Iterator[Vectors]:
+            for start in range(0, len(words), WORDS_PER_BATCH):
+                batch = slice(start, start + WORDS_PER_BATCH)
+                rows = pooled(table.rows, ids[batch], self.pool)
+                yield EmbeddingTable.known(words[batch], rows, name).vectors  # which checks that they are finite
+                table.tensors.release()
+                request.progress(f"reading {name}", start / len(words))
+
+        vectors = concatenate_rows(batches()) if words else np.empty((0, dim), np.float32)
         composer = None
         composes = self.compose or (self.compose is None and n_tokens * dim * vectors.itemsize <= MAX_COMPOSED)
         if composes and not isinstance(request.tokenizer, SubwordTokenizer):

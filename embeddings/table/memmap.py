@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
-from embeddings.table.row_maps import Vectors
 
 MAX_IN_MEMORY = 2**25   # bytes; larger buffers are moved to a temporary file
 ROWS_PER_BLOCK = 4608   # consecutive rows; a multiple of the block size of BLAS, so that products are bit-identical
 ROWS_PER_BATCH = 512    # scattered rows; the system reads 64 KiB around each
 
 Matrix = NDArray[Any]
+Vectors = NDArray[np.float32]
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def row_blocks(*matrices: Matrix) -> Iterator[tuple[slice, list[Matrix]]]:
         place = slice(start, start + step)
         yield place, [np.asarray(matrix[place]) for matrix in matrices]
         for matrix in matrices:
-            _release_pages(matrix)
+            release_pages(matrix)
 
 
 def map_rows(vectors: Vectors, change: Callable[[slice, Vectors], Vectors]) -> Vectors:
@@ -108,7 +108,7 @@ def row_batches(matrix: Matrix, rows: NDArray[np.intp]) -> Iterator[Vectors]:
     for start in range(0, max(1, len(rows)), step):
         with np.errstate(over="ignore"):  # a float64 outside float32 becomes infinite; the table reports it
             yield np.asarray(matrix[rows[start : start + step]]).astype(np.float32, copy=False)
-        _release_pages(matrix)
+        release_pages(matrix)
 
 
 def take_rows(matrix: Matrix, rows: NDArray[np.intp]) -> Vectors:
@@ -124,7 +124,7 @@ def take_rows(matrix: Matrix, rows: NDArray[np.intp]) -> Vectors:
     return concatenate_rows(row_batches(matrix, rows)) if is_memmap(matrix) else next(row_batches(matrix, rows))
 
 
-def _release_pages(matrix: Matrix) -> None:
+def release_pages(matrix: Matrix) -> None:
     """Release the pages of a memory map from the process's memory; the system keeps them in its cache."""
     if is_memmap(matrix) and hasattr(mmap, "MADV_DONTNEED"):
         matrix._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]

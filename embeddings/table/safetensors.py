@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import VectorFileError
-from embeddings.table.memmap import row_blocks
+from embeddings.table.memmap import release_pages, row_blocks
 
 LENGTH_BYTES = 8
 MAX_HEADER = 100_000_000  # the limit of the library
@@ -66,6 +66,10 @@ class Tensors(Mapping[str, NDArray[Any]]):
     def rows(self, name: str, rows: Sequence[int] | NDArray[np.integer[Any]] | slice) -> NDArray[Any]:
         """Gather and convert rows of a tensor, in the given order."""
         return _converted(self.stored(name)[rows], self._places[name].kind)
+
+    def release(self) -> None:
+        """Release the pages that were read from the memory of the process."""
+        release_pages(self._data)
 
     def kind(self, name: str) -> str:
         """Return the type of a tensor in the file, such as ``F32`` or ``BF16``."""

@@ -232,15 +232,29 @@ class EmbeddingTable:
             how: ``random`` (drawn with the mean and standard deviation of the other rows) or ``zero``.
         """
         missing = np.array([why == MISSING for why in self.provenance], dtype=bool)
-        vectors = np.array(self.vectors)
+        if not missing.any():
+            return self
+        filling = np.zeros((int(missing.sum()), self.dim), np.float32)
         if how == RANDOM:
-            vectors[missing] = draw_like(vectors[~missing], int(missing.sum()), np.random.default_rng(seed))
+            known = take_rows(self.vectors, np.flatnonzero(~missing))
+            filling = draw_like(known, len(filling), np.random.default_rng(seed))
+        place_of = np.cumsum(missing) - 1
+
+        def fill(place: slice, rows: Vectors) -> Vectors:
+            gone = missing[place]
+            filled = np.array(rows)
+            filled[gone] = filling[place_of[place][gone]]
+            return filled
+
+        vectors = map_rows(self.vectors, fill)
         provenance = tuple(how if gone else why for gone, why in zip(missing, self.provenance, strict=True))
         return replace(self, vectors=vectors, provenance=provenance)
 
     def followed_by(self, other: EmbeddingTable) -> EmbeddingTable:
         """Append the rows of another table of the same source whose words are not in this one."""
         rest = np.array([row for row, word in enumerate(other.words) if word not in self.index], dtype=np.intp)
+        if not len(rest):
+            return self
         return replace(
             self,
             words=(*self.words, *(other.words[row] for row in rest)),

@@ -54,6 +54,7 @@ from transformer.errors import TransformerError
 from transformer.kernels.engine import require
 from transformer.layers.embedding import TokenEmbedding
 from transformer.training import distributed
+from transformer.training.process_memory import return_free_memory
 from transformer.training.trainer import Evaluation, Trainer, TrainingResult, choose_device
 
 log = logging.getLogger("vecformer")
@@ -328,6 +329,7 @@ def build_model(setup: Setup[Any], task: Task[Any], stage_one: StageOne) -> nn.M
 
 def _started_model(setup: Setup[Any], task: Task[Any], stage_one: StageOne) -> nn.Module:
     """Build a model with the weights of ``init_from``, if any."""
+    return_free_memory()
     model = build_model(setup, task, stage_one)
     start_from(model, stage_one, setup.config)
     return model

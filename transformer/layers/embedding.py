@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from embeddings.special_tokens import N_SPECIAL
 from embeddings.table import EmbeddingTable
+from embeddings.table.memmap import row_blocks
 from transformer.config import EmbeddingConfig
 from transformer.errors import TransformerError
 
@@ -64,16 +65,15 @@ class TokenEmbedding(nn.Module):
             TransformerError: if the table is to be rescaled but is empty or constant.
         """
         layer = cls(n_words=len(table), dim=table.dim, d_model=d_model, freeze=config.freeze)
-        factor = scale_factor(table, config)
-        rows = factor * torch.tensor(table.vectors)                     # (n_words, dim), a copy
         with torch.no_grad():
+            layer.table_scale.fill_(scale_factor(table, config))
+            rows = layer.weight[N_SPECIAL:]                             # (n_words, dim), a view
+            for place, (block,) in row_blocks(table.vectors):           # large tables are read from a file
+                rows[place] = layer.table_scale * torch.tensor(block)
             if len(rows):
                 mean, std = rows.mean(dim=0), rows.std(dim=0, correction=0)
                 noise = torch.randn(N_SPECIAL - 2, table.dim, generator=torch.Generator().manual_seed(N_SPECIAL))
-                layer.weight[1] = mean
-                layer.weight[2:N_SPECIAL] = mean + std * noise
-            layer.weight[N_SPECIAL:] = rows
-            layer.table_scale.fill_(factor)
+                layer.weight[1], layer.weight[2:N_SPECIAL] = mean, mean + std * noise
         return layer
 
     def extend(self, table: EmbeddingTable) -> None:

@@ -7,6 +7,7 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 MIB = 2**20
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
@@ -18,10 +19,19 @@ def retain_heap() -> None:
     A training step frees memory that the next step allocates again. By default glibc returns it to the system, which
     fills it with zeros for every allocation; this takes a tenth of the time of a step.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
+    if (mallopt := _malloc_function("mallopt")) is not None:
         for option, size in ((M_MMAP_THRESHOLD, 32 * MIB), (M_TRIM_THRESHOLD, 1024 * MIB), (M_TOP_PAD, 64 * MIB)):
             mallopt(option, size)
+
+
+def return_free_memory() -> None:
+    """Return freed memory to the operating system, before a large allocation (glibc only)."""
+    if (trim := _malloc_function("malloc_trim")) is not None:
+        trim(0)
+
+
+def _malloc_function(name: str) -> Any:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
 @contextmanager

@@ -39,6 +39,7 @@ OF_THE_TASK = ("model.like", "model.pooling", "model.token_types", "model.tied",
 """Keys of the model that the new run decides."""
 OF_TOKENS = ("language-model", "masked-language-model")
 """Tasks whose output layer is that of the checkpoint."""
+TYPES, POSITIONS = "token_types.weight", "positions.weight"
 ROWS = ("bias", "scores.output.weight")  # weights of the head with a row for each token
 FINE_TUNING: Mapping[str, Any] = {"training.lr": 1e-4, "training.epochs": 4, "training.ema": 0.0}
 """Training of a pretrained Transformer, where the configuration does not say otherwise."""
@@ -130,11 +131,13 @@ def start_from(model: nn.Module, stage_one: StageOne, config: RunConfig) -> None
     if missing := [weight for weight in body.missing if weight != TABLE]:
         raise CheckpointError(f"{body.folder}: the weights {listed(missing, limit=N_SHOWN)} are missing; download the "
                               "checkpoint again")
-    tokenizer = read_subwords(config.init_from)
+    ours = stage_one.tokenizer
+    is_same = isinstance(ours, SubwordTokenizer) and config.data.tokenizer == config.init_from
+    tokenizer = ours if isinstance(ours, SubwordTokenizer) and is_same else read_subwords(config.init_from)
     with torch.no_grad():
         taken = _copy_stack(stack, body)
         n_special = _copy_special_rows(stack, body, tokenizer)
-        heads = _copy_head(getattr(model, "head", None), body, tokenizer, stage_one.tokenizer)
+        heads = _copy_head(getattr(model, "head", None), body, tokenizer, ours)
     new = [f"{name}.{weight}" for weight in stack.state_dict() if weight not in taken and not weight.startswith(
         "embedding.")]
     log.info("%s: %d weights of the %s and %d special tokens are copied%s; new: %s; not used: %s", config.init_from,
@@ -147,15 +150,18 @@ def _copy_stack(stack: Stack, body: Body) -> set[str]:
 
     A model without token types has the type 0 of the checkpoint in its positions.
     """
-    weights = {name: body.stack[name] for name in body.stack if name != TABLE}
-    types = weights.pop("token_types.weight", None)
-    if types is not None and stack.token_types is None:
-        weights["positions.weight"] = weights["positions.weight"] + types[0]
-    elif types is not None and stack.token_types is not None:
-        n_types = len(stack.token_types.weight)
-        weights["token_types.weight"] = types[torch.arange(n_types) % len(types)]
-    stack.load_state_dict(weights, strict=False)
-    return set(weights)
+    types = body.stack.get(TYPES)
+    taken = {name for name in body.stack if name != TABLE and (name != TYPES or stack.token_types is not None)}
+    for name, own in stack.state_dict().items():
+        if name not in taken:
+            continue
+        theirs = body.stack[name]  # one weight at a time is in memory twice
+        if name == TYPES:
+            theirs = theirs[torch.arange(len(own)) % len(theirs)]
+        elif name == POSITIONS and types is not None and stack.token_types is None:
+            theirs = theirs + types[0]
+        own.copy_(theirs)
+    return taken
 
 
 def _copy_special_rows(stack: Stack, body: Body, tokenizer: SubwordTokenizer) -> int:
