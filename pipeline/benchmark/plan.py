@@ -28,6 +28,8 @@ from pipeline.errors import ConfigError
 from pipeline.runs.chain import require_engine
 from pipeline.runs.data_hash import data_hash
 from pipeline.runs.recipe.choose import setup_for
+from pipeline.runs.start.point import files_of_start
+from pipeline.runs.tokenizer import subwords_file, tokenizer_location
 from pipeline.tasks import base
 from pipeline.tasks.base import Task, find_measure
 
@@ -280,7 +282,9 @@ class _CachedReader:
 def _key(resolved: RunConfig, data: str) -> str:
     corpus = CorpusFiles(tuple(map(Path, map(from_written, resolved.corpus)))).files() if resolved.corpus else []
     sources = [resolved.source, *([resolved.target_source] if resolved.target_source else [])]
-    contents = [content_hashes(source, resolved.transforms, corpus) for source in sources]
+    tokenizer = tokenizer_location(resolved.data)
+    further = [*corpus, *files_of_start(resolved), *([subwords_file(from_written(tokenizer))] if tokenizer else [])]
+    contents = [content_hashes(source, resolved.transforms, further) for source in sources]
     identity = {"config": in_earlier_names(asdict(resolved)), "data": data, "contents": contents,
                 "version": version("vecformer")}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]

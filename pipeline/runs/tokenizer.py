@@ -79,13 +79,7 @@ def read_subwords(location: str) -> SubwordTokenizer:
     Raises:
         EmbeddingError: if there is none, or it is damaged.
     """
-    try:
-        path = Path(location).expanduser()
-        if not path.is_file():
-            path = tokenizer_file(find_checkpoint(location))
-    except EmbeddingError as error:
-        raise EmbeddingError(f"data.tokenizer = {location!r}: neither {', '.join(KINDS)} nor a tokenizer.json "
-                             f"({error})") from error
+    path = subwords_file(location)
     try:
         return SubwordTokenizer.from_json(path.read_text(encoding="utf-8"))
     except (EmbeddingError, KeyboardInterrupt, SystemExit):
@@ -93,6 +87,20 @@ def read_subwords(location: str) -> SubwordTokenizer:
     except BaseException as error:  # the library raises bare Exception, and BaseException for a panic
         raise EmbeddingError(f"{path}: not a tokenizer.json of subwords ({error!r}); download or write it again"
                              ) from error
+
+
+def subwords_file(location: str) -> Path:
+    """Return the ``tokenizer.json`` that :func:`read_subwords` reads.
+
+    Raises:
+        EmbeddingError: if there is neither such a file nor such a checkpoint.
+    """
+    try:
+        path = Path(location).expanduser()
+        return path if path.is_file() else tokenizer_file(find_checkpoint(location))
+    except EmbeddingError as error:
+        raise EmbeddingError(f"data.tokenizer = {location!r}: neither {', '.join(KINDS)} nor a tokenizer.json "
+                             f"({error})") from error
 
 
 def load_tokenizer(path: Path) -> TextTokenizer:

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from torch import nn
 
+from embeddings.formats.checkpoint_layouts import files_to_hash
+from embeddings.formats.hf_checkpoint import find_checkpoint
 from embeddings.table.paths import from_written
 from pipeline.config import RunConfig
 from pipeline.errors import RunFolderError
@@ -44,6 +46,18 @@ def kind_of(location: str) -> Kind:
         raise RunFolderError(f"{folder}: neither a finished run nor a checkpoint, which has a {CONFIG}; name "
                              "the folder of one of them")
     return from_checkpoint
+
+
+def files_of_start(config: RunConfig) -> list[Path]:
+    """Return the files and folders that decide the weights at the start; none without ``init_from``.
+
+    Raises:
+        RunFolderError, EmbeddingError: if there is neither such a run nor such a checkpoint.
+    """
+    if not config.init_from:
+        return []
+    location = from_written(config.init_from)
+    return files_to_hash(find_checkpoint(location)) if is_pretrained(config) else [Path(location)]
 
 
 def is_pretrained(config: RunConfig) -> bool:

@@ -4,10 +4,14 @@ import re
 
 import pytest
 
+from embeddings.specification.fingerprint import content_hashes
+from embeddings.tokenization.subword_training import parse_kind, train_subwords
 from pipeline.benchmark.grid import Grid, read_grid
 from pipeline.benchmark.plan import make_plan
 from pipeline.cli.benchmark import _grid_options
+from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
+from pipeline.runs.start.point import files_of_start
 
 TINY = {"data": {"path": "data/support"}, "model": {"d_model": 16, "n_heads": 2, "d_ff": 16, "n_layers": 1},
         "training": {"epochs": 1}}
@@ -140,6 +144,31 @@ def test_a_key_depends_on_the_contents_of_data_and_vectors(tmp_path):
     assert len({*first.values(), *second.values()}) == 3
     data.write_text("text\tlabel\n" + "".join(rows).replace("good 1\t", "great 1\t"))
     assert not set(keys().values()) & {*first.values(), *second.values()}
+
+
+def test_a_key_depends_on_the_contents_of_the_tokenizer_and_of_the_start(tmp_path):
+    made = train_subwords(parse_kind("wordpiece,size=60"), ["good words", "bad words"] * 9, lowercase=True,
+                          strip_accents=False)
+    tokenizer, start = tmp_path / "tokenizer.json", tmp_path / "run"
+    made.backend.save(str(tokenizer))
+    start.mkdir()
+    (start / "config.toml").write_text("")
+    of_words = {**TINY, "model": {**TINY["model"], "d_model": 32}}
+
+    def keys():
+        subwords = {**of_words, "data": {"path": "data/support", "units": "subwords", "tokenizer": str(tokenizer)}}
+        return [make_plan(grid(sources=["random"], seeds=1, run=run), command="").runs[0].key
+                for run in (subwords, of_words)]
+
+    first = keys()
+    assert keys() == first
+    tokenizer.write_text(tokenizer.read_text().replace('"good"', '"goof"').replace("good", "goof"))
+    assert keys()[0] != first[0] and keys()[1] == first[1]
+    config = RunConfig(init_from=str(start))
+    assert files_of_start(config) == [start] and files_of_start(RunConfig()) == []
+    before = content_hashes("random", (), files_of_start(config))
+    (start / "config.toml").write_text("seed = 2\n")
+    assert content_hashes("random", (), files_of_start(config)) != before
 
 
 def test_tuning_needs_a_dev_set(tmp_path):
