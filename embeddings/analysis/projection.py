@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
 from embeddings.table import EmbeddingTable
-from embeddings.table.memmap import Vectors
-from embeddings.table.moments import unit_rows
+from embeddings.table.moments import Vectors, unit_rows
 
 Method = Literal["pca", "tsne"]
 

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.errors import EmbeddingError
+from embeddings.table.row_maps import Vectors
 
 MAX_IN_MEMORY = 2**25   # bytes; larger buffers are moved to a temporary file
 ROWS_PER_BLOCK = 4608   # consecutive rows; a multiple of the block size of BLAS, so that products are bit-identical
 ROWS_PER_BATCH = 512    # scattered rows; the system reads 64 KiB around each
 
 Matrix = NDArray[Any]
-Vectors = NDArray[np.float32]
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 Squares of float32 numbers below 1e-19 underflow, and those above 1e19 overflow. Ordinary results are numpy's in
 float32; one outside the range in which they are exact to rounding is computed again in float64, whose range suffices
-for every float32 number. Means and deviations of memory-mapped rows are computed block by block, in float64.
+for every float32 number.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.table.memmap import Vectors, is_memmap, row_blocks
-
+Vectors = NDArray[np.float32]
 Numbers = NDArray[np.floating[Any]]
 
 LEAST, GREATEST = 1e-14, 1e18
@@ -41,8 +40,6 @@ def unit_rows(rows: Vectors) -> Vectors:
 
 def mean(rows: Vectors, axis: int | None = None) -> Numbers:
     """Return the mean of all entries, or along an axis."""
-    if is_memmap(rows) and axis in (None, 0):
-        return _mean_of_blocks(rows, axis).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         found: Numbers = np.asarray(rows.mean(axis=axis))
     if np.isfinite(found).all():
@@ -53,8 +50,6 @@ def mean(rows: Vectors, axis: int | None = None) -> Numbers:
 
 def deviation(rows: Vectors, axis: int | None = None) -> Numbers:
     """Return the standard deviation of all entries, or along an axis; exactly 0 for equal entries that underflow."""
-    if is_memmap(rows) and axis in (None, 0):
-        return _deviation_of_blocks(rows, axis).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         found: Numbers = np.asarray(rows.std(axis=axis))
     extreme = _is_extreme(found) & (np.asarray(rows.min(axis=axis)) < np.asarray(rows.max(axis=axis)))
@@ -62,21 +57,6 @@ def deviation(rows: Vectors, axis: int | None = None) -> Numbers:
         return found
     exact: Numbers = np.where(extreme, rows.std(axis=axis, dtype=np.float64), found)
     return exact
-
-
-def _mean_of_blocks(rows: Vectors, axis: int | None) -> Numbers:
-    total = sum((block.sum(axis=axis, dtype=np.float64) for _, (block,) in row_blocks(rows)), np.zeros(()))
-    return np.asarray(total / (rows.size if axis is None else len(rows)))
-
-
-def _deviation_of_blocks(rows: Vectors, axis: int | None) -> Numbers:
-    centre, total = _mean_of_blocks(rows, axis), np.zeros(())
-    least, greatest = np.full((), np.inf), np.full((), -np.inf)
-    for _, (block,) in row_blocks(rows):
-        total = total + np.square(block - centre).sum(axis=axis)
-        least, greatest = np.minimum(least, block.min(axis=axis)), np.maximum(greatest, block.max(axis=axis))
-    spread: Numbers = np.sqrt(total / (rows.size if axis is None else len(rows)))
-    return np.where(least < greatest, spread, 0.0)
 
 
 def _is_extreme(numbers: Numbers) -> NDArray[np.bool_]:

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.table.memmap import Vectors
-from embeddings.table.moments import unit_rows
+from embeddings.table.moments import Vectors, unit_rows
 
 __all__ = ["Affine", "Clip", "RowMap", "UnitLength", "Vectors", "make_row_map"]
 
