@@ -101,17 +101,20 @@ def _run_ours(job: Job, setting: Setting) -> Result:
 
 
 def _run_peer(job: Job, setting: Setting) -> Result:
-    settings = json.dumps(dict(job.column.settings))
-    printed = _output([setting.peer_python, str(PEERS / "classify.py"), str(job.folder), "--seed", str(job.seed),
-                       "--settings", settings, "--threads", str(setting.threads)], setting)
+    """Run a peer in a temporary folder, since SetFit writes checkpoints to the current one."""
+    settings, python = json.dumps(dict(job.column.settings)), str(Path(setting.peer_python).absolute())
+    with tempfile.TemporaryDirectory() as scratch:
+        printed = _output([python, str(PEERS / "classify.py"), str(job.folder), "--seed", str(job.seed),
+                           "--settings", settings, "--threads", str(setting.threads)], setting, folder=scratch)
     found: Result = json.loads(printed.splitlines()[-1])
     return found
 
 
-def _output(command: Sequence[str], setting: Setting) -> str:
+def _output(command: Sequence[str], setting: Setting, *, folder: str | None = None) -> str:
+    """Return what a command prints; it runs in a folder, or in the current one."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(setting.threads)}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
+    done = subprocess.run(command, env=environment, cwd=folder, text=True, capture_output=True, check=False)
     if done.returncode:
         sys.stderr.write(done.stderr[-2000:])
         done.check_returncode()
