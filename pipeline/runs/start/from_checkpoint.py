@@ -132,8 +132,8 @@ def start_from(model: nn.Module, stage_one: StageOne, config: RunConfig) -> None
         raise CheckpointError(f"{body.folder}: the weights {listed(missing, limit=N_SHOWN)} are missing; download the "
                               "checkpoint again")
     ours = stage_one.tokenizer
-    is_same = isinstance(ours, SubwordTokenizer) and config.data.tokenizer == config.init_from
-    tokenizer = ours if isinstance(ours, SubwordTokenizer) and is_same else read_subwords(config.init_from)
+    has_own = config.data.tokenizer == config.init_from
+    tokenizer = ours if has_own and isinstance(ours, SubwordTokenizer) else read_subwords(config.init_from)
     with torch.no_grad():
         taken = _copy_stack(stack, body)
         n_special = _copy_special_rows(stack, body, tokenizer)
