@@ -1,8 +1,7 @@
-"""Engine of compiled layers: real tokens only, whole layers as one call, float32 (AVX2) or bfloat16 (AVX-512)."""
+"""Engine of compiled layers: real tokens only, whole layers as one call, float32 (AVX2) or bfloat16 (AVX-512, AMX)."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,7 +38,8 @@ class NativeEngine:
     def describe(self) -> str:
         """Name the precision and the instructions."""
         low = low_dtype(CPU)
-        found = "AVX-512" if low == torch.bfloat16 else "AVX2"
+        fast = "AMX" if native.uses_matrix_units() else "AVX-512"
+        found = fast if low == torch.bfloat16 else "AVX2"
         return f"native {str(low).removeprefix('torch.')} ({found})"
 
     def reasons_against(self, stack: Stack, call: Call) -> list[str]:
@@ -88,8 +88,6 @@ def reasons_against_weights(weight: Tensor) -> list[str]:
     if not native.available(low):
         return [f"there is no compiled code for {str(low).removeprefix('torch.')} here (it needs a C++ compiler when "
                 "vecformer is installed, and AVX2 or, for bfloat16, AVX-512)"]
-    if low == torch.bfloat16 and has_matrix_units():
-        return ["the processor has matrix units (AMX), which PyTorch uses for bfloat16"]
     return []
 
 
@@ -107,10 +105,3 @@ def reason_against_layer(layer: object) -> str:
         return (f"model.d_model={d_model}, model.d_ff={d_ff} and the width of a head, {d_head}, are not all multiples "
                 f"of {native.LANES}")
     return "a layer has a hook" if has_hooks(layer) else unfit_weight(layer)
-
-
-@cache
-def has_matrix_units() -> bool:
-    """Whether the processor has matrix units for bfloat16 (AMX)."""
-    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(found.get("amx_bf16"))

@@ -17,7 +17,7 @@ from small_models import (
 
 from transformer import kernels
 from transformer.errors import TransformerError
-from transformer.kernels import native, native_engine
+from transformer.kernels import native
 from transformer.kernels.engine import AUTO, TORCH, Call, engine_for, engines, explain, require
 from transformer.kernels.precision import autocast
 from transformer.layers.embedding import projected_once
@@ -26,12 +26,6 @@ from transformer.models.stack import Cache, Stack
 
 CPU = torch.device("cpu")
 PRECISIONS = {"native": ["float32", "bfloat16"], "int8": ["int8"], "fused": ["bfloat16"]}
-
-
-@pytest.fixture(autouse=True)
-def _no_matrix_units(monkeypatch):
-    """Pretend that the processor has no AMX, where PyTorch would be preferred."""
-    monkeypatch.setattr(native_engine, "has_matrix_units", lambda: False)
 
 
 def texts():
@@ -152,15 +146,6 @@ def test_reasons_depend_on_the_model():
     memory = encoder(n_heads=1)(ids).memory
     assert "the decoder has cross-attention" in native_.reasons_against(decoder, Call(ids, memory))
     assert native_.reasons_against(decoder, Call(ids)) == ["the decoder has cross-attention"]
-
-
-@pytest.mark.skipif(not native.available(torch.bfloat16), reason="not built here, or not for this processor")
-def test_pytorch_is_preferred_for_bfloat16_with_matrix_units(monkeypatch):
-    monkeypatch.setattr(native_engine, "has_matrix_units", lambda: True)
-    with autocast(CPU, "bfloat16"):
-        against = next(one for one in engines() if one.name == "native").reasons_against(encoder(n_heads=1),
-                                                                                        Call(texts()))
-    assert against == ["the processor has matrix units (AMX), which PyTorch uses for bfloat16"]
 
 
 def test_missing_library_is_a_reason(monkeypatch):

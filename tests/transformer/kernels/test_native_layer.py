@@ -13,7 +13,7 @@ from small_models import perturbed
 
 from transformer import kernels
 from transformer.config import ModelConfig
-from transformer.kernels import native, native_engine, native_layer
+from transformer.kernels import native, native_layer
 from transformer.kernels.cls_layer import cls_layer
 from transformer.kernels.layer_spec import spec_of, weights_of
 from transformer.kernels.native_engine import call_of
@@ -32,12 +32,6 @@ from transformer.models.stack import Encoder, attention_mask
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def _no_matrix_units(monkeypatch):
-    """Pretend that the processor has no AMX, where PyTorch would be preferred."""
-    monkeypatch.setattr(native_engine, "has_matrix_units", lambda: False)
-
-
 def test_library_is_built_if_there_is_a_compiler():
     """The installation ignores a failed build; the tests do not."""
     found = torch.cpu.get_capabilities()
@@ -50,6 +44,15 @@ needs_code = pytest.mark.parametrize("dtype", [
     pytest.param(dtype, id=str(dtype).removeprefix("torch."),
                  marks=pytest.mark.skipif(not native.available(dtype), reason="not built, or not supported here"))
     for dtype in (torch.float32, torch.bfloat16)])
+
+
+@pytest.fixture(autouse=True, params=[True, False] if native.uses_matrix_units() else [False],
+                ids=lambda used: "amx" if used else "vectors")
+def _matrix_units(request):
+    """Compute bfloat16 on matrix units and on vectors, where the processor has both."""
+    native.use_matrix_units(request.param)
+    yield
+    native.use_matrix_units(True)
 
 
 NORMS = pytest.mark.parametrize("norm", ["pre", "post"])

@@ -1,4 +1,4 @@
-"""Compiled kernels: layers in float32 (AVX2), bfloat16 (AVX-512) and int8, pooling, and sparse AdamW.
+"""Compiled kernels: layers in float32 (AVX2), bfloat16 (AVX-512, AMX) and int8, pooling, and sparse AdamW.
 
 The libraries are built from the same C++ sources when the package is installed and a compiler is available. Where a
 library is missing or was built from other sources, or the processor lacks its instructions, PyTorch computes the same.
@@ -25,7 +25,7 @@ LANES = 16  # d_model, d_ff and d_head must be multiples of it
 FILES = {dtype: Path(__file__).with_name(f"_{name}{sysconfig.get_config_var('EXT_SUFFIX')}")
          for dtype, name in ((torch.float32, "float32"), (torch.bfloat16, "bfloat16"))}
 
-ABI_VERSION = 1  # that of calls.h
+ABI_VERSION = 2  # that of calls.h
 
 _POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
@@ -138,6 +138,22 @@ def available(dtype: torch.dtype | None = None) -> bool:
     return _library(dtype) is not None
 
 
+def uses_matrix_units() -> bool:
+    """Return whether products in bfloat16 are computed on matrix units (AMX)."""
+    library = _library(torch.bfloat16)
+    return library is not None and bool(library.vecformer_uses_matrix_units())
+
+
+def use_matrix_units(wanted: bool) -> None:
+    """Use matrix units from now on, or not; by default they are used if the processor has some.
+
+    Args:
+        wanted: use them, if there are some and the system lets this process use them.
+    """
+    if library := _library(torch.bfloat16):
+        library.vecformer_use_matrix_units(wanted)
+
+
 def run(
     function: str, call: ctypes.Structure, dtype: torch.dtype | None = None, **arrays: Tensor | NDArray[np.generic]
 ) -> None:
@@ -178,6 +194,7 @@ def _library(dtype: torch.dtype | None) -> ctypes.CDLL | None:
     for name, structure in FUNCTIONS.items():
         function = getattr(library, f"vecformer_{name}")
         function.argtypes, function.restype = [ctypes.POINTER(structure)], None
+    library.vecformer_use_matrix_units(True)
     if address := _omp_parallel():
         library.vecformer_set_omp_parallel.argtypes = [_POINTER]
         library.vecformer_set_omp_parallel(address)

@@ -1,5 +1,6 @@
 // Functions that are called when the library is loaded.
 #include "calls.h"
+#include "gemm.h"
 #include "threads.h"
 
 extern "C" {
@@ -22,6 +23,18 @@ EXPORTED int vecformer_supported() {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
 }
+
+// Use matrix units from now on if `wanted` and there are some.
+EXPORTED void vecformer_use_matrix_units(int wanted) {
+#ifdef VECFORMER_AMX
+    vecformer::use_matrix_units = wanted && vecformer::request_matrix_units();
+#else
+    (void)wanted;
+#endif
+}
+
+// Whether matrix units are used.
+EXPORTED int vecformer_uses_matrix_units() { return vecformer::use_matrix_units; }
 
 // Set the address of GOMP_parallel.
 EXPORTED void vecformer_set_omp_parallel(void* address) {

@@ -14,7 +14,7 @@
 
 namespace vecformer {
 
-constexpr int64_t ABI_VERSION = 1;
+constexpr int64_t ABI_VERSION = 2;
 
 // Weight and bias of a layer norm, (d) and (d), or of a linear map, (out, in) and (out).
 struct Affine {

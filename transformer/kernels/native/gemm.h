@@ -12,6 +12,7 @@
 #else
 #include "gemm_fp32.h"
 #endif
+#include "gemm_amx.h"
 
 namespace vecformer {
 
@@ -60,6 +61,10 @@ MicroKernel micro_kernel_for(long rows, long vectors, std::integer_sequence<int,
 inline void gemm(const void* a, long a_stride, long n_rows, const Packed* b, long panel_stride, long k, long n_columns,
                  float* c, long c_stride) {
     const Packed* a_packed = static_cast<const Packed*>(a);
+#ifdef VECFORMER_AMX
+    if (use_matrix_units && k * n_columns >= MIN_AMX_SIZE)
+        return gemm_amx(a_packed, a_stride, n_rows, b, panel_stride, k, n_columns, c, c_stride, false);
+#endif
     for (long n = 0; n < n_columns; n += TILE_NV * LANES) {
         const long vectors = std::min(TILE_NV, (n_columns - n) / LANES);
         for (long m = 0; m < n_rows; m += TILE_MR)
@@ -73,6 +78,9 @@ inline void gemm(const void* a, long a_stride, long n_rows, const Packed* b, lon
 template <bool ACCUMULATE>
 void gemm_tn(const Packed* a, long n_rows, const Packed* b, long k, long n_columns, float* c, long c_stride) {
     const long panel_stride = k * LANES;
+#ifdef VECFORMER_AMX
+    if (use_matrix_units && ACCUMULATE) return gemm_tn_amx(a, n_rows, b, k, n_columns, c, c_stride);
+#endif
     for (long n = 0, vectors; n < n_columns; n += vectors * LANES) {
         const long remaining = (n_columns - n) / LANES;
         vectors = remaining == 4 ? 2 : std::min(TILE_NV_T, remaining);  // 2 + 2 is faster than 3 + 1

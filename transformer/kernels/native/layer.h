@@ -11,6 +11,9 @@ namespace vecformer {
 
 constexpr long BLOCKS_PER_GRAD = 5;  // row blocks whose weight gradients are accumulated by one product
 
+// Rows of a block. Matrix units, which are faster than the weights arrive, reuse them for more rows.
+inline long row_block() { return use_matrix_units ? 2 * ROW_BLOCK : ROW_BLOCK; }
+
 // Index of the norm that is applied to resid_mid, and of the other one (of x, or of resid_out in post-norm layers).
 inline long mid_norm(const Layer& l) { return l.post ? 0 : 1; }
 inline long boundary_norm(const Layer& l) { return l.post ? 1 : 0; }
@@ -56,7 +59,7 @@ inline void gemm_rows(const Activation* a, long k, long n_rows, const Packed* b,
 template <class Body>
 void parallel_rows(const Layer& l, const Body& body) {
     parallel_for(l.n_threads, [&](long thread) {
-        for_each_block(first_row(l, thread), first_row(l, thread + 1), ROW_BLOCK,
+        for_each_block(first_row(l, thread), first_row(l, thread + 1), row_block(),
                        [&](long first, long n) { body(l, first, n); });
     });
 }
@@ -85,7 +88,7 @@ struct WeightGrads {
 template <class Body>
 void parallel_rows_with_grads(const Layer& l, const Body& body) {
     parallel_for(l.n_threads, [&](long thread) {
-        for_each_block(first_row(l, thread), first_row(l, thread + 1), ROW_BLOCK * BLOCKS_PER_GRAD,
+        for_each_block(first_row(l, thread), first_row(l, thread + 1), row_block() * BLOCKS_PER_GRAD,
                        [&, grads = WeightGrads(l, thread)](long first, long n) { body(l, grads, first, n); });
     });
 }

@@ -64,15 +64,15 @@ static void layer_norm_backward_rows(const Layer& l, const WeightGrads& grads, l
 }
 
 void backward_to_attention(const Layer& l, const WeightGrads& grads, long first, long n_rows) {
-    const long d = l.d_model, f = l.d_ff, max_rows = ROW_BLOCK * BLOCKS_PER_GRAD;
+    const long d = l.d_model, f = l.d_ff, max_rows = row_block() * BLOCKS_PER_GRAD;
     scratch.clear();
     Activation* d_ffn_out = scratch.alloc<Activation>(max_rows * d);    // of the feed-forward block's output
     Activation* d_ffn_inner = scratch.alloc<Activation>(max_rows * f);  // of GELU's input
     Activation* d_proj = scratch.alloc<Activation>(max_rows * d);       // of the output projection
-    float* products = scratch.alloc<float>(ROW_BLOCK * std::max(d, f));
+    float* products = scratch.alloc<float>(row_block() * std::max(d, f));
     Packed* packed_dy = scratch.alloc<Packed>(packed_length(max_rows) * std::max(d, f));
     Packed* packed_x = scratch.alloc<Packed>(packed_length(max_rows) * std::max(d, f));
-    for_each_block(0, n_rows, ROW_BLOCK, [&](long from, long n) {
+    for_each_block(0, n_rows, row_block(), [&](long from, long n) {
         const long at = first + from;
         if (l.post) layer_norm_backward_rows(l, grads, boundary_norm(l), l.dout + at * d, l.resid_out, nullptr, at, n);
         const float* d_resid_out = l.post ? l.dx : l.dout;
@@ -97,12 +97,12 @@ void backward_to_attention(const Layer& l, const WeightGrads& grads, long first,
 
 // From d_qkv to dx.
 static void backward_qkv(const Layer& l, const WeightGrads& grads, long first, long n_rows) {
-    const long d = l.d_model, max_rows = ROW_BLOCK * BLOCKS_PER_GRAD;
+    const long d = l.d_model, max_rows = row_block() * BLOCKS_PER_GRAD;
     scratch.clear();
-    float* products = scratch.alloc<float>(ROW_BLOCK * d);
+    float* products = scratch.alloc<float>(row_block() * d);
     Packed* packed_dy = scratch.alloc<Packed>(packed_length(max_rows) * d);
     Packed* packed_x = scratch.alloc<Packed>(packed_length(max_rows) * d);
-    for_each_block(first, first + n_rows, ROW_BLOCK, [&](long at, long n) {
+    for_each_block(first, first + n_rows, row_block(), [&](long at, long n) {
         gemm_rows(l.d_qkv + at * 3 * d, 3 * d, n, l.packed_weights, d, products);
         if (l.post) add(products, n * d, l.dx + at * d);
         else layer_norm_backward_rows(l, grads, boundary_norm(l), products, l.x, l.dx, at, n);

@@ -38,7 +38,7 @@ static void convert(const float* src, long n, Activation* dst) {
 static void forward_qkv(const Layer& l, long first, long n_rows) {
     const long d = l.d_model;
     scratch.clear();
-    float* products = scratch.alloc<float>(ROW_BLOCK * 3 * d);
+    float* products = scratch.alloc<float>(row_block() * 3 * d);
     if (l.post) convert(l.x + first * d, n_rows * d, l.ln1_out + first * d);
     else layer_norm_rows(l, boundary_norm(l), l.x, first, n_rows, l.ln1_out);
     gemm_rows(l.ln1_out + first * d, d, n_rows, l.packed_weights, 3 * d, products);
@@ -67,7 +67,7 @@ void forward_after_attention(const Layer& l, long first, long n_rows) {
     const long d = l.d_model, f = l.d_ff;
     const Affine* linears = l.weights.linears;
     scratch.clear();
-    float* products = scratch.alloc<float>(ROW_BLOCK * std::max(d, f));
+    float* products = scratch.alloc<float>(row_block() * std::max(d, f));
     gemm_rows(l.attn_out + first * d, d, n_rows, packed_output(l), d, products);
     add_to_residual(products, linears[OUTPUT].bias, dropout(l, ATTENTION_DROPOUT), l.x, first, n_rows, d, l.resid_mid);
     if (l.post) {
