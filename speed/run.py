@@ -19,6 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import busy
 import cold_start
 import growth
 import measuring
@@ -98,6 +99,9 @@ COMPARISONS = {
     "prediction": Comparison(
         "Prediction speed on BBC News, compared with Hugging Face's text-classification pipeline (`prediction.py`).",
         lambda on: prediction.measure(peer_python=on.peer_python, threads=on.threads, **on.runs_argument())),
+    "busy": Comparison(
+        "Training speed beside busy processes, compared with an idle machine and with the Trainer (`busy.py`).",
+        lambda on: busy.measure(on.datasets, peer_python=on.peer_python, threads=on.threads, **on.runs_argument())),
     "cold_start": Comparison(
         "Time of `vecformer predict` for one text, compared with `import torch` (`cold_start.py`).",
         lambda on: cold_start.measure(on.datasets / "trec6", **on.runs_argument())),

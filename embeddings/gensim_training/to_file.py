@@ -20,6 +20,7 @@ from embeddings.specification.grammar import written_specification
 from embeddings.table import EmbeddingTable
 from embeddings.table.arguments import flag
 from embeddings.table.atomic_files import locked, replacing, restore, scratch_folder
+from embeddings.threads import n_cores
 from embeddings.tokenization.tokenizer import WordTokenizer
 
 MAX_SEED = 2**32 - 2  # gensim initialises FastText's n-grams with the next seed
@@ -71,7 +72,7 @@ def train_vectors(
         raise EmbeddingError(f"seed must be from 0 to {MAX_SEED}, not {seed}")
     to = Path(os.path.realpath(to))
     _check_target(to, overwrite)
-    source = replace(source, workers=1 if deterministic else workers or source.workers or os.cpu_count())
+    source = replace(source, workers=1 if deterministic else workers or source.workers or n_cores())
     request = VectorRequest(texts=corpus, tokenizer=tokenizer or WordTokenizer(), seed=seed, trust_pickle=trust_pickle,
                             progress=progress)
     with locked(to):

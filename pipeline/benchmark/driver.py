@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from embeddings.errors import InUseError
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.arguments import argument
 from embeddings.table.atomic_files import locked
+from embeddings.threads import n_cores
 from pipeline.benchmark.analysis.comparisons import n_comparisons
 from pipeline.benchmark.analysis.disagreements import find_disagreements
 from pipeline.benchmark.analysis.pending import pending_cells
@@ -145,11 +145,6 @@ def _warn_of_few_seeds(plan: Mapping[str, Any]) -> None:
             log.warning("%d seed%s too few for a verdict: %d %s need%s at least %d. Add %s", n,
                         "s are" if n > 1 else " is", m, what.format(s="s" * (m > 1)), "s" * (m == 1), needed,
                         argument(name, str(needed)))
-
-
-def n_cores() -> int:
-    """Return the number of cores available to this process."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def write_results(plan: Plan, folder: BenchmarkFolder, *, texts: bool = True) -> BenchmarkResult:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import busy
 import growth
 import measuring
 import prediction
@@ -97,6 +98,31 @@ def test_training_is_compared_with_the_peers_faster_precision(monkeypatch, datas
     monkeypatch.setattr(training.measuring, "kind", lambda: "avx2")
     found = training.measure(datasets_of_two, peer_python="", runs=1, cases=[training.Case("news")])
     assert [figure["ratio"] for figure in found[-2:]] == [12, 6]
+
+
+def test_busy_processes_end_and_speeds_are_compared_with_an_idle_machine(monkeypatch, tmp_path):
+    (tmp_path / "masakhanews_yor").mkdir()
+    (tmp_path / "masakhanews_yor" / "train.tsv").write_text("text\tlabel\na b\tx\nc d\ty\n")
+    running = []
+
+    def speeds(script, *_, threads):
+        n_busy = sum(process.poll() is None for process in running)
+        return {"tokens_per_second": (100 if "ours" in script else 50) * (1 if threads == 2 else 0.6) / (1 + n_busy)}
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            running.append(self)
+
+    monkeypatch.setattr(busy.subprocess, "Popen", Recorded)
+    monkeypatch.setattr(busy, "in_process", lambda script, *_, threads, **__: speeds(script, threads=threads))
+    found = {figure["figure"]: figure for figure in busy.measure(tmp_path, peer_python="", runs=1)}
+    assert found["vecformer, 1 busy process, share of the idle speed"]["ratio"] == pytest.approx(1 / 2)
+    assert found["Trainer, 2 busy processes, share of the idle speed"]["ratio"] == pytest.approx(1 / 3)
+    assert found["vecformer, 2 busy processes, 2 threads compared with one"]["ratio"] == pytest.approx(1 / 0.6)
+    assert not measuring.meets_threshold(found["vecformer, 1 busy process, share of the idle speed"])
+    assert len(running) == 9
+    assert all(process.poll() is not None for process in running)
 
 
 def test_prediction_uses_the_peers_fastest_setting(monkeypatch, texts):

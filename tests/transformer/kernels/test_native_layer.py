@@ -2,6 +2,8 @@
 
 import copy
 import shutil
+import subprocess
+import sys
 from unittest import mock
 
 import numpy as np
@@ -143,6 +145,23 @@ def test_number_of_threads_changes_only_the_order_of_sums(dtype, norm):
         assert torch.equal(other["x"], found[0]["x"])
         for name, expected in found[0].items():
             torch.testing.assert_close(other[name], expected, atol=1e-4, rtol=1e-4)
+
+
+@needs_code
+def test_other_processes_do_not_change_the_results(dtype):
+    """Sums do not depend on which thread is delayed."""
+    made = layer(64, 128, 4).train()
+    x, mask = batch([50, 20, 3] * 4, 64)
+    idle = outcome(copy.deepcopy(made), x, mask, False, dtype)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        for _ in range(20):
+            found = outcome(copy.deepcopy(made), x, mask, False, dtype)
+            assert all(torch.equal(found[name], expected) for name, expected in idle.items())
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 @needs_code

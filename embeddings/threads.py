@@ -1,0 +1,60 @@
+"""How many threads compute, and how they wait for one another."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+SPINS = "200"  # GNU OpenMP's default is 300,000, several milliseconds
+
+
+def sleep_while_waiting() -> None:
+    """Let threads of OpenMP that wait for others sleep, after a short active wait.
+
+    A thread that waits actively takes the core from the one that it waits for, if other processes compute as well. To
+    be called before PyTorch and scikit-learn are imported. ``OMP_WAIT_POLICY`` and ``GOMP_SPINCOUNT``, if they are set,
+    have precedence.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+
+
+def n_cores(root: Path = Path("/")) -> int:
+    """Return the number of cores that this process may use, at least 1.
+
+    Args:
+        root: root of the file system, below which the limits of control groups are read.
+
+    Returns:
+        The smaller of the cores of its affinity mask and its CPU quota (cgroup v1 and v2), rounded up.
+    """
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([available, *map(math.ceil, _quotas(root))]))
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Yield the CPU quotas, in cores, of the control groups of this process and of those that contain them."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:  # such as 0::/user.slice or 3:cpu,cpuacct:/docker/4f1c
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "cpu" in controllers.split(","):
+            group = Path(path.lstrip("/"))  # in a container it may be that of the host, which is not visible
+            for one in (group, *group.parents):
+                yield from _quota(root / "sys/fs/cgroup" / ("cpu" if controllers else "") / one)
+
+
+def _quota(group: Path) -> Iterator[float]:
+    try:
+        if (both := group / "cpu.max").exists():
+            quota, period = both.read_text().split()
+        else:
+            quota, period = ((group / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+    except (OSError, ValueError):
+        return
+    if quota != "max" and int(quota) > 0:
+        yield int(quota) / int(period)
