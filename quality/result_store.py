@@ -96,13 +96,17 @@ def code_of(column: Column) -> str:
 
 
 def current(results: Sequence[Result], columns: Sequence[Column]) -> list[Result]:
-    """Return the results that were measured with the current code and configuration of their columns.
+    """Return the results with the current configuration of their columns.
 
-    Of several results of a row, column and seed, which differ in their data, the last is returned.
+    Those of vecformer in a row are of one commit, the last that was measured for this row; those of peers are of their
+    current code. Of several results of a row, column and seed, which differ in their data, the last is returned.
     """
-    versions = {column.name: (code_of(column), digest(column.configuration())) for column in columns}
-    found = {(one["row"], one["column"], one["seed"]): one for one in results
-             if versions.get(one["column"]) == (one["code"], one["configuration"])}
+    configurations = {column.name: digest(column.configuration()) for column in columns}
+    peers = {column.name: code_of(column) for column in columns if not column.is_ours}
+    known = [one for one in results if configurations.get(one["column"]) == one["configuration"]]
+    commits = {one["row"]: one["code"] for one in known if one["column"] not in peers}
+    found = {(one["row"], one["column"], one["seed"]): one for one in known
+             if one["code"] == (peers.get(one["column"]) or commits[one["row"]])}
     return list(found.values())
 
 

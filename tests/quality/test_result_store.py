@@ -42,12 +42,16 @@ def test_each_part_of_the_key_distinguishes_results(changed):
     assert key_of({**RESULT, changed: "other"}) != key_of(RESULT)
 
 
-def test_only_results_of_the_current_code_and_configuration_are_shown():
-    column = COLUMNS[0]
-    valid = {**RESULT, "code": code_of(column), "configuration": digest(column.configuration())}
-    repeated = {**valid, "data": "changed", "accuracy": 0.75}
-    others = [{**valid, "code": "earlier"}, {**valid, "configuration": "other"}]
-    assert current([valid, *others, repeated, {**valid, "seed": 2}], COLUMNS) == [repeated, {**valid, "seed": 2}]
+def test_a_row_has_the_last_commit_that_was_measured_for_it():
+    ours, peer = (next(one for one in COLUMNS if one.is_ours is is_ours) for is_ours in (True, False))
+    made = {"configuration": digest(ours.configuration()), "column": ours.name}
+    theirs = {"configuration": digest(peer.configuration()), "column": peer.name, "code": code_of(peer)}
+    old, new = {**RESULT, **made, "code": "old"}, {**RESULT, **made, "code": "new"}
+    repeated = {**new, "data": "changed", "accuracy": 0.75}
+    other_row = {**old, "row": "another"}
+    kept = [repeated, {**new, "seed": 2}, other_row, {**RESULT, **theirs}]
+    left_out = [old, {**new, "configuration": "other"}, {**RESULT, **theirs, "code": "old"}]
+    assert current([*left_out, other_row, new, *kept], COLUMNS) == [other_row, *kept[:2], kept[3]]
 
 
 def test_the_code_is_the_last_commit_that_changed_the_product(tmp_path, monkeypatch):

@@ -134,7 +134,7 @@ def test_a_failure_is_reported_and_does_not_stop_the_others(datasets, tmp_path, 
     monkeypatch.setattr(run_quality, "measure", fails)
     assert run(datasets, tmp_path / "out") == ["trec6, tfidf, seed 1: failed with exit status 3"]
     assert len(measured) == 4
-    assert "| trec6 | 2 | at least 94 | **no** | 50.00 ± 0.00 (50.00 to 50.00) |" in (
+    assert "| 2 | at least 94 | **no** | 50.00 ± 0.00 (50.00 to 50.00) |" in (
         tmp_path / "out" / "quality.md").read_text()
 
 
