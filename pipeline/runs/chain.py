@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from embeddings.table.arguments import either, flag
 from embeddings.table.paths import from_written
 from pipeline.baselines.selection import check_selection
 from pipeline.config import RunConfig, changed_keys
+from pipeline.data.config import DataConfig
 from pipeline.data.examples import Splits
 from pipeline.drawing.summaries import run_html
 from pipeline.errors import ConfigError, RunFolderError
@@ -144,6 +145,7 @@ def _fill(
         splits = given or task.reader.read(config.data, seed=config.seed)
         splits.findings.log()
         setup = setup_for(config, task, splits, earlier=parts_of_unfinished(folder, task))
+    _warn_of_other_units(setup.config.data, changed_keys(config))
     config.save(folder.config)
     setup.resolved.save(folder.resolved)
     stage_one = run_stage_one(setup, task, splits, folder, context)
@@ -192,10 +194,14 @@ def _warn_of_foreign_keys(config: RunConfig) -> None:
         if key in foreign:
             log.warning("%s has no effect: the task %s does not read it (%s does)", key, config.task,
                         ", ".join(foreign[key]))
-    if unread := keys_without_effect(config.data, changed_keys(config)):
-        log.warning("%s: no effect with data.units=%s%s", ", ".join(unread),
-                    config.data.units if config.data.units == "subwords" else "words",
-                    f" data.tokenizer={config.data.tokenizer}" if config.data.units == "subwords" else "")
+
+
+def _warn_of_other_units(data: DataConfig, given: Iterable[str]) -> None:
+    """Warn of keys that have no effect with the units in ``data``, which the start from a checkpoint may choose."""
+    if unread := keys_without_effect(data, given):
+        subwords = f"subwords data.tokenizer={data.tokenizer}"
+        log.warning("%s: no effect with data.units=%s", ", ".join(unread),
+                    subwords if data.units == "subwords" else "words")
 
 
 def run_stage_one(

@@ -81,6 +81,16 @@ def test_a_run_reports_how_its_rows_were_made_and_predicts(bert, support, tmp_pa
     assert len(run.predict(["my parcel did not arrive", "unheard-of words"])) == 2
 
 
+def test_subwords_that_the_start_chooses_are_not_called_without_effect(bert, support, tmp_path):
+    """`data.units` is not given: a start from a checkpoint with `data.tokenizer` makes it subwords."""
+    result = command("run", "--recipe", "plain", "--data", support, "--init-from", bert, "--source",
+                     "transplant,method=mean", "--set", "data.tokenizer=wordpiece,size=300", "--set",
+                     "data.min_count=2", "--epochs", 1, "--baselines", "none", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert re.findall(r"(.*): no effect with (.*)", result.output) == [
+        ("data.min_count", "data.units=subwords data.tokenizer=wordpiece,size=300")]
+
+
 def test_identity_of_a_benchmark_changes_with_the_method(bert, support, tmp_path):
     def benchmark():
         sources = [part for method in ("mean", "subword") for part in ("--source", f"transplant,method={method}")]
