@@ -122,14 +122,15 @@ void zero_grads(const Layer& l) {
 // Sum the gradients of all threads into those of the first one, and apply the scale of the queries.
 void reduce_grads(const Layer& l) {
     const WeightGrads total(l, 0);
+    const long first_query = total.linears[QUERY].weight - total.begin, first_key = total.linears[KEY].weight - total.begin;
+    const bool is_sum = l.n_threads > 1;  // otherwise only the gradients of the queries change
+    const long first = is_sum ? 0 : first_query, vectors = (is_sum ? total.size : first_key - first_query) / LANES;
     parallel_for(l.n_threads, [&](long thread) {
-        const long vectors = total.size / LANES;
-        for (long i = vectors * thread / l.n_threads * LANES; i < vectors * (thread + 1) / l.n_threads * LANES;
-             i += LANES) {
+        for (long i = first + vectors * thread / l.n_threads * LANES;
+             i < first + vectors * (thread + 1) / l.n_threads * LANES; i += LANES) {
             Vec sum = load(total.begin + i);
             for (long other = 1; other < l.n_threads; ++other) sum = sum + load(total.begin + other * total.size + i);
-            const bool is_query =
-                total.begin + i >= total.linears[QUERY].weight && total.begin + i < total.linears[KEY].weight;
+            const bool is_query = i >= first_query && i < first_key;
             store(total.begin + i, is_query ? sum * set1(query_scale(l)) : sum);
         }
     });
