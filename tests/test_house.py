@@ -105,7 +105,8 @@ def test_a_package_stands_alone(package):
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [("import embeddings", {"torch", "gensim"}), ("import transformer", {"gensim", "sklearn"}),
-     ("import pipeline", {"torch", "gensim", "numpy"}), ("import vecformer", {"torch", "gensim", "numpy"})],
+     ("import pipeline", {"torch", "gensim", "numpy"}), ("import vecformer", {"torch", "gensim", "numpy"}),
+     ("import pipeline.runs.chain", {"sklearn", "gensim", "matplotlib"})],
 )
 def test_nothing_heavy_comes_along(statement, absent):
     code = f"{statement}; import sys; print(*sys.modules)"

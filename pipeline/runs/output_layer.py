@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from pipeline.data.features.batching import Feature, collate
@@ -38,6 +37,8 @@ def fit_output_layer(setup: Setup[Any], model: nn.Module, features: Sequence[Fea
     """
     if not setup.config.contrastive.head_first:
         return
+    from sklearn.linear_model import LogisticRegression
+
     layer = getattr(getattr(model, "head", None), "output", None)
     if not isinstance(layer, nn.Linear) or any(np.ndim(feature.target) for feature in features):
         raise ConfigError(f"contrastive.head_first=true: the task {setup.config.task!r} does not have one label for "
