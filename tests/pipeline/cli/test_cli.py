@@ -32,7 +32,7 @@ def test_help_is_quick_and_light():
     assert not {"torch", "gensim", "numpy", "sklearn", "pydantic"} & loaded
     help_, library = (min(cpu_seconds(command) for _ in range(5))
                       for command in ([*VECFORMER, "--help"], [sys.executable, "-c", "import rich_click"]))
-    assert help_ < 3 * library
+    assert help_ < 5 * library  # three times as long, when it was written
 
 
 def cpu_seconds(command):
