@@ -7,7 +7,7 @@ from setuptools import Extension, setup
 COMMON = ["-std=c++17", "-O3", "-fvisibility=hidden"]
 KERNELS = [*COMMON, "-ffp-contract=fast", "-Wno-maybe-uninitialized", "-mfma"]
 AVX2 = [*KERNELS, "-mavx2"]
-AVX512_BF16 = [*KERNELS, *(f"-mavx512{name}" for name in ("f", "bw", "vl", "dq", "bf16", "vnni"))]
+AVX512 = [*KERNELS, *(f"-mavx512{name}" for name in ("f", "bw", "vl", "dq", "vnni"))]
 
 
 def extension(folder: str, name: str, flags: list[str]) -> Extension:
@@ -26,6 +26,7 @@ setup(
     ext_modules=[
         extension("embeddings/tokenization/native", "_words", COMMON),
         extension("transformer/kernels/native", "_float32", AVX2),
-        extension("transformer/kernels/native", "_bfloat16", AVX512_BF16),
+        extension("transformer/kernels/native", "_float32_avx512", AVX512),
+        extension("transformer/kernels/native", "_bfloat16", [*AVX512, "-mavx512bf16"]),
     ]
 )

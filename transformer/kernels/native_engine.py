@@ -1,4 +1,4 @@
-"""Engine of compiled layers: real tokens only, whole layers as one call, float32 (AVX2) or bfloat16 (AVX-512, AMX)."""
+"""Engine of compiled layers: real tokens only, whole layers as one call, in float32 or bfloat16."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ class NativeEngine:
     def describe(self) -> str:
         """Name the precision and the instructions."""
         low = low_dtype(CPU)
-        fast = "AMX" if native.uses_matrix_units() else "AVX-512"
-        found = fast if low == torch.bfloat16 else "AVX2"
-        return f"native {str(low).removeprefix('torch.')} ({found})"
+        return f"native {str(low).removeprefix('torch.')} ({native.instructions(low)})"
 
     def reasons_against(self, stack: Stack, call: Call) -> list[str]:
         """List why compiled layers cannot compute this call."""

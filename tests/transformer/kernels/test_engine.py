@@ -221,10 +221,10 @@ def test_choice_of_engine_is_explained():
     call = Call(texts())
     if native.available(torch.float32):
         chosen, *against = explain(encoder(n_heads=1), call)
-        assert chosen == "native float32 (AVX2)"
+        assert chosen == f"native float32 ({native.instructions(torch.float32)})"
         assert against == ["not int8: only for predictions, with --precision int8"]
         assert kernels.describe_engines(encoder_decoder(n_heads=1)) == [
-            "encoder: native float32 (AVX2)", "  not int8: only for predictions, with --precision int8",
+            f"encoder: {chosen}", "  not int8: only for predictions, with --precision int8",
             "decoder: plain PyTorch", "  not int8: only for predictions, with --precision int8",
             "  not native: the decoder has cross-attention",
             "  not fused: only for bfloat16 (training.precision); the decoder has cross-attention",

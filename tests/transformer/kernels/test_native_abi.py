@@ -18,9 +18,9 @@ IDS = torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]])  # 0 is padding
 @pytest.fixture(autouse=True)
 def _reload():
     """Load the libraries again in the test, and once more after it."""
-    native._library.cache_clear()
+    native.forget_libraries()
     yield
-    native._library.cache_clear()
+    native.forget_libraries()
 
 
 def build(folder, numbers):
@@ -52,9 +52,9 @@ def test_stale_library_is_refused(numbers, tmp_path, monkeypatch, caplog):
     model = perturbed(encoder(n_heads=1)).eval()
     expected = model(IDS).hidden[IDS != 0]
     library = build(tmp_path, numbers)
-    monkeypatch.setattr(native, "FILES", dict.fromkeys(native.FILES, library))
-    native._library.cache_clear()
-    warnings = assert_refused(model, expected, caplog, n_warnings=len(native.FILES))
+    monkeypatch.setattr(native, "FILES", {dtype: {"": library} for dtype in native.FILES})
+    native.forget_libraries()
+    warnings = assert_refused(model, expected, caplog, n_warnings=1)
     assert all(warning.startswith(str(library)) for warning in warnings)
 
 
@@ -65,6 +65,6 @@ def test_library_is_refused_when_a_struct_differs(structure, monkeypatch, caplog
     expected = model(IDS).hidden[IDS != 0]
     changed = type("Changed", (structure,), {"_fields_": [("extra", ctypes.c_int64)]})
     monkeypatch.setattr(native, "STRUCTURES", [changed if each is structure else each for each in native.STRUCTURES])
-    native._library.cache_clear()
-    n_files = sum(path.exists() for path in native.FILES.values())
+    native.forget_libraries()
+    n_files = sum(file.exists() for files in native.FILES.values() for file in files.values())
     assert_refused(model, expected, caplog, n_warnings=n_files)

@@ -42,18 +42,37 @@ def test_library_is_built_if_there_is_a_compiler():
         assert native.available(torch.bfloat16) or not (found.get("avx512_bf16") and found.get("avx512_vnni"))
 
 
-needs_code = pytest.mark.parametrize("dtype", [
-    pytest.param(dtype, id=str(dtype).removeprefix("torch."),
-                 marks=pytest.mark.skipif(not native.available(dtype), reason="not built, or not supported here"))
-    for dtype in (torch.float32, torch.bfloat16)])
+def computable():
+    """The dtypes of layers, each with every kind of instructions that is built and that this processor has."""
+    for dtype, files in native.FILES.items():
+        native.forget_libraries()
+        if dtype == torch.bfloat16 and native.uses_matrix_units():
+            yield dtype, "AMX"
+        yield from ((dtype, name) for name, file in files.items() if native._load(file))
 
 
-@pytest.fixture(autouse=True, params=[True, False] if native.uses_matrix_units() else [False],
-                ids=lambda used: "amx" if used else "vectors")
-def _matrix_units(request):
-    """Compute bfloat16 on matrix units and on vectors, where the processor has both."""
-    native.use_matrix_units(request.param)
+COMPUTABLE = list(computable())
+
+
+def pytest_generate_tests(metafunc):
+    if "dtype" in metafunc.fixturenames:
+        metafunc.parametrize(("dtype", "_instructions"), COMPUTABLE, indirect=["_instructions"],
+                             ids=[f"{str(dtype).removeprefix('torch.')}-{name}" for dtype, name in COMPUTABLE])
+
+
+@pytest.fixture(autouse=True)
+def _instructions(request, monkeypatch):
+    """Compute with these instructions, although the processor may have faster ones."""
+    name = getattr(request, "param", None)
+    if name:
+        files = {dtype: {known: file for known, file in files.items() if known == name} or files
+                 for dtype, files in native.FILES.items()}
+        monkeypatch.setattr(native, "FILES", files)
+        native.forget_libraries()
+        native.use_matrix_units(name == "AMX")
     yield
+    monkeypatch.undo()
+    native.forget_libraries()
     native.use_matrix_units(True)
 
 
@@ -105,7 +124,6 @@ def assert_equal_up_to_rounding(made, x, mask, causal, dtype, most):
             assert away < allowed, (name, away, others)
 
 
-@needs_code
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=5), st.sampled_from([16, 32, 48, 64, 80]),
        st.sampled_from([16, 48, 96]), st.booleans(), st.sampled_from(["pre", "post"]), st.integers(0, 2**31))
@@ -117,7 +135,6 @@ def test_layer_of_any_size_equals_torch(dtype, lengths, d, f, causal, norm, seed
     assert_equal_up_to_rounding(made, x, mask, causal, dtype, most=0.08)  # few tokens: errors do not average out
 
 
-@needs_code
 @NORMS
 @pytest.mark.parametrize(("lengths", "d", "f", "heads"), [
     ([256, 256, 200], 128, 256, 4), ([600, 1], 64, 64, 4), ([300], 256, 512, 8), ([5], 512, 1024, 4)])
@@ -127,7 +144,6 @@ def test_layer_of_common_sizes_equals_torch(dtype, lengths, d, f, heads, norm):
     assert_equal_up_to_rounding(made, x, mask, False, dtype, most=0.012)
 
 
-@needs_code
 @NORMS
 def test_number_of_threads_changes_only_the_order_of_sums(dtype, norm):
     made = layer(64, 128, 4, dropout=0.3, norm=norm).train()
@@ -147,7 +163,6 @@ def test_number_of_threads_changes_only_the_order_of_sums(dtype, norm):
             torch.testing.assert_close(other[name], expected, atol=1e-4, rtol=1e-4)
 
 
-@needs_code
 def test_other_processes_do_not_change_the_results(dtype):
     """Sums do not depend on which thread is delayed."""
     made = layer(64, 128, 4).train()
@@ -164,7 +179,6 @@ def test_other_processes_do_not_change_the_results(dtype):
             process.wait()
 
 
-@needs_code
 @NORMS
 def test_dropout_equals_torch_with_the_same_mask(dtype, norm, monkeypatch):
     """The mask of the compiled layer, used as factors by the PyTorch layer, gives the same results up to rounding."""
@@ -197,7 +211,6 @@ def first_tokens(model, ids, grad):
     return [scores.detach(), *torch.autograd.grad(scores, weights, grad)]
 
 
-@needs_code
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=9), st.sampled_from([(16, 1), (64, 2), (80, 5)]),
        st.sampled_from([{}, {"norm": "post", "embedding_norm": True}, {"n_layers": 1}]), st.integers(0, 2**31))
@@ -227,7 +240,6 @@ def test_first_token_layer_equals_full_layer(dtype, lengths, widths, options, se
         assert away < (1e-4 if dtype == torch.float32 else max(0.03, 1.3 * others))
 
 
-@needs_code
 @NORMS
 def test_dropout_of_first_token_layer_equals_torch_with_the_same_mask(dtype, norm, monkeypatch):
     made, p = layer(64, 96, 2, dropout=0.4, norm=norm).train(), 0.4
@@ -251,7 +263,6 @@ def test_dropout_of_first_token_layer_equals_torch_with_the_same_mask(dtype, nor
         assert (one - other).norm() / other.norm() < (5e-5 if dtype == torch.float32 else 0.02)
 
 
-@needs_code
 @pytest.mark.parametrize("threads", [1, 3])
 def test_first_token_layer_is_the_same_with_any_number_of_threads(dtype, threads):
     made = layer(64, 96, 2)
@@ -271,7 +282,6 @@ def test_first_token_layer_is_the_same_with_any_number_of_threads(dtype, threads
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
-@needs_code
 def test_seed_determines_the_dropout_mask(dtype):
     made = layer(32, 32, 2, dropout=0.5).train()
     x, mask = batch([30], 32)
@@ -301,7 +311,6 @@ def test_pooling_equals_torch(lengths, d):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
-@needs_code
 def test_nan_propagates_within_its_text_only(dtype):
     made = layer(16, 16, 1)
     x, mask = batch([5, 4], 16)

@@ -1,4 +1,4 @@
-"""Compiled kernels: layers in float32 (AVX2), bfloat16 (AVX-512, AMX) and int8, pooling, and sparse AdamW.
+"""Compiled kernels: layers in float32 (AVX2, AVX-512), bfloat16 (AVX-512, AMX) and int8, pooling, and sparse AdamW.
 
 The libraries are built from the same C++ sources when the package is installed and a compiler is available. Where a
 library is missing or was built from other sources, or the processor lacks its instructions, PyTorch computes the same.
@@ -22,8 +22,11 @@ from torch import Tensor
 log = logging.getLogger("vecformer")
 
 LANES = 16  # d_model, d_ff and d_head must be multiples of it
-FILES = {dtype: Path(__file__).with_name(f"_{name}{sysconfig.get_config_var('EXT_SUFFIX')}")
-         for dtype, name in ((torch.float32, "float32"), (torch.bfloat16, "bfloat16"))}
+FILES = {dtype: {instructions: Path(__file__).with_name(f"_{name}{sysconfig.get_config_var('EXT_SUFFIX')}")
+                 for instructions, name in libraries.items()}
+         for dtype, libraries in ((torch.float32, {"AVX-512": "float32_avx512", "AVX2": "float32"}),
+                                  (torch.bfloat16, {"AVX-512": "bfloat16"}))}
+"""Files of the libraries by the dtype of their layers and by their instructions, the fastest first."""
 
 ABI_VERSION = 2  # that of calls.h
 
@@ -178,16 +181,35 @@ def set_pointers(call: ctypes.Structure, **arrays: Tensor | NDArray[np.generic])
         setattr(call, name, array.data_ptr() if isinstance(array, Tensor) else array.ctypes.data)
 
 
+def instructions(dtype: torch.dtype) -> str:
+    """Return the instructions that compute the layers of a dtype: ``AVX2``, ``AVX-512`` or ``AMX``; "" for none."""
+    if dtype == torch.bfloat16 and uses_matrix_units():
+        return "AMX"
+    return next((name for name, file in FILES[dtype].items() if _load(file)), "")
+
+
 @cache
 def _library(dtype: torch.dtype | None) -> ctypes.CDLL | None:
-    """Load the library for a dtype; functions in both are faster in the one for bfloat16, which is preferred."""
+    """Return the library for a dtype; functions in all are preferred in the one for bfloat16."""
     if dtype not in FILES:
         return _library(torch.bfloat16) or _library(torch.float32)
-    if not FILES[dtype].exists():
+    return next((library for file in FILES[dtype].values() if (library := _load(file))), None)
+
+
+def forget_libraries() -> None:
+    """Load the libraries again when they are next needed, for tests."""
+    _library.cache_clear()
+    _load.cache_clear()
+
+
+@cache
+def _load(file: Path) -> ctypes.CDLL | None:
+    """Load a library, unless it does not exist, was built from other sources, or is not for this processor."""
+    if not file.exists():
         return None
-    library = ctypes.CDLL(str(FILES[dtype]))
+    library = ctypes.CDLL(str(file))
     if _abi(library) != [ABI_VERSION, *map(ctypes.sizeof, STRUCTURES)]:
-        log.warning("%s was built from other sources and is not used: run `pip install -e .` again", FILES[dtype])
+        log.warning("%s was built from other sources and is not used: run `pip install -e .` again", file)
         return None
     if not library.vecformer_supported():
         return None

@@ -16,9 +16,12 @@ EXPORTED const int64_t* vecformer_abi() {
 // Whether this processor has the instructions that the library uses.
 EXPORTED int vecformer_supported() {
 #ifdef __AVX512BF16__
+    if (!__builtin_cpu_supports("avx512bf16")) return false;
+#endif
+#ifdef __AVX512F__
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+           __builtin_cpu_supports("avx512vnni");
 #else
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif

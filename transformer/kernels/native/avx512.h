@@ -36,6 +36,39 @@ inline Mask mask_from_bits(const uint8_t* bits) { return Mask(bits[0] | bits[1] 
 inline Vec mask_zero(Mask mask, Vec x) { return _mm512_maskz_mov_ps(mask, x); }
 inline Vec select(Mask mask, Vec x, Vec other) { return _mm512_mask_mov_ps(other, mask, x); }
 
+// Transpose a 16 x 16 matrix of 32-bit elements, one row per vector.
+inline void transpose(__m512i r[16]) {
+    __m512i t[16];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    for (int i = 0; i < 4; ++i) {  // quarter q of r[4 g + i] now holds column 4 q + i of rows 4 g to 4 g + 3
+        const __m512i low = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88),
+                      high = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
+        const __m512i low2 = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
+        const __m512i high2 = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
+        t[i] = _mm512_shuffle_i32x4(low, low2, 0x88);
+        t[4 + i] = _mm512_shuffle_i32x4(high, high2, 0x88);
+        t[8 + i] = _mm512_shuffle_i32x4(low, low2, 0xdd);
+        t[12 + i] = _mm512_shuffle_i32x4(high, high2, 0xdd);
+    }
+    for (int i = 0; i < 16; ++i) r[i] = t[i];
+}
+
+inline void transpose(Vec r[16]) {
+    __m512i rows[16];
+    for (int i = 0; i < 16; ++i) rows[i] = _mm512_castps_si512(r[i]);
+    transpose(rows);
+    for (int i = 0; i < 16; ++i) r[i] = _mm512_castsi512_ps(rows[i]);
+}
+
 // LANES int32, or four 8-bit integers per lane: activations in [0, ACTIVATION_QMAX] or weights in
 // [-WEIGHT_QMAX, WEIGHT_QMAX].
 using IntVec = __m512i;

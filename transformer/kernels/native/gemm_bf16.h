@@ -35,32 +35,6 @@ inline Vec dot_accumulate(Vec acc, PackedVec a, PackedVec b) { return _mm512_dpb
 // Store rows i and i + 1 (i even) of B in a panel; without a second row, b is zero and float32 does not store it.
 inline void store_packed_rows(Packed* dst, Vec a, Vec b, bool) { _mm512_storeu_si512(dst, interleave(a, b)); }
 
-// Transpose a 16 x 16 matrix of 32-bit elements, one row per vector.
-inline void transpose(__m512i r[16]) {
-    __m512i t[16];
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (int i = 0; i < 4; ++i) {  // quarter q of r[4 g + i] now holds column 4 q + i of rows 4 g to 4 g + 3
-        const __m512i low = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88),
-                      high = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
-        const __m512i low2 = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
-        const __m512i high2 = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
-        t[i] = _mm512_shuffle_i32x4(low, low2, 0x88);
-        t[4 + i] = _mm512_shuffle_i32x4(high, high2, 0x88);
-        t[8 + i] = _mm512_shuffle_i32x4(low, low2, 0xdd);
-        t[12 + i] = _mm512_shuffle_i32x4(high, high2, 0xdd);
-    }
-    for (int i = 0; i < 16; ++i) r[i] = t[i];
-}
-
 inline __m512i load_pairs(const float* row, __mmask16 low, __mmask16 high) {
     const Vec a = _mm512_maskz_loadu_ps(low, row), b = _mm512_maskz_loadu_ps(high, row + LANES);
     return (__m512i)_mm512_cvtne2ps_pbh(b, a);
