@@ -41,7 +41,7 @@ def _quotas(root: Path) -> Iterator[float]:
     except OSError:
         return
     for line in lines:  # such as 0::/user.slice or 3:cpu,cpuacct:/docker/4f1c
-        _, controllers, path = line.split(":", 2)
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if not controllers or "cpu" in controllers.split(","):
             group = Path(path.lstrip("/"))  # in a container it may be that of the host, which is not visible
             for one in (group, *group.parents):
@@ -54,7 +54,8 @@ def _quota(group: Path) -> Iterator[float]:
             quota, period = both.read_text().split()
         else:
             quota, period = ((group / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
-    except (OSError, ValueError):
+        cores = int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # no such group, or "max": no quota
         return
-    if quota != "max" and int(quota) > 0:
-        yield int(quota) / int(period)
+    if cores > 0:
+        yield cores

@@ -35,6 +35,10 @@ def file_system(root, membership, files):
     ("3:cpuset:/d\n", {"sys/fs/cgroup/cpu/d/cpu.cfs_quota_us": "20000\n",
                        "sys/fs/cgroup/cpu/d/cpu.cfs_period_us": "100000\n"}, ALL),
     ("0::/\n", {"sys/fs/cgroup/cpu.max": "unreadable"}, ALL),
+    ("0::/\n", {"sys/fs/cgroup/cpu.max": "50000 many\n"}, ALL),
+    ("0::/\n", {"sys/fs/cgroup/cpu.max": "50000 0\n"}, ALL),
+    ("0::/\n", {"sys/fs/cgroup/cpu.max": "\n"}, ALL),
+    ("a line of another kind\n", {}, ALL),
 ])
 def test_quota_of_control_groups(tmp_path, membership, files, expected):
     assert n_cores(file_system(tmp_path, membership, files)) == expected
