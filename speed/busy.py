@@ -9,8 +9,6 @@ BERT of the same size with all threads.
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -19,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import measuring
-from measuring import Figure, alternate, in_process, ratio, read_texts, spread, write_texts
+from measuring import Figure, alternate, in_process, print_figures, ratio, read_texts, spread, write_texts
 
 FIRST = 800
 N_BUSY = (0, 1, 2)
@@ -90,19 +88,5 @@ def _beside(n_busy: int) -> str:
     return f"{n_busy} busy process{'es' * (n_busy != 1)}"
 
 
-def main() -> None:
-    """Print one JSON line per figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("datasets", type=Path)
-    parser.add_argument("--peer-python", required=True, help="Python of the environment with peers/requirements.txt")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--limit", type=int, default=FIRST, help="number of texts")
-    given = parser.parse_args()
-    for figure in measure(given.datasets, peer_python=given.peer_python, runs=given.runs, threads=given.threads,
-                          first=given.limit):
-        print(json.dumps(figure))
-
-
 if __name__ == "__main__":
-    main()
+    print_figures(measure, __doc__, first=FIRST)

@@ -6,6 +6,7 @@ run), or ``ratio`` with the ``least`` and ``most`` ratio of single runs. ``at_le
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -93,6 +94,26 @@ def _stop(process: subprocess.Popen[str]) -> int:
     status = process.wait()
     process.stdout.close()
     return status
+
+
+def print_figures(measure: Callable[..., list[Figure]], description: str, *, first: int) -> None:
+    """Read the arguments of a script that compares trainings with a peer, and print one JSON line per figure.
+
+    Args:
+        measure: called with the data sets' folder and the keywords ``peer_python``, ``runs``, ``threads``, ``first``.
+        description: description of the script.
+        first: default number of texts.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", type=Path)
+    parser.add_argument("--peer-python", required=True, help="Python of the environment with peers/requirements.txt")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--limit", type=int, default=first, help="maximum number of texts of a data set")
+    given = parser.parse_args()
+    for figure in measure(given.datasets, peer_python=given.peer_python, runs=given.runs, threads=given.threads,
+                          first=given.limit):
+        print(json.dumps(figure))
 
 
 def assigned(*assignments: str) -> list[str]:

@@ -12,8 +12,6 @@ split texts into the same tokens; padding and special tokens are not counted.
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +19,18 @@ from pathlib import Path
 from statistics import median
 
 import measuring
-from measuring import BERT, Figure, alternate, assigned, in_process, ratio, read_texts, spread, write_texts
+from measuring import (
+    BERT,
+    Figure,
+    alternate,
+    assigned,
+    in_process,
+    print_figures,
+    ratio,
+    read_texts,
+    spread,
+    write_texts,
+)
 
 FIRST = 4_000
 PEER_BATCHES = (*assigned("training.batch_size=16"), "--any-order")
@@ -108,19 +117,5 @@ def _threshold(least: float | None) -> dict[str, float]:
     return {} if least is None else {"at_least": least}
 
 
-def main() -> None:
-    """Print one JSON line per figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("datasets", type=Path)
-    parser.add_argument("--peer-python", required=True, help="Python of the environment with peers/requirements.txt")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--limit", type=int, default=FIRST, help="maximum number of texts of a data set")
-    given = parser.parse_args()
-    for figure in measure(given.datasets, peer_python=given.peer_python, runs=given.runs, threads=given.threads,
-                          first=given.limit):
-        print(json.dumps(figure))
-
-
 if __name__ == "__main__":
-    main()
+    print_figures(measure, __doc__, first=FIRST)
