@@ -60,10 +60,10 @@ class VectorRequest:
         if self.reads_all:
             return lambda _word, _row: True
         requested = self.listed_forms()
-        n_frequent, tokenizer = self.n_frequent, self.tokenizer
+        n_frequent, can_produce = self.n_frequent, self.tokenizer.can_produce_folded
 
         def keep(word: str, row: int) -> bool:
-            return word in requested or (row < n_frequent and tokenizer.can_produce(tokenizer.fold(word)))
+            return word in requested or (row < n_frequent and can_produce(word))
 
         return keep
 

@@ -90,6 +90,10 @@ class TextTokenizer(ABC):
     def can_produce(self, word: str) -> bool:
         """Return whether some text yields exactly this token."""
 
+    def can_produce_folded(self, word: str) -> bool:
+        """Return whether some text yields the token that this word is when it is normalised."""
+        return self.can_produce(self.fold(word))
+
     @abstractmethod
     def encode(self, texts: Sequence[Text], *, max_length: int | None = None) -> list[NDArray[np.int32]]:
         """Encode texts; tokens outside the vocabulary get the id of ``<unk>``.

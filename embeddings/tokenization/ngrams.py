@@ -1,12 +1,14 @@
 """N-grams of words and characters: text -> sparse TF-IDF rows, by hashing into a fixed number of buckets.
 
 The rows are those of scikit-learn's ``HashingVectorizer`` for two families of n-grams, each in its own half of the
-buckets: n-grams of words, and n-grams of the characters within words (``char_wb``). The weighting is that of
+buckets: n-grams of words, and n-grams of the characters within words (``char_wb``). Compiled code counts them where it
+is available, and scikit-learn elsewhere. The weighting is that of
 ``TfidfVectorizer`` with ``sublinear_tf``: ``(1 + ln count) * idf``, with each family normalised to length 1.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from embeddings.tokenization import native
+
+N_AT_ONCE = 1024  # texts whose n-grams are counted at once
 
 WORD_PATTERN = r"(?u)\w+|[^\w\s]"
 """Regular expression of a word: letters and digits, or one sign of punctuation."""
@@ -46,12 +52,12 @@ class NgramHasher:
 
     Attributes:
         words: length of the longest n-gram of words, from 1.
-        characters: lengths of the shortest and the longest n-gram of characters.
+        characters: lengths of the shortest and the longest n-gram of characters; None for words only.
         buckets: number of buckets, a power of two.
     """
 
     words: int
-    characters: tuple[int, int]
+    characters: tuple[int, int] | None
     buckets: int
 
     def __post_init__(self) -> None:
@@ -68,18 +74,38 @@ class NgramHasher:
         from sklearn.feature_extraction.text import HashingVectorizer
 
         common = {"n_features": self.half, "norm": None, "alternate_sign": False, "dtype": np.float32}
-        return {
-            "words": HashingVectorizer(ngram_range=(1, self.words), token_pattern=WORD_PATTERN, **common),
-            "characters": HashingVectorizer(analyzer="char_wb", ngram_range=self.characters, **common),
-        }
+        made = {"words": HashingVectorizer(ngram_range=(1, self.words), token_pattern=WORD_PATTERN, **common)}
+        if self.characters:
+            made["characters"] = HashingVectorizer(analyzer="char_wb", ngram_range=self.characters, **common)
+        return made
 
     def counts(self, texts: Sequence[str]) -> Sparse:
         """Count the n-grams of each text. *Shape:* ``(n_texts, buckets)``, float32."""
+        texts = [_encodable(text) for text in texts]
+        return self._counts_by_compiled_code(texts) if native.available() else self._counts_by_sklearn(texts)
+
+    def _counts_by_compiled_code(self, texts: Sequence[str]) -> Sparse:
+        from scipy.sparse import csr_matrix
+
+        find_words = re.compile(WORD_PATTERN).findall
+        parts = []
+        for start in range(0, len(texts), N_AT_ONCE):
+            batch = [text.lower() for text in texts[start:start + N_AT_ONCE]]
+            words = [" ".join(find_words(text)) for text in batch]
+            characters = [f" {' '.join(pieces)} " if self.characters and (pieces := text.split()) else ""
+                          for text in batch]
+            parts.append(native.count_ngrams(words, characters, longest_words=self.words,
+                                             lengths=self.characters or (1, 1), half=self.half))
+        columns, counts, n_columns = (np.concatenate([part[i] for part in parts]) for i in range(3))
+        return csr_matrix((counts, columns, np.cumsum([0, *n_columns])), shape=(len(texts), self.buckets))
+
+    def _counts_by_sklearn(self, texts: Sequence[str]) -> Sparse:
         from scipy.sparse import hstack
 
-        texts = [_encodable(text) for text in texts]
-        return hstack([vectorizer.transform(texts) for vectorizer in self._vectorizers.values()], format="csr",
-                      dtype=np.float32)
+        counts = hstack([vectorizer.transform(texts) for vectorizer in self._vectorizers.values()], format="csr",
+                        dtype=np.float32)
+        counts.resize(len(texts), self.buckets)
+        return counts
 
     def folded(self, counts: Sparse) -> Sparse:
         """Return the counts that this hasher makes of texts, from those of one with at least as many buckets.
@@ -140,15 +166,26 @@ def tfidf(counts: Sparse, idf: NDArray[np.float32]) -> Sparse:
     """
     from scipy.sparse import csr_matrix
 
-    values = (np.log(counts.data) + 1) * idf[counts.indices]                                # (n_entries,)
-    n_texts, n_buckets = counts.shape
-    row = np.repeat(np.arange(n_texts), np.diff(counts.indptr))                             # (n_entries,)
-    family = 2 * row + (counts.indices >= n_buckets // 2)                                   # (n_entries,)
-    length = np.sqrt(np.bincount(family, values.astype(np.float64) ** 2, minlength=2 * n_texts))
-    values = (values / np.where(length > 0, length, 1.0)[family]).astype(np.float32)
-    made = csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape, copy=True)
+    values = np.empty(len(counts.data), dtype=np.float32)                                   # (n_entries,)
+    for start in range(0, counts.shape[0], N_AT_ONCE):
+        bounds = counts.indptr[start:start + N_AT_ONCE + 1]
+        part = slice(bounds[0], bounds[-1])
+        values[part] = _normalised(counts.data[part], counts.indices[part], np.diff(bounds), idf)
+    made = csr_matrix((values, counts.indices.copy(), counts.indptr.copy()), shape=counts.shape)
     made.eliminate_zeros()
     return made
+
+
+def _normalised(
+    counts: NDArray[np.float32], buckets: NDArray[np.int32], n_buckets: NDArray[np.int64], idf: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Weight the counts of some texts. *Shape:* ``(n_entries,)``, as ``counts`` and ``buckets``."""
+    values = (np.log(counts) + 1) * idf[buckets]                                            # (n_entries,)
+    text = np.repeat(np.arange(len(n_buckets)), n_buckets)                                  # (n_entries,)
+    family = 2 * text + (buckets >= len(idf) // 2)                                          # (n_entries,)
+    length = np.sqrt(np.bincount(family, values.astype(np.float64) ** 2, minlength=2 * len(n_buckets)))
+    weighted: NDArray[np.float32] = (values / np.where(length > 0, length, 1.0)[family]).astype(np.float32)
+    return weighted
 
 
 def _encodable(text: str) -> str:

@@ -154,9 +154,18 @@ class WordTokenizer(TextTokenizer):
 
     def can_produce(self, word: str) -> bool:
         """Return whether some text yields exactly this word (none yields ``new-york``, or ``Paris`` in lower case)."""
+        if not (word.isascii() and self._has_our_pattern):
+            return self.words(word) == [word]
+        if word.isalpha() and word.islower():
+            return True  # letters are never split
+        found = PLAIN.match(word)
+        return found is not None and found.end() == len(word) and self._rule.fold_plain(word) == word
+
+    def can_produce_folded(self, word: str) -> bool:
+        """Return whether some text yields the word that this one is when it is normalised."""
         if word.isascii() and word.isalpha() and word.islower():
-            return True  # letters are never split: the common case, ten times faster
-        return self.words(word) == [word]
+            return True  # the common case, many times faster
+        return self.can_produce(self.fold(word))
 
     def encode(self, texts: Sequence[Text], *, max_length: int | None = None) -> list[NDArray[np.int32]]:
         """Encode texts; out-of-vocabulary words get the id of ``<unk>``.

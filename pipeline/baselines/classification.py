@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, OOVPolicy
 from embeddings.tokenization.interface import TextTokenizer
+from embeddings.tokenization.interning import token_interner
 from pipeline.baselines.linear import SAGA, logistic_regression, tfidf_chars_features, tfidf_features
 
 
@@ -20,19 +21,10 @@ def majority(labels: Sequence[str], n: int) -> list[str]:
     return [Counter(sorted(labels)).most_common(1)[0][0]] * n
 
 
-def tfidf(train: Sequence[str], labels: Sequence[str], test: Sequence[str], *, max_gb: float = math.inf) -> list[str]:
-    """Predict labels by logistic regression on TF-IDF of unigrams and bigrams.
-
-    Raises:
-        TooLargeError: if this needs more memory than ``max_gb``.
-    """
-    return logistic_regression(train, labels, test, features=tfidf_features(), C=10, max_iter=1000, max_gb=max_gb)
-
-
-def tfidf_chars(
+def tfidf(
     train: Sequence[str], labels: Sequence[str], test: Sequence[str], *, seed: int = 1, max_gb: float = math.inf
 ) -> list[str]:
-    """Predict labels by logistic regression on TF-IDF of n-grams of 1 or 2 words and of 2 to 5 characters.
+    """Predict labels by logistic regression on TF-IDF of unigrams and bigrams.
 
     Args:
         train: training texts.
@@ -43,6 +35,17 @@ def tfidf_chars(
 
     Raises:
         TooLargeError: if this needs more memory than ``max_gb``.
+    """
+    return logistic_regression(train, labels, test, features=tfidf_features(), C=10, random_state=seed, max_gb=max_gb,
+                               **SAGA)
+
+
+def tfidf_chars(
+    train: Sequence[str], labels: Sequence[str], test: Sequence[str], *, seed: int = 1, max_gb: float = math.inf
+) -> list[str]:
+    """Predict labels by logistic regression on TF-IDF of n-grams of 1 or 2 words and of 2 to 5 characters.
+
+    Arguments and exceptions: see :func:`tfidf`.
     """
     return logistic_regression(train, labels, test, features=tfidf_chars_features(), C=10, random_state=seed,
                                max_gb=max_gb, **SAGA)
@@ -64,16 +67,18 @@ class MeanVectors:
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Compute the means. *Shape:* ``(n_texts, dim)``, float32; zeros for a text without any vector."""
-        counts = [self.tokenizer.count([text]) for text in texts]
-        found = self.table.lookup(dict.fromkeys(word for count in counts for word in count), self.policy)
-        found = found.where(why != MISSING for why in found.provenance)
-        means = np.zeros((len(texts), self.table.dim), dtype=np.float32)
-        for row, count in enumerate(counts):
-            known = [word for word in count if word in found]
-            if known:
-                rows, weights = [found.index[word] for word in known], [count[word] for word in known]
-                means[row] = np.average(found.vectors[rows], axis=0, weights=weights)
-        return means
+        from scipy.sparse import csr_matrix
+
+        words = token_interner(())
+        ids = self.tokenizer.intern(texts, words)
+        found = self.table.lookup([words[i] for i in range(len(words))], self.policy)
+        is_known = np.array([why != MISSING for why in found.provenance], dtype=bool)       # (n_words,)
+        kept = [row[is_known[row]] for row in ids]
+        n_kept = np.array([len(row) for row in kept], dtype=np.int64)                       # (n_texts,)
+        columns = np.concatenate([*kept, np.zeros(0, dtype=np.int32)])                      # (n_tokens,)
+        counts = csr_matrix((np.ones(len(columns)), columns, np.cumsum([0, *n_kept])), shape=(len(texts), len(words)))
+        means: NDArray[np.float64] = counts @ found.vectors / np.maximum(n_kept, 1)[:, None]  # (n_texts, dim)
+        return means.astype(np.float32)
 
 
 def logistic_regression_on_means(

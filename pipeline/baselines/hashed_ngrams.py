@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from embeddings.tokenization.ngrams import WORD_PATTERN
+from embeddings.tokenization.ngrams import NgramHasher, Sparse
 from pipeline.baselines.selection import require_memory
 
 BUCKETS = 2**18
 DIM = 16
-BATCH_SIZE = 32
+SMALLEST_BATCH = 32
 EPOCHS = 5
-MIN_STEPS = 500  # for few texts, more epochs
+MIN_STEPS = 500    # for few texts, more epochs
+MAX_STEPS = 2000   # for many texts, larger batches
 LR = 0.02
-COPIES = 3       # of the vectors: the vectors and the two moments of Adam
+BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
+COPIES = 3         # of the vectors: the vectors and the two moments of Adam
 FLOAT32 = 4
 
 
@@ -37,13 +35,9 @@ class HashedNgrams:
     """
 
     def __init__(self, labels: Sequence[str], *, seed: int) -> None:
-        from sklearn.feature_extraction.text import HashingVectorizer
-
         self.labels = list(labels)
         self.seed = seed
-        self.columns = np.zeros(0, np.int64)
-        self._hasher = HashingVectorizer(ngram_range=(1, 2), n_features=BUCKETS, norm="l1", alternate_sign=False,
-                                         token_pattern=WORD_PATTERN, dtype=np.float32)
+        self._hasher = NgramHasher(2, None, 2 * BUCKETS)
 
     def fit(self, texts: Sequence[str], gold: NDArray[np.int64]) -> None:
         """Train the classifier.
@@ -52,46 +46,95 @@ class HashedNgrams:
             texts: the texts.
             gold: number of the label of each text. *Shape:* ``(n_texts,)``, int64.
         """
-        rows = self._hasher.transform(texts)
-        self.columns = np.unique(rows.indices)                                              # (n_columns,)
-        generator = torch.Generator().manual_seed(self.seed)
-        self.vectors = nn.EmbeddingBag(len(self.columns), DIM, mode="sum", sparse=True)
-        self.output = nn.Linear(DIM, len(self.labels))
-        nn.init.uniform_(self.vectors.weight, -1 / DIM, 1 / DIM, generator=generator)
-        for weight in self.output.parameters():
-            nn.init.zeros_(weight)
-        optimizers = (torch.optim.SparseAdam(list(self.vectors.parameters()), lr=LR),
-                      torch.optim.Adam(self.output.parameters(), lr=LR))
-        per_epoch = math.ceil(len(texts) / BATCH_SIZE)
+        counts = self._hasher.counts(texts)
+        self.columns = np.unique(counts.indices)                                            # (n_columns,)
+        rows, random = self._shares(counts), np.random.default_rng(self.seed)
+        n_columns, n_labels = len(self.columns), len(self.labels)
+        start = random.uniform(-1 / DIM, 1 / DIM, (n_columns, DIM))
+        self.vectors = start.astype(np.float32)                                             # (n_columns, DIM)
+        self.output = np.zeros((DIM + 1, n_labels), dtype=np.float32)  # weights, and biases in the last row
+        of_vectors, of_output = Adam(self.vectors), Adam(self.output)
+        batch_size = max(SMALLEST_BATCH, math.ceil(EPOCHS * len(texts) / MAX_STEPS))
+        per_epoch = math.ceil(len(texts) / batch_size)
         n_steps = per_epoch * max(EPOCHS, math.ceil(MIN_STEPS / per_epoch))
-        random, order = np.random.default_rng(self.seed), np.zeros(0, np.int64)
+        order = np.zeros(0, np.int64)
         for step in range(n_steps):
             if not len(order):
                 order = random.permutation(len(texts))
-            batch, order = order[:BATCH_SIZE], order[BATCH_SIZE:]
-            loss = F.cross_entropy(self._scores(rows[batch]), torch.from_numpy(gold[batch]))
-            for optimizer in optimizers:
-                optimizer.param_groups[0]["lr"] = LR * (1 - step / n_steps)
-                optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            for optimizer in optimizers:
-                optimizer.step()  # type: ignore[no-untyped-call]
+            batch, order = order[:batch_size], order[batch_size:]
+            lr = LR * (1 - step / n_steps)
+            used, batch_rows = _without_empty_columns(rows[batch])                          # (n_batch, n_used)
+            means = _with_ones(batch_rows @ self.vectors[used])                             # (n_batch, DIM + 1)
+            of_scores = _softmax(means @ self.output)                                       # (n_batch, n_labels)
+            of_scores[np.arange(len(batch)), gold[batch]] -= 1
+            of_scores /= len(batch)
+            of_means = of_scores @ self.output[:-1].T                                       # (n_batch, DIM)
+            of_output.step(slice(None), means.T @ of_scores, lr)
+            of_vectors.step(used, batch_rows.T @ of_means, lr)
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """Return the most probable label of each text; n-grams that no training text has are ignored."""
-        with torch.inference_mode():
-            numbers = self._scores(self._hasher.transform(texts)).argmax(dim=1).tolist()
-        return [self.labels[number] for number in numbers]
+        return [self.labels[number] for number in self.scores(texts).argmax(axis=1)]
 
-    def _scores(self, rows: Any) -> Tensor:
-        """Return the logits of hashed texts, a sparse matrix with rows of sum 1. *Shape:* ``(n, n_labels)``."""
-        places = np.searchsorted(self.columns, rows.indices).clip(max=len(self.columns) - 1)
-        is_known = self.columns[places] == rows.indices
-        starts = np.concatenate([[0], np.cumsum(is_known)])[rows.indptr[:-1]]
-        indices, weights, offsets = (torch.from_numpy(part) for part in (
-            places[is_known], rows.data[is_known], starts.astype(np.int64)))
-        scores: Tensor = self.output(self.vectors(indices, offsets, per_sample_weights=weights))
+    def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the logits of texts. *Shape:* ``(n_texts, n_labels)``, float32."""
+        means = self._shares(self._hasher.counts(texts)) @ self.vectors                     # (n_texts, DIM)
+        scores: NDArray[np.float32] = _with_ones(means) @ self.output
         return scores
+
+    def _shares(self, counts: Sparse) -> Sparse:
+        """Return the share of each known n-gram among those of a text. *Shape:* ``(n_texts, n_columns)``, float32."""
+        from scipy.sparse import csr_matrix
+
+        n_texts = len(counts.indptr) - 1
+        text = np.repeat(np.arange(n_texts), np.diff(counts.indptr))                        # (n_entries,)
+        total = np.bincount(text, counts.data, minlength=n_texts)                           # (n_texts,)
+        known = np.isin(counts.indices, self.columns)                                       # (n_entries,)
+        shares = (counts.data / total[text]).astype(np.float32)[known]                      # (n_known,)
+        columns = np.searchsorted(self.columns, counts.indices[known])                      # (n_known,)
+        return csr_matrix((shares, (text[known], columns)), shape=(n_texts, len(self.columns)))
+
+
+class Adam:
+    """Adam (Kingma & Ba 2015) for a matrix of which a step changes some rows; the moments of others stay as they are.
+
+    Args:
+        weight: the matrix, changed in place.
+    """
+
+    def __init__(self, weight: NDArray[np.float32]) -> None:
+        self.weight = weight
+        self.mean, self.square = np.zeros_like(weight), np.zeros_like(weight)
+        self.n_steps = 0
+
+    def step(self, rows: NDArray[np.int64] | slice, gradient: NDArray[np.float32], lr: float) -> None:
+        """Update rows by their gradient."""
+        self.n_steps += 1
+        mean = BETA1 * self.mean[rows] + (1 - BETA1) * gradient
+        square = BETA2 * self.square[rows] + (1 - BETA2) * gradient**2
+        self.mean[rows], self.square[rows] = mean, square
+        size = lr * math.sqrt(1 - BETA2**self.n_steps) / (1 - BETA1**self.n_steps)
+        self.weight[rows] -= size * mean / (np.sqrt(square) + EPS)
+
+
+def _without_empty_columns(rows: Sparse) -> tuple[NDArray[np.int64], Sparse]:
+    """Return the numbers of the columns that have an entry, and the rows with these columns."""
+    from scipy.sparse import csr_matrix
+
+    used, columns = np.unique(rows.indices, return_inverse=True)
+    return used, csr_matrix((rows.data, columns, rows.indptr), shape=(rows.shape[0], len(used)))
+
+
+def _with_ones(means: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Append a column of ones, by which the biases are multiplied."""
+    return np.hstack([means, np.ones((len(means), 1), dtype=np.float32)])
+
+
+def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    from scipy.special import softmax
+
+    made: NDArray[np.float32] = softmax(scores, axis=1)
+    return made
 
 
 def hashed_ngrams(

@@ -20,8 +20,8 @@ ROWS_OF_SCORES = 3  # copies of the scores of all training examples: the scores,
 FLOAT64 = 8
 SAGA: dict[str, Any] = {"solver": "saga", "tol": 5e-3, "max_iter": 1000}
 """Settings for many features: several times faster than L-BFGS, at a loss within a few per cent of the minimum."""
-LIBLINEAR: dict[str, Any] = {"solver": "liblinear", "tol": 1e-3, "max_iter": 200}
-"""Settings for many features and two labels."""
+LIBLINEAR: dict[str, Any] = {"solver": "liblinear", "dual": True, "tol": 1e-2, "max_iter": 1000}
+"""Settings for many features and two labels: dual coordinate descent, five times faster than the primal problem."""
 
 
 def logistic_regression(
@@ -72,7 +72,14 @@ def fitted(vectors: Any, labels: Any, *, sample_weight: Any = None, **settings: 
     return model
 
 
-def tfidf_features(*, min_df: int = 1) -> Any:
+def tfidf_features() -> Any:
+    """Return a transformer that converts texts to TF-IDF of unigrams and bigrams."""
+    from pipeline.baselines.ngram_features import NgramTfidf
+
+    return NgramTfidf()
+
+
+def frequent_tfidf_features(min_df: int) -> Any:
     """Return a transformer that converts texts to TF-IDF of unigrams and bigrams that occur in ``min_df`` texts."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -82,16 +89,11 @@ def tfidf_features(*, min_df: int = 1) -> Any:
 def tfidf_chars_features() -> Any:
     """Return a transformer that converts texts to TF-IDF of n-grams of words and of characters within words.
 
-    The features are those of the n-gram branch (:mod:`embeddings.tokenization.ngrams`) with its default lengths, but
-    not hashed.
+    The features are those of the n-gram branch with its default lengths.
     """
-    import numpy as np
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.pipeline import make_union
+    from pipeline.baselines.ngram_features import NgramTfidf
 
-    common = {"sublinear_tf": True, "dtype": np.float32}
-    return make_union(TfidfVectorizer(ngram_range=(1, 2), token_pattern=WORD_PATTERN, **common),
-                      TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), **common))
+    return NgramTfidf(characters=(2, 5))
 
 
 def require_fit_memory(vectors: Any, n_labels: int, n_test: int, max_gb: float) -> None:

@@ -217,7 +217,7 @@ class Classification(PredictionSetTask[Example, Labels]):
         max_gb = setup.config.baseline_memory_gb
         predicted = train_selected(setup.config, {
             "majority": lambda: baselines.majority(labels, len(test)),
-            "tfidf+logreg": lambda: baselines.tfidf(train, labels, test, max_gb=max_gb),
+            "tfidf+logreg": lambda: baselines.tfidf(train, labels, test, seed=setup.config.seed, max_gb=max_gb),
             "tfidf-chars+logreg": lambda: baselines.tfidf_chars(train, labels, test, seed=setup.config.seed,
                                                                 max_gb=max_gb),
             "hashed-ngrams": lambda: baselines.hashed_ngrams(train, labels, test, seed=setup.config.seed,

@@ -1,7 +1,7 @@
-"""Compiled tokenisation of ASCII text (``words.cpp``).
+"""Compiled tokenisation of ASCII text (``words.cpp``), and counts of n-grams (``ngrams.cpp``).
 
 The library is built when the package is installed and a compiler is available. Where it is missing or was built from
-other sources, Python computes the same (:mod:`embeddings.tokenization.interning`).
+other sources, :mod:`embeddings.tokenization.interning` and :mod:`embeddings.tokenization.ngrams` compute the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 log = logging.getLogger("vecformer")
 
 FILE = Path(__file__).with_name("_words" + str(sysconfig.get_config_var("EXT_SUFFIX")))
-ABI_VERSION = 1  # that of words.cpp
+ABI_VERSION = 2  # that of words.cpp
 
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
 
@@ -68,6 +68,36 @@ class NativeInterner:
         return np.split(ids[:n].copy(), n_words.cumsum()[:-1]) if texts else []
 
 
+def count_ngrams(
+    words: Sequence[str], characters: Sequence[str], *, longest_words: int, lengths: tuple[int, int], half: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
+    """Count the n-grams of words and of characters of texts in hashed buckets.
+
+    Args:
+        words: the words of each text, separated by a space.
+        characters: the words of each text between white space, separated by a space, with a space at both ends; ""
+            for a text without any.
+        longest_words: length of the longest n-gram of words.
+        lengths: lengths of the shortest and the longest n-gram of characters.
+        half: number of buckets for the n-grams of words, and of those for characters, which follow; a power of two.
+
+    Returns:
+        The buckets of each text in ascending order, *shape* ``(n_entries,)``, the counts in these buckets, *shape*
+        ``(n_entries,)``, and the number of buckets of each text, *shape* ``(n_texts,)``.
+    """
+    library = _library()
+    assert library is not None, "available() must be checked first"
+    (words_text, word_ends), (characters_text, character_ends) = _joined(words), _joined(characters)
+    n_words, n_padded = (sum(text.count(" ") + 1 for text in texts) for texts in (words, characters))
+    size = longest_words * n_words + (lengths[1] - lengths[0] + 1) * (len(characters_text) + n_padded)
+    columns, counts = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.float32)
+    n_columns = np.empty(len(words), dtype=np.int64)
+    n = library.vecformer_count_ngrams(
+        words_text, word_ends.ctypes.data, characters_text, character_ends.ctypes.data, len(words), longest_words,
+        *lengths, half, columns.ctypes.data, counts.ctypes.data, n_columns.ctypes.data)
+    return columns[:n].copy(), counts[:n].copy(), n_columns
+
+
 def _joined(texts: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:
     """Return all texts as UTF-8, and the byte offset of the end of each."""
     encoded = [text.encode() for text in texts]
@@ -91,6 +121,9 @@ def _library() -> ctypes.CDLL | None:
     library.vecformer_lookup.restype = None
     library.vecformer_tokenize.argtypes = [_POINTER, ctypes.c_char_p, _POINTER, _INT, _POINTER, _POINTER]
     library.vecformer_tokenize.restype = _INT
+    library.vecformer_count_ngrams.argtypes = [ctypes.c_char_p, _POINTER, ctypes.c_char_p, _POINTER, *[_INT] * 5,
+                                               *[_POINTER] * 3]
+    library.vecformer_count_ngrams.restype = _INT
     return library
 
 

@@ -9,7 +9,7 @@ import torch
 
 from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines import MeanVectors
-from pipeline.baselines.linear import SAGA, fitting, tfidf_features
+from pipeline.baselines.linear import SAGA, fitting, frequent_tfidf_features
 from pipeline.data.examples import Example
 from pipeline.data.features.batching import collate
 from pipeline.runs.contrastive import TextVectors
@@ -38,7 +38,7 @@ def views_of_words(setup: Setup[Any], stage_one: StageOne) -> Views:
         texts = [joined(example) for example in examples]
         means = MeanVectors(stage_one.table, stage_one.tokenizer, parse_policy(setup.config.unknown))
         with fitting():
-            return (View(tfidf_features(min_df=2).fit_transform(texts),
+            return (View(frequent_tfidf_features(2).fit_transform(texts),
                          {"C": 10, "random_state": setup.config.seed, **SAGA}),
                     View(StandardScaler().fit_transform(means(texts)), MEANS))
 

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from embeddings.tokenization import native, ngrams
 from embeddings.tokenization.ngrams import WORD_PATTERN, NgramHasher, inverse_document_frequency, tfidf
 
 TEXTS = ["The cat sat on the mat, the cat!", "a dog barked", "Äpfel und Birnen", "", "1984: the year the dog sat",
@@ -67,6 +68,27 @@ def test_ngrams_are_those_that_are_counted(texts, n_buckets):
             assert (one.bucket >= hasher.half) == (one.family == "characters")
             counted[row, one.bucket] += one.frequency
     np.testing.assert_array_equal(hasher.counts(texts).toarray(), counted)
+
+
+CHARACTERS = st.characters() | st.sampled_from(" aAİßé\u3000\x1c\x85_0.,'")
+
+
+@pytest.mark.skipif(not native.available(), reason="compiled code is not available")
+@given(st.lists(st.text(CHARACTERS, max_size=30), min_size=1, max_size=4), st.integers(1, 3),
+       st.tuples(st.integers(1, 4), st.integers(0, 4)), st.sampled_from([2, 32, 2**21]))
+def test_compiled_code_counts_as_scikit_learn(texts, longest, lengths, n_buckets):
+    hasher = NgramHasher(longest, (lengths[0], sum(lengths)), n_buckets)
+    counted = [hasher._counts_by_compiled_code(texts), hasher._counts_by_sklearn(texts)]
+    for name in ("data", "indices", "indptr"):
+        ours, theirs = (getattr(one, name) for one in counted)
+        np.testing.assert_array_equal(ours, theirs)
+        assert ours.dtype == theirs.dtype
+
+
+def test_counts_do_not_depend_on_how_many_texts_are_counted_at_once(monkeypatch):
+    together = HASHER.counts(TEXTS)
+    monkeypatch.setattr(ngrams, "N_AT_ONCE", 2)
+    assert (HASHER.counts(TEXTS) != together).nnz == 0
 
 
 def test_both_families_have_length_one():

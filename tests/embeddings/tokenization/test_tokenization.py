@@ -268,6 +268,12 @@ def test_can_produce_agrees_with_tokenization(word, lowercase):
     assert tokenizer.can_produce(word) == (tokenizer.words(word) == [word])
 
 
+@given(awkward.map(lambda text: text[:6]), rules)
+def test_a_folded_word_can_be_produced_if_the_word_that_it_becomes_can(word, options):
+    tokenizer = WordTokenizer(**options)
+    assert tokenizer.can_produce_folded(word) == tokenizer.can_produce(tokenizer.fold(word))
+
+
 @given(awkward, rules)
 def test_folding_twice_is_folding_once(text, options):
     fold = WordTokenizer(**options).fold
