@@ -9,7 +9,7 @@ is available, and scikit-learn elsewhere. The weighting is that of
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from embeddings.tokenization import native
 
 N_AT_ONCE = 1024  # texts whose n-grams are counted at once
+ENTRY_BYTES = 24  # of a count: value and column, in three copies
 
 WORD_PATTERN = r"(?u)\w+|[^\w\s]"
 """Regular expression of a word: letters and digits, or one sign of punctuation."""
@@ -68,6 +69,12 @@ class NgramHasher:
     def half(self) -> int:
         """Number of buckets of each family."""
         return self.buckets // 2
+
+    def bytes_for(self, texts: Iterable[str]) -> int:
+        """Estimate the memory in bytes for the counts of texts and for their TF-IDF; it is rarely exceeded."""
+        shortest, longest = self.characters or (1, 0)
+        n_entries = sum(self.words * (text.count(" ") + 1) + (longest - shortest + 1) * len(text) for text in texts)
+        return ENTRY_BYTES * n_entries
 
     @cached_property
     def _vectorizers(self) -> dict[str, Any]:

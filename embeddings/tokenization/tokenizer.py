@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +20,14 @@ from embeddings.errors import EmbeddingError
 from embeddings.special_tokens import SPECIAL_TOKENS, UNK, UNK_ID
 from embeddings.tokenization.chinese import chinese_segmenter
 from embeddings.tokenization.interface import Span, Text, TextTokenizer, encodable, text_key
-from embeddings.tokenization.interning import TokenInterner
+from embeddings.tokenization.interning import TokenInterner, token_interner
 from embeddings.tokenization.word_pattern import BELONGING, FOREIGN, HAN, PLAIN, WordRule, word_pattern
 
 OUR_KEY = "vecformer"  # our additions to "model" in the file, which the library ignores
+BATCH = 4096          # texts that are tokenised together
+MIN_INTERNED = 64     # texts from which interning the vocabulary first takes less time than the library
+MAX_STORED = 100_000  # pieces whose words are stored, such as words with accents, which occur again and again
+LONGEST_STORED = 64   # characters of such a piece
 
 
 class WordTokenizer(TextTokenizer):
@@ -65,6 +71,7 @@ class WordTokenizer(TextTokenizer):
     def _set_up(self, tokenizer: Tokenizer, rule: WordRule, counts: dict[str, int] | None) -> None:
         self._tokenizer, self._rule, self.counts = tokenizer, rule, counts
         self._cached_encodings: Mapping[str | tuple[str, ...], NDArray[np.int32]] = {}
+        self._splits: dict[str, list[str]] = {}
         self._normalizer, self._pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
         self._segment_han = chinese_segmenter() if rule.han == "words" else None
         # A file of an earlier version contains another pattern, which may differ from PLAIN.
@@ -124,7 +131,17 @@ class WordTokenizer(TextTokenizer):
         return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in ids]
 
     def _split(self, text: str) -> list[str]:
-        """Split a text of any characters by the library."""
+        """Split a text of any characters by the library; the words of short ones are stored for the next time."""
+        found = self._splits.get(text)
+        if found is None:
+            found = self._split_by_library(text)
+            if len(text) <= LONGEST_STORED:
+                if len(self._splits) == MAX_STORED:
+                    self._splits.clear()
+                self._splits[text] = found
+        return found
+
+    def _split_by_library(self, text: str) -> list[str]:
         words = [word for word, _ in self._pre_tokenizer.pre_tokenize_str(self._folded(text))]
         if self._segment_han is None:
             return words
@@ -177,16 +194,38 @@ class WordTokenizer(TextTokenizer):
         Returns:
             For each text the ids of its words, int32. *Shape:* ``(n_words,)``.
         """
-        if all(isinstance(text, str) for text in texts) and self._segment_han is None and not self._cached_encodings:
-            strings = [encodable(text) for text in texts if isinstance(text, str)]
-            encodings = self._tokenizer.encode_batch_fast(strings, add_special_tokens=False)
-            return [np.array(encoding.ids[:max_length], dtype=np.int32) for encoding in encodings]
+        if not self._cached_encodings:
+            if len(texts) >= MIN_INTERNED and 2 * sum(map(_is_plain, texts)) >= len(texts):
+                return self._encode_by_interning(texts, max_length)
+            if all(isinstance(text, str) for text in texts) and self._segment_han is None:
+                return self._encode_by_library(texts, max_length)
         found = [self._cached_encodings.get(text_key(text)) for text in texts]
         ids_of = self._tokenizer.get_vocab() if any(ids is None for ids in found) else {}
         return [
             np.array([ids_of.get(word, UNK_ID) for word in self.words(text)[:max_length]], dtype=np.int32)
             if ids is None else ids[:max_length] for text, ids in zip(texts, found, strict=True)
         ]
+
+    def _encode_by_library(self, texts: Sequence[Text], max_length: int | None) -> list[NDArray[np.int32]]:
+        return [np.array(encoding.ids[:max_length], dtype=np.int32)
+                for start in range(0, len(texts), BATCH)
+                for encoding in self._tokenizer.encode_batch_fast(
+                    [encodable(str(text)) for text in texts[start : start + BATCH]], add_special_tokens=False)]
+
+    def _encode_by_interning(self, texts: Sequence[Text], max_length: int | None) -> list[NDArray[np.int32]]:
+        """Encode texts by compiled code, which tokenises ASCII; the first numbers are those of the vocabulary."""
+        interner = token_interner(self._vocabulary)
+        numbered = (ids[:max_length] for start in range(0, len(texts), BATCH)
+                    for ids in self.intern(texts[start : start + BATCH], interner))
+        return [np.where(ids < len(self), ids, np.int32(UNK_ID)) for ids in numbered]
+
+    def count(self, texts: Iterable[Text]) -> Counter[str]:
+        """Count the words of the texts."""
+        interner, counts, rest = token_interner(()), np.zeros(0, dtype=np.int64), iter(texts)
+        while batch := list(islice(rest, BATCH)):
+            ids = np.concatenate([np.zeros(0, dtype=np.int32), *self.intern(batch, interner)])
+            counts = np.bincount(ids, minlength=len(interner)) + np.pad(counts, (0, len(interner) - len(counts)))
+        return Counter({interner[i]: n for i, n in enumerate(counts.tolist())})
 
     def cache_encodings(self, encodings: Mapping[str | tuple[str, ...], NDArray[np.int32]]) -> None:
         """Set the ids of texts that were encoded before, for :meth:`encode`. *Shape* of each: ``(n_words,)``."""
@@ -263,6 +302,10 @@ class WordTokenizer(TextTokenizer):
             pieces.append(piece[start : start + len(part)])
             start += len(part)
         return pieces
+
+
+def _is_plain(text: Text) -> bool:
+    return isinstance(text, str) and text.isascii()
 
 
 def stored_units(path: Path) -> str:

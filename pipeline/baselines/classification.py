@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, OOVPolicy
 from embeddings.tokenization.interface import TextTokenizer
 from embeddings.tokenization.interning import token_interner
 from pipeline.baselines.linear import SAGA, logistic_regression, tfidf_chars_features, tfidf_features
+from pipeline.baselines.selection import require_memory
 
 
 def majority(labels: Sequence[str], n: int) -> list[str]:
@@ -36,8 +38,7 @@ def tfidf(
     Raises:
         TooLargeError: if this needs more memory than ``max_gb``.
     """
-    return logistic_regression(train, labels, test, features=tfidf_features(), C=10, random_state=seed, max_gb=max_gb,
-                               **SAGA)
+    return _on_ngrams(train, labels, test, tfidf_features(), seed, max_gb)
 
 
 def tfidf_chars(
@@ -47,8 +48,14 @@ def tfidf_chars(
 
     Arguments and exceptions: see :func:`tfidf`.
     """
-    return logistic_regression(train, labels, test, features=tfidf_chars_features(), C=10, random_state=seed,
-                               max_gb=max_gb, **SAGA)
+    return _on_ngrams(train, labels, test, tfidf_chars_features(), seed, max_gb)
+
+
+def _on_ngrams(
+    train: Sequence[str], labels: Sequence[str], test: Sequence[str], features: Any, seed: int, max_gb: float
+) -> list[str]:
+    require_memory(features.bytes_for(train), f"{len(train):,} training texts", max_gb)
+    return logistic_regression(train, labels, test, features=features, C=10, random_state=seed, max_gb=max_gb, **SAGA)
 
 
 class MeanVectors:

@@ -18,11 +18,12 @@ BUCKETS = 2**18
 DIM = 16
 SMALLEST_BATCH = 32
 EPOCHS = 5
-MIN_STEPS = 500    # for few texts, more epochs
-MAX_STEPS = 2000   # for many texts, larger batches
+MIN_STEPS = 500         # for few texts, more epochs
+MAX_EXAMPLES = 250_000  # for many texts, fewer epochs, but at least one
+MAX_STEPS = 2000        # for many texts, larger batches
 LR = 0.02
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
-COPIES = 3         # of the vectors: the vectors and the two moments of Adam
+COPIES = 3  # of the vectors: the vectors and the two moments of Adam
 FLOAT32 = 4
 
 
@@ -37,7 +38,7 @@ class HashedNgrams:
     def __init__(self, labels: Sequence[str], *, seed: int) -> None:
         self.labels = list(labels)
         self.seed = seed
-        self._hasher = NgramHasher(2, None, 2 * BUCKETS)
+        self.hasher = NgramHasher(2, None, 2 * BUCKETS)
 
     def fit(self, texts: Sequence[str], gold: NDArray[np.int64]) -> None:
         """Train the classifier.
@@ -46,7 +47,7 @@ class HashedNgrams:
             texts: the texts.
             gold: number of the label of each text. *Shape:* ``(n_texts,)``, int64.
         """
-        counts = self._hasher.counts(texts)
+        counts = self.hasher.counts(texts)
         self.columns = np.unique(counts.indices)                                            # (n_columns,)
         rows, random = self._shares(counts), np.random.default_rng(self.seed)
         n_columns, n_labels = len(self.columns), len(self.labels)
@@ -54,9 +55,10 @@ class HashedNgrams:
         self.vectors = start.astype(np.float32)                                             # (n_columns, DIM)
         self.output = np.zeros((DIM + 1, n_labels), dtype=np.float32)  # weights, and biases in the last row
         of_vectors, of_output = Adam(self.vectors), Adam(self.output)
-        batch_size = max(SMALLEST_BATCH, math.ceil(EPOCHS * len(texts) / MAX_STEPS))
+        n_epochs = min(EPOCHS, max(1, MAX_EXAMPLES // len(texts)))
+        batch_size = max(SMALLEST_BATCH, math.ceil(n_epochs * len(texts) / MAX_STEPS))
         per_epoch = math.ceil(len(texts) / batch_size)
-        n_steps = per_epoch * max(EPOCHS, math.ceil(MIN_STEPS / per_epoch))
+        n_steps = per_epoch * max(n_epochs, math.ceil(MIN_STEPS / per_epoch))
         order = np.zeros(0, np.int64)
         for step in range(n_steps):
             if not len(order):
@@ -78,7 +80,7 @@ class HashedNgrams:
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the logits of texts. *Shape:* ``(n_texts, n_labels)``, float32."""
-        means = self._shares(self._hasher.counts(texts)) @ self.vectors                     # (n_texts, DIM)
+        means = self._shares(self.hasher.counts(texts)) @ self.vectors                     # (n_texts, DIM)
         scores: NDArray[np.float32] = _with_ones(means) @ self.output
         return scores
 
@@ -153,8 +155,8 @@ def hashed_ngrams(
         TooLargeError: if this needs more memory than ``max_gb``.
     """
     names, gold = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
-    require_memory(FLOAT32 * (COPIES * BUCKETS * DIM + 2 * len(test) * len(names)), f"{len(names):,} labels, "
-                   f"{len(test):,} test texts", max_gb)
     model = HashedNgrams([str(name) for name in names], seed=seed)
+    needed = FLOAT32 * (COPIES * BUCKETS * DIM + 2 * len(test) * len(names)) + model.hasher.bytes_for(train)
+    require_memory(needed, f"{len(names):,} labels, {len(train):,} training and {len(test):,} test texts", max_gb)
     model.fit(train, gold)
     return model.predict(test)

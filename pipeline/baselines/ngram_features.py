@@ -27,6 +27,10 @@ class NgramTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(self, words: int = 2, characters: tuple[int, int] | None = None) -> None:
         self.words, self.characters = words, characters
 
+    def bytes_for(self, texts: Sequence[str]) -> int:
+        """Estimate the memory in bytes that fitting to texts takes."""
+        return self._hasher.bytes_for(texts)
+
     def fit(self, texts: Sequence[str], _labels: Any = None) -> NgramTfidf:
         """Count in how many texts each n-gram occurs."""
         self._fit(texts)
@@ -38,18 +42,19 @@ class NgramTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, texts: Sequence[str]) -> Sparse:
         """Convert texts; n-grams that no training text has are ignored. *Shape:* as :meth:`fit_transform`."""
-        return self._rows(self._counts(texts))
+        return self._rows(self._hasher.counts(list(texts)))
 
     def _fit(self, texts: Sequence[str]) -> Sparse:
-        counts = self._counts(texts)
+        counts = self._hasher.counts(list(texts))
         self.idf_ = inverse_document_frequency(counts)                                      # (BUCKETS,)
         used = self.idf_ > 0
         self.column_ = np.cumsum(used, dtype=np.int32) - 1                                  # (BUCKETS,)
         self.n_features_ = int(used.sum())
         return counts
 
-    def _counts(self, texts: Sequence[str]) -> Sparse:
-        return NgramHasher(self.words, self.characters, BUCKETS).counts(list(texts))
+    @property
+    def _hasher(self) -> NgramHasher:
+        return NgramHasher(self.words, self.characters, BUCKETS)
 
     def _rows(self, counts: Sparse) -> Sparse:
         from scipy.sparse import csr_matrix

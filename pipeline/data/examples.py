@@ -49,6 +49,7 @@ E_co = TypeVar("E_co", bound=AnyExample, covariant=True)
 class _Texts:
     """A text or a pair of texts."""
 
+    __slots__ = ()
     text: str
     text_b: str
 
@@ -58,7 +59,7 @@ class _Texts:
         return self.text.strip(), self.text_b.strip()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example(_Texts):
     """A text or a pair of texts, and its label ("" for none; lines of running text have none)."""
 
@@ -73,7 +74,7 @@ class Example(_Texts):
         return self.label
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MultiLabelExample(_Texts):
     """A text or a pair of texts, and its labels: () for a text without any, None for unlabelled text."""
 
@@ -88,7 +89,7 @@ class MultiLabelExample(_Texts):
         return list(self.labels or ())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RatedExample(_Texts):
     """A text or a pair of texts, and a number; None for unlabelled text."""
 
@@ -103,7 +104,7 @@ class RatedExample(_Texts):
         return self.value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TaggedExample:
     """The words of a sentence and one tag for each."""
 
@@ -122,7 +123,7 @@ class TaggedExample:
         return self.words
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A span of a context: ``context[start : start + len(text)] == text``."""
 
@@ -130,7 +131,7 @@ class Answer:
     start: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class QuestionExample:
     """A question about a context, and the annotated answers; () for an unanswerable question."""
 
@@ -151,7 +152,7 @@ class QuestionExample:
         return self.context.strip()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TranslationExample:
     """A text and its translation."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import fields
+from functools import cache
 from typing import Any
 
 from pipeline.data.examples import AnyExample, Splits
@@ -26,4 +28,9 @@ def data_hash(splits: Splits[Any]) -> str:
 
 
 def _content(example: AnyExample) -> list[Any]:
-    return [value for name, value in vars(example).items() if name != "where"]
+    return [getattr(example, name) for name in _names(type(example))]
+
+
+@cache
+def _names(example: type[Any]) -> list[str]:
+    return [one.name for one in fields(example) if one.name != "where"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeline.baselines.linear import SAGA, fitted, fitting, require_fit_memory, tfidf_chars_features
+from pipeline.baselines.selection import require_memory
 from pipeline.benchmark.rivals.base import Predict, Training, rival
 
 
@@ -34,6 +35,7 @@ class TfIdf:
     def fit(self, training: Training) -> Predict:
         """Train the model; see :class:`~pipeline.benchmark.rivals.base.Rival`."""
         features = tfidf_chars_features()
+        require_memory(features.bytes_for(training.texts), f"{len(training.texts):,} training texts", training.max_gb)
         with fitting():
             vectors = features.fit_transform(training.texts)
             require_fit_memory(vectors, len(set(training.labels)), 0, training.max_gb)

@@ -16,7 +16,7 @@ POOL = 50  # batches sorted by length together: enough to reduce padding, few en
 IGNORED = -100  # target that the loss ignores (ignore_index of torch's cross-entropy)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Feature:
     """Encoded form of an example, or of one window of a long example.
 

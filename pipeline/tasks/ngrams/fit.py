@@ -33,7 +33,6 @@ log = logging.getLogger("vecformer")
 SMALLEST, LARGEST = 2**14, 2**20  # buckets that are chosen
 MAX_WEIGHTS = 2**24               # buckets x labels that are chosen
 ROOM = 4                          # buckets of a family for each of its distinct n-grams, at least
-ENTRY_BYTES = 24                  # of a count: value and column, in three copies
 COPIES = 6                        # copies of the coefficients that the fit and the model hold
 ABSENT = -20.0                    # logit of a label without training examples
 
@@ -80,10 +79,10 @@ def plan(setup: Setup[Any], task: Task[Any], train: Sequence[Example], clock: Cl
 def _plan(setup: Setup[Any], train: Sequence[Example], clock: Clock) -> NgramFit:
     config = setup.config
     texts, labels = [joined(example) for example in train], setup.resolved.labels
-    problem = _too_long(texts, config)
+    hasher = hasher_of(config, max(LARGEST, config.ngrams.buckets))
+    problem = _above_limit(hasher.bytes_for(texts), f"{len(texts):,} training texts", config)
     if not problem:
-        hashed = hasher_of(config, max(LARGEST, config.ngrams.buckets))
-        counts = hashed.counts(texts)
+        counts = hasher.counts(texts)
         buckets = config.ngrams.buckets or choose_buckets(counts, len(labels))
         problem = _too_many(buckets, len(labels), len(texts), config)
     if problem:
@@ -155,13 +154,6 @@ def _without_empty_columns(rows: Sparse) -> tuple[Sparse, NDArray[np.int64]]:
 def _power_of_two(n: int) -> int:
     """Return the smallest power of two that is at least ``n``."""
     return 1 << max(0, n - 1).bit_length()
-
-
-def _too_long(texts: Sequence[str], config: RunConfig) -> str:
-    """Describe why the training texts have too many n-grams; "" if they have not."""
-    shortest, longest = config.ngrams.characters
-    n_entries = sum(map(len, texts)) * (longest - shortest + 1 + config.ngrams.words)
-    return _above_limit(ENTRY_BYTES * n_entries, f"{len(texts):,} training texts", config)
 
 
 def _too_many(buckets: int, n_labels: int, n_texts: int, config: RunConfig) -> str:

@@ -1,6 +1,7 @@
 import json
 import sys
 import unicodedata
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from embeddings import WordTokenizer
 from embeddings.errors import EmbeddingError
-from embeddings.special_tokens import SPECIAL_TOKENS
+from embeddings.special_tokens import SPECIAL_TOKENS, UNK_ID
 from embeddings.tokenization.chinese import chinese_segmenter
 from embeddings.tokenization.vocabulary import build_vocabulary
 
@@ -297,3 +298,30 @@ def test_split_words_are_folded_but_not_split():
     assert tokenizer.words(["U.S.", "New-York"]) == ["u.s.", "new-york"]
     assert tokenizer.count([["U.S.", "a b"]]) == {"u.s.": 1, "a b": 1}
     assert tokenizer.encode([["U.S.", "u", "New-York"]], max_length=2)[0].tolist() == [5, 1]
+
+
+@given(st.lists(awkward, min_size=1, max_size=5), rules, st.sampled_from([None, 0, 2]))
+def test_texts_are_encoded_alike_in_every_way(texts, options, max_length):
+    tokenizer = WordTokenizer(["a", "cat", "1", "é", "n't", "'"], **options)
+    expected = [[tokenizer.vocabulary().index(word) if word in tokenizer.vocabulary() else UNK_ID
+                 for word in tokenizer.words(text)][:max_length] for text in texts]
+    assert [ids.tolist() for ids in tokenizer._encode_by_interning(texts, max_length)] == expected
+    if options["han"] == "characters":
+        assert [ids.tolist() for ids in tokenizer._encode_by_library(texts, max_length)] == expected
+
+
+@given(st.lists(awkward | st.lists(awkward, max_size=3), max_size=5), rules, st.integers(1, 3))
+def test_counts_are_those_of_the_words(texts, options, n_at_once):
+    tokenizer = WordTokenizer(**options)
+    expected = Counter(word for text in texts for word in tokenizer.words(text))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("embeddings.tokenization.tokenizer.BATCH", n_at_once)
+        assert tokenizer.count(iter(texts)) == expected
+
+
+def test_stored_pieces_are_forgotten_when_there_are_many(monkeypatch):
+    monkeypatch.setattr("embeddings.tokenization.tokenizer.MAX_STORED", 2)
+    tokenizer = WordTokenizer()
+    for text in ("é", "ü", "à", "é ü", "é"):
+        assert tokenizer.words(text) == text.split()
+        assert len(tokenizer._splits) <= 2
