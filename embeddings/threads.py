@@ -1,4 +1,4 @@
-"""How many threads compute, and how they wait for one another."""
+"""How many threads may compute."""
 
 from __future__ import annotations
 
@@ -6,19 +6,6 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-
-SPINS = "200"  # GNU OpenMP's default is 300,000, several milliseconds
-
-
-def sleep_while_waiting() -> None:
-    """Let threads of OpenMP that wait for others sleep, after a short active wait.
-
-    A thread that waits actively takes the core from the one that it waits for, if other processes compute as well. To
-    be called before PyTorch and scikit-learn are imported. ``OMP_WAIT_POLICY`` and ``GOMP_SPINCOUNT``, if they are set,
-    have precedence.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def n_cores(root: Path = Path("/")) -> int:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from embeddings.threads import sleep_while_waiting
-
-sleep_while_waiting()  # before PyTorch and scikit-learn are imported
-
 # Imported lazily, because `vecformer --help` imports this package and must not import torch.
 _HOMES = {
     "RunConfig": "pipeline.config",

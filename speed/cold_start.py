@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-VECFORMER = [sys.executable, "-c", "from pipeline.cli.main import main; main()"]
+from measuring import VECFORMER
+
 TORCH = [sys.executable, "-c", "import torch"]
 TEXT = "Who climbed the tallest xylophone of Frankfurt ?"  # includes words that are not in the training texts
 IMPORT, PREDICT = "import torch, s", "predict one text, s"

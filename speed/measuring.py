@@ -21,8 +21,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 BERT = ("model.like=bert", "model.positions=learned")  # the architecture of the peers' model
+VECFORMER = [sys.executable, "-c", "from pipeline.cli.main import main; main()"]
 CPUINFO = Path("/proc/cpuinfo")
-WAITING = "GOMP_SPINCOUNT"  # set by vecformer for its own process; peers keep their default
 INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # in ascending order of speed
 
 Figure = dict[str, Any]
@@ -35,8 +35,7 @@ def in_process(script: str, *arguments: object, threads: int, python: str = sys.
         subprocess.CalledProcessError: if the script fails, after it has printed its message to stderr.
     """
     command = [python, str(HERE / script), *map(str, arguments), "--threads", str(threads)]
-    environment = {name: value for name, value in os.environ.items() if name != WAITING}
-    done = subprocess.run(command, env={**environment, "OMP_NUM_THREADS": str(threads)}, check=True,
+    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": str(threads)}, check=True,
                           stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

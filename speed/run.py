@@ -1,9 +1,11 @@
 """Run the speed comparisons with peers: print medians and ratios, and update results.json and RESULTS.md.
 
-usage: python speed/run.py --datasets FOLDER --peer-python PYTHON [--only NAME,NAME] [--runs N] [--threads N]
+usage: python speed/run.py --datasets FOLDER --peer-python PYTHON [--only NAME,NAME] [--runs N] [--threads N] [--again]
 
 Each comparison is a script in this folder, documented there. Sections that are not measured keep their earlier
-results. Requires an otherwise idle machine; all comparisons together take about an hour.
+results. A section that the same commit, options and machine have measured is not measured again, so that an interrupted
+command continues where it ended; `--again` measures it anew. Requires an otherwise idle machine; all comparisons
+together take some hours, of which `large` takes the most.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,12 +24,14 @@ from typing import Any
 import busy
 import cold_start
 import growth
+import large
 import measuring
 import prediction
 import results
 import share_of_peak
 import table_size
 import training
+import whole_run
 from measuring import Figure
 
 HERE = Path(__file__).parent
@@ -102,6 +106,14 @@ COMPARISONS = {
     "busy": Comparison(
         "Training speed beside busy processes, compared with an idle machine and with the Trainer (`busy.py`).",
         lambda on: busy.measure(on.datasets, peer_python=on.peer_python, threads=on.threads, **on.runs_argument())),
+    "whole_run": Comparison(
+        "Time from files to measures, compared with a script for Hugging Face's Trainer and with fastText "
+        "(`whole_run.py`).",
+        lambda on: whole_run.measure(on.datasets, peer_python=on.peer_python, threads=on.threads,
+                                     **on.runs_argument())),
+    "large": Comparison(
+        "Time and memory of runs on 40,000 to 4,000,000 texts, and of predictions for lines of a pipe (`large.py`).",
+        lambda on: large.measure(on.datasets, peer_python=on.peer_python, threads=on.threads)),
     "cold_start": Comparison(
         "Time of `vecformer predict` for one text, compared with `import torch` (`cold_start.py`).",
         lambda on: cold_start.measure(on.datasets / "trec6", **on.runs_argument())),
@@ -126,26 +138,48 @@ COMPARISONS = {
 }
 
 
-def run(setting: Setting, names: Sequence[str], folder: Path = HERE, *, command: str = "") -> None:
+def run(
+    setting: Setting, names: Sequence[str], folder: Path = HERE, *, command: str = "", again: bool = False
+) -> None:
     """Run comparisons and update both files after each.
+
+    A failing comparison does not stop the others: the first error is raised after the last comparison.
 
     Args:
         setting: settings shared by all comparisons.
         names: keys of :data:`COMPARISONS`.
         folder: folder of results.json and RESULTS.md.
         command: command that repeats the measurement.
+        again: measure sections again that have results of the same commit, command and machine.
     """
     context = {"date": date.today().isoformat(), "commit": measuring.commit(), "machine": measuring.machine(),
                "command": command}
+    errors: list[Exception] = []
     for name in names:
         comparison = COMPARISONS[name]
         print(f"{name}: {comparison.what}", flush=True)
-        found = comparison.measure(setting)
+        if not again and _is_measured(results.load(folder).get(f"{name}, {measuring.kind()}", {}), context):
+            print("  measured before", flush=True)
+            continue
+        try:
+            found = comparison.measure(setting)
+        except Exception as error:
+            print(f"  failed: {error}", flush=True)
+            errors.append(error)
+            continue
         printed = found if isinstance(found, str) else ""
         rows = [] if isinstance(found, str) else [with_threshold(figure) for figure in found]
         record = {"what": comparison.what, **context, "figures": rows, "printed": printed}
         print(results.tables(rows), flush=True)
         results.save({**results.load(folder), f"{name}, {measuring.kind()}": record}, list(COMPARISONS), folder)
+    if errors:
+        raise errors[0]
+
+
+def _is_measured(record: Mapping[str, Any], context: Mapping[str, str]) -> bool:
+    """Whether a section was measured at this commit, without changes that are not committed, by the same command."""
+    same = all(record.get(key) == context[key] for key in ("commit", "command", "machine"))
+    return same and not context["commit"].endswith("-dirty") and context["commit"] != "unknown"
 
 
 def with_threshold(figure: Figure) -> Figure:
@@ -179,11 +213,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, help="runs of each measurement (default: depends on the comparison)")
     parser.add_argument("--threads", type=int, default=2, help="threads of each measurement (default: 2)")
     parser.add_argument("--out", type=Path, default=HERE, help="output folder (default: speed/)")
+    parser.add_argument("--again", action="store_true", help="measure again what this commit has measured")
     given = parser.parse_args()
     if given.datasets is None or not given.datasets.is_dir():
         parser.error(f"--datasets: {given.datasets} is not a folder; pass the folder of the data sets")
     run(Setting(given.datasets, given.peer_python, given.runs, given.threads), given.only, given.out,
-        command=shlex.join(["python", "speed/run.py", *_options(given)]))
+        command=shlex.join(["python", "speed/run.py", *_options(given)]), again=given.again)
 
 
 def _options(given: argparse.Namespace) -> list[str]:

@@ -2,12 +2,9 @@
 
 import os
 
-from embeddings.threads import n_cores, sleep_while_waiting
-
-sleep_while_waiting()  # before PyTorch is imported
-
 import torch
 
+from embeddings.threads import n_cores
 from transformer.config import EmbeddingConfig, ModelConfig
 from transformer.layers.embedding import TokenEmbedding
 from transformer.models.heads import ClassificationHead

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,9 +13,11 @@ from torch import Tensor, nn
 from embeddings.progress import Progress, silent
 from pipeline.data.features.batching import Batch, Feature, by_length
 from transformer.kernels.precision import low_dtype
+from transformer.kernels.waiting import brief_on_a_busy_machine
 from transformer.layers.embedding import projected_once
 
 MAX_POSITIONS = 4096        # positions of a batch, padding included: fits the caches of a CPU and fills a GPU
+MIN_WATCHED = 8             # batches from which it is worth the while to watch the machine
 MAX_POSITIONS_INT8 = 16_384  # in int8, where each text is computed separately and padding costs nothing
 
 Collate = Callable[[Sequence[Feature]], Batch]
@@ -65,7 +68,8 @@ def reduced_outputs(
     made: list[T] = []
     max_positions = MAX_POSITIONS_INT8 if low_dtype(device) == torch.int8 else MAX_POSITIONS
     batches = by_length([len(feature) for feature in features], max_positions)
-    with torch.inference_mode(), projected_once(model, sum(map(len, features))):
+    waiting = brief_on_a_busy_machine() if len(batches) >= MIN_WATCHED else nullcontext()
+    with torch.inference_mode(), projected_once(model, sum(map(len, features))), waiting:
         for number, rows in enumerate(batches, start=1):
             output = forward(collate([features[i] for i in rows]).to(device)).float().cpu()
             made.extend(reduce(rows.tolist(), output))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from embeddings.threads import SPINS, n_cores, sleep_while_waiting
+from embeddings.threads import n_cores
 
 ALL = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 CPU_GROUP = Path("/sys/fs/cgroup/cpu")
@@ -75,37 +75,3 @@ print(n_cores(), torch.get_num_threads())"""
         environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
         done = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=True)
     assert done.stdout.split() == ["1", "1"]
-
-
-@pytest.mark.parametrize(("given", "expected"), [
-    ({}, {"GOMP_SPINCOUNT": SPINS}),
-    ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
-    ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
-])
-def test_environment_has_precedence(monkeypatch, given, expected):
-    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    sleep_while_waiting()
-    assert {name: os.environ[name] for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in os.environ} == expected
-
-
-@pytest.mark.parametrize("statement", [
-    "import transformer",
-    "import vecformer; vecformer.run",
-    "import pipeline.cli.main, sklearn.linear_model, transformer",
-])
-def test_waiting_is_set_before_the_libraries_read_it(statement):
-    """OpenMP reads the environment when it is loaded."""
-    code = f"""import os, sys
-class Watch:
-    def find_spec(self, name, *_):
-        if name in ("torch", "sklearn"):
-            print(os.environ.get("GOMP_SPINCOUNT"))
-sys.meta_path.insert(0, Watch())
-{statement}"""
-    environment = {name: value for name, value in os.environ.items()
-                   if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=True)
-    assert set(done.stdout.split()) == {SPINS}

@@ -62,15 +62,28 @@ def test_measuring_one_section_keeps_the_others(tmp_path, monkeypatch, capsys):
     assert "| at most 0.5 | yes |" in capsys.readouterr().out
 
 
-def test_results_are_kept_if_a_later_comparison_fails(tmp_path, monkeypatch):
+def test_a_failing_comparison_does_not_stop_the_others(tmp_path, monkeypatch):
     def fails(_):
         raise RuntimeError("no peer")
 
     monkeypatch.setitem(run.COMPARISONS, "training", run.Comparison("Speed.", lambda _: [GROWN]))
     monkeypatch.setitem(run.COMPARISONS, "peak", run.Comparison("Peak.", fails))
     with pytest.raises(RuntimeError, match="no peer"):
-        run.run(SETTING, ["training", "peak"], tmp_path)
+        run.run(SETTING, ["peak", "training"], tmp_path)
     assert [name.split(",")[0] for name in results.load(tmp_path)] == ["training"]
+
+
+def test_a_section_of_the_same_commit_command_and_machine_is_not_measured_again(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setitem(run.COMPARISONS, "training", run.Comparison("Speed.", lambda _: calls.append(1) or [GROWN]))
+    monkeypatch.setattr(run.measuring, "commit", lambda: "abc")
+    for options, n_calls in (({}, 1), ({}, 1), ({"again": True}, 2), ({"command": "other"}, 3), ({}, 4)):
+        run.run(SETTING, ["training"], tmp_path, **options)
+        assert len(calls) == n_calls
+    monkeypatch.setattr(run.measuring, "commit", lambda: "abc-dirty")
+    for n_calls in (5, 6):
+        run.run(SETTING, ["training"], tmp_path)
+        assert len(calls) == n_calls
 
 
 def test_thresholds_apply_to_ratios_only():

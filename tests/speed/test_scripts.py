@@ -7,12 +7,14 @@ from pathlib import Path
 
 import busy
 import growth
+import large
 import measuring
 import prediction
 import pytest
 import share_of_peak
 import train_ours
 import training
+import whole_run
 from documents import write_documents
 
 from pipeline.errors import ConfigError
@@ -125,6 +127,78 @@ def test_busy_processes_end_and_speeds_are_compared_with_an_idle_machine(monkeyp
     assert all(process.poll() is not None for process in running)
 
 
+def test_whole_runs_are_compared_with_both_peers(monkeypatch, tmp_path):
+    (tmp_path / "news").mkdir()
+    for part in ("train", "dev", "test"):
+        rows = "".join(f"text {i} of {part}\t{'xy'[i % 2]}\n" for i in range(6))
+        (tmp_path / "news" / f"{part}.tsv").write_text(f"text\tlabel\n{rows}")
+    commands = []
+
+    def timed(command, *, threads):
+        commands.append(list(map(str, command)))
+        if "run" not in commands[-1]:
+            return (60.0 if "hf_whole_run.py" in commands[-1][1] else 2.0), ""
+        assert len(measuring.read_texts(Path(commands[-1][commands[-1].index("--data") + 1]) / "train.jsonl")) == 4
+        return (10.0 if "auto" in commands[-1] else 20.0), "starting  1.00  10.0%\nbaselines   3.00   30.0%\n"
+
+    monkeypatch.setattr(whole_run, "timed", timed)
+    found = {figure["figure"]: figure for figure in whole_run.measure(
+        tmp_path, peer_python="python", runs=2, first=4, cases=[whole_run.Case("news")])}
+    assert found["news: vecformer run, s"]["values"] == [10, 10]
+    fast, slow = (found[f"news: {name}, speed-up over Hugging Face"] for name in ("vecformer run", "--recipe plain"))
+    assert (fast["ratio"], slow["ratio"]) == (6, 3)
+    assert (measuring.meets_threshold(fast), measuring.meets_threshold(slow)) == (True, False)
+    assert found["news: vecformer run, time compared with fastText"]["ratio"] == 5
+    share = found["news: share of the baselines, --recipe auto"]
+    assert share["median"] == pytest.approx(0.3)
+    assert not measuring.meets_threshold(share)
+    assert len(commands) == 8
+
+
+def test_large_runs_have_costs_exponents_and_limits(monkeypatch, tmp_path):
+    (tmp_path / "ag_news").mkdir()
+    rows = "".join(f"{' '.join(f'w{i}{k}' for k in range(40))}\t{'xy'[i % 2]}\n" for i in range(6))
+    for part in ("train", "dev"):
+        (tmp_path / "ag_news" / f"{part}.tsv").write_text(f"text\tlabel\n{rows}")
+
+    def cost(command, *, threads, stdin=None):
+        if stdin:
+            return large.Cost(1.0, 100.0 + len(stdin.read_text().splitlines()) / 10)
+        data = next(one for one in command if isinstance(one, Path) and one.name == "data")
+        texts = measuring.read_texts(data / "train.jsonl")
+        assert {len(text.split()) for text, _ in texts} == {37}
+        return large.Cost(len(texts) ** (2 if "run" in command else 1), 2_000.0)
+
+    monkeypatch.setattr(large, "cost", cost)
+    monkeypatch.setattr(large, "LIMITS", {8: {"MB": 1_000}})
+    found = {figure["figure"]: figure for figure in large.measure(tmp_path, peer_python="", sizes=(4, 8),
+                                                                 lines=(10, 100))}
+    assert found["8 texts, s"]["median"] == 64
+    assert measuring.meets_threshold(found["8 texts, MB"]) is False
+    assert measuring.meets_threshold(found["4 texts, MB"]) is None
+    assert found["vecformer, exponent of the time"]["median"] == pytest.approx(2)
+    assert found["fastText, exponent of the time"]["median"] == pytest.approx(1)
+    growth_of_memory = found["memory for 100 lines compared with 10"]
+    assert growth_of_memory["ratio"] == pytest.approx(110 / 101)
+    assert not measuring.meets_threshold(growth_of_memory)
+
+
+def test_recombined_texts_are_the_same_in_every_call(texts):
+    one, other = (list(large.recombined(texts, 5)) for _ in range(2))
+    assert one == other
+    assert len({text for text, _ in one}) == 5
+
+
+def test_the_cost_of_a_process_is_its_own(tmp_path):
+    (tmp_path / "in.txt").write_text("x" * 10)
+    code = "import sys; assert len(sys.stdin.read()) == 10; held = bytearray(200_000_000); held[::4096] = b'x' * 48829"
+    spent = large.cost([sys.executable, "-c", code], threads=1, stdin=tmp_path / "in.txt")
+    assert 200 < spent.memory_mb < 260
+    assert spent.seconds > 0
+    with pytest.raises(subprocess.CalledProcessError):
+        large.cost([sys.executable, "-c", "raise SystemExit(3)"], threads=1)
+
+
 def test_prediction_uses_the_peers_fastest_setting(monkeypatch, texts):
     def speeds(script, *arguments):
         if "predict_ours" in script:
@@ -197,6 +271,7 @@ def test_prediction_in_a_separate_process(support, texts, tmp_path):
 
 
 @pytest.mark.parametrize("script", ["run.py", "training.py", "prediction.py", "growth.py", "share_of_peak.py",
+                                    "whole_run.py", "large.py", "busy.py",
                                     "train_ours.py", "train_in_turns.py", "predict_ours.py", "cold_start.py",
                                     "pretrained_prediction.py",
                                     "table_size.py", "sequential.py", "data_sets.py"])

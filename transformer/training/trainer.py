@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformer.errors import CheckpointError, TransformerError
 from transformer.kernels.engine import describe_engines, use
 from transformer.kernels.precision import autocast
+from transformer.kernels.waiting import brief_on_a_busy_machine
 from transformer.layers.dropout import shared_masks
 from transformer.training.config import TrainingConfig
 from transformer.training.distributed import World
@@ -140,7 +141,7 @@ class Trainer(Generic[B]):
             CheckpointError: if the checkpoint is from a run with other settings, or cannot be read or written.
             TransformerError: if no batch of an epoch has a target.
         """
-        with frozen_gc():
+        with frozen_gc(), brief_on_a_busy_machine():
             return _Training(self).run()
 
 

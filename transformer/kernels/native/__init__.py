@@ -217,7 +217,7 @@ def _load(file: Path) -> ctypes.CDLL | None:
         function = getattr(library, f"vecformer_{name}")
         function.argtypes, function.restype = [ctypes.POINTER(structure)], None
     library.vecformer_use_matrix_units(True)
-    if address := _omp_parallel():
+    if address := omp_parallel():
         library.vecformer_set_omp_parallel.argtypes = [_POINTER]
         library.vecformer_set_omp_parallel(address)
     return library
@@ -234,7 +234,8 @@ def _abi(library: ctypes.CDLL) -> list[int]:
     return list(takewhile(bool, (numbers[i] for i in count())))
 
 
-def _omp_parallel() -> int | None:
+@cache
+def omp_parallel() -> int | None:
     """Return the address of PyTorch's ``GOMP_parallel``, or None (one thread) if it has another OpenMP runtime."""
     try:
         libtorch = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
