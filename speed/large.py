@@ -2,11 +2,12 @@
 
 usage: python speed/large.py DATASETS --peer-python PYTHON [--sizes N,N] [--lines N,N] [--recipe RECIPE] [--threads N]
 
-The texts have 37 words: 18 words of a training text of `ag_news` and 19 of another one with the same label, drawn anew
-for each text. `vecformer run --epochs 1 --set model.d_model=64` reads them, trains, evaluates on the dev set of
-`ag_news`, and writes the run; fastText's classifier is trained on the same file for one epoch. An exponent is the slope
-of a least-squares line through the logarithms: with twice the texts, the cost is 2 to that power as high. Predictions
-are those of `vecformer predict` for lines of its standard input. Times and peak memory are those of whole processes.
+The texts have 37 words: 18 words of a training text of `ag_news` and 19 of another one with the same label, both drawn
+for each text at random. `vecformer run --epochs 1 --set model.d_model=64` reads them, trains, evaluates on the dev set
+of `ag_news`, and writes the run; fastText's classifier is trained on the same file for one epoch. An exponent is the
+slope of a least-squares line through the logarithms: with twice the texts, the cost is 2 to that power as high.
+Predictions are those of `vecformer predict` for lines of its standard input. Times and peak memory are those of whole
+processes.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ usage: python speed/run.py --datasets FOLDER --peer-python PYTHON [--only NAME,N
 
 Each comparison is a script in this folder, documented there. Sections that are not measured keep their earlier
 results. A section that the same commit, options and machine have measured is not measured again, so that an interrupted
-command continues where it ended; `--again` measures it anew. Requires an otherwise idle machine; all comparisons
+command continues where it ended; `--again` repeats it. Requires an otherwise idle machine; all comparisons
 together take some hours, of which `large` takes the most.
 """
 
