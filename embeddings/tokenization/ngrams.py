@@ -195,6 +195,15 @@ def _normalised(
     return weighted
 
 
+def without_empty_columns(rows: Sparse) -> tuple[Sparse, NDArray[np.int64]]:
+    """Return rows with the columns that have an entry, and the numbers of these."""
+    from scipy.sparse import csr_matrix
+
+    used, columns = np.unique(rows.indices, return_inverse=True)
+    made = csr_matrix((rows.data, columns.astype(np.int32), rows.indptr), shape=(rows.shape[0], len(used)))
+    return made, used.astype(np.int64)
+
+
 def _encodable(text: str) -> str:
     """Replace lone surrogates, which have no UTF-8 and so no hash."""
     return text.encode("utf-8", "replace").decode("utf-8")

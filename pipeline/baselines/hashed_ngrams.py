@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.tokenization.ngrams import NgramHasher, Sparse
+from embeddings.tokenization.ngrams import NgramHasher, Sparse, without_empty_columns
 from pipeline.baselines.selection import require_memory
 
 BUCKETS = 2**18
@@ -65,7 +65,7 @@ class HashedNgrams:
                 order = random.permutation(len(texts))
             batch, order = order[:batch_size], order[batch_size:]
             lr = LR * (1 - step / n_steps)
-            used, batch_rows = _without_empty_columns(rows[batch])                          # (n_batch, n_used)
+            batch_rows, used = without_empty_columns(rows[batch])                           # (n_batch, n_used)
             means = _with_ones(batch_rows @ self.vectors[used])                             # (n_batch, DIM + 1)
             of_scores = _softmax(means @ self.output)                                       # (n_batch, n_labels)
             of_scores[np.arange(len(batch)), gold[batch]] -= 1
@@ -117,14 +117,6 @@ class Adam:
         self.mean[rows], self.square[rows] = mean, square
         size = lr * math.sqrt(1 - BETA2**self.n_steps) / (1 - BETA1**self.n_steps)
         self.weight[rows] -= size * mean / (np.sqrt(square) + EPS)
-
-
-def _without_empty_columns(rows: Sparse) -> tuple[NDArray[np.int64], Sparse]:
-    """Return the numbers of the columns that have an entry, and the rows with these columns."""
-    from scipy.sparse import csr_matrix
-
-    used, columns = np.unique(rows.indices, return_inverse=True)
-    return used, csr_matrix((rows.data, columns, rows.indptr), shape=(rows.shape[0], len(used)))
 
 
 def _with_ones(means: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from embeddings.table.arguments import setting
-from embeddings.tokenization.ngrams import Sparse, inverse_document_frequency, tfidf
+from embeddings.tokenization.ngrams import Sparse, inverse_document_frequency, tfidf, without_empty_columns
 from pipeline.baselines.linear import FLOAT64, fitting
 from pipeline.baselines.selection import GB
 from pipeline.config import RunConfig
@@ -128,7 +128,7 @@ def fit(branch: NgramBranch, counts: Sparse, gold: NDArray[np.int64], setup: Set
     idf = inverse_document_frequency(counts)
     of_label = np.array(setup.resolved.label_weights or [1.0] * n_labels)                   # (n_labels,)
     counted = np.flatnonzero(of_label[gold])                                                # (n_counted,)
-    rows, used = _without_empty_columns(tfidf(counts, idf)[counted])
+    rows, used = without_empty_columns(tfidf(counts, idf)[counted])
     present = np.unique(gold[counted])                                                      # (n_present,)
     weight = np.zeros((len(idf), n_labels))
     bias = np.full(n_labels, ABSENT)
@@ -140,15 +140,6 @@ def fit(branch: NgramBranch, counts: Sparse, gold: NDArray[np.int64], setup: Set
         weight, bias = weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1]
     for buffer, values in ((branch.idf, idf), (branch.weight, weight), (branch.bias, bias)):
         buffer.copy_(torch.from_numpy(values.astype(np.float32)))
-
-
-def _without_empty_columns(rows: Sparse) -> tuple[Sparse, NDArray[np.int64]]:
-    """Return rows with the columns that have an entry, and the numbers of these."""
-    from scipy.sparse import csr_matrix
-
-    used, columns = np.unique(rows.indices, return_inverse=True)
-    made = csr_matrix((rows.data, columns.astype(np.int32), rows.indptr), shape=(rows.shape[0], len(used)))
-    return made, used.astype(np.int64)
 
 
 def _power_of_two(n: int) -> int:
