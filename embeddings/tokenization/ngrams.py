@@ -2,8 +2,8 @@
 
 The rows are those of scikit-learn's ``HashingVectorizer`` for two families of n-grams, each in its own half of the
 buckets: n-grams of words, and n-grams of the characters within words (``char_wb``). Compiled code counts them where it
-is available, and scikit-learn elsewhere. The weighting is that of
-``TfidfVectorizer`` with ``sublinear_tf``: ``(1 + ln count) * idf``, with each family normalised to length 1.
+is available, and scikit-learn elsewhere. The weighting is that of ``TfidfVectorizer`` with ``sublinear_tf``:
+``(1 + ln count) * idf``, with each family normalised to length 1.
 """
 
 from __future__ import annotations
