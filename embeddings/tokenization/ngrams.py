@@ -9,7 +9,7 @@ is available, and scikit-learn elsewhere. The weighting is that of ``TfidfVector
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -18,9 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.tokenization import native
+from embeddings.tokenization.arrays import joined
 
-N_AT_ONCE = 1024  # texts whose n-grams are counted at once
-ENTRY_BYTES = 24  # of a count: value and column, in three copies
+N_AT_ONCE = 1024        # texts whose n-grams are counted at once
+MAX_CHARACTERS = 2**21  # of these texts together, unless one has more
+ENTRIES_AT_ONCE = 2**22
+ENTRY_BYTES = 8  # of a count: value and column
 
 WORD_PATTERN = r"(?u)\w+|[^\w\s]"
 """Regular expression of a word: letters and digits, or one sign of punctuation."""
@@ -70,11 +73,16 @@ class NgramHasher:
         """Number of buckets of each family."""
         return self.buckets // 2
 
-    def bytes_for(self, texts: Iterable[str]) -> int:
-        """Estimate the memory in bytes for the counts of texts and for their TF-IDF; it is rarely exceeded."""
+    def bytes_for(self, texts: Iterable[str], copies: float) -> float:
+        """Estimate the memory in bytes for the counts of texts.
+
+        Args:
+            texts: the texts.
+            copies: how many copies of the counts are in memory at the same time.
+        """
         shortest, longest = self.characters or (1, 0)
         n_entries = sum(self.words * (text.count(" ") + 1) + (longest - shortest + 1) * len(text) for text in texts)
-        return ENTRY_BYTES * n_entries
+        return copies * ENTRY_BYTES * n_entries
 
     @cached_property
     def _vectorizers(self) -> dict[str, Any]:
@@ -88,28 +96,34 @@ class NgramHasher:
 
     def counts(self, texts: Sequence[str]) -> Sparse:
         """Count the n-grams of each text. *Shape:* ``(n_texts, buckets)``, float32."""
-        texts = [_encodable(text) for text in texts]
         return self._counts_by_compiled_code(texts) if native.available() else self._counts_by_sklearn(texts)
 
     def _counts_by_compiled_code(self, texts: Sequence[str]) -> Sparse:
         from scipy.sparse import csr_matrix
 
         find_words = re.compile(WORD_PATTERN).findall
-        parts = []
-        for start in range(0, len(texts), N_AT_ONCE):
-            batch = [text.lower() for text in texts[start:start + N_AT_ONCE]]
-            words = [" ".join(find_words(text)) for text in batch]
+        columns: list[NDArray[np.int32]] = []
+        counts: list[NDArray[np.float32]] = []
+        n_columns: list[NDArray[np.int64]] = []
+        for batch in _batches(texts):
+            lowered = [_encodable(text).lower() for text in batch]
+            words = [" ".join(find_words(text)) for text in lowered]
             characters = [f" {' '.join(pieces)} " if self.characters and (pieces := text.split()) else ""
-                          for text in batch]
-            parts.append(native.count_ngrams(words, characters, longest_words=self.words,
-                                             lengths=self.characters or (1, 1), half=self.half))
-        columns, counts, n_columns = (np.concatenate([part[i] for part in parts]) for i in range(3))
-        return csr_matrix((counts, columns, np.cumsum([0, *n_columns])), shape=(len(texts), self.buckets))
+                          for text in lowered]
+            of_batch = native.count_ngrams(words, characters, longest_words=self.words,
+                                           lengths=self.characters or (1, 1), half=self.half)
+            columns.append(of_batch[0])
+            counts.append(of_batch[1])
+            n_columns.append(of_batch[2])
+        bounds = np.concatenate([[0], joined(n_columns, np.int64).cumsum()])                # (n_texts + 1,)
+        return csr_matrix((joined(counts, np.float32), joined(columns, np.int32), bounds),
+                          shape=(len(texts), self.buckets))
 
     def _counts_by_sklearn(self, texts: Sequence[str]) -> Sparse:
         from scipy.sparse import hstack
 
-        counts = hstack([vectorizer.transform(texts) for vectorizer in self._vectorizers.values()], format="csr",
+        encodable = [_encodable(text) for text in texts]
+        counts = hstack([vectorizer.transform(encodable) for vectorizer in self._vectorizers.values()], format="csr",
                         dtype=np.float32)
         counts.resize(len(texts), self.buckets)
         return counts
@@ -155,30 +169,53 @@ def inverse_document_frequency(counts: Sparse) -> NDArray[np.float32]:
     Returns:
         *Shape:* ``(buckets,)``, float32.
     """
-    n_texts, n_buckets = counts.shape
-    frequency = np.bincount(counts.indices, minlength=n_buckets)                            # (buckets,)
-    idf = np.log((1 + n_texts) / (1 + frequency)) + 1
-    return np.where(frequency > 0, idf, 0.0).astype(np.float32)
+    frequency = frequency_of_columns(counts)
+    used, idf = frequency > 0, np.zeros(len(frequency), dtype=np.float32)
+    idf[used] = np.log((1 + counts.shape[0]) / (1 + frequency[used])) + 1
+    return idf
 
 
-def tfidf(counts: Sparse, idf: NDArray[np.float32]) -> Sparse:
+def frequency_of_columns(rows: Sparse) -> NDArray[np.int32]:
+    """Count the rows that have an entry in each column. *Shape:* ``(n_columns,)``, int32."""
+    frequency = np.zeros(rows.shape[1], dtype=np.int32)
+    for start in range(0, len(rows.indices), ENTRIES_AT_ONCE):  # of which NumPy makes a copy in int64
+        counted = np.bincount(rows.indices[start:start + ENTRIES_AT_ONCE])
+        frequency[: len(counted)] += counted.astype(np.int32)
+    return frequency
+
+
+def renumber_columns(rows: Sparse, numbers: NDArray[np.int32], n_columns: int) -> Sparse:
+    """Return rows with other numbers of the columns, in place of the given rows, which are not valid afterwards.
+
+    Args:
+        rows: *Shape:* ``(n, m)``.
+        numbers: new number of each column that has an entry. *Shape:* ``(m,)``, int32.
+        n_columns: number of columns of the result.
+    """
+    from scipy.sparse import csr_matrix
+
+    for start in range(0, len(rows.indices), ENTRIES_AT_ONCE):
+        part = slice(start, start + ENTRIES_AT_ONCE)
+        rows.indices[part] = numbers[rows.indices[part]]
+    return csr_matrix((rows.data, rows.indices, rows.indptr), shape=(rows.shape[0], n_columns))
+
+
+def tfidf(counts: Sparse, idf: NDArray[np.float32], *, overwrite: bool = False) -> Sparse:
     """Weight counts by TF-IDF with sublinear term frequency, and normalise both families of each text to length 1.
 
     Args:
         counts: *Shape:* ``(n_texts, buckets)``, float32.
         idf: :func:`inverse_document_frequency` of the training texts. *Shape:* ``(buckets,)``, float32.
+        overwrite: change ``counts`` to the result, instead of a copy.
 
     Returns:
         *Shape:* ``(n_texts, buckets)``, float32; buckets with an ``idf`` of 0 have no entry.
     """
-    from scipy.sparse import csr_matrix
-
-    values = np.empty(len(counts.data), dtype=np.float32)                                   # (n_entries,)
-    for start in range(0, counts.shape[0], N_AT_ONCE):
-        bounds = counts.indptr[start:start + N_AT_ONCE + 1]
+    made = counts if overwrite else counts.copy()
+    for start in range(0, made.shape[0], N_AT_ONCE):
+        bounds = made.indptr[start:start + N_AT_ONCE + 1]
         part = slice(bounds[0], bounds[-1])
-        values[part] = _normalised(counts.data[part], counts.indices[part], np.diff(bounds), idf)
-    made = csr_matrix((values, counts.indices.copy(), counts.indptr.copy()), shape=counts.shape)
+        made.data[part] = _normalised(made.data[part], made.indices[part], np.diff(bounds), idf)
     made.eliminate_zeros()
     return made
 
@@ -202,6 +239,18 @@ def without_empty_columns(rows: Sparse) -> tuple[Sparse, NDArray[np.int64]]:
     used, columns = np.unique(rows.indices, return_inverse=True)
     made = csr_matrix((rows.data, columns.astype(np.int32), rows.indptr), shape=(rows.shape[0], len(used)))
     return made, used.astype(np.int64)
+
+
+def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield consecutive texts, up to :data:`N_AT_ONCE` and about :data:`MAX_CHARACTERS` together."""
+    start = size = 0
+    for i, text in enumerate(texts):
+        if i > start and (i - start == N_AT_ONCE or size + len(text) > MAX_CHARACTERS):
+            yield texts[start:i]
+            start, size = i, 0
+        size += len(text)
+    if start < len(texts):
+        yield texts[start:]
 
 
 def _encodable(text: str) -> str:

@@ -11,7 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.tokenization.ngrams import NgramHasher, Sparse, without_empty_columns
+from embeddings.tokenization.ngrams import (
+    NgramHasher,
+    Sparse,
+    frequency_of_columns,
+    renumber_columns,
+    without_empty_columns,
+)
 from pipeline.baselines.selection import require_memory
 
 BUCKETS = 2**18
@@ -24,7 +30,9 @@ MAX_STEPS = 2000        # for many texts, larger batches
 LR = 0.02
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 COPIES = 3  # of the vectors: the vectors and the two moments of Adam
+ENTRY_COPIES = 2  # of the counts, with what joining their parts takes
 FLOAT32 = 4
+N_AT_ONCE = 1024  # texts whose shares are computed at once
 
 
 class HashedNgrams:
@@ -48,8 +56,11 @@ class HashedNgrams:
             gold: number of the label of each text. *Shape:* ``(n_texts,)``, int64.
         """
         counts = self.hasher.counts(texts)
-        self.columns = np.unique(counts.indices)                                            # (n_columns,)
-        rows, random = self._shares(counts), np.random.default_rng(self.seed)
+        self.columns = np.flatnonzero(frequency_of_columns(counts))                         # (n_columns,)
+        number = np.zeros(counts.shape[1], dtype=np.int32)
+        number[self.columns] = np.arange(len(self.columns))
+        rows = renumber_columns(self._shares(counts), number, len(self.columns))            # (n_texts, n_columns)
+        random = np.random.default_rng(self.seed)
         n_columns, n_labels = len(self.columns), len(self.labels)
         start = random.uniform(-1 / DIM, 1 / DIM, (n_columns, DIM))
         self.vectors = start.astype(np.float32)                                             # (n_columns, DIM)
@@ -80,21 +91,17 @@ class HashedNgrams:
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the logits of texts. *Shape:* ``(n_texts, n_labels)``, float32."""
-        means = self._shares(self.hasher.counts(texts)) @ self.vectors                     # (n_texts, DIM)
+        means = self._shares(self.hasher.counts(texts))[:, self.columns] @ self.vectors     # (n_texts, DIM)
         scores: NDArray[np.float32] = _with_ones(means) @ self.output
         return scores
 
     def _shares(self, counts: Sparse) -> Sparse:
-        """Return the share of each known n-gram among those of a text. *Shape:* ``(n_texts, n_columns)``, float32."""
-        from scipy.sparse import csr_matrix
-
-        n_texts = len(counts.indptr) - 1
-        text = np.repeat(np.arange(n_texts), np.diff(counts.indptr))                        # (n_entries,)
-        total = np.bincount(text, counts.data, minlength=n_texts)                           # (n_texts,)
-        known = np.isin(counts.indices, self.columns)                                       # (n_entries,)
-        shares = (counts.data / total[text]).astype(np.float32)[known]                      # (n_known,)
-        columns = np.searchsorted(self.columns, counts.indices[known])                      # (n_known,)
-        return csr_matrix((shares, (text[known], columns)), shape=(n_texts, len(self.columns)))
+        """Change counts to the share of each n-gram among those of a text."""
+        total = np.asarray(counts.sum(axis=1), dtype=np.float32).ravel()                    # (n_texts,)
+        for start in range(0, len(total), N_AT_ONCE):
+            bounds = counts.indptr[start:start + N_AT_ONCE + 1]
+            counts.data[bounds[0]:bounds[-1]] /= np.repeat(total[start:start + N_AT_ONCE], np.diff(bounds))
+        return counts
 
 
 class Adam:
@@ -148,7 +155,8 @@ def hashed_ngrams(
     """
     names, gold = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
     model = HashedNgrams([str(name) for name in names], seed=seed)
-    needed = FLOAT32 * (COPIES * BUCKETS * DIM + 2 * len(test) * len(names)) + model.hasher.bytes_for(train)
+    needed = model.hasher.bytes_for(train, ENTRY_COPIES)
+    needed += FLOAT32 * (COPIES * BUCKETS * DIM + 2 * len(test) * len(names))
     require_memory(needed, f"{len(names):,} labels, {len(train):,} training and {len(test):,} test texts", max_gb)
     model.fit(train, gold)
     return model.predict(test)

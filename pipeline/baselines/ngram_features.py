@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from embeddings.tokenization.ngrams import NgramHasher, Sparse, inverse_document_frequency, tfidf
+from embeddings.tokenization.ngrams import NgramHasher, Sparse, inverse_document_frequency, renumber_columns, tfidf
 
-BUCKETS = 2**22  # so many that few n-grams share one
+BUCKETS = 2**22    # so many that few n-grams share one
+BUCKET_BYTES = 20  # frequency, IDF and column of a bucket, and working memory
+COPIES = 1.5       # of the counts: what joining their parts takes, and that words are often next to punctuation
 
 
 class NgramTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -27,9 +29,9 @@ class NgramTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(self, words: int = 2, characters: tuple[int, int] | None = None) -> None:
         self.words, self.characters = words, characters
 
-    def bytes_for(self, texts: Sequence[str]) -> int:
+    def bytes_for(self, texts: Sequence[str]) -> float:
         """Estimate the memory in bytes that fitting to texts takes."""
-        return self._hasher.bytes_for(texts)
+        return BUCKET_BYTES * BUCKETS + self._hasher.bytes_for(texts, COPIES)
 
     def fit(self, texts: Sequence[str], _labels: Any = None) -> NgramTfidf:
         """Count in how many texts each n-gram occurs."""
@@ -42,10 +44,10 @@ class NgramTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, texts: Sequence[str]) -> Sparse:
         """Convert texts; n-grams that no training text has are ignored. *Shape:* as :meth:`fit_transform`."""
-        return self._rows(self._hasher.counts(list(texts)))
+        return self._rows(self._hasher.counts(texts))
 
     def _fit(self, texts: Sequence[str]) -> Sparse:
-        counts = self._hasher.counts(list(texts))
+        counts = self._hasher.counts(texts)
         self.idf_ = inverse_document_frequency(counts)                                      # (BUCKETS,)
         used = self.idf_ > 0
         self.column_ = np.cumsum(used, dtype=np.int32) - 1                                  # (BUCKETS,)
@@ -57,8 +59,4 @@ class NgramTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return NgramHasher(self.words, self.characters, BUCKETS)
 
     def _rows(self, counts: Sparse) -> Sparse:
-        from scipy.sparse import csr_matrix
-
-        rows = tfidf(counts, self.idf_)
-        return csr_matrix((rows.data, self.column_[rows.indices], rows.indptr), shape=(len(counts.indptr) - 1,
-                                                                                     self.n_features_))
+        return renumber_columns(tfidf(counts, self.idf_, overwrite=True), self.column_, self.n_features_)

@@ -192,7 +192,7 @@ def _of_rows(
     trained: TrainedRun, where: Where, table: Table, columns: Sequence[str], second: str
 ) -> Iterator[Input]:
     for row in table:
-        cell = row.cells.get(columns[0])
+        cell = row.get(columns[0])
         if trained.config.task == "tagging" and isinstance(cell, list):
             words = tuple(row.text(columns[0]).split())
             yield Input(" ".join(words), TaggedExample(words, (), row.where))

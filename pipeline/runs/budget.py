@@ -6,6 +6,7 @@ import copy
 import logging
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -97,7 +98,7 @@ def fit_epochs(
     return setup
 
 
-def seconds_of_step(setup: Setup[Any], task: Task[Any], model: nn.Module, batches: list[Any]) -> float:
+def seconds_of_step(setup: Setup[Any], task: Task[Any], model: nn.Module, batches: Sequence[Any]) -> float:
     """Return the mean time of a training step, measured on a copy of the model."""
     chosen = batches[:: max(1, len(batches) // N_BATCHES)][:N_BATCHES]
     config = replace(setup.config.training, epochs=1, freeze_epochs=0, unfreeze_epochs=0, patience=0)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.features.batching import Batch, Feature, shuffled, within_budget
+from pipeline.data.features.packed import lengths_of
 from pipeline.tasks.base import Task
 from pipeline.tasks.resolved import Setup
 from transformer.training.distributed import World
@@ -26,17 +28,17 @@ class TrainingBatches:
 
     def __init__(self, task: Task[Any], features: Sequence[Feature], setup: Setup[Any], world: World) -> None:
         self.task, self.features, self.setup, self.world = task, features, setup, world
-        self.lengths = [len(feature) for feature in features]
+        self.lengths = lengths_of(features)
         self.orders: Iterator[list[NDArray[Any]]] = iter(())
         self.epoch = 0
 
-    def __call__(self, epoch: int) -> list[Batch | None]:
+    def __call__(self, epoch: int) -> EpochBatches:
         """Return the batches of an epoch, counted from 1; None where this process has no share of a batch."""
         if epoch <= self.epoch or self.epoch == 0:
             self.orders, self.epoch = self._orders(), 0
         while self.epoch < epoch:
             order, self.epoch = next(self.orders), self.epoch + 1
-        return [self._batch(self.world.share(list(rows)), epoch, i) for i, rows in enumerate(order)]
+        return EpochBatches(self, epoch, order, range(len(order)))
 
     def _orders(self) -> Iterator[list[NDArray[Any]]]:
         config = self.setup.config
@@ -47,8 +49,49 @@ class TrainingBatches:
             else:
                 yield shuffled(self.lengths, training.batch_size * self.world.size, random)
 
-    def _batch(self, rows: list[int], epoch: int, number: int) -> Batch | None:
-        if not rows:
+    def batch(self, rows: Sequence[int], epoch: int, number: int) -> Batch | None:
+        """Make this process's share of a batch.
+
+        Args:
+            rows: indices of the features of the batch.
+            epoch: number of the epoch, from 1.
+            number: number of the batch in the epoch, from 0.
+        """
+        share = self.world.share(list(rows))
+        if not share:
             return None
         random = np.random.default_rng((self.setup.config.seed, epoch, number, self.world.rank))
-        return self.task.batch([self.features[i] for i in rows], self.setup, random)
+        return self.task.batch([self.features[i] for i in share], self.setup, random)
+
+
+@dataclass(frozen=True)
+class EpochBatches(Sequence["Batch | None"]):
+    """The batches of an epoch, each made when it is read, so that one is in memory at a time.
+
+    Attributes:
+        source: makes the batches.
+        epoch: number of the epoch, from 1.
+        order: indices of the features of each batch of the epoch.
+        numbers: numbers of the batches of this sequence.
+    """
+
+    source: TrainingBatches
+    epoch: int
+    order: Sequence[NDArray[Any]]
+    numbers: range
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Batch | None: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> EpochBatches: ...
+
+    def __getitem__(self, index: int | slice) -> Batch | EpochBatches | None:
+        """Make a batch, or select several."""
+        numbers = self.numbers[index]
+        if isinstance(numbers, range):
+            return EpochBatches(self.source, self.epoch, self.order, numbers)
+        return self.source.batch(self.order[numbers].tolist(), self.epoch, numbers)

@@ -174,7 +174,7 @@ class Task(ABC, Generic[E, R]):
     @abstractmethod
     def encode(
         self, examples: Sequence[E], tokenizers: Tokenizers, setup: Setup[R], *, training: bool = False
-    ) -> list[Feature]:
+    ) -> Sequence[Feature]:
         """Convert examples to features.
 
         Args:

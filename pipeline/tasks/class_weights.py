@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from embeddings.table.listing import listed
 from pipeline.config import RunConfig
 from pipeline.data.features.batching import IGNORED, Batch, Feature
+from pipeline.data.features.packed import PackedFeatures
 from pipeline.errors import ConfigError
 
 
@@ -51,7 +52,7 @@ def class_weights(config: RunConfig, gold: Iterable[str], labels: Sequence[str])
     return tuple(np.where(counts > 0, weights, 1.0).tolist())
 
 
-def weighted(features: Sequence[Feature], weights: Sequence[float]) -> list[Feature]:
+def weighted(features: Sequence[Feature], weights: Sequence[float]) -> Sequence[Feature]:
     """Count the targets of features by the weights of their labels, over which the mean loss is taken.
 
     Args:
@@ -59,8 +60,10 @@ def weighted(features: Sequence[Feature], weights: Sequence[float]) -> list[Feat
         weights: weight of each label; empty for equal weights.
     """
     if not weights:
-        return list(features)
+        return features
     by_label = np.array(weights)
+    if isinstance(features, PackedFeatures):
+        return replace(features, n_targets=by_label[np.asarray(features.targets)])
     return [replace(feature, n_targets=_total(feature.target, by_label)) for feature in features]
 
 

@@ -122,10 +122,10 @@ class Classification(PredictionSetTask[Example, Labels]):
 
     def encode(
         self, examples: Sequence[Example], tokenizers: Tokenizers, setup: Setup[Labels], *, training: bool = False
-    ) -> list[Feature]:
+    ) -> Sequence[Feature]:
         """Encode each text, or each pair with special tokens. The target is the label's number, -1 for none."""
         number = {label: i for i, label in enumerate(setup.resolved.labels)}
-        targets = [np.array(number.get(example.label, -1)) for example in examples]
+        targets = np.array([number.get(example.label, -1) for example in examples], dtype=np.int64)
         features = encode_texts(examples, targets, tokenizers, setup)
         return weighted(features, setup.resolved.label_weights) if training else features
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
 from pipeline.data.features.batching import Batch, Feature, by_length
+from pipeline.data.features.packed import lengths_of
 from transformer.kernels.precision import low_dtype
 from transformer.kernels.waiting import brief_on_a_busy_machine
 from transformer.layers.embedding import projected_once
@@ -67,9 +68,10 @@ def reduced_outputs(
     device = next(model.parameters()).device
     made: list[T] = []
     max_positions = MAX_POSITIONS_INT8 if low_dtype(device) == torch.int8 else MAX_POSITIONS
-    batches = by_length([len(feature) for feature in features], max_positions)
+    lengths = lengths_of(features)
+    batches = by_length(lengths, max_positions)
     waiting = brief_on_a_busy_machine() if len(batches) >= MIN_WATCHED else nullcontext()
-    with torch.inference_mode(), projected_once(model, sum(map(len, features))), waiting:
+    with torch.inference_mode(), projected_once(model, int(lengths.sum())), waiting:
         for number, rows in enumerate(batches, start=1):
             output = forward(collate([features[i] for i in rows]).to(device)).float().cpu()
             made.extend(reduce(rows.tolist(), output))
@@ -85,7 +87,7 @@ def mean_loss(
     device = next(model.parameters()).device
     total, n_targets = 0.0, 0.0
     with torch.inference_mode():
-        for rows in by_length([len(feature) for feature in features], MAX_POSITIONS):
+        for rows in by_length(lengths_of(features), MAX_POSITIONS):
             batch = collate([features[i] for i in rows]).to(device)
             total += float(loss(model, batch)) * batch.n_targets
             n_targets += batch.n_targets

@@ -117,7 +117,7 @@ class MultiLabel(Task[MultiLabelExample, LabelSets]):
     def encode(
         self, examples: Sequence[MultiLabelExample], tokenizers: Tokenizers, setup: Setup[LabelSets], *,
         training: bool = False,
-    ) -> list[Feature]:
+    ) -> Sequence[Feature]:
         """Encode each text, or each pair with special tokens. The target holds the numbers of its labels."""
         number = {label: i for i, label in enumerate(setup.resolved.labels)}
         targets = [np.array([number[label] for label in example.gold if label in number], dtype=np.int64)

@@ -96,12 +96,11 @@ class Regression(Task[RatedExample, Scale]):
 
     def encode(
         self, examples: Sequence[RatedExample], tokenizers: Tokenizers, setup: Setup[Scale], *, training: bool = False
-    ) -> list[Feature]:
+    ) -> Sequence[Feature]:
         """Encode each text, or each pair with special tokens. The target is the standardised value, NaN for none."""
         scale = setup.resolved
-        values = (np.nan if example.value is None else example.value for example in examples)
-        targets = [np.array((value - scale.mean) / scale.std, dtype=np.float32) for value in values]
-        return encode_texts(examples, targets, tokenizers, setup)
+        values = np.array([np.nan if example.value is None else example.value for example in examples])
+        return encode_texts(examples, ((values - scale.mean) / scale.std).astype(np.float32), tokenizers, setup)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Compute the mean squared error of the standardised values of the batch."""

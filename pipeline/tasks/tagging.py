@@ -164,7 +164,7 @@ class Tagging(Task[TaggedExample, TagLabels]):
     def encode(
         self, examples: Sequence[TaggedExample], tokenizers: Tokenizers, setup: Setup[TagLabels], *,
         training: bool = False,
-    ) -> list[Feature]:
+    ) -> Sequence[Feature]:
         """Make one feature per window; the target is the number of each word's tag, at its first token.
 
         Words that another window tags, further tokens of a word, special tokens and words without a known tag have the

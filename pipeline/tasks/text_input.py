@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from embeddings.progress import Progress, silent
 from pipeline.config import RunConfig
 from pipeline.data.examples import TextOrPair
-from pipeline.data.features.batching import Feature, collate
+from pipeline.data.features.batching import collate
+from pipeline.data.features.packed import PackedFeatures, Row, Targets
 from pipeline.data.features.special_tokens import N_TOKEN_TYPES, framed, shortened, token_types_of
 from pipeline.tasks.base import Prepared, Tokenizers
 from pipeline.tasks.inference import outputs
@@ -21,6 +21,8 @@ from transformer.layers.embedding import TokenEmbedding
 from transformer.models.heads import ClassificationHead, ClsHead, MeanHead, PairHead
 from transformer.models.models import TransformerModel
 from transformer.models.stack import Encoder
+
+N_AT_ONCE = 2**16  # texts that are encoded before their ids are joined
 
 
 def n_token_types(config: RunConfig, examples: Iterable[TextOrPair]) -> int:
@@ -40,29 +42,31 @@ def text_model(setup: Setup[Any], embedding: TokenEmbedding, *, n_outputs: int) 
 
 
 def encode_texts(
-    examples: Sequence[TextOrPair], targets: Sequence[NDArray[Any]], tokenizers: Tokenizers, setup: Setup[Any]
-) -> list[Feature]:
+    examples: Sequence[TextOrPair], targets: Targets, tokenizers: Tokenizers, setup: Setup[Any]
+) -> PackedFeatures:
     """Encode each text, or each pair with special tokens.
 
     Args:
         examples: the texts.
-        targets: target of each of them.
+        targets: target of each of them, an array or a list.
         tokenizers: the tokenizers of the run.
         setup: configuration and resolved facts.
     """
+    batches = (_encoded(examples[start : start + N_AT_ONCE], tokenizers, setup)
+               for start in range(0, len(examples), N_AT_ONCE))
+    return PackedFeatures.of(batches, targets, [example.where for example in examples])
+
+
+def _encoded(examples: Sequence[TextOrPair], tokenizers: Tokenizers, setup: Setup[Any]) -> list[Row]:
     limit, n_types = setup.data.max_length, setup.model.token_types
     first = tokenizers.source.encode([example.text for example in examples], max_length=limit)
-    second = tokenizers.source.encode([example.text_b for example in examples], max_length=limit)
-    features = []
-    for i, example in enumerate(examples):
-        ids, token_types = first[i], None
-        if n_types:
-            one, other = shortened(first[i], second[i], max(2, limit - 3))
-            ids, token_types = framed(one, other), token_types_of(one, other) % n_types
-        elif setup.model.pooling == "cls" or setup.data.add_special_tokens:
-            ids = framed(first[i][: max(1, limit - 2)])
-        features.append(Feature(ids, targets[i], i, example.where, token_types))
-    return features
+    if n_types:
+        second = tokenizers.source.encode([example.text_b for example in examples], max_length=limit)
+        pairs = [shortened(one, other, max(2, limit - 3)) for one, other in zip(first, second, strict=True)]
+        return [(framed(*pair), token_types_of(*pair) % n_types) for pair in pairs]
+    if setup.model.pooling == "cls" or setup.data.add_special_tokens:
+        return [(framed(ids[: max(1, limit - 2)]), None) for ids in first]
+    return [(ids, None) for ids in first]
 
 
 def model_outputs(model: nn.Module, prepared: Prepared[Any], progress: Progress = silent) -> Tensor:
@@ -73,7 +77,7 @@ def model_outputs(model: nn.Module, prepared: Prepared[Any], progress: Progress 
 
 def joined(example: TextOrPair) -> str:
     """Return both texts of an example as one."""
-    return f"{example.text} {example.text_b}".strip()
+    return f"{example.text} {example.text_b}".strip() if example.text_b else example.text.strip()
 
 
 def shown(example: TextOrPair) -> str:

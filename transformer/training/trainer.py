@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -208,9 +207,12 @@ class _Training(Generic[B]):
             batches = trainer.batches(state.epoch)
         self._set_steps_per_epoch(-(-len(batches) // self.config.accumulate))
         self.model.train()
-        for group in islice(_groups(batches, self.config.accumulate), state.steps_in_epoch, None):
+        for step in range(state.steps_in_epoch, state.steps_per_epoch):
             with self._timed():
-                self._step([batch for batch in group if batch is not None])
+                with trainer.clock("batches"):  # they may be made when they are read
+                    group = batches[step * self.config.accumulate : (step + 1) * self.config.accumulate]
+                    made = [batch for batch in group if batch is not None]
+                self._step(made)
             if self.world.rank == 0:
                 completed = (state.epoch - 1 + state.steps_in_epoch / state.steps_per_epoch) / self.n_epochs
                 trainer.progress("training", completed)
@@ -303,13 +305,6 @@ class _Training(Generic[B]):
         start = time.perf_counter()
         yield
         self.state.seconds += time.perf_counter() - start
-
-
-def _groups(batches: Sequence[B | None], size: int) -> Iterator[list[B | None]]:
-    """Split batches into lists of a size; the last list may be shorter."""
-    iterator = iter(batches)
-    while group := list(islice(iterator, size)):
-        yield group
 
 
 def describe_training_engines(model: nn.Module, config: TrainingConfig) -> list[str]:

@@ -15,6 +15,8 @@ from torch.nn.utils.rnn import pad_sequence
 POOL = 50  # batches sorted by length together: enough to reduce padding, few enough to keep the order random
 IGNORED = -100  # target that the loss ignores (ignore_index of torch's cross-entropy)
 
+Lengths = Sequence[int] | NDArray[np.int64]
+
 
 @dataclass(frozen=True, slots=True)
 class Feature:
@@ -97,7 +99,7 @@ def pad(texts: Sequence[NDArray[np.int32]]) -> Tensor:
     return padded if padded.shape[1] else torch.zeros(len(texts), 1, dtype=torch.long)
 
 
-def by_length(lengths: Sequence[int], max_positions: int) -> list[NDArray[Any]]:
+def by_length(lengths: Lengths, max_positions: int) -> list[NDArray[Any]]:
     """Group indices into batches in order of length, for evaluation and prediction.
 
     Args:
@@ -112,7 +114,7 @@ def by_length(lengths: Sequence[int], max_positions: int) -> list[NDArray[Any]]:
     return [np.asarray(batch) for batch in np.split(order, starts[1:])] if starts else []
 
 
-def shuffled(lengths: Sequence[int], batch_size: int, random: np.random.Generator) -> list[NDArray[Any]]:
+def shuffled(lengths: Lengths, batch_size: int, random: np.random.Generator) -> list[NDArray[Any]]:
     """Group indices into random batches of similar lengths; every call returns the same number of batches."""
     order = random.permutation(len(lengths))
     size = np.asarray(lengths)
@@ -121,7 +123,7 @@ def shuffled(lengths: Sequence[int], batch_size: int, random: np.random.Generato
     return [batches[i] for i in random.permutation(len(batches))]
 
 
-def within_budget(lengths: Sequence[int], tokens: int, random: np.random.Generator) -> list[NDArray[Any]]:
+def within_budget(lengths: Lengths, tokens: int, random: np.random.Generator) -> list[NDArray[Any]]:
     """Group indices into random batches of similar lengths and about equal numbers of tokens.
 
     Every call returns the same number of batches.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.table.paths import utf8_path
-from pipeline.data.readers.rows import Row, Table, require_few_columns
+from pipeline.data.readers.rows import Rows, Table, require_few_columns
 from pipeline.errors import DataError
 
 MAX_EXPANSION = 200        # memory of a table per byte of its file
@@ -67,8 +67,7 @@ def _table(path: Path, schema: Any, batches: Iterator[Any]) -> Table:
     require_few_columns(path, len(schema.names), "write only the columns of the texts and the labels")
     classes = class_names(schema.metadata, path)
     limit = max(FREE_EXPANSION, MAX_EXPANSION * path.stat().st_size)
-    rows: list[Row] = []
-    size = 0
+    rows, size = Rows(path), 0
     for batch in batches:
         for i, name in enumerate(schema.names):
             _validate(batch.column(i), name, len(rows), path)  # before anything else, which could crash
@@ -77,8 +76,8 @@ def _table(path: Path, schema: Any, batches: Iterator[Any]) -> Table:
             raise DataError(f"{path}: needs more than {MAX_EXPANSION} times the memory of its size; not a table")
         columns = [_values(batch, i, name, len(rows), path, classes.get(name))
                    for i, name in enumerate(schema.names)]
-        rows += [Row(dict(zip(schema.names, values, strict=True)), number, path)
-                 for number, values in enumerate(zip(*columns, strict=True), start=len(rows) + 1)]
+        for number, values in enumerate(zip(*columns, strict=True), start=len(rows) + 1):
+            rows.add(schema.names, values, number)
     counts = Counter(schema.names)
     repeated = {name: f"{counts[name]} columns are called {name!r}" for name in counts if counts[name] > 1}
     return Table(path, rows, tuple(counts), repeated)

@@ -288,7 +288,9 @@ def find_part(folder: Path, part: str, suffixes: Sequence[str]) -> Path | None:
 
 
 def _warn_of_leaks(train: Sequence[E], test: Sequence[E]) -> None:
-    seen = {example.key for example in train}
-    repeated = sum(example.key in seen for example in test)
+    keys = [example.key for example in test]
+    wanted = set(keys)  # rather than a set of the training texts, which are many more
+    seen = {key for example in train if (key := example.key) in wanted}
+    repeated = sum(key in seen for key in keys)
     if repeated:
         log.warning("%d of the %d test texts are also in the training file", repeated, len(test))

@@ -64,7 +64,7 @@ def _note_others(rows: Table, found: str, usual_names: Sequence[str], option: st
 
 def _hint(rows: Table, usual_names: Sequence[str]) -> str:
     """Return where the names of the columns are: in one of the next lines with a usual name, below a title."""
-    line = next((row.line for row in rows.rows[:MAX_TITLE] for value in row.cells.values()
+    line = next((row.line for row in rows.rows[:MAX_TITLE] for value in row.values
                  if isinstance(value, str) and value.strip().lower() in usual_names), 0)
     return (f"line {line} seems to be the column names: delete the lines before it" if line else
             "the first line of the file must be the column names")

@@ -16,7 +16,7 @@ from pipeline.data.readers.files import lines_of
 from pipeline.data.readers.rows import (
     MAX_TITLE,
     DelimitedLayout,
-    Row,
+    Rows,
     Table,
     listed,
     named_columns,
@@ -205,7 +205,7 @@ def _with_header(
     names_line, names = next(rows, (1, []))
     names = [name.strip() for name in names]
     require_few_columns(path, len(names), "the first line must be the column names")
-    made: list[Row] = []
+    made = Rows(path)
     n_columns = len(names)
     for line, cells in rows:
         if len(cells) != n_columns:
@@ -213,5 +213,5 @@ def _with_header(
                 raise DataError(f"{path}:{line}: this line seems to be the column names; delete the lines before it")
             raise DataError(f"{path}:{line}: {len(cells):,} cells, but the header has {n_columns} columns "
                             f"({listed(names, quoted=False)}); {if_more if len(cells) > n_columns else if_fewer}")
-        made.append(Row(dict(zip(names, cells, strict=True)), line, path))
+        made.add(names, cells, line)
     return Table(path, made, *named_columns(names), replace(layout, names_line=names_line))

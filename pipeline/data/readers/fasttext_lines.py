@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.data.readers.files import lines_of
-from pipeline.data.readers.rows import Row, Table
+from pipeline.data.readers.rows import Rows, Table
 from pipeline.errors import DataError
 
 PREFIX = "__label__"
+COLUMNS = ("text", "label")
 
 
 def is_fasttext(text: str) -> bool:
@@ -25,12 +26,12 @@ def read_fasttext(path: Path, text: str) -> Table:
     if text.strip() and not is_fasttext(text):
         raise DataError(f"{path}: the first line has no label of fastText ({PREFIX}NAME TEXT); text with labels is a "
                         "table with a line of column names, such as .tsv or .csv")
-    rows = []
+    rows = Rows(path)
     for number, line in enumerate(lines_of(text), start=1):
         words = line.split()
         labels = [word.removeprefix(PREFIX) for word in words if word.startswith(PREFIX)]
         if words:
             label = labels if len(labels) > 1 else labels[0] if labels else None
             rest = " ".join(word for word in words if not word.startswith(PREFIX))
-            rows.append(Row({"text": rest, "label": label}, number, path))
-    return Table(path, rows, ("text", "label"), {})
+            rows.add(COLUMNS, (rest, label), number)
+    return Table(path, rows, COLUMNS, {})

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.data.readers.cells import well_formed
 from pipeline.data.readers.files import format_suffix, lines_of
-from pipeline.data.readers.rows import Row, Table, listed, require_few_columns
+from pipeline.data.readers.rows import Rows, Table, listed, require_few_columns
 from pipeline.errors import DataError
 
 EXAMPLE = '{"text": ..., "label": ...}'
@@ -41,7 +41,7 @@ def read_json(path: Path, text: str) -> Table:
 
 
 def _table(path: Path, records: Iterator[tuple[int, Any]]) -> Table:
-    rows: list[Row] = []
+    rows = Rows(path)
     columns: dict[str, None] = {}
     repeated: dict[str, str] = {}
     for line, record in records:
@@ -54,7 +54,7 @@ def _table(path: Path, records: Iterator[tuple[int, Any]]) -> Table:
             record = {well_formed(key): value for key, value in record.items()}
             columns.update(dict.fromkeys(record))
             require_few_columns(path, len(columns), f"expected objects such as {EXAMPLE}")
-        rows.append(Row(record, line, path))
+        rows.add(tuple(record), record.values(), line)
     if len(rows) == 1 and format_suffix(path) == ".json" and _is_no_row(rows[0].cells):
         raise DataError(f"{path}: one object that has tables or columns ({listed(tuple(columns))}), not rows; expected "
                         f"a list of objects such as {EXAMPLE}, one object on each line, or the list under the key "

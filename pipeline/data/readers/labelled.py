@@ -53,7 +53,7 @@ class TextReader(Reader[X]):
         require_some_usual_name(rows, path, config, usual_names)
         label = find_column(rows, path, config.label_column, usual_names, "label_column")
         findings.current().choose(path, "label", (label,))
-        without = [row.line for row in rows if label not in row.cells]
+        without = [row.line for row in rows if label not in row.places]
         if without:
             findings.current().warn(f"{path}:{without[0]}: no {label!r} in {len(without):,} of {len(rows):,} rows (the "
                                     "first is in this line); they are unlabelled text")

@@ -170,7 +170,7 @@ def _columns(columns: Sequence[str], path: Path, config: DataConfig) -> tuple[st
 def _translation_column(table: Table) -> str:
     """Return the column whose cells have the texts by language; "" if there is none."""
     column = usual_column(table.columns, TRANSLATION_COLUMNS)
-    return column if column and any(isinstance(row.cells.get(column), dict) for row in table) else ""
+    return column if column and any(isinstance(row.get(column), dict) for row in table) else ""
 
 
 def _languages_of_objects(table: Table, column: str, path: Path) -> tuple[str, ...]:
@@ -183,7 +183,7 @@ def _languages_of_objects(table: Table, column: str, path: Path) -> tuple[str, .
 
 def _by_language(row: Row, column: str) -> Mapping[str, Any]:
     """Return the texts of a row by language: those of an object, or of an object with two lists."""
-    value = row.cells.get(column)
+    value = row.get(column)
     if value is None:
         return {}
     if not isinstance(value, dict):

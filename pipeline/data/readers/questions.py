@@ -105,7 +105,7 @@ class QuestionReader(Reader[QuestionExample]):
         """
         table = read_rows(path, config)
         file = _File(path)
-        examples = tuple(file.articles(table) if "paragraphs" in table[0].cells else file.records(table))
+        examples = tuple(file.articles(table) if "paragraphs" in table[0].places else file.records(table))
         if not examples:
             raise DataError(f"{path}: the file has no questions")
         file.report()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
@@ -16,6 +17,7 @@ from pipeline.errors import DataError
 MAX_COLUMNS = 10_000
 SHOWN_COLUMNS = 12
 MAX_TITLE = 10  # rows that may precede the names of the columns
+MAX_SHARED, MAX_SHARED_LENGTH = 10_000, 50  # strings, and their characters, of which equal ones are one object
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,39 @@ class SheetLayout:
     names_row: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Row:
     """A row of a table.
 
     Attributes:
-        cells: the values of the file by column name, unconverted; a row of JSON may lack some.
+        places: position of each column in ``values``; a row of JSON may lack some.
+        values: the values of the file, unconverted.
         line: line number in the file, from 1 (row number in Parquet and Arrow files).
         path: the file.
     """
 
-    cells: dict[str, Any]
+    places: Mapping[str, int]
+    values: Sequence[Any]
     line: int
-    path: Path = field(compare=False)
+    path: Path
+
+    @classmethod
+    def of(cls, cells: Mapping[str, Any], line: int, path: Path) -> Row:
+        """Make a row of values by column name."""
+        return cls({name: at for at, name in enumerate(cells)}, tuple(cells.values()), line, path)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Row) and (self.cells, self.line) == (other.cells, other.line)
+
+    @property
+    def cells(self) -> dict[str, Any]:
+        """The values by column name, as a new dictionary."""
+        return {name: self.values[at] for name, at in self.places.items()}
+
+    def get(self, column: str, default: Any = None) -> Any:
+        """Return the value of a column, or ``default`` if the row lacks it."""
+        at = self.places.get(column)
+        return default if at is None else self.values[at]
 
     @property
     def where(self) -> str:
@@ -74,18 +96,18 @@ class Row:
 
     def is_missing(self, column: str) -> bool:
         """Whether the row has no value in a column; see :func:`pipeline.data.readers.cells.is_missing`."""
-        return rules.is_missing(self.cells.get(column))
+        return rules.is_missing(self.get(column))
 
     def text(self, column: str) -> str:
         """Return a text; see :func:`pipeline.data.readers.cells.as_text`."""
-        value = self.cells.get(column)
+        value = self.get(column)
         if type(value) is str and value.isascii():
             return value
         return rules.as_text(value, self.where, column)
 
     def label(self, column: str) -> str:
         """Return a label; see :func:`pipeline.data.readers.cells.as_label`."""
-        value = self.cells.get(column)
+        value = self.get(column)
         if type(value) is str and value.isascii() and "[" not in value:
             return value.strip()
         return rules.as_label(value, self.where, column)
@@ -95,15 +117,91 @@ class Row:
 
         An empty list in the file and a missing value both give []; :meth:`is_unlabelled` tells them apart.
         """
-        return rules.as_labels(self.cells.get(column), self.where, column, separator)
+        return rules.as_labels(self.get(column), self.where, column, separator)
 
     def is_unlabelled(self, column: str) -> bool:
         """Whether the labels of a column are unknown; an empty list means that no label applies."""
-        return not isinstance(self.cells.get(column), list) and self.is_missing(column)
+        return not isinstance(self.get(column), list) and self.is_missing(column)
 
     def number(self, column: str) -> float:
         """Return a number; see :func:`pipeline.data.readers.cells.as_number`."""
-        return rules.as_number(self.cells.get(column), self.where, column)
+        return rules.as_number(self.get(column), self.where, column)
+
+
+class Rows(Sequence[Row]):
+    """Rows of one file, which are made when they are read: a few lists take a fraction of the memory of objects.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._values: list[Any] = []            # of all rows, one after the other
+        self._bounds = array("q", [0])          # position of the first value of each row, and their number
+        self._lines = array("q")
+        self._kinds = array("l")                # of each row, the number of its columns in _places
+        self._places: list[dict[str, int]] = []
+        self._kind_of: dict[tuple[str, ...], int] = {}
+        self._shared: dict[str, str] = {}
+
+    def add(self, columns: Sequence[str], values: Iterable[Any], line: int) -> None:
+        """Append a row.
+
+        Args:
+            columns: the names of its columns; the last of several equal ones has the value.
+            values: one value for each.
+            line: line number in the file, from 1.
+        """
+        names = tuple(columns)
+        kind = self._kind_of.setdefault(names, len(self._places))
+        if kind == len(self._places):
+            self._places.append({name: at for at, name in enumerate(names)})
+        self._values += map(self._one_object, values)
+        self._bounds.append(len(self._values))
+        self._lines.append(line)
+        self._kinds.append(kind)
+
+    def _one_object(self, value: Any) -> Any:
+        """Return the same object for equal short strings, such as labels."""
+        if type(value) is not str or len(value) > MAX_SHARED_LENGTH:
+            return value
+        found = self._shared.get(value)
+        if found is None:
+            if len(self._shared) < MAX_SHARED:
+                self._shared[value] = value
+            return value
+        return found
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        """Make a row, or a list of them."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        i = range(len(self))[index]
+        values = self._values[self._bounds[i] : self._bounds[i + 1]]
+        return Row(self._places[self._kinds[i]], values, self._lines[i], self.path)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._lines)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rows) and len(self) == len(other) and all(map(Row.__eq__, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def replace(self, rows: Iterable[Row]) -> None:
+        """Replace all rows by others of the same file."""
+        made = Rows(self.path)
+        for row in rows:
+            made.add([*row.places], row.cells.values(), row.line)
+        vars(self).update(vars(made))
 
 
 @dataclass(frozen=True)
@@ -120,7 +218,7 @@ class Table(Sequence[Row]):
     """
 
     path: Path = field(compare=False)
-    rows: list[Row]
+    rows: Rows
     columns: tuple[str, ...]
     repeated: Mapping[str, str]
     layout: DelimitedLayout | SheetLayout | None = field(default=None, compare=False)
@@ -164,16 +262,22 @@ class Table(Sequence[Row]):
         """
         folded = column.strip().casefold()
         others = [name for name in self.columns if name != column and name.strip().casefold() == folded]
+        if not others:
+            return
         moved = 0
-        for row in self.rows if others else ():
+        merged: list[Row] = []
+        for row in self.rows:
             given = [name for name in (column, *others) if not row.is_missing(name)]
             if len(given) > 1 and not prefer:
                 raise DataError(f"{row.where}: both {given[0]!r} and {given[1]!r} have a value; choose one of these "
                                 "columns by its exact name, or rename one")
+            cells = row.cells
             if given and given[0] != column:
-                row.cells[column] = row.cells[given[0]]
+                cells[column] = cells[given[0]]
                 moved += 1
+            merged.append(Row.of(cells, row.line, row.path))
         if moved:
+            self.rows.replace(merged)
             findings.current().note(f"{self.path}: {listed(others)} {'is' if len(others) == 1 else 'are'} read as "
                                     f"{column!r} ({moved:,} rows)")
 

@@ -18,7 +18,7 @@ from pipeline.data.readers import findings
 from pipeline.data.readers.cells import as_text
 from pipeline.data.readers.rows import (
     MAX_TITLE,
-    Row,
+    Rows,
     SheetLayout,
     Table,
     named_columns,
@@ -105,9 +105,10 @@ def read_spreadsheet(path: Path, names: Iterable[str] = ()) -> Table:
                                 "are a title (detected)")
     columns = [as_text(name, str(path), "").strip() for name in rows[n_title]]
     require_few_columns(path, len(columns), "the first row must be the column names")
-    made = [Row(dict(zip(columns, cells, strict=True)), line, path)
-            for line, cells in enumerate(rows[n_title + 1 :], start=first + n_title + 1)
-            if any(cell != "" for cell in cells)]
+    made = Rows(path)
+    for line, cells in enumerate(rows[n_title + 1 :], start=first + n_title + 1):
+        if any(cell != "" for cell in cells):
+            made.add(columns, cells, line)
     layout = SheetLayout(found.get("sheet", ""), sheet, first, n_title)
     return Table(path, made, *named_columns(columns), layout)
 

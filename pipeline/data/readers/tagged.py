@@ -186,7 +186,7 @@ def _read_table(path: Path, config: DataConfig) -> TaggedFile:
 
 
 def _list(row: Row, column: str) -> list[Any]:
-    value = row.cells.get(column)
+    value = row.get(column)
     if value is None:
         return []
     if not isinstance(value, list):

@@ -82,7 +82,7 @@ def grid_of(table: Table, text: str = "") -> Grid:
                     [i for i, record in enumerate(body) if record.kind == "row"],
                     [record.cells for record in records[:at] if not record.names_separator], records=records,
                     layout=table.layout)
-    rows = [[row.cells.get(name, MISSING) for name in table.columns] for row in table.rows]
+    rows = [[row.get(name, MISSING) for name in table.columns] for row in table.rows]
     return Grid(table.columns, rows, range(len(rows)))
 
 

@@ -33,6 +33,7 @@ log = logging.getLogger("vecformer")
 SMALLEST, LARGEST = 2**14, 2**20  # buckets that are chosen
 MAX_WEIGHTS = 2**24               # buckets x labels that are chosen
 ROOM = 4                          # buckets of a family for each of its distinct n-grams, at least
+COUNT_COPIES = 3                  # copies of the counts that the fit holds
 COPIES = 6                        # copies of the coefficients that the fit and the model hold
 ABSENT = -20.0                    # logit of a label without training examples
 
@@ -80,7 +81,7 @@ def _plan(setup: Setup[Any], train: Sequence[Example], clock: Clock) -> NgramFit
     config = setup.config
     texts, labels = [joined(example) for example in train], setup.resolved.labels
     hasher = hasher_of(config, max(LARGEST, config.ngrams.buckets))
-    problem = _above_limit(hasher.bytes_for(texts), f"{len(texts):,} training texts", config)
+    problem = _above_limit(hasher.bytes_for(texts, COUNT_COPIES), f"{len(texts):,} training texts", config)
     if not problem:
         counts = hasher.counts(texts)
         buckets = config.ngrams.buckets or choose_buckets(counts, len(labels))

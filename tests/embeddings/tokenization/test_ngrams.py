@@ -5,7 +5,15 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from embeddings.tokenization import native, ngrams
-from embeddings.tokenization.ngrams import WORD_PATTERN, NgramHasher, inverse_document_frequency, tfidf
+from embeddings.tokenization.arrays import joined
+from embeddings.tokenization.ngrams import (
+    WORD_PATTERN,
+    NgramHasher,
+    frequency_of_columns,
+    inverse_document_frequency,
+    renumber_columns,
+    tfidf,
+)
 
 TEXTS = ["The cat sat on the mat, the cat!", "a dog barked", "Äpfel und Birnen", "", "1984: the year the dog sat",
          "cat cat cat cat"]
@@ -108,3 +116,41 @@ def test_a_lone_surrogate_is_a_question_mark():
 def test_the_number_of_buckets_is_a_power_of_two(n_buckets):
     with pytest.raises(ValueError, match="power of two"):
         NgramHasher(2, (2, 5), n_buckets)
+
+
+def test_weights_may_overwrite_the_counts():
+    counts = HASHER.counts(TEXTS)
+    idf = inverse_document_frequency(HASHER.counts(TEXTS[:2]))
+    kept = tfidf(counts, idf)
+    assert (counts != HASHER.counts(TEXTS)).nnz == 0
+    assert (tfidf(counts, idf, overwrite=True) != kept).nnz == 0
+    assert (counts != kept).nnz == 0
+
+
+def test_frequencies_and_new_numbers_of_columns_are_computed_in_parts(monkeypatch):
+    monkeypatch.setattr(ngrams, "ENTRIES_AT_ONCE", 3)
+    counts = NgramHasher(2, (2, 5), 2**10).counts(TEXTS)
+    frequency = frequency_of_columns(counts)
+    assert frequency.tolist() == (counts.toarray() > 0).sum(axis=0).tolist()
+    used = np.flatnonzero(frequency)
+    numbers = np.zeros(counts.shape[1], dtype=np.int32)
+    numbers[used] = np.arange(len(used))[::-1]
+    expected = counts[:, used[::-1]].toarray()
+    assert np.array_equal(renumber_columns(counts, numbers, len(used)).toarray(), expected)
+
+
+@pytest.mark.parametrize(("at_once", "characters"), [(2, 1000), (100, 20), (100, 1)])
+def test_counts_do_not_depend_on_how_many_texts_are_counted_together(monkeypatch, at_once, characters):
+    expected = HASHER.counts(TEXTS)
+    monkeypatch.setattr(ngrams, "N_AT_ONCE", at_once)
+    monkeypatch.setattr(ngrams, "MAX_CHARACTERS", characters)
+    assert (HASHER.counts(TEXTS) != expected).nnz == 0
+    assert HASHER.counts([]).shape == (0, HASHER.buckets)
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=5), max_size=5))
+def test_joined_arrays_are_those_of_numpy(parts):
+    arrays = [np.array(part, dtype=np.int32) for part in parts]
+    expected = np.concatenate([*arrays, np.zeros(0, dtype=np.int32)])
+    made = joined(arrays, np.int32)
+    assert (made.tolist(), made.dtype, arrays) == (expected.tolist(), np.int32, [])

@@ -134,12 +134,14 @@ def test_vectors_that_are_equal_for_all_texts_have_no_baseline():
 
 
 def test_a_fit_above_the_limit_is_refused_before_it_begins():
-    labels = [f"l{i}" for i in range(200)]
-    texts = [f"word{i} other{i}" for i in range(200)]
-    with pytest.raises(TooLargeError, match="200 labels, 600 features, 200 training examples") as error:
+    labels = [f"l{i}" for i in range(2000)]
+    texts = [f"word{i} other{i}" for i in range(2000)]
+    with pytest.raises(TooLargeError, match=r"2,000 labels, [\d,]+ features, 2,000 training examples") as error:
+        baselines.tfidf(texts, labels, texts, max_gb=1)
+    assert error.value.needed == pytest.approx(8 * (30 * 2000 * 6001 + 3 * 2000 * 2000), rel=1e-3)  # few collisions
+    with pytest.raises(TooLargeError, match="2,000 training texts") as error:
         baselines.tfidf(texts, labels, texts, max_gb=0.01)
-    assert error.value.needed == 8 * (30 * 200 * 601 + 3 * 200 * 200)
-    assert len(baselines.tfidf(texts, labels, texts, max_gb=0.1)) == 200
+    assert len(baselines.tfidf(texts[:200], labels[:200], texts[:200], max_gb=0.1)) == 200
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak memory of a process is read there")

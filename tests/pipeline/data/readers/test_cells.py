@@ -22,7 +22,7 @@ NAN = float("nan")
 
 
 def row(value):
-    return Row({"c": value}, 7, Path("a.jsonl"))
+    return Row.of({"c": value}, 7, Path("a.jsonl"))
 
 
 @pytest.mark.parametrize("value", [None, NAN, Decimal("NaN"), Decimal("sNaN"), "", " \t", [], b""])
@@ -36,9 +36,9 @@ def test_missing_values(value):
 
 
 def test_a_row_may_lack_a_column():
-    assert Row({}, 1, Path("a")).is_missing("c")
-    assert Row({}, 1, Path("a")).text("c") == ""
-    assert Row({}, 1, Path("a")).is_unlabelled("c")
+    assert Row.of({}, 1, Path("a")).is_missing("c")
+    assert Row.of({}, 1, Path("a")).text("c") == ""
+    assert Row.of({}, 1, Path("a")).is_unlabelled("c")
 
 
 @pytest.mark.parametrize(
