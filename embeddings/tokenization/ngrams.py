@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.tokenization import native
-from embeddings.tokenization.arrays import joined
+from embeddings.tokenization.arrays import GrowingArray
 
 N_AT_ONCE = 1024        # texts whose n-grams are counted at once
 MAX_CHARACTERS = 2**21  # of these texts together, unless one has more
@@ -102,9 +102,7 @@ class NgramHasher:
         from scipy.sparse import csr_matrix
 
         find_words = re.compile(WORD_PATTERN).findall
-        columns: list[NDArray[np.int32]] = []
-        counts: list[NDArray[np.float32]] = []
-        n_columns: list[NDArray[np.int64]] = []
+        columns, counts, n_columns = GrowingArray(np.int32), GrowingArray(np.float32), GrowingArray(np.int64)
         for batch in _batches(texts):
             lowered = [_encodable(text).lower() for text in batch]
             words = [" ".join(find_words(text)) for text in lowered]
@@ -115,9 +113,8 @@ class NgramHasher:
             columns.append(of_batch[0])
             counts.append(of_batch[1])
             n_columns.append(of_batch[2])
-        bounds = np.concatenate([[0], joined(n_columns, np.int64).cumsum()])                # (n_texts + 1,)
-        return csr_matrix((joined(counts, np.float32), joined(columns, np.int32), bounds),
-                          shape=(len(texts), self.buckets))
+        bounds = np.concatenate([[0], n_columns.finished().cumsum()])                       # (n_texts + 1,)
+        return csr_matrix((counts.finished(), columns.finished(), bounds), shape=(len(texts), self.buckets))
 
     def _counts_by_sklearn(self, texts: Sequence[str]) -> Sparse:
         from scipy.sparse import hstack

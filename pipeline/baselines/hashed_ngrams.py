@@ -11,13 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.tokenization.ngrams import (
-    NgramHasher,
-    Sparse,
-    frequency_of_columns,
-    renumber_columns,
-    without_empty_columns,
-)
+from embeddings.tokenization.ngrams import NgramHasher, Sparse, without_empty_columns
 from pipeline.baselines.selection import require_memory
 
 BUCKETS = 2**18
@@ -30,7 +24,8 @@ MAX_STEPS = 2000        # for many texts, larger batches
 LR = 0.02
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 COPIES = 3  # of the vectors: the vectors and the two moments of Adam
-ENTRY_COPIES = 2  # of the counts, with what joining their parts takes
+MAX_STORED = 50_000     # texts whose n-grams are stored; those of more are counted again for each batch
+ENTRY_COPIES = 1.5  # of the counts
 FLOAT32 = 4
 N_AT_ONCE = 1024  # texts whose shares are computed at once
 
@@ -55,15 +50,10 @@ class HashedNgrams:
             texts: the texts.
             gold: number of the label of each text. *Shape:* ``(n_texts,)``, int64.
         """
-        counts = self.hasher.counts(texts)
-        self.columns = np.flatnonzero(frequency_of_columns(counts))                         # (n_columns,)
-        number = np.zeros(counts.shape[1], dtype=np.int32)
-        number[self.columns] = np.arange(len(self.columns))
-        rows = renumber_columns(self._shares(counts), number, len(self.columns))            # (n_texts, n_columns)
-        random = np.random.default_rng(self.seed)
-        n_columns, n_labels = len(self.columns), len(self.labels)
-        start = random.uniform(-1 / DIM, 1 / DIM, (n_columns, DIM))
-        self.vectors = start.astype(np.float32)                                             # (n_columns, DIM)
+        n_labels, random = len(self.labels), np.random.default_rng(self.seed)
+        rows = None if len(texts) > MAX_STORED else self._shares(texts)                     # (n_texts, BUCKETS)
+        start = random.uniform(-1 / DIM, 1 / DIM, (BUCKETS, DIM))
+        self.vectors = start.astype(np.float32)                                             # (BUCKETS, DIM)
         self.output = np.zeros((DIM + 1, n_labels), dtype=np.float32)  # weights, and biases in the last row
         of_vectors, of_output = Adam(self.vectors), Adam(self.output)
         n_epochs = min(EPOCHS, max(1, MAX_EXAMPLES // len(texts)))
@@ -76,7 +66,8 @@ class HashedNgrams:
                 order = random.permutation(len(texts))
             batch, order = order[:batch_size], order[batch_size:]
             lr = LR * (1 - step / n_steps)
-            batch_rows, used = without_empty_columns(rows[batch])                           # (n_batch, n_used)
+            of_batch = self._shares([texts[i] for i in batch]) if rows is None else rows[batch]
+            batch_rows, used = without_empty_columns(of_batch)                              # (n_batch, n_used)
             means = _with_ones(batch_rows @ self.vectors[used])                             # (n_batch, DIM + 1)
             of_scores = _softmax(means @ self.output)                                       # (n_batch, n_labels)
             of_scores[np.arange(len(batch)), gold[batch]] -= 1
@@ -84,6 +75,7 @@ class HashedNgrams:
             of_means = of_scores @ self.output[:-1].T                                       # (n_batch, DIM)
             of_output.step(slice(None), means.T @ of_scores, lr)
             of_vectors.step(used, batch_rows.T @ of_means, lr)
+        self.vectors[~of_vectors.square.any(axis=1)] = 0  # of n-grams that no training text has
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """Return the most probable label of each text; n-grams that no training text has are ignored."""
@@ -91,17 +83,19 @@ class HashedNgrams:
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the logits of texts. *Shape:* ``(n_texts, n_labels)``, float32."""
-        means = self._shares(self.hasher.counts(texts))[:, self.columns] @ self.vectors     # (n_texts, DIM)
-        scores: NDArray[np.float32] = _with_ones(means) @ self.output
+        scores: NDArray[np.float32] = _with_ones(self._shares(texts) @ self.vectors) @ self.output
         return scores
 
-    def _shares(self, counts: Sparse) -> Sparse:
-        """Change counts to the share of each n-gram among those of a text."""
+    def _shares(self, texts: Sequence[str]) -> Sparse:
+        """Return the share of each n-gram among those of a text. *Shape:* ``(n_texts, BUCKETS)``, float32."""
+        from scipy.sparse import csr_matrix
+
+        counts = self.hasher.counts(texts)
         total = np.asarray(counts.sum(axis=1), dtype=np.float32).ravel()                    # (n_texts,)
         for start in range(0, len(total), N_AT_ONCE):
             bounds = counts.indptr[start:start + N_AT_ONCE + 1]
             counts.data[bounds[0]:bounds[-1]] /= np.repeat(total[start:start + N_AT_ONCE], np.diff(bounds))
-        return counts
+        return csr_matrix((counts.data, counts.indices, counts.indptr), shape=(len(texts), BUCKETS))
 
 
 class Adam:
@@ -155,7 +149,7 @@ def hashed_ngrams(
     """
     names, gold = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
     model = HashedNgrams([str(name) for name in names], seed=seed)
-    needed = model.hasher.bytes_for(train, ENTRY_COPIES)
+    needed = model.hasher.bytes_for(train[:MAX_STORED], ENTRY_COPIES)
     needed += FLOAT32 * (COPIES * BUCKETS * DIM + 2 * len(test) * len(names))
     require_memory(needed, f"{len(names):,} labels, {len(train):,} training and {len(test):,} test texts", max_gb)
     model.fit(train, gold)

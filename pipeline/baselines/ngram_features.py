@@ -12,7 +12,7 @@ from embeddings.tokenization.ngrams import NgramHasher, Sparse, inverse_document
 
 BUCKETS = 2**22    # so many that few n-grams share one
 BUCKET_BYTES = 20  # frequency, IDF and column of a bucket, and working memory
-COPIES = 1.5       # of the counts: what joining their parts takes, and that words are often next to punctuation
+COPIES = 1.2       # of the counts, whose estimate leaves out that words are often next to punctuation
 
 
 class NgramTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]

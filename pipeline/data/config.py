@@ -45,7 +45,7 @@ class DataConfig:
     test_share: float = option(0.25, "share of the examples held out for testing if there is no test file, between 0 "
                                      "and 1")
     dev_share: float = option(0.1, "share of the training examples set aside for early stopping if there is no dev "
-                                   "file, at least 0 and below 1; 0 sets none aside")
+                                   "file, up to 20,000; at least 0 and below 1, 0 sets none aside")
     units: Literal["auto", "words", "subwords"] = option("auto", "tokens of the Transformer: words; subwords of "
                                                          "data.tokenizer; auto: subwords with init_from a "
                                                          "checkpoint, otherwise words")

@@ -54,9 +54,9 @@ class _Texts:
     text_b: str
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Both texts."""
-        return self.text.strip(), self.text_b.strip()
+    def key(self) -> str | tuple[str, str]:
+        """The text, or both texts of a pair."""
+        return (self.text.strip(), self.text_b.strip()) if self.text_b else self.text.strip()
 
 
 @dataclass(frozen=True, slots=True)

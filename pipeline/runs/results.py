@@ -28,6 +28,7 @@ from pipeline.tasks.base import Measures, Prediction, PredictionSetTask
 from pipeline.telemetry.resources import peak_memory_mb
 from pipeline.word_vectors import measure_texts
 from transformer.checkpoint import save_tensors, save_weights
+from transformer.training.process_memory import return_free_memory
 from transformer.training.trainer import TrainingResult
 
 FILE_MODE = 0o644
@@ -45,10 +46,13 @@ def evaluate_and_write(
         test = task.measure(splits.test, predictions, setup) if splits.test else {}
         dev_predictions = trained.predict_for(splits.dev, progress=progress)
         dev = task.measure(splits.dev, dev_predictions, setup) if splits.dev else {}
+        scores = calibration_scores(splits.dev, dev_predictions) if isinstance(task, PredictionSetTask) else ()
+        del dev_predictions  # for many examples, the largest part of the memory
         error = sampling_error(task, splits.test, predictions, setup)
         policy = parse_policy(setup.config.unknown)
         coverage = {part: measure_texts(trained.stage_one, task.reader.texts(examples), policy)
                     for part, examples in (("train", splits.train), ("test", splits.test))}
+    return_free_memory()
     progress("baselines", 0.0)
     with clock("baselines"):
         baselines, skipped = evaluate_selected(task, splits, setup, trained.stage_one) if splits.test else ({}, {})
@@ -56,8 +60,8 @@ def evaluate_and_write(
     metrics = collect_metrics(trained, coverage, training, test, dev, baselines)
     with clock("writing"):
         write_json(folder.sampling_error, error)
-        if splits.dev and isinstance(task, PredictionSetTask):
-            save_scores(folder.calibration, calibration_scores(splits.dev, dev_predictions))
+        if scores:
+            save_scores(folder.calibration, scores)
         save_tensors(start, folder.start)
         write_run(folder, trained, splits, training, predictions, metrics, name=name, skipped=skipped, error=error,
                   n_truncated=sum(check.truncated for check in checks))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from embeddings.table.arguments import flag
 from transformer.errors import TransformerError
 
 T = TypeVar("T")
@@ -42,7 +44,8 @@ class World:
         if self.size == 1:
             return list(values)
         sums = torch.tensor(values, dtype=torch.float64)
-        dist.all_reduce(sums)
+        with _reports_lost_processes():
+            dist.all_reduce(sums)
         total: list[float] = sums.tolist()
         return total
 
@@ -51,14 +54,16 @@ class World:
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value)
+        with _reports_lost_processes():
+            dist.all_gather_object(values, value)
         return values
 
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
         """Copy the tensors of rank 0 to all processes, in place."""
         if self.size > 1:
-            for tensor in tensors:
-                dist.broadcast(tensor.detach(), src=0)
+            with _reports_lost_processes():
+                for tensor in tensors:
+                    dist.broadcast(tensor.detach(), src=0)
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
         """Sum the gradients (in place) and the losses over all processes, in one all-reduce.
@@ -76,7 +81,8 @@ class World:
             return loss
         used = loss.new_tensor([parameter.grad is not None for parameter in parameters])
         flat = torch.cat([loss[None], used, *(_gradient(parameter).flatten() for parameter in parameters)])
-        dist.all_reduce(flat)
+        with _reports_lost_processes():
+            dist.all_reduce(flat)
         total, used, *gradients = torch.split(flat, [1, len(parameters), *(weight.numel() for weight in parameters)])
         for parameter, gradient, users in zip(parameters, gradients, used.tolist(), strict=True):
             parameter.grad = gradient.view_as(parameter) if users else None
@@ -85,7 +91,8 @@ class World:
     def barrier(self) -> None:
         """Wait until all processes have reached this call."""
         if self.size > 1:
-            dist.barrier()
+            with _reports_lost_processes():
+                dist.barrier()
 
     def close(self) -> None:
         """Leave the process group."""
@@ -114,6 +121,20 @@ def world(device: torch.device = CPU) -> World:
         torch.cuda.set_device(device)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     return World(int(os.environ["RANK"]), size, device)
+
+
+@contextmanager
+def _reports_lost_processes() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # gloo has no class of its own for them
+        raise TransformerError(f"the connection to another process of this training is lost ({_in_short(error)}). "
+                               f"Start all processes again with {flag('resume')}") from error
+
+
+def _in_short(error: Exception) -> str:
+    """Return the first sentence of an error of gloo, without the place in its source."""
+    return str(error).partition("\n")[0].rpartition("] ")[2].partition(". ")[0]
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.tokenization.arrays import joined
+from embeddings.tokenization.arrays import GrowingArray
 from pipeline.data.features.batching import Feature
 
 Row = tuple[NDArray[np.int32], NDArray[np.int32] | None]
@@ -42,14 +42,16 @@ class PackedFeatures(Sequence[Feature]):
     @classmethod
     def of(cls, batches: Iterable[Sequence[Row]], targets: Targets, places: Sequence[str]) -> PackedFeatures:
         """Join the texts of all batches; ``targets`` and ``places`` have one entry for each text."""
-        ids, types, lengths = [], [], []
+        ids, types, lengths = GrowingArray(np.int32), GrowingArray(np.int32), GrowingArray(np.int64)
+        has_types = False
         for batch in batches:
             ids.append(np.concatenate([row for row, _ in batch]))
-            types.append([its_types for _, its_types in batch if its_types is not None])
-            lengths += [len(row) for row, _ in batch]
-        of_types = [np.concatenate(batch) for batch in types if batch]
-        return cls(joined(ids, np.int32), np.cumsum([0, *lengths], dtype=np.int64), targets, places,
-                   joined(of_types, np.int32) if of_types else None)
+            lengths.append(np.array([len(row) for row, _ in batch], dtype=np.int64))
+            if of_batch := [its_types for _, its_types in batch if its_types is not None]:
+                types.append(np.concatenate(of_batch))
+                has_types = True
+        return cls(ids.finished(), np.concatenate([[0], lengths.finished().cumsum()]), targets, places,
+                   types.finished() if has_types else None)
 
     @property
     def lengths(self) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from embeddings.table.arguments import argument
 from pipeline.data.readers import findings
-from pipeline.data.readers.files import lines_of
+from pipeline.data.readers.files import iterate_lines
 from pipeline.data.readers.rows import (
     MAX_TITLE,
     DelimitedLayout,
@@ -53,7 +53,7 @@ def read_tsv(path: Path, text: str, separator: str, usual: Container[str]) -> Ta
             _note_separator(path, found, "detected")
             return read_csv(path, text, found, usual)
     separator = character(separator) or "\t"
-    rows = [(number, line.split(separator)) for number, line in enumerate(lines_of(text), start=1) if line.strip()]
+    rows = [(number, line.split(separator)) for number, line in enumerate(iterate_lines(text), start=1) if line.strip()]
     if quoted := _quoted_cells(text, rows, separator):
         findings.current().note(f"{path}: cells in double quotes are read as in CSV (detected)")
         rows = quoted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.data.readers.files import lines_of
+from pipeline.data.readers.files import iterate_lines
 from pipeline.data.readers.rows import Rows, Table
 from pipeline.errors import DataError
 
@@ -27,7 +27,7 @@ def read_fasttext(path: Path, text: str) -> Table:
         raise DataError(f"{path}: the first line has no label of fastText ({PREFIX}NAME TEXT); text with labels is a "
                         "table with a line of column names, such as .tsv or .csv")
     rows = Rows(path)
-    for number, line in enumerate(lines_of(text), start=1):
+    for number, line in enumerate(iterate_lines(text), start=1):
         words = line.split()
         labels = [word.removeprefix(PREFIX) for word in words if word.startswith(PREFIX)]
         if words:

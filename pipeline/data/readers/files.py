@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from embeddings.compressed_files import SUFFIXES, read_decompressed
@@ -84,12 +85,21 @@ def decode_text(content: bytes, where: str, encoding: str = "") -> str:
     return decoded.text
 
 
-def lines_of(text: str) -> list[str]:
+def iterate_lines(text: str) -> Iterator[str]:
     """Split a text at LF and CRLF only (``str.splitlines`` also splits at characters that may be inside a text).
 
     A text without any LF, as Excel for Mac writes it, is split at CR.
     """
     if "\r" in text and "\n" not in text:
         text = text.replace("\r", "\n")
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    return lines if lines[-1] else lines[:-1]
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end].removesuffix("\r")
+        start = end + 1
+    if last := text[start:].removesuffix("\r"):
+        yield last
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of :func:`iterate_lines`."""
+    return list(iterate_lines(text))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.readers.cells import well_formed
-from pipeline.data.readers.files import format_suffix, lines_of
+from pipeline.data.readers.files import format_suffix, iterate_lines
 from pipeline.data.readers.rows import Rows, Table, listed, require_few_columns
 from pipeline.errors import DataError
 
@@ -73,7 +73,7 @@ def _is_no_row(record: dict[str, Any]) -> bool:
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(lines_of(text), start=1):
+    for number, line in enumerate(iterate_lines(text), start=1):
         if line.strip():
             try:
                 yield number, json.loads(line, object_pairs_hook=_object)

@@ -13,6 +13,8 @@ E = TypeVar("E")
 MIN_DEV = 50
 """Minimum size of a dev set that is set aside. With 50 examples the standard error of a share is already 4 to 7 points:
 a smaller set would choose an epoch by chance, at the cost of labels."""
+MAX_DEV = 20_000
+"""Maximum size of a dev set that is set aside: the standard error of a share is at most 0.35 points."""
 
 
 def split_off(
@@ -25,18 +27,20 @@ def split_off(
     Returns:
         The remaining examples and those set aside, both in their original order.
     """
-    groups: dict[Hashable, list[int]] = defaultdict(list)
+    firsts: dict[Hashable, int] = {}
+    repeated: dict[int, list[int]] = defaultdict(list)
     for i, example in enumerate(examples):
-        groups[key(example)].append(i)
-    by_label: dict[str, list[list[int]]] = defaultdict(list)
-    for group in groups.values():
-        by_label[label(examples[group[0]])].append(group)
+        if (first := firsts.setdefault(key(example), i)) != i:
+            repeated[first].append(i)
+    by_label: dict[str, list[int]] = defaultdict(list)
+    for first in firsts.values():
+        by_label[label(examples[first])].append(first)
     random = np.random.default_rng(seed)
     aside: set[int] = set()
     for name in sorted(by_label):
         of_label = by_label[name]
-        for i in random.permutation(len(of_label))[: round(share * len(of_label))]:
-            aside.update(of_label[i])
+        for chosen in random.permutation(len(of_label))[: round(share * len(of_label))]:
+            aside.update((of_label[chosen], *repeated.get(of_label[chosen], ())))
     kept = [example for i, example in enumerate(examples) if i not in aside]
     return kept, [example for i, example in enumerate(examples) if i in aside]
 
@@ -69,6 +73,6 @@ def cut_in_order(examples: Sequence[E], n: int) -> tuple[list[E], list[E]]:
 
 
 def dev_size(n: int, share: float) -> int:
-    """Return how many of ``n`` examples to set aside as dev; 0 if there would be fewer than ``MIN_DEV``."""
-    size = round(share * n)
+    """Return how many of ``n`` examples to set aside as dev, up to ``MAX_DEV``; 0 if fewer than ``MIN_DEV``."""
+    size = min(round(share * n), MAX_DEV)
     return size if size >= MIN_DEV else 0

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from embeddings.tokenization import native, ngrams
-from embeddings.tokenization.arrays import joined
 from embeddings.tokenization.ngrams import (
     WORD_PATTERN,
     NgramHasher,
@@ -146,11 +145,3 @@ def test_counts_do_not_depend_on_how_many_texts_are_counted_together(monkeypatch
     monkeypatch.setattr(ngrams, "MAX_CHARACTERS", characters)
     assert (HASHER.counts(TEXTS) != expected).nnz == 0
     assert HASHER.counts([]).shape == (0, HASHER.buckets)
-
-
-@given(st.lists(st.lists(st.integers(0, 9), max_size=5), max_size=5))
-def test_joined_arrays_are_those_of_numpy(parts):
-    arrays = [np.array(part, dtype=np.int32) for part in parts]
-    expected = np.concatenate([*arrays, np.zeros(0, dtype=np.int32)])
-    made = joined(arrays, np.int32)
-    assert (made.tolist(), made.dtype, arrays) == (expected.tolist(), np.int32, [])

@@ -1,4 +1,5 @@
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -31,9 +32,19 @@ def test_scores_are_those_of_the_mean_of_the_known_ngrams():
                                token_pattern=WORD_PATTERN)
     for text in ("not good", "good zebra film", "zebra", ""):
         shares = hasher.transform([text]).toarray()[0]
-        mean = shares[model.columns] @ model.vectors
+        known = hasher.transform(TRAIN).toarray().any(axis=0)
+        mean = shares[known] @ model.vectors[known]
         expected = mean @ model.output[:-1] + model.output[-1]
         np.testing.assert_allclose(model.scores([text])[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_many_texts_whose_ngrams_are_not_stored_give_the_same_vectors(monkeypatch):
+    stored, counted = (HashedNgrams(["+", "-"], seed=1) for _ in range(2))
+    stored.fit(TRAIN, np.array([0, 1, 1, 0] * 10))
+    monkeypatch.setattr(import_module("pipeline.baselines.hashed_ngrams"), "MAX_STORED", 39)
+    counted.fit(TRAIN, np.array([0, 1, 1, 0] * 10))
+    assert (stored.vectors == counted.vectors).all()
+    assert (stored.output == counted.output).all()
 
 
 def test_steps_are_those_of_sparse_adam():

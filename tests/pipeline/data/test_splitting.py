@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.readers.splitting import MIN_DEV, dev_size, draw_evenly, split_off
+from pipeline.data.readers.splitting import MAX_DEV, MIN_DEV, dev_size, draw_evenly, split_off
 
 LABELS = st.lists(st.sampled_from("abc"), max_size=80)
 SHARES = st.floats(0.05, 0.95)
@@ -77,7 +77,8 @@ def test_all_examples_of_a_rare_label_are_drawn():
 
 @pytest.mark.parametrize(
     ("n", "share", "size"),
-    [(10 * MIN_DEV - 10, 0.1, 0), (10 * MIN_DEV, 0.1, MIN_DEV), (1000, 0.2, 200), (10_000, 0.0, 0), (0, 0.5, 0)],
+    [(10 * MIN_DEV - 10, 0.1, 0), (10 * MIN_DEV, 0.1, MIN_DEV), (1000, 0.2, 200), (10_000, 0.0, 0), (0, 0.5, 0),
+     (10 * MAX_DEV - 10, 0.1, MAX_DEV - 1), (4_000_000, 0.1, MAX_DEV)],
 )
-def test_a_small_dev_set_is_not_set_aside(n, share, size):
+def test_a_small_dev_set_is_not_set_aside_and_a_large_one_is_limited(n, share, size):
     assert dev_size(n, share) == size
