@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from embeddings.tokenization import native
 from embeddings.tokenization.arrays import GrowingArray
 
-N_AT_ONCE = 1024        # texts whose n-grams are counted at once
-MAX_CHARACTERS = 2**21  # of these texts together, unless one has more
-ENTRIES_AT_ONCE = 2**22
-ENTRY_BYTES = 8  # of a count: value and column
+N_AT_ONCE = 1024         # texts whose n-grams are counted at once
+MAX_CHARACTERS = 2**21   # of these texts together, unless one has more
+ENTRIES_AT_ONCE = 2**22  # entries whose columns are converted at once
+ENTRY_BYTES = 8          # of a count: value and column
 
 WORD_PATTERN = r"(?u)\w+|[^\w\s]"
 """Regular expression of a word: letters and digits, or one sign of punctuation."""

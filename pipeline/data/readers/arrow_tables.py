@@ -67,6 +67,7 @@ def _table(path: Path, schema: Any, batches: Iterator[Any]) -> Table:
     require_few_columns(path, len(schema.names), "write only the columns of the texts and the labels")
     classes = class_names(schema.metadata, path)
     limit = max(FREE_EXPANSION, MAX_EXPANSION * path.stat().st_size)
+    names: tuple[str, ...] = tuple(schema.names)
     rows, size = Rows(path), 0
     for batch in batches:
         for i, name in enumerate(schema.names):
@@ -77,7 +78,7 @@ def _table(path: Path, schema: Any, batches: Iterator[Any]) -> Table:
         columns = [_values(batch, i, name, len(rows), path, classes.get(name))
                    for i, name in enumerate(schema.names)]
         for number, values in enumerate(zip(*columns, strict=True), start=len(rows) + 1):
-            rows.add(schema.names, values, number)
+            rows.add(names, values, number)
     counts = Counter(schema.names)
     repeated = {name: f"{counts[name]} columns are called {name!r}" for name in counts if counts[name] > 1}
     return Table(path, rows, tuple(counts), repeated)

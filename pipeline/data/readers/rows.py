@@ -153,7 +153,7 @@ class Rows(Sequence[Row]):
             values: one value for each.
             line: line number in the file, from 1.
         """
-        names = tuple(columns)
+        names = tuple(columns)  # itself, if it is one
         kind = self._kind_of.setdefault(names, len(self._places))
         if kind == len(self._places):
             self._places.append({name: at for at, name in enumerate(names)})
