@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from embeddings.table import EmbeddingTable
 from embeddings.table.oov_policy import DEFAULT_POLICY, MISSING, OOVPolicy
+from embeddings.tokenization.arrays import GrowingArray
 from embeddings.tokenization.interface import TextTokenizer
 from embeddings.tokenization.interning import token_interner
 from pipeline.baselines.linear import SAGA, logistic_regression, tfidf_chars_features, tfidf_features
 from pipeline.baselines.selection import require_memory
+
+N_AT_ONCE = 2**16  # texts whose means are computed at once
 
 
 def majority(labels: Sequence[str], n: int) -> list[str]:
@@ -74,18 +77,43 @@ class MeanVectors:
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Compute the means. *Shape:* ``(n_texts, dim)``, float32; zeros for a text without any vector."""
-        from scipy.sparse import csr_matrix
-
-        words = token_interner(())
-        ids = self.tokenizer.intern(texts, words)
+        words, ids, lengths = token_interner(()), GrowingArray(np.int32), GrowingArray(np.int64)
+        for start in range(0, len(texts), N_AT_ONCE):
+            rows = self.tokenizer.intern(texts[start:start + N_AT_ONCE], words)
+            ids.append(np.concatenate(rows))
+            lengths.append(np.array([len(row) for row in rows], dtype=np.int64))
         found = self.table.lookup([words[i] for i in range(len(words))], self.policy)
         is_known = np.array([why != MISSING for why in found.provenance], dtype=bool)       # (n_words,)
-        kept = [row[is_known[row]] for row in ids]
-        n_kept = np.array([len(row) for row in kept], dtype=np.int64)                       # (n_texts,)
-        columns = np.concatenate([*kept, np.zeros(0, dtype=np.int32)])                      # (n_tokens,)
-        counts = csr_matrix((np.ones(len(columns)), columns, np.cumsum([0, *n_kept])), shape=(len(texts), len(words)))
-        means: NDArray[np.float64] = counts @ found.vectors / np.maximum(n_kept, 1)[:, None]  # (n_texts, dim)
-        return means.astype(np.float32)
+        bounds = np.concatenate([[0], lengths.finished().cumsum()])                         # (n_texts + 1,)
+        all_ids, means = ids.finished(), np.zeros((len(texts), self.table.dim), dtype=np.float32)
+        for start in range(0, len(texts), N_AT_ONCE):
+            of_part = bounds[start:start + N_AT_ONCE + 1]
+            part = all_ids[of_part[0]:of_part[-1]]                                          # (n_tokens,)
+            means[start:start + N_AT_ONCE] = _mean_rows(part, of_part - of_part[0], is_known, found.vectors)
+        return means
+
+
+def _mean_rows(
+    ids: NDArray[np.int32], bounds: NDArray[np.int64], is_known: NDArray[np.bool_], vectors: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Compute the mean vector of the known words of each text.
+
+    Args:
+        ids: numbers of the words of all texts. *Shape:* ``(n_tokens,)``.
+        bounds: position of the first word of each text, and their number. *Shape:* ``(n_texts + 1,)``.
+        is_known: whether each word has a vector. *Shape:* ``(n_words,)``.
+        vectors: *Shape:* ``(n_words, dim)``.
+
+    Returns:
+        *Shape:* ``(n_texts, dim)``, float64; zeros for a text without a known word.
+    """
+    from scipy.sparse import csr_matrix
+
+    kept = is_known[ids]                                                                    # (n_tokens,)
+    ends = np.concatenate([[0], kept.cumsum()])[bounds]                                     # (n_texts + 1,)
+    counts = csr_matrix((np.ones(ends[-1]), ids[kept], ends), shape=(len(ends) - 1, len(vectors)))
+    means: NDArray[np.float64] = counts @ vectors / np.maximum(np.diff(ends), 1)[:, None]
+    return means
 
 
 def logistic_regression_on_means(

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,15 @@ def test_mean_vectors_by_hand(text, mean):
     assert means([text]).dtype == np.float32
     np.testing.assert_allclose(means([text]), [mean], rtol=1e-6)
     np.testing.assert_allclose(means(["dog", text, "cat"]), [[5, 0], mean, [1, 2]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_means_do_not_depend_on_how_many_are_computed_together(monkeypatch, at_once):
+    texts = ["cat cat dog", "", "nothing known", "dog", "cat, dog!"]
+    expected = baselines.MeanVectors(TABLE, WordTokenizer())(texts)
+    monkeypatch.setattr(import_module("pipeline.baselines.classification"), "N_AT_ONCE", at_once)
+    assert np.array_equal(baselines.MeanVectors(TABLE, WordTokenizer())(texts), expected)
+    assert baselines.MeanVectors(TABLE, WordTokenizer())([]).shape == (0, 2)
 
 
 def test_words_of_another_case_are_known_where_case_is_kept():
