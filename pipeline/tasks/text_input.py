@@ -12,7 +12,7 @@ from embeddings.progress import Progress, silent
 from pipeline.config import RunConfig
 from pipeline.data.examples import TextOrPair
 from pipeline.data.features.batching import collate
-from pipeline.data.features.packed import PackedFeatures, Row, Targets
+from pipeline.data.features.packed import EncodedText, PackedFeatures, Targets
 from pipeline.data.features.special_tokens import N_TOKEN_TYPES, framed, shortened, token_types_of
 from pipeline.tasks.base import Prepared, Tokenizers
 from pipeline.tasks.inference import outputs
@@ -57,7 +57,7 @@ def encode_texts(
     return PackedFeatures.of(batches, targets, [example.where for example in examples])
 
 
-def _encoded(examples: Sequence[TextOrPair], tokenizers: Tokenizers, setup: Setup[Any]) -> list[Row]:
+def _encoded(examples: Sequence[TextOrPair], tokenizers: Tokenizers, setup: Setup[Any]) -> list[EncodedText]:
     limit, n_types = setup.data.max_length, setup.model.token_types
     first = tokenizers.source.encode([example.text for example in examples], max_length=limit)
     if n_types:

@@ -127,6 +127,8 @@ def world(device: torch.device = CPU) -> World:
 def _reports_lost_processes() -> Iterator[None]:
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:  # gloo has no class of its own for them
         raise TransformerError(f"the connection to another process of this training is lost ({_in_short(error)}). "
                                f"Start all processes again with {flag('resume')}") from error

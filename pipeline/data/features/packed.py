@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embeddings.tokenization.arrays import GrowingArray
 from pipeline.data.features.batching import Feature
 
-Row = tuple[NDArray[np.int32], NDArray[np.int32] | None]
+EncodedText = tuple[NDArray[np.int32], NDArray[np.int32] | None]
 """Token ids and token types of one text. *Shape* of both: ``(length,)``."""
 
 Targets = NDArray[Any] | Sequence[NDArray[Any]]
@@ -40,7 +40,7 @@ class PackedFeatures(Sequence[Feature]):
     n_targets: NDArray[np.float64] | None = None
 
     @classmethod
-    def of(cls, batches: Iterable[Sequence[Row]], targets: Targets, places: Sequence[str]) -> PackedFeatures:
+    def of(cls, batches: Iterable[Sequence[EncodedText]], targets: Targets, places: Sequence[str]) -> PackedFeatures:
         """Join the texts of all batches; ``targets`` and ``places`` have one entry for each text."""
         ids, types, lengths = GrowingArray(np.int32), GrowingArray(np.int32), GrowingArray(np.int64)
         has_types = False
