@@ -38,8 +38,19 @@ class TurnClock(Clock):
         self._started = False
 
     def __call__(self, part: str) -> AbstractContextManager[object]:
-        """Start a turn after the preparation of batches; a turn interrupted by the end of an epoch is repeated."""
-        return self._before_epoch() if part == "batches" else nullcontext()
+        """Start a turn at the start of an epoch, and leave out the preparation of batches.
+
+        A turn interrupted by the end of an epoch is repeated.
+        """
+        if part == "shuffling":
+            return self._before_epoch()
+        return self._left_out() if part == "batches" else nullcontext()
+
+    @contextmanager
+    def _left_out(self) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - start
 
     @contextmanager
     def _before_epoch(self) -> Iterator[None]:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from transformer.kernels.precision import choose_precision
 from transformer.training.config import TrainingConfig
 
-PARTS = ("starting", "reading", "tokenising", "vectors", "self-training", "ngrams", "pretraining", "batches",
-         "forward", "backward", "optimizer", "evaluation", "baselines", "writing")
+PARTS = ("starting", "reading", "tokenising", "vectors", "self-training", "ngrams", "pretraining", "shuffling",
+         "batches", "forward", "backward", "optimizer", "evaluation", "baselines", "writing")
 REST = "the rest"
 STEP = ("forward", "backward", "optimizer")
-TRAINING = ("batches", *STEP)
+TRAINING = ("shuffling", "batches", *STEP)
 SAMPLE_GROWTH = 4  # the batches of steps 1, 4, 16, 64, ... are kept to count floating-point operations
 
 Loss = Callable[[nn.Module, Any], Tensor]

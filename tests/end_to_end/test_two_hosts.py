@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from unfinished_run import wait_for_checkpoint
 
 VECFORMER = Path(sys.executable).with_name("vecformer")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--no-python"]
@@ -71,12 +71,7 @@ def test_a_run_that_loses_a_host_resumes_to_the_same_bytes(tmp_path, support):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     on_both("--data", support, "--out", whole, *RUN)
     first, second = (start(host, "--data", support, "--out", killed, *RUN) for host in range(2))
-    checkpoint = tmp_path / "killed.unfinished" / "training.checkpoint"
-    until = time.monotonic() + 120
-    while not checkpoint.exists():
-        assert first.poll() is None, first.communicate()[0]
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_for_checkpoint(killed, first)
     for process in ip("netns", "pids", HOSTS[1]).stdout.split():
         os.kill(int(process), signal.SIGKILL)
     second.communicate()

@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from unfinished_run import wait_for_checkpoint
 
 VECFORMER = Path(sys.executable).with_name("vecformer")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python",
@@ -62,12 +62,7 @@ def test_a_run_whose_second_process_is_killed_resumes_to_the_same_bytes(tmp_path
     made = run([*TORCHRUN, "run", "--data", support, "--out", whole, *KILLED])
     assert made.returncode == 0, made.stderr
     process = start([*TORCHRUN, "run", "--data", support, "--out", killed, *KILLED])
-    checkpoint = tmp_path / "killed.unfinished" / "training.checkpoint"
-    until = time.monotonic() + 120
-    while not checkpoint.exists():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_for_checkpoint(killed, process)
     os.kill(process_of_rank(1, killed), signal.SIGKILL)
     printed = process.communicate(timeout=120)[0]
     assert process.returncode != 0

@@ -116,7 +116,7 @@ class Trainer(Generic[B]):
             the epoch, and whether it is the last planned one. Has no effect on training.
         on_epoch: callback for each new entry of the history.
         progress: progress callback, called with the completed fraction of the epochs, 0 to 1.
-        clock: context manager that measures the time of a stage (batches, forward, backward, optimizer, evaluation),
+        clock: context manager that measures the time of a stage (shuffling, batches, forward, backward, optimizer, evaluation),
             for profiling.
     """
 
@@ -203,7 +203,7 @@ class _Training(Generic[B]):
     def _epoch(self) -> None:
         """Train the rest of the current epoch, evaluate the model, and advance to the next epoch."""
         state, trainer = self.state, self.trainer
-        with self._timed(), trainer.clock("batches"):
+        with self._timed(), trainer.clock("shuffling"):
             batches = trainer.batches(state.epoch)
         self._set_steps_per_epoch(-(-len(batches) // self.config.accumulate))
         self.model.train()
