@@ -116,8 +116,8 @@ class Trainer(Generic[B]):
             the epoch, and whether it is the last planned one. Has no effect on training.
         on_epoch: callback for each new entry of the history.
         progress: progress callback, called with the completed fraction of the epochs, 0 to 1.
-        clock: context manager that measures the time of a stage (shuffling, batches, forward, backward, optimizer, evaluation),
-            for profiling.
+        clock: context manager that measures the time of a stage (shuffling, batches, forward, backward, optimizer,
+            evaluation), for profiling.
     """
 
     model: nn.Module
