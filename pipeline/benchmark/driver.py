@@ -204,8 +204,8 @@ def _execute_missing(
     done = {key for key, record in records.items() if record["status"] == DONE}
     planned = {run.key: run for run in plan.runs}
     missing = [run for run in planned.values() if run.key not in done]
-    jobs = [Job(run.key, run.name, run.config, folder.work.absolute(), n_threads, plan.grid.baselines, rival=run.rival)
-            for run in missing]
+    jobs = [Job(run.key, run.name, run.config, folder.work.absolute(), n_threads, plan.grid.baselines, rival=run.rival,
+                after_epochs=plan.grid.earlier_epochs) for run in missing]
     n_done = len(planned) - len(missing)
     with live_view(plan.to_dict(), records, quiet=quiet) as show_event:
 
@@ -242,6 +242,6 @@ def _configurations(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> lis
     for run in plan.runs:
         record = records.get(run.key, {})
         name = run.name.rpartition(", seed ")[0]
-        if name not in configurations and record.get("config"):  # rivals have none
+        if run.condition.is_end and name not in configurations and record.get("config"):  # rivals have none
             configurations[name] = RunConfig.from_mapping(record["config"]).to_toml()
     return [{"name": name, "toml": toml} for name, toml in configurations.items()]

@@ -83,17 +83,26 @@ class Condition:
     Attributes:
         limit_train: number of training examples; 0 for all.
         vary: further configuration keys and their values.
+        epochs: number of epochs after which runs are compared, which may have more; 0 for the end of the runs.
+        is_end: whether runs end after ``epochs``.
     """
 
     limit_train: int
     vary: tuple[tuple[str, Any], ...] = ()
+    epochs: int = 0
+    is_end: bool = True
 
     @property
     def name(self) -> str:
         """Name such as ``50 training examples, norm=pre``."""
         number = f"{self.limit_train:,}" if self.limit_train else "all"
         return ", ".join((f"{number} training examples", *(f"{key.rpartition('.')[2]}={value}"
-                                                           for key, value in self.vary)))
+                                                           for key, value in self.differing)))
+
+    @property
+    def differing(self) -> tuple[tuple[str, Any], ...]:
+        """The configuration keys and values that distinguish conditions with the same number of examples."""
+        return (*self.vary, *([("training.epochs", self.epochs)] if self.epochs else []))
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,8 @@ class Grid:
                 "[\"pre\", \"post\"]"})
     data: tuple[str, ...] = option((), "several data sets, each with a benchmark of its own, whose results are "
                                        "compared over all of them; instead of data.path in [run]")
+    after_epochs: tuple[int, ...] = option((), "numbers of epochs after which the initialisations are compared, all of "
+                                               "them in the same runs, which have the largest number of epochs")
     measure: str = option("", "measure to compare; \"\" for the task's main measure")
     margin: float | None = option(None, "largest difference that counts as equal, in percentage points for shares, "
                                         "otherwise in units of the measure")
@@ -139,6 +150,7 @@ class Grid:
                 "sets; give several, or one as data.path in [run]")
         require(not self.data or not self.run.get("data", {}).get("path"),
                 "data and data.path in [run] cannot be combined")
+        self._check_epochs()
         require(self.max_seeds >= 1, f"max_seeds={self.max_seeds} is not at least 1")
         require(self.margin is None or 0 < self.margin < math.inf, f"margin={self.margin} is not a positive number")
         for size in self.limit_train:
@@ -162,6 +174,18 @@ class Grid:
         for key in sorted(assigned):
             require(key not in {*self.tune, *self.vary}, f"{key} is set by a source and cannot also be in tune or vary")
         RunConfig.from_mapping(self.run, where="the grid's [run]")
+
+    def _check_epochs(self) -> None:
+        if not self.after_epochs:
+            return
+        for n in self.after_epochs:
+            require(n >= 1, f"after_epochs={n} is not at least 1")
+        require(len(set(self.after_epochs)) == len(self.after_epochs), "after_epochs has a number twice")
+        require(not self.tune, "after_epochs and tune cannot be combined")
+        epochs = "training.epochs"
+        given = ("epochs" in self.run.get("training", {}), epochs in self.vary,
+                 any(epochs in initialisation.assignments for initialisation in self.initialisations))
+        require(not any(given), f"after_epochs sets {epochs} to its largest number; leave out {epochs}")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, where: str = "the grid") -> Grid:
@@ -218,7 +242,14 @@ class Grid:
     def conditions(self) -> tuple[Condition, ...]:
         """The conditions under which initialisations are compared."""
         limits = [0 if size == "all" else size for size in dict.fromkeys(self.limit_train)]
-        return tuple(Condition(limit, chosen) for limit in limits for chosen in _combinations(self.vary))
+        ends = [(n, n == max(self.after_epochs)) for n in sorted(self.after_epochs)] or [(0, True)]
+        return tuple(Condition(limit, chosen, *end) for limit in limits for chosen in _combinations(self.vary)
+                     for end in ends)
+
+    @property
+    def earlier_epochs(self) -> tuple[int, ...]:
+        """The numbers of epochs of ``after_epochs``, without that of the end of the runs."""
+        return tuple(sorted(self.after_epochs)[:-1])
 
     @property
     def rival_names(self) -> tuple[str, ...]:

@@ -51,7 +51,8 @@ class PlannedRun:
     """One run of a benchmark.
 
     Attributes:
-        key: hash of the resolved configuration and of the contents of the data and vector files.
+        key: hash of the resolved configuration and of the contents of the data and vector files. Comparisons after
+            different numbers of epochs share a run.
         initialisation: of the embedding layer; None for a rival.
         condition: under which it is compared.
         trial: values of the tuned keys.
@@ -138,7 +139,8 @@ def compared(grid: Grid, missing: Collection[str] = ()) -> dict[str, Any]:
         "starts": [{"name": one.name, **asdict(one)} for one in grid.initialisations],
         "rivals": [{"name": rival_row(name), "rival": name, "description": find_rival(name).description}
                    for name in grid.rival_names if name not in missing],
-        "conditions": [{"name": condition.name, "limit_train": condition.limit_train, "vary": dict(condition.vary)}
+        "conditions": [{"name": condition.name, "limit_train": condition.limit_train, "vary": dict(condition.differing),
+                        **({} if condition.is_end else {"after_epochs": condition.epochs})}
                        for condition in grid.conditions],
     }
 
@@ -187,7 +189,8 @@ def make_plan(
             raise ConfigError(f"{config.data.path}: tuning {', '.join(grid.tune)} needs a dev set, and there is none "
                               f"with {condition.name}; add a dev file or more training examples, or leave out "
                               f"{argument('tune')}")
-        runs.append(PlannedRun(_key(resolved, data), initialisation, condition, trial, seed, config))
+        key = _key(resolved, data, grid.earlier_epochs)
+        runs.append(PlannedRun(key, initialisation, condition, trial, seed, config))
     progress("planning", 1.0)
     return Plan(grid, task, read.name, grid.measure or task.measure_name, tuple(runs), command, missing)
 
@@ -233,6 +236,7 @@ def _configuration(
         "data.unseen_words": 0, "source": initialisation.source, "transforms": list(initialisation.transforms),
         "embedding.freeze": initialisation.frozen, "data.limit_train": condition.limit_train, "seed": seed,
         **initialisation.assignments, **dict(condition.vary), **trial,
+        **({"training.epochs": max(grid.after_epochs)} if grid.after_epochs else {}),
     }
     return RunConfig.from_mapping(with_values(grid.run, chosen.items()), where="the grid")
 
@@ -279,12 +283,14 @@ class _CachedReader:
         return replace(setup.config, data=setup.data, model=setup.model), hashed, bool(splits.dev)
 
 
-def _key(resolved: RunConfig, data: str) -> str:
+def _key(resolved: RunConfig, data: str, earlier_epochs: Sequence[int]) -> str:
     corpus = CorpusFiles(tuple(map(Path, map(from_written, resolved.corpus)))).files() if resolved.corpus else []
     sources = [resolved.source, *([resolved.target_source] if resolved.target_source else [])]
     tokenizer = tokenizer_location(resolved.data)
     further = [*corpus, *files_of_start(resolved), *([subwords_file(from_written(tokenizer))] if tokenizer else [])]
     contents = [content_hashes(source, resolved.transforms, further) for source in sources]
-    identity = {"config": in_earlier_names(asdict(resolved)), "data": data, "contents": contents,
-                "version": version("vecformer")}
+    identity: dict[str, Any] = {"config": in_earlier_names(asdict(resolved)), "data": data, "contents": contents,
+                                "version": version("vecformer")}
+    if earlier_epochs:
+        identity["after_epochs"] = list(earlier_epochs)
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]

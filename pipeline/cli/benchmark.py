@@ -52,6 +52,8 @@ NOT_REPEATED = ("out", "as_json", "no_texts", "jobs", "executor", "address", "qu
                    "repeated.")
 @click.option("--vary", multiple=True, metavar="KEY=V,V",
               help="Compare under each of these values, such as model.norm=pre,post. May be repeated.")
+@click.option("--after-epochs", metavar="N,N",
+              help="Compare after each of these numbers of epochs, all in the same runs, such as 1,2,4,8.")
 @click.option("--measure", metavar="NAME", help="Measure to compare. Default: the task's main measure.")
 @click.option("--margin", type=click.FloatRange(0, min_open=True), metavar="POINTS",
               help="Largest difference that counts as practically equal, such as 0.5: in percentage points for shares, "
@@ -166,6 +168,8 @@ def _grid_options(options: dict[str, Any]) -> dict[str, Any]:
         given["rivals"] = [name.strip() for names in given["rivals"] for name in names.split(",")]
     if "freeze" in given:
         given["freeze"] = [_yes(word) for word in given["freeze"].split(",")]
+    if "after_epochs" in given:
+        given["after_epochs"] = [_epochs(word) for word in given["after_epochs"].split(",")]
     if "limit_train" in given:
         given["limit_train"] = [_size(word) for word in given["limit_train"].split(",")]
     return {**given, "run": shared}
@@ -199,3 +203,9 @@ def _size(word: str) -> int | str:
     if word != "all" and not (word.isdecimal() and len(word) < 19 and int(word)):
         raise click.UsageError(f"--limit-train {word!r}: must be numbers of examples or all, such as 50,250,all")
     return word if word == "all" else int(word)
+
+
+def _epochs(word: str) -> int:
+    if not (word.isdecimal() and len(word) < 10 and int(word)):
+        raise click.UsageError(f"--after-epochs {word!r}: must be numbers of epochs, such as 1,2,4,8")
+    return int(word)

@@ -56,7 +56,7 @@ from transformer.kernels.engine import require
 from transformer.layers.embedding import TokenEmbedding
 from transformer.training import distributed
 from transformer.training.process_memory import return_free_memory
-from transformer.training.trainer import Evaluation, Trainer, TrainingResult, choose_device
+from transformer.training.trainer import Evaluation, Trainer, TrainingResult, Watch, choose_device
 
 log = logging.getLogger("vecformer")
 
@@ -248,7 +248,7 @@ def run_stage_one(
 
 def run_stage_two(
     setup: Setup[Any], task: Task[Any], splits: Splits[Any], stage_one: StageOne, folder: RunFolder,
-    context: RunContext, *, probe: Sequence[Any] = (),
+    context: RunContext, *, watch: Callable[[TrainedRun], Watch] | None = None, selects_epoch: bool = True,
 ) -> tuple[TrainedRun, TrainingResult, dict[str, Tensor]]:
     """Train a Transformer that starts from the word vectors.
 
@@ -259,8 +259,8 @@ def run_stage_two(
         stage_one: vocabulary and vectors.
         folder: folder of the checkpoints.
         context: progress, clock and process group.
-        probe: examples to evaluate on after epochs 1, 2, 4, 8, … and the last one, for data without a dev set. They
-            have no influence on training; the history has their measures as ``probe_…``.
+        watch: given the run in training, returns :attr:`Trainer.watch`.
+        selects_epoch: stop training by the dev set and keep the weights of the best epoch, instead of the last one.
 
     Returns:
         The trained run, the costs of training, and the initial weights (without the embedding tables).
@@ -288,7 +288,7 @@ def run_stage_two(
         with clock("tokenising"):
             features = task.encode(splits.train, _tokenizers(stage_one), setup, training=True)
         with clock("evaluation"):
-            evaluate = _evaluation_on(trained, splits.dev) if splits.dev else None
+            evaluate = _evaluation_on(trained, splits.dev) if splits.dev and selects_epoch else None
         if not during.exists():
             train_on_pairs(setup, model, features, context)
             fit_output_layer(setup, model, features)
@@ -300,7 +300,7 @@ def run_stage_two(
             batches=batches,
             loss=clock.observe(task.loss),
             evaluate=evaluate,
-            watch=_at_powers_of_two(_evaluation_on(trained, probe)) if probe else None,
+            watch=watch(trained) if watch else None,
             config=setup.config.training,
             checkpoint=during,
             world=world,
@@ -368,13 +368,3 @@ def _evaluation_on(trained: TrainedRun, examples: Sequence[Any]) -> Callable[[],
         return Evaluation(measures, trained.task.score(measures))
 
     return evaluate
-
-
-def _at_powers_of_two(evaluate: Callable[[], Evaluation]) -> Callable[[int, bool], Mapping[str, float]]:
-    """Evaluate after epochs 1, 2, 4, 8, … and the last one."""
-    def watch(epoch: int, is_last: bool) -> Mapping[str, float]:
-        if epoch & (epoch - 1) and not is_last:
-            return {}
-        return {f"probe_{name}": value for name, value in evaluate().measures.items()}
-
-    return watch

@@ -54,6 +54,7 @@ class Batch(Protocol):
 
 
 B = TypeVar("B", bound=Batch)
+Watch = Callable[[int, bool], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Trainer(Generic[B]):
     config: TrainingConfig
     checkpoint: Path | None = None
     world: World = field(default_factory=World)
-    watch: Callable[[int, bool], Mapping[str, float]] | None = None
+    watch: Watch | None = None
     on_epoch: Callable[[Mapping[str, float]], None] = lambda _entry: None
     progress: Callable[[str, float], None] = lambda _stage, _fraction: None
     clock: Callable[[str], AbstractContextManager[object]] = nullcontext

@@ -28,9 +28,10 @@ class Results:
         self.n_planned = len(keys)
         self.ended: list[Record] = [found[key] for key in keys if key in found]
         self._trials: dict[tuple[str, str, int], dict[str, Record | None]] = defaultdict(dict)
+        epochs = {one["name"]: one.get("after_epochs") for one in plan["conditions"]}
         for run in plan["runs"]:
             cell = run["start"], run["condition"], run["seed"]
-            self._trials[cell][trial_name(run["trial"])] = found.get(run["key"])
+            self._trials[cell][trial_name(run["trial"])] = as_after(found.get(run["key"]), epochs[run["condition"]])
 
     @property
     def done(self) -> list[Record]:
@@ -87,12 +88,34 @@ class Results:
         return done[-max(scored)[1]] if scored else None
 
 
+def as_after(record: Record | None, epochs: int | None) -> Record | None:
+    """Return the record of a run as if it had ended earlier, without its learning curve.
+
+    Those of rivals and of failed runs are returned unchanged.
+
+    Args:
+        record: the record.
+        epochs: number of epochs of the training; None for all.
+    """
+    if record is None or epochs is None or "after_epochs" not in record:
+        return record
+    then, costs = record["after_epochs"][str(epochs)], record["costs"]
+    return {**record, "test": then["test"], "sampling_error": then["sampling_error"], "dev": {},
+            "training": {**record["training"], "steps": then["steps"], "epochs": epochs, "best_epoch": epochs},
+            "curve": {**record["curve"], "points": []},
+            "costs": {**costs, "training": {**costs["training"], "seconds": then["seconds"]}, "curve_seconds": []}}
+
+
 def selected_keys(plan: Mapping[str, Any], records: Iterable[Record]) -> dict[tuple[str, str, int], str]:
-    """Return the key of the selected run by initialisation, condition and seed."""
+    """Return the key of the selected run by initialisation, condition and seed.
+
+    Comparisons before the end of the runs are left out: the stored predictions are those at the end.
+    """
     results = Results(plan, records)
+    earlier = {one["name"] for one in plan["conditions"] if one.get("after_epochs")}
     return {(initialisation, condition, seed): selected[1]["key"] for initialisation, condition in results.cells()
             for seed, selected in zip(plan["seeds"], results.selected(initialisation, condition), strict=True)
-            if selected}
+            if selected and condition not in earlier}
 
 
 def dev_score(plan: Mapping[str, Any], record: Record) -> float | None:

@@ -25,6 +25,8 @@ class Job:
         baselines: also evaluate the task's simpler models.
         n_probe: number of test examples evaluated during training if there is no dev set.
         rival: name of the rival to train instead of a Transformer; "" for none.
+        after_epochs: numbers of epochs after which the test set is evaluated as well. If there are any, the weights of
+            the last epoch are kept, and not those of the best one on dev.
     """
 
     key: str
@@ -35,6 +37,7 @@ class Job:
     baselines: bool = True
     n_probe: int = 100
     rival: str = ""
+    after_epochs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -15,6 +15,7 @@ from embeddings.progress import Progress, silent
 from embeddings.table.atomic_files import FOREVER, locked
 from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines.selection import evaluate_selected
+from pipeline.benchmark.execution.evaluation import after_epochs, curve, evaluate, watch_probe, watch_test
 from pipeline.benchmark.execution.jobs import Job, Outcome
 from pipeline.config import RunConfig
 from pipeline.data.examples import Splits
@@ -25,9 +26,8 @@ from pipeline.runs.data_hash import data_hash, part_sizes
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.recipe.choose import setup_for
 from pipeline.runs.sampling_error import sampling_error
-from pipeline.runs.trained import TrainedRun
 from pipeline.tasks import base
-from pipeline.tasks.base import Measures, Prediction, Task
+from pipeline.tasks.base import Prediction, Task
 from pipeline.telemetry.resources import measured
 from pipeline.word_vectors import StageOne, measure_texts
 from transformer.errors import CheckpointError
@@ -75,19 +75,23 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
     config.save(folder.config)
     with measured() as vectors:
         stage_one = run_stage_one(setup, task, splits, folder, context, shared=job.work / "vectors")
-    probe = () if splits.dev else _sample(splits.test, job.n_probe, config.seed)
+    watch = (watch_test(splits, job.after_epochs) if job.after_epochs else
+             None if splits.dev else watch_probe(splits.test, job.n_probe, config.seed))
     with measured() as training:
-        trained, result, _ = run_stage_two(setup, task, splits, stage_one, folder, context, probe=probe)
+        trained, result, _ = run_stage_two(setup, task, splits, stage_one, folder, context, watch=watch,
+                                           selects_epoch=not job.after_epochs)
     with measured() as prediction:
         predictions = trained.predict_for(splits.test, progress=progress)
     progress("measuring", 0.0)
-    points, curve_seconds = _curve(task, result.history, len(splits.train), "dev" if splits.dev else "probe")
+    test = evaluate(trained, splits.test, predictions)
+    points, curve_seconds = curve(task, result.history, len(splits.train), at_end=test,
+                                  has_dev=bool(splits.dev) and not job.after_epochs)
     record = {
         "config": asdict(trained.config),
         "data": {"name": splits.name, "sha256": data_hash(splits), "sizes": part_sizes(splits)},
         "versions": {package: version(package) for package in ("vecformer", "torch", "gensim", "numpy")},
-        "test": _evaluate(trained, splits.test, predictions),
-        "dev": _evaluate(trained, splits.dev, trained.predict_for(splits.dev)) if splits.dev else {},
+        "test": test,
+        "dev": evaluate(trained, splits.dev, trained.predict_for(splits.dev)) if splits.dev else {},
         "sampling_error": sampling_error(task, splits.test, predictions, trained.setup),
         "baselines": evaluate_selected(task, splits, setup, stage_one)[0] if job.baselines else {},
         "coverage": _coverage(task, splits, stage_one, config),
@@ -100,34 +104,9 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
                   "training": {**asdict(training), "tokens_per_second": result.tokens / result.seconds},
                   "prediction": asdict(prediction), "curve_seconds": curve_seconds},
     }
+    if earlier := after_epochs(result.history):
+        record["after_epochs"] = earlier
     return Outcome(record, prediction_lines(task, splits.test, predictions))
-
-
-def _sample(examples: Sequence[Any], n: int, seed: int) -> list[Any]:
-    rows = np.random.default_rng(seed).permutation(len(examples))[:n]
-    return [examples[row] for row in np.sort(rows)]
-
-
-def _evaluate(trained: TrainedRun, examples: Sequence[Any], predictions: Sequence[Prediction]) -> Measures:
-    """Compute the task's measures, including those it computes during training only (the loss of translation)."""
-    task = trained.task
-    measures = task.measure(examples, predictions, trained.setup)
-    measures.pop("by_label", None)  # of thousands of labels, in every run, without use in a comparison
-    if type(task).develop is Task.develop:
-        return measures
-    with trained.computing():
-        return task.develop(trained.model, trained.prepare(examples), trained.setup) | measures
-
-
-def _curve(
-    task: Task[Any], history: Sequence[Mapping[str, float]], n_train: int, on: str
-) -> tuple[dict[str, Any], list[float]]:
-    """Return the learning curve (of the loss if the task computes its measure on the test set only) and its seconds."""
-    measure = task.measure_name if any(f"{on}_{task.measure_name}" in line for line in history) else "loss"
-    lines = [line for line in history if f"{on}_{measure}" in line]
-    points = [{"epoch": line["epoch"], "step": line["step"], "examples": int(line["epoch"]) * n_train,
-               "value": line[f"{on}_{measure}"]} for line in lines]
-    return {"measure": measure, "on": on, "points": points}, [line["seconds"] for line in lines]
 
 
 def _coverage(task: Task[Any], splits: Splits[Any], stage_one: StageOne, config: RunConfig) -> dict[str, float]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from embeddings.gensim_training import trainer
+from pipeline.benchmark.execution.evaluation import watch_probe
 from pipeline.config import RunConfig
 from pipeline.runs.chain import run_stage_one, run_stage_two
 from pipeline.runs.context import RunContext
@@ -81,8 +82,8 @@ def test_a_probe_is_evaluated_at_powers_of_two_without_influence(tmp_path, epoch
     setup, task, splits, stage_one = start_run("random", tmp_path / "a", limit=30)
     assert not splits.dev
     setup = replace(setup, config=replace(setup.config, training=replace(setup.config.training, epochs=epochs)))
-    made = [run_stage_two(setup, task, splits, stage_one, RunFolder(tmp_path / "a"), RunContext(), probe=probe)
-            for probe in ((), splits.test[:10])
+    made = [run_stage_two(setup, task, splits, stage_one, RunFolder(tmp_path / "a"), RunContext(), watch=watch)
+            for watch in (None, watch_probe(splits.test, 10, seed=1))
             if not (tmp_path / "a" / "training.checkpoint").unlink(missing_ok=True)]
     (plain, _, _), (probed, result, _) = made
     assert all(torch.equal(one, other) for one, other in zip(plain.model.parameters(), probed.model.parameters(),
