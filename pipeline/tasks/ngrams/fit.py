@@ -22,6 +22,7 @@ from pipeline.data.examples import Example
 from pipeline.tasks.base import Task
 from pipeline.tasks.ngrams.fusion import DEFAULT
 from pipeline.tasks.ngrams.regression import Regression
+from pipeline.tasks.ngrams.sampling import stratified_sample
 from pipeline.tasks.ngrams.scores import branch_of, hasher_of
 from pipeline.tasks.resolved import Setup
 from pipeline.tasks.text_input import joined
@@ -34,6 +35,8 @@ SMALLEST, LARGEST = 2**14, 2**20  # buckets that are chosen
 MAX_WEIGHTS = 2**24               # buckets x labels that are chosen
 ROOM = 4                          # buckets of a family for each of its distinct n-grams, at least
 COUNT_COPIES = 3                  # copies of the counts that the fit holds
+FEWEST = 10_000                   # training texts that are sampled, at least; with fewer, there is no branch
+SHARE_OF_LIMIT = 0.95             # that sampled texts may take, since their lengths vary
 COPIES = 6                        # copies of the coefficients that the fit and the model hold
 ABSENT = -20.0                    # logit of a label without training examples
 
@@ -44,8 +47,8 @@ class NgramFit:
 
     Attributes:
         setup: the setup of the run, with the sizes of the branch among its resolved facts if it has one.
-        counts: n-grams of the training texts; None without a branch. *Shape:* ``(n_texts, buckets)``, float32.
-        gold: number of the label of each text. *Shape:* ``(n_texts,)``, int64.
+        counts: n-grams of its training texts; None without a branch. *Shape:* ``(n_texts, buckets)``, float32.
+        gold: number of the label of each of them. *Shape:* ``(n_texts,)``, int64.
         clock: measures the time of the fit.
     """
 
@@ -63,7 +66,9 @@ class NgramFit:
 
 
 def plan(setup: Setup[Any], task: Task[Any], train: Sequence[Example], clock: Clock = STOPPED) -> NgramFit:
-    """Choose the size of the branch of a run; a run with too many texts or labels has none, which is logged.
+    """Choose the size of the branch of a run, and the texts that it is fitted on: all, or as many as fit into memory.
+
+    A run whose branch does not fit into memory with few texts, or with its labels, has none. Both are logged.
 
     Args:
         setup: configuration and resolved facts.
@@ -80,8 +85,16 @@ def plan(setup: Setup[Any], task: Task[Any], train: Sequence[Example], clock: Cl
 def _plan(setup: Setup[Any], train: Sequence[Example], clock: Clock) -> NgramFit:
     config = setup.config
     texts, labels = [joined(example) for example in train], setup.resolved.labels
+    number = {label: i for i, label in enumerate(labels)}
+    gold = np.array([number[example.label] for example in train])                           # (n_train,)
     hasher = hasher_of(config, max(LARGEST, config.ngrams.buckets))
-    problem = _above_limit(hasher.bytes_for(texts, COUNT_COPIES), f"{len(texts):,} training texts", config)
+    needed = hasher.bytes_for(texts, COUNT_COPIES)
+    problem = _above_limit(needed, f"{len(texts):,} training texts", config)
+    if problem and (n_kept := _n_within_limit(needed, len(texts), config)) >= FEWEST:
+        log.warning("the n-gram branch is fitted to %s of the training texts: with all of them, %s", f"{n_kept:,}",
+                    problem)
+        kept = stratified_sample(gold, n_kept, config.seed)
+        texts, gold, problem = [texts[i] for i in kept], gold[kept], ""
     if not problem:
         counts = hasher.counts(texts)
         buckets = config.ngrams.buckets or choose_buckets(counts, len(labels))
@@ -89,10 +102,8 @@ def _plan(setup: Setup[Any], train: Sequence[Example], clock: Clock) -> NgramFit
     if problem:
         log.warning("the n-gram branch is left out: %s", problem)
         return NgramFit(setup, None, np.zeros(0, np.int64), clock)
-    number = {label: i for i, label in enumerate(labels)}
     resolved = replace(setup.resolved, ngram_buckets=buckets, ngram_weights=DEFAULT)
-    return NgramFit(replace(setup, resolved=resolved), hasher_of(config, buckets).folded(counts),
-                    np.array([number[example.label] for example in train]), clock)
+    return NgramFit(replace(setup, resolved=resolved), hasher_of(config, buckets).folded(counts), gold, clock)
 
 
 def choose_buckets(counts: Sparse, n_labels: int) -> int:
@@ -155,6 +166,11 @@ def _too_many(buckets: int, n_labels: int, n_texts: int, config: RunConfig) -> s
     n_outputs = 1 if n_labels == 2 else n_labels
     return _above_limit(FLOAT64 * n_outputs * (COPIES * buckets + 2 * n_texts),
                         f"{n_labels:,} labels, {buckets:,} buckets, {n_texts:,} training texts", config)
+
+
+def _n_within_limit(needed: float, n: int, config: RunConfig) -> int:
+    """Return how many of ``n`` training texts fit into the limit of memory if all of them need ``needed`` bytes."""
+    return int(n * SHARE_OF_LIMIT * config.baseline_memory_gb * GB / needed)
 
 
 def _above_limit(needed: float, sizes: str, config: RunConfig) -> str:

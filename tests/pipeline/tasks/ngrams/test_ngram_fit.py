@@ -6,18 +6,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from embeddings.tokenization.ngrams import inverse_document_frequency, tfidf
 from pipeline import RunConfig
+from pipeline.baselines.selection import GB
 from pipeline.data.examples import Example
 from pipeline.tasks import base
 from pipeline.tasks.base import Prepared
+from pipeline.tasks.ngrams import fit as fit_module
 from pipeline.tasks.ngrams import scores
-from pipeline.tasks.ngrams.fit import ABSENT, LARGEST, SMALLEST, choose_buckets, fit, plan
+from pipeline.tasks.ngrams.fit import (
+    ABSENT,
+    COUNT_COPIES,
+    LARGEST,
+    SHARE_OF_LIMIT,
+    SMALLEST,
+    choose_buckets,
+    fit,
+    plan,
+)
 from pipeline.tasks.ngrams.fusion import DEFAULT
 from pipeline.tasks.ngrams.regression import relevance
+from pipeline.tasks.ngrams.sampling import stratified_sample
 from pipeline.tasks.resolved import Setup
+from pipeline.tasks.text_input import joined
 from transformer.models.ngram_branch import NgramBranch
 
 TASK = base.find("classification")
@@ -105,6 +120,39 @@ def test_above_a_limit_the_branch_is_left_out_with_a_message(labels, limit, mess
     assert planned.counts is None
     assert planned.setup is made
     assert re.search(message, caplog.text)
+
+
+def test_above_the_limit_the_branch_is_fitted_to_a_sample(monkeypatch, caplog):
+    monkeypatch.setattr(fit_module, "FEWEST", 10)
+    made, train = setup("abc"), examples("ab" * 200 + "c")
+    needed = scores.hasher_of(made.config, LARGEST).bytes_for(map(joined, train), COUNT_COPIES)
+    made = replace(made, config=replace(made.config, baseline_memory_gb=needed / 4 / GB))
+    monkeypatch.setattr(fit_module, "_too_many", lambda *_: "")
+    with caplog.at_level(logging.WARNING, logger="vecformer"):
+        planned = plan(made, TASK, train)
+    n = int(SHARE_OF_LIMIT * len(train) / 4)
+    assert f"fitted to {n} of the training texts: with all of them, it needs about 0.0 GB" in caplog.text
+    assert planned.counts.shape == (n, planned.setup.resolved.ngram_buckets)
+    a, b, c = np.bincount(planned.gold)
+    assert (abs(a - b), c) == (0, 1)
+    again = plan(made, TASK, train)
+    assert (again.gold == planned.gold).all()
+    assert (again.counts != planned.counts).nnz == 0
+    other = plan(replace(made, config=replace(made.config, seed=2)), TASK, train)
+    assert (other.counts != planned.counts).nnz > 0
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=300), st.data())
+def test_a_sample_has_the_shares_of_the_labels(labels, data):
+    gold = np.unique(labels, return_inverse=True)[1]
+    sizes = np.bincount(gold)
+    n = data.draw(st.integers(len(sizes), len(gold)))
+    rows = stratified_sample(gold, n, seed=1)
+    assert len(set(rows.tolist())) == n
+    assert (np.diff(rows) > 0).all()
+    drawn = np.bincount(gold[rows], minlength=len(sizes))
+    assert drawn.min() >= 1
+    assert (abs(drawn - n * sizes / len(gold)) <= len(sizes)).all()
 
 
 @pytest.mark.parametrize(("n_distinct", "n_labels", "expected"), [
