@@ -80,7 +80,9 @@ def predict_command(
     from pipeline.commands.predict import predict, predict_table
     from pipeline.commands.prediction_inputs import Where
     from pipeline.telemetry.progress import bars
+    from transformer.kernels.primitive_cache import keep_few_primitives
 
+    keep_few_primitives()
     require_output()
     where = Where(texts=texts, file=file, context=context, text_columns=text_column, context_column=context_column,
                   separator=separator, encoding=encoding, reading=reading)

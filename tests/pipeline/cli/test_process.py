@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pipeline.cli import failures
 from pipeline.cli.common import reports_errors, verbosity
 from pipeline.cli.failures import failure_of
 from pipeline.cli.main import Root, cli
+from transformer.kernels.primitive_cache import CAPACITY
 
 VECFORMER = [sys.executable, "-c", "from pipeline.cli.main import main; main()"]
 TINY = ["--source", "random", "--set", "model.n_layers=1", "--set", "model.d_model=16", "--set", "model.n_heads=2",
@@ -224,3 +226,26 @@ def test_warnings_of_libraries_are_one_line_and_not_shown_if_quiet():
     assert len(shown.splitlines()) == 1
     assert invoke(warn, "-q").stderr == ""
     assert warnings.showwarning.__module__ != "pipeline.cli.common"
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "16"), ("64", "64")])
+def test_predictions_keep_few_products_unless_the_environment_has_a_number(run, given, expected, monkeypatch):
+    monkeypatch.setenv(CAPACITY, given or "")  # restored afterwards
+    if given is None:
+        monkeypatch.delenv(CAPACITY)
+    assert CliRunner().invoke(cli, ["predict", str(run), "a parcel"]).exit_code == 0
+    assert os.environ[CAPACITY] == expected
+
+
+@pytest.mark.slow
+def test_the_memory_of_predictions_does_not_grow_with_the_number_of_lines(run):
+    """Batches of all sizes, whose products oneDNN would keep."""
+    draw = random.Random(1)
+    lines = "".join(" ".join(draw.choices(["parcel", "late", "refund", "where", "is"], k=draw.randrange(1, 60))) + "\n"
+                    for _ in range(100_000))
+    code = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True);"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
+    few, many = (int(subprocess.run([sys.executable, "-c", code, *VECFORMER, "predict", str(run)], text=True,
+                                    input=text, capture_output=True, check=True).stdout)
+                 for text in (lines[: len(lines) // 5], lines))
+    assert many <= 1.05 * few
