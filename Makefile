@@ -10,11 +10,16 @@ VECTORS := $(VENV)-vectors
 JOBS   ?= 1
 DATASETS ?= $(VECFORMER_DATASETS)
 
-.PHONY: run test test-browser test-slow faults fault-steps fuzz tasks findings null forecast forecast-data \
+.PHONY: run check test test-browser test-slow faults fault-steps fuzz tasks findings null forecast forecast-data \
         label-budget suggested-labels bench bench-accuracy quality pretrained-quality lint docs clean
 
 run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
+
+check: $(VENV)/.dev           ## lint, and run the tests that belong to the changed code, for half a minute at most
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2 -q -m "not slow" --seconds 30 $$($(BIN)/python tests/affected.py)
 
 test: $(VENV)/.dev            ## run the test suite: about 30 minutes on two recent cores
 	$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,26 @@ settings.register_profile("vecformer", deadline=None, derandomize=True, max_exam
 settings.load_profile("vecformer")
 torch.set_num_threads(1)  # the suite runs on two processes, and so do the commands that it starts
 os.environ["OMP_NUM_THREADS"] = "1"
+_BEGIN = pytest.StashKey[float]()
 _CODE = tempfile.TemporaryDirectory()  # into which transformers copies the code of exported models
 os.environ["HF_MODULES_CACHE"] = _CODE.name
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and would pass that on
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the limit of time that ``make check`` sets."""
+    parser.addoption("--seconds", type=float, default=math.inf, help="skip the tests that begin later than this")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the time of ``--seconds``."""
+    session.config.stash[_BEGIN] = time.monotonic()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that begins too late."""
+    if time.monotonic() - item.config.stash[_BEGIN] > item.config.getoption("seconds"):
+        pytest.skip("no time left")
 
 
 @pytest.fixture(autouse=True)

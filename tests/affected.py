@@ -1,0 +1,66 @@
+"""Print the test files that belong to the changed code: those that changed, and those that import a changed module.
+
+usage: python tests/affected.py
+
+Changes are those since the last commit; without any, those of the last commit. Tests of whole runs (`tests/end_to_end`,
+`tests/faults`) are left out, since they take minutes.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+ALWAYS = "tests/test_house.py"
+LONG = ("tests/end_to_end/", "tests/faults/")
+
+
+def affected(changed: Iterable[str], tests: Iterable[str], root: Path = ROOT) -> list[str]:
+    """Return the test files that belong to changed files, the most specific first.
+
+    Args:
+        changed: paths of changed files.
+        tests: paths of all test files.
+        root: folder of the paths.
+    """
+    named = set(changed)
+    modules = {path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in named
+               if path.endswith(".py")}
+    folders = {f"tests/{Path(path).parent}" for path in named}
+    found = {}
+    for test in tests:
+        if test.startswith(LONG) or not (root / test).is_file():
+            continue
+        imported = modules & imports(root / test)
+        if test in named or imported:
+            found[test] = (test not in named, str(Path(test).parent) not in folders, -len(imported), test)
+    return list(dict.fromkeys([*sorted(found, key=lambda test: found[test]), ALWAYS]))
+
+
+def imports(file: Path) -> set[str]:
+    """Return the modules that a file imports; of ``from a import b``, both ``a`` and ``a.b``."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
+    return found
+
+
+def changed_files() -> list[str]:
+    """Return the paths of the files that changed since the last commit, or else in it."""
+    now = [*_git("diff", "--name-only", "HEAD"), *_git("ls-files", "--others", "--exclude-standard")]
+    return now or list(_git("diff", "--name-only", "HEAD~1", "HEAD"))
+
+
+def _git(*arguments: str) -> Iterator[str]:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return iter(done.stdout.splitlines())
+
+
+if __name__ == "__main__":
+    print(*affected(changed_files(), (str(path.relative_to(ROOT)) for path in ROOT.glob("tests/**/test_*.py"))))
