@@ -28,6 +28,7 @@ import large
 import measuring
 import prediction
 import results
+import rivals
 import share_of_peak
 import table_size
 import training
@@ -103,6 +104,9 @@ COMPARISONS = {
     "prediction": Comparison(
         "Prediction speed on BBC News, compared with Hugging Face's text-classification pipeline (`prediction.py`).",
         lambda on: prediction.measure(peer_python=on.peer_python, threads=on.threads, **on.runs_argument())),
+    "rivals": Comparison(
+        "Prediction speed on BBC News, compared with ONNX Runtime and OpenVINO in three precisions (`rivals.py`).",
+        lambda on: rivals.measure(peer_python=on.peer_python, threads=on.threads, **on.runs_argument())),
     "busy": Comparison(
         "Training speed beside busy processes, compared with an idle machine and with the Trainer (`busy.py`).",
         lambda on: busy.measure(on.datasets, peer_python=on.peer_python, threads=on.threads, **on.runs_argument())),

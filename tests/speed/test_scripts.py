@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import busy
@@ -11,6 +12,7 @@ import large
 import measuring
 import prediction
 import pytest
+import rivals
 import share_of_peak
 import train_ours
 import training
@@ -219,6 +221,34 @@ def test_prediction_uses_the_peers_fastest_setting(monkeypatch, texts):
     assert sum("--compare" in call for call in calls) == 1
 
 
+@pytest.mark.parametrize(("processor", "threshold"), [("amx_bf16", 3.0), ("avx2", 2.0)])
+def test_rivals_have_their_fastest_batch_size_and_precision(monkeypatch, texts, processor, threshold):
+    def speeds(script, *arguments):
+        given = dict(pairwise(arguments))
+        if "--labels" in given:
+            number = 0 if "predict_ours" in script or given["--precision"] == "float32" else 1
+            Path(given["--labels"]).write_text(f"[{number}, 0]", encoding="utf-8")
+        if "predict_ours" in script:
+            return {"documents_per_second": {"float32": 100, "auto": 200, "int8": 400}[given["--precision"]]}
+        size, is_int8 = int(given["--batch-size"]), given["--precision"] == "int8"
+        best = 1 if given["--runtime"] == "openvino" else 8
+        return {"documents_per_second": (100 if size == best else 10) + 50 * is_int8 - best}
+
+    calls = stub_processes(monkeypatch, rivals, speeds)
+    monkeypatch.setattr(rivals.subprocess, "run", lambda *_, **__: None)
+    monkeypatch.setattr(rivals, "kind", lambda: processor)
+    found = {figure["figure"]: figure for figure in rivals.measure(
+        peer_python="", runs=2, texts=measuring.read_texts(texts))}
+    int8 = found["int8: speed-up over openvino, int8"]
+    assert (int8["ratio"], int8["at_least"]) == (400 / 149, threshold)
+    assert measuring.meets_threshold(int8) is (threshold == 2.0)
+    assert found["onnxruntime, float32, documents/s"]["median"] == 92
+    differing = {name.partition(":")[0]: figure["median"] for name, figure in found.items() if "labels" in name}
+    assert differing == {"vecformer, auto": 0, "vecformer, int8": 0, "onnxruntime, float32": 0, "onnxruntime, int8": 1,
+                         "openvino, float32": 0, "openvino, bfloat16": 1, "openvino, int8": 1}
+    assert len(calls) == 3 + 5 * 4 + 2 * 8
+
+
 def test_a_slow_precision_is_not_measured_further(monkeypatch):
     tried = []
 
@@ -273,7 +303,7 @@ def test_prediction_in_a_separate_process(support, texts, tmp_path):
 @pytest.mark.parametrize("script", ["run.py", "training.py", "prediction.py", "growth.py", "share_of_peak.py",
                                     "whole_run.py", "large.py", "busy.py",
                                     "train_ours.py", "train_in_turns.py", "predict_ours.py", "cold_start.py",
-                                    "pretrained_prediction.py",
+                                    "pretrained_prediction.py", "rivals.py",
                                     "table_size.py", "sequential.py", "data_sets.py"])
 def test_each_script_prints_its_usage(script):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
