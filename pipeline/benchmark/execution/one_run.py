@@ -106,6 +106,7 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
     }
     if earlier := after_epochs(result.history):
         record["after_epochs"] = earlier
+        record["costs"]["training"]["seconds"] = result.seconds  # without the evaluations, as after fewer epochs
     return Outcome(record, prediction_lines(task, splits.test, predictions))
 
 
