@@ -16,10 +16,10 @@ DATASETS ?= $(VECFORMER_DATASETS)
 run: $(VENV)/.demo            ## train and compare three models on BBC News; prints a table and writes a report
 	$(BIN)/vecformer demo --out $(OUT) --overwrite
 
-check: $(VENV)/.dev           ## lint, and run the tests that belong to the changed code, for half a minute at most
+check: $(VENV)/.dev           ## lint, and run those tests of the changed code that begin within 15 seconds
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 -q -m "not slow" --seconds 30 $$($(BIN)/python tests/affected.py)
+	$(BIN)/python -m pytest -n 2 -q -m "not slow" --seconds 15 $$($(BIN)/python tests/affected.py)
 
 test: $(VENV)/.dev            ## run the test suite: about 30 minutes on two recent cores
 	$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -18,7 +18,7 @@ from embeddings.specification import sources
 from embeddings.specification.grammar import split_top_level, strip_parentheses
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import parse_transform
-from embeddings.table.arguments import either
+from embeddings.table.arguments import argument, either
 from pipeline.benchmark.rivals.base import ALL, RIVALS
 from pipeline.benchmark.rivals.base import find as find_rival
 from pipeline.config import RunConfig, current, keys, parse_assignment, read_toml, with_values
@@ -181,11 +181,12 @@ class Grid:
         for n in self.after_epochs:
             require(n >= 1, f"after_epochs={n} is not at least 1")
         require(len(set(self.after_epochs)) == len(self.after_epochs), "after_epochs has a number twice")
-        require(not self.tune, "after_epochs and tune cannot be combined")
+        require(not self.tune, f"{argument('after_epochs')} and {argument('tune')} cannot be combined")
         epochs = "training.epochs"
         given = ("epochs" in self.run.get("training", {}), epochs in self.vary,
                  any(epochs in initialisation.assignments for initialisation in self.initialisations))
-        require(not any(given), f"after_epochs sets {epochs} to its largest number; leave out {epochs}")
+        require(not any(given), f"{argument('after_epochs')} has the number of epochs of the runs; leave out "
+                                f"{either('--epochs', epochs)}")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, where: str = "the grid") -> Grid:

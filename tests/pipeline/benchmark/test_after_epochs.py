@@ -142,10 +142,10 @@ def test_the_option_and_the_file(tmp_path):
 @pytest.mark.parametrize(("values", "message"), [
     ({"after_epochs": [0, 2]}, "after_epochs=0 is not at least 1"),
     ({"after_epochs": [2, 2]}, "after_epochs has a number twice"),
-    ({"tune": {"training.lr": [0.1, 0.2]}}, "after_epochs and tune cannot be combined"),
-    ({"run": {**RUN, "training": {"epochs": 3}}}, "leave out training.epochs"),
-    ({"vary": {"training.epochs": [1, 2]}}, "leave out training.epochs"),
-    ({"sources": ["random,dim=8 | training.epochs=2"]}, "leave out training.epochs"),
+    ({"tune": {"training.lr": [0.1, 0.2]}}, "--after-epochs and --tune cannot be combined"),
+    ({"run": {**RUN, "training": {"epochs": 3}}}, "leave out --epochs"),
+    ({"vary": {"training.epochs": [1, 2]}}, "leave out --epochs"),
+    ({"sources": ["random,dim=8 | training.epochs=2"]}, "leave out --epochs"),
 ])
 def test_refusals(values, message):
     with pytest.raises(ConfigError, match=message):
