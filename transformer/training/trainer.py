@@ -55,6 +55,7 @@ class Batch(Protocol):
 
 B = TypeVar("B", bound=Batch)
 Watch = Callable[[int, bool], Mapping[str, float]]
+"""Computes measures for the history, given the number of the epoch, and whether it is the last planned one."""
 
 
 @dataclass(frozen=True)
