@@ -19,9 +19,9 @@ run: $(VENV)/.demo            ## train and compare three models on BBC News; pri
 check: $(VENV)/.dev           ## lint, and run those tests of the changed code that begin within 15 seconds
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 -q -m "not slow" --seconds 15 $$($(BIN)/python tests/affected.py)
+	tests=$$($(BIN)/python tests/affected.py) && $(BIN)/python -m pytest -n 2 -q -m "not slow" --seconds 15 $$tests
 
-test: $(VENV)/.dev            ## run the test suite: about 30 minutes on two recent cores
+test: $(VENV)/.dev            ## run the test suite: 30 to 45 minutes on two cores
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(VENV)/.dev       ## run the slow tests: results over several seeds, equality with gensim on whole data sets

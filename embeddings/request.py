@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -51,21 +51,20 @@ class VectorRequest:
     shared: Path | None = None
     progress: Progress = silent
 
-    def row_filter(self) -> Callable[[str, int], bool]:
-        """Return the predicate that decides which rows a reader keeps, given a word and its row number.
+    def kept(self, words: Sequence[str]) -> list[bool]:
+        """Return for each word of a source whether a reader keeps its row.
 
         A requested word may be listed in another spelling; additional frequent words are kept if the tokenizer can
         produce them.
+
+        Args:
+            words: all words of the source, or the first ones, in the order of the rows.
         """
         if self.reads_all:
-            return lambda _word, _row: True
+            return [True] * len(words)
         requested = self.listed_forms()
-        n_frequent, can_produce = self.n_frequent, self.tokenizer.can_produce_folded
-
-        def keep(word: str, row: int) -> bool:
-            return word in requested or (row < n_frequent and can_produce(word))
-
-        return keep
+        frequent = chain(self.tokenizer.producible(words[: self.n_frequent]), repeat(False))
+        return [is_frequent or word in requested for word, is_frequent in zip(words, frequent, strict=False)]
 
     @property
     def reads_all(self) -> bool:

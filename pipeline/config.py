@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tomli_w
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ValidationError
 
 from embeddings.specification.suggest import nearest
-from embeddings.table.arguments import either, setting
+from embeddings.table.arguments import argument, either, setting
 from embeddings.table.atomic_files import write_atomically
 from embeddings.table.oov_policy import DEFAULT_POLICY
+from embeddings.table.validation import validated
 from pipeline.data.config import DataConfig
 from pipeline.errors import ConfigError, PipelineError, brief
 from pipeline.runs.toml_values import check_values, parse_toml, parse_value, storable
@@ -180,7 +181,7 @@ class RunConfig:
         like = LIKE.get(str(model.get("like")), {}) if isinstance(model, Mapping) else {}
         filled = {**values, "model": {**like, **model}} if like else dict(values)
         try:
-            config = TypeAdapter(cls).validate_python(filled)
+            config = validated(cls, filled)
         except ValidationError as error:
             first = error.errors()[0]
             path = ".".join(str(part) for part in first["loc"])
@@ -225,6 +226,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         return parse_toml(path.read_text(encoding="utf-8-sig"), where=str(path))
+    except ConfigError as error:
+        if path.suffix.lower() == ".toml":
+            raise
+        raise ConfigError(f"{error}. If it is a file of data, write {argument('data', str(path))}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: cannot read the configuration: it is not UTF-8 ({error.reason} at byte "
                           f"{error.start}); save it as UTF-8") from error

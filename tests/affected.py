@@ -1,4 +1,5 @@
-"""Print the test files that belong to the changed code: those that changed, and those that import a changed module.
+"""Print the test files that belong to the changed code: those that changed, that import a changed module, or that are
+in the folder of tests that corresponds to the folder of a changed file.
 
 usage: python tests/affected.py
 
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import ast
 import subprocess
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -29,15 +31,21 @@ def affected(changed: Iterable[str], tests: Iterable[str], root: Path = ROOT) ->
     named = set(changed)
     modules = {path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in named
                if path.endswith(".py")}
-    folders = {f"tests/{Path(path).parent}" for path in named}
+    paths = [test for test in tests if not test.startswith(LONG) and (root / test).is_file()]
+    with_tests = {str(Path(test).parent) for test in paths}
+    folders = {_folder_of_tests(path, with_tests) for path in named}
     found = {}
-    for test in tests:
-        if test.startswith(LONG) or not (root / test).is_file():
-            continue
-        imported = modules & imports(root / test)
-        if test in named or imported:
-            found[test] = (test not in named, str(Path(test).parent) not in folders, -len(imported), test)
+    for test in paths:
+        imported, is_near = modules & imports(root / test), str(Path(test).parent) in folders
+        if test in named or imported or is_near:
+            found[test] = (test not in named, not imported, not is_near, -len(imported), test)
     return list(dict.fromkeys([*sorted(found, key=lambda test: found[test]), ALWAYS]))
+
+
+def _folder_of_tests(path: str, folders: Set[str]) -> str | None:
+    """Return the folder of tests for the folder of a file, or for the nearest one above it that has any."""
+    above = (f"tests/{folder}" for folder in Path(path).parents if folder.name)
+    return next((folder for folder in above if folder in folders), None)
 
 
 def imports(file: Path) -> set[str]:
@@ -58,7 +66,9 @@ def changed_files() -> list[str]:
 
 
 def _git(*arguments: str) -> Iterator[str]:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"git {' '.join(arguments)}: {done.stderr.strip()}; without git, run `make test`")
     return iter(done.stdout.splitlines())
 
 

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.affected import ALWAYS, ROOT, affected
 
 TESTS = [str(path.relative_to(ROOT)) for path in ROOT.glob("tests/**/test_*.py")]
@@ -11,7 +13,17 @@ TESTS = [str(path.relative_to(ROOT)) for path in ROOT.glob("tests/**/test_*.py")
 
 def test_a_module_has_the_tests_that_import_it():
     found = affected(["pipeline/tasks/ngrams/sampling.py"], TESTS)
-    assert found == ["tests/pipeline/tasks/ngrams/test_ngram_fit.py", ALWAYS]
+    assert found[0] == "tests/pipeline/tasks/ngrams/test_ngram_fit.py"
+    assert {str(Path(one).parent) for one in found[1:]} <= {"tests/pipeline/tasks/ngrams", "tests"}
+
+
+@pytest.mark.parametrize(("changed", "folder"), [
+    ("speed/rivals.py", "tests/speed"), ("quality/run_quality.py", "tests/quality"),
+    ("pipeline/benchmark/report/benchmark.html", "tests/pipeline/benchmark"),
+    ("transformer/kernels/native/layer.cpp", "tests/transformer/kernels"),
+])
+def test_other_files_have_the_tests_of_their_folder(changed, folder):
+    assert {test for test in TESTS if str(Path(test).parent) == folder} <= set(affected([changed], TESTS))
 
 
 def test_tests_of_its_own_folder_are_first():

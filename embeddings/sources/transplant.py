@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -181,6 +182,6 @@ def _words(subwords: Subwords, request: VectorRequest) -> tuple[str, ...]:
     """Return the requested words, and frequent words that are one token of the checkpoint."""
     requested = dict.fromkeys([*(request.vocabulary or ()), *sorted(request.extra_words)])
     if request.n_frequent or request.reads_all:
-        keep = replace(request, vocabulary={}, extra_words=()).row_filter()
-        requested |= dict.fromkeys(word for row, word in enumerate(subwords.whole_words()) if keep(word, row))
+        whole = [*subwords.whole_words()]
+        requested |= dict.fromkeys(compress(whole, replace(request, vocabulary={}, extra_words=()).kept(whole)))
     return tuple(requested)

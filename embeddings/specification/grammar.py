@@ -13,13 +13,14 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from embeddings.compressed_files import existing
 from embeddings.errors import SpecificationError
 from embeddings.specification.suggest import did_you_mean
 from embeddings.table.paths import URI, from_written, is_utf8, written
+from embeddings.table.validation import validated
 
 OPTION = re.compile(r",(?=\s*[A-Za-z_]\w*\s*=)")
 """A comma before ``key=``; any other comma may belong to a path."""
@@ -100,7 +101,7 @@ def build(
     except ValueError as error:
         raise SpecificationError(f"{what}: {error}") from error
     try:
-        return TypeAdapter(cls).validate_python({**values, **(parsed or {})})
+        return validated(cls, {**values, **(parsed or {})})
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else ""

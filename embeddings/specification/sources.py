@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
+from pathlib import Path
 from typing import TypeVar
 
 from embeddings.errors import SpecificationError
@@ -81,8 +82,22 @@ def _plus() -> re.Pattern[str]:
     return re.compile(rf"\+\s*(?=\(|(?:{names})\s*(?:[:,+(]|$))")
 
 
+def _find(name: str, path: str) -> type:
+    """Return the class of a source; the message for the name of a file or a URL says what to write."""
+    try:
+        return SOURCES.find(name)
+    except SpecificationError:
+        if path.startswith("//"):
+            raise SpecificationError(f"{name}:{path}: URLs are not read; download the file and write "
+                                     "file:PATH") from None
+        if Path(name).is_file():
+            raise SpecificationError(f"no source is called {name!r}; to read the vectors of this file, write "
+                                     f"file:{name}") from None
+        raise
+
+
 def _build(name: str, given: dict[str, str], parts: list[str] | None, specification: str) -> Source:
-    cls = SOURCES.find(name)
+    cls = _find(name, given.get("path", ""))
     known = options(cls)
     if takes_parts(cls) and parts is None:
         raise SpecificationError(f"source {name!r} consists of other sources: write it as {name}(A,B), for instance "

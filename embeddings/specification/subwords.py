@@ -67,11 +67,12 @@ def subword_table(
     means, has_mean = mean_by_token(len(tokenizer), tokenizer.encode(counted), [counts[word] for word in counted],
                                     words.vectors, [rows[word] for word in counted])
     vectors, provenance = np.zeros((len(tokens), table.dim), np.float32), [MISSING] * len(tokens)
+    composed = table.composer.compose([token.text or "" for token in tokens]) if table.composer else None
     for i, token in enumerate(tokens):
         if token.begins_word and token.text in rows:
             vectors[i], provenance[i] = words.vectors[rows[token.text]], words.provenance[rows[token.text]]
-        elif table.composer and token.text and (composed := table.composer.compose(token.text)) is not None:
-            vectors[i], provenance[i] = composed, SUBWORD
+        elif composed and token.text and composed.found[i]:
+            vectors[i], provenance[i] = composed.vectors[i], SUBWORD
         elif has_mean[N_SPECIAL + i]:
             vectors[i], provenance[i] = means[N_SPECIAL + i], WORDS
     return EmbeddingTable(tokenizer.vocabulary()[N_SPECIAL:], vectors, tuple(provenance), table.source,

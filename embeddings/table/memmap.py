@@ -104,11 +104,17 @@ def map_rows(vectors: Vectors, change: Callable[[slice, Vectors], Vectors]) -> V
 
 def row_batches(matrix: Matrix, rows: NDArray[np.intp]) -> Iterator[Vectors]:
     """Yield copies of rows as float32, in the given order: a single batch, unless the matrix is memory-mapped."""
-    step = ROWS_PER_BATCH if is_memmap(matrix) else max(1, len(rows))
+    step = _rows_per_batch(matrix, rows) if is_memmap(matrix) else max(1, len(rows))
     for start in range(0, max(1, len(rows)), step):
         with np.errstate(over="ignore"):  # a float64 outside float32 becomes infinite; the table reports it
             yield np.asarray(matrix[rows[start : start + step]]).astype(np.float32, copy=False)
         release_pages(matrix)
+
+
+def _rows_per_batch(matrix: Matrix, rows: NDArray[np.intp]) -> int:
+    """Return how many of these rows of a memory map are in memory at a time: many if they are near one another."""
+    distance = float(np.abs(np.diff(rows)).mean()) if len(rows) > 1 else 0.0
+    return ROWS_PER_BLOCK if ROWS_PER_BLOCK * distance * matrix.strides[0] <= MAX_IN_MEMORY else ROWS_PER_BATCH
 
 
 def take_rows(matrix: Matrix, rows: NDArray[np.intp]) -> Vectors:

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings.table.moments import mean
 from embeddings.table.ngram_hashes import ngram_buckets
+from embeddings.table.pooling import Composed, compose_from_rows
 from embeddings.table.row_maps import RowMap, Vectors, make_row_map
 from embeddings.table.subword_composer import SubwordVectors
 
@@ -24,8 +24,8 @@ MAX_NGRAM = 1000  # characters; more could only be damage, and would take memory
 class Composer(Protocol):
     """Composes vectors of words that a table does not list."""
 
-    def compose(self, word: str) -> Vectors | None:
-        """Return the word's vector, or None if it cannot be composed. *Shape:* ``(dim,)``, float32."""
+    def compose(self, words: Sequence[str]) -> Composed:
+        """Return the vectors of words, and which of them can be composed."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -51,14 +51,15 @@ class NgramVectors:
     min_n: int
     max_n: int
 
-    def compose(self, word: str) -> Vectors | None:
-        """Return the mean of the word's n-gram vectors; None for a word without n-grams."""
+    def compose(self, words: Sequence[str]) -> Composed:
+        """Return the mean of the n-gram vectors of each word; a word without n-grams has none."""
+        return compose_from_rows(words, self._buckets, self.vectors, "mean")
+
+    def _buckets(self, words: Sequence[str]) -> list[NDArray[np.int64]]:
         if self.max_n < 1 or not len(self.vectors):
-            return None
-        buckets = ngram_buckets([word], self.min_n, self.max_n, len(self.vectors))[0]
-        if not buckets:
-            return None
-        return mean(self.vectors[buckets], axis=0).astype(np.float32, copy=False)
+            return [np.zeros(0, np.int64)] * len(words)
+        buckets = ngram_buckets(words, self.min_n, self.max_n, len(self.vectors))
+        return [np.array(one, np.int64) for one in buckets]
 
     def describe(self) -> dict[str, Any]:
         """Return the lengths of the n-grams."""
@@ -79,16 +80,11 @@ class Concatenated:
 
     parts: tuple[tuple[Composer | None, int], ...]
 
-    def compose(self, word: str) -> Vectors | None:
-        """Return the concatenated vectors of the parts; None if no part has one."""
-        found = [part.compose(word) if part else None for part, _ in self.parts]
-        if all(row is None for row in found):
-            return None
-        row: Vectors = np.concatenate([
-            np.zeros(width, np.float32) if row is None else row
-            for row, (_, width) in zip(found, self.parts, strict=True)
-        ])
-        return row
+    def compose(self, words: Sequence[str]) -> Composed:
+        """Return the concatenated vectors of the parts; a word of which no part has a vector has none."""
+        made = [part.compose(words) if part else _nothing(len(words), width) for part, width in self.parts]
+        return Composed(np.concatenate([one.vectors for one in made], axis=1),
+                        np.any([one.found for one in made], axis=0))
 
     def describe(self) -> dict[str, Any]:
         """Return the parts and their dimensions."""
@@ -106,12 +102,12 @@ class Averaged:
 
     parts: tuple[Composer, ...]
 
-    def compose(self, word: str) -> Vectors | None:
-        """Return the mean; None if no part has a vector."""
-        found = [row for part in self.parts if (row := part.compose(word)) is not None]
-        if not found:
-            return None
-        return mean(np.array(found, np.float32), axis=0).astype(np.float32, copy=False)
+    def compose(self, words: Sequence[str]) -> Composed:
+        """Return the means over the parts that have a vector; a word of which no part has one has none."""
+        made = [part.compose(words) for part in self.parts]
+        n_found = np.sum([one.found for one in made], axis=0)[:, None]                        # (n_words, 1)
+        sums = np.sum([one.vectors for one in made], axis=0, dtype=np.float64)                # (n_words, dim)
+        return Composed((sums / np.maximum(n_found, 1)).astype(np.float32), n_found[:, 0] > 0)
 
     def describe(self) -> dict[str, Any]:
         """Return the parts."""
@@ -129,16 +125,15 @@ class Transformed:
     inner: Composer
     maps: tuple[RowMap, ...]
 
-    def compose(self, word: str) -> Vectors | None:
-        """Return the transformed vector of the inner composer."""
-        row = self.inner.compose(word)
-        if row is None:
-            return None
-        rows = row[None]
+    def compose(self, words: Sequence[str]) -> Composed:
+        """Return the transformed vectors of the inner composer."""
+        inner = self.inner.compose(words)
+        rows = inner.vectors[inner.found]                                                     # (n_found, dim)
         for row_map in self.maps:
             rows = row_map(rows)
-        vector: Vectors = rows[0]
-        return vector
+        made = np.zeros((len(words), rows.shape[1]), np.float32)
+        made[inner.found] = rows
+        return Composed(made, inner.found)
 
     def describe(self) -> dict[str, Any]:
         """Return the inner composer and the maps."""
@@ -188,6 +183,10 @@ def read_composer(described: Mapping[str, Any] | None, tensors: Mapping[str, NDA
     if kind == "concatenated":
         return Concatenated(tuple(zip(parts, described["widths"], strict=True)))
     raise KeyError(f"unknown kind of composer {kind!r}")
+
+
+def _nothing(n_words: int, dim: int) -> Composed:
+    return Composed(np.zeros((n_words, dim), np.float32), np.zeros(n_words, np.bool_))
 
 
 def _prefixed(parts: Sequence[Composer | None]) -> dict[str, NDArray[Any]]:

@@ -74,8 +74,8 @@ def read_saved(path: Path) -> SavedTable:
             raise ValueError(f"{len(words)} words, {len(vectors)} rows of vectors, {len(codes)} provenance entries")
         if not isinstance(described["source"], str):
             raise ValueError("'source' is not a string")
-        if composer is not None and (row := composer.compose("word")) is not None and row.shape != vectors.shape[1:]:
-            raise ValueError(f"its composer makes vectors of shape {row.shape}")
+        if composer is not None and (made := composer.compose(["word"]).vectors.shape[1:]) != vectors.shape[1:]:
+            raise ValueError(f"its composer makes vectors of shape {made}")
         provenance = np.array(reasons, dtype=object)[codes].tolist()
         return SavedTable(words, vectors, tuple(provenance), described["source"], transforms, composer)
     except (VectorFileError, KeyboardInterrupt, SystemExit):

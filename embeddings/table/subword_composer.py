@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models
 
+from embeddings.table.pooling import Composed, Pool, compose_from_rows
 from embeddings.table.row_maps import Vectors
 
-Pool = Literal["mean", "first", "last"]
 TokenIds = NDArray[np.int64]
 
 SPACE_MARKS = ("Ġ", "▁")  # a leading space in byte-level BPE and sentencepiece
@@ -22,7 +22,6 @@ UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 """Thai, Lao, Burmese, Khmer, kana and Chinese characters, whose words are not separated by spaces."""
-WORDS_PER_BATCH = 1024
 
 
 class Subwords:
@@ -84,32 +83,6 @@ class Subwords:
         return np.array(ids, np.int64)
 
 
-def pooled(rows: Callable[[TokenIds], Vectors], ids: Sequence[TokenIds], pool: Pool) -> Vectors:
-    """Pool the vectors of each word's tokens.
-
-    Args:
-        rows: gathers the vectors of tokens. *Shape:* ``(n_ids,)`` to ``(n_ids, dim)``, float32.
-        ids: token ids of each word, at least one. *Shape:* ``(n_subwords,)``.
-        pool: ``mean``, ``first`` or ``last``.
-
-    Returns:
-        float32. *Shape:* ``(n_words, dim)``.
-    """
-    if pool != "mean":
-        place = 0 if pool == "first" else -1
-        return rows(np.array([one[place] for one in ids], np.int64))
-    lengths = np.array([len(one) for one in ids], np.int32)              # (n_words,)
-    starts = lengths.cumsum() - lengths
-    gathered = rows(np.concatenate(ids))                                 # (n_ids, dim)
-    with np.errstate(over="ignore"):
-        sums = np.add.reduceat(gathered, starts, axis=0)                 # (n_words, dim)
-    if not np.isfinite(sums).all():
-        sums = np.add.reduceat(gathered, starts, axis=0, dtype=np.float64)
-        return (sums / lengths[:, None]).astype(np.float32)
-    means: Vectors = np.divide(sums, lengths[:, None], dtype=np.float32)
-    return means
-
-
 @dataclass(frozen=True, eq=False)
 class SubwordVectors:
     """Composes words from the token vectors of a checkpoint.
@@ -124,13 +97,9 @@ class SubwordVectors:
     subwords: Subwords
     pool: Pool
 
-    def compose(self, word: str) -> Vectors | None:
-        """Return the word's vector; None if it contains an unknown token."""
-        ids = self.subwords.encode([word])
-        if not len(ids[0]):
-            return None
-        row: Vectors = pooled(self.vectors.__getitem__, ids, self.pool)[0]
-        return row
+    def compose(self, words: Sequence[str]) -> Composed:
+        """Pool the vectors of the tokens of each word; a word with an unknown token has no vector."""
+        return compose_from_rows(words, self.subwords.encode, self.vectors, self.pool)
 
     def describe(self) -> dict[str, Any]:
         """Return the pooling, and the content of ``tokenizer.json``."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from embeddings.errors import EmbeddingError, VectorFileError
 from embeddings.table.html_view import table_html
 from embeddings.table.memmap import concatenate_rows, is_memmap, map_rows, row_batches, row_blocks, take_rows
-from embeddings.table.moments import deviation, mean
+from embeddings.table.moments import deviation
 from embeddings.table.oov_composers import Composer, transformed
 from embeddings.table.oov_policy import (
     DEFAULT_POLICY,
@@ -30,10 +30,12 @@ from embeddings.table.oov_policy import (
     is_known,
 )
 from embeddings.table.persistence import SavedTable, read_saved, write_saved
+from embeddings.table.pooling import Composed, compose_from_rows
 from embeddings.table.row_maps import Affine, RowMap, Vectors
 
 MAX_SCANS = 16            # over all words, to find some of them; after that an index is worth its memory
 MAX_FRACTION = 1 / 4      # of the words to find by a scan; more are found by an index
+MANY = 1_000              # words without a row; before their variants are looked up, those without any are filtered out
 
 
 class Words(tuple[str, ...]):
@@ -156,56 +158,53 @@ class EmbeddingTable:
             A table of exactly these words, in this order.
         """
         words = tuple(words)
-        listed, provenance = np.zeros(len(words), dtype=np.intp), []
-        composed: dict[int, Vectors] = {}
         assert isinstance(self.words, Words)
         index = self.words.rows if self.words.needs_index(len(words)) else self.words.rows_of(
             {*words, *(variant for word in words for variant, _ in policy.variants(word))})
-        for place, word in enumerate(words):
-            listed[place], why = self._listed(word, policy, index)
-            if listed[place] < 0:
-                row, why = self._composed(word, policy)
-                if row is not None:
-                    composed[place] = row
-            provenance.append(why)
-        vectors = concatenate_rows(self._looked_up(listed, composed))
+        listed = np.fromiter((index.get(word, -1) for word in words), np.intp, len(words))  # row of each, -1 for none
+        provenance = [self.provenance[row] if row >= 0 else MISSING for row in listed.tolist()]
+        missing = [place for place, why in enumerate(provenance) if why == MISSING]
+        listed[missing] = -1
+        has_variant = policy.variant_filter(index) if len(missing) > MANY else None
+        for place in missing:
+            if has_variant is None or has_variant(words[place]):
+                listed[place], provenance[place] = self._variant(words[place], policy, index)
+        vectors = concatenate_rows(self._looked_up(words, listed, provenance, policy))
         return replace(self, words=words, vectors=vectors, provenance=tuple(provenance))
 
-    def _looked_up(self, listed: NDArray[np.intp], composed: Mapping[int, Vectors]) -> Iterator[Vectors]:
-        """Yield the listed rows in batches; for -1 the composed vector of that position, or zeros."""
-        if not len(self):
-            yield np.zeros((len(listed), self.dim), dtype=np.float32)
-            return
+    def _looked_up(
+        self, words: Sequence[str], listed: NDArray[np.intp], provenance: list[str], policy: OOVPolicy
+    ) -> Iterator[Vectors]:
+        """Yield the listed rows in batches; for -1 composed vectors, whose provenance is set, or zeros."""
+        none = [np.zeros((len(listed), self.dim), np.float32)]
         start = 0
-        for rows in row_batches(self.vectors, listed.clip(min=0)):
-            for place in np.flatnonzero(listed[start : start + len(rows)] < 0).tolist():
-                rows[place] = composed.get(start + place, 0)
+        for rows in row_batches(self.vectors, listed.clip(min=0)) if len(self) else none:
+            missing = np.flatnonzero(listed[start : start + len(rows)] < 0)
+            rows[missing] = 0
+            for step in policy.steps if len(missing) else ():
+                if made := self._composed([words[start + place] for place in missing.tolist()], step):
+                    rows[missing] = made.vectors
+                    for place in missing[made.found].tolist():
+                        provenance[start + place] = step
+                    missing = missing[~made.found]
             start += len(rows)
             yield rows
 
-    def _listed(self, word: str, policy: OOVPolicy, index: Mapping[str, int]) -> tuple[int, str]:
-        """Return the row that lists the word or a variant of it, and the provenance; -1 if none does."""
-        row = index.get(word)
-        if row is not None and self.provenance[row] != MISSING:
-            return row, self.provenance[row]
+    def _variant(self, word: str, policy: OOVPolicy, index: Mapping[str, int]) -> tuple[int, str]:
+        """Return the row that lists a variant of the word, and the provenance; -1 if none does."""
         for variant, why in policy.variants(word):
             row = index.get(variant)
             if row is not None and is_known(self.provenance[row]):
                 return row, why
         return -1, MISSING
 
-    def _composed(self, word: str, policy: OOVPolicy) -> tuple[Vectors | None, str]:
-        """Return a vector composed from others, and the provenance; None if there is none."""
-        for step in policy.steps:
-            if step == "subword" and self.composer is not None:
-                row = self.composer.compose(word)
-                if row is not None:
-                    return row, SUBWORD
-            elif step == "spelling":
-                rows = self._spellings.rows(word)
-                if rows:
-                    return mean(take_rows(self.vectors, np.array(rows)), axis=0).astype(np.float32), SPELLING
-        return None, MISSING
+    def _composed(self, words: Sequence[str], step: str) -> Composed | None:
+        """Return vectors that a step of the policy composes of others; None if it does not compose vectors."""
+        if step == SUBWORD and self.composer is not None:
+            return self.composer.compose(words)
+        if step == SPELLING:
+            return compose_from_rows(words, self._spellings.rows, self.vectors, "mean")
+        return None
 
     @cached_property
     def _spellings(self) -> NearestSpelling:

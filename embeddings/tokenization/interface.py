@@ -90,9 +90,9 @@ class TextTokenizer(ABC):
     def can_produce(self, word: str) -> bool:
         """Return whether some text yields exactly this token."""
 
-    def can_produce_folded(self, word: str) -> bool:
-        """Return whether some text yields the token that this word is when it is normalised."""
-        return self.can_produce(self.fold(word))
+    def producible(self, words: Iterable[str]) -> list[bool]:
+        """Return for each word whether some text yields the token that it is when it is normalised."""
+        return [self.can_produce(self.fold(word)) for word in words]
 
     @abstractmethod
     def encode(self, texts: Sequence[Text], *, max_length: int | None = None) -> list[NDArray[np.int32]]:

@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 from tokenizers import PreTokenizedString, Tokenizer, models
 
 from embeddings.errors import EmbeddingError
 from embeddings.special_tokens import SPECIAL_TOKENS, UNK, UNK_ID
+from embeddings.table.validation import validated
 from embeddings.tokenization.chinese import chinese_segmenter
 from embeddings.tokenization.interface import Span, Text, TextTokenizer, encodable, text_key
 from embeddings.tokenization.interning import TokenInterner, token_interner
@@ -178,11 +178,14 @@ class WordTokenizer(TextTokenizer):
         found = PLAIN.match(word)
         return found is not None and found.end() == len(word) and self._rule.fold_plain(word) == word
 
-    def can_produce_folded(self, word: str) -> bool:
-        """Return whether some text yields the word that this one is when it is normalised."""
-        if word.isascii() and word.isalpha() and word.islower():
-            return True  # the common case, many times faster
-        return self.can_produce(self.fold(word))
+    def producible(self, words: Iterable[str]) -> list[bool]:
+        """Return for each word whether some text yields the word that it is when it is normalised."""
+        if not self._has_our_pattern:
+            return super().producible(words)
+        fold, first = self._rule.fold_plain, PLAIN.match
+        return [((word.isalpha() and word.islower())  # the common case
+                 or ((found := first(folded := fold(word))) is not None and found.end() == len(folded)))
+                if word.isascii() else self.can_produce(self.fold(word)) for word in words]
 
     def encode(self, texts: Sequence[Text], *, max_length: int | None = None) -> list[NDArray[np.int32]]:
         """Encode texts; out-of-vocabulary words get the id of ``<unk>``.
@@ -273,9 +276,7 @@ class WordTokenizer(TextTokenizer):
                 raise ValueError(f"its first tokens must be {' '.join(SPECIAL_TOKENS)}")
             stored = described["model"].get(OUR_KEY)
             counts = stored.pop("counts") if stored else None
-            rule = TypeAdapter(WordRule).validate_python(
-                stored or {"lowercase": tokenizer.normalizer.normalize_str("A") == "a"}
-            )
+            rule = validated(WordRule, stored or {"lowercase": tokenizer.normalizer.normalize_str("A") == "a"})
             loaded = cls.__new__(cls)
             loaded._set_up(tokenizer, rule, None)
             if counts is not None:

@@ -48,10 +48,7 @@ def token_vectors(
             vectors[row] = found.vectors[place]
     missing = [row for row in rows if not vectors[row].any()]
     if table.composer is not None:
-        for row in missing:
-            composed = table.composer.compose(str(tokens[row].text))
-            if composed is not None:
-                vectors[row] = composed
+        vectors[missing] = table.composer.compose([str(tokens[row].text) for row in missing]).vectors
     elif tokenizer is not None and missing:
         means = mean_of_words(len(tokens), table, tokenizer, zipf_counts(table.words) if counts is None else counts)
         vectors[missing] = means[missing]

@@ -205,7 +205,7 @@ def _execute_missing(
     planned = {run.key: run for run in plan.runs}
     missing = [run for run in planned.values() if run.key not in done]
     jobs = [Job(run.key, run.name, run.config, folder.work.absolute(), n_threads, plan.grid.baselines, rival=run.rival,
-                after_epochs=plan.grid.earlier_epochs) for run in missing]
+                after_epochs=plan.grid.earlier_epochs, selects_epoch=not plan.grid.after_epochs) for run in missing]
     n_done = len(planned) - len(missing)
     with live_view(plan.to_dict(), records, quiet=quiet) as show_event:
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from embeddings.sources.random import CONTROLS
 from embeddings.specification import sources
@@ -19,6 +19,7 @@ from embeddings.specification.grammar import split_top_level, strip_parentheses
 from embeddings.specification.suggest import did_you_mean
 from embeddings.specification.transforms import parse_transform
 from embeddings.table.arguments import argument, either
+from embeddings.table.validation import validated
 from pipeline.benchmark.rivals.base import ALL, RIVALS
 from pipeline.benchmark.rivals.base import find as find_rival
 from pipeline.config import RunConfig, current, keys, parse_assignment, read_toml, with_values
@@ -96,8 +97,9 @@ class Condition:
     def name(self) -> str:
         """Name such as ``50 training examples, norm=pre``."""
         number = f"{self.limit_train:,}" if self.limit_train else "all"
-        return ", ".join((f"{number} training examples", *(f"{key.rpartition('.')[2]}={value}"
-                                                           for key, value in self.differing)))
+        short = [key.rpartition(".")[2] for key, _ in self.differing]
+        return ", ".join((f"{number} training examples", *(f"{name if short.count(name) == 1 else key}={value}"
+                         for name, (key, value) in zip(short, self.differing, strict=True))))
 
     @property
     def differing(self) -> tuple[tuple[str, Any], ...]:
@@ -150,7 +152,6 @@ class Grid:
                 "sets; give several, or one as data.path in [run]")
         require(not self.data or not self.run.get("data", {}).get("path"),
                 "data and data.path in [run] cannot be combined")
-        self._check_epochs()
         require(self.max_seeds >= 1, f"max_seeds={self.max_seeds} is not at least 1")
         require(self.margin is None or 0 < self.margin < math.inf, f"margin={self.margin} is not a positive number")
         for size in self.limit_train:
@@ -174,6 +175,7 @@ class Grid:
         for key in sorted(assigned):
             require(key not in {*self.tune, *self.vary}, f"{key} is set by a source and cannot also be in tune or vary")
         RunConfig.from_mapping(self.run, where="the grid's [run]")
+        self._check_epochs()
 
     def _check_epochs(self) -> None:
         if not self.after_epochs:
@@ -182,11 +184,12 @@ class Grid:
             require(n >= 1, f"after_epochs={n} is not at least 1")
         require(len(set(self.after_epochs)) == len(self.after_epochs), "after_epochs has a number twice")
         require(not self.tune, f"{argument('after_epochs')} and {argument('tune')} cannot be combined")
-        epochs = "training.epochs"
-        given = ("epochs" in self.run.get("training", {}), epochs in self.vary,
-                 any(epochs in initialisation.assignments for initialisation in self.initialisations))
-        require(not any(given), f"{argument('after_epochs')} has the number of epochs of the runs; leave out "
-                                f"{either('--epochs', epochs)}")
+        assigned = (key for initialisation in self.initialisations for key in initialisation.assignments)
+        given = {*dict(_dotted(self.run)), *self.vary, *assigned}
+        require("training.epochs" not in given, f"{argument('after_epochs')} has the number of epochs of the runs; "
+                f"leave out {either('--epochs', 'training.epochs')}")
+        require("budget" not in given, f"{argument('after_epochs')} and budget cannot be combined: a budget changes "
+                "the number of epochs")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, where: str = "the grid") -> Grid:
@@ -214,7 +217,7 @@ class Grid:
                 value if isinstance(value, list | tuple) else (value,)))
                 for key, value in _dotted(values.get(section, {}))}
         try:
-            return TypeAdapter(cls).validate_python(filled)
+            return validated(cls, filled)
         except ValidationError as error:
             first = error.errors()[0]
             message = first["msg"].removeprefix("Value error, ")

@@ -189,7 +189,7 @@ def make_plan(
             raise ConfigError(f"{config.data.path}: tuning {', '.join(grid.tune)} needs a dev set, and there is none "
                               f"with {condition.name}; add a dev file or more training examples, or leave out "
                               f"{argument('tune')}")
-        key = _key(resolved, data, grid.earlier_epochs)
+        key = _key(resolved, data, sorted(grid.after_epochs))
         runs.append(PlannedRun(key, initialisation, condition, trial, seed, config))
     progress("planning", 1.0)
     return Plan(grid, task, read.name, grid.measure or task.measure_name, tuple(runs), command, missing)
@@ -283,7 +283,7 @@ class _CachedReader:
         return replace(setup.config, data=setup.data, model=setup.model), hashed, bool(splits.dev)
 
 
-def _key(resolved: RunConfig, data: str, earlier_epochs: Sequence[int]) -> str:
+def _key(resolved: RunConfig, data: str, after_epochs: Sequence[int]) -> str:
     corpus = CorpusFiles(tuple(map(Path, map(from_written, resolved.corpus)))).files() if resolved.corpus else []
     sources = [resolved.source, *([resolved.target_source] if resolved.target_source else [])]
     tokenizer = tokenizer_location(resolved.data)
@@ -291,6 +291,6 @@ def _key(resolved: RunConfig, data: str, earlier_epochs: Sequence[int]) -> str:
     contents = [content_hashes(source, resolved.transforms, further) for source in sources]
     identity: dict[str, Any] = {"config": in_earlier_names(asdict(resolved)), "data": data, "contents": contents,
                                 "version": version("vecformer")}
-    if earlier_epochs:
-        identity["after_epochs"] = list(earlier_epochs)
+    if after_epochs:
+        identity["after_epochs"] = after_epochs
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]

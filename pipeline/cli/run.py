@@ -72,7 +72,8 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
               help="Resume the interrupted run DIR with its configuration; no other option is allowed.")
 @click.option("--seed", type=int, metavar="N", help="Seed of all random numbers.")
 @click.option("--epochs", type=int, metavar="N",
-              help="Maximum number of training epochs. Default: about 1,000 steps, from 10 to 20 epochs.")
+              help="Maximum number of training epochs. Default: those of about 1,000 steps, at least 10 and at most "
+                   "20.")
 @click.option("--pretrain-epochs", type=int, metavar="N",
               help="Pretrain the encoder for N epochs by masked language modelling on the training text.")
 @click.option("--freeze-epochs", type=int, metavar="N", help="Keep the word vectors constant for the first N epochs.")
@@ -80,7 +81,7 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
               help="Peak learning rate of the word vectors. Default: as for other weights.")
 @click.option("--limit-train", type=int, metavar="N",
               help="Number of labelled training examples, balanced over the labels; the others become unlabelled text.")
-@column_options(default=None, otherwise="found by its name")
+@column_options(default=None, otherwise="{found}")
 @click.option("--baselines", metavar="LIST",
               help="Baselines to compare with: all (default), none, or names separated by commas, which `vecformer "
                    "tasks` lists.")

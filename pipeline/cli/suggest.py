@@ -23,7 +23,7 @@ from pipeline.drawing.terminal import cell, to_json
               help="Write the suggested rows, with the reasons in added columns, to this file (.csv .tsv .jsonl .json "
                    ".parquet .arrow .xlsx) instead of printing them.")
 @click.option("--overwrite", is_flag=True, help="Replace RESULT if it exists.")
-@column_options(otherwise="as in the run, or found by its name")
+@column_options(otherwise="as in the run, or {found}")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @verify_option
 @verbosity

@@ -33,7 +33,7 @@ def column_options(default: str | None = "", otherwise: str = "as in the run") -
 
     Args:
         default: what the command receives for an option that is not given.
-        otherwise: the default, for the help.
+        otherwise: the default, for the help; ``{found}`` stands for how the option is found in the data.
     """
     options = {
         "--text-column": ("NAME", "Column of the text. Can be repeated; several columns are joined."),
@@ -48,7 +48,9 @@ def column_options(default: str | None = "", otherwise: str = "as in the run") -
     def add(command: F) -> F:
         for name, (metavar, text) in reversed(options.items()):
             several: dict[str, Any] = {"multiple": True} if name == "--text-column" else {"default": default}
-            command = click.option(name, metavar=metavar, help=f"{text} Default: {otherwise}.", **several)(command)
+            found = "none" if name == "--label-separator" else "found by its name"
+            command = click.option(name, metavar=metavar, help=f"{text} Default: {otherwise.format(found=found)}.",
+                                   **several)(command)
         return text_format_options(default)(command)
 
     return add

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from embeddings.table.arguments import argument
 from embeddings.table.paths import written
 from pipeline.commands.line_stream import line_batches
 from pipeline.data.config import DataConfig
@@ -23,7 +25,10 @@ from pipeline.data.writers.results import open_grid
 from pipeline.errors import DataError
 from pipeline.runs.trained import TrainedRun
 
+log = logging.getLogger("vecformer")
+
 AT_ONCE = 2048  # texts of a batch, whose predictions are printed together
+MAX_NAME = 255  # characters of a text that may be the name of a file
 LINES_OF_LABELS = (".txt", "")  # suffixes of files that can be in the format of fastText
 
 
@@ -111,7 +116,7 @@ def input_batches(trained: TrainedRun, where: Where) -> Iterator[list[Input]]:
         made = _made(trained, where, lines)
         yield from (made[i : i + AT_ONCE] for i in range(0, len(made), AT_ONCE))
     if not n:
-        raise DataError("standard input: no text to predict for")
+        raise _nothing()
 
 
 def read_inputs(trained: TrainedRun, where: Where, *, whole: bool = False) -> Inputs:
@@ -128,6 +133,10 @@ def read_inputs(trained: TrainedRun, where: Where, *, whole: bool = False) -> In
     with findings.collecting() as found:
         if where.file is None:
             lines = where.texts
+            for text in lines:
+                if len(text) <= MAX_NAME and Path(text).is_file():
+                    log.warning("%r is predicted for as a text; to read the file of this name, write %s", text,
+                                argument("file", text))
             if not lines and where.standard_input is not None:
                 lines = [line for batch in line_batches(where.standard_input, "standard input", where.encoding)
                          for line in batch]
@@ -138,8 +147,12 @@ def read_inputs(trained: TrainedRun, where: Where, *, whole: bool = False) -> In
             inputs = _of_lines(trained, where, where.file, whole=whole)
     found.log()
     if not inputs.inputs:
-        raise DataError(f"{where.file or 'standard input'}: no text to predict for")
+        raise DataError(f"{where.file}: no text to predict for") if where.file else _nothing()
     return inputs
+
+
+def _nothing() -> DataError:
+    return DataError(f"standard input: no text to predict for; write a text, or {argument('file', 'FILE')}")
 
 
 def _made(trained: TrainedRun, where: Where, lines: Iterable[str]) -> list[Input]:

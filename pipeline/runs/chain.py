@@ -16,10 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from embeddings.progress import Progress
+from embeddings.specification import sources
+from embeddings.specification.transforms import parse_transform
 from embeddings.table.arguments import either, flag
+from embeddings.table.oov_policy import parse_policy
 from embeddings.table.paths import from_written
 from pipeline.baselines.selection import check_selection
-from pipeline.config import RunConfig, changed_keys
+from pipeline.config import AUTO_SOURCE, RunConfig, changed_keys
 from pipeline.data.config import DataConfig
 from pipeline.data.examples import Splits
 from pipeline.drawing.summaries import run_html
@@ -118,6 +121,7 @@ def _run(
         return _assist(config, out, context, splits)
     task = base.find(config.task)
     check_selection(config, task.baseline_names)
+    _check_specifications(config)
     budget_seconds(config)
     Recipe.parse(config.recipe)
     _warn_of_foreign_keys(config)
@@ -152,6 +156,15 @@ def _fill(
     context.world.barrier()
     made = run_stage_two(setup, task, splits, stage_one, folder, context)
     evaluate_and_write(folder, *made, splits, name=name, context=context)
+
+
+def _check_specifications(config: RunConfig) -> None:
+    """Check sources, transforms and the policy of unknown words before the data are read."""
+    for source in {config.source, config.target_source} - {"", AUTO_SOURCE}:
+        sources.parse(source)
+    for transform in config.transforms:
+        parse_transform(transform)
+    parse_policy(config.unknown)
 
 
 def parts_of_unfinished(folder: RunFolder, task: Task[Any]) -> Mapping[str, ChosenPart] | None:

@@ -10,10 +10,11 @@ from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from typing_extensions import TypeVar
 
 from embeddings.table.atomic_files import write_atomically
+from embeddings.table.validation import validated
 from pipeline.config import AUTO_SOURCE, DEFAULT_SOURCE, RunConfig, keys, with_values
 from pipeline.data.config import DataConfig
 from pipeline.errors import RunFolderError
@@ -118,7 +119,7 @@ class Resolved:
             RunFolderError: if it is damaged.
         """
         try:
-            return TypeAdapter(cls).validate_python(unsealed(json.loads(path.read_text(encoding="utf-8"))))
+            return validated(cls, unsealed(json.loads(path.read_text(encoding="utf-8"))))
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))

@@ -97,7 +97,7 @@ def as_after(record: Record | None, epochs: int | None) -> Record | None:
         record: the record.
         epochs: number of epochs of the training; None for all.
     """
-    if record is None or epochs is None or "after_epochs" not in record:
+    if record is None or epochs is None or "rival" in record or not is_done(record):
         return record
     then, costs = record["after_epochs"][str(epochs)], record["costs"]
     return {**record, "test": then["test"], "sampling_error": then["sampling_error"], "dev": {},

@@ -13,6 +13,7 @@ from pipeline.runs.chain import tuned
 from pipeline.runs.sampling_error import sampling_error
 from pipeline.runs.trained import TrainedRun
 from pipeline.tasks.base import Measures, Prediction, Task
+from pipeline.telemetry.resources import measured
 from transformer.training.trainer import Watch
 
 PROBE, TEST, ERROR = "probe_", "test_", "sampling_error_"
@@ -62,33 +63,49 @@ def watch_probe(examples: Sequence[Any], n: int, seed: int) -> Callable[[Trained
     return of_run
 
 
-def watch_test(splits: Splits[Any], epochs: Collection[int]) -> Callable[[TrainedRun], Watch]:
-    """Evaluate on the test set after some epochs, as at the end of a run: in float32, with the facts tuned on dev.
+class WatchTest:
+    """Evaluates on the test set after some epochs, as at the end of a run: in float32, with the facts tuned on dev.
+
+    It is the argument ``watch`` of :func:`pipeline.runs.chain.run_stage_two`; the history has the measures as
+    ``test_…`` and their sampling errors as ``sampling_error_…``.
 
     Args:
         splits: the data.
         epochs: numbers of epochs.
 
-    Returns:
-        The argument ``watch`` of :func:`pipeline.runs.chain.run_stage_two`; the history has the measures as ``test_…``
-        and their sampling errors as ``sampling_error_…``.
+    Attributes:
+        seconds: time of these evaluations.
     """
-    def of_run(trained: TrainedRun) -> Watch:
+
+    def __init__(self, splits: Splits[Any], epochs: Collection[int]) -> None:
+        self.splits, self.epochs = splits, epochs
+        self.seconds = 0.0
+
+    def __call__(self, trained: TrainedRun) -> Watch:
+        """Return the function that is called after each epoch."""
         def watch(epoch: int, _is_last: bool) -> Mapping[str, float]:
-            if epoch not in epochs:
+            if epoch not in self.epochs:
                 return {}
-            now = tuned(replace(trained, precision="float32"), splits.dev)
-            predictions = now.predict_for(splits.test)
-            errors = sampling_error(now.task, splits.test, predictions, now.setup)
-            return _prefixed(TEST, evaluate(now, splits.test, predictions)) | _prefixed(ERROR, errors)
+            with measured() as cost:
+                found = self._evaluate(trained)
+            self.seconds += cost.seconds
+            return found
 
         return watch
 
-    return of_run
+    def _evaluate(self, trained: TrainedRun) -> Mapping[str, float]:
+        now = tuned(replace(trained, precision="float32"), self.splits.dev)
+        predictions = now.predict_for(self.splits.test)
+        errors = sampling_error(now.task, self.splits.test, predictions, now.setup)
+        return _prefixed(TEST, evaluate(now, self.splits.test, predictions)) | _prefixed(ERROR, errors)
 
 
-def after_epochs(history: History) -> dict[str, dict[str, Any]]:
+def after_epochs(history: History, seconds_before: float = 0.0) -> dict[str, dict[str, Any]]:
     """Return the results on the test set before the end of a training.
+
+    Args:
+        history: of the training.
+        seconds_before: time before its first step, which training for fewer epochs takes as well.
 
     Returns:
         By number of epochs: measures ``test``, their ``sampling_error``, ``steps``, and ``seconds`` of training.
@@ -98,8 +115,8 @@ def after_epochs(history: History) -> dict[str, dict[str, Any]]:
         errors = {name.removeprefix(ERROR): value for name, value in line.items() if name.startswith(ERROR)}
         test = {name.removeprefix(TEST): value for name, value in line.items() if name.startswith(TEST)}
         if test:
-            found[f"{line['epoch']:g}"] = {"test": test, "sampling_error": errors, "steps": line["step"],
-                                           "seconds": line["seconds"]}
+            found[str(int(line["epoch"]))] = {"test": test, "sampling_error": errors, "steps": line["step"],
+                                              "seconds": seconds_before + line["seconds"]}
     return found
 
 

@@ -25,8 +25,8 @@ class Job:
         baselines: also evaluate the task's simpler models.
         n_probe: number of test examples evaluated during training if there is no dev set.
         rival: name of the rival to train instead of a Transformer; "" for none.
-        after_epochs: numbers of epochs after which the test set is evaluated as well. If there are any, the weights of
-            the last epoch are kept, and not those of the best one on dev.
+        after_epochs: numbers of epochs after which the test set is evaluated as well.
+        selects_epoch: stop training by the dev set and keep the weights of the best epoch, instead of the last one.
     """
 
     key: str
@@ -38,6 +38,7 @@ class Job:
     n_probe: int = 100
     rival: str = ""
     after_epochs: tuple[int, ...] = ()
+    selects_epoch: bool = True
 
 
 @dataclass(frozen=True)

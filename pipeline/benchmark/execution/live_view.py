@@ -11,6 +11,7 @@ from statistics import fmean
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from pipeline.benchmark.analysis.selection import as_after
 from pipeline.benchmark.execution.jobs import Event, EventHandler, Job
 from pipeline.benchmark.store import DONE
 from pipeline.drawing.terminal import cell
@@ -77,7 +78,7 @@ class BenchmarkProgress:
     """State of a running benchmark; thread-safe.
 
     Args:
-        plan: with ``measure``, ``smaller_is_better`` and ``runs``.
+        plan: with ``measure``, ``smaller_is_better``, ``conditions`` and ``runs``.
         records: records of earlier runs by key.
         clock: returns the time in seconds.
     """
@@ -87,6 +88,7 @@ class BenchmarkProgress:
     ) -> None:
         self._plan, self._clock, self._lock = plan, clock, Lock()
         self._cells = {run["key"]: (run["start"], run["condition"]) for run in plan["runs"]}
+        self._epochs = {one["name"]: one.get("after_epochs") for one in plan["conditions"]}
         self._left = dict.fromkeys(self._cells)
         self._running: dict[str, ActiveRun] = {}
         self._n_concurrent = 1
@@ -126,9 +128,11 @@ class BenchmarkProgress:
         return f"{self.n_planned - len(self._left)}/{self.n_planned}  {event.job.name}: {result}{more}"
 
     def _keep_score(self, key: str, record: Mapping[str, Any]) -> float | None:
-        score: float | None = record.get("test", {}).get(self._plan["measure"])
+        cell = self._cells[key]
+        then = as_after({"status": DONE, **record}, self._epochs[cell[1]]) or {}
+        score: float | None = then.get("test", {}).get(self._plan["measure"])
         if score is not None:
-            self._scores[self._cells[key]].append(score)
+            self._scores[cell].append(score)
         return score
 
     def running(self) -> list[ActiveRun]:

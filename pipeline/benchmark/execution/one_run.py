@@ -15,7 +15,7 @@ from embeddings.progress import Progress, silent
 from embeddings.table.atomic_files import FOREVER, locked
 from embeddings.table.oov_policy import parse_policy
 from pipeline.baselines.selection import evaluate_selected
-from pipeline.benchmark.execution.evaluation import after_epochs, curve, evaluate, watch_probe, watch_test
+from pipeline.benchmark.execution.evaluation import WatchTest, after_epochs, curve, evaluate, watch_probe
 from pipeline.benchmark.execution.jobs import Job, Outcome
 from pipeline.config import RunConfig
 from pipeline.data.examples import Splits
@@ -75,17 +75,18 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
     config.save(folder.config)
     with measured() as vectors:
         stage_one = run_stage_one(setup, task, splits, folder, context, shared=job.work / "vectors")
-    watch = (watch_test(splits, job.after_epochs) if job.after_epochs else
-             None if splits.dev else watch_probe(splits.test, job.n_probe, config.seed))
+    has_dev = bool(splits.dev) and job.selects_epoch
+    on_test = WatchTest(splits, job.after_epochs)
+    watch = (on_test if job.after_epochs else None if has_dev else watch_probe(splits.test, job.n_probe, config.seed))
     with measured() as training:
         trained, result, _ = run_stage_two(setup, task, splits, stage_one, folder, context, watch=watch,
-                                           selects_epoch=not job.after_epochs)
+                                           selects_epoch=job.selects_epoch)
+    before = max(0.0, training.seconds - on_test.seconds - result.seconds)  # such as pretraining
     with measured() as prediction:
         predictions = trained.predict_for(splits.test, progress=progress)
     progress("measuring", 0.0)
     test = evaluate(trained, splits.test, predictions)
-    points, curve_seconds = curve(task, result.history, len(splits.train), at_end=test,
-                                  has_dev=bool(splits.dev) and not job.after_epochs)
+    points, curve_seconds = curve(task, result.history, len(splits.train), at_end=test, has_dev=has_dev)
     record = {
         "config": asdict(trained.config),
         "data": {"name": splits.name, "sha256": data_hash(splits), "sizes": part_sizes(splits)},
@@ -104,9 +105,9 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
                   "training": {**asdict(training), "tokens_per_second": result.tokens / result.seconds},
                   "prediction": asdict(prediction), "curve_seconds": curve_seconds},
     }
-    if earlier := after_epochs(result.history):
-        record["after_epochs"] = earlier
-        record["costs"]["training"]["seconds"] = result.seconds  # without the evaluations, as after fewer epochs
+    if job.after_epochs:
+        record["after_epochs"] = after_epochs(result.history, before)
+        record["costs"]["training"]["seconds"] = before + result.seconds  # without evaluations on the test set
     return Outcome(record, prediction_lines(task, splits.test, predictions))
 
 

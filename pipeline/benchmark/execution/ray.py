@@ -9,14 +9,15 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embeddings.progress import silent
 from embeddings.table.arguments import for_command_line, is_for_command_line
 from pipeline.benchmark.execution.jobs import Event, EventHandler, Job, Outcome
+from pipeline.benchmark.execution.packed_files import pack, unpacked
 from pipeline.benchmark.execution.worker import attempt, limit_threads, run_job
 from pipeline.errors import PipelineError
 
@@ -32,8 +33,9 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "^"}  # re
 class RayExecutor:
     """Executes as many jobs at a time as a running Ray cluster has cores for; repeats those whose process is lost.
 
-    Every node must have vecformer installed, and the data and vector files at the same paths as this machine, relative
-    paths included. A node without access to the benchmark's folder uses a temporary folder instead.
+    Every node must have vecformer installed. Files are read from storage that the nodes share, or else sent: once to
+    each node that lacks one of them, if their paths are relative. A node without access to the benchmark's folder uses
+    a temporary folder instead.
 
     Args:
         address: of the head node as ``HOST:PORT``, or ``auto`` for ``RAY_ADDRESS`` or a local cluster.
@@ -51,38 +53,101 @@ class RayExecutor:
         Raises:
             PipelineError: if Ray is not installed, or no cluster with at least one core can be reached.
         """
+        from pipeline.benchmark.inputs import input_paths  # imports torch, which a node does after limiting its threads
+
         with _connected(self.address) as ray:
-            execute = ray.remote(max_retries=MAX_RETRIES)(_execute)
+            driver = _Driver(ray, self.function, sorted({path for job in jobs for path in input_paths(job.config)}))
             waiting = deque(jobs)
-            submitted: dict[Any, tuple[Job, int]] = {}
-            while waiting or submitted:
+            while waiting or driver.submitted:
                 cores = _cores(ray)
-                n_free = sum(cores) - sum(n_cores for _, n_cores in submitted.values())
+                n_free = sum(cores) - driver.n_cores
                 while waiting and cores and (n_cores := min(waiting[0].n_threads, max(cores))) <= n_free:
-                    job = waiting.popleft()
                     n_free -= n_cores
-                    future = execute.options(num_cpus=n_cores, name=job.name).remote(self.function, job, Path.cwd(),
-                                                                                       is_for_command_line())
-                    submitted[future] = job, n_cores
-                    on_event(Event(job))
-                if not submitted:
+                    driver.submit(waiting[0], n_cores)
+                    on_event(Event(waiting.popleft()))
+                if not driver.submitted:
                     time.sleep(SECONDS_BETWEEN_POLLS)
-                    continue
-                for future in ray.wait(list(submitted), timeout=SECONDS_BETWEEN_POLLS)[0]:
-                    job, _ = submitted.pop(future)
-                    on_event(Event(job, outcome=_outcome(ray, future)))
+                for job, outcome in driver.finished():
+                    on_event(Event(job, outcome=outcome))
 
 
-def _execute(
-    function: JobFunction, job: Job, working_directory: Path, is_command_line: bool = False
-) -> Outcome:
-    """Execute a job on a node, in the driver's working directory if the node has it."""
+class _Driver:
+    """The jobs that are on the cluster, and the files that are sent to nodes without them.
+
+    Args:
+        ray: the module, connected.
+        function: executes a job.
+        inputs: the files and folders that the jobs read.
+    """
+
+    def __init__(self, ray: Any, function: JobFunction, inputs: Sequence[Path]) -> None:
+        self.ray, self.function, self.inputs = ray, function, inputs
+        self.submitted: dict[Any, tuple[Job, int]] = {}
+        self._execute = ray.remote(max_retries=MAX_RETRIES)(_execute)
+        self._packed: list[Any] = []  # a reference; Ray copies the object to each node that asks for it, once
+
+    @property
+    def n_cores(self) -> int:
+        """The cores that the submitted jobs use."""
+        return sum(n_cores for _, n_cores in self.submitted.values())
+
+    def submit(self, job: Job, n_cores: int) -> None:
+        """Submit a job that uses some cores."""
+        sent = Inputs(Path.cwd(), self.inputs, self._packed)
+        future = self._execute.options(num_cpus=n_cores, name=job.name).remote(self.function, job, sent,
+                                                                                is_for_command_line())
+        self.submitted[future] = job, n_cores
+
+    def finished(self) -> Iterator[tuple[Job, Outcome]]:
+        """Yield the jobs that have ended; those whose node lacks files are submitted again, together with the files."""
+        futures = list(self.submitted)
+        for future in self.ray.wait(futures, timeout=SECONDS_BETWEEN_POLLS)[0] if futures else ():
+            job, n_cores = self.submitted.pop(future)
+            outcome = _outcome(self.ray, future)
+            if outcome is not None:
+                yield job, outcome
+                continue
+            if not self._packed:
+                self._packed = [self.ray.put(pack(path for path in self.inputs if not path.is_absolute()))]
+            self.submit(job, n_cores)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that jobs read.
+
+    Attributes:
+        working_directory: of the driver; relative paths begin there.
+        paths: the files and folders.
+        packed: reference to those with relative paths, packed; empty if they are not sent.
+    """
+
+    working_directory: Path
+    paths: Sequence[Path]
+    packed: Sequence[Any]
+
+
+def _execute(function: JobFunction, job: Job, inputs: Inputs, is_command_line: bool) -> Outcome | None:
+    """Execute a job on a node, in the driver's working directory if the node has it; None if the files must be sent."""
     limit_threads(job.n_threads)
-    if working_directory.is_dir():
-        os.chdir(working_directory)
+    here = inputs.working_directory
+    missing = [path for path in inputs.paths if not (here / path).exists()]
+    if elsewhere := [str(path) for path in missing if path.is_absolute()]:
+        return Outcome(error=f"{', '.join(elsewhere)}: not on the node {socket.gethostname()}; name it by a path "
+                             "relative to the working directory, so that it is sent, or put it on storage that the "
+                             "nodes share")
+    if missing and not inputs.packed:
+        return None
     if not job.work.parent.is_dir():
         job = replace(job, work=Path(tempfile.gettempdir()) / f"vecformer-benchmark-{os.getuid()}")
-    with for_command_line(is_command_line):
+    with ExitStack() as stack:
+        stack.enter_context(for_command_line(is_command_line))
+        if missing:
+            import ray
+
+            stack.enter_context(unpacked(ray.get(inputs.packed[0]), here))
+        elif here.is_dir():
+            os.chdir(here)
         return attempt(function, job, silent)
 
 
@@ -92,9 +157,9 @@ def _cores(ray: Any) -> list[int]:
     return [number for number in numbers if number]
 
 
-def _outcome(ray: Any, future: Any) -> Outcome:
+def _outcome(ray: Any, future: Any) -> Outcome | None:
     try:
-        outcome: Outcome = ray.get(future)
+        outcome: Outcome | None = ray.get(future)
     except ray.exceptions.RayTaskError as error:
         return Outcome(error=f"could not be started on a node: {str(error).splitlines()[-1]}", detail=str(error))
     except ray.exceptions.RayError as error:

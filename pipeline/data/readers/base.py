@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Generic
 
+from embeddings.specification.suggest import did_you_mean
 from embeddings.table.arguments import argument, either
 from embeddings.table.paths import from_written, printable
 from embeddings.tokenization.interface import Text
@@ -20,7 +21,7 @@ from pipeline.data.readers.doubts import report_unread, warn_of_columns, warn_of
 from pipeline.data.readers.files import COMPRESSIONS
 from pipeline.data.readers.hub_folders import part_shards, saved_dataset
 from pipeline.data.readers.reading_report import notes_on_labels, summary, why_no_test_set
-from pipeline.data.readers.splitting import cut_in_order, dev_size, draw_evenly, split_off
+from pipeline.data.readers.splitting import MIN_DEV, cut_in_order, dev_size, draw_evenly, split_off
 from pipeline.data.readers.tables import FIRST, compressed_suffixes, known_suffixes
 from pipeline.errors import DataError
 
@@ -29,7 +30,7 @@ log = logging.getLogger("vecformer")
 PARTS = {
     "train": ("train", "training"),
     "dev": ("dev", "valid", "validation", "val"),
-    "test": ("test",),
+    "test": ("test", "testing"),
     "unlabelled": ("unlabelled", "unlabeled"),
 }
 PLAIN_TEXT = (".txt", *(f".txt{packed}" for packed in COMPRESSIONS))
@@ -165,6 +166,9 @@ class Reader(ABC, Generic[E]):
         dev = list(splits.dev)
         if not dev and (size := dev_size(len(train), config.dev_share)):
             train, dev = self._split_off(train, size / len(train), seed)
+        elif not dev and config.dev_share > DataConfig.dev_share:
+            log.warning("data.dev_share=%g has no effect: of %d training examples it would be a dev set of %d; the "
+                        "smallest is %d", config.dev_share, len(train), round(config.dev_share * len(train)), MIN_DEV)
         if not self.in_order:
             _warn_of_leaks(train, test)
         self._require_labels(dev)
@@ -220,8 +224,11 @@ class Reader(ABC, Generic[E]):
             return Splits(printable(path.stem), train=self.read_file(path, config), dev=(), test=(), unlabelled=())
         if config.path in self.named:
             return Splits(config.path, train=self.named[config.path](), dev=(), test=(), unlabelled=())
+        if "://" in config.path:
+            raise DataError(f"{config.path}: URLs are not read; download the data and name the file or folder")
+        names = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
         named = f"; data sets with a name: {', '.join(self.named)}" if self.named else ""
-        raise DataError(f"{path}: no such file or folder{named}")
+        raise DataError(f"{path}: no such file or folder{named}.{did_you_mean(path.name, [*names, *self.named])}")
 
     def _read_folder(self, folder: Path, config: DataConfig) -> Splits[E]:
         suffixes = self.suffixes(config)

@@ -118,8 +118,8 @@ def as_number(value: Any, where: str, column: str) -> float:
     except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
-        problem = "missing" if is_missing(value) else f"not a finite number ({shown(value)})"
-        raise DataError(f"{where}: {column!r} is {problem}; correct the row, or choose another column with "
+        problem = "no value" if is_missing(value) else f"{shown(value)}, which is not a finite number,"
+        raise DataError(f"{where}: {problem} in the column {column!r}; correct the row, or choose another column with "
                         f"{argument('label_column', 'NAME')}")
     return found
 

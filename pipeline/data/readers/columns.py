@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from embeddings.specification.suggest import did_you_mean
 from embeddings.table.arguments import argument, setting
 from embeddings.tokenization.corpus import CorpusFiles
 from pipeline.data.config import DataConfig
@@ -38,7 +39,8 @@ def find_column(rows: Table, path: Path, wanted: str, usual_names: Sequence[str]
     option = argument(key, "NAME") if key != "text_b_column" else setting("data.text_b_column=NAME")
     found = wanted if wanted in rows.columns else "" if wanted else usual_column(rows.columns, usual_names)
     if not found and wanted:
-        raise DataError(f"{path}: no column {wanted!r}; choose one of {listed(rows.columns)}")
+        raise DataError(f"{path}: no column {wanted!r}; choose one of {listed(rows.columns)} with {option}."
+                        f"{did_you_mean(wanted, rows.columns)}")
     if not found:
         other = next((mark for mark in SEPARATORS if len(rows.columns) == 1 and mark in rows.columns[0]), "")
         if other:

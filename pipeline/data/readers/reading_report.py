@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
-from embeddings.table.arguments import argument, either
+from embeddings.table.arguments import argument, either, setting
 from embeddings.table.listing import listed, shortened
 from pipeline.data.examples import Splits
 from pipeline.data.readers.findings import Findings
@@ -74,11 +74,12 @@ def why_no_test_set(
     counts = Counter(first.values())
     most = max(counts.values())
     if most == 1:
-        return (f"each of the {len(counts)} labels occurs once, and the test set takes the same share of each label, "
-                f"so no test set can be held out; check the column of the labels "
-                f"({argument('label_column', 'NAME')}), or {what}")
+        return (f"none of the {len(counts)} labels has two different texts, and the test set takes the same share of "
+                f"each label, so no test set can be held out; check the columns of the texts and of the labels "
+                f"({argument('text_column', 'NAME')} {argument('label_column', 'NAME')}), or {what}")
+    larger = setting(f"data.test_share={_enough(most)}")
     return (f"the most frequent label has {most} different texts, and data.test_share={share} of {most} rounds to 0, "
-            f"so no test set can be held out; set a larger data.test_share, such as {_enough(most)}, or {what}")
+            f"so no test set can be held out; set a larger share, such as {larger}, or {what}")
 
 
 def _enough(most: int) -> float:

@@ -55,7 +55,8 @@ def read_rows(path: Path, config: DataConfig | None = None) -> Table:
     require_file(path)
     table = _read(path, format_suffix(path), config)
     if not table:
-        raise DataError(f"{path}: the file has no rows")
+        what = "has no rows" if path.stat().st_size else "is empty"
+        raise DataError(f"{path}: the file {what}; name a file with examples")
     return table
 
 

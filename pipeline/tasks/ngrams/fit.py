@@ -89,12 +89,12 @@ def _plan(setup: Setup[Any], train: Sequence[Example], clock: Clock) -> NgramFit
     gold = np.array([number[example.label] for example in train])                           # (n_train,)
     hasher = hasher_of(config, max(LARGEST, config.ngrams.buckets))
     needed = hasher.bytes_for(texts, COUNT_COPIES)
-    problem = _above_limit(needed, f"{len(texts):,} training texts", config)
-    if problem and (n_kept := _n_within_limit(needed, len(texts), config)) >= FEWEST:
-        log.warning("the n-gram branch is fitted to %s of the training texts: with all of them, %s", f"{n_kept:,}",
-                    problem)
+    problem = above = _above_limit(needed, f"{len(texts):,} training texts", config)
+    while problem and (n_kept := _n_within_limit(needed, len(texts), config)) >= FEWEST:
         kept = stratified_sample(gold, n_kept, config.seed)
-        texts, gold, problem = [texts[i] for i in kept], gold[kept], ""
+        texts, gold = [texts[i] for i in kept], gold[kept]
+        needed = hasher.bytes_for(texts, COUNT_COPIES)  # those drawn may be longer than the mean
+        problem = _above_limit(needed, f"{n_kept:,} training texts", config)
     if not problem:
         counts = hasher.counts(texts)
         buckets = config.ngrams.buckets or choose_buckets(counts, len(labels))
@@ -102,6 +102,9 @@ def _plan(setup: Setup[Any], train: Sequence[Example], clock: Clock) -> NgramFit
     if problem:
         log.warning("the n-gram branch is left out: %s", problem)
         return NgramFit(setup, None, np.zeros(0, np.int64), clock)
+    if above:
+        log.warning("the n-gram branch is fitted to %s of the training texts: with all of them, %s", f"{len(texts):,}",
+                    above)
     resolved = replace(setup.resolved, ngram_buckets=buckets, ngram_weights=DEFAULT)
     return NgramFit(replace(setup, resolved=resolved), hasher_of(config, buckets).folded(counts), gold, clock)
 

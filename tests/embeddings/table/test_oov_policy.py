@@ -1,3 +1,5 @@
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,8 +8,10 @@ from rapidfuzz.distance import Indel
 
 from embeddings import EmbeddingTable
 from embeddings.errors import SpecificationError
-from embeddings.table.oov_composers import NgramVectors
+from embeddings.table.ngram_hashes import ngram_buckets
+from embeddings.table.oov_composers import Averaged, Concatenated, NgramVectors, Transformed
 from embeddings.table.oov_policy import MIN_SIMILARITY, STEPS, NearestSpelling, OOVPolicy, parse_policy
+from embeddings.table.row_maps import Affine
 
 WORDS = ("cat", "Paris", "NATO", "####", "00-00", "colour", "colors")
 
@@ -49,7 +53,7 @@ LETTERS = st.text("abcd", min_size=1, max_size=8)
 
 @given(st.lists(LETTERS, min_size=1, max_size=20, unique=True), LETTERS)
 def test_nearest_spellings_equal_exhaustive_search(words, word):
-    found = NearestSpelling(words).rows(word)
+    found = NearestSpelling(words).rows([word])[0].tolist()
     assert len(found) <= 3
     scores = sorted((100 * Indel.normalized_similarity(word, other) for other in words
                      if abs(len(other) - len(word)) <= 2), reverse=True)
@@ -86,3 +90,52 @@ def test_any_policy_gives_every_word_one_row_or_one_message(steps, word):
     found = table().lookup([word], policy).filled(1, policy.last)
     assert len(found) == 1
     assert found.provenance[0] in ("exact", "folded", "digits", "spelling", "random", "zero")
+
+
+ALPHABET = st.text("abAB1#0ßİéÉ-", min_size=1, max_size=3)
+
+
+@given(st.sets(ALPHABET, min_size=1), st.sets(ALPHABET),
+       st.sampled_from([("case", "digits"), ("digits",), ("case",), ("random",)]))
+def test_words_without_a_variant_are_filtered_out(listed, words, steps):
+    policy = OOVPolicy(steps)
+    has_variant = policy.variant_filter(listed)
+    for word in words:
+        if any(variant in listed for variant, _ in policy.variants(word)):
+            assert has_variant(word)
+    assert not has_variant("zz")
+
+
+@given(st.sets(ALPHABET, min_size=1), st.lists(ALPHABET, unique=True))
+def test_many_words_are_looked_up_as_few_are(listed, words):
+    made = EmbeddingTable.known(sorted(listed), np.arange(len(listed), dtype=np.float32)[:, None], "here")
+    few = made.lookup(words)
+    with mock.patch("embeddings.table.table.MANY", 0):
+        many = made.lookup(words)
+    assert many.provenance == few.provenance
+    assert (many.vectors == few.vectors).all()
+
+
+NGRAMS = NgramVectors(np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32), min_n=2, max_n=4)
+OTHERS = NgramVectors(np.random.default_rng(2).normal(size=(30, 3)).astype(np.float32), min_n=5, max_n=5)
+HALF = Affine(np.ones(3, np.float32), np.full((3, 2), 0.5, np.float32))
+
+
+@pytest.mark.parametrize("composer", [
+    NGRAMS, OTHERS, Averaged((NGRAMS, OTHERS)), Concatenated(((NGRAMS, 3), (None, 2), (OTHERS, 3))),
+    Transformed(OTHERS, (HALF,)), NgramVectors(np.zeros((0, 3), np.float32), 2, 4),
+], ids=["n-grams", "long n-grams", "averaged", "concatenated", "transformed", "no buckets"])
+@given(words=st.lists(ALPHABET, max_size=7))
+def test_words_are_composed_together_as_alone(composer, words):
+    with mock.patch("embeddings.table.pooling.WORDS_PER_BATCH", 3):
+        vectors, found = composer.compose(words)
+    assert len(vectors) == len(found) == len(words)
+    for word, vector, is_found in zip(words, vectors, found, strict=True):
+        alone = composer.compose([word])
+        assert (alone.vectors[0] == pytest.approx(vector, abs=1e-6), bool(alone.found[0])) == (True, bool(is_found))
+    assert not vectors[~found].any()
+
+
+def test_an_ngram_vector_is_the_mean_of_its_buckets():
+    (buckets,) = ngram_buckets(["cats"], 2, 4, 50)
+    assert NGRAMS.compose(["cats"]).vectors[0] == pytest.approx(NGRAMS.vectors[buckets].mean(axis=0))

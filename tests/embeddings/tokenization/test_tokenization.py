@@ -272,7 +272,8 @@ def test_can_produce_agrees_with_tokenization(word, lowercase):
 @given(awkward.map(lambda text: text[:6]), rules)
 def test_a_folded_word_can_be_produced_if_the_word_that_it_becomes_can(word, options):
     tokenizer = WordTokenizer(**options)
-    assert tokenizer.can_produce_folded(word) == tokenizer.can_produce(tokenizer.fold(word))
+    assert tokenizer.producible([word, "1a", word]) == [tokenizer.can_produce(tokenizer.fold(one))
+                                                        for one in (word, "1a", word)]
 
 
 @given(awkward, rules)

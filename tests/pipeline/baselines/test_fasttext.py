@@ -40,7 +40,7 @@ def test_a_classifiers_vectors_are_those_of_its_words():
     assert rows.vectors.tobytes() == model.inputs[: len(rows.words)].tobytes()
     assert rows.composer is None
     assert read_vectors(FIXTURES / "hs.bin").composer is None  # its buckets are those of word n-grams
-    assert read_vectors(FIXTURES / "ova.bin").composer.compose("unlisted") is not None
+    assert read_vectors(FIXTURES / "ova.bin").composer.compose(["unlisted"]).found.all()
 
 
 def test_labels_of_other_data_and_texts_without_features(tmp_path):

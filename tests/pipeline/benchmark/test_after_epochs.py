@@ -1,6 +1,7 @@
 """Comparisons after several numbers of epochs of the same runs."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 from pipeline.benchmark.analysis.selection import Results, selected_keys
 from pipeline.benchmark.driver import benchmark
 from pipeline.benchmark.execution.jobs import Job
+from pipeline.benchmark.execution.live_view import BenchmarkProgress
 from pipeline.benchmark.execution.one_run import run_job
 from pipeline.benchmark.grid import Grid, read_grid
 from pipeline.benchmark.plan import make_plan
@@ -34,10 +36,11 @@ def finished(tmp_path_factory):
     return benchmark(grid(), tmp_path_factory.mktemp("after") / "out")
 
 
-def outcome(folder, run, epochs, earlier=(), progress=lambda _stage, _fraction: None):
+def outcome(folder, run, epochs, earlier=(), progress=lambda _stage, _fraction: None, *, selects_epoch=False):
     config = RunConfig.from_mapping(with_values(run, [("training.epochs", epochs), ("recipe", "plain")]))
     folder.mkdir(exist_ok=True)
-    return run_job(Job("key", "run", config, folder, baselines=False, after_epochs=earlier), progress)
+    return run_job(Job("key", "run", config, folder, baselines=False, after_epochs=earlier,
+                       selects_epoch=selects_epoch), progress)
 
 
 def without_times(record):
@@ -79,10 +82,11 @@ def test_a_shorter_run_at_a_constant_rate_has_the_same_measures(run, tmp_path):
 
 def test_dev_does_not_choose_the_epoch(tmp_path):
     run = with_values(MULTI_LABEL, [("training.lr", 0.2), ("training.patience", 1)])
-    found = outcome(tmp_path / "compared", run, 6, (1,)).record
-    assert found["training"]["epochs"] == found["training"]["best_epoch"] == 6
-    assert found["dev"]
-    alone = outcome(tmp_path / "alone", run, 6).record
+    for earlier in ((1,), ()):
+        found = outcome(tmp_path / f"compared{len(earlier)}", run, 6, earlier).record
+        assert found["training"]["epochs"] == found["training"]["best_epoch"] == 6
+        assert found["dev"]
+    alone = outcome(tmp_path / "alone", run, 6, selects_epoch=True).record
     assert alone["training"]["best_epoch"] < 6
 
 
@@ -95,9 +99,37 @@ def test_an_interrupted_run_keeps_its_earlier_measures(tmp_path):
     whole = outcome(tmp_path / "whole", run, 4, (1, 2)).record
     with pytest.raises(KeyboardInterrupt):
         outcome(tmp_path / "stopped", run, 4, (1, 2), stop)
-    resumed = outcome(tmp_path / "stopped", run, 4, (1, 2)).record
+    fractions = []
+    resumed = outcome(tmp_path / "stopped", run, 4, (1, 2), lambda stage, fraction: fractions.append(
+        (stage, fraction))).record
+    assert min(fraction for stage, fraction in fractions if stage == "training") >= 0.5
     assert without_times(resumed) == without_times(whole)
     assert resumed["test"] == whole["test"]
+
+
+def test_costs_include_what_precedes_the_training(tmp_path):
+    run = with_values(RUN, [("pretraining.epochs", 30)])
+    pretrained = outcome(tmp_path / "pretrained", run, 2, (1,)).record
+    plain = outcome(tmp_path / "plain", RUN, 2, (1,)).record
+    for seconds in (lambda one: one["costs"]["training"]["seconds"], lambda one: one["after_epochs"]["1"]["seconds"]):
+        assert seconds(pretrained) > 2 * seconds(plain)
+    assert pretrained["after_epochs"]["1"]["seconds"] < pretrained["costs"]["training"]["seconds"]
+
+
+def test_names_of_conditions_are_unambiguous():
+    made = grid(vary={"pretraining.epochs": [1, 2]}, after_epochs=[1])
+    assert [one.name for one in made.conditions] == [
+        f"24 training examples, pretraining.epochs={n}, training.epochs=1" for n in (1, 2)]
+
+
+def test_the_live_view_shows_the_score_of_the_condition(finished):
+    plan = make_plan(grid(), command="").to_dict()
+    early = "24 training examples, epochs=1"
+    plan["runs"] = [run for run in plan["runs"] if run["condition"] == early]
+    records = BenchmarkFolder(finished.path).read()
+    shown = BenchmarkProgress(plan, records, time.monotonic).best()
+    means = {cell["start"]: cell["mean"] for cell in finished.summary["cells"] if cell["condition"] == early}
+    assert [(condition, mean, n) for condition, _, mean, n in shown] == [(early, max(means.values()), 2)]
 
 
 def test_predictions_are_those_at_the_end(finished):
@@ -119,7 +151,7 @@ def test_other_epochs_are_other_runs():
 
     assert len(keys()) == 4
     assert not keys() & keys(after_epochs=[1, 4])
-    assert keys(after_epochs=[4]) == keys(after_epochs=[], run=with_values(RUN, [("training.epochs", 4)]))
+    assert not keys(after_epochs=[4]) & keys(after_epochs=[], run=with_values(RUN, [("training.epochs", 4)]))
 
 
 def test_the_option_and_the_file(tmp_path):
@@ -145,6 +177,9 @@ def test_the_option_and_the_file(tmp_path):
     ({"run": {**RUN, "training": {"epochs": 3}}}, "leave out --epochs"),
     ({"vary": {"training.epochs": [1, 2]}}, "leave out --epochs"),
     ({"sources": ["random,dim=8 | training.epochs=2"]}, "leave out --epochs"),
+    ({"run": {**RUN, "budget": "5s"}}, "--after-epochs and budget cannot be combined"),
+    ({"vary": {"budget": ["5s", "9s"]}}, "--after-epochs and budget cannot be combined"),
+    ({"run": {**RUN, "training": 3}}, "training"),
 ])
 def test_refusals(values, message):
     with pytest.raises(ConfigError, match=message):

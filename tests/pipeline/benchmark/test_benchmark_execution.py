@@ -48,11 +48,11 @@ def by_name(job, progress):
 
 
 def threads(job, progress):
-    before = "torch" in sys.modules
+    before = sorted({"numpy", "torch"} & set(sys.modules))
     limit = os.environ["OMP_NUM_THREADS"]
     import torch
 
-    return Outcome({"torch_before": before, "limit": limit, "threads": torch.get_num_threads()})
+    return Outcome({"before": before, "limit": limit, "threads": torch.get_num_threads()})
 
 
 def at_the_same_time(job, progress):
@@ -211,7 +211,7 @@ def test_kills_at_random_moments_lose_only_the_killed_jobs(tmp_path):
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_threads_are_limited(tmp_path, n_threads):
     found = outcomes(LocalExecutor(1, threads), [Job("0", "", None, tmp_path, n_threads)])
-    assert found["0"].record == {"torch_before": False, "limit": str(n_threads), "threads": n_threads}
+    assert found["0"].record == {"before": [], "limit": str(n_threads), "threads": n_threads}
 
 
 def test_an_exception_of_the_handler_stops_all_jobs(tmp_path):

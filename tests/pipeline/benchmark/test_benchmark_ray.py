@@ -15,11 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.benchmark.driver import benchmark
 from pipeline.benchmark.execution.jobs import Job, Outcome
-from pipeline.benchmark.execution.ray import RayExecutor
+from pipeline.benchmark.execution.ray import Inputs, RayExecutor, _execute
+from pipeline.benchmark.grid import Grid
+from pipeline.config import RunConfig
 from pipeline.errors import PipelineError
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray, of the extra cluster")
+UNSHARE = ["unshare", "--mount"]
 TIMEOUT = 60.0  # seconds on a loaded machine
 RAY = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1", "--node-ip-address=127.0.0.1",
        "--object-store-memory=80000000", "--disable-usage-stats"]
@@ -55,6 +59,16 @@ def endless(job, progress):
         time.sleep(0.05)
 
 
+def reading(job, progress):
+    """Return the node and the data, once both jobs run at the same time, so that each node has one."""
+    import ray
+
+    read = Path(job.config.data.path).read_text()
+    (job.work / job.key).touch()
+    wait_for(lambda: len(list(job.work.glob("[01]"))) == 2)
+    return Outcome({"node": ray.get_runtime_context().get_node_id(), "read": read})
+
+
 def wait_for(condition, seconds=TIMEOUT):
     end = time.monotonic() + seconds
     while not condition():
@@ -69,23 +83,32 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def address():
+def head_only(tmp_path_factory):
+    """A folder whose files only the head node has, or None without the right to hide them, which root has."""
+    if subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode:
+        return None
+    return tmp_path_factory.mktemp("head")
+
+
+@pytest.fixture(scope="module")
+def address(head_only):
     """A cluster of two nodes with one core each, which can import this file."""
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # contains sockets, whose paths must be short
     at = f"127.0.0.1:{free_port()}"
     started = []
 
-    def start(name, *options):
+    def start(name, *options, before=()):
         log = folder / f"{name}.txt"
         with log.open("w") as file:
-            started.append(subprocess.Popen([*RAY, *options], stdout=file, stderr=file, start_new_session=True,
+            started.append(subprocess.Popen([*before, *RAY, *options], stdout=file, stderr=file, start_new_session=True,
                                             env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)}))
         wait_for(lambda: "Ray runtime started" in log.read_text() or started[-1].poll() is not None)
         assert started[-1].poll() is None, log.read_text()
 
     try:
         start("head", "--head", f"--port={at.rpartition(':')[2]}", f"--temp-dir={folder}", "--include-dashboard=false")
-        start("node", f"--address={at}")
+        hide = ["sh", "-c", f'mount -t tmpfs none "{head_only}" && exec "$@"', "sh"]
+        start("node", f"--address={at}", before=[*UNSHARE, *hide] if head_only else ())
         yield at
     finally:
         for process in reversed(started):
@@ -114,7 +137,7 @@ def run(executor, jobs):
 
 
 def test_the_job_of_a_killed_worker_is_repeated(address, tmp_path, capfd):
-    jobs = [Job(str(i), "victim" if i == 3 else "other", None, tmp_path) for i in range(8)]
+    jobs = [Job(str(i), "victim" if i == 3 else "other", RunConfig(), tmp_path) for i in range(8)]
     mine = tmp_path / "3.0"
 
     def kill():
@@ -139,7 +162,7 @@ def test_the_job_of_a_killed_worker_is_repeated(address, tmp_path, capfd):
 def test_failures_are_recorded_and_an_inaccessible_folder_is_replaced(address, tmp_path, capfd):
     names = ["user error", "killed", "bug", "fine"]
     work = tmp_path / "not here" / "work"
-    _, found = run(RayExecutor(address, by_name), [Job(name, name, None, work) for name in names])
+    _, found = run(RayExecutor(address, by_name), [Job(name, name, RunConfig(), work) for name in names])
     assert (found["user error"].error, found["user error"].detail) == ("no such file", "")
     assert found["bug"].error == "ZeroDivisionError: a bug"
     assert "by_name" in found["bug"].detail
@@ -150,8 +173,42 @@ def test_failures_are_recorded_and_an_inaccessible_folder_is_replaced(address, t
 
 def test_relative_paths_work_and_threads_are_capped_at_the_cores_of_a_node(address, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    _, found = run(RayExecutor(address, by_name), [Job("0", "fine", None, tmp_path / "work", 4)])
+    _, found = run(RayExecutor(address, by_name), [Job("0", "fine", RunConfig(), tmp_path / "work", 4)])
     assert found["0"].record == {"work": str(tmp_path / "work"), "here": str(tmp_path)}
+
+
+def test_a_node_without_the_files_gives_the_same_benchmark(address, head_only, tmp_path, monkeypatch, support):
+    if head_only is None:
+        pytest.skip("files of one node can only be hidden by root")
+    (head_only / "here").mkdir()
+    for file in ("train.tsv", "test.tsv", "vectors.txt"):
+        shutil.copy(support / file, head_only)
+    monkeypatch.chdir(head_only / "here")
+    tiny = {"data": {"path": ".."}, "model": {"d_model": 16, "n_heads": 2, "d_ff": 16, "n_layers": 1},
+            "training": {"epochs": 1}, "baselines": ["none"]}
+    grid = Grid.from_mapping({"sources": ["file:../vectors.txt"], "seeds": 2, "run": tiny})
+    sent = benchmark(grid, tmp_path / "sent", executor=RayExecutor(address), n_threads=1)
+    local = benchmark(grid, tmp_path / "local", n_jobs=1, n_threads=1)
+    assert sent.summary["n_runs"] == {"planned": 4, "done": 4, "failed": 0}
+    assert (sent.path / "summary.json").read_bytes() == (local.path / "summary.json").read_bytes()
+    assert not list(Path(tempfile.gettempdir()).glob("vecformer-inputs-*"))
+
+
+def test_files_are_sent_to_the_node_that_lacks_them(address, head_only, tmp_path, monkeypatch):
+    if head_only is None:
+        pytest.skip("files of one node can only be hidden by root")
+    (head_only / "data.txt").write_text("a b")
+    monkeypatch.chdir(head_only)
+    config = RunConfig.from_mapping({"data": {"path": "data.txt"}})
+    _, found = run(RayExecutor(address, reading), [Job(str(i), "", config, tmp_path) for i in range(2)])
+    assert [outcome.record.get("read") for outcome in found.values()] == ["a b", "a b"], found
+    assert len({outcome.record["node"] for outcome in found.values()}) == 2
+
+
+def test_absolute_paths_have_to_be_shared(tmp_path):
+    file = tmp_path / "none.txt"
+    outcome = _execute(reading, Job("0", "", RunConfig(), tmp_path), Inputs(tmp_path, [file], []), True)
+    assert outcome.error.startswith(f"{file}: not on the node {socket.gethostname()}; name it by a path relative to")
 
 
 def test_an_interrupt_ends_running_jobs(address, tmp_path):
@@ -162,7 +219,7 @@ def test_an_interrupt_ends_running_jobs(address, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        RayExecutor(address, endless).run([Job(str(i), "", None, tmp_path) for i in range(4)], on_event)
+        RayExecutor(address, endless).run([Job(str(i), "", RunConfig(), tmp_path) for i in range(4)], on_event)
     pids = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), seconds=5)
 

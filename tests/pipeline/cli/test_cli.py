@@ -124,6 +124,14 @@ GOOD = "text\tlabel\n" + "".join(f"word{i} and more\t{'ab'[i % 2]}\n" for i in r
 MISTAKES = {
     "no data": ([], "no data; add --data FILE", 1),
     "no such file": (["--data", "none.tsv"], "none.tsv: no such file or folder", 1),
+    "misspelt file": (["--data", "dta.tsv"], "Did you mean 'data.tsv'?", 1),
+    "URL of data": (["--data", "https://example.org/a.tsv"], "https://example.org/a.tsv: URLs are not read", 1),
+    "URL of vectors": (["--source", "https://example.org/a.vec"], "URLs are not read; download the file", 2),
+    "vectors without file:": (["--source", "data.tsv"], "write file:data.tsv", 2),
+    "data as a configuration": (["data.tsv"], "If it is a file of data, write --data data.tsv", 2),
+    "column": (["--text-column", "txet"], "with --text-column NAME. Did you mean 'text'?", 1),
+    "transform": (["--set", 'transforms=["centre"]'], "Did you mean 'center'?", 2),
+    "policy": (["--unknown", "cases"], "Did you mean 'case'?", 2),
     "unknown key": (["--set", "model.dmodel=4"], "Did you mean 'model.d_model'?", 2),
     "not an assignment": (["--set", "model"], "write it as key.path=value", 2),
     "wrong value": (["--epochs", "-1"], "training.epochs must be 1 or more, or 0 for about 1000 steps, not -1", 2),
@@ -132,7 +140,7 @@ MISTAKES = {
     "unknown task": (["--task", "clasification"], "Did you mean 'classification'?", 2),
 }
 BAD_FILES = {
-    "empty": ("", "the file has no rows"),
+    "empty": ("", "the file is empty"),
     "header only": ("text\tlabel\n", "the file has no rows"),
     "one label": ("text\tlabel\n" + "a\tx\nb\tx\nc\tx\nd\tx\n", "at least two labels"),
     "no text": (b"text\tlabel\nfine\ta\nbr\0\xffken\tb\n", "data.tsv:3: not text"),
@@ -149,7 +157,8 @@ def leftovers(folder):
 def test_mistakes_in_options(mistake, labelled, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options, message, code = MISTAKES[mistake]
-    data = [] if mistake == "no data" or "--data" in options else ["--data", labelled(GOOD)]
+    file = labelled(GOOD)
+    data = [] if mistake == "no data" or "--data" in options else ["--data", file]
     result = call("run", *data, *options, "--out", tmp_path / "out")
     assert (result.exit_code, leftovers(tmp_path)) == (code, [])
     assert message in result.output

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from embeddings.tokenization.ngrams import inverse_document_frequency, tfidf
+from embeddings.tokenization.ngrams import NgramHasher, inverse_document_frequency, tfidf
 from pipeline import RunConfig
 from pipeline.baselines.selection import GB
 from pipeline.data.examples import Example
@@ -140,6 +140,37 @@ def test_above_the_limit_the_branch_is_fitted_to_a_sample(monkeypatch, caplog):
     assert (again.counts != planned.counts).nnz == 0
     other = plan(replace(made, config=replace(made.config, seed=2)), TASK, train)
     assert (other.counts != planned.counts).nnz > 0
+
+
+def test_a_sample_with_long_texts_is_within_the_limit(monkeypatch):
+    monkeypatch.setattr(fit_module, "FEWEST", 10)
+    monkeypatch.setattr(fit_module, "_too_many", lambda *_: "")
+    counts, drawn = NgramHasher.counts, []
+
+    def recorded(self, texts):
+        drawn.append(texts)
+        return counts(self, texts)
+
+    monkeypatch.setattr(NgramHasher, "counts", recorded)
+    train = [Example("red apple " * (500 if i % 40 == 0 else 1), "ab"[i % 2], "") for i in range(400)]
+    hasher = scores.hasher_of(setup().config, LARGEST)
+    limit = hasher.bytes_for(map(joined, train), COUNT_COPIES) / 2
+    for seed in range(1, 20):
+        made = setup()
+        plan(replace(made, config=replace(made.config, baseline_memory_gb=limit / GB, seed=seed)), TASK, train)
+    assert max(hasher.bytes_for(texts, COUNT_COPIES) for texts in drawn) <= limit
+    assert len({len(texts) for texts in drawn}) > 1  # a sample with too many long texts was drawn again
+
+
+def test_a_branch_that_is_left_out_is_not_fitted_to_a_sample(monkeypatch, caplog):
+    monkeypatch.setattr(fit_module, "FEWEST", 10)
+    monkeypatch.setattr(fit_module, "_too_many", lambda *_: "too many labels")
+    made, train = setup("ab"), examples("ab" * 200)
+    needed = scores.hasher_of(made.config, LARGEST).bytes_for(map(joined, train), COUNT_COPIES)
+    with caplog.at_level(logging.WARNING, logger="vecformer"):
+        plan(replace(made, config=replace(made.config, baseline_memory_gb=needed / 2 / GB)), TASK, train)
+    assert "left out: too many labels" in caplog.text
+    assert "fitted to" not in caplog.text
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=300), st.data())
