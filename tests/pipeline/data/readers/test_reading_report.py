@@ -77,7 +77,7 @@ def test_a_pair_needs_both_texts(tmp_path):
         ([("same", "ab"[i % 2]) for i in range(16)], {}, "all 16 labelled examples have the same text"),
         ([(f"t{i}", "") for i in range(16)], {}, r"none of the 16 rows has a label.*--label-column NAME"),
         ([(f"t{i}", f"l{i // 2}") for i in range(16)], {},
-         r"has 2 different texts, and data\.test_share=0\.25 of 2 rounds to 0.*larger share, such as --set data\.test_share=0\.3"),
+         r"has 2 different texts, and data\.test_share=0\.25 of 2 rounds to 0.*such as --set data\.test_share=0\.3"),
         ([("t", "a"), ("u", "a")], {"test_share": 0.9}, r"data\.test_share=0\.9 leaves no training examples"),
     ],
 )
