@@ -39,8 +39,7 @@ def write_vectors(table: EmbeddingTable, path: Path) -> None:
         EmbeddingError: if no format has the suffix, the format cannot store a word, the file cannot be written or
             would replace another one (:func:`require_free_companions`), or another process is writing it.
     """
-    suffix = ("".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix).lower()
-    chosen = _format_for(table, suffix, path)
+    chosen, suffix = format_for(table, path)
     for word in table.words:
         if not chosen.can_hold(word, table.dim, suffix):
             raise EmbeddingError(f"{path}: a {suffix} file cannot store the word {word!r}; write .safetensors")
@@ -82,9 +81,15 @@ def require_free_companions(files: Iterable[Path], path: Path) -> None:
                                  "another name, or move the file")
 
 
-def _format_for(table: EmbeddingTable, suffix: str, path: Path) -> Format:
+def format_for(table: EmbeddingTable, path: Path) -> tuple[Format, str]:
+    """Return the format in which a table is written, and the suffix that selects it.
+
+    Raises:
+        EmbeddingError: if no format has the suffix.
+    """
+    suffix = ("".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix).lower()
     for one in formats():
         if suffix in one.suffixes and one.can_write(table):
-            return one
+            return one, suffix
     suffixes = ", ".join(sorted({suffix for one in formats() for suffix in one.suffixes}))
     raise EmbeddingError(f"{path}: no format has the suffix {suffix!r}; choose one of {suffixes}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from embeddings.errors import EmbeddingError, SpecificationError
-from embeddings.formats.writing import FILE_MODE, files_beside, require_free_companions, write_vectors
+from embeddings.formats.writing import FILE_MODE, files_beside, format_for, require_free_companions, write_vectors
 from embeddings.gensim_training.resume import save_state, state_path
 from embeddings.gensim_training.trainer import TrainedVectors, TrainingOptions
 from embeddings.progress import Progress, silent
@@ -90,11 +90,13 @@ def _check_target(to: Path, overwrite: bool) -> None:
     restore(to)
     if to.exists() and not overwrite:
         raise EmbeddingError(f"{to}: exists already; choose another name, or replace it with {flag('overwrite')}")
+    table = EmbeddingTable.known(["word"], np.zeros((1, 1), np.float32), "trial")
+    format_for(table, to)
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with locked(to), scratch_folder(to) as folder:
             trial = folder / to.name
-            write_vectors(EmbeddingTable.known(["word"], np.zeros((1, 1), np.float32), "trial"), trial)
+            write_vectors(table, trial)
             require_free_companions(files_beside(trial), to)
     except OSError as error:
         raise EmbeddingError(f"{to}: cannot be written ({error.strerror or error})") from error

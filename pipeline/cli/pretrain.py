@@ -37,8 +37,8 @@ def pretrain_command(
 ) -> None:
     """Train an encoder on text without labels, for `vecformer run --init-from`.
 
-    The encoder learns to predict masked words; its word vectors stay as they are, so that it also reads words that the
-    corpus does not have. A file of several gigabytes has to be cut: its lines are held in memory.
+    The encoder learns to predict masked words. Its word vectors are constant, so that it can also encode words that the
+    corpus does not have. All lines are held in memory: split a file of several gigabytes.
 
     \b
     vecformer pretrain --corpus articles.txt --source glove --budget 10m --out encoders/articles

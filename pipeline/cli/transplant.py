@@ -37,7 +37,7 @@ from pipeline.cli.text_format import text_format_options
               help="Train the model on the text afterwards, by masked tokens (encoders) or the next token (GPT-2), for "
                    "at most this time, such as 90s, 10m or 2h. Default: no training.")
 @click.option("--freeze", type=click.Choice(["table", "body", "none"]), default="none", show_default=True,
-              help="What this training keeps constant: the embedding table, or all other weights of the Transformer.")
+              help="Weights that are constant in this training: the embedding table, or all others of the Transformer.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, metavar="N",
               help="Seed of all random numbers.")
 @click.option("--text-column", multiple=True, metavar="NAME",

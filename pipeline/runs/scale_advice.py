@@ -32,6 +32,6 @@ def scale_advice(config: RunConfig, start: EmbeddingTable) -> str:
     if of_vectors >= MIN_RATIO * of_positions:
         return ""
     return (f"the position encodings dominate the word vectors of {config.source}: their root mean squares are "
-            f"{of_positions:.2g} and {of_vectors:.2g}. Give both one scale, such as "
+            f"{of_positions:.2g} and {of_vectors:.2g}. Scale both equally, such as "
             f"{setting('embedding.scale=match=0.1')} {setting('model.position_scale=0.1')} where the order of words "
             f"matters little, or {setting('embedding.scale=unit')}")

@@ -145,4 +145,4 @@ def test_a_folder_with_a_dev_file_is_not_one_corpus(tmp_path):
 
 def test_self_training_without_a_measure_says_so():
     assert str(SelfTrained(10, 0.0, 0.0, is_used=False)).endswith("could not be measured on held-out labelled texts")
-    assert "because it hurts" in str(SelfTrained(10, 0.9, 0.8, is_used=False))
+    assert "because it lowers the accuracy" in str(SelfTrained(10, 0.9, 0.8, is_used=False))

@@ -37,7 +37,7 @@ class Ngrams(Part):
                 return Verdict(False, f"at most {FEW} labelled texts per label")
             if facts.n_labelled > MAX_PRETRAINED * facts.n_labels:
                 return Verdict(False, "many labels and a pretrained Transformer")
-        return Verdict(True, "the two make different errors")
+        return Verdict(True, "their errors differ from those of the Transformer")
 
     def values(self, facts: Facts, config: RunConfig) -> Mapping[str, Any]:
         """Switch the branch on."""
