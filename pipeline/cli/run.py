@@ -88,8 +88,7 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Set a configuration key, such as model.n_layers=4. Can be repeated. `vecformer config` lists all.")
 @click.option("--profile", is_flag=True,
-              help="Print the time of each part of the run, and the throughput of training as a share of the peak of the "
-                   "processor.")
+              help="Print the time of each part of the run, and the throughput of training as a share of the peak.")
 @verbosity
 @reports_errors
 def run_command(

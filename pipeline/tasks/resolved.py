@@ -57,7 +57,8 @@ class SelfTrained:
     def __str__(self) -> str:
         if not self.accuracy_before and not self.is_used:
             return "self-training is not used: its effect could not be measured on held-out labelled texts"
-        why_not = "it lowers the accuracy in cross-validation" if self.hurts else "the error rate of its labels is too high"
+        why_not = ("it lowers the accuracy in cross-validation" if self.hurts
+                   else "the error rate of its labels is too high")
         used = "is used" if self.is_used else f"is not used, because {why_not}"
         start = ", starting from clusters of them" if self.start == "clusters" else ""
         return (f"self-training {used}: accuracy of a linear model on held-out labelled texts "
