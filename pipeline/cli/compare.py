@@ -72,6 +72,8 @@ def format_comparison(found: Mapping[str, Any]) -> str:
             parts.append(table(["test examples by majority vote over seeds", f"only {name} correct",
                                 f"only {found['reference']} correct", "both", "neither"],
                                [[name, *(f"{one['flips'][category]:,}" for category in CATEGORIES)]]))
+    if not found["comparisons"]:
+        parts.append("All runs differ in their seed only: add runs of another kind to compare them with.")
     if any(one["verdict"] == TOO_FEW for one in found["comparisons"]):
         parts.append(seeds_advice(found))
     return "\n\n".join(parts)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from embeddings.formats.checksums import hash_once
 from embeddings.table.arguments import either
 from embeddings.table.atomic_files import replacing, write_atomically
+from embeddings.table.listing import listed
 from embeddings.table.paths import written
 from pipeline.errors import RunFolderError
 from pipeline.runs import other_runs
@@ -217,7 +218,11 @@ def configuration_of_unfinished(target: Path) -> Path:
     if target.name.endswith(UNFINISHED) and target.is_dir():
         raise RunFolderError(f"{target}: write the name of the run without {UNFINISHED}: "
                              + resume_command(target.with_name(target.name.removesuffix(UNFINISHED))))
-    raise RunFolderError(f"{unfinished(target)}: no interrupted run to resume; start one with `vecformer run`")
+    others = sorted(written(path.with_name(path.name.removesuffix(UNFINISHED)))
+                    for path in target.parent.glob(f"*{UNFINISHED}"))
+    what = (f"interrupted runs: {listed(others, limit=other_runs.MAX_NAMED)}" if others
+            else "start one with `vecformer run`")
+    raise RunFolderError(f"{unfinished(target)}: no interrupted run to resume; {what}")
 
 
 def free_name(folder: Path) -> Path:

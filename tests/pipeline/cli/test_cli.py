@@ -212,6 +212,16 @@ def test_an_interrupted_run_can_be_resumed(tmp_path, support):
     again = call("run", "--data", support, "--source", "random", "--out", tmp_path / "out")
     assert (again.exit_code, f"--resume {tmp_path / 'out'}" in again.output) == (1, True)
     assert f"--resume {tmp_path / 'out'}" in call("predict", tmp_path / "out", "text").output
+    assert f"interrupted runs: {tmp_path / 'out'}" in call("run", "--resume", tmp_path / "uot").output
+
+
+def test_a_single_run_is_not_compared_and_a_file_is_not_a_text(labelled, tmp_path):
+    data = labelled(GOOD)
+    assert call("run", "--data", data, "--source", "random", "--epochs", 1, "--out", tmp_path / "out").exit_code == 0
+    assert "add runs of another kind to compare them with" in call("compare", tmp_path / "out").output
+    predicted = call("predict", tmp_path / "out", str(data), "some text")
+    assert f"to read the file of this name, write --file {data}" in predicted.output
+    assert len(predicted.stdout.splitlines()) == 2
 
 
 def test_no_space_is_one_message_and_leaves_nothing(labelled, tmp_path, monkeypatch):
