@@ -74,7 +74,7 @@ def why_no_test_set(
     counts = Counter(first.values())
     most = max(counts.values())
     if most == 1:
-        return (f"none of the {len(counts)} labels has two different texts, and the test set takes the same share of "
+        return (f"each of the {len(counts)} labels occurs once, with equal texts counted once, and the test set takes the same share of "
                 f"each label, so no test set can be held out; check the columns of the texts and of the labels "
                 f"({argument('text_column', 'NAME')} {argument('label_column', 'NAME')}), or {what}")
     larger = setting(f"data.test_share={_enough(most)}")

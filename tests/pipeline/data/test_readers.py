@@ -158,7 +158,7 @@ def test_malformed_files_are_named(tmp_path, name, content, message):
 
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".ndjson"])
 def test_an_empty_file_has_no_rows(tmp_path, suffix):
-    with pytest.raises(DataError, match="the file has no rows"):
+    with pytest.raises(DataError, match="the file is empty"):
         read_rows(write(tmp_path, f"a{suffix}", ""))
 
 

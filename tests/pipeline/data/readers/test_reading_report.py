@@ -73,7 +73,7 @@ def test_a_pair_needs_both_texts(tmp_path):
     ("rows", "config", "message"),
     [
         ([(f"t{i}", f"l{i}") for i in range(16)], {},
-         "none of the 16 labels has two different texts.*check the columns of the texts and of the labels"),
+         "each of the 16 labels occurs once.*check the columns of the texts and of the labels"),
         ([("same", "ab"[i % 2]) for i in range(16)], {}, "all 16 labelled examples have the same text"),
         ([(f"t{i}", "") for i in range(16)], {}, r"none of the 16 rows has a label.*--label-column NAME"),
         ([(f"t{i}", f"l{i // 2}") for i in range(16)], {},
