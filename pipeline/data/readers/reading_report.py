@@ -74,8 +74,8 @@ def why_no_test_set(
     counts = Counter(first.values())
     most = max(counts.values())
     if most == 1:
-        return (f"each of the {len(counts)} labels occurs once, with equal texts counted once, and the test set takes the same share of "
-                f"each label, so no test set can be held out; check the columns of the texts and of the labels "
+        return (f"each of the {len(counts)} labels occurs once, with equal texts counted once, and the test set takes "
+                f"the same share of each label, so no test set can be held out; check the columns of the texts and of the labels "
                 f"({argument('text_column', 'NAME')} {argument('label_column', 'NAME')}), or {what}")
     larger = setting(f"data.test_share={_enough(most)}")
     return (f"the most frequent label has {most} different texts, and data.test_share={share} of {most} rounds to 0, "

@@ -130,7 +130,7 @@ def test_numbers_are_read_and_missing_ones_are_unlabelled_text(tmp_path):
 def test_other_cells_than_finite_numbers_are_refused_with_the_line(tmp_path, cell):
     path = tmp_path / "a.tsv"
     path.write_text(f"text\tscore\none\t1\ntwo\t{cell}\n")
-    with pytest.raises(DataError, match=rf"a\.tsv:3: .*{cell}.* in the column 'score'"):
+    with pytest.raises(DataError, match=rf"a\.tsv:3: .*{cell}"):
         read(path, RatingReader)
 
 
