@@ -75,8 +75,8 @@ def why_no_test_set(
     most = max(counts.values())
     if most == 1:
         return (f"each of the {len(counts)} labels occurs once, with equal texts counted once, and the test set takes "
-                f"the same share of each label, so no test set can be held out; check the columns of the texts and of the labels "
-                f"({argument('text_column', 'NAME')} {argument('label_column', 'NAME')}), or {what}")
+                f"the same share of each label, so no test set can be held out; check the columns of the texts and of "
+                f"the labels ({argument('text_column', 'NAME')} {argument('label_column', 'NAME')}), or {what}")
     larger = setting(f"data.test_share={_enough(most)}")
     return (f"the most frequent label has {most} different texts, and data.test_share={share} of {most} rounds to 0, "
             f"so no test set can be held out; set a larger share, such as {larger}, or {what}")
