@@ -9,6 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -74,7 +75,12 @@ class Guard:
         path = scope["path"] if scope["path"] in self.paths else "other"
         try:
             headers = {name.lower(): value for name, value in scope["headers"]}
-            self._check(scope, headers)
+            try:
+                self._check(scope, headers)
+            except RefusedError:
+                with suppress(RefusedError):
+                    await self._body(headers, receive)  # otherwise a client that is still sending may miss the answer
+                raise
             body = await self._body(headers, receive)
             began = time.perf_counter()
             await self._run(scope, body, receive, answer)

@@ -94,6 +94,18 @@ def test_a_body_without_a_length_is_cut_off(strict):
         assert rest(connection).startswith(b"HTTP/1.1 413 ")
 
 
+def test_the_answer_to_a_refused_request_arrives_whatever_the_size_of_its_body(strict):
+    for n in (10, 100_000, 2**20):
+        with connect(strict[1]) as connection:
+            connection.sendall(HEAD.replace(b"application/json", b"text/plain") + b"Content-Length: %d\r\n\r\n" % n)
+            time.sleep(0.1)
+            connection.sendall(b"a" * n)
+            answer = b""
+            while b"Content-Type: application/json\"}" not in answer and (part := connection.recv(4096)):
+                answer += part
+        assert answer.startswith(b"HTTP/1.1 415 "), n
+
+
 def test_a_body_is_not_read_if_its_length_is_absurd(strict):
     with connect(strict[1]) as connection:
         connection.sendall(HEAD + b"Content-Length: 99999999999999\r\n\r\n")
