@@ -21,7 +21,7 @@ check: $(VENV)/.dev           ## lint, and run those tests of the changed code t
 	$(BIN)/mypy
 	tests=$$($(BIN)/python tests/affected.py) && $(BIN)/python -m pytest -n 2 -q -m "not slow" --seconds 15 $$tests
 
-test: $(VENV)/.dev            ## run the test suite: 30 to 45 minutes on two cores
+test: $(VENV)/.dev            ## run the test suite: 30 to 50 minutes on two cores
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(VENV)/.dev       ## run the slow tests: results over several seeds, equality with gensim on whole data sets

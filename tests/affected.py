@@ -1,5 +1,7 @@
-"""Print the test files that belong to the changed code: those that changed, that import a changed module, or that are
-in the folder of tests that corresponds to the folder of a changed file.
+"""Print the test files that belong to the changed code.
+
+These are the test files that changed, those that import a changed module, and those in the folder of tests that
+corresponds to the folder of a changed file.
 
 usage: python tests/affected.py
 

@@ -51,11 +51,11 @@ def compose_from_rows(
 
 
 def pooled(rows: Callable[[RowNumbers], Vectors], ids: Sequence[RowNumbers], pool: Pool) -> Vectors:
-    """Pool the vectors of each word's tokens.
+    """Pool the rows of each word.
 
     Args:
-        rows: gathers the vectors of tokens. *Shape:* ``(n_ids,)`` to ``(n_ids, dim)``, float32.
-        ids: token ids of each word, at least one. *Shape:* ``(n_subwords,)``.
+        rows: gathers rows. *Shape:* ``(n_ids,)`` to ``(n_ids, dim)``, float32.
+        ids: row numbers of each word, at least one. *Shape:* ``(n_rows_of_word,)``.
         pool: ``mean``, ``first`` or ``last``.
 
     Returns:

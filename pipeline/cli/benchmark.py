@@ -61,7 +61,7 @@ NOT_REPEATED = ("out", "as_json", "no_texts", "jobs", "executor", "address", "qu
 @click.option("--target", type=float, metavar="SCORE",
               help="Report the training time needed to reach this score. Default: 95% of the best mean.")
 @click.option("--epochs", type=int, metavar="N",
-              help="Number of training epochs. Default: those of about 1,000 steps, at least 10 and at most 20.")
+              help="Number of training epochs. Default: as many as about 1,000 steps take, from 10 to 20.")
 @click.option("--baselines", metavar="LIST",
               help="Baselines of each run: all (default), none, or names separated by commas, which `vecformer tasks` "
                    "lists.")

@@ -73,7 +73,7 @@ def format_comparison(found: Mapping[str, Any]) -> str:
                                 f"only {found['reference']} correct", "both", "neither"],
                                [[name, *(f"{one['flips'][category]:,}" for category in CATEGORIES)]]))
     if not found["comparisons"]:
-        parts.append("All runs differ in their seed only: add runs of another kind to compare them with.")
+        parts.append("All runs differ only in their seed; to compare, add runs with another configuration.")
     if any(one["verdict"] == TOO_FEW for one in found["comparisons"]):
         parts.append(seeds_advice(found))
     return "\n\n".join(parts)

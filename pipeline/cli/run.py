@@ -72,8 +72,7 @@ N_MISSES = 8  # words without vectors in the summary; the report has more
               help="Resume the interrupted run DIR with its configuration; no other option is allowed.")
 @click.option("--seed", type=int, metavar="N", help="Seed of all random numbers.")
 @click.option("--epochs", type=int, metavar="N",
-              help="Maximum number of training epochs. Default: those of about 1,000 steps, at least 10 and at most "
-                   "20.")
+              help="Maximum number of training epochs. Default: as many as about 1,000 steps take, from 10 to 20.")
 @click.option("--pretrain-epochs", type=int, metavar="N",
               help="Pretrain the encoder for N epochs by masked language modelling on the training text.")
 @click.option("--freeze-epochs", type=int, metavar="N", help="Keep the word vectors constant for the first N epochs.")

@@ -33,7 +33,7 @@ def column_options(default: str | None = "", otherwise: str = "as in the run") -
 
     Args:
         default: what the command receives for an option that is not given.
-        otherwise: the default, for the help; ``{found}`` stands for how the option is found in the data.
+        otherwise: the default, for the help; ``{found}`` is replaced by the default of each option.
     """
     options = {
         "--text-column": ("NAME", "Column of the text. Can be repeated; several columns are joined."),

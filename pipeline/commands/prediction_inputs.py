@@ -135,8 +135,8 @@ def read_inputs(trained: TrainedRun, where: Where, *, whole: bool = False) -> In
             lines = where.texts
             for text in lines:
                 if len(text) <= MAX_NAME and Path(text).is_file():
-                    log.warning("%r is predicted for as a text; to read the file of this name, write %s", text,
-                                argument("file", text))
+                    log.warning("the text %r is also the name of a file; to predict for the texts in it, write %s",
+                                text, argument("file", text))
             if not lines and where.standard_input is not None:
                 lines = [line for batch in line_batches(where.standard_input, "standard input", where.encoding)
                          for line in batch]

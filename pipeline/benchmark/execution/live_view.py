@@ -88,7 +88,7 @@ class BenchmarkProgress:
     ) -> None:
         self._plan, self._clock, self._lock = plan, clock, Lock()
         self._cells = {run["key"]: (run["start"], run["condition"]) for run in plan["runs"]}
-        self._epochs = {one["name"]: one.get("after_epochs") for one in plan.get("conditions", ())}
+        self._epochs = {one["name"]: one.get("after_epochs") for one in plan["conditions"]}
         self._left = dict.fromkeys(self._cells)
         self._running: dict[str, ActiveRun] = {}
         self._n_concurrent = 1
@@ -129,7 +129,7 @@ class BenchmarkProgress:
 
     def _keep_score(self, key: str, record: Mapping[str, Any]) -> float | None:
         cell = self._cells[key]
-        then = as_after({"status": DONE, **record}, self._epochs.get(cell[1])) or {}
+        then = as_after({"status": DONE, **record}, self._epochs[cell[1]]) or {}
         score: float | None = then.get("test", {}).get(self._plan["measure"])
         if score is not None:
             self._scores[cell].append(score)

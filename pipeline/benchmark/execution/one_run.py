@@ -81,7 +81,6 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
     with measured() as training:
         trained, result, _ = run_stage_two(setup, task, splits, stage_one, folder, context, watch=watch,
                                            selects_epoch=job.selects_epoch)
-    before = max(0.0, training.seconds - on_test.seconds - result.seconds)  # such as pretraining
     with measured() as prediction:
         predictions = trained.predict_for(splits.test, progress=progress)
     progress("measuring", 0.0)
@@ -106,6 +105,7 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
                   "prediction": asdict(prediction), "curve_seconds": curve_seconds},
     }
     if job.after_epochs:
+        before = max(0.0, training.seconds - on_test.seconds - result.seconds)  # such as pretraining
         record["after_epochs"] = after_epochs(result.history, before)
         record["costs"]["training"]["seconds"] = before + result.seconds  # without evaluations on the test set
     return Outcome(record, prediction_lines(task, splits.test, predictions))

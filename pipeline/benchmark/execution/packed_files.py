@@ -12,12 +12,19 @@ from pathlib import Path
 
 
 def pack(paths: Iterable[Path]) -> bytes:
-    """Pack files and folders, named by relative paths; links are replaced by what they refer to."""
+    """Pack files and folders, named by relative paths; links are replaced by what they refer to.
+
+    Sockets, pipes and devices are left out.
+    """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", dereference=True) as archive:
         for path in paths:
-            archive.add(path, arcname=_place(Path.cwd(), path))
+            archive.add(path, arcname=_place(Path.cwd(), path), filter=_regular)
     return packed.getvalue()
+
+
+def _regular(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return member if member.isfile() or member.isdir() else None
 
 
 @contextmanager

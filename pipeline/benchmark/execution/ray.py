@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from embeddings.progress import silent
 from embeddings.table.arguments import for_command_line, is_for_command_line
+from embeddings.table.listing import listed
 from pipeline.benchmark.execution.jobs import Event, EventHandler, Job, Outcome
 from pipeline.benchmark.execution.packed_files import pack, unpacked
 from pipeline.benchmark.execution.worker import attempt, limit_threads, run_job
@@ -133,7 +134,7 @@ def _execute(function: JobFunction, job: Job, inputs: Inputs, is_command_line: b
     here = inputs.working_directory
     missing = [path for path in inputs.paths if not (here / path).exists()]
     if elsewhere := [str(path) for path in missing if path.is_absolute()]:
-        return Outcome(error=f"{', '.join(elsewhere)}: not on the node {socket.gethostname()}; name it by a path "
+        return Outcome(error=f"{listed(elsewhere)}: not on the node {socket.gethostname()}; name it by a path "
                              "relative to the working directory, so that it is sent, or put it on storage that the "
                              "nodes share")
     if missing and not inputs.packed:

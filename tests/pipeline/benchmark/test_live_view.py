@@ -23,7 +23,8 @@ class Clock:
 def planned(n_seeds=4, starts=("random", "glove"), conditions=("20 texts", "50 texts"), smaller=False):
     runs = [{"key": f"{start}/{condition}/{seed}", "start": start, "condition": condition, "seed": seed}
             for seed in range(1, n_seeds + 1) for condition in conditions for start in starts]
-    return {"measure": "accuracy", "smaller_is_better": smaller, "runs": runs}
+    return {"measure": "accuracy", "smaller_is_better": smaller, "runs": runs,
+            "conditions": [{"name": condition} for condition in conditions]}
 
 
 def job(key):

@@ -218,9 +218,9 @@ def test_an_interrupted_run_can_be_resumed(tmp_path, support):
 def test_a_single_run_is_not_compared_and_a_file_is_not_a_text(labelled, tmp_path):
     data = labelled(GOOD)
     assert call("run", "--data", data, "--source", "random", "--epochs", 1, "--out", tmp_path / "out").exit_code == 0
-    assert "add runs of another kind to compare them with" in call("compare", tmp_path / "out").output
+    assert "to compare, add runs with another configuration" in call("compare", tmp_path / "out").output
     predicted = call("predict", tmp_path / "out", str(data), "some text")
-    assert f"to read the file of this name, write --file {data}" in predicted.output
+    assert f"to predict for the texts in it, write --file {data}" in predicted.output
     assert len(predicted.stdout.splitlines()) == 2
 
 
