@@ -131,7 +131,9 @@ def test_on_a_terminal_only_failures_are_printed_permanently(monkeypatch):
        share=st.floats(0, 1))
 def test_the_view_fits_any_width_and_name(width, names, share):
     runs = [{"key": str(i), "start": name, "condition": name, "seed": 1} for i, name in enumerate(names)]
-    progress = BenchmarkProgress({"measure": "accuracy", "smaller_is_better": False, "runs": runs}, {}, Clock())
+    plan = {"measure": "accuracy", "smaller_is_better": False, "runs": runs,
+            "conditions": [{"name": name} for name in names]}
+    progress = BenchmarkProgress(plan, {}, Clock())
     for i, name in enumerate(names):
         progress.update(Event(Job(str(i), name, None, None), name, share))
     progress.update(Event(Job("0", names[0], None, None), outcome=scored(0.5)))
