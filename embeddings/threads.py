@@ -4,8 +4,27 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+VARIABLES = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS")  # read at import by torch and BLAS, and at first use by tokenizers
+
+
+def limiting_variables(n_threads: int) -> dict[str, str]:
+    """Return the environment variables that limit the threads of libraries that are not imported yet."""
+    return dict.fromkeys(VARIABLES, str(n_threads))
+
+
+def limit_threads(n_threads: int) -> None:
+    """Limit the threads of the libraries that this process has imported, and of those that it will import."""
+    os.environ.update(limiting_variables(n_threads))
+    if "numpy" in sys.modules:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(n_threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(n_threads)
 
 
 def n_cores(root: Path = Path("/")) -> int:

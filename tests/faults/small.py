@@ -11,9 +11,12 @@ MODEL = {"d_model": 16, "n_layers": 1, "n_heads": 2, "d_ff": 32}
 
 
 def forked_workers() -> None:
-    """Fork the workers of a benchmark instead of starting an interpreter for each."""
-    get_context = multiprocessing.get_context
-    multiprocessing.get_context = lambda method=None: get_context("fork")  # type: ignore[assignment,misc]
+    """Fork the workers of a benchmark from this process instead of starting a server for them."""
+    import pipeline.benchmark.execution.processes as processes
+
+    fork = multiprocessing.get_context("fork")
+    multiprocessing.get_context = lambda method=None: fork  # type: ignore[assignment,misc]
+    processes.start_server = lambda n_threads: None  # type: ignore[assignment]
 
 
 def small_demo() -> None:

@@ -190,7 +190,7 @@ def _quantiles(values: Floats, log_weights: Floats, noises: Sequence[float]) -> 
         log_weights: log-weight for each standard deviation and mean. *Shape:* ``(n_spreads, n_curves)``, float64.
         noises: the standard deviations.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     weights = np.exp(log_weights - log_weights.max())
     kept = weights.max(axis=0) > 1e-7
@@ -201,7 +201,7 @@ def _quantiles(values: Floats, log_weights: Floats, noises: Sequence[float]) -> 
     cumulated = np.zeros(N_BINS + 1)
     for of_spread, noise in zip(weights, noises, strict=True):
         histogram, _ = np.histogram(values, edges, weights=of_spread)
-        cumulated += norm.cdf((edges[:, None] - centres) / noise) @ histogram
+        cumulated += ndtr((edges[:, None] - centres) / noise) @ histogram
     wanted = np.array([0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2]) * cumulated[-1]
     median, low, high = np.interp(wanted, cumulated, edges)
     return float(median), float(low), float(high)

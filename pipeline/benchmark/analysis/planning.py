@@ -22,14 +22,14 @@ def power_of_equality(spread: float, n: int, margin: float, m: float = 1) -> flo
         margin: largest difference that counts as equal, in the units of ``spread``.
         m: number of comparisons, or the factor that corrects their p-values.
     """
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit
 
     if n < seeds_needed(m):
         return 0.0
     if spread <= 0:
         return 1.0
-    critical = t.ppf(1 - ALPHA / (2 * m), n - 1)
-    return max(0.0, float(2 * t.cdf(margin * math.sqrt(n) / spread - critical, n - 1) - 1))
+    critical = stdtrit(n - 1, 1 - ALPHA / (2 * m))
+    return max(0.0, float(2 * stdtr(n - 1, margin * math.sqrt(n) / spread - critical) - 1))
 
 
 def seeds_to_settle(spread: float, margin: float, m: float = 1, power: float = POWER) -> int | None:

@@ -41,14 +41,14 @@ class Pooled:
 
     def difference(self, alpha: float = ALPHA) -> Difference:
         """Return its statistics with an interval of level 1 - alpha; neither p-value nor interval for one data set."""
-        from scipy.stats import t
+        from scipy.special import stdtr, stdtrit
 
         if self.n < 2:
             return Difference(self.n, self.mean, None, None, None)
         if self.error <= 0:
             return Difference(self.n, self.mean, (self.mean, self.mean), float(self.mean == 0), None)
-        half = float(t.ppf(1 - alpha / 2, self.n - 1)) * self.error
-        p = float(2 * t.sf(abs(self.mean) / self.error, self.n - 1))
+        half = float(stdtrit(self.n - 1, 1 - alpha / 2)) * self.error
+        p = float(2 * stdtr(self.n - 1, -abs(self.mean) / self.error))
         return Difference(self.n, self.mean, (self.mean - half, self.mean + half), p,
                           self.mean / self.spread if self.spread > 0 else None)
 

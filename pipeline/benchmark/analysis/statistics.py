@@ -255,9 +255,9 @@ def _inverted(
 
 
 def _student(row: NDArray[np.float64], alpha: float) -> tuple[float, float]:
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    half = float(t.ppf(1 - alpha / 2, len(row) - 1) * row.std(ddof=1) / math.sqrt(len(row)))
+    half = float(stdtrit(len(row) - 1, 1 - alpha / 2) * row.std(ddof=1) / math.sqrt(len(row)))
     return float(row.mean()) - half, float(row.mean()) + half
 
 

@@ -6,14 +6,14 @@ import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from embeddings.table.arguments import argument, is_for_command_line
 from pipeline.benchmark.execution.jobs import Event, EventHandler, Job, Outcome
+from pipeline.benchmark.execution.processes import start_process
 from pipeline.benchmark.execution.worker import output_of, run_job, serve
 
 if TYPE_CHECKING:
@@ -63,12 +63,9 @@ class _Worker:
     """A worker process and this process's end of the pipe."""
 
     def __init__(self, n_threads: int) -> None:
-        spawn = multiprocessing.get_context("spawn")  # a fork would copy torch's threads and locks
-        self.pipe, theirs = spawn.Pipe()
-        self.process = spawn.Process(target=serve, args=(theirs, n_threads, is_for_command_line()),
-                                     name="vecformer run", daemon=True)
-        with _interrupts_blocked():
-            self.process.start()
+        self.pipe, theirs = multiprocessing.Pipe()
+        self.process = start_process(serve, (theirs, n_threads, is_for_command_line()), n_threads=n_threads,
+                                     name="vecformer run")
         theirs.close()
 
     def submit(self, job: Job, function: JobFunction) -> Event:
@@ -102,17 +99,6 @@ def _last_output(job: Job) -> str:
         return ""
     output_of(job).unlink(missing_ok=True)
     return output[-MAX_OUTPUT:]
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT; processes started inside the block inherit the mask, from the start of their interpreter on."""
-    resource_tracker.ensure_running()  # else the first process would start it, which unblocks SIGINT
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _stop(workers: Sequence[_Worker]) -> None:

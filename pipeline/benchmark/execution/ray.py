@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from embeddings.progress import silent
 from embeddings.table.arguments import for_command_line, is_for_command_line
 from embeddings.table.listing import listed
+from embeddings.threads import limit_threads
 from pipeline.benchmark.execution.jobs import Event, EventHandler, Job, Outcome
 from pipeline.benchmark.execution.packed_files import pack, unpacked
-from pipeline.benchmark.execution.worker import attempt, limit_threads, run_job
+from pipeline.benchmark.execution.worker import attempt, run_job
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:

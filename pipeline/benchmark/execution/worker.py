@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embeddings.table.arguments import for_command_line
+from embeddings.threads import limit_threads
 
-if TYPE_CHECKING:  # imports torch, which must not happen before the threads are limited
+if TYPE_CHECKING:  # imports torch, which should not happen before the threads are limited
     from embeddings.progress import Progress
     from pipeline.benchmark.execution.jobs import Job, Outcome
 
     JobFunction = Callable[[Job, Progress], Outcome]
 
 SECONDS_BETWEEN_UPDATES = 0.2
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS")  # read at import by torch and BLAS, and by tokenizers
 STDOUT, STDERR = 1, 2
 
 
@@ -53,11 +53,6 @@ def attempt(function: JobFunction, job: Job, progress: Progress) -> Outcome:
         if isinstance(error, PipelineError | EmbeddingError | TransformerError):
             return Outcome(error=message)
         return Outcome(error=f"{type(error).__name__}: {message}".removesuffix(": "), detail=traceback.format_exc())
-
-
-def limit_threads(n_threads: int) -> None:
-    """Limit the threads of libraries that are not imported yet."""
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(n_threads)))
 
 
 def output_of(job: Job) -> Path:

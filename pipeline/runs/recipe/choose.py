@@ -118,7 +118,7 @@ def described(recipe: Recipe, facts: Facts, chosen: Mapping[str, ChosenPart]) ->
     lines = [f"recipe {recipe.name}: {facts}"]
     for name, one in chosen.items():
         values = ", ".join(f"{key}={_shown(value)}" for key, value in one.values.items())
-        lines.append(f"  {name:<{width}}  " + (f"{values} ({one.reason})" if values else f"off ({one.reason})"))
+        lines.append(f"  {name:<{width}}  " + (f"{values} ({one.reason})" if values else f"no change ({one.reason})"))
     return lines
 
 
