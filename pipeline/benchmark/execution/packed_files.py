@@ -10,21 +10,38 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.errors import PipelineError
 
-def pack(paths: Iterable[Path]) -> bytes:
+MAX_GB = 2.0  # a larger archive would fill the memory of every machine that receives it
+
+
+def pack(paths: Iterable[Path], max_gb: float = MAX_GB) -> bytes:
     """Pack files and folders, named by relative paths; links are replaced by what they refer to.
 
     Sockets, pipes and devices are left out.
+
+    Args:
+        paths: the files and folders.
+        max_gb: largest total size, in GB.
+
+    Raises:
+        PipelineError: if the files are larger.
     """
-    packed = io.BytesIO()
+    packed, n_bytes = io.BytesIO(), 0
+
+    def regular(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        nonlocal n_bytes
+        n_bytes += member.size
+        if n_bytes > max_gb * 1e9:
+            raise PipelineError(f"the files to send to other machines have more than {max_gb:g} GB (until "
+                                f"{member.name}). Name a folder with the data alone, or put it on storage that the "
+                                "machines share")
+        return member if member.isfile() or member.isdir() else None
+
     with tarfile.open(fileobj=packed, mode="w", dereference=True) as archive:
         for path in paths:
-            archive.add(path, arcname=_place(Path.cwd(), path), filter=_regular)
+            archive.add(path, arcname=_place(Path.cwd(), path), filter=regular)
     return packed.getvalue()
-
-
-def _regular(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    return member if member.isfile() or member.isdir() else None
 
 
 @contextmanager
