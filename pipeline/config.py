@@ -24,7 +24,7 @@ from pipeline.runs.toml_values import check_values, parse_toml, parse_value, sto
 from pipeline.tasks.ngrams.config import NgramConfig
 from pipeline.tasks.tags.config import TaggingConfig
 from transformer.config import LIKE, EmbeddingConfig, ModelConfig, option, require
-from transformer.models.decoding import GenerationConfig
+from transformer.models.generation import GenerationConfig
 from transformer.training.config import TrainingConfig
 
 RENAMED = {

@@ -104,8 +104,9 @@ def test_a_package_stands_alone(package):
 
 @pytest.mark.parametrize(
     ("statement", "absent"),
-    [("import embeddings", {"torch", "gensim"}), ("import transformer", {"gensim", "sklearn"}),
+    [("import embeddings", {"torch", "gensim"}), ("import transformer", {"torch", "gensim"}),
      ("import pipeline", {"torch", "gensim", "numpy"}), ("import vecformer", {"torch", "gensim", "numpy"}),
+     ("import pipeline.config", {"torch", "gensim"}), ("import pipeline.benchmark.grid", {"torch", "gensim"}),
      ("import pipeline.runs.chain", {"sklearn", "gensim", "matplotlib"})],
 )
 def test_nothing_heavy_comes_along(statement, absent):

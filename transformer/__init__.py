@@ -1,22 +1,31 @@
 """From token ids to logits, and training of the weights. Reads no vector files and has no commands."""
 
-import os
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Any
 
-from embeddings.threads import n_cores
-from transformer.config import EmbeddingConfig, ModelConfig
-from transformer.layers.embedding import TokenEmbedding
-from transformer.models.heads import ClassificationHead
-from transformer.models.models import TransformerModel
-from transformer.models.stack import Encoder
-from transformer.training.config import TrainingConfig
-from transformer.training.trainer import Evaluation, Trainer
+if TYPE_CHECKING:
+    from transformer.config import EmbeddingConfig, ModelConfig
+    from transformer.layers.embedding import TokenEmbedding
+    from transformer.models.heads import ClassificationHead
+    from transformer.models.models import TransformerModel
+    from transformer.models.stack import Encoder
+    from transformer.training.config import TrainingConfig
+    from transformer.training.trainer import Evaluation, Trainer
 
-if n_cores() < torch.get_num_threads() and "OMP_NUM_THREADS" not in os.environ:
-    torch.set_num_threads(n_cores())  # PyTorch does not read the CPU quota of a container
-
-WordEmbedding = TokenEmbedding  # the name of version 0.1.0
+# Imported on first access, because configurations need no PyTorch.
+_HOMES = {
+    "ClassificationHead": "transformer.models.heads",
+    "EmbeddingConfig": "transformer.config",
+    "Encoder": "transformer.models.stack",
+    "Evaluation": "transformer.training.trainer",
+    "ModelConfig": "transformer.config",
+    "TokenEmbedding": "transformer.layers.embedding",
+    "Trainer": "transformer.training.trainer",
+    "TrainingConfig": "transformer.training.config",
+    "TransformerModel": "transformer.models.models",
+}
+_NAMES_OF_0_1_0 = {"WordEmbedding": "TokenEmbedding"}
 
 __all__ = [
     "ClassificationHead",
@@ -29,3 +38,12 @@ __all__ = [
     "TrainingConfig",
     "TransformerModel",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    current = _NAMES_OF_0_1_0.get(name, name)
+    if current not in _HOMES:
+        raise AttributeError(f"module 'transformer' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[current]), current)

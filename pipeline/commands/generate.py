@@ -17,7 +17,8 @@ from pipeline.commands.subword_continuation import SubwordContinuation
 from pipeline.errors import ConfigError
 from pipeline.measures.detokenization import Detokenizer, detokenize
 from pipeline.runs.trained import TrainedRun
-from transformer.models.decoding import GenerationConfig, Writer, sample
+from transformer.models.decoding import Writer, sample
+from transformer.models.generation import GenerationConfig
 
 
 class Continued(NamedTuple):

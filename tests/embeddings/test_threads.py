@@ -69,7 +69,7 @@ def test_pytorch_uses_the_cores_of_a_real_quota():
     with limited_group(60_000) as group:
         code = f"""import os
 open({str(group / "cgroup.procs")!r}, "w").write(str(os.getpid()))
-import torch, transformer
+import torch, transformer.layers
 from embeddings.threads import n_cores
 print(n_cores(), torch.get_num_threads())"""
         environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}

@@ -26,7 +26,7 @@ from pipeline.tasks.language_model import stream_of
 from pipeline.word_vectors import StageOne
 from transformer.config import EmbeddingConfig
 from transformer.layers.embedding import TokenEmbedding
-from transformer.models.decoding import GenerationConfig
+from transformer.models.generation import GenerationConfig
 from transformer.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[3]

@@ -14,7 +14,6 @@ from embeddings.special_tokens import END_ID, START_ID
 from transformer import EmbeddingConfig, Encoder, ModelConfig, TokenEmbedding
 from transformer.models.decoding import (
     NEVER_WRITTEN,
-    GenerationConfig,
     Writer,
     beam_search,
     greedy,
@@ -22,6 +21,7 @@ from transformer.models.decoding import (
     top_k_filter,
     top_p_filter,
 )
+from transformer.models.generation import GenerationConfig
 from transformer.models.models import EncoderDecoder, LanguageModel
 from transformer.models.stack import Decoder
 
