@@ -14,12 +14,11 @@ from pathlib import Path
 import pytest
 from cases import home, vecformer
 from fork_server import ForkServer
-from judgement import KINDS, Finding
+from judgement import KINDS, SEED, Finding
 from scenarios import Scenario, scenarios
 
 __all__ = ["home", "vecformer"]  # fixtures
 
-SEED = int(os.environ.get("FAULTS_SEED", "18"))
 HERE = Path(__file__).parent
 log = logging.getLogger("faults")  # shown while the tests run with -o log_cli=true --log-cli-level=INFO
 log.setLevel(logging.INFO)

@@ -16,6 +16,7 @@ SIGNAL_CODES = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15), signal.SIGINT
 LOST, WRONG, TRACEBACK, LEFT, MESSAGE, HANG, MEMORY = (
     "lost", "wrong", "traceback", "left over", "message", "hang", "memory")
 KINDS = (LOST, WRONG, TRACEBACK, LEFT, MESSAGE, HANG, MEMORY)
+SEED = int(os.environ.get("FAULTS_SEED", "18"))  # of the random numbers of all tests
 ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 

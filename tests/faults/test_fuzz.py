@@ -8,10 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import SEED
 from fork_server import ForkServer
 from fuzzing import JOB
-from judgement import TRACEBACK, Finding
+from judgement import SEED, TRACEBACK, Finding
 
 N = int(os.environ.get("FAULTS_FUZZ_FILES", "30000"))
 N_FEW = 1_500
