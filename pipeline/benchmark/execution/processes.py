@@ -10,8 +10,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from types import ModuleType
@@ -21,6 +22,7 @@ from embeddings.threads import limiting_variables
 from pipeline.errors import PipelineError
 
 PRELOADED = ["pipeline.benchmark.execution.one_run", "sklearn.linear_model"]  # the second for baselines
+SECONDS_OF_ATTEMPTS = 5.0
 
 
 def start_process(target: Callable[..., None], arguments: tuple[Any, ...], *, n_threads: int, name: str) -> BaseProcess:
@@ -40,13 +42,15 @@ def start_process(target: Callable[..., None], arguments: tuple[Any, ...], *, n_
         PipelineError: if the process cannot be started.
     """
     task = (dict(os.environ), target, arguments)
-    with suppress(EOFError, OSError):  # the server may have been killed; then another one is started
-        return _started(task, n_threads, name)
-    try:
-        return _started(task, n_threads, name)
-    except (EOFError, OSError) as error:
-        raise PipelineError(f"cannot start a process ({str(error) or 'its server ended'}); close other programs if "
-                            "memory is short, and run it again") from error
+    last_attempt = time.monotonic() + SECONDS_OF_ATTEMPTS
+    while True:
+        try:
+            return _started(task, n_threads, name)
+        except (EOFError, OSError) as error:  # of a killed server, which is replaced once the system reports its end
+            if time.monotonic() > last_attempt:
+                raise PipelineError(f"cannot start a process ({str(error) or 'its server ended'}); close other "
+                                    "programs if memory is short, and run it again") from error
+        time.sleep(0.05)
 
 
 def _started(task: tuple[Any, ...], n_threads: int, name: str) -> BaseProcess:

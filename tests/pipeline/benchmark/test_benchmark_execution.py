@@ -239,11 +239,22 @@ def test_a_dead_server_is_replaced(tmp_path):
     assert outcomes(LocalExecutor(1, doubled), jobs(tmp_path, ["x"]))["0"].error == ""
 
 
+def test_a_dead_server_that_is_not_reported_yet_is_replaced(tmp_path, monkeypatch):
+    """The socket of a killed process is closed before ``waitpid`` reports its end."""
+    outcomes(LocalExecutor(1, doubled), jobs(tmp_path, ["x"]))
+    os.kill(int(server()), signal.SIGKILL)
+    reports, waitpid = iter([(0, 0)] * 5), os.waitpid
+    monkeypatch.setattr("multiprocessing.forkserver.os.waitpid", lambda *args: next(reports, None) or waitpid(*args))
+    assert outcomes(LocalExecutor(1, doubled), jobs(tmp_path, ["x"]))["0"].error == ""
+    assert next(reports, None) is None
+
+
 def test_without_a_server_there_is_a_message(tmp_path, monkeypatch):
     def refused(*_):
         raise ConnectionRefusedError("Connection refused")
 
     monkeypatch.setattr("multiprocessing.forkserver.connect_to_new_process", refused)
+    monkeypatch.setattr("pipeline.benchmark.execution.processes.SECONDS_OF_ATTEMPTS", 0.2)
     with pytest.raises(PipelineError, match=r"cannot start a process \(Connection refused\); close other programs"):
         LocalExecutor(1, doubled).run(jobs(tmp_path, ["x"]), lambda event: None)
 
