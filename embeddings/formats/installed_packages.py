@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
 LICENCE_FIELDS = ("License-Expression", "License")
+NODE_MODULES = "node_modules"
 
 
 def package_folders(name: str) -> list[Path]:
@@ -26,6 +28,18 @@ def declared_by_package(name: str) -> str:
     declared = [value for field in LICENCE_FIELDS for value in found.metadata.get_all(field) or ()] if found else []
     first = next(iter("\n".join(declared).strip().splitlines()), "").strip()
     return f"{first} (of the package {name})" if first else ""
+
+
+def npm_file(package: str, name: str) -> Path | None:
+    """Return a file of an installed npm package, where Node.js would find it; None if there is none.
+
+    Searched are ``node_modules`` of the working directory and of the folders above it, and the folders of the
+    environment variable ``NODE_PATH`` (https://nodejs.org/api/modules.html#loading-from-node_modules-folders).
+    """
+    here = Path.cwd()
+    folders = [folder / NODE_MODULES for folder in (here, *here.parents)]
+    listed = [Path(folder) for folder in os.environ.get("NODE_PATH", "").split(os.pathsep) if folder]
+    return next((file for folder in (*folders, *listed) if (file := folder / package / name).is_file()), None)
 
 
 def _folders_of_distribution(name: str) -> list[Path]:

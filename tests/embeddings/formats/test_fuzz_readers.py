@@ -28,8 +28,9 @@ from embeddings.tokenization.corpus import CorpusFiles
 
 CHANGES = ("cut", "spoil", "repeat", "shuffle", "mix", "flip")
 BEGINNINGS = (b"", b"\x80\x04", b"\x93NUMPY", b"\xba\x16\x4f\x2f\x0c\0\0\0", b"3 2\n", b"PK\x03\x04", b"\x1f\x8b\x08",
-              b"\x09\0\0\0\0\0\0\0{", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"BZh91AY&SY", b"\xfd7zXZ\0",
-              b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18\x04\0\0\0")
+              b"\x09\0\0\0\0\0\0\0{", b'{"l2NormIndex":1,"wordIndex":2,"dimensions":1,"vectors":{',
+              b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"BZh91AY&SY", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd",
+              b"\x50\x2a\x4d\x18\x04\0\0\0")
 FASTTEXT = Path(__file__).parents[2] / "fixtures" / "fasttext"
 PACKERS = (gzip.compress, bz2.compress, lzma.compress, zstandard.compress)
 MAX_SECONDS = 5
@@ -56,6 +57,8 @@ def samples(tmp_path_factory):
     for encoding in ("utf-8-sig", "utf-16", "utf-32"):
         (folder / encoding).write_bytes("3 2\n\nthe 1 -0.5\n日本 1e-3 2\n\nnew york .5 +1\n".encode(encoding))
     (folder / "corpus").write_bytes("ein Satz\nüber Bären\n".encode("cp1252") * 9)
+    (folder / "wink").write_text('{"l2NormIndex":2,"wordIndex":3,"dimensions":2,"words":["a","\u00e4"],"vectors":'
+                                 '{"a":[1,0.5,1.1,0],"\u00e4":[-1e-3,2,2,1]},"unkVector":[0,0,0,0]}')
     spaced = b"".join(word + b" " + np.ones(2, "<f4").tobytes() for word in (b"new york", b"the", b"a b c"))
     (folder / "spaced").write_bytes(b"3 2\n" + spaced)
     made = [file.read_bytes() for file in [*sorted(folder.iterdir()), *sorted(FASTTEXT.glob("*.bin"))]]

