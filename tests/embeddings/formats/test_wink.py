@@ -40,6 +40,7 @@ def tables(draw):
     return dim, draw(st.dictionaries(WORDS, st.lists(NUMBERS, min_size=dim, max_size=dim), min_size=1, max_size=8))
 
 
+@pytest.mark.reference("format", "winkNLP embeddings")
 @given(made=tables(), style=st.sampled_from([{}, {"ensure_ascii": True}, {"indent": 1}, {"separators": (",", ":")}]),
        block=st.sampled_from([1, 7, 2**20]))
 def test_what_json_reads_is_read(tmp_path_factory, made, style, block):

@@ -212,5 +212,5 @@ def test_two_classes_cannot_have_one_name():
 
 
 def test_options_and_defaults_of_a_source():
-    assert options(SOURCES.find("glove")) == {"path": None, "limit": None}
+    assert options(SOURCES.find("glove")) == {"path": None, "limit": None, "dim": None}
     assert options(SOURCES.find("concat")) == {}
