@@ -36,10 +36,18 @@ def npm_file(package: str, name: str) -> Path | None:
     Searched are ``node_modules`` of the working directory and of the folders above it, and the folders of the
     environment variable ``NODE_PATH`` (https://nodejs.org/api/modules.html#loading-from-node_modules-folders).
     """
-    here = Path.cwd()
-    folders = [folder / NODE_MODULES for folder in (here, *here.parents)]
     listed = [Path(folder) for folder in os.environ.get("NODE_PATH", "").split(os.pathsep) if folder]
-    return next((file for folder in (*folders, *listed) if (file := folder / package / name).is_file()), None)
+    candidates = (folder / package / name for folder in (*_node_modules(), *listed))
+    return next((file for file in candidates if os.path.isfile(file)), None)  # noqa: PTH113 (no error if unreadable)
+
+
+def _node_modules() -> list[Path]:
+    """Return the folders for npm packages from the working directory upwards; [] if it was deleted."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return []
+    return [folder / NODE_MODULES for folder in (here, *here.parents)]
 
 
 def _folders_of_distribution(name: str) -> list[Path]:

@@ -119,6 +119,16 @@ def test_the_source_finds_the_package_as_node_does(tmp_path, monkeypatch):
     assert table.vectors.tolist() == [[0.5, -1.0]] * 2
 
 
+def test_a_deleted_working_directory_has_no_packages(tmp_path, monkeypatch):
+    listed = install(tmp_path / "listed")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert sources.parse("glove,dim=100").files() == []
+    monkeypatch.setenv("NODE_PATH", str(listed.parent.parent))
+    assert sources.parse("glove,dim=100").files() == [listed]
+
+
 def test_options_that_contradict_one_another_are_refused():
     for given_, message in (("glove:vectors.txt,dim=100", "leave out dim="), ("glove,dim=300", "choose 50 or 100")):
         with pytest.raises(SpecificationError, match=message):
