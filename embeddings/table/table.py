@@ -251,15 +251,16 @@ class EmbeddingTable:
 
     def followed_by(self, other: EmbeddingTable) -> EmbeddingTable:
         """Append the rows of another table of the same source whose words are not in this one."""
-        rest = np.array([row for row, word in enumerate(other.words) if word not in self.index], dtype=np.intp)
-        if not len(rest):
+        is_listed = np.fromiter(map(self.index.__contains__, other.words), dtype=bool, count=len(other))
+        if is_listed.all():
             return self
+        is_new = (~is_listed).tolist()
         return replace(
             self,
-            words=(*self.words, *(other.words[row] for row in rest)),
+            words=(*self.words, *compress(other.words, is_new)),
             vectors=concatenate_rows(chain((rows for _, (rows,) in row_blocks(self.vectors)),
-                                           row_batches(other.vectors, rest))),
-            provenance=(*self.provenance, *(other.provenance[row] for row in rest)),
+                                           row_batches(other.vectors, np.flatnonzero(is_new)))),
+            provenance=(*self.provenance, *compress(other.provenance, is_new)),
         )
 
     def transformed(self, row_map: RowMap, note: str) -> EmbeddingTable:

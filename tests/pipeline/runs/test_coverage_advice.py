@@ -12,6 +12,7 @@ from embeddings.table.oov_policy import parse_policy
 from pipeline.config import RunConfig
 from pipeline.data.readers.labelled import LabelledReader
 from pipeline.data.readers.tagged import TaggedReader
+from pipeline.runs import coverage_advice as coverage_advice_module
 from pipeline.runs.coverage_advice import coverage_advice, guess_language
 
 ENGLISH = [f"the {noun} of the old house was painted by a friend of my brother in {month} and it looks very good now"
@@ -55,7 +56,19 @@ def test_no_language_is_claimed_without_enough_text():
     assert guess_language(["1 2 3 !"] * 100) == ""
     assert guess_language([]) == ""
     assert guess_language([*ENGLISH, *GERMAN]) == ""
-    assert guess_language(ENGLISH) == guess_language(text.upper() for text in ENGLISH) == "en"
+    assert guess_language(ENGLISH) == guess_language([text.upper() for text in ENGLISH]) == "en"
+
+
+def test_the_sample_is_from_all_texts():
+    assert guess_language(ENGLISH * 20) == "en"
+    assert guess_language([*ENGLISH * 20, *GERMAN * 20]) == ""
+
+
+def test_the_language_of_the_same_texts_is_guessed_once(monkeypatch):
+    texts = [f"{text} {number}" for number, text in enumerate(ENGLISH)]
+    guess_language(texts)
+    monkeypatch.setattr(coverage_advice_module, "_identifier", None)
+    assert guess_language([*texts]) == "en"
 
 
 @pytest.mark.parametrize(("texts", "words", "options", "advice"), [
