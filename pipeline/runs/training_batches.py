@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config import RunConfig
 from pipeline.data.features.batching import Batch, Feature, shuffled, within_budget
 from pipeline.data.features.packed import lengths_of
 from pipeline.tasks.base import Task
@@ -35,19 +36,10 @@ class TrainingBatches:
     def __call__(self, epoch: int) -> EpochBatches:
         """Return the batches of an epoch, counted from 1; None where this process has no share of a batch."""
         if epoch <= self.epoch or self.epoch == 0:
-            self.orders, self.epoch = self._orders(), 0
+            self.orders, self.epoch = _orders(self.lengths, self.setup.config, self.world.size), 0
         while self.epoch < epoch:
             order, self.epoch = next(self.orders), self.epoch + 1
         return EpochBatches(self, epoch, order, range(len(order)))
-
-    def _orders(self) -> Iterator[list[NDArray[Any]]]:
-        config = self.setup.config
-        random, training = np.random.default_rng(config.seed), config.training
-        while True:
-            if training.batch_tokens:
-                yield within_budget(self.lengths, training.batch_tokens * self.world.size, random)
-            else:
-                yield shuffled(self.lengths, training.batch_size * self.world.size, random)
 
     def batch(self, rows: Sequence[int], epoch: int, number: int) -> Batch | None:
         """Make this process's share of a batch.
@@ -62,6 +54,16 @@ class TrainingBatches:
             return None
         random = np.random.default_rng((self.setup.config.seed, epoch, number, self.world.rank))
         return self.task.batch([self.features[i] for i in share], self.setup, random)
+
+
+def _orders(lengths: NDArray[np.int64], config: RunConfig, n_processes: int) -> Iterator[list[NDArray[Any]]]:
+    """Yield the indices of the features of each batch, for one epoch after another."""
+    random, training = np.random.default_rng(config.seed), config.training
+    while True:
+        if training.batch_tokens:
+            yield within_budget(lengths, training.batch_tokens * n_processes, random)
+        else:
+            yield shuffled(lengths, training.batch_size * n_processes, random)
 
 
 @dataclass(frozen=True)

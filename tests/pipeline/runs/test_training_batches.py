@@ -1,5 +1,8 @@
 """The batches of an epoch: made when they are read, always the same ones."""
 
+import gc
+import weakref
+
 import pytest
 
 from embeddings import WordTokenizer
@@ -74,3 +77,16 @@ def test_each_process_has_its_share():
     epoch = epochs(1)
     assert len(epoch) == 3  # batches of 4 texts for each of two processes
     assert sorted(len(batch.where) for batch in epoch) == [3, 4, 4]
+
+
+def test_the_features_are_freed_as_soon_as_they_are_not_used():
+    """Those of many examples are large: garbage collection may come long after training."""
+    gc.disable()
+    try:
+        epochs = batches()
+        assert len(epochs(1)) == 6
+        features = weakref.ref(epochs.features)
+        del epochs
+        assert features() is None
+    finally:
+        gc.enable()
