@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 T = TypeVar("T", bound=np.generic)
 
 SMALLEST = 1024  # elements for which there is room at first
+ROOM = 16        # an array without room grows by one 16th: NumPy fills the room with zeros, so that it takes memory
 
 
 class GrowingArray(Generic[T]):
@@ -30,7 +31,7 @@ class GrowingArray(Generic[T]):
         """Append the elements of an array. *Shape:* ``(n,)``."""
         end = self._size + len(part)
         if end > len(self._array):
-            self._array.resize(max(end, 2 * len(self._array)), refcheck=False)
+            self._array.resize(max(end, len(self._array) + len(self._array) // ROOM), refcheck=False)
         self._array[self._size : end] = part
         self._size = end
 

@@ -22,7 +22,7 @@ from embeddings.tokenization.arrays import GrowingArray
 
 N_AT_ONCE = 1024         # texts whose n-grams are counted at once
 MAX_CHARACTERS = 2**21   # of these texts together, unless one has more
-ENTRIES_AT_ONCE = 2**22  # entries whose columns are converted at once
+ENTRIES_AT_ONCE = 2**20  # entries whose columns are converted at once
 ENTRY_BYTES = 8          # of a count: value and column
 
 WORD_PATTERN = r"(?u)\w+|[^\w\s]"
@@ -176,8 +176,7 @@ def frequency_of_columns(rows: Sparse) -> NDArray[np.int32]:
     """Count the rows that have an entry in each column. *Shape:* ``(n_columns,)``, int32."""
     frequency = np.zeros(rows.shape[1], dtype=np.int32)
     for start in range(0, len(rows.indices), ENTRIES_AT_ONCE):  # of which NumPy makes a copy in int64
-        counted = np.bincount(rows.indices[start:start + ENTRIES_AT_ONCE])
-        frequency[: len(counted)] += counted.astype(np.int32)
+        np.add.at(frequency, rows.indices[start:start + ENTRIES_AT_ONCE], 1)
     return frequency
 
 

@@ -50,7 +50,8 @@ class NgramTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         counts = self._hasher.counts(texts)
         self.idf_ = inverse_document_frequency(counts)                                      # (BUCKETS,)
         used = self.idf_ > 0
-        self.column_ = np.cumsum(used, dtype=np.int32) - 1                                  # (BUCKETS,)
+        self.column_ = np.cumsum(used, dtype=np.int32)                                      # (BUCKETS,)
+        self.column_ -= 1
         self.n_features_ = int(used.sum())
         return counts
 

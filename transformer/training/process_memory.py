@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 MIB = 2**20
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
+RETAINED = {M_MMAP_THRESHOLD: 32 * MIB, M_TRIM_THRESHOLD: 1024 * MIB, M_TOP_PAD: 64 * MIB}
+RETURNED = {M_MMAP_THRESHOLD: MIB, M_TRIM_THRESHOLD: 2 * MIB, M_TOP_PAD: MIB}
 
 
 def retain_heap() -> None:
@@ -19,15 +21,24 @@ def retain_heap() -> None:
     A training step frees memory that the next step allocates again. By default glibc returns it to the system, which
     fills it with zeros for every allocation; this takes a tenth of the time of a step.
     """
-    if (mallopt := _malloc_function("mallopt")) is not None:
-        for option, size in ((M_MMAP_THRESHOLD, 32 * MIB), (M_TRIM_THRESHOLD, 1024 * MIB), (M_TOP_PAD, 64 * MIB)):
-            mallopt(option, size)
+    _set_thresholds(RETAINED)
 
 
 def return_free_memory() -> None:
-    """Return freed memory to the operating system, before a large allocation (glibc only)."""
+    """Return freed memory to the operating system, now and when it is freed, until :func:`retain_heap` (glibc only).
+
+    An array that grows beyond 1 MiB then has memory of its own, and leaves no gap in the heap.
+    """
+    _set_thresholds(RETURNED)
     if (trim := _malloc_function("malloc_trim")) is not None:
         trim(0)
+
+
+def _set_thresholds(sizes: Mapping[int, int]) -> None:
+    """Set options of malloc, in bytes (``man 3 mallopt``)."""
+    if (mallopt := _malloc_function("mallopt")) is not None:
+        for option, size in sizes.items():
+            mallopt(option, size)
 
 
 def _malloc_function(name: str) -> Any:
