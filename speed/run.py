@@ -27,6 +27,7 @@ import growth
 import large
 import measuring
 import prediction
+import processes
 import results
 import rivals
 import share_of_peak
@@ -118,6 +119,9 @@ COMPARISONS = {
     "large": Comparison(
         "Time and memory of runs on 40,000 to 4,000,000 texts, and of predictions for lines of a pipe (`large.py`).",
         lambda on: large.measure(on.datasets, peer_python=on.peer_python, threads=on.threads)),
+    "processes": Comparison(
+        "Training time in several processes started by torchrun, compared with one process (`processes.py`).",
+        lambda on: processes.measure(on.datasets, threads=on.threads, **on.runs_argument())),
     "cold_start": Comparison(
         "Time of `vecformer predict` for one text, compared with `import torch` (`cold_start.py`).",
         lambda on: cold_start.measure(on.datasets / "trec6", **on.runs_argument())),

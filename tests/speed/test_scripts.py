@@ -1,5 +1,6 @@
 """The scripts on tiny inputs, with the peers replaced by stubs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import growth
 import large
 import measuring
 import prediction
+import processes
 import pytest
 import rivals
 import share_of_peak
@@ -127,6 +129,25 @@ def test_busy_processes_end_and_speeds_are_compared_with_an_idle_machine(monkeyp
     assert not measuring.meets_threshold(found["vecformer, 1 busy process, share of the idle speed"])
     assert len(running) == 9
     assert all(process.poll() is not None for process in running)
+
+
+def test_processes_share_the_batches_and_are_compared_with_threads(monkeypatch, tmp_path):
+    started = []
+
+    def run(command, *, check, env, **_):
+        n = int(command[command.index("--nproc-per-node") + 1]) if "--nproc-per-node" in command else 1
+        started.append((n, env["OMP_NUM_THREADS"], command[-1]))
+        out = Path(command[command.index("--out") + 1])
+        out.mkdir(exist_ok=True)
+        (out / "metrics.json").write_text(json.dumps({"training": {"seconds": 8.0 if n == 1 else 10.0}}))
+
+    monkeypatch.setattr(processes.subprocess, "run", run)
+    found = processes.measure(tmp_path, runs=2, data=["news"])
+    assert started[:2] == [(1, "2", "training.batch_size=16"), (2, "1", "training.batch_size=8")]
+    assert started[-1] == (2, "1", "training.batch_size=32")
+    assert len(started) == 8
+    assert found[2]["ratio"] == pytest.approx(0.8)
+    assert not measuring.meets_threshold(found[2])
 
 
 def test_whole_runs_are_compared_with_both_peers(monkeypatch, tmp_path):
@@ -301,7 +322,7 @@ def test_prediction_in_a_separate_process(support, texts, tmp_path):
 
 
 @pytest.mark.parametrize("script", ["run.py", "training.py", "prediction.py", "growth.py", "share_of_peak.py",
-                                    "whole_run.py", "large.py", "busy.py",
+                                    "whole_run.py", "large.py", "busy.py", "processes.py",
                                     "train_ours.py", "train_in_turns.py", "predict_ours.py", "cold_start.py",
                                     "pretrained_prediction.py", "rivals.py",
                                     "table_size.py", "sequential.py", "data_sets.py"])
