@@ -88,6 +88,38 @@ class World:
             parameter.grad = gradient.view_as(parameter) if users else None
         return total.squeeze()
 
+    def sum_rows(self, table: nn.Parameter) -> None:
+        """Sum the sparse gradients of a table over all processes, in place; each sends only the rows of its batch.
+
+        The sum is coalesced, and has the same bits in all processes. A gradient that is None in all processes stays
+        None.
+
+        Args:
+            table: the same table in all processes. *Shape:* ``(n_rows, dim)``, float32, with fewer than 2^31 rows.
+        """
+        if self.size == 1:
+            return
+        rows, values = _rows_of(table)
+        counts = self.gather_tensor(torch.tensor([len(rows)]))[:, 0].tolist()
+        if not any(counts):
+            return
+        sent = values.new_zeros(max(counts), values.shape[1] + 1)                           # (largest n, dim + 1)
+        sent[: len(rows), :-1], sent[: len(rows), -1] = values, rows.int().view(torch.float32)
+        received = self.gather_tensor(sent)                                                 # (size, largest n, dim + 1)
+        parts = [part[:count] for part, count in zip(received, counts, strict=True)]
+        values = torch.cat([part[:, :-1] for part in parts])  # contiguous: PyTorch takes its stride as length of a row
+        indices = torch.cat([part[:, -1] for part in parts]).view(torch.int32).long()       # (n,)
+        table.grad = torch.sparse_coo_tensor(indices[None], values, table.shape, check_invariants=False).coalesce()
+
+    def gather_tensor(self, tensor: Tensor) -> Tensor:
+        """Return the tensors of all processes, which have the same shape. *Shape:* ``(size, *shape of the tensor)``."""
+        if self.size == 1:
+            return tensor[None]
+        gathered = [torch.empty_like(tensor) for _ in range(self.size)]
+        with _reports_lost_processes():
+            dist.all_gather(gathered, tensor)
+        return torch.stack(gathered)
+
     def barrier(self) -> None:
         """Wait until all processes have reached this call."""
         if self.size > 1:
@@ -141,3 +173,11 @@ def _in_short(error: Exception) -> str:
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def _rows_of(table: nn.Parameter) -> tuple[Tensor, Tensor]:
+    """Return the numbers and the values of the rows of a sparse gradient. *Shape:* ``(n,)`` and ``(n, dim)``."""
+    if table.grad is None:
+        return torch.zeros(0, dtype=torch.int64), table.new_zeros(0, table.shape[1]).detach()
+    gradient = table.grad.coalesce()
+    return gradient.indices()[0], gradient.values()

@@ -13,6 +13,7 @@ from torch.optim.adamw import adamw
 
 from transformer.layers.embedding import TokenEmbedding
 from transformer.training.config import TrainingConfig
+from transformer.training.distributed import World
 from transformer.training.schedule import parameter_groups
 from transformer.training.sparse_adamw import BETA1, BETA2, EPS, SparseAdamW
 from transformer.training.weight_average import WeightAverage
@@ -24,7 +25,7 @@ class Optimizer:
     Calls PyTorch's fused function, not its class: creating an instance of ``torch.optim.AdamW`` imports PyTorch's
     compiler, which takes longer than a short training run.
 
-    On a CPU, and with one process, embedding tables that are only used for lookup have sparse updates
+    On a CPU, embedding tables that are only used for lookup have sparse updates
     (:mod:`transformer.training.sparse_adamw`). A table that is also the output layer has a gradient in every row, and
     dense updates. Until :meth:`close`, a table with sparse updates is only up to date after :meth:`flush`; rows are
     brought up to date when they are looked up.
@@ -32,18 +33,17 @@ class Optimizer:
     Args:
         model: the model to train.
         config: learning rates, weight decay, clipping, moving average.
-        single_process: no other process trains the same model.
 
     Attributes:
         groups: parameter groups of the weights with dense updates, as AdamW takes them.
         average: moving average of all trained weights.
     """
 
-    def __init__(self, model: nn.Module, config: TrainingConfig, *, single_process: bool = True) -> None:
+    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
         self._clip = config.clip
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.average = WeightAverage(model, config.ema)
-        lookups = lookup_tables(model) if single_process and next(model.parameters()).device.type == "cpu" else {}
+        lookups = lookup_tables(model) if next(model.parameters()).device.type == "cpu" else {}
         self._embeddings = [module for weight in self._weights.values() for module in lookups.get(weight, ())]
         groups = parameter_groups(model, config)
         rates = {weight: group["lr"] for group in groups for weight in group["params"]}
@@ -68,6 +68,13 @@ class Optimizer:
         """Set the gradients to None."""
         for weight in self._weights.values():
             weight.grad = None
+
+    def sum_gradients(self, world: World, loss: Tensor) -> Tensor:
+        """Sum the gradients (in place) and the losses over all processes; return the sum of the losses, a scalar."""
+        for table in self._sparse.values():
+            table.sum_gradients(world)
+        return world.sum_gradients([weight for name, weight in self._weights.items()
+                                    if weight.requires_grad and name not in self._sparse], loss)
 
     def clip(self) -> Tensor:
         """Clip the gradient to the norm ``training.clip``, and return its norm before. *Shape:* scalar."""

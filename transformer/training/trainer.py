@@ -154,10 +154,9 @@ class _Training(Generic[B]):
         self.model = trainer.model
         self.device = next(self.model.parameters()).device
         self.world.broadcast(self.model.state_dict().values())  # all processes start from the weights of rank 0
-        self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.freezing = Freezing(self.model, self.config)
         self.settings = resume_settings(self.model, self.config, n_processes=self.world.size)
-        self.optimizer = Optimizer(self.model, self.config, single_process=self.world.size == 1)
+        self.optimizer = Optimizer(self.model, self.config)
         self.state = TrainingState(self.model, self.optimizer)
         self.guard = NonFiniteGuard(self.config, self.device, self.world)
         self.last_checkpoint = time.monotonic()
@@ -259,7 +258,7 @@ class _Training(Generic[B]):
                     part.backward()  # type: ignore[no-untyped-call]
                 loss += part.detach()
         with clock("optimizer"):
-            loss = self.world.sum_gradients([weight for weight in self.weights if weight.requires_grad], loss)
+            loss = self.optimizer.sum_gradients(self.world, loss)
             norm = self.optimizer.clip()
             self.guard.add(f"epoch {state.epoch}, step {state.step + 1}", loss, norm,
                            [example for batch in batches for example in batch.where])

@@ -20,6 +20,7 @@ from transformer import Evaluation, Trainer, TrainingConfig
 from transformer.checkpoint import save_weights
 from transformer.errors import CheckpointError, TransformerError
 from transformer.training.distributed import World, world
+from transformer.training.state import check_settings, resume_settings
 
 
 def whole_batches(epoch):
@@ -89,16 +90,21 @@ def read_results(folder):
 def two_processes(folder, **options):
     """Train in two processes, and return their results."""
     folder.mkdir(exist_ok=True)
+    run_two(process, {"folder": folder, **options})
+    return read_results(folder)
+
+
+def run_two(target, *arguments):
+    """Call a function with the rank and a free port in two processes, which must end without an error."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     fork = multiprocessing.get_context("fork")
-    processes = [fork.Process(target=process, args=(rank, port, {"folder": folder, **options})) for rank in range(2)]
+    processes = [fork.Process(target=target, args=(rank, port, *arguments)) for rank in range(2)]
     for each in processes:
         each.start()
     for each in processes:
         each.join(60)
     assert [each.exitcode for each in processes] == [0, 0]
-    return read_results(folder)
 
 
 def check_against_one_process(both, **config):
@@ -167,11 +173,53 @@ def test_checkpoint_of_two_processes_is_refused_by_one(tmp_path):
         trainer_of(World(), checkpoint=tmp_path / "checkpoint").run()
 
 
+def test_checkpoint_with_updates_of_whole_tables_is_refused():
+    network, config = model(), TrainingConfig()
+    now = resume_settings(network, config, n_processes=2)
+    earlier = {name: value for name, value in now.items() if name != "updates of embedding tables"}
+    with pytest.raises(CheckpointError, match="updates of embedding tables was missing and is now by rows"):
+        check_settings(earlier, now, Path("checkpoint"))
+    assert "updates of embedding tables" not in resume_settings(network, config, n_processes=1)
+
+
 @given(st.lists(st.integers()), st.integers(1, 9))
 def test_parts_of_all_processes_are_the_whole_batch(items, size):
     shares = [World(rank, size).share(items) for rank in range(size)]
     assert sorted(item for part in shares for item in part) == sorted(items)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def summed_rows(rank, port, folder, used):
+    """Sum the gradients of a table in one of two processes; one that has looked up nothing has no gradient."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    ours = world()
+    table = torch.nn.Parameter(torch.zeros(5, 2))
+    if used[rank]:
+        values = torch.arange(2.0 * len(used[rank])).view(-1, 2) + rank + 0.1
+        table.grad = torch.sparse_coo_tensor([used[rank]], values, table.shape)
+    ours.sum_rows(table)
+    torch.save(table.grad, folder / f"sum-{rank}")
+    ours.barrier()
+    ours.close()
+
+
+@pytest.mark.parametrize(("used", "expected"), [
+    (([3, 1, 3], [1]), [[0, 0], [3.2, 5.2], [0, 0], [4.2, 6.2], [0, 0]]),
+    (([2], []), [[0, 0], [0, 0], [0.1, 1.1], [0, 0], [0, 0]]),
+    (([], [4]), [[0, 0], [0, 0], [0, 0], [0, 0], [1.1, 2.1]]),
+    (([], []), None),
+])
+def test_sparse_gradients_of_a_table_are_summed_over_processes(used, expected, tmp_path):
+    run_two(summed_rows, tmp_path, used)
+    first, second = (torch.load(tmp_path / f"sum-{rank}") for rank in range(2))
+    if expected is None:
+        assert first is None
+        assert second is None
+        return
+    assert first.values().stride() == (2, 1)
+    assert torch.equal(first.values(), second.values())
+    assert torch.equal(first.indices(), second.indices())
+    torch.testing.assert_close(first.to_dense(), torch.tensor(expected))
 
 
 def test_single_process_does_not_communicate():
@@ -181,6 +229,7 @@ def test_single_process_does_not_communicate():
     assert alone.gather("a") == ["a"]
     total = torch.tensor(1.0)
     assert alone.sum_gradients([], total) is total
+    assert alone.gather_tensor(total).tolist() == [1.0]
     alone.broadcast([total])
     alone.barrier()
     alone.close()

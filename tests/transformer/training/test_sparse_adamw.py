@@ -164,10 +164,3 @@ def test_table_tied_to_the_output_has_dense_updates(make, expected):
     assert {name for name, module in model.named_modules() if getattr(module, "sparse", False)} == expected
     optimizer.close()
     assert not any(getattr(module, "sparse", False) for module in model.modules())
-
-
-def test_all_updates_are_dense_with_several_processes():
-    model = classifier()
-    optimizer = Optimizer(model, TrainingConfig(), single_process=False)
-    assert not model.encoder.embedding.sparse
-    assert sum(len(group["params"]) for group in optimizer.groups) == len(list(model.parameters()))
