@@ -107,7 +107,7 @@ class World:
         sent[: len(rows), :-1], sent[: len(rows), -1] = values, rows.int().view(torch.float32)
         received = self.gather_tensor(sent)                                                 # (size, largest n, dim + 1)
         parts = [part[:count] for part, count in zip(received, counts, strict=True)]
-        values = torch.cat([part[:, :-1] for part in parts])  # contiguous: PyTorch takes its stride as length of a row
+        values = torch.cat([part[:, :-1] for part in parts])  # contiguous, as PyTorch assumes of a single row too
         indices = torch.cat([part[:, -1] for part in parts]).view(torch.int32).long()       # (n,)
         table.grad = torch.sparse_coo_tensor(indices[None], values, table.shape, check_invariants=False).coalesce()
 

@@ -131,7 +131,7 @@ def resume_settings(model: nn.Module, config: TrainingConfig, *, n_processes: in
             del settings[f"training.{name}"]
     settings["training.device"] = next(model.parameters()).device.type
     settings["the number of processes"] = n_processes
-    if n_processes > 1:  # earlier versions updated whole tables, and their checkpoints do not have the key
+    if n_processes > 1 and settings["training.device"] == "cpu":  # earlier versions updated whole tables there
         settings["updates of embedding tables"] = "by rows"
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
     for name, tensor in state_of(model).items():

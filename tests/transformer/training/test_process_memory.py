@@ -18,7 +18,6 @@ def use():
     del parts
     return resident()
 
-np.ones(1) + 1
 before = resident()
 retain_heap()
 retained = use()
