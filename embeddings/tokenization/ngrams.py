@@ -176,7 +176,9 @@ def frequency_of_columns(rows: Sparse) -> NDArray[np.int32]:
     """Count the rows that have an entry in each column. *Shape:* ``(n_columns,)``, int32."""
     frequency = np.zeros(rows.shape[1], dtype=np.int32)
     for start in range(0, len(rows.indices), ENTRIES_AT_ONCE):  # of which NumPy makes a copy in int64
-        np.add.at(frequency, rows.indices[start:start + ENTRIES_AT_ONCE], 1)
+        counted = np.bincount(rows.indices[start:start + ENTRIES_AT_ONCE])
+        counts = frequency[: len(counted)]
+        np.add(counts, counted, out=counts, casting="unsafe")
     return frequency
 
 
