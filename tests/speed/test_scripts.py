@@ -91,19 +91,21 @@ def test_training_is_compared_with_the_peers_faster_precision(monkeypatch, datas
         if "hf_trainer" in script:
             return {"tokens_per_second": 20 if "--bfloat16" in arguments else 10}
         if "model.like=bert" not in arguments:
-            return {"tokens_per_second": 60}
+            of_default = 100 if training.PEER_BATCHES[-1] in arguments else 60
+            return {"tokens_per_second": 70 if "model.convolutions=[3,5]" in arguments else of_default}
         return {"tokens_per_second": 80 if training.PEER_BATCHES[-1] in arguments else 120}
 
     monkeypatch.setattr(training.measuring, "kind", lambda: "avx512_bf16")
     calls = stub_processes(monkeypatch, training, speeds)
     found = training.measure(datasets_of_two, peer_python="", runs=2, cases=[training.Case("news")])
-    assert [figure.get("median", figure.get("ratio")) for figure in found] == [80, 120, 60, 10, 20, 4, 6, 3]
-    assert [measuring.meets_threshold(figure) for figure in found][-3:] == [True, True, None]
-    assert len(calls) == 10
-    assert {"--d-model", "128"} <= set(calls[3])
+    assert [figure.get("median", figure.get("ratio")) for figure in found] == [
+        80, 120, 60, 100, 70, 10, 20, 4, 6, 3, 5, 3.5]
+    assert [measuring.meets_threshold(figure) for figure in found][-5:] == [True, True, None, False, False]
+    assert len(calls) == 14
+    assert {"--d-model", "128"} <= set(calls[5])
     monkeypatch.setattr(training.measuring, "kind", lambda: "avx2")
     found = training.measure(datasets_of_two, peer_python="", runs=1, cases=[training.Case("news")])
-    assert [figure["ratio"] for figure in found[-2:]] == [12, 6]
+    assert [figure["ratio"] for figure in found[-4:]] == [12, 6, 10, 7]
 
 
 def test_busy_processes_end_and_speeds_are_compared_with_an_idle_machine(monkeypatch, tmp_path):

@@ -11,10 +11,12 @@ from torch import Tensor
 from transformer.kernels import native
 from transformer.kernels.engine import Call, engine, has_hooks
 from transformer.kernels.layer_spec import spec_of, unfit_weight, weights_of
+from transformer.kernels.native_convolution import convolved, unfit
 from transformer.kernels.native_layer import LayerCall, compiled, compiled_cls
 from transformer.kernels.packed_output import PackedEncoded, encoded_cls
 from transformer.kernels.packing import Packing
 from transformer.kernels.precision import low_dtype
+from transformer.layers.convolution import Convolutions
 from transformer.layers.transformer_layer import TransformerLayer
 from transformer.models.outputs import Encoded, Needs
 from transformer.models.stack import padding_mask
@@ -29,7 +31,8 @@ CPU = torch.device("cpu")
 class NativeEngine:
     """Embeds real tokens only, and computes each layer, forward and backward, by one call of compiled code.
 
-    If the head needs the first token alone, the last layer computes that token only.
+    The convolutions before the first layer are one call as well. If the head needs the first token alone, the last
+    layer computes that token only.
     """
 
     name = "native"
@@ -59,7 +62,7 @@ class NativeEngine:
         embedded = stack.embedding(packing.pack(ids))                                       # (n_rows, d_embedding)
         x = stack.embed(embedded, packing.positions, row_types)                             # (n_rows, d_model)
         if stack.convolutions is not None:
-            x = packing.pack(stack.convolutions(packing.unpack(x), padding_mask=mask))
+            x = _convolved(x, stack.convolutions, packing)                                  # (n_rows, d_model)
         embedded = stack.project(embedded)                                                  # (n_rows, d_model)
         *layers, last = stack.transformer_layers()
         for layer in layers:
@@ -69,6 +72,13 @@ class NativeEngine:
             return encoded_cls(stack.norm(first), embedded[packing.starts[:-1]])
         x = compiled(x, weights_of(last), call_of(last), packing)
         return PackedEncoded(stack.norm(x), embedded, packing, token_types)
+
+
+def _convolved(x: Tensor, convolutions: Convolutions, packing: Packing) -> Tensor:
+    if unfit(convolutions):
+        return packing.pack(convolutions(packing.unpack(x), padding_mask=packing.padding_mask))
+    low = low_dtype(CPU)
+    return convolved(x, convolutions, packing, torch.float32 if low == torch.int8 else low)
 
 
 def call_of(layer: TransformerLayer) -> LayerCall:

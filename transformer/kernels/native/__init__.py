@@ -1,7 +1,8 @@
-"""Compiled kernels: layers in float32 (AVX2, AVX-512), bfloat16 (AVX-512, AMX) and int8, pooling, and sparse AdamW.
+"""Compiled kernels: layers, convolutions, pooling, and sparse AdamW.
 
-The libraries are built from the same C++ sources when the package is installed and a compiler is available. Where a
-library is missing or was built from other sources, or the processor lacks its instructions, PyTorch computes the same.
+Layers are in float32 (AVX2, AVX-512), bfloat16 (AVX-512, AMX) or int8. The libraries are built from the same C++
+sources when the package is installed and a compiler is available. Where a library is missing or was built from other
+sources, or the processor lacks its instructions, PyTorch computes the same.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ FILES = {dtype: {instructions: Path(__file__).with_name(f"_{name}{sysconfig.get_
                                   (torch.bfloat16, {"AVX-512": "bfloat16"}))}
 """Files of the libraries by the dtype of their layers and by their instructions, the fastest first."""
 
-ABI_VERSION = 2  # that of calls.h
+ABI_VERSION = 3  # that of calls.h
 
 _POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
@@ -91,6 +92,21 @@ class FirstToken(ctypes.Structure):
         self.layer.n_threads = n
 
 
+class Convolution(ctypes.Structure):
+    """Arguments of convolutions over tokens: ``struct Convolution`` in ``calls.h``, which documents the shapes."""
+
+    __slots__ = ()
+    _fields_ = [
+        *((name, _INT) for name in (
+            "n_rows", "n_seqs", "d_model", "n_filters", "half", "n_threads", "dropout_threshold")),
+        ("seed", ctypes.c_uint64), ("eps", _DOUBLE), ("cu_seqlens", _POINTER), ("widths", _POINTER),
+        ("norm", Affine), ("output", Affine), ("filters", ctypes.POINTER(Affine)), ("flipped", ctypes.POINTER(Affine)),
+        *((name, _POINTER) for name in (
+            "x", "out", "padded", "norm_stats", "normed", "activated", "activation_grad", "dropout_mask",
+            "packed_weights", "dout", "dx", "d_filters", "d_weights")),
+    ]
+
+
 class Int8Call(ctypes.Structure):
     """Arguments of an encoder in int8: ``struct Int8Call`` in ``calls.h``."""
 
@@ -130,10 +146,12 @@ class SparseAdamW(ctypes.Structure):
     ]
 
 
-STRUCTURES = (Affine, LayerWeights, Layer, FirstToken, Int8Call, Pooling, SparseAdamW)  # in the order of calls.h
+# In the order of calls.h.
+STRUCTURES = (Affine, LayerWeights, Layer, FirstToken, Convolution, Int8Call, Pooling, SparseAdamW)
 FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "first_token": FirstToken, "first_token_backward": FirstToken,
-             "int8_encoder": Int8Call, "pooling": Pooling, "pooling_backward": Pooling,
-             "sparse_adamw_step": SparseAdamW, "sparse_adamw_flush_rows": SparseAdamW}
+             "convolution": Convolution, "convolution_backward": Convolution, "int8_encoder": Int8Call,
+             "pooling": Pooling, "pooling_backward": Pooling, "sparse_adamw_step": SparseAdamW,
+             "sparse_adamw_flush_rows": SparseAdamW}
 
 
 def available(dtype: torch.dtype | None = None) -> bool:

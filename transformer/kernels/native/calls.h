@@ -14,7 +14,7 @@
 
 namespace vecformer {
 
-constexpr int64_t ABI_VERSION = 2;
+constexpr int64_t ABI_VERSION = 3;
 
 // Weight and bias of a layer norm, (d) and (d), or of a linear map, (out, in) and (out).
 struct Affine {
@@ -65,6 +65,34 @@ struct FirstToken {
     float *q, *q_wk;           // (B, d), scaled; (B, H, d): q W_K of each head
     float *pattern, *context;  // (H, N): attention weights; (B, H, d): averages of ln1_out weighted by them
     float* dx;                 // (N, d)
+};
+
+// Convolutions of several widths over neighbouring tokens, one residual branch: out = x + dropout(W_out gelu(filters of
+// norm(x)) + bias). F: number of filters, h: half of the largest width. The rows of the branch are padded: between two
+// sequences, before the first and after the last, there are h rows of zeros, M = N + (B + 1) h rows in all. A filter's
+// window of w rows is then one row of a matrix whose rows, w d long, are only d apart.
+struct Convolution {
+    int64_t n_rows, n_seqs, d_model, n_filters, half, n_threads;
+    int64_t dropout_threshold;  // dropout probability: dropout_threshold / 256
+    uint64_t seed;              // of the dropout mask
+    double eps;
+    const int64_t *cu_seqlens, *widths;  // (B + 1); (F): odd
+    Affine norm, output;                 // output: (d, F d)
+    const Affine* filters;               // (F): weights (d, w, d), by output, tap and input
+    const Affine* flipped;               // (F): weights (w, d, d), by tap from the last, output and input; backward
+    const float* x;                      // (N, d)
+    float* out;                          // (N, d)
+    int64_t* padded;                     // (M): row of each padded row, -1 for zeros
+    float* norm_stats;                   // (N, 2)
+    Activation* normed;                  // (M, d)
+    Activation* activated;               // (M, F d): GELU
+    Activation* activation_grad;         // (M, F d): its derivative; null: not stored
+    uint8_t* dropout_mask;               // N d bits, in whole 64-bit words
+    Packed* packed_weights;              // (sum of w + F) d d elements
+    const float* dout;                   // (N, d); from here on: gradients
+    float* dx;                           // (N, d)
+    Activation* d_filters;               // (F, M, d): of GELU's input
+    float* d_weights;                    // (n_threads, norm, filters, output): one partial sum per thread, the total first
 };
 
 // A whole encoder in int8.

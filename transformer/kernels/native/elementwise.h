@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "gemm.h"
+#include "threads.h"
 
 namespace vecformer {
 
@@ -92,6 +93,17 @@ inline uint64_t dropout_mask_bits(uint64_t seed, long chunk, int threshold) {
     x ^= uint32_t(seed >> 32);
     mix();
     return ge_mask(&x, threshold);
+}
+
+// Draw the first n bits of a dropout mask, in whole 64-bit words, in parallel. Without a threshold, there is no mask.
+inline void draw_dropout_bits(uint8_t* mask, long n, uint64_t seed, long threshold, long n_threads) {
+    if (!threshold) return;
+    const long chunks = (n + 63) / 64;
+    parallel_for(n_threads, [&](long thread) {
+        uint64_t* words = reinterpret_cast<uint64_t*>(mask);
+        for (long chunk = chunks * thread / n_threads; chunk < chunks * (thread + 1) / n_threads; ++chunk)
+            words[chunk] = dropout_mask_bits(seed, chunk, int(threshold));
+    });
 }
 
 }  // namespace vecformer

@@ -35,10 +35,11 @@ inline Packed* packed_ffn_inner(const Layer& l) { return l.packed_weights + 4 * 
 inline Packed* packed_ffn_output(const Layer& l) { return packed_ffn_inner(l) + l.d_model * l.d_ff / K_PACK; }
 
 // First row of a thread: whole tiles, divided statically, so that sums do not depend on timing.
-inline long first_row(const Layer& l, long thread) {
-    const long tiles = (l.n_rows + TILE_MR - 1) / TILE_MR;
-    return std::min(l.n_rows, tiles * thread / l.n_threads * TILE_MR);
+inline long first_row(long n_rows, long n_threads, long thread) {
+    const long tiles = (n_rows + TILE_MR - 1) / TILE_MR;
+    return std::min(n_rows, tiles * thread / n_threads * TILE_MR);
 }
+inline long first_row(const Layer& l, long thread) { return first_row(l.n_rows, l.n_threads, thread); }
 
 // Apply one of the layer's norms to rows of x.
 template <class T>

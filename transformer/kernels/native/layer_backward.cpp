@@ -1,4 +1,5 @@
 // Backward pass of a layer: gradients of the input and of every weight.
+#include "gradients.h"
 #include "layer.h"
 
 namespace vecformer {
@@ -24,31 +25,9 @@ void pack_weights_backward(const Layer& l) {
     });
 }
 
-// Add to the gradients of a linear map's weight and bias. dy: gradient of its output, (n_rows, n_out), rows dy_stride
-// apart; x: its input, (n_rows, n_in); packed_dy and packed_x: room for both, packed.
-template <class Grad>
-void accumulate_linear_grads(const Grad& grad, const Activation* dy, long dy_stride, long n_out, const Activation* x,
-                             long n_in, long n_rows, Packed* packed_dy, Packed* packed_x) {
-    const long k = packed_length(n_rows);
-    pack_matrix(dy, dy_stride, n_rows, n_out, packed_dy);
-    pack_matrix(x, n_in, n_rows, n_in, packed_x);
-    gemm_tn<true>(packed_dy, n_out, packed_x, k, n_in, grad.weight, n_in);
-    for (long c = 0; c < n_out; c += LANES) {
-        Vec bias = load(grad.bias + c);
-        for (long i = 0; i < k; ++i)
-            bias = dot_accumulate(bias, load_packed(packed_dy + k * c + i * LANES), packed_ones());
-        store(grad.bias + c, bias);
-    }
-}
-
 // y += x
 static void add(const float* x, long n, float* y) {
     for (long i = 0; i < n; i += LANES) store(y + i, load(y + i) + load(x + i));
-}
-
-// Backward pass of dropout; the first element has index `first` in the mask.
-static void dropout_backward(const float* dy, const Dropout& dropout, long first, long n, Activation* dx) {
-    for (long c = 0; c < n; c += LANES) store(dx + c, load(dy + c) * dropout.factors(first + c));
 }
 
 // Backward pass of one of the layer's norms for rows: l.dx = gradient with respect to x, plus d_residual unless it is
@@ -87,11 +66,11 @@ void backward_to_attention(const Layer& l, const WeightGrads& grads, long first,
         gemm_rows(d_proj + from * d, d, n, packed_output(l), d, products);
         for (long c = 0; c < n * d; c += LANES) store(l.d_attn_out + at * d + c, load(products + c));
     });
-    accumulate_linear_grads(grads.linears[FFN_OUTPUT], d_ffn_out, d, d, l.activated + first * f, f, n_rows, packed_dy,
-                            packed_x);
-    accumulate_linear_grads(grads.linears[FFN_INNER], d_ffn_inner, f, f, l.ln2_out + first * d, d, n_rows, packed_dy,
-                            packed_x);
-    accumulate_linear_grads(grads.linears[OUTPUT], d_proj, d, d, l.attn_out + first * d, d, n_rows, packed_dy,
+    accumulate_linear_grads(grads.linears[FFN_OUTPUT], {d_ffn_out, d, d}, {l.activated + first * f, f, f}, n_rows,
+                            packed_dy, packed_x);
+    accumulate_linear_grads(grads.linears[FFN_INNER], {d_ffn_inner, f, f}, {l.ln2_out + first * d, d, d}, n_rows,
+                            packed_dy, packed_x);
+    accumulate_linear_grads(grads.linears[OUTPUT], {d_proj, d, d}, {l.attn_out + first * d, d, d}, n_rows, packed_dy,
                             packed_x);
 }
 
@@ -108,8 +87,8 @@ static void backward_qkv(const Layer& l, const WeightGrads& grads, long first, l
         else layer_norm_backward_rows(l, grads, boundary_norm(l), products, l.x, l.dx, at, n);
     });
     for (long i = 0; i < 3; ++i)
-        accumulate_linear_grads(grads.linears[i], l.d_qkv + first * 3 * d + i * d, 3 * d, d, l.ln1_out + first * d, d,
-                                n_rows, packed_dy, packed_x);
+        accumulate_linear_grads(grads.linears[i], {l.d_qkv + first * 3 * d + i * d, d, 3 * d},
+                                {l.ln1_out + first * d, d, d}, n_rows, packed_dy, packed_x);
 }
 
 void zero_grads(const Layer& l) {

@@ -19,13 +19,7 @@ void pack_weights_forward(const Layer& l) {
 }
 
 void draw_dropout_mask(const Layer& l) {
-    if (!l.dropout_threshold) return;
-    const long chunks = (l.n_rows * (2 * l.d_model + l.d_ff) + 63) / 64;
-    parallel_for(l.n_threads, [&](long thread) {
-        uint64_t* mask = reinterpret_cast<uint64_t*>(l.dropout_mask);
-        for (long chunk = chunks * thread / l.n_threads; chunk < chunks * (thread + 1) / l.n_threads; ++chunk)
-            mask[chunk] = dropout_mask_bits(l.seed, chunk, int(l.dropout_threshold));
-    });
+    draw_dropout_bits(l.dropout_mask, l.n_rows * (2 * l.d_model + l.d_ff), l.seed, l.dropout_threshold, l.n_threads);
 }
 
 // Convert float32 to the activation type. In float32 the two may be the same array.
