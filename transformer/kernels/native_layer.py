@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._utils import _unflatten_dense_tensors
 from torch.autograd.function import once_differentiable
 
 from transformer.kernels import native
@@ -91,8 +92,8 @@ class NativeLayer(torch.autograd.Function):
         """Compute the gradients of the input and of every weight."""
         x, *weights = ctx.saved_tensors[:17]
         layer, dout, dx = ctx.call.layer if ctx.cls else ctx.call, gradients[0].contiguous(), torch.empty_like(x)
-        sizes = [weight.numel() for weight in weights]
-        d_weights = torch.empty(torch.get_num_threads(), sum(sizes))                        # one partial sum per thread
+        n_weights = sum(weight.numel() for weight in weights)
+        d_weights = torch.empty(torch.get_num_threads(), n_weights)                         # one partial sum per thread
         layer_dx = torch.empty_like(dout) if ctx.cls else dx                                # that of first tokens only
         d_attn_out = torch.empty_like(dout, dtype=ctx.low)
         layer.n_threads = len(d_weights)
@@ -102,8 +103,7 @@ class NativeLayer(torch.autograd.Function):
         else:
             d_qkv = x.new_empty(len(x), 3 * x.shape[1], dtype=ctx.low)
             native.run("layer_backward", ctx.call, ctx.low, d_qkv=d_qkv)
-        grads = torch.split(d_weights[0], sizes)
-        return dx, None, None, None, *(grad.view(weight.shape) for grad, weight in zip(grads, weights, strict=True))
+        return dx, None, None, None, *_unflatten_dense_tensors(d_weights[0], weights)  # type: ignore[no-untyped-call]
 
 
 def forward(

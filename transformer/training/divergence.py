@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -57,15 +58,14 @@ class NonFiniteGuard:
         """
         if not self._pending:
             return
-        values = torch.stack([torch.stack([loss, norm]) for _, loss, norm, _ in self._pending])     # (n_steps, 2)
-        finite = values.isfinite()
-        if not finite.all():
-            first = int(finite.all(dim=1).int().argmin())
-            step, _, _, where = self._pending[first]
-            loss, norm = values[first].tolist()
-            what = f"the gradient became {norm}" if finite[first, 0] else f"the loss became {loss}"
-            examples = _first_examples(self.world.gather(list(where)))
-            raise DivergedError(f"{what} in {step}, on {examples}: try {self._advice()}")
+        values = [value for _, loss, norm, _ in self._pending for value in (loss, norm)]
+        on_cpu = self.device.type == "cpu"  # there, reading the values one by one is faster than stacking them
+        numbers = iter([value.item() for value in values] if on_cpu else torch.stack(values).tolist())
+        for (step, _, _, where), loss, norm in zip(self._pending, numbers, numbers, strict=True):
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                what = f"the gradient became {norm}" if math.isfinite(loss) else f"the loss became {loss}"
+                examples = _first_examples(self.world.gather(list(where)))
+                raise DivergedError(f"{what} in {step}, on {examples}: try {self._advice()}")
         self._pending.clear()
 
     def _advice(self) -> str:

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from transformer.kernels import native
+from transformer.training.dense_adamw import BETA1, BETA2, EPS
 from transformer.training.distributed import World
 
-BETA1, BETA2, EPS = 0.9, 0.999, 1e-8  # as for the other weights
 NEGLIGIBLE = 1e-12  # a smaller fraction of the momentum or of the earlier average is ignored
 FLUSH_ROWS = 8192   # rows updated together by flush(), which limits the temporary memory
 NEVER = -1          # last step of a row without any gradient: its moments are 0, and it equals its average
@@ -71,13 +71,13 @@ class DeferredSteps:
             adamw: whether the step has an AdamW update; otherwise only the average changes.
         """
         recent = slice(max(0, self.step - self._range), self.step + 1)
+        displacement, average_displacement = self._displacement[recent], self._average_displacement[recent]
         if adamw:
             self.n_adamw_steps += 1
             size = lr * math.sqrt(1 - BETA2**self.n_adamw_steps) / (1 - BETA1**self.n_adamw_steps)
             self._momentum[recent] *= BETA1 / math.sqrt(BETA2)
-            self._displacement[recent] += size * self._momentum[recent]
-        self._average_displacement[recent] += (1 - ema_decay) * (
-            self._displacement[recent] - self._average_displacement[recent])
+            displacement += size * self._momentum[recent]
+        average_displacement += (1 - ema_decay) * (displacement - average_displacement)
         self._average_decay[recent] *= ema_decay
         self.step += 1
         if self.step == len(self._adamw_steps):
@@ -166,12 +166,11 @@ class SparseAdamW:
         if grad is None:
             return
         rows, values = grad.indices()[0], grad.values()
-        step = self._deferred.n_adamw_steps
         if native.available():
-            factors = {"step_size": self.lr / (1 - BETA1**step),
-                       "inv_sqrt_bias_correction2": 1 / math.sqrt(1 - BETA2**step), "ema_decay": ema_decay}
-            self._run("sparse_adamw_step", rows, factors, grad=values)
+            self._run("sparse_adamw_step", rows, {"lr": self.lr, "ema_decay": ema_decay}, grad=values,
+                      adamw_steps=self._deferred.arrays()["adamw_steps"])
             return
+        step = self._deferred.n_adamw_steps
         exp_avg = self._exp_avg[rows].lerp_(values, 1 - BETA1)                                      # (n, dim)
         exp_avg_sq = self._exp_avg_sq[rows].mul_(BETA2).addcmul_(values, values, value=1 - BETA2)   # (n, dim)
         denominator = (exp_avg_sq.sqrt() / math.sqrt(1 - BETA2**step)).add_(EPS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -22,7 +22,7 @@ class WeightAverage:
         decay: maximum decay, 0 to below 1; with 0 the average equals the last weights.
 
     Attributes:
-        step: number of updates.
+        step: number of steps.
         averages: the averages by parameter name.
     """
 
@@ -32,23 +32,10 @@ class WeightAverage:
         self.step = 0
         self.averages = {name: weight.detach().clone() for name, weight in self._weights.items()}
 
-    @torch.no_grad()
-    def update(self, *, exclude: Collection[str] = ()) -> float:
-        """Update the averages with the current weights; those of frozen weights do not change.
-
-        Args:
-            exclude: names of weights whose averages are updated elsewhere.
-
-        Returns:
-            The decay of this step.
-        """
+    def advance(self) -> float:
+        """Count a step, and return its decay; the optimizers update the averages of their weights."""
         self.step += 1
-        decay = min(self.decay, self.step / (self.step + WARMUP))
-        names = [name for name, weight in self._weights.items() if weight.requires_grad and name not in exclude]
-        if names:
-            torch._foreach_lerp_([self.averages[name] for name in names], [self._weights[name] for name in names],
-                                 1 - decay)
-        return decay
+        return min(self.decay, self.step / (self.step + WARMUP))
 
     def apply(self) -> None:
         """Copy the averages into the model."""

@@ -6,17 +6,22 @@ from small_training import model
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from transformer.training.dense_adamw import DenseAdamW
 from transformer.training.weight_average import WeightAverage
 
 
-def steps(network, n=25):
-    """Add noise to the weights in every step."""
+def steps(network, average, n=25):
+    """Add noise to the weights in every step, and update their averages as the optimizer does."""
+    weights = dict(network.named_parameters())
+    averages = {weights[name]: tensor for name, tensor in average.averages.items()}
+    optimizer = DenseAdamW([{"params": [*averages], "peak_lr": 0.0, "weight_decay": 0.0}], averages)
     torch.manual_seed(2)
     for _ in range(n):
         with torch.no_grad():
             for weight in network.parameters():
                 if weight.requires_grad:
                     weight.add_(torch.randn_like(weight))
+        optimizer.step(average.advance())
         yield
 
 
@@ -29,7 +34,7 @@ def test_average_equals_torch():
         return decay * average + (1 - decay) * weight
 
     theirs = AveragedModel(network, avg_fn=mix)
-    for number, _ in enumerate(steps(network)):
+    for number, _ in enumerate(steps(network, ours)):
         theirs.n_averaged.fill_(number)
         if not number:  # PyTorch copies the weights at 0, so the first step is made by hand
             with torch.no_grad():
@@ -37,7 +42,6 @@ def test_average_equals_torch():
                     average.copy_(mix(average, weight, 0))
         else:
             theirs.update_parameters(network)
-        ours.update()
     ours.apply()
     for weight, expected in zip(network.parameters(), theirs.module.parameters(), strict=True):
         torch.testing.assert_close(weight, expected)
@@ -46,8 +50,7 @@ def test_average_equals_torch():
 def test_without_decay_the_average_is_the_last_weights():
     network = model(dropout=0.0)
     average = WeightAverage(network, 0.0)
-    for _ in steps(network):
-        average.update()
+    list(steps(network, average))
     last = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     average.apply()
     assert all(torch.equal(tensor, last[name]) for name, tensor in network.state_dict().items())
@@ -56,8 +59,7 @@ def test_without_decay_the_average_is_the_last_weights():
 def test_averages_are_applied_inside_the_block_only():
     network = model(dropout=0.0)
     average = WeightAverage(network, 0.9)
-    for _ in steps(network):
-        average.update()
+    list(steps(network, average))
     weight = network.head.output.weight
     original = weight.clone()
     with pytest.raises(KeyError), average.applied():
@@ -71,8 +73,7 @@ def test_frozen_weights_do_not_change():
     network.encoder.embedding.weight.requires_grad_(False)
     before = network.encoder.embedding.weight.clone()
     average = WeightAverage(network, 0.9)
-    for _ in steps(network):
-        average.update()
+    list(steps(network, average))
     average.apply()
     assert torch.equal(network.encoder.embedding.weight, before)
 
@@ -82,12 +83,10 @@ def test_weights_frozen_later_keep_the_sign_of_zeros():
     nn.init.constant_(network.weight, -0.0)
     average = WeightAverage(network, 0.9)
     network.weight.requires_grad_(False)
-    for _ in steps(network):
-        average.update()
+    list(steps(network, average))
     average.apply()
     assert network.weight.signbit().all()
     network.weight.requires_grad_(True)
-    for _ in steps(network, 1):
-        average.update()
+    list(steps(network, average, n=1))
     average.apply()
     assert network.weight.all()

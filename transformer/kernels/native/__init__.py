@@ -1,4 +1,4 @@
-"""Compiled kernels: layers, convolutions, pooling, and sparse AdamW.
+"""Compiled kernels: layers, convolutions, pooling, clipping, and AdamW.
 
 Layers are in float32 (AVX2, AVX-512), bfloat16 (AVX-512, AMX) or int8. The libraries are built from the same C++
 sources when the package is installed and a compiler is available. Where a library is missing or was built from other
@@ -29,7 +29,7 @@ FILES = {dtype: {instructions: Path(__file__).with_name(f"_{name}{sysconfig.get_
                                   (torch.bfloat16, {"AVX-512": "bfloat16"}))}
 """Files of the libraries by the dtype of their layers and by their instructions, the fastest first."""
 
-ABI_VERSION = 3  # that of calls.h
+ABI_VERSION = 4  # that of calls.h
 
 _POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
@@ -132,6 +132,33 @@ class Pooling(ctypes.Structure):
     ]
 
 
+class Clipping(ctypes.Structure):
+    """Arguments of clipping: ``struct Clipping`` in ``calls.h``."""
+
+    __slots__ = ()
+    _fields_ = [("n_grads", _INT), ("n_threads", _INT), ("grads", _POINTER), ("max_norm", _DOUBLE),
+                ("norm", _DOUBLE)]
+
+
+class DenseWeight(ctypes.Structure):
+    """A weight with its gradient, moments and average: ``struct DenseWeight`` in ``calls.h``."""
+
+    __slots__ = ()
+    _fields_ = [
+        ("size", _INT),
+        *((name, _POINTER) for name in ("grad", "weight", "exp_avg", "exp_avg_sq", "average", "step")),
+        ("lr", _DOUBLE), ("weight_decay", _DOUBLE),
+    ]
+
+
+class DenseAdamW(ctypes.Structure):
+    """Arguments of AdamW for whole weights: ``struct DenseAdamW`` in ``calls.h``."""
+
+    __slots__ = ()
+    _fields_ = [("n_weights", _INT), ("n_threads", _INT), ("weights", ctypes.POINTER(DenseWeight)),
+                *((name, _DOUBLE) for name in ("lr_factor", "beta1", "beta2", "eps", "ema_decay"))]
+
+
 class SparseAdamW(ctypes.Structure):
     """Arguments of row-wise AdamW: ``struct SparseAdamW`` in ``calls.h``."""
 
@@ -140,18 +167,18 @@ class SparseAdamW(ctypes.Structure):
         *((name, _INT) for name in ("n_rows", "width", "n_threads")),
         *((name, _POINTER) for name in ("rows", "weight", "exp_avg", "exp_avg_sq", "average", "last_step")),
         ("step", _INT), ("grad", _POINTER),
-        *((name, _DOUBLE) for name in (
-            "beta1", "beta2", "eps", "step_size", "inv_sqrt_bias_correction2", "ema_decay")),
+        *((name, _DOUBLE) for name in ("beta1", "beta2", "eps", "lr", "ema_decay")),
         *((name, _POINTER) for name in ("adamw_steps", "displacement", "average_displacement", "average_decay")),
     ]
 
 
 # In the order of calls.h.
-STRUCTURES = (Affine, LayerWeights, Layer, FirstToken, Convolution, Int8Call, Pooling, SparseAdamW)
+STRUCTURES = (Affine, LayerWeights, Layer, FirstToken, Convolution, Int8Call, Pooling, Clipping, DenseWeight,
+              DenseAdamW, SparseAdamW)
 FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "first_token": FirstToken, "first_token_backward": FirstToken,
              "convolution": Convolution, "convolution_backward": Convolution, "int8_encoder": Int8Call,
-             "pooling": Pooling, "pooling_backward": Pooling, "sparse_adamw_step": SparseAdamW,
-             "sparse_adamw_flush_rows": SparseAdamW}
+             "pooling": Pooling, "pooling_backward": Pooling, "clip": Clipping, "dense_adamw_step": DenseAdamW,
+             "sparse_adamw_step": SparseAdamW, "sparse_adamw_flush_rows": SparseAdamW}
 
 
 def available(dtype: torch.dtype | None = None) -> bool:

@@ -14,7 +14,7 @@
 
 namespace vecformer {
 
-constexpr int64_t ABI_VERSION = 3;
+constexpr int64_t ABI_VERSION = 4;
 
 // Weight and bias of a layer norm, (d) and (d), or of a linear map, (out, in) and (out).
 struct Affine {
@@ -124,6 +124,37 @@ struct Pooling {
     float *d_hidden, *d_embedded;      // (N, width)
 };
 
+// An array, (size).
+struct Span {
+    int64_t size;
+    float* data;
+};
+
+// Clipping of gradients to a norm (Pascanu et al. 2013, arXiv 1211.5063).
+struct Clipping {
+    int64_t n_grads, n_threads;
+    const Span* grads;  // (n_grads), modified in place
+    double max_norm;
+    double norm;  // output: the norm of all gradients together, before
+};
+
+// A weight of which every element has a gradient.
+struct DenseWeight {
+    int64_t size;
+    const float* grad;                               // (size)
+    float *weight, *exp_avg, *exp_avg_sq, *average;  // (size); average: moving average of weight
+    float* step;                                     // (1): number of AdamW steps before this one
+    double lr, weight_decay;
+};
+
+// A step of AdamW for whole weights.
+struct DenseAdamW {
+    int64_t n_weights, n_threads;
+    const DenseWeight* weights;  // (n_weights)
+    double lr_factor;            // for the learning rates of all weights
+    double beta1, beta2, eps, ema_decay;
+};
+
 // An update of some rows of an embedding table; transformer/training/sparse_adamw.py derives the formulas.
 struct SparseAdamW {
     int64_t n_rows, width, n_threads;
@@ -132,10 +163,8 @@ struct SparseAdamW {
     int64_t* last_step;                              // (table rows): step of a row's last update; -1 for none
     int64_t step;                                    // current step
     const float* grad;                               // (n_rows, width)
-    double beta1, beta2, eps;
-    double step_size;                  // lr / (1 - beta1^t)
-    double inv_sqrt_bias_correction2;  // 1 / sqrt(1 - beta2^t)
-    double ema_decay;                  // of the average
+    double beta1, beta2, eps, lr;
+    double ema_decay;  // of the average
     // For each step up to the current one, (step + 1): number of AdamW steps until then; G, H and P since then.
     const int64_t* adamw_steps;
     const double *displacement, *average_displacement, *average_decay;

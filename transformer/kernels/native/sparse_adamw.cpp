@@ -1,7 +1,8 @@
-// Row-wise AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) with a moving average of the weights. The formulas are in
+// AdamW for some rows of a table, with a moving average of the weights. The formulas of the deferred updates are in
 // transformer/training/sparse_adamw.py.
 #include <cmath>
 
+#include "adamw.h"
 #include "calls.h"
 #include "threads.h"
 
@@ -16,29 +17,14 @@ void parallel_rows(const SparseAdamW& call, const Body& body) {
     });
 }
 
-// Call body(column, mask) for LANES columns at a time.
-template <class Body>
-void for_each_vector(long width, const Body& body) {
-    for (long c = 0; c < width; c += LANES) body(c, mask_first(width - c));
-}
-
 // One step of AdamW and of the average for the rows of the gradient.
 static void step(const SparseAdamW& call) {
+    const double t = double(call.adamw_steps[call.step]);
+    const AdamW adamw(call.beta1, call.beta2, call.eps, call.lr, 0.0, t, call.ema_decay);
     parallel_rows(call, [&](long i, long row) {
-        for_each_vector(call.width, [&](long c, Mask mask) {
-            const long at = row * call.width + c;
-            const Vec g = load(call.grad + i * call.width + c, mask), w = load(call.weight + at, mask);
-            Vec m = load(call.exp_avg + at, mask), v = load(call.exp_avg_sq + at, mask);
-            m = fma(set1(float(1 - call.beta1)), g - m, m);
-            v = fma(set1(float(1 - call.beta2)), g * g, v * set1(float(call.beta2)));
-            const Vec denom = fma(sqrt(v), set1(float(call.inv_sqrt_bias_correction2)), set1(float(call.eps)));
-            const Vec updated = w - m / denom * set1(float(call.step_size));
-            const Vec average = load(call.average + at, mask);
-            store(call.exp_avg + at, mask, m);
-            store(call.exp_avg_sq + at, mask, v);
-            store(call.weight + at, mask, updated);
-            store(call.average + at, mask, fma(set1(float(1 - call.ema_decay)), updated - average, average));
-        });
+        const long at = row * call.width;
+        adamw.update(call.width, call.grad + i * call.width, call.weight + at, call.exp_avg + at, call.exp_avg_sq + at,
+                     call.average + at);
         call.last_step[row] = call.step;
     });
 }
@@ -57,7 +43,8 @@ static void flush_rows(const SparseAdamW& call) {
         const Vec displacement = set1(float(call.displacement[last]));
         const Vec average_displacement = set1(float(call.average_displacement[last]));
         const Vec average_decay = set1(float(call.average_decay[last]));
-        for_each_vector(call.width, [&](long c, Mask mask) {
+        for (long c = 0; c < call.width; c += LANES) {
+            const Mask mask = mask_first(call.width - c);
             const long at = row * call.width + c;
             const Vec m = load(call.exp_avg + at, mask), v = load(call.exp_avg_sq + at, mask);
             const Vec w = load(call.weight + at, mask);
@@ -67,7 +54,7 @@ static void flush_rows(const SparseAdamW& call) {
             store(call.weight + at, mask, w - direction * displacement);
             store(call.exp_avg + at, mask, m * decay1);
             store(call.exp_avg_sq + at, mask, v * decay2);
-        });
+        }
         call.last_step[row] = call.step;
     });
 }
