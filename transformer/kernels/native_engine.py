@@ -12,6 +12,7 @@ from transformer.kernels import native
 from transformer.kernels.engine import Call, engine, has_hooks
 from transformer.kernels.layer_spec import spec_of, unfit_weight, weights_of
 from transformer.kernels.native_convolution import convolved, unfit
+from transformer.kernels.native_embedding import can_embed, embed
 from transformer.kernels.native_layer import LayerCall, compiled, compiled_cls
 from transformer.kernels.packed_output import PackedEncoded, encoded_cls
 from transformer.kernels.packing import Packing
@@ -58,9 +59,12 @@ class NativeEngine:
         """Compute the forward pass over rows of real tokens."""
         mask = padding_mask(ids)                                                            # (B, L)
         packing = Packing(mask, causal=stack.causal)
-        row_types = None if token_types is None else packing.pack(token_types)              # (n_rows,)
         embedded = stack.embedding(packing.pack(ids))                                       # (n_rows, d_embedding)
-        x = stack.embed(embedded, packing.positions, row_types)                             # (n_rows, d_model)
+        if can_embed(stack):
+            x = embed(embedded, stack, packing)                                             # (n_rows, d_model)
+        else:
+            row_types = None if token_types is None else packing.pack(token_types)          # (n_rows,)
+            x = stack.embed(embedded, packing.positions, row_types)                         # (n_rows, d_model)
         if stack.convolutions is not None:
             x = _convolved(x, stack.convolutions, packing)                                  # (n_rows, d_model)
         embedded = stack.project(embedded)                                                  # (n_rows, d_model)

@@ -81,6 +81,17 @@ def test_padding_has_no_gradient_from_a_tied_output():
     assert (embedding.weight.grad[1:] != 0).any(dim=1).all()
 
 
+def test_padding_has_no_sparse_gradient():
+    embedding = layer()
+    embedding.sparse = True
+    for ids in ([[5, 0], [0, 5], [6, 0]], [[7, 8]]):
+        embedding(torch.tensor(ids)).pow(2).sum().backward()
+    gradient = embedding.weight.grad.coalesce()
+    expected = torch.zeros_like(embedding.weight)
+    expected[[5, 6, 7, 8]] = embedding.weight.detach()[[5, 6, 7, 8]] * torch.tensor([4, 2, 2, 2])[:, None]
+    torch.testing.assert_close(gradient.to_dense(), expected)
+
+
 @pytest.mark.parametrize("dim", [6, 3])
 def test_padding_remains_zero_in_training(dim):
     embedding = layer(table(dim=dim))

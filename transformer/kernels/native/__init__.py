@@ -1,4 +1,4 @@
-"""Compiled kernels: layers, convolutions, pooling, clipping, and AdamW.
+"""Compiled kernels: embedding, convolutions, layers, pooling, clipping, and AdamW.
 
 Layers are in float32 (AVX2, AVX-512), bfloat16 (AVX-512, AMX) or int8. The libraries are built from the same C++
 sources when the package is installed and a compiler is available. Where a library is missing or was built from other
@@ -29,7 +29,7 @@ FILES = {dtype: {instructions: Path(__file__).with_name(f"_{name}{sysconfig.get_
                                   (torch.bfloat16, {"AVX-512": "bfloat16"}))}
 """Files of the libraries by the dtype of their layers and by their instructions, the fastest first."""
 
-ABI_VERSION = 4  # that of calls.h
+ABI_VERSION = 5  # that of calls.h
 
 _POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
@@ -90,6 +90,18 @@ class FirstToken(ctypes.Structure):
     @n_threads.setter
     def n_threads(self, n: int) -> None:
         self.layer.n_threads = n
+
+
+class Embedding(ctypes.Structure):
+    """Arguments of positions and dropout: ``struct Embedding`` in ``calls.h``."""
+
+    __slots__ = ()
+    _fields_ = [
+        *((name, _INT) for name in ("n_rows", "n_seqs", "width", "n_threads", "dropout_threshold")),
+        ("seed", ctypes.c_uint64),
+        *((name, _POINTER) for name in (
+            "cu_seqlens", "embedded", "positions", "x", "dropout_mask", "dx", "d_embedded")),
+    ]
 
 
 class Convolution(ctypes.Structure):
@@ -173,11 +185,12 @@ class SparseAdamW(ctypes.Structure):
 
 
 # In the order of calls.h.
-STRUCTURES = (Affine, LayerWeights, Layer, FirstToken, Convolution, Int8Call, Pooling, Clipping, DenseWeight,
-              DenseAdamW, SparseAdamW)
+STRUCTURES = (Affine, LayerWeights, Layer, FirstToken, Embedding, Convolution, Int8Call, Pooling, Clipping,
+              DenseWeight, DenseAdamW, SparseAdamW)
 FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "first_token": FirstToken, "first_token_backward": FirstToken,
-             "convolution": Convolution, "convolution_backward": Convolution, "int8_encoder": Int8Call,
-             "pooling": Pooling, "pooling_backward": Pooling, "clip": Clipping, "dense_adamw_step": DenseAdamW,
+             "embedding": Embedding, "embedding_backward": Embedding, "convolution": Convolution,
+             "convolution_backward": Convolution, "int8_encoder": Int8Call, "pooling": Pooling,
+             "pooling_backward": Pooling, "clip": Clipping, "dense_adamw_step": DenseAdamW,
              "sparse_adamw_step": SparseAdamW, "sparse_adamw_flush_rows": SparseAdamW}
 
 

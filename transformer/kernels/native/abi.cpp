@@ -7,10 +7,10 @@ extern "C" {
 // The ABI version and the sizes of all structures in calls.h, in their order, followed by 0.
 EXPORTED const int64_t* vecformer_abi() {
     using namespace vecformer;
-    static const int64_t abi[] = {ABI_VERSION,        sizeof(Affine),      sizeof(LayerWeights), sizeof(Layer),
-                                  sizeof(FirstToken), sizeof(Convolution), sizeof(Int8Call),     sizeof(Pooling),
-                                  sizeof(Clipping),   sizeof(DenseWeight), sizeof(DenseAdamW),   sizeof(SparseAdamW),
-                                  0};
+    static const int64_t abi[] = {ABI_VERSION,         sizeof(Affine),     sizeof(LayerWeights), sizeof(Layer),
+                                  sizeof(FirstToken),  sizeof(Embedding),  sizeof(Convolution),  sizeof(Int8Call),
+                                  sizeof(Pooling),     sizeof(Clipping),   sizeof(DenseWeight),  sizeof(DenseAdamW),
+                                  sizeof(SparseAdamW), 0};
     return abi;
 }
 

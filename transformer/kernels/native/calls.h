@@ -14,7 +14,7 @@
 
 namespace vecformer {
 
-constexpr int64_t ABI_VERSION = 4;
+constexpr int64_t ABI_VERSION = 5;
 
 // Weight and bias of a layer norm, (d) and (d), or of a linear map, (out, in) and (out).
 struct Affine {
@@ -93,6 +93,20 @@ struct Convolution {
     float* dx;                           // (N, d)
     Activation* d_filters;               // (F, M, d): of GELU's input
     float* d_weights;                    // (n_threads, norm, filters, output): one partial sum per thread, the total first
+};
+
+// The input of the first layer: x = dropout(embedded + the encoding of each token's position).
+struct Embedding {
+    int64_t n_rows, n_seqs, width, n_threads;  // width: a multiple of 16
+    int64_t dropout_threshold;                 // dropout probability: dropout_threshold / 256
+    uint64_t seed;                             // of the dropout mask
+    const int64_t* cu_seqlens;                 // (B + 1)
+    const float* embedded;                     // (N, width)
+    const float* positions;                    // (longest sequence, width); null for none
+    float* x;                                  // (N, width)
+    uint8_t* dropout_mask;                     // N width bits, in whole 64-bit words
+    const float* dx;                           // (N, width); from here on: gradients
+    float* d_embedded;                         // (N, width)
 };
 
 // A whole encoder in int8.
