@@ -65,51 +65,58 @@ class World:
                 for tensor in tensors:
                     dist.broadcast(tensor.detach(), src=0)
 
-    def sum_gradients(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-        """Sum the gradients (in place) and the losses over all processes, in one all-reduce.
+    def average_gradients(
+        self, weights: Sequence[nn.Parameter], tables: Sequence[nn.Parameter], loss: Tensor, numbers: Sequence[float],
+    ) -> tuple[Tensor, list[float]]:
+        """Average the gradients (in place) and the losses of all processes, and sum other numbers.
 
-        A gradient that is None in all processes stays None; one that is None in some counts as 0 there.
+        There are two exchanges: an all-reduce of everything but the tables, and for each table a gather of the rows of
+        the batch. All processes receive the same bits. A gradient that is None in all processes stays None; one that is
+        None in some counts as 0 there.
 
         Args:
-            parameters: the same parameters in all processes.
+            weights: the parameters with a dense gradient, the same in all processes.
+            tables: those with a sparse gradient, the same in all processes. *Shape:* ``(n_rows, dim)`` each, float32,
+                with fewer than 2^31 rows.
             loss: *Shape:* scalar.
+            numbers: numbers to sum, below 2^24. The first is the weight of this process in the averages.
 
         Returns:
-            The sum of the losses. *Shape:* scalar.
+            The average loss (*shape:* scalar), and the sums of the numbers.
         """
         if self.size == 1:
-            return loss
-        used = loss.new_tensor([parameter.grad is not None for parameter in parameters])
-        flat = torch.cat([loss[None], used, *(_gradient(parameter).flatten() for parameter in parameters)])
+            return loss, list(numbers)
+        parts = [_rows_of(table) for table in tables]
+        counts = loss.new_zeros(len(tables), self.size)
+        counts[:, self.rank] = loss.new_tensor([len(rows) for rows, _ in parts])
+        used = loss.new_tensor([weight.grad is not None for weight in weights])
+        gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
+        summed = [loss.new_tensor(numbers), counts.flatten(), used]
+        averaged = [loss[None], *(gradient.flatten() for gradient in gradients)]
+        flat = torch.cat([*summed, *averaged])
+        flat[sum(map(len, summed)):] *= numbers[0]
         with _reports_lost_processes():
             dist.all_reduce(flat)
-        total, used, *gradients = torch.split(flat, [1, len(parameters), *(weight.numel() for weight in parameters)])
-        for parameter, gradient, users in zip(parameters, gradients, used.tolist(), strict=True):
-            parameter.grad = gradient.view_as(parameter) if users else None
-        return total.squeeze()
+        sums, counts, used, loss, *gradients = torch.split(flat, [*map(len, summed), *map(len, averaged)])
+        total = max(1.0, float(sums[0]))
+        flat[sum(map(len, summed)):] /= total
+        for weight, gradient, users in zip(weights, gradients, used.tolist(), strict=True):
+            weight.grad = gradient.view_as(weight) if users else None
+        for table, (rows, values), each in zip(tables, parts, counts.view(-1, self.size).int().tolist(), strict=True):
+            table.grad = self._sum_rows(rows, values * (numbers[0] / total), each, table)
+        return loss.squeeze(), sums.tolist()
 
-    def sum_rows(self, table: nn.Parameter) -> None:
-        """Sum the sparse gradients of a table over all processes, in place; each sends only the rows of its batch.
-
-        The sum is coalesced, and has the same bits in all processes. A gradient that is None in all processes stays
-        None.
-
-        Args:
-            table: the same table in all processes. *Shape:* ``(n_rows, dim)``, float32, with fewer than 2^31 rows.
-        """
-        if self.size == 1:
-            return
-        rows, values = _rows_of(table)
-        counts = self.gather_tensor(torch.tensor([len(rows)]))[:, 0].tolist()
+    def _sum_rows(self, rows: Tensor, values: Tensor, counts: Sequence[int], table: Tensor) -> Tensor | None:
+        """Sum the rows of the sparse gradients of all processes, which have these numbers of rows."""
         if not any(counts):
-            return
+            return None
         sent = values.new_zeros(max(counts), values.shape[1] + 1)                           # (largest n, dim + 1)
         sent[: len(rows), :-1], sent[: len(rows), -1] = values, rows.int().view(torch.float32)
         received = self.gather_tensor(sent)                                                 # (size, largest n, dim + 1)
         parts = [part[:count] for part, count in zip(received, counts, strict=True)]
         values = torch.cat([part[:, :-1] for part in parts])  # contiguous, as PyTorch assumes of a single row too
         indices = torch.cat([part[:, -1] for part in parts]).view(torch.int32).long()       # (n,)
-        table.grad = torch.sparse_coo_tensor(indices[None], values, table.shape, check_invariants=False).coalesce()
+        return torch.sparse_coo_tensor(indices[None], values, table.shape, check_invariants=False).coalesce()
 
     def gather_tensor(self, tensor: Tensor) -> Tensor:
         """Return the tensors of all processes, which have the same shape. *Shape:* ``(size, *shape of the tensor)``."""
@@ -169,10 +176,6 @@ def _reports_lost_processes() -> Iterator[None]:
 def _in_short(error: Exception) -> str:
     """Return the first sentence of an error of gloo, without the place in its source."""
     return str(error).partition("\n")[0].rpartition("] ")[2].partition(". ")[0]
-
-
-def _gradient(parameter: nn.Parameter) -> Tensor:
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
 def _rows_of(table: nn.Parameter) -> tuple[Tensor, Tensor]:

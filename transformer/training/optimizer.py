@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -63,11 +63,15 @@ class Optimizer:
         for weight in self._weights.values():
             weight.grad = None
 
-    def sum_gradients(self, world: World, loss: Tensor) -> Tensor:
-        """Sum the gradients (in place) and the losses over all processes; return the sum of the losses, a scalar."""
+    def average_gradients(self, world: World, loss: Tensor, numbers: Sequence[float]) -> tuple[Tensor, list[float]]:
+        """Average gradients and losses over all processes; as :meth:`World.average_gradients`."""
+        dense = [weight for weight in self._dense.weights if weight.requires_grad]
+        tables = [table.weight for table in self._sparse.values() if table.weight.requires_grad]
+        averages = world.average_gradients(dense, tables, loss, numbers)
         for table in self._sparse.values():
-            table.sum_gradients(world)
-        return world.sum_gradients([weight for weight in self._dense.weights if weight.requires_grad], loss)
+            if world.size > 1 and table.weight.grad is not None:
+                table.flush_rows(table.weight.grad.indices()[0])  # those that other processes have looked up
+        return averages
 
     def clip(self) -> Tensor:
         """Clip the gradient to the norm ``training.clip``, and return its norm before. *Shape:* scalar."""

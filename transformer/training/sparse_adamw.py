@@ -28,7 +28,6 @@ from torch import Tensor, nn
 
 from transformer.kernels import native
 from transformer.training.dense_adamw import BETA1, BETA2, EPS
-from transformer.training.distributed import World
 
 NEGLIGIBLE = 1e-12  # a smaller fraction of the momentum or of the earlier average is ignored
 FLUSH_ROWS = 8192   # rows updated together by flush(), which limits the temporary memory
@@ -141,13 +140,6 @@ class SparseAdamW:
         self._exp_avg, self._exp_avg_sq = (torch.from_numpy(np.zeros(weight.shape, dtype=np.float32)) for _ in "mv")
         self._last_step = torch.full((len(weight),), NEVER)  # step in which each row was last updated
         self._deferred = DeferredSteps(ema)
-
-    def sum_gradients(self, world: World) -> None:
-        """Sum the gradients of all processes, and bring the rows up to date that other processes have looked up."""
-        if world.size > 1 and self.weight.requires_grad:
-            world.sum_rows(self.weight)
-            if self.weight.grad is not None:
-                self.flush_rows(self.weight.grad.indices()[0])
 
     def gradient(self) -> Tensor | None:
         """Coalesce the gradient and return its rows, which may be modified in place. *Shape:* ``(n, dim)``."""

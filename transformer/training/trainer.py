@@ -172,7 +172,8 @@ class _Training(Generic[B]):
             while state.epoch <= self.n_epochs and not self._stopped_early():
                 self.freezing.apply(state.epoch)
                 self._epoch()
-                self._checkpoint()
+                (due,) = self.world.sum(self._is_checkpoint_due())
+                self._checkpoint(due=bool(due))
         finally:
             self.freezing.release()
             self.optimizer.close()
@@ -213,11 +214,11 @@ class _Training(Generic[B]):
                 with trainer.clock("batches"):  # they may be made when they are read
                     group = batches[step * self.config.accumulate : (step + 1) * self.config.accumulate]
                     made = [batch for batch in group if batch is not None]
-                self._step(made)
+                checkpoint_due = self._step(made)
             if self.world.rank == 0:
                 completed = (state.epoch - 1 + state.steps_in_epoch / state.steps_per_epoch) / self.n_epochs
                 trainer.progress("training", completed)
-            self._checkpoint()
+            self._checkpoint(due=checkpoint_due)
         with self._timed():
             self.guard.check()
             train_loss = self._mean_loss()
@@ -241,14 +242,17 @@ class _Training(Generic[B]):
         if self.world.rank == 0:
             trainer.on_epoch(entry)
 
-    def _step(self, batches: Sequence[B]) -> None:
-        """Make one optimizer step for the mean loss over all targets of these batches, in all processes."""
+    def _step(self, batches: Sequence[B]) -> bool:
+        """Make one optimizer step for the mean loss over all targets of these batches, in all processes.
+
+        Returns:
+            Whether a checkpoint is due.
+        """
         state, clock = self.state, self.trainer.clock
-        n_targets, n_tokens = self.world.sum(sum(batch.n_targets for batch in batches),
-                                             sum(batch.n_tokens for batch in batches))
+        n_targets = sum(batch.n_targets for batch in batches)
         self.optimizer.set_lr(self._lr_factor())
         self.optimizer.zero_grad()
-        loss = torch.zeros((), device=self.device)
+        loss = torch.zeros((), device=self.device)  # mean over the targets of this process
         for batch in batches:
             if batch.n_targets:
                 with clock("forward"), shared_masks(), use(self.config.engine), autocast(
@@ -258,15 +262,17 @@ class _Training(Generic[B]):
                     part.backward()  # type: ignore[no-untyped-call]
                 loss += part.detach()
         with clock("optimizer"):
-            loss = self.optimizer.sum_gradients(self.world, loss)
+            loss, (n_all_targets, n_tokens, due) = self.optimizer.average_gradients(
+                self.world, loss, [n_targets, sum(batch.n_tokens for batch in batches), self._is_checkpoint_due()])
             norm = self.optimizer.clip()
             self.guard.add(f"epoch {state.epoch}, step {state.step + 1}", loss, norm,
                            [example for batch in batches for example in batch.where])
             self.optimizer.step()
-        if n_targets:
+        if n_all_targets:
             state.losses.append(loss)
         state.tokens += int(n_tokens)
         state.steps_in_epoch += 1
+        return bool(due)
 
     def _lr_factor(self) -> float:
         return lr_factor(self.state.step, self.config, self.state.steps_per_epoch * self.n_epochs)
@@ -287,17 +293,19 @@ class _Training(Generic[B]):
                                   "file to start again")
         state.steps_per_epoch = n_steps
 
-    def _checkpoint(self) -> None:
-        """Write the checkpoint if one is configured and due, by the clock of rank 0."""
-        path, is_first = self.trainer.checkpoint, self.world.rank == 0
-        if path is None:
-            return
-        (due,) = self.world.sum(is_first and time.monotonic() - self.last_checkpoint >= self.config.checkpoint_seconds)
-        if not due:
+    def _is_checkpoint_due(self) -> bool:
+        """Whether rank 0 wants a checkpoint, by its clock; False in other processes."""
+        return (self.trainer.checkpoint is not None and self.world.rank == 0
+                and time.monotonic() - self.last_checkpoint >= self.config.checkpoint_seconds)
+
+    def _checkpoint(self, *, due: bool) -> None:
+        """Write the checkpoint if it is due, as all processes must agree."""
+        path = self.trainer.checkpoint
+        if path is None or not due:
             return
         self.guard.check()
         random = self.world.gather(random_state(self.device))
-        if is_first:
+        if self.world.rank == 0:
             self.state.save(path, settings=self.settings, random=random)
         self.last_checkpoint = time.monotonic()
 

@@ -189,37 +189,44 @@ def test_parts_of_all_processes_are_the_whole_batch(items, size):
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def summed_rows(rank, port, folder, used):
-    """Sum the gradients of a table in one of two processes; one that has looked up nothing has no gradient."""
+def averaged(rank, port, folder, used, n_targets):
+    """Average gradients in one of two processes; one that has looked up nothing has no gradient of the table."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     ours = world()
-    table = torch.nn.Parameter(torch.zeros(5, 2))
+    table, weight, unused = (torch.nn.Parameter(torch.zeros(shape)) for shape in ((5, 2), (3,), (1,)))
     if used[rank]:
         values = torch.arange(2.0 * len(used[rank])).view(-1, 2) + rank + 0.1
         table.grad = torch.sparse_coo_tensor([used[rank]], values, table.shape)
-    ours.sum_rows(table)
-    torch.save(table.grad, folder / f"sum-{rank}")
+        weight.grad = torch.full((3,), 1.0 + rank)
+    loss, sums = ours.average_gradients([weight, unused], [table], torch.tensor(2.0 + rank), [n_targets[rank], 7, rank])
+    torch.save({"table": table.grad, "weight": weight.grad, "unused": unused.grad, "loss": loss, "sums": sums},
+               folder / f"average-{rank}")
     ours.barrier()
     ours.close()
 
 
-@pytest.mark.parametrize(("used", "expected"), [
-    (([3, 1, 3], [1]), [[0, 0], [3.2, 5.2], [0, 0], [4.2, 6.2], [0, 0]]),
-    (([2], []), [[0, 0], [0, 0], [0.1, 1.1], [0, 0], [0, 0]]),
-    (([], [4]), [[0, 0], [0, 0], [0, 0], [0, 0], [1.1, 2.1]]),
-    (([], []), None),
+@pytest.mark.parametrize(("used", "n_targets", "rows", "expected"), [
+    (([3, 1, 3], [1]), (1, 1), [[0, 0], [1.6, 2.6], [0, 0], [2.1, 3.1], [0, 0]], 1.5),
+    (([3, 1, 3], [1]), (3, 1), [[0, 0], [1.85, 2.85], [0, 0], [3.15, 4.65], [0, 0]], 1.25),
+    (([2], []), (2, 0), [[0, 0], [0, 0], [0.1, 1.1], [0, 0], [0, 0]], 1.0),
+    (([], [4]), (0, 5), [[0, 0], [0, 0], [0, 0], [0, 0], [1.1, 2.1]], 2.0),
+    (([], []), (0, 0), None, None),
 ])
-def test_sparse_gradients_of_a_table_are_summed_over_processes(used, expected, tmp_path):
-    run_two(summed_rows, tmp_path, used)
-    first, second = (torch.load(tmp_path / f"sum-{rank}") for rank in range(2))
-    if expected is None:
-        assert first is None
-        assert second is None
+def test_gradients_are_averaged_over_the_targets_of_all_processes(used, n_targets, rows, expected, tmp_path):
+    run_two(averaged, tmp_path, used, n_targets)
+    first, second = (torch.load(tmp_path / f"average-{rank}") for rank in range(2))
+    assert first["unused"] is None
+    assert first["sums"] == second["sums"] == [sum(n_targets), 14, 1]
+    if rows is None:
+        assert first["table"] is first["weight"] is second["table"] is second["weight"] is None
         return
-    assert first.values().stride() == (2, 1)
-    assert torch.equal(first.values(), second.values())
-    assert torch.equal(first.indices(), second.indices())
-    torch.testing.assert_close(first.to_dense(), torch.tensor(expected))
+    assert first["table"].values().stride() == (2, 1)
+    for same in (lambda found: found["table"].values(), lambda found: found["table"].indices(),
+                 lambda found: found["weight"], lambda found: found["loss"]):
+        assert torch.equal(same(first), same(second))
+    torch.testing.assert_close(first["table"].to_dense(), torch.tensor(rows))
+    torch.testing.assert_close(first["weight"], torch.full((3,), expected))
+    assert first["loss"].item() == pytest.approx(1 + expected)
 
 
 def test_single_process_does_not_communicate():
@@ -228,7 +235,7 @@ def test_single_process_does_not_communicate():
     assert alone.sum(2, 3.5) == [2, 3.5]
     assert alone.gather("a") == ["a"]
     total = torch.tensor(1.0)
-    assert alone.sum_gradients([], total) is total
+    assert alone.average_gradients([], [], total, [3, 4.5]) == (total, [3, 4.5])
     assert alone.gather_tensor(total).tolist() == [1.0]
     alone.broadcast([total])
     alone.barrier()
