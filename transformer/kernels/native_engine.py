@@ -16,7 +16,7 @@ from transformer.kernels.native_embedding import can_embed, embed
 from transformer.kernels.native_layer import LayerCall, compiled, compiled_cls
 from transformer.kernels.packed_output import PackedEncoded, encoded_cls
 from transformer.kernels.packing import Packing
-from transformer.kernels.precision import low_dtype
+from transformer.kernels.precision import in_float32, low_dtype
 from transformer.layers.convolution import Convolutions
 from transformer.layers.transformer_layer import TransformerLayer
 from transformer.models.outputs import Encoded, Needs
@@ -59,15 +59,16 @@ class NativeEngine:
         """Compute the forward pass over rows of real tokens."""
         mask = padding_mask(ids)                                                            # (B, L)
         packing = Packing(mask, causal=stack.causal)
-        embedded = stack.embedding(packing.pack(ids))                                       # (n_rows, d_embedding)
-        if can_embed(stack):
-            x = embed(embedded, stack, packing)                                             # (n_rows, d_model)
-        else:
-            row_types = None if token_types is None else packing.pack(token_types)          # (n_rows,)
-            x = stack.embed(embedded, packing.positions, row_types)                         # (n_rows, d_model)
+        with in_float32(CPU):  # PyTorch compiles a product in bfloat16 again for each number of rows
+            embedded = stack.embedding(packing.pack(ids))                                   # (n_rows, d_embedding)
+            if can_embed(stack):
+                x = embed(embedded, stack, packing)                                         # (n_rows, d_model)
+            else:
+                row_types = None if token_types is None else packing.pack(token_types)      # (n_rows,)
+                x = stack.embed(embedded, packing.positions, row_types)                     # (n_rows, d_model)
+            embedded = stack.project(embedded)                                              # (n_rows, d_model)
         if stack.convolutions is not None:
             x = _convolved(x, stack.convolutions, packing)                                  # (n_rows, d_model)
-        embedded = stack.project(embedded)                                                  # (n_rows, d_model)
         *layers, last = stack.transformer_layers()
         for layer in layers:
             x = compiled(x, weights_of(layer), call_of(layer), packing)                     # (n_rows, d_model)
