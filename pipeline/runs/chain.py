@@ -56,6 +56,7 @@ from pipeline.telemetry.progress import given_or_notebook
 from pipeline.word_vectors import StageOne, prepare_vectors
 from transformer.errors import TransformerError
 from transformer.kernels.engine import require
+from transformer.kernels.precision import training_precision
 from transformer.layers.embedding import TokenEmbedding
 from transformer.training import distributed
 from transformer.training.process_memory import return_free_memory
@@ -297,7 +298,7 @@ def run_stage_two(
             with clock("pretraining"):
                 pretrain(setup, model, stage_one, texts, checkpoint=before, context=context)
             torch.manual_seed(config.seed)  # the same state whether pretraining was resumed or not
-        trained = TrainedRun(setup, stage_one, model, config.training.precision)
+        trained = TrainedRun(setup, stage_one, model, training_precision(model, config.training.precision))
         with clock("tokenising"):
             features = task.encode(splits.train, _tokenizers(stage_one), setup, training=True)
         with clock("evaluation"):

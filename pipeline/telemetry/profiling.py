@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transformer.kernels.precision import choose_precision
+from transformer.kernels.precision import training_precision
 from transformer.training.config import TrainingConfig
 
 PARTS = ("starting", "reading", "tokenising", "vectors", "self-training", "ngrams", "pretraining", "shuffling",
@@ -154,7 +154,7 @@ def take_profile(clock: Clock, config: TrainingConfig) -> Profile:
     if not clock.tokens:  # resumed after the end of training
         return Profile(seconds)
     device = next(clock.model.parameters()).device
-    chosen = choose_precision(device, config.precision)
+    chosen = training_precision(clock.model, config.precision)
     n_operations = clock.tokens * training_operations(clock.model, clock.loss, clock.samples)
     return Profile(
         seconds, clock.tokens,

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 import torch
+from torch import nn
 
 from transformer.errors import TransformerError
 from transformer.kernels import native
@@ -71,3 +72,16 @@ def choose_precision(device: torch.device, name: str) -> str:
         capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
         fast = device.type == "cpu" and any(capabilities.get(feature) for feature in BFLOAT16_FEATURES)
     return "bfloat16" if fast else "float32"
+
+
+def training_precision(model: nn.Module, name: str) -> str:
+    """Resolve ``auto`` for training a model on its device; return other names unchanged.
+
+    On a CPU, a decoder with cross-attention is computed by PyTorch, which compiles products in bfloat16 again for each
+    shape of a batch. ``auto`` is float32 there, which takes less time.
+    """
+    device = next(model.parameters()).device
+    crosses = any(getattr(module, "cross_attention", None) is not None for module in model.modules())
+    if name == "auto" and device.type == "cpu" and crosses:
+        return "float32"
+    return choose_precision(device, name)

@@ -39,7 +39,7 @@ class TrainingConfig:
                               "weights")
     patience: int = option(5, "number of epochs without improvement on dev before training stops; 0 never stops early")
     device: str = option("auto", "auto (a GPU if available), cpu, cuda or cuda:N")
-    precision: str = option("auto", "float32, bfloat16, or auto (bfloat16 where the hardware multiplies it faster, "
+    precision: str = option("auto", "float32, bfloat16, or auto (bfloat16 where that is faster on this hardware, "
                                     "otherwise float32)")
     engine: str = option("auto", "implementation of the layers: auto (the fastest that applies), torch (plain PyTorch) "
                                  "or the name of an engine, such as native")

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from transformer.errors import DivergedError
-from transformer.kernels.precision import choose_precision
 from transformer.training.config import TrainingConfig
 from transformer.training.distributed import World
 
@@ -24,7 +23,7 @@ class NonFiniteGuard:
     """Raises an error if a loss or gradient norm is not finite; checks every step on a CPU, every 50 steps on a GPU.
 
     Attributes:
-        config: settings that the error message mentions.
+        config: settings that the error message mentions, with the precision that is used.
         device: device of losses and gradients.
         world: the process group; losses and norms are the same in all processes, examples differ.
     """
@@ -72,7 +71,7 @@ class NonFiniteGuard:
         config = self.config
         advice = [f"a smaller training.lr (now {config.lr:g})", f"a longer training.warmup (now {config.warmup:g})",
                   f"a smaller training.clip (now {config.clip:g})", "embedding.scale=unit"]
-        if choose_precision(self.device, config.precision) == "bfloat16":
+        if config.precision == "bfloat16":
             advice.append("training.precision=float32")
         return ", ".join(advice[:-1]) + f", or {advice[-1]}"
 

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from transformer.errors import CheckpointError, TransformerError
 from transformer.kernels.engine import describe_engines, use
-from transformer.kernels.precision import autocast
+from transformer.kernels.precision import autocast, training_precision
 from transformer.kernels.waiting import brief_on_a_busy_machine
 from transformer.layers.dropout import shared_masks
 from transformer.training.config import TrainingConfig
@@ -158,7 +158,8 @@ class _Training(Generic[B]):
         self.settings = resume_settings(self.model, self.config, n_processes=self.world.size)
         self.optimizer = Optimizer(self.model, self.config)
         self.state = TrainingState(self.model, self.optimizer)
-        self.guard = NonFiniteGuard(self.config, self.device, self.world)
+        self.precision = training_precision(self.model, self.config.precision)
+        self.guard = NonFiniteGuard(replace(self.config, precision=self.precision), self.device, self.world)
         self.last_checkpoint = time.monotonic()
 
     def run(self) -> TrainingResult:
@@ -255,8 +256,7 @@ class _Training(Generic[B]):
         loss = torch.zeros((), device=self.device)  # mean over the targets of this process
         for batch in batches:
             if batch.n_targets:
-                with clock("forward"), shared_masks(), use(self.config.engine), autocast(
-                        self.device, self.config.precision):
+                with clock("forward"), shared_masks(), use(self.config.engine), autocast(self.device, self.precision):
                     part = self.trainer.loss(self.model, batch.to(self.device)) * (batch.n_targets / n_targets)
                 with clock("backward"):
                     part.backward()  # type: ignore[no-untyped-call]
@@ -318,7 +318,8 @@ class _Training(Generic[B]):
 
 def describe_training_engines(model: nn.Module, config: TrainingConfig) -> list[str]:
     """Describe the engine of each stack in training, and why faster ones are not used, as lines of text."""
-    with use(config.engine), autocast(next(model.parameters()).device, config.precision):
+    precision = training_precision(model, config.precision)
+    with use(config.engine), autocast(next(model.parameters()).device, precision):
         return describe_engines(model)
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from small_models import encoder_decoder
 from small_training import examples, loss, model, same_weights, train, without_seconds
 from torch import nn
 
@@ -10,7 +11,7 @@ from transformer import Evaluation, ModelConfig, Trainer, TrainingConfig
 from transformer.checkpoint import load_weights, read_weights, save_weights
 from transformer.config import EmbeddingConfig
 from transformer.errors import CheckpointError, DivergedError, TransformerError
-from transformer.kernels.precision import autocast, choose_precision
+from transformer.kernels.precision import autocast, choose_precision, training_precision
 from transformer.layers.dropout import shared_masks
 from transformer.training.distributed import World
 from transformer.training.divergence import GPU_STEPS, NonFiniteGuard
@@ -271,6 +272,13 @@ def test_automatic_precision_of_a_device(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities")  # as in older versions of PyTorch
     assert choose_precision(cpu, "auto") == "float32"
     assert choose_precision(cpu, "bfloat16") == "bfloat16"
+
+
+def test_automatic_precision_of_cross_attention_on_a_cpu_is_float32(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert training_precision(model(), "auto") == "bfloat16"
+    assert training_precision(encoder_decoder(), "auto") == "float32"
+    assert training_precision(encoder_decoder(), "bfloat16") == "bfloat16"
 
 
 def test_gradient_is_clipped(monkeypatch):
