@@ -6,7 +6,8 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from threading import Lock
 from typing import Any
 
 from embeddings.tokenization.ngrams import WORD_PATTERN
@@ -50,16 +51,45 @@ def logistic_regression(
         return list(map(str, model.predict(features.transform(test))))
 
 
+class _Fitting:
+    """The state of :func:`fitting`, which is that of the whole process: the first fit sets it, the last restores it."""
+
+    def __init__(self) -> None:
+        self.lock, self.n_fits, self.restore = Lock(), 0, ExitStack()
+
+    def enter(self) -> None:
+        from sklearn.exceptions import ConvergenceWarning
+        from threadpoolctl import threadpool_limits
+
+        with self.lock:
+            self.n_fits += 1
+            if self.n_fits == 1:
+                self.restore.enter_context(threadpool_limits(1, user_api="blas"))
+                self.restore.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                warnings.filterwarnings("ignore", message="The number of unique classes")  # rare labels
+
+    def leave(self) -> None:
+        with self.lock:
+            self.n_fits -= 1
+            if not self.n_fits:
+                self.restore.close()
+
+
+_FITTING = _Fitting()
+
+
 @contextmanager
 def fitting() -> Iterator[None]:
-    """Limit BLAS to one thread and hide scikit-learn's warnings, of which :func:`fitted` logs one."""
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
+    """Limit BLAS to one thread and hide scikit-learn's warnings, of which :func:`fitted` logs one.
 
-    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", message="The number of unique classes")  # rare labels, not a regression
+    Both apply to the whole process, also while fits in several threads overlap.
+    """
+    _FITTING.enter()
+    try:
         yield
+    finally:
+        _FITTING.leave()
 
 
 def fitted(vectors: Any, labels: Any, *, sample_weight: Any = None, **settings: Any) -> Any:

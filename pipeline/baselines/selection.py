@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, copy_context
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from embeddings.specification.suggest import did_you_mean
@@ -72,7 +75,9 @@ def check_selection(config: RunConfig, names: tuple[str, ...]) -> None:
                               f"{others}. Write their names separated by commas, or all or none alone")
 
 
-def train_selected(config: RunConfig, baselines: Mapping[str, Callable[[], T | None]]) -> dict[str, T]:
+def train_selected(
+    config: RunConfig, baselines: Mapping[str, Callable[[], T | None]], *, at_once: int = 1
+) -> dict[str, T]:
     """Train the selected baselines and return what they predict, by name.
 
     A baseline that needs more memory than ``baseline_memory_gb`` is skipped with a warning.
@@ -80,19 +85,45 @@ def train_selected(config: RunConfig, baselines: Mapping[str, Callable[[], T | N
     Args:
         config: the configuration.
         baselines: function that trains each baseline; it returns None if the baseline cannot be trained on these data.
+        at_once: number of baselines that are trained at the same time, each with one thread.
     """
+    selected = {name: train for name, train in baselines.items() if is_selected(config, name)}
     made: dict[str, T] = {}
-    for name, train in baselines.items():
-        if not is_selected(config, name):
-            continue
+    for name, outcome in zip(selected, _outcomes(list(selected.values()), at_once), strict=True):
         try:
-            predicted = train()
+            predicted = outcome()
         except TooLargeError as error:
             _skip(name, error, config.baseline_memory_gb)
         else:
             if predicted is not None:
                 made[name] = predicted
     return made
+
+
+def _outcomes(functions: Sequence[Callable[[], T]], at_once: int) -> Iterator[Callable[[], T]]:
+    """Call functions in order, several at once, and yield functions that return the results or raise the errors."""
+    if at_once == 1:
+        yield from functions
+        return
+    # The threads do not delay the end of the process after Ctrl+C, as those of an executor would.
+    futures: list[Future[T]] = [Future() for _ in functions]
+    waiting = deque(zip(functions, futures, strict=True))
+
+    def work() -> None:
+        with suppress(IndexError):
+            while True:
+                function, future = waiting.popleft()
+                try:
+                    future.set_result(function())
+                except BaseException as error:
+                    future.set_exception(error)
+
+    for _ in range(min(at_once, len(functions))):
+        Thread(target=copy_context().run, args=(work,), daemon=True).start()
+    try:
+        yield from (future.result for future in futures)
+    finally:
+        waiting.clear()
 
 
 def is_selected(config: RunConfig, name: str) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -54,6 +56,8 @@ from pipeline.word_vectors import StageOne
 from transformer.layers.embedding import TokenEmbedding
 
 MAX_PROBABILITIES = 100  # labels whose probability a prediction has
+AT_ONCE = 2           # baselines trained at the same time; one of them takes more than half of the time of all
+MANY_TEXTS = 100_000  # with more, baselines are trained one after another, because each needs much memory
 
 
 @dataclass(frozen=True)
@@ -213,7 +217,12 @@ class Classification(PredictionSetTask[Example, Labels]):
         labels = [example.label for example in splits.train]
         gold = [example.label for example in splits.test]
         means = baselines.MeanVectors(stage_one.table, stage_one.tokenizer, parse_policy(setup.config.unknown))
-        vectors = cache(lambda: (means(train), means(test)))
+        vectors, one_at_a_time = cache(lambda: (means(train), means(test))), Lock()
+
+        def on_means(fit: Callable[..., list[str] | None], **options: Any) -> list[str] | None:
+            with one_at_a_time:  # they share the vectors
+                return fit(vectors()[0], labels, vectors()[1], **options)
+
         max_gb = setup.config.baseline_memory_gb
         predicted = train_selected(setup.config, {
             "majority": lambda: baselines.majority(labels, len(test)),
@@ -222,11 +231,10 @@ class Classification(PredictionSetTask[Example, Labels]):
                                                                 max_gb=max_gb),
             "hashed-ngrams": lambda: baselines.hashed_ngrams(train, labels, test, seed=setup.config.seed,
                                                              max_gb=max_gb),
-            "mean-vectors+logreg": lambda: baselines.logistic_regression_on_means(
-                vectors()[0], labels, vectors()[1], max_gb=max_gb),
-            "nearest-centroid": lambda: baselines.nearest_centroid(vectors()[0], labels, vectors()[1]),
+            "mean-vectors+logreg": lambda: on_means(baselines.logistic_regression_on_means, max_gb=max_gb),
+            "nearest-centroid": lambda: on_means(baselines.nearest_centroid),
             **fasttext_baselines(setup.config.baselines, test, set(labels)),
-        })
+        }, at_once=1 if len(train) > MANY_TEXTS else min(AT_ONCE, torch.get_num_threads()))
         return {name: label_measures(gold, by_name) for name, by_name in predicted.items()}
 
     def plots(

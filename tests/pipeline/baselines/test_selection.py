@@ -2,6 +2,7 @@
 
 import json
 import logging
+from threading import Barrier
 
 import pytest
 from click.testing import CliRunner
@@ -42,12 +43,30 @@ def test_one_that_cannot_be_trained_is_left_out_silently(caplog):
     assert not caplog.records
 
 
-def test_one_that_is_too_large_is_skipped_with_a_message(caplog):
+def test_two_at_once_give_the_same_in_the_same_order():
+    met = Barrier(2, timeout=30)
+    train = {"a": lambda: met.wait() is None, "b": lambda: met.wait() is None or None, "c": lambda: 3, "d": lambda: 4}
+    assert list(train_selected(config(), train, at_once=2).items()) == [("a", False), ("c", 3), ("d", 4)]
+    train = {name: lambda name=name: name for name in "abcdefgh"}
+    assert train_selected(config(), train, at_once=2) == train_selected(config(), train)
+
+
+def test_an_error_of_one_of_two_at_once_is_raised():
+    def broken():
+        raise ZeroDivisionError("broken")
+
+    with pytest.raises(ZeroDivisionError, match="broken"):
+        train_selected(config(), {"a": lambda: 1, "b": broken, "c": lambda: 1}, at_once=2)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_one_that_is_too_large_is_skipped_with_a_message(caplog, at_once):
     def large():
         raise TooLargeError(17.3e9, "10,000 labels, 72,859 features")
 
     with caplog.at_level(logging.WARNING, "vecformer"), recorded_skips() as skipped:
-        assert train_selected(config(baseline_memory_gb=4), {"large": large, "small": lambda: 1}) == {"small": 1}
+        assert train_selected(config(baseline_memory_gb=4), {"large": large, "small": lambda: 1},
+                              at_once=at_once) == {"small": 1}
     reason = ("it needs about 17.3 GB of memory (10,000 labels, 72,859 features); the limit is 4 GB. Raise it with "
               "--set baseline_memory_gb=18")
     assert [record.getMessage() for record in caplog.records] == [
