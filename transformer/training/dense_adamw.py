@@ -38,7 +38,7 @@ class DenseAdamW:
         self._groups, self._averages = groups, averages
         self._state: dict[nn.Parameter, dict[str, Tensor]] = {}
         self._compiled = can_compile(self.weights)
-        self._addressed: list[nn.Parameter] = []  # the weights that have an entry in _addresses
+        self._addressed: list[int] = []  # where the weights are that have an entry in _addresses
         self._addresses = (native.DenseWeight * 0)()
 
     @torch.no_grad()
@@ -72,9 +72,9 @@ class DenseAdamW:
                        for weight, tensors in state.items()}
         self._addressed = []
 
-    def _step_compiled(self, weights: list[nn.Parameter], ema_decay: float) -> None:
+    def _step_compiled(self, weights: Sequence[nn.Parameter], ema_decay: float) -> None:
         grads = [grad for weight in weights if (grad := weight.grad) is not None]
-        if [*map(id, weights)] != [*map(id, self._addressed)]:
+        if self._addressed != [weight.data_ptr() for weight in weights]:
             self._address(weights)
         for address, grad in zip(self._addresses, grads, strict=True):
             address.grad = grad.data_ptr()
@@ -82,7 +82,7 @@ class DenseAdamW:
             n_weights=len(weights), weights=self._addresses, lr_factor=self.lr_factor, beta1=BETA1, beta2=BETA2,
             eps=EPS, ema_decay=ema_decay))
 
-    def _address(self, weights: list[nn.Parameter]) -> None:
+    def _address(self, weights: Sequence[nn.Parameter]) -> None:
         """Fill in the addresses of these weights and of their state, which stay the same between steps."""
         groups = {weight: group for group in self._groups for weight in group["params"]}
         self._addresses = (native.DenseWeight * len(weights))()
@@ -90,7 +90,7 @@ class DenseAdamW:
             native.set_pointers(address, weight=weight.detach(), average=self._averages[weight], **self._state[weight])
             address.size = weight.numel()
             address.lr, address.weight_decay = groups[weight]["peak_lr"], groups[weight]["weight_decay"]
-        self._addressed = weights
+        self._addressed = [weight.data_ptr() for weight in weights]
 
     def _step_in_pytorch(self) -> None:
         for group in self._groups:

@@ -117,6 +117,16 @@ def test_gradient_that_is_not_contiguous(way):
     torch.testing.assert_close(weight, expected)
 
 
+def test_weights_whose_memory_is_replaced_between_steps(way):
+    weight, average = nn.Parameter(torch.zeros(3)), torch.zeros(3)
+    ours = DenseAdamW([{"params": [weight], "peak_lr": 0.1, "weight_decay": 0.0}], {weight: average})
+    for _ in range(2):
+        weight.data = torch.zeros(3)
+        weight.grad = torch.ones(3)
+        ours.step(0.0)
+        torch.testing.assert_close(weight, torch.full((3,), -0.1))
+
+
 @pytest.mark.parametrize("max_norm", [1e-3, 1.0, 1e9])
 @pytest.mark.parametrize("shapes", [LARGE, [(1,)], [(3, 5), (17,), (2, 16)]])
 def test_clipping_equals_pytorch(shapes, max_norm, way):
