@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
+from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +26,12 @@ T = TypeVar("T")
 log = logging.getLogger("vecformer")
 
 ALL, NONE = ("all",), ("none",)
+IMPORTED = (
+    "scipy.sparse", "scipy.special", "sklearn.feature_extraction.text", "sklearn.linear_model", "sklearn.metrics",
+    "sklearn.preprocessing", "threadpoolctl",
+)
+"""Modules imported before threads start, which might see a half imported module otherwise."""
+
 FASTTEXT = "fasttext:MODEL.bin"  # among the names of a task's baselines if it can be compared with such models
 GB = 1e9
 
@@ -102,9 +109,11 @@ def train_selected(
 
 def _outcomes(functions: Sequence[Callable[[], T]], at_once: int) -> Iterator[Callable[[], T]]:
     """Call functions in order, several at once, and yield functions that return the results or raise the errors."""
-    if at_once == 1:
+    if at_once == 1 or len(functions) < 2:
         yield from functions
         return
+    for module in IMPORTED:
+        import_module(module)
     # The threads do not delay the end of the process after Ctrl+C, as those of an executor would.
     futures: list[Future[T]] = [Future() for _ in functions]
     waiting = deque(zip(functions, futures, strict=True))
