@@ -114,7 +114,6 @@ def _outcomes(functions: Sequence[Callable[[], T]], at_once: int) -> Iterator[Ca
         return
     for module in IMPORTED:
         import_module(module)
-    # The threads do not delay the end of the process after Ctrl+C, as those of an executor would.
     futures: list[Future[T]] = [Future() for _ in functions]
     waiting = deque(zip(functions, futures, strict=True))
 
@@ -127,6 +126,7 @@ def _outcomes(functions: Sequence[Callable[[], T]], at_once: int) -> Iterator[Ca
                 except BaseException as error:
                     future.set_exception(error)
 
+    # Daemon threads do not delay the end of the process after Ctrl+C, as those of an executor would.
     for _ in range(min(at_once, len(functions))):
         Thread(target=copy_context().run, args=(work,), daemon=True).start()
     try:
