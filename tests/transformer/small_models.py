@@ -22,6 +22,32 @@ OPTIONS = [{"positions": positions, "norm": norm, "activation": activation, **mo
            for norm in ("pre", "post")]
 
 
+def with_threads(numbers, compute):
+    """Return the results of a function with each number of threads."""
+    before, found = torch.get_num_threads(), []
+    try:
+        for n_threads in numbers:
+            torch.set_num_threads(n_threads)
+            found.append(compute())
+    finally:
+        torch.set_num_threads(before)
+    return found
+
+
+def assert_threads_change_only_the_order_of_sums(compute):
+    """Check that output and gradient of the input have the same bits with any number of threads."""
+    def seeded():
+        torch.manual_seed(1)
+        return compute()
+
+    first, *others = with_threads((1, 2, 3), seeded)
+    for other in others:
+        assert torch.equal(other["out"], first["out"])
+        assert torch.equal(other["x"], first["x"])
+        for name, expected in first.items():
+            torch.testing.assert_close(other[name], expected, atol=1e-4, rtol=1e-4)
+
+
 def shape(**options):
     return ModelConfig(**{"d_model": 16, "n_heads": 4, "n_layers": 2, "d_ff": 32, "dropout": 0.0, **options})
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import classifier, needs_code, perturbed
+from small_models import assert_threads_change_only_the_order_of_sums, classifier, needs_code, perturbed
 from torch import nn
 
 from transformer.kernels import native_convolution, use
@@ -67,19 +67,7 @@ def test_convolutions_of_any_size_equal_torch(dtype, lengths, d, widths, before,
 def test_number_of_threads_changes_only_the_order_of_sums(dtype):
     made = convolutions(64, [3, 5], dropout=0.3).train()
     x, mask = batch([50, 20, 3], 64)
-    before, found = torch.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            torch.manual_seed(1)
-            found.append(outcome(copy.deepcopy(made), x, mask, dtype))
-    finally:
-        torch.set_num_threads(before)
-    for other in found[1:]:
-        assert torch.equal(other["out"], found[0]["out"])
-        assert torch.equal(other["x"], found[0]["x"])
-        for name, expected in found[0].items():
-            torch.testing.assert_close(other[name], expected, atol=1e-4, rtol=1e-4)
+    assert_threads_change_only_the_order_of_sums(lambda: outcome(copy.deepcopy(made), x, mask, dtype))
 
 
 def test_dropout_scales_the_branch_by_one_factor_for_each_activation(dtype):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import encoder, needs_code, perturbed
+from small_models import encoder, needs_code, perturbed, with_threads
 from torch import nn
 
 from transformer.kernels import native_engine, use
@@ -42,14 +42,13 @@ def test_dropout_has_one_factor_for_each_activation_forward_and_backward():
     rows = torch.randn(packing.n_rows, 32, requires_grad=True)
     whole = stack.eval().embed(rows, packing.positions, None)
     stack.train()
-    drawn, before = [], torch.get_num_threads()
-    try:
-        for seed, n_threads in ((1, 1), (1, 3), (2, 2)):
-            torch.manual_seed(seed)
-            torch.set_num_threads(n_threads)
-            drawn.append(embed(rows, stack, packing))
-    finally:
-        torch.set_num_threads(before)
+    seeds = iter((1, 1, 2))
+
+    def seeded():
+        torch.manual_seed(next(seeds))
+        return embed(rows, stack, packing)
+
+    drawn = with_threads((1, 3, 2), seeded)
     scale = 256 / (256 - n_dropped(0.4))
     factors = torch.where(drawn[0] == 0, 0.0, scale)
     torch.testing.assert_close(drawn[0], factors * whole)

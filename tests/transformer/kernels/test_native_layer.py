@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import perturbed
+from small_models import assert_threads_change_only_the_order_of_sums, perturbed
 
 from transformer import kernels
 from transformer.config import ModelConfig
@@ -114,19 +114,7 @@ def test_layer_of_common_sizes_equals_torch(dtype, lengths, d, f, heads, norm):
 def test_number_of_threads_changes_only_the_order_of_sums(dtype, norm):
     made = layer(64, 128, 4, dropout=0.3, norm=norm).train()
     x, mask = batch([50, 20, 3], 64)
-    before, found = torch.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            torch.manual_seed(1)
-            found.append(outcome(copy.deepcopy(made), x, mask, False, dtype))
-    finally:
-        torch.set_num_threads(before)
-    for other in found[1:]:
-        assert torch.equal(other["out"], found[0]["out"])
-        assert torch.equal(other["x"], found[0]["x"])
-        for name, expected in found[0].items():
-            torch.testing.assert_close(other[name], expected, atol=1e-4, rtol=1e-4)
+    assert_threads_change_only_the_order_of_sums(lambda: outcome(copy.deepcopy(made), x, mask, False, dtype))
 
 
 def test_other_processes_do_not_change_the_results(dtype):

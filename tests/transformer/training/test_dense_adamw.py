@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import needs_code
+from small_models import needs_code, with_threads
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
@@ -148,16 +148,10 @@ def test_norm_of_a_gradient_that_is_not_finite(value, way):
 
 @needs_code
 def test_same_bits_with_any_number_of_threads():
-    def run(n_threads):
-        torch.set_num_threads(n_threads)
+    def run():
         gradients = arrays(LARGE, 3)
         clip_gradients(gradients, 1.0)
         _, (weights, averages), _ = train(LARGE)
         return [*gradients, *weights, *averages]
 
-    before = torch.get_num_threads()
-    try:
-        one, four = run(1), run(4)
-    finally:
-        torch.set_num_threads(before)
-    assert all(map(torch.equal, one, four))
+    assert all(map(torch.equal, *with_threads((1, 4), run)))

@@ -26,10 +26,6 @@ static void parallel_blocks(const Convolution& call, long multiple, const Body& 
     });
 }
 
-static Dropout branch_dropout(const Convolution& call) {
-    return {call.dropout_threshold ? call.dropout_mask : nullptr, 256.0f / float(256 - call.dropout_threshold)};
-}
-
 // Number the padded rows, and normalise the rows of x into them.
 static void normalise(const Convolution& call) {
     const long d = call.d_model, n_padded = padded_rows(call);
@@ -51,7 +47,7 @@ static void normalise(const Convolution& call) {
 
 static void forward(const Convolution& call) {
     const long d = call.d_model, all = features(call);
-    const Dropout dropout = branch_dropout(call);
+    const Dropout dropout(call.dropout_mask, call.dropout_threshold);
     Packed* const packed_output = packed_filter(call, call.n_filters);
     parallel_for_dynamic(call.n_threads, (call.n_filters + 1) * d / LANES, [&](long item) {
         const long filter = item * LANES / d, column = item * LANES % d;
@@ -116,7 +112,7 @@ struct ConvolutionGrads {
 // From dout to d_filters, and the gradients of the output projection and of the filters.
 static void backward_to_filters(const Convolution& call, const ConvolutionGrads& grads, long first, long n_rows) {
     const long d = call.d_model, all = features(call), n_padded = padded_rows(call), max_n = row_block() * BLOCKS_PER_GRAD;
-    const Dropout dropout = branch_dropout(call);
+    const Dropout dropout(call.dropout_mask, call.dropout_threshold);
     scratch.clear();
     Activation* d_branch = scratch.alloc<Activation>(max_n * d);
     float* products = scratch.alloc<float>(row_block() * all);

@@ -68,6 +68,10 @@ struct Dropout {
     const uint8_t* mask;  // null: no dropout
     float scale;          // factor of the activations that are kept: 1 / (1 - p)
 
+    // With the dropout probability threshold / 256; 0 for no dropout.
+    Dropout(const uint8_t* bits, long threshold)
+        : mask(threshold ? bits : nullptr), scale(256.0f / float(256 - threshold)) {}
+
     // Factors, 0 or scale, of LANES activations from index `first`, a multiple of LANES.
     Vec factors(long first) const {
         return mask ? mask_zero(mask_from_bits(mask + first / 8), set1(scale)) : set1(1.0f);

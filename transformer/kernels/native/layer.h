@@ -25,8 +25,7 @@ inline float query_scale(const Layer& l) { return 1 / std::sqrt(float(l.d_model 
 enum { ATTENTION_DROPOUT, INNER_DROPOUT, FFN_DROPOUT };
 inline Dropout dropout(const Layer& l, long place) {
     const long offsets[] = {0, l.n_rows * l.d_model, l.n_rows * (l.d_model + l.d_ff)};
-    return {l.dropout_threshold ? l.dropout_mask + offsets[place] / 8 : nullptr,
-            256.0f / float(256 - l.dropout_threshold)};
+    return {l.dropout_mask + offsets[place] / 8, l.dropout_threshold};
 }
 
 // Packed weights: queries, keys and values together, then the output projection, then the feed-forward block.
