@@ -98,7 +98,7 @@ class World:
         with _reports_lost_processes():
             dist.all_reduce(flat)
         sums, counts, used, loss, *gradients = torch.split(flat, [*map(len, summed), *map(len, averaged)])
-        total = max(1.0, float(sums[0]))
+        total = float(sums[0]) or 1.0  # without any target, all gradients are 0
         flat[sum(map(len, summed)):] /= total
         for weight, gradient, users in zip(weights, gradients, used.tolist(), strict=True):
             weight.grad = gradient.view_as(weight) if users else None
