@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
 
@@ -74,8 +74,11 @@ class Engine(Protocol):
 
 _ENGINES: dict[str, Engine] = {}
 _FORCED: ContextVar[str] = ContextVar("engine", default=AUTO)
+_FOUND: ContextVar[dict[tuple[object, nn.Module], Any] | None] = ContextVar("found", default=None)
 
 E = TypeVar("E", bound=type)
+T = TypeVar("T")
+M = TypeVar("M", bound=nn.Module)
 
 
 def engine(cls: E) -> E:
@@ -144,6 +147,31 @@ def use(name: str) -> Iterator[None]:
         yield
     finally:
         _FORCED.reset(token)
+
+
+@contextmanager
+def modules_fixed() -> Iterator[None]:
+    """Examine modules once inside the block (:func:`once`), instead of in every call.
+
+    Inside the block, layers, hooks and parameters are not replaced; the numbers in the parameters may change.
+    """
+    token = _FOUND.set({})
+    try:
+        yield
+    finally:
+        _FOUND.reset(token)
+
+
+def once(examine: Callable[[M], T], module: M) -> T:
+    """Return ``examine(module)``, which is computed once in a :func:`modules_fixed` block and otherwise every time."""
+    found = _FOUND.get()
+    if found is None:
+        return examine(module)
+    key = (examine, module)
+    if key not in found:
+        found[key] = examine(module)
+    result: T = found[key]
+    return result
 
 
 def require(name: str) -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from transformer.kernels import native
-from transformer.kernels.engine import Call, engine, has_hooks
+from transformer.kernels.engine import Call, engine, has_hooks, once
 from transformer.kernels.layer_spec import spec_of, unfit_weight, weights_of
 from transformer.kernels.native_convolution import convolved, unfit
 from transformer.kernels.native_embedding import can_embed, embed
@@ -53,7 +53,7 @@ class NativeEngine:
             reasons.append("the decoder has cross-attention")
         if stack.score_positions is not None:
             reasons.append("positions act inside attention (model.positions)")
-        return reasons or [reason for layer in stack.layers if (reason := reason_against_layer(layer))][:1]
+        return reasons or once(reasons_against_layers, stack)
 
     def run(self, stack: Stack, ids: Tensor, token_types: Tensor | None, needs: Needs) -> Encoded:
         """Compute the forward pass over rows of real tokens."""
@@ -61,7 +61,7 @@ class NativeEngine:
         packing = Packing(mask, causal=stack.causal)
         with in_float32(CPU):  # PyTorch compiles a product in bfloat16 again for each number of rows
             embedded = stack.embedding(packing.pack(ids))                                   # (n_rows, d_embedding)
-            if can_embed(stack):
+            if once(can_embed, stack):
                 x = embed(embedded, stack, packing)                                         # (n_rows, d_model)
             else:
                 row_types = None if token_types is None else packing.pack(token_types)      # (n_rows,)
@@ -69,13 +69,14 @@ class NativeEngine:
             embedded = stack.project(embedded)                                              # (n_rows, d_model)
         if stack.convolutions is not None:
             x = _convolved(x, stack.convolutions, packing)                                  # (n_rows, d_model)
-        *layers, last = stack.transformer_layers()
-        for layer in layers:
-            x = compiled(x, weights_of(layer), call_of(layer), packing)                     # (n_rows, d_model)
+        *layers, last = once(layers_of, stack)
+        for layer, weights in layers:
+            x = compiled(x, weights, call_of(layer), packing)                               # (n_rows, d_model)
+        layer, weights = last
         if needs == "cls" and not stack.causal:
-            first = compiled_cls(x, weights_of(last), call_of(last), packing)               # (batch, d_model)
+            first = compiled_cls(x, weights, call_of(layer), packing)                       # (batch, d_model)
             return encoded_cls(stack.norm(first), embedded[packing.starts[:-1]])
-        x = compiled(x, weights_of(last), call_of(last), packing)
+        x = compiled(x, weights, call_of(layer), packing)
         return PackedEncoded(stack.norm(x), embedded, packing, token_types)
 
 
@@ -84,6 +85,11 @@ def _convolved(x: Tensor, convolutions: Convolutions, packing: Packing) -> Tenso
         return packing.pack(convolutions(packing.unpack(x), padding_mask=packing.padding_mask))
     low = low_dtype(CPU)
     return convolved(x, convolutions, packing, torch.float32 if low == torch.int8 else low)
+
+
+def layers_of(stack: Stack) -> list[tuple[TransformerLayer, list[Tensor]]]:
+    """Return the layers with their weights (:func:`weights_of`)."""
+    return [(layer, weights_of(layer)) for layer in stack.transformer_layers()]
 
 
 def call_of(layer: TransformerLayer) -> LayerCall:
@@ -102,6 +108,11 @@ def reasons_against_weights(weight: Tensor) -> list[str]:
         return [f"there is no compiled code for {str(low).removeprefix('torch.')} here (it needs a C++ compiler when "
                 "vecformer is installed, and AVX2 or, for bfloat16, AVX-512)"]
     return []
+
+
+def reasons_against_layers(stack: Stack) -> list[str]:
+    """Say why compiled code cannot compute the first layer that it cannot compute; [] if it can compute all."""
+    return [reason for layer in stack.layers if (reason := reason_against_layer(layer))][:1]
 
 
 def reason_against_layer(layer: object) -> str:

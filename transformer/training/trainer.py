@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from transformer.errors import CheckpointError, TransformerError
-from transformer.kernels.engine import describe_engines, use
+from transformer.kernels.engine import describe_engines, modules_fixed, use
 from transformer.kernels.precision import autocast, training_precision
 from transformer.kernels.waiting import brief_on_a_busy_machine
 from transformer.layers.dropout import shared_masks
@@ -210,16 +210,8 @@ class _Training(Generic[B]):
             batches = trainer.batches(state.epoch)
         self._set_steps_per_epoch(-(-len(batches) // self.config.accumulate))
         self.model.train()
-        for step in range(state.steps_in_epoch, state.steps_per_epoch):
-            with self._timed():
-                with trainer.clock("batches"):  # they may be made when they are read
-                    group = batches[step * self.config.accumulate : (step + 1) * self.config.accumulate]
-                    made = [batch for batch in group if batch is not None]
-                checkpoint_due = self._step(made)
-            if self.world.rank == 0:
-                completed = (state.epoch - 1 + state.steps_in_epoch / state.steps_per_epoch) / self.n_epochs
-                trainer.progress("training", completed)
-            self._checkpoint(due=checkpoint_due)
+        with modules_fixed():
+            self._steps(batches)
         with self._timed():
             self.guard.check()
             train_loss = self._mean_loss()
@@ -242,6 +234,20 @@ class _Training(Generic[B]):
         state.epoch, state.steps_in_epoch, state.losses = state.epoch + 1, 0, []
         if self.world.rank == 0:
             trainer.on_epoch(entry)
+
+    def _steps(self, batches: Sequence[B | None]) -> None:
+        """Make the remaining steps of the current epoch, with checkpoints when they are due."""
+        state, trainer = self.state, self.trainer
+        for step in range(state.steps_in_epoch, state.steps_per_epoch):
+            with self._timed():
+                with trainer.clock("batches"):  # they may be made when they are read
+                    group = batches[step * self.config.accumulate : (step + 1) * self.config.accumulate]
+                    made = [batch for batch in group if batch is not None]
+                checkpoint_due = self._step(made)
+            if self.world.rank == 0:
+                completed = (state.epoch - 1 + state.steps_in_epoch / state.steps_per_epoch) / self.n_epochs
+                trainer.progress("training", completed)
+            self._checkpoint(due=checkpoint_due)
 
     def _step(self, batches: Sequence[B]) -> bool:
         """Make one optimizer step for the mean loss over all targets of these batches, in all processes.

@@ -78,12 +78,11 @@ class Batch:
 
 def collate(features: Sequence[Feature]) -> Batch:
     """Stack features; pad ids and token types with 0 and targets with -100."""
-    ids = pad([feature.ids for feature in features])
-    targets = [torch.from_numpy(np.asarray(feature.target)) for feature in features]
+    targets = [np.asarray(feature.target) for feature in features]
     return Batch(
-        ids=ids,
-        targets=pad_sequence(targets, batch_first=True, padding_value=IGNORED) if targets[0].ndim else
-        torch.stack(targets),
+        ids=pad([feature.ids for feature in features]),
+        targets=pad_sequence([*map(torch.from_numpy, targets)], batch_first=True, padding_value=IGNORED)
+        if targets[0].ndim else torch.from_numpy(np.array(targets)),
         n_tokens=sum(map(len, features)),
         n_targets=sum(feature.n_targets for feature in features),
         where=tuple(feature.where for feature in features),
@@ -94,9 +93,10 @@ def collate(features: Sequence[Feature]) -> Batch:
 
 def pad(texts: Sequence[NDArray[np.int32]]) -> Tensor:
     """Stack rows of ids and pad them with 0. *Shape:* ``(batch, max(longest, 1))``, int64."""
-    tensors = [torch.from_numpy(ids.astype(np.int64)) for ids in texts]
-    padded: Tensor = pad_sequence(tensors, batch_first=True)
-    return padded if padded.shape[1] else torch.zeros(len(texts), 1, dtype=torch.long)
+    padded = np.zeros((len(texts), max(1, *map(len, texts))), dtype=np.int64)
+    for row, ids in zip(padded, texts, strict=True):
+        row[: len(ids)] = ids
+    return torch.from_numpy(padded)
 
 
 def by_length(lengths: Lengths, max_positions: int) -> list[NDArray[Any]]:

@@ -18,7 +18,7 @@ from small_models import (
 from transformer import kernels
 from transformer.errors import TransformerError
 from transformer.kernels import native
-from transformer.kernels.engine import AUTO, TORCH, Call, engine_for, engines, explain, require
+from transformer.kernels.engine import AUTO, TORCH, Call, engine_for, engines, explain, modules_fixed, once, require
 from transformer.kernels.precision import autocast
 from transformer.layers.embedding import projected_once
 from transformer.models.heads import ClsHead
@@ -278,3 +278,28 @@ def test_the_description_considers_what_the_head_needs():
     model = classifier(head=ClsHead)
     with kernels.use("cls"):
         assert kernels.describe_engines(model)[0] == "encoder: plain PyTorch, last layer for first tokens only"
+
+
+@pytest.mark.skipif(not native.available(torch.float32), reason="not built here")
+def test_modules_are_examined_once_inside_a_block():
+    stack, ids = encoder(n_heads=1), texts()
+    native_ = next(one for one in engines() if one.name == "native")
+    with modules_fixed():
+        before = native_.reasons_against(stack, Call(ids))
+        hook = stack.layers[0].register_forward_hook(lambda *_: None)
+        assert native_.reasons_against(stack, Call(ids)) == before
+    assert native_.reasons_against(stack, Call(ids)) == ["a layer has a hook"]
+    hook.remove()
+
+
+def test_a_block_examines_each_module_for_each_question():
+    examined = []
+    one, other = torch.nn.Identity(), torch.nn.Identity()
+
+    def examine(module):
+        examined.append(module)
+        return len(examined)
+
+    with modules_fixed():
+        assert [once(examine, one), once(examine, other), once(examine, one), once(id, one)] == [1, 2, 1, id(one)]
+    assert once(examine, one) == 3
