@@ -13,8 +13,9 @@ from transformer.kernels.engine import Call, engine, has_hooks, once
 from transformer.kernels.layer_spec import spec_of, unfit_weight, weights_of
 from transformer.kernels.native_convolution import convolved, unfit
 from transformer.kernels.native_embedding import can_embed, embed
+from transformer.kernels.native_features import can_compute_features, features, features_weights
 from transformer.kernels.native_layer import LayerCall, compiled, compiled_cls
-from transformer.kernels.packed_output import PackedEncoded, encoded_cls
+from transformer.kernels.packed_output import PackedEncoded, PooledEncoded, encoded_cls
 from transformer.kernels.packing import Packing
 from transformer.kernels.precision import in_float32, low_dtype
 from transformer.layers.convolution import Convolutions
@@ -33,7 +34,7 @@ class NativeEngine:
     """Embeds real tokens only, and computes each layer, forward and backward, by one call of compiled code.
 
     The convolutions before the first layer are one call as well. If the head needs the first token alone, the last
-    layer computes that token only.
+    layer computes that token only. If it needs the pooled features, training computes all layers by one call.
     """
 
     name = "native"
@@ -69,6 +70,9 @@ class NativeEngine:
             embedded = stack.project(embedded)                                              # (n_rows, d_model)
         if stack.convolutions is not None:
             x = _convolved(x, stack.convolutions, packing)                                  # (n_rows, d_model)
+        if needs == "features" and torch.is_grad_enabled() and once(can_compute_features, stack):
+            call = call_of(stack.transformer_layers()[0])
+            return PooledEncoded(features(x, embedded, once(features_weights, stack), call, packing), packing)
         *layers, last = once(layers_of, stack)
         for layer, weights in layers:
             x = compiled(x, weights, call_of(layer), packing)                               # (n_rows, d_model)

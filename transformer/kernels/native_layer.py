@@ -51,7 +51,7 @@ def compiled(x: Tensor, weights: Sequence[Tensor], call: LayerCall, packing: Pac
     x = x.float().contiguous()
     if call.low == torch.int8 and not torch.is_grad_enabled() and not packing.causal:
         return int8_layer(x, packing, call.spec, weights)
-    call = _without_int8(call)
+    call = without_int8(call)
     if torch.is_grad_enabled():
         out: Tensor = NativeLayer.apply(x, packing, call, False, *weights)  # type: ignore[no-untyped-call]
         return out
@@ -64,14 +64,15 @@ def compiled_cls(x: Tensor, weights: Sequence[Tensor], call: LayerCall, packing:
 
     Arguments as for :func:`compiled`. *Shape:* ``(n_rows, d_model)`` to ``(batch, d_model)``.
     """  # noqa: D205
-    x, call = x.float().contiguous(), _without_int8(call)
+    x, call = x.float().contiguous(), without_int8(call)
     if torch.is_grad_enabled():
         out: Tensor = NativeLayer.apply(x, packing, call, True, *weights)  # type: ignore[no-untyped-call]
         return out
     return forward_cls(x, packing, call, weights, saving=False)[1][0]
 
 
-def _without_int8(call: LayerCall) -> LayerCall:
+def without_int8(call: LayerCall) -> LayerCall:
+    """Compute in float32 what is to be int8, which is for predictions only."""
     return call._replace(low=torch.float32) if call.low == torch.int8 else call
 
 

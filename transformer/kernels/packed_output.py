@@ -52,6 +52,24 @@ class PackedEncoded(Encoded):
         return self._features
 
 
+class PooledEncoded(Encoded):
+    """Output of an encoder of which only the pooled features were computed.
+
+    Args:
+        features: *Shape:* ``(batch, 3 d_model)``.
+        packing: the batch.
+    """
+
+    def __init__(self, features: Tensor, packing: Packing) -> None:
+        self.padding_mask, self.token_types = packing.padding_mask, None
+        self._features = features
+
+    @property
+    def features(self) -> Tensor:
+        """The pooled features of all tokens. *Shape:* ``(batch, 3 d_model)``."""
+        return self._features
+
+
 def encoded_cls(hidden: Tensor, embedded: Tensor) -> Encoded:
     """Make the output of which only each text's first token was computed. *Shape:* ``(batch, d_model)`` each."""
     mask = torch.ones(len(hidden), 1, dtype=torch.bool, device=hidden.device)

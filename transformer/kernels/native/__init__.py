@@ -29,7 +29,7 @@ FILES = {dtype: {instructions: Path(__file__).with_name(f"_{name}{sysconfig.get_
                                   (torch.bfloat16, {"AVX-512": "bfloat16"}))}
 """Files of the libraries by the dtype of their layers and by their instructions, the fastest first."""
 
-ABI_VERSION = 5  # that of calls.h
+ABI_VERSION = 6  # that of calls.h
 
 _POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
@@ -144,6 +144,26 @@ class Pooling(ctypes.Structure):
     ]
 
 
+class Features(ctypes.Structure):
+    """Arguments of an encoder's layers with pooling: ``struct Features`` in ``calls.h``."""
+
+    __slots__ = ()
+    _fields_ = [
+        ("layer", Layer), ("weights", ctypes.POINTER(LayerWeights)), ("seeds", _POINTER), ("n_layers", _INT),
+        ("norm", Affine), ("embedded", _POINTER), ("pooled", _POINTER), ("memory", _POINTER), ("memory_size", _INT),
+        *((name, _POINTER) for name in ("d_pooled", "d_embedded", "d_weights")),
+    ]
+
+    @property
+    def n_threads(self) -> int:
+        """Number of threads of each layer."""
+        return int(self.layer.n_threads)
+
+    @n_threads.setter
+    def n_threads(self, n: int) -> None:
+        self.layer.n_threads = n
+
+
 class Clipping(ctypes.Structure):
     """Arguments of clipping: ``struct Clipping`` in ``calls.h``."""
 
@@ -185,12 +205,13 @@ class SparseAdamW(ctypes.Structure):
 
 
 # In the order of calls.h.
-STRUCTURES = (Affine, LayerWeights, Layer, FirstToken, Embedding, Convolution, Int8Call, Pooling, Clipping,
+STRUCTURES = (Affine, LayerWeights, Layer, FirstToken, Embedding, Convolution, Int8Call, Pooling, Features, Clipping,
               DenseWeight, DenseAdamW, SparseAdamW)
 FUNCTIONS = {"layer": Layer, "layer_backward": Layer, "first_token": FirstToken, "first_token_backward": FirstToken,
              "embedding": Embedding, "embedding_backward": Embedding, "convolution": Convolution,
              "convolution_backward": Convolution, "int8_encoder": Int8Call, "pooling": Pooling,
-             "pooling_backward": Pooling, "clip": Clipping, "dense_adamw_step": DenseAdamW,
+             "pooling_backward": Pooling, "features_size": Features, "features": Features,
+             "features_backward": Features, "clip": Clipping, "dense_adamw_step": DenseAdamW,
              "sparse_adamw_step": SparseAdamW, "sparse_adamw_flush_rows": SparseAdamW}
 
 

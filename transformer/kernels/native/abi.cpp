@@ -9,8 +9,8 @@ EXPORTED const int64_t* vecformer_abi() {
     using namespace vecformer;
     static const int64_t abi[] = {ABI_VERSION,         sizeof(Affine),     sizeof(LayerWeights), sizeof(Layer),
                                   sizeof(FirstToken),  sizeof(Embedding),  sizeof(Convolution),  sizeof(Int8Call),
-                                  sizeof(Pooling),     sizeof(Clipping),   sizeof(DenseWeight),  sizeof(DenseAdamW),
-                                  sizeof(SparseAdamW), 0};
+                                  sizeof(Pooling),     sizeof(Features),   sizeof(Clipping),     sizeof(DenseWeight),
+                                  sizeof(DenseAdamW),  sizeof(SparseAdamW), 0};
     return abi;
 }
 

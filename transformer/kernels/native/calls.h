@@ -14,7 +14,7 @@
 
 namespace vecformer {
 
-constexpr int64_t ABI_VERSION = 5;
+constexpr int64_t ABI_VERSION = 6;
 
 // Weight and bias of a layer norm, (d) and (d), or of a linear map, (out, in) and (out).
 struct Affine {
@@ -136,6 +136,24 @@ struct Pooling {
     int32_t* argmax;                   // (B, width): row of the maximum, the first one if there are several
     const float* d_pooled;             // (B, 3 width)
     float *d_hidden, *d_embedded;      // (N, width)
+};
+
+// The layers of an encoder, the norm after them, and the pooling of its output. `memory` holds what the backward pass
+// reads, and is as large as vecformer_features_size says.
+struct Features {
+    Layer layer;                  // sizes, dropout, cu_seqlens, eps, x and dx of the first layer: the rest is set for each
+    const LayerWeights* weights;  // (n_layers)
+    const uint64_t* seeds;        // (n_layers): of the dropout masks
+    int64_t n_layers;
+    Affine norm;                  // weight: null for none
+    const float* embedded;        // (N, d)
+    float* pooled;                // (B, 3 d)
+    char* memory;
+    int64_t memory_size;          // output of vecformer_features_size: bytes
+    const float* d_pooled;        // (B, 3 d); from here on: gradients
+    float* d_embedded;            // (N, d)
+    float* d_weights;             // for each layer (n_threads, its weights), then (n_threads, 2 d) for the norm; the
+                                  // totals are those of the first thread
 };
 
 // An array, (size).

@@ -93,6 +93,10 @@ void parallel_rows_with_grads(const Layer& l, const Body& body) {
     });
 }
 
+// The whole layer.
+void forward(const Layer& l);
+void backward(const Layer& l);
+
 // Forward steps, shared with the first-token layer. The last one computes everything after the attention.
 void pack_weights_forward(const Layer& l);
 void draw_dropout_mask(const Layer& l);

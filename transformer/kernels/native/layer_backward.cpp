@@ -115,7 +115,7 @@ void reduce_grads(const Layer& l) {
     });
 }
 
-static void backward(const Layer& l) {
+void backward(const Layer& l) {
     pack_weights_backward(l);
     zero_grads(l);
     parallel_rows_with_grads(l, backward_to_attention);

@@ -85,7 +85,7 @@ void forward_after_attention(const Layer& l, long first, long n_rows) {
     if (l.post) layer_norm_rows(l, boundary_norm(l), l.resid_out, first, n_rows, l.out);
 }
 
-static void forward(const Layer& l) {
+void forward(const Layer& l) {
     pack_weights_forward(l);
     draw_dropout_mask(l);
     parallel_rows(l, forward_qkv);

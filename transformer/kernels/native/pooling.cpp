@@ -2,7 +2,7 @@
 #include <cstring>
 #include <limits>
 
-#include "calls.h"
+#include "pooling.h"
 #include "threads.h"
 
 namespace vecformer {
@@ -18,7 +18,7 @@ void parallel_sequences(const Pooling& call, const Body& body) {
     });
 }
 
-static void pool(const Pooling& call) {
+void pool(const Pooling& call) {
     parallel_sequences(call, [&](long sequence, long first, long end, long c) {
         Vec sum = zero(), sum_embedded = zero(), maximum = set1(-std::numeric_limits<float>::infinity());
         Indices argmax = Indices{} + int(first);
@@ -39,7 +39,7 @@ static void pool(const Pooling& call) {
     });
 }
 
-static void pool_backward(const Pooling& call) {
+void pool_backward(const Pooling& call) {
     parallel_sequences(call, [&](long sequence, long first, long end, long c) {
         const float* d_pooled = call.d_pooled + sequence * 3 * call.width + c;
         const Vec scale = set1(1 / float(end - first)), d_max = load(d_pooled + call.width);
