@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import assert_threads_change_only_the_order_of_sums, encoder, needs_code, perturbed
 
-from transformer.kernels import native_engine, use
+from transformer.kernels import native, native_engine, use
 from transformer.kernels.native_features import can_compute_features
 from transformer.kernels.precision import autocast
 
@@ -58,7 +58,8 @@ def test_features_of_texts_of_any_length_equal_torch(lengths, n_layers, width, n
 @NORMS
 @needs_code
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-@pytest.mark.parametrize("low", ["float32", "bfloat16"])
+@pytest.mark.parametrize("low", ["float32", pytest.param("bfloat16", marks=pytest.mark.skipif(
+    not native.available(torch.bfloat16), reason="not supported here"))])
 def test_one_call_equals_a_call_for_each_layer(low, dropout, norm):
     """The same random numbers as well; in bfloat16, a norm that is rounded otherwise may change a last bit."""
     stack = perturbed(encoder(dim=32, d_model=32, n_heads=2, n_layers=3, dropout=dropout, norm=norm)).train()
