@@ -13,7 +13,7 @@ from transformer.kernels.engine import Call, engine, has_hooks, once
 from transformer.kernels.layer_spec import spec_of, unfit_weight, weights_of
 from transformer.kernels.native_convolution import convolved, unfit
 from transformer.kernels.native_embedding import can_embed, embed
-from transformer.kernels.native_features import can_compute_features, features, features_weights
+from transformer.kernels.native_features import can_compute_features, features, features_weights, free_memory
 from transformer.kernels.native_layer import LayerCall, compiled, compiled_cls
 from transformer.kernels.packed_output import PackedEncoded, PooledEncoded, encoded_cls
 from transformer.kernels.packing import Packing
@@ -72,7 +72,8 @@ class NativeEngine:
             x = _convolved(x, stack.convolutions, packing)                                  # (n_rows, d_model)
         if needs == "features" and torch.is_grad_enabled() and once(can_compute_features, stack):
             call = call_of(stack.transformer_layers()[0])
-            return PooledEncoded(features(x, embedded, once(features_weights, stack), call, packing), packing)
+            pooled = features(x, embedded, once(features_weights, stack), call, packing, once(free_memory, stack))
+            return PooledEncoded(pooled, packing)                                           # (batch, 3 d_model)
         *layers, last = once(layers_of, stack)
         for layer, weights in layers:
             x = compiled(x, weights, call_of(layer), packing)                               # (n_rows, d_model)

@@ -43,7 +43,36 @@ def features_weights(stack: Stack) -> list[Tensor]:
     return [*chain.from_iterable(map(weights_of, stack.transformer_layers())), *stack.norm.parameters()]
 
 
-def features(x: Tensor, embedded: Tensor, weights: list[Tensor], call: LayerCall, packing: Packing) -> Tensor:
+class Lease:
+    """Memory for one forward and backward pass; it is free again when this object is deleted.
+
+    malloc returns large blocks to the operating system, which fills them with zeros when they are allocated again.
+
+    Args:
+        free: free blocks; one that is large enough is taken.
+        size: bytes.
+
+    Attributes:
+        memory: at least ``size`` bytes.
+    """
+
+    def __init__(self, free: list[Tensor], size: int) -> None:
+        found = free.pop() if free else torch.empty(0)
+        self.memory = found if len(found) >= size else torch.empty(size + size // 8, dtype=torch.uint8)
+        self._free = free
+
+    def __del__(self) -> None:
+        self._free.append(self.memory)
+
+
+def free_memory(stack: Stack) -> list[Tensor]:
+    """Return an empty list of free blocks, for the calls of a stack."""
+    return []
+
+
+def features(
+    x: Tensor, embedded: Tensor, weights: list[Tensor], call: LayerCall, packing: Packing, free: list[Tensor]
+) -> Tensor:
     """Compute the pooled features of an encoder's output.
 
     Args:
@@ -52,12 +81,13 @@ def features(x: Tensor, embedded: Tensor, weights: list[Tensor], call: LayerCall
         weights: as :func:`features_weights` returns them, float32.
         call: how to compute each layer.
         packing: the batch of the rows.
+        free: blocks of memory that may be used, and to which those of this call are returned.
 
     Returns:
         float32. *Shape:* ``(batch, 3 d_model)``.
     """
     made: Tensor = NativeFeatures.apply(  # type: ignore[no-untyped-call]
-        x.contiguous(), embedded.contiguous(), packing.starts, without_int8(call), *weights)
+        x.contiguous(), embedded.contiguous(), packing.starts, without_int8(call), free, *weights)
     return made
 
 
@@ -65,7 +95,9 @@ class NativeFeatures(torch.autograd.Function):
     """Pooled features as a function of the first layer's input, the embeddings and all weights."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, embedded: Tensor, starts: Tensor, given: LayerCall, *weights: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, embedded: Tensor, starts: Tensor, given: LayerCall, free: list[Tensor], *weights: Tensor
+    ) -> Tensor:
         """Map ``(n_rows, d_model)`` twice, with ``(batch + 1,)`` int64 starts, to ``(batch, 3 d_model)``."""
         (n, d), n_layers = x.shape, len(weights) // N_LAYER_WEIGHTS
         call = native.Features(n_layers=n_layers, layer=native.Layer(
@@ -83,17 +115,17 @@ class NativeFeatures(torch.autograd.Function):
             seeds = torch.zeros(n_layers, dtype=torch.int64)
         native.set_pointers(call.layer, cu_seqlens=starts, x=x)
         native.run("features_size", call, given.low, seeds=seeds, embedded=embedded)
-        memory, pooled = torch.empty(call.memory_size, dtype=torch.uint8), torch.empty(len(starts) - 1, 3 * d)
-        native.run("features", call, given.low, memory=memory, pooled=pooled)
+        ctx.lease, pooled = Lease(free, call.memory_size), torch.empty(len(starts) - 1, 3 * d)
+        native.run("features", call, given.low, memory=ctx.lease.memory, pooled=pooled)
         ctx.call, ctx.low = call, given.low
-        ctx.save_for_backward(x, embedded, starts, seeds, memory, *weights)
+        ctx.save_for_backward(x, embedded, starts, seeds, *weights)
         return pooled
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Compute the gradients of both inputs and of every weight."""
-        x, embedded, _, _, _, *weights = ctx.saved_tensors
+        x, embedded, _, _, *weights = ctx.saved_tensors
         call, d_pooled, n_threads = ctx.call, gradients[0].contiguous(), torch.get_num_threads()
         layers = [weights[i : i + N_LAYER_WEIGHTS] for i in range(0, len(weights), N_LAYER_WEIGHTS)]
         sizes = [sum(weight.numel() for weight in layer) for layer in layers]
@@ -105,4 +137,4 @@ class NativeFeatures(torch.autograd.Function):
         parts = torch.split(d_weights, [n_threads * size for size in sizes])                # the totals come first
         d_layers = (_unflatten_dense_tensors(part[:size], layer)  # type: ignore[no-untyped-call]
                     for part, size, layer in zip(parts, sizes, layers, strict=True))
-        return dx, d_embedded, None, None, *chain.from_iterable(d_layers)
+        return dx, d_embedded, None, None, None, *chain.from_iterable(d_layers)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import assert_threads_change_only_the_order_of_sums, encoder, needs_code, perturbed
 
-from transformer.kernels import native, native_engine, use
+from transformer.kernels import native, native_engine, native_features, use
+from transformer.kernels.engine import modules_fixed
 from transformer.kernels.native_features import can_compute_features
 from transformer.kernels.precision import autocast
 
@@ -93,6 +94,37 @@ def test_two_forward_passes_before_a_backward_pass():
     sum((one * torch.linspace(-1, 1, one.numel()).view(one.shape)).sum() for one in both).backward()
     weight = "layers.1.feedforward.inner.weight"
     torch.testing.assert_close(stack.get_parameter(weight).grad, separate[0][weight] + separate[1][weight])
+
+
+@needs_code
+def test_memory_is_used_again_after_the_backward_pass_and_not_before(monkeypatch):
+    stack, taken = encoder(n_heads=1), []
+
+    class Recorded(native_features.Lease):
+        def __init__(self, free, size):
+            super().__init__(free, size)
+            taken.append(self.memory.data_ptr())
+
+    monkeypatch.setattr(native_features, "Lease", Recorded)
+    texts = [ids_of(lengths, len(stack.embedding.weight)) for lengths in ([40, 9], [8, 4], [80], [80])]
+    with use("native"), modules_fixed():
+        for ids in texts:
+            stack(ids, needs="features").features.sum().backward()
+        assert taken[0] == taken[1]  # the second is smaller
+        assert taken[2] == taken[3]
+        kept = [stack(ids, needs="features").features for ids in texts[:2]]
+        assert taken[-1] != taken[-2]
+        kept[0].sum().backward(retain_graph=True)
+        stack(texts[2], needs="features")
+        assert taken[-1] not in taken[-3:-1]
+        before = [weight.grad.clone() for weight in stack.layers.parameters()]
+        kept[0].sum().backward()
+    added = [weight.grad - one for weight, one in zip(stack.layers.parameters(), before, strict=True)]
+    stack.zero_grad()
+    with use("native"):
+        stack(texts[0], needs="features").features.sum().backward()
+    for one, weight in zip(added, stack.layers.parameters(), strict=True):
+        torch.testing.assert_close(one, weight.grad, atol=1e-4, rtol=1e-4)
 
 
 @needs_code
