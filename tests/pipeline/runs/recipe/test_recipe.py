@@ -108,6 +108,13 @@ def test_many_short_texts_get_few_epochs() -> None:
     assert "training.epochs" not in values_of(RunConfig(), facts(n_labelled=3000, has_pairs=True))
 
 
+def test_very_many_texts_get_larger_batches() -> None:
+    assert values_of(RunConfig(), facts(n_labelled=50_000))["training.batch_size"] == 64
+    assert "training.batch_size" not in values_of(RunConfig(), facts(n_labelled=49_999))
+    in_tokens = RunConfig.from_mapping({"training": {"batch_tokens": 4096}})
+    assert "training.batch_size" not in values_of(in_tokens, facts(n_labelled=50_000))
+
+
 @pytest.mark.parametrize(("recipe", "message"), [
     ("quick", "begin with auto or plain"),
     ("auto,convolutions", r"write \+convolutions"),
