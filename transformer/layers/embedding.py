@@ -77,12 +77,8 @@ class TokenEmbedding(nn.Module):
         return layer
 
     def extend(self, table: EmbeddingTable) -> None:
-        """Append words that were not in the training data, at the scale of the others; replaces earlier extensions.
-
-        Args:
-            table: vectors as their source returned them. Their ids follow the last trained one.
-        """
-        self.extension = self.table_scale * torch.tensor(table.vectors).to(self.weight)
+        """Append words outside the training data, with vectors as their source returned them; replaces earlier ones."""
+        self.extension = self.table_scale * torch.tensor(table.vectors).to(self.weight)  # ids follow the trained ones
 
     def forward(self, ids: Tensor) -> Tensor:
         """Look up and project.
@@ -96,7 +92,7 @@ class TokenEmbedding(nn.Module):
         if self.projected is not None:
             return F.embedding(ids, self.projected)
         if self.training or not len(self.extension):
-            vectors = F.embedding(ids, self.weight, padding_idx=0, sparse=self.sparse)      # (B, L, dim)
+            vectors = F.embedding(ids, self.weight, sparse=self.sparse)                     # (B, L, dim)
         else:
             n_trained = len(self.weight)
             vectors = F.embedding(ids.clamp(max=n_trained - 1), self.weight)                # (B, L, dim)
@@ -142,8 +138,11 @@ def projected_once(model: nn.Module, n_ids: int) -> Iterator[None]:
 
 
 def _clear_padding_grad(weight: Tensor) -> None:
-    """Set the gradient of the padding row to zero; a tied output layer produces one."""
-    if weight.grad is not None and not weight.grad.is_sparse:
+    """Set the gradient of the padding row to zero; ``padding_idx`` takes longer, as it copies the other rows."""
+    if weight.grad is not None and weight.grad.is_sparse:
+        weight.grad = weight.grad.coalesce()  # rows in ascending order
+        weight.grad.values()[:1] *= weight.grad.indices()[0, :1, None] != 0
+    elif weight.grad is not None:
         weight.grad[0] = 0.0
 
 
@@ -159,7 +158,6 @@ def scale_factor(table: EmbeddingTable, config: EmbeddingConfig) -> float:
         return 1.0
     std = table.spread
     if std < 1e-38:  # its reciprocal is not a float32 number
-        raise TransformerError(f"{table.source}: constant vectors cannot be scaled to {config.scale!r}; set "
-                               "embedding.scale=none")
+        raise TransformerError(f"{table.source}: constant vectors have no scale; set embedding.scale=none")
     xavier = math.sqrt(2 / (len(table) + table.dim))
     return (xavier if config.scale == "xavier" else config.matched_spread() or 1.0) / std
