@@ -164,7 +164,9 @@ def test_whole_runs_are_compared_with_both_peers(monkeypatch, tmp_path):
         if "run" not in commands[-1]:
             return (60.0 if "hf_whole_run.py" in commands[-1][1] else 2.0), ""
         assert len(measuring.read_texts(Path(commands[-1][commands[-1].index("--data") + 1]) / "train.jsonl")) == 4
-        return (10.0 if "auto" in commands[-1] else 20.0), "starting  1.00  10.0%\nbaselines   3.00   30.0%\n"
+        if "--profile" in commands[-1]:
+            return 1000.0, "starting  1.00  10.0%\nbaselines   3.00   30.0%\n"
+        return (10.0 if "auto" in commands[-1] else 20.0), ""
 
     monkeypatch.setattr(whole_run, "timed", timed)
     found = {figure["figure"]: figure for figure in whole_run.measure(
@@ -177,7 +179,7 @@ def test_whole_runs_are_compared_with_both_peers(monkeypatch, tmp_path):
     share = found["news: share of the baselines, --recipe auto"]
     assert share["median"] == pytest.approx(0.3)
     assert not measuring.meets_threshold(share)
-    assert len(commands) == 8
+    assert len(commands) == 10
 
 
 def test_large_runs_have_costs_exponents_and_limits(monkeypatch, tmp_path):

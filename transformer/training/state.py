@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -47,7 +48,8 @@ class TrainingState:
         steps_per_epoch: 0 before the first epoch.
         tokens: number of tokens trained on.
         seconds: time spent in training steps.
-        losses: losses of the current epoch's steps, on the model's device. *Shape:* scalars.
+        losses: loss of each step of the current epoch, on the model's device; NaN where there is none. One tensor, as
+            small ones that stay in memory would fragment the heap. *Shape:* ``(steps_per_epoch,)``, float32.
         history: one entry for each finished epoch.
         best: the finished epoch with the best dev score; None before the first evaluation.
     """
@@ -59,7 +61,7 @@ class TrainingState:
     steps_per_epoch: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    losses: list[Tensor] = field(default_factory=list)
+    losses: Tensor = field(default_factory=lambda: torch.zeros(0))
     history: list[Mapping[str, Any]] = field(default_factory=list)
     best: Best | None = None
 
@@ -67,6 +69,10 @@ class TrainingState:
     def step(self) -> int:
         """Number of optimizer steps made in all epochs."""
         return (self.epoch - 1) * self.steps_per_epoch + self.steps_in_epoch
+
+    def clear_losses(self) -> None:
+        """Prepare ``losses`` for an epoch."""
+        self.losses = torch.full((self.steps_per_epoch,), math.nan, device=next(self.model.parameters()).device)
 
     def save(self, path: Path, *, settings: Mapping[str, Any], random: Sequence[Mapping[str, Tensor]]) -> None:
         """Write a checkpoint.
@@ -79,7 +85,7 @@ class TrainingState:
         Raises:
             CheckpointError: if the file cannot be written.
         """
-        tensors = {"losses": torch.stack(self.losses) if self.losses else torch.zeros(0)}
+        tensors = {"losses": self.losses[~self.losses.isnan()]}
         tensors |= _add_prefix("model", state_of(self.model))
         tensors |= _add_prefix("average", self.optimizer.average.averages)
         tensors |= _add_prefix("best", self.best.weights if self.best else {})
@@ -120,7 +126,8 @@ class TrainingState:
         self.optimizer.load({name: state for name, state in states.items() if state})
         if facts["best"] is not None:
             self.best = Best(tuple(facts["best"]["score"]), facts["best"]["epoch"], _with_prefix("best", tensors))
-        self.losses = list(tensors["losses"].to(next(self.model.parameters()).device).unbind())
+        self.clear_losses()
+        self.losses[: len(tensors["losses"])] = tensors["losses"]
 
 
 def resume_settings(model: nn.Module, config: TrainingConfig, *, n_processes: int) -> dict[str, Any]:

@@ -209,6 +209,8 @@ class _Training(Generic[B]):
         with self._timed(), trainer.clock("shuffling"):
             batches = trainer.batches(state.epoch)
         self._set_steps_per_epoch(-(-len(batches) // self.config.accumulate))
+        if not state.steps_in_epoch:
+            state.clear_losses()
         self.model.train()
         with modules_fixed():
             self._steps(batches)
@@ -231,7 +233,7 @@ class _Training(Generic[B]):
             with average.applied():
                 entry |= trainer.watch(state.epoch, state.epoch == self.n_epochs)
         state.history.append(entry)
-        state.epoch, state.steps_in_epoch, state.losses = state.epoch + 1, 0, []
+        state.epoch, state.steps_in_epoch = state.epoch + 1, 0
         if self.world.rank == 0:
             trainer.on_epoch(entry)
 
@@ -275,7 +277,7 @@ class _Training(Generic[B]):
                            [example for batch in batches for example in batch.where])
             self.optimizer.step()
         if n_all_targets:
-            state.losses.append(loss)
+            state.losses[state.steps_in_epoch] = loss
         state.tokens += int(n_tokens)
         state.steps_in_epoch += 1
         return bool(due)
@@ -284,7 +286,7 @@ class _Training(Generic[B]):
         return lr_factor(self.state.step, self.config, self.state.steps_per_epoch * self.n_epochs)
 
     def _mean_loss(self) -> float:
-        losses = torch.stack(self.state.losses).tolist() if self.state.losses else []
+        losses = self.state.losses[~self.state.losses.isnan()].tolist()
         if not losses:
             raise TransformerError(f"no batch of epoch {self.state.epoch} has a target to predict; "
                                    "add training examples")
