@@ -60,7 +60,7 @@ ADDED = ("model.d_embedding", "data.units", "data.tokenizer", "data.add_special_
          "training.frozen_layers", "training.unfreeze_epochs",
          "data.separator", "data.encoding", "data.label_separator", "data.label_threshold", "data.word_column",
          "data.tag_column", "ngrams.enabled",
-         "ngrams.words", "ngrams.characters", "ngrams.regularization", "ngrams.buckets",
+         "ngrams.words", "ngrams.characters", "ngrams.regularization", "ngrams.buckets", "ngrams.refit",
          "self_training.rounds", "self_training.max_texts",
          "contrastive.steps", "contrastive.batch_size", "contrastive.lr", "contrastive.head_first",
          "tagging.features", "tagging.regularization", "tagging.buckets", "tagging.decoding", "tagging.tune_outside")

@@ -42,12 +42,15 @@ def evaluate_and_write(
     task, setup, progress, clock = trained.task, trained.setup, context.progress, context.clock
     with clock("evaluation"):
         checks: list[InputCheck] = []
-        predictions = trained.predict_for(splits.test, progress=progress, report=checks.extend)
-        test = task.measure(splits.test, predictions, setup) if splits.test else {}
         dev_predictions = trained.predict_for(splits.dev, progress=progress)
         dev = task.measure(splits.dev, dev_predictions, setup) if splits.dev else {}
         scores = calibration_scores(splits.dev, dev_predictions) if isinstance(task, PredictionSetTask) else ()
         del dev_predictions  # for many examples, the largest part of the memory
+        if splits.dev:
+            with clock("ngrams"):
+                task.refit(trained.model, [*splits.train, *splits.dev], setup)
+        predictions = trained.predict_for(splits.test, progress=progress, report=checks.extend)
+        test = task.measure(splits.test, predictions, setup) if splits.test else {}
         error = sampling_error(task, splits.test, predictions, setup)
         policy = parse_policy(setup.config.unknown)
         coverage = {part: measure_texts(trained.stage_one, task.reader.texts(examples), policy)

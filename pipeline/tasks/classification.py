@@ -48,6 +48,7 @@ from pipeline.tasks.base import (
 )
 from pipeline.tasks.class_weights import class_weights, weighted, with_label_weights
 from pipeline.tasks.inference import reduced_outputs
+from pipeline.tasks.ngrams.fit import refit as refit_ngrams
 from pipeline.tasks.ngrams.fusion import fusion_of, with_tuned_weights
 from pipeline.tasks.ngrams.scores import with_branch
 from pipeline.tasks.resolved import Resolved, Setup
@@ -68,13 +69,16 @@ class Labels(Resolved):
         labels: labels in the order of the output layer.
         label_weights: weight of each label in the training loss; empty for equal weights.
         ngram_buckets: number of buckets of the n-gram branch; 0 for a run without one.
+        ngram_regularization: C of the logistic regression of the branch; 0 without a branch.
         ngram_weights: weights of the log-probabilities of the Transformer and of the branch; () without a branch.
     """
 
-    optional: ClassVar[tuple[str, ...]] = ("label_weights", "ngram_buckets", "ngram_weights")
+    optional: ClassVar[tuple[str, ...]] = ("label_weights", "ngram_buckets", "ngram_regularization",
+                                           "ngram_weights")
     labels: tuple[str, ...] = ()
     label_weights: tuple[float, ...] = ()
     ngram_buckets: int = 0
+    ngram_regularization: float = 0.0
     ngram_weights: tuple[()] | tuple[float, float] = ()
 
 
@@ -94,9 +98,9 @@ class Classification(PredictionSetTask[Example, Labels]):
     selection = ("accuracy", "loss")
     followed = ("accuracy", "macro_f1", "n", "loss", "calibration_error")
     keys = ("data.labels", "data.label_column", "training.class_weights", "ngrams.enabled", "ngrams.words",
-            "ngrams.characters", "ngrams.regularization", "ngrams.buckets", "self_training.rounds",
-            "self_training.max_texts", "contrastive.steps", "contrastive.batch_size", "contrastive.lr",
-            "contrastive.head_first")
+            "ngrams.characters", "ngrams.regularization", "ngrams.buckets", "ngrams.refit",
+            "self_training.rounds", "self_training.max_texts", "contrastive.steps", "contrastive.batch_size",
+            "contrastive.lr", "contrastive.head_first")
     pipeline_tag = "text-classification"
     resolved_type = Labels
     baseline_names = ("majority", "tfidf+logreg", "tfidf-chars+logreg", "hashed-ngrams", "mean-vectors+logreg",
@@ -169,6 +173,10 @@ class Classification(PredictionSetTask[Example, Labels]):
     def tune(self, model: nn.Module, prepared: Prepared[Example], setup: Setup[Labels]) -> Labels:
         """Find the weights of the Transformer and of the n-gram branch, if the run has one."""
         return with_tuned_weights(model, prepared, setup)
+
+    def refit(self, model: nn.Module, examples: Sequence[Example], setup: Setup[Labels]) -> None:
+        """Fit the n-gram branch again, if the run has one."""
+        refit_ngrams(model, examples, setup)
 
     def measure(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], setup: Setup[Labels]

@@ -133,7 +133,7 @@ def test_defaults_do_not_change_the_identity_of_a_benchmark_run():
 def test_inspection_and_report_describe_the_branch(finished):
     entries = {entry.name: entry for entry in open_run(finished).census}
     weight = entries["ngrams.weight"]
-    assert (weight.kind, weight.state) == ("n-grams", "fitted before training")
+    assert (weight.kind, weight.state) == ("n-grams", "fitted, not trained")
     assert weight.shape == (32768, 3)
     assert weight.moved == 0
     assert sum(entry.share for entry in entries.values()) == pytest.approx(1)

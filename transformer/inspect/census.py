@@ -53,7 +53,7 @@ class Entry:
         shape: shape; () for several, and for a part of the model without parameters.
         count: number of elements.
         share: fraction of the elements of the model.
-        state: ``trained``, ``frozen``, ``fitted before training`` (the branches), or the reason why there are no
+        state: ``trained``, ``frozen``, ``fitted, not trained`` (the branches), or the reason why there are no
             parameters, such as ``fixed: sinusoidal`` or ``tied to the embedding``.
         norm_start: Frobenius norm before the first step.
         norm: Frobenius norm after training.
@@ -154,7 +154,7 @@ def census(model: nn.Module, start: Mapping[str, Tensor]) -> list[Entry]:
     for name, buffer in fitted:
         norm = float(buffer.norm())
         entries.append(Entry(kind_of(model, name), name, tuple(buffer.shape), buffer.numel(), buffer.numel() / total,
-                             "fitted before training", norm, norm))
+                             "fitted, not trained", norm, norm))
     for name, module in model.named_modules():
         if type(module) in FIXED:
             entries.append(Entry("positions", name, (), 0, 0.0, FIXED[type(module)]))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 class NgramBranch(nn.Module):
     """Logistic regression on TF-IDF of n-grams (Wang and Manning 2012, "Baselines and Bigrams").
 
-    It has buffers instead of parameters, because it is fitted before training and then constant.
+    It has buffers instead of parameters, because it is fitted by regression and constant during training.
 
     Args:
         n_buckets: number of buckets of the n-grams.

@@ -81,6 +81,9 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
     with measured() as training:
         trained, result, _ = run_stage_two(setup, task, splits, stage_one, folder, context, watch=watch,
                                            selects_epoch=job.selects_epoch)
+    dev = evaluate(trained, splits.dev, trained.predict_for(splits.dev)) if splits.dev else {}
+    if splits.dev:
+        task.refit(trained.model, [*splits.train, *splits.dev], trained.setup)
     with measured() as prediction:
         predictions = trained.predict_for(splits.test, progress=progress)
     progress("measuring", 0.0)
@@ -91,7 +94,7 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
         "data": {"name": splits.name, "sha256": data_hash(splits), "sizes": part_sizes(splits)},
         "versions": {package: version(package) for package in ("vecformer", "torch", "gensim", "numpy")},
         "test": test,
-        "dev": evaluate(trained, splits.dev, trained.predict_for(splits.dev)) if splits.dev else {},
+        "dev": dev,
         "sampling_error": sampling_error(task, splits.test, predictions, trained.setup),
         "baselines": evaluate_selected(task, splits, setup, stage_one)[0] if job.baselines else {},
         "coverage": _coverage(task, splits, stage_one, config),

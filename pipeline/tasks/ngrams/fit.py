@@ -21,7 +21,7 @@ from pipeline.config import RunConfig
 from pipeline.data.examples import Example
 from pipeline.tasks.base import Task
 from pipeline.tasks.ngrams.fusion import DEFAULT
-from pipeline.tasks.ngrams.regression import Regression
+from pipeline.tasks.ngrams.regression import Regression, weights_of_labels
 from pipeline.tasks.ngrams.sampling import stratified_sample
 from pipeline.tasks.ngrams.scores import branch_of, hasher_of
 from pipeline.tasks.resolved import Setup
@@ -105,8 +105,25 @@ def _plan(setup: Setup[Any], train: Sequence[Example], clock: Clock) -> NgramFit
     if above:
         log.warning("the n-gram branch is fitted to %s of the training texts: with all of them, %s", f"{len(texts):,}",
                     above)
-    resolved = replace(setup.resolved, ngram_buckets=buckets, ngram_weights=DEFAULT)
-    return NgramFit(replace(setup, resolved=resolved), hasher_of(config, buckets).folded(counts), gold, clock)
+    counts = hasher_of(config, buckets).folded(counts)
+    resolved = replace(setup.resolved, ngram_buckets=buckets, ngram_weights=DEFAULT,
+                       ngram_regularization=_regularization(counts, gold, setup))
+    return NgramFit(replace(setup, resolved=resolved), counts, gold, clock)
+
+
+def refit(model: nn.Module, examples: Sequence[Example], setup: Setup[Any]) -> None:
+    """Fit the branch of a model again, to other examples and with the same regularisation.
+
+    Nothing happens for a model without a branch, without ``ngrams.refit``, after self-training, whose labels the
+    examples lack, and for more examples than fit into memory.
+    """
+    branch, config, resolved = branch_of(model), setup.config, setup.resolved
+    if branch is None or not config.ngrams.refit or (resolved.self_training and resolved.self_training.is_used):
+        return
+    texts, number = [joined(example) for example in examples], {label: i for i, label in enumerate(resolved.labels)}
+    hasher = hasher_of(config, resolved.ngram_buckets)
+    if not _above_limit(hasher.bytes_for(texts, COUNT_COPIES), "", config):
+        fit(branch, hasher.counts(texts), np.array([number[example.label] for example in examples]), setup)
 
 
 def choose_buckets(counts: Sparse, n_labels: int) -> int:
@@ -141,20 +158,37 @@ def fit(branch: NgramBranch, counts: Sparse, gold: NDArray[np.int64], setup: Set
     """
     n_labels = len(setup.resolved.labels)
     idf = inverse_document_frequency(counts)
-    of_label = np.array(setup.resolved.label_weights or [1.0] * n_labels)                   # (n_labels,)
-    counted = np.flatnonzero(of_label[gold])                                                # (n_counted,)
-    rows, used = without_empty_columns(tfidf(counts, idf)[counted])
-    present = np.unique(gold[counted])                                                      # (n_present,)
+    rows, used, counted = _weighted_rows(counts, idf, gold, setup)
+    present = np.unique(counted)                                                            # (n_present,)
     weight = np.zeros((len(idf), n_labels))
     bias = np.full(n_labels, ABSENT)
     bias[present] = 0.0
     if len(present) > 1:
         with fitting():
-            weight[np.ix_(used, present)], bias[present] = Regression.of(setup, of_label).fit(rows, gold[counted])
+            weight[np.ix_(used, present)], bias[present] = Regression.of(setup).fit(rows, counted)
     if n_labels == 2:
         weight, bias = weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1]
     for buffer, values in ((branch.idf, idf), (branch.weight, weight), (branch.bias, bias)):
         buffer.copy_(torch.from_numpy(values.astype(np.float32)))
+
+
+def _regularization(counts: Sparse, gold: NDArray[np.int64], setup: Setup[Any]) -> float:
+    """Return the configured regularisation, or the one that cross-validation chooses; 0 with fewer than two labels."""
+    rows, _, counted = _weighted_rows(counts, inverse_document_frequency(counts), gold, setup)
+    if len(np.unique(counted)) < 2:
+        return 0.0
+    with fitting():
+        regression = Regression.of(setup)
+        return regression.regularization or regression.chosen(rows, counted)
+
+
+def _weighted_rows(
+    counts: Sparse, idf: NDArray[np.float32], gold: NDArray[np.int64], setup: Setup[Any]
+) -> tuple[Sparse, NDArray[np.int64], NDArray[np.int64]]:
+    """Return TF-IDF of the texts whose label has a weight, the buckets of its columns, and the texts' labels."""
+    kept = np.flatnonzero(weights_of_labels(setup)[gold])                                   # (n_kept,)
+    rows, used = without_empty_columns(tfidf(counts, idf)[kept])
+    return rows, used, gold[kept]
 
 
 def _power_of_two(n: int) -> int:

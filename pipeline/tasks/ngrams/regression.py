@@ -36,9 +36,10 @@ class Regression:
     seed: int
 
     @classmethod
-    def of(cls, setup: Setup[Any], label_weights: NDArray[np.float64]) -> Regression:
-        """Return the regression of a run."""
-        return cls(label_weights, setup.config.ngrams.regularization, setup.config.seed)
+    def of(cls, setup: Setup[Any]) -> Regression:
+        """Return the regression of a run, with the regularisation that was configured or has been chosen."""
+        chosen = setup.config.ngrams.regularization or setup.resolved.ngram_regularization
+        return cls(weights_of_labels(setup), chosen, setup.config.seed)
 
     def fit(self, rows: Sparse, gold: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Fit coefficients for the labels that occur.
@@ -98,6 +99,11 @@ class Regression:
         model = fitted(_scaled(rows, relevant), is_label, sample_weight=self.label_weights[gold], C=c,
                        random_state=self.seed, **LIBLINEAR)
         return model.coef_[0] * relevant, float(model.intercept_[0])
+
+
+def weights_of_labels(setup: Setup[Any]) -> NDArray[np.float64]:
+    """Return the weight of each label in the loss. *Shape:* ``(n_labels,)``, float64."""
+    return np.array(setup.resolved.label_weights or [1.0] * len(setup.resolved.labels))
 
 
 def relevance(rows: Sparse, is_label: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -27,11 +27,12 @@ from pipeline.tasks.ngrams.fit import (
     choose_buckets,
     fit,
     plan,
+    refit,
 )
 from pipeline.tasks.ngrams.fusion import DEFAULT
-from pipeline.tasks.ngrams.regression import relevance
+from pipeline.tasks.ngrams.regression import CANDIDATES, relevance
 from pipeline.tasks.ngrams.sampling import stratified_sample
-from pipeline.tasks.resolved import Setup
+from pipeline.tasks.resolved import SelfTrained, Setup
 from pipeline.tasks.text_input import joined
 from transformer.models.ngram_branch import NgramBranch
 
@@ -219,3 +220,49 @@ def test_log_probabilities_are_stored_between_epochs_unless_they_are_many(monkey
     monkeypatch.setattr(scores, "MAX_STORED", 0)
     again = scores.ngram_scores(branch, prepared, planned.setup)([3, 1])
     assert torch.equal(again[0], again[1])  # the bias alone
+
+
+def model_of(planned):
+    model = torch.nn.Module()
+    model.ngrams = NgramBranch(n_buckets=planned.setup.resolved.ngram_buckets, n_classes=2)
+    planned.into(model, checkpoint=Path("absent"))
+    return model
+
+
+def test_regularization_is_chosen_before_training_and_kept():
+    train = examples("ab" * 100)
+    planned, branch = fitted(train, setup())
+    chosen = planned.setup.resolved.ngram_regularization
+    assert chosen in CANDIDATES
+    same, as_configured = fitted(train, setup(regularization=chosen))
+    assert same.setup.resolved.ngram_regularization == chosen
+    assert torch.equal(branch.weight, as_configured.weight)
+    assert plan(setup(), TASK, examples("a" * 10)).setup.resolved.ngram_regularization == 0
+
+
+def test_a_refit_is_a_fit_to_all_examples_with_the_same_regularization():
+    train, dev = examples("ab" * 10), [Example("a ripe pear", "a", ""), Example("a deep sea", "b", "")]
+    planned = plan(setup(), TASK, train)
+    model = model_of(planned)
+    refit(model, [*train, *dev], planned.setup)
+    resolved = planned.setup.resolved
+    both = setup(regularization=resolved.ngram_regularization, buckets=resolved.ngram_buckets)
+    _, expected = fitted([*train, *dev], both)
+    for name, found in model.ngrams.state_dict().items():
+        torch.testing.assert_close(found, expected.state_dict()[name])
+
+
+@pytest.mark.parametrize("why", ["switched off", "self-training", "memory", "no branch"])
+def test_a_branch_that_is_not_fitted_again_stays_the_same(why):
+    train = examples("ab" * 10)
+    planned = plan(setup(refit=why != "switched off"), TASK, train)
+    model, made = model_of(planned), planned.setup
+    before = {name: values.clone() for name, values in model.state_dict().items()}
+    if why == "self-training":
+        made = replace(made, resolved=replace(made.resolved, self_training=SelfTrained(1, 0.5, 0.6, True)))
+    if why == "memory":
+        made = replace(made, config=replace(made.config, baseline_memory_gb=1e-6))
+    if why == "no branch":
+        model = torch.nn.Module()
+    refit(model, [*train, Example("a ripe pear", "b", "")], made)
+    assert all(torch.equal(values, before[name]) for name, values in model.state_dict().items())
