@@ -25,6 +25,7 @@ from pipeline.runs.report import write_report
 from pipeline.runs.sampling_error import sampling_error
 from pipeline.runs.trained import TrainedRun
 from pipeline.tasks.base import Measures, Prediction, PredictionSetTask
+from pipeline.tasks.ngrams import fit as ngrams
 from pipeline.telemetry.resources import peak_memory_mb
 from pipeline.word_vectors import measure_texts
 from transformer.checkpoint import save_tensors, save_weights
@@ -46,9 +47,8 @@ def evaluate_and_write(
         dev = task.measure(splits.dev, dev_predictions, setup) if splits.dev else {}
         scores = calibration_scores(splits.dev, dev_predictions) if isinstance(task, PredictionSetTask) else ()
         del dev_predictions  # for many examples, the largest part of the memory
-        if splits.dev:
-            with clock("ngrams"):
-                task.refit(trained.model, [*splits.train, *splits.dev], setup)
+        with clock("ngrams"):
+            ngrams.refit(trained.model, splits.train, splits.dev, setup)
         predictions = trained.predict_for(splits.test, progress=progress, report=checks.extend)
         test = task.measure(splits.test, predictions, setup) if splits.test else {}
         error = sampling_error(task, splits.test, predictions, setup)

@@ -222,12 +222,6 @@ class Task(ABC, Generic[E, R]):
         """Find facts that need the trained model and dev, such as a threshold; by default none."""
         return setup.resolved
 
-    def refit(self, model: Any, examples: Sequence[E], setup: Setup[R]) -> None:
-        """Fit what gradient steps do not train to training and dev examples together; by default nothing.
-
-        This happens when nothing more is chosen or measured on dev.
-        """
-
     @abstractmethod
     def outcome(self, gold: Any, prediction: Prediction) -> float:
         """Score the prediction for one example between 0 and 1, for comparing models example by example."""

@@ -48,7 +48,6 @@ from pipeline.tasks.base import (
 )
 from pipeline.tasks.class_weights import class_weights, weighted, with_label_weights
 from pipeline.tasks.inference import reduced_outputs
-from pipeline.tasks.ngrams.fit import refit as refit_ngrams
 from pipeline.tasks.ngrams.fusion import fusion_of, with_tuned_weights
 from pipeline.tasks.ngrams.scores import with_branch
 from pipeline.tasks.resolved import Resolved, Setup
@@ -173,10 +172,6 @@ class Classification(PredictionSetTask[Example, Labels]):
     def tune(self, model: nn.Module, prepared: Prepared[Example], setup: Setup[Labels]) -> Labels:
         """Find the weights of the Transformer and of the n-gram branch, if the run has one."""
         return with_tuned_weights(model, prepared, setup)
-
-    def refit(self, model: nn.Module, examples: Sequence[Example], setup: Setup[Labels]) -> None:
-        """Fit the n-gram branch again, if the run has one."""
-        refit_ngrams(model, examples, setup)
 
     def measure(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], setup: Setup[Labels]

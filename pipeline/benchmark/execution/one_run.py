@@ -28,6 +28,7 @@ from pipeline.runs.recipe.choose import setup_for
 from pipeline.runs.sampling_error import sampling_error
 from pipeline.tasks import base
 from pipeline.tasks.base import Prediction, Task
+from pipeline.tasks.ngrams import fit as ngrams
 from pipeline.telemetry.resources import measured
 from pipeline.word_vectors import StageOne, measure_texts
 from transformer.errors import CheckpointError
@@ -82,8 +83,7 @@ def _train_and_evaluate(job: Job, folder: RunFolder, progress: Progress) -> Outc
         trained, result, _ = run_stage_two(setup, task, splits, stage_one, folder, context, watch=watch,
                                            selects_epoch=job.selects_epoch)
     dev = evaluate(trained, splits.dev, trained.predict_for(splits.dev)) if splits.dev else {}
-    if splits.dev:
-        task.refit(trained.model, [*splits.train, *splits.dev], trained.setup)
+    ngrams.refit(trained.model, splits.train, splits.dev, trained.setup)
     with measured() as prediction:
         predictions = trained.predict_for(splits.test, progress=progress)
     progress("measuring", 0.0)

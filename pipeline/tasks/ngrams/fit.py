@@ -111,17 +111,19 @@ def _plan(setup: Setup[Any], train: Sequence[Example], clock: Clock) -> NgramFit
     return NgramFit(replace(setup, resolved=resolved), counts, gold, clock)
 
 
-def refit(model: nn.Module, examples: Sequence[Example], setup: Setup[Any]) -> None:
-    """Fit the branch of a model again, to other examples and with the same regularisation.
+def refit(model: nn.Module, train: Sequence[Any], dev: Sequence[Any], setup: Setup[Any]) -> None:
+    """Fit the branch of a model again, to training and dev examples together and with the same regularisation.
 
-    Nothing happens for a model without a branch, without ``ngrams.refit``, after self-training, whose labels the
-    examples lack, and for more examples than fit into memory.
+    To be called when nothing more is chosen or measured on dev. Nothing happens for a model without a branch, without
+    dev examples or ``ngrams.refit``, after self-training, whose labels ``train`` lacks, and for more examples than fit
+    into memory.
     """
     branch, config, resolved = branch_of(model), setup.config, setup.resolved
-    if branch is None or not config.ngrams.refit or (resolved.self_training and resolved.self_training.is_used):
+    self_trained = resolved.self_training is not None and resolved.self_training.is_used
+    if branch is None or not dev or not config.ngrams.refit or self_trained:
         return
-    texts, number = [joined(example) for example in examples], {label: i for i, label in enumerate(resolved.labels)}
-    hasher = hasher_of(config, resolved.ngram_buckets)
+    examples, number = [*train, *dev], {label: i for i, label in enumerate(resolved.labels)}
+    texts, hasher = [joined(example) for example in examples], hasher_of(config, resolved.ngram_buckets)
     if not _above_limit(hasher.bytes_for(texts, COUNT_COPIES), "", config):
         fit(branch, hasher.counts(texts), np.array([number[example.label] for example in examples]), setup)
 

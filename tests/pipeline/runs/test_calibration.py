@@ -48,10 +48,14 @@ def finished(tmp_path_factory):
     write(folder / "train.tsv", texts(150, 1))
     write(folder / "dev.tsv", texts(199, 2))
     write(folder / "test.tsv", texts(300, 3))
-    return run(RunConfig.from_mapping({
-        "data": {"path": str(folder)}, "source": "random,dim=16",
+    return run(config(folder), folder / "run")
+
+
+def config(folder, **ngrams):
+    return RunConfig.from_mapping({
+        "data": {"path": str(folder)}, "source": "random,dim=16", "ngrams": ngrams,
         "model": {"d_model": 32, "n_heads": 2, "d_ff": 32}, "training": {"epochs": 10, "batch_size": 16, "lr": 3e-3},
-    }), folder / "run")
+    })
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2])
@@ -86,12 +90,17 @@ def test_on_new_texts_the_error_rate_of_a_run_is_the_stated_one(finished, rate):
     assert measures["answered_error_rate"] < 1 - measures["accuracy"]
 
 
-def test_scores_are_those_of_the_gold_label_and_saved_with_the_run(finished):
-    trained = load_run(finished.path)
+def test_scores_are_those_of_the_gold_label_and_saved_with_the_run(finished, tmp_path):
+    """They are those of dev before the n-gram branch is fitted again, to dev as well."""
+    once = run(config(finished.path.parent, refit=False), tmp_path / "run")
+    trained = load_run(once.path)
     dev = trained.task.reader.read_examples(finished.path.parent / "dev.tsv", trained.setup.data)
     expected = sorted(1 - one["probabilities"][row.label]
                       for row, one in zip(dev, trained.predict_for(dev), strict=True))
     assert trained.calibration == pytest.approx(expected, abs=1e-6)
+    assert trained.calibration == load_run(finished.path).calibration
+    assert once.metrics["dev"] == finished.metrics["dev"]
+    assert once.metrics["test"] != finished.metrics["test"]
     assert "calibration.json" in json.loads((finished.path / "manifest.json").read_text())["files"]
 
 

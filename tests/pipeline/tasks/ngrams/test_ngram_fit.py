@@ -244,7 +244,7 @@ def test_a_refit_is_a_fit_to_all_examples_with_the_same_regularization():
     train, dev = examples("ab" * 10), [Example("a ripe pear", "a", ""), Example("a deep sea", "b", "")]
     planned = plan(setup(), TASK, train)
     model = model_of(planned)
-    refit(model, [*train, *dev], planned.setup)
+    refit(model, train, dev, planned.setup)
     resolved = planned.setup.resolved
     both = setup(regularization=resolved.ngram_regularization, buckets=resolved.ngram_buckets)
     _, expected = fitted([*train, *dev], both)
@@ -252,7 +252,7 @@ def test_a_refit_is_a_fit_to_all_examples_with_the_same_regularization():
         torch.testing.assert_close(found, expected.state_dict()[name])
 
 
-@pytest.mark.parametrize("why", ["switched off", "self-training", "memory", "no branch"])
+@pytest.mark.parametrize("why", ["switched off", "self-training", "memory", "no branch", "no dev"])
 def test_a_branch_that_is_not_fitted_again_stays_the_same(why):
     train = examples("ab" * 10)
     planned = plan(setup(refit=why != "switched off"), TASK, train)
@@ -264,5 +264,5 @@ def test_a_branch_that_is_not_fitted_again_stays_the_same(why):
         made = replace(made, config=replace(made.config, baseline_memory_gb=1e-6))
     if why == "no branch":
         model = torch.nn.Module()
-    refit(model, [*train, Example("a ripe pear", "b", "")], made)
+    refit(model, train, [Example("a ripe pear", "b", "")] if why != "no dev" else [], made)
     assert all(torch.equal(values, before[name]) for name, values in model.state_dict().items())
