@@ -47,8 +47,7 @@ def evaluate_and_write(
         dev = task.measure(splits.dev, dev_predictions, setup) if splits.dev else {}
         scores = calibration_scores(splits.dev, dev_predictions) if isinstance(task, PredictionSetTask) else ()
         del dev_predictions  # for many examples, the largest part of the memory
-        with clock("ngrams"):
-            ngrams.refit(trained.model, splits.train, splits.dev, setup)
+        ngrams.refit(trained.model, splits.train, splits.dev, setup, clock)
         predictions = trained.predict_for(splits.test, progress=progress, report=checks.extend)
         test = task.measure(splits.test, predictions, setup) if splits.test else {}
         error = sampling_error(task, splits.test, predictions, setup)

@@ -111,7 +111,9 @@ def _plan(setup: Setup[Any], train: Sequence[Example], clock: Clock) -> NgramFit
     return NgramFit(replace(setup, resolved=resolved), counts, gold, clock)
 
 
-def refit(model: nn.Module, train: Sequence[Any], dev: Sequence[Any], setup: Setup[Any]) -> None:
+def refit(
+    model: nn.Module, train: Sequence[Any], dev: Sequence[Any], setup: Setup[Any], clock: Clock = STOPPED
+) -> None:
     """Fit the branch of a model again, to training and dev examples together and with the same regularisation.
 
     To be called when nothing more is chosen or measured on dev. Nothing happens for a model without a branch, without
@@ -124,8 +126,9 @@ def refit(model: nn.Module, train: Sequence[Any], dev: Sequence[Any], setup: Set
         return
     examples, number = [*train, *dev], {label: i for i, label in enumerate(resolved.labels)}
     texts, hasher = [joined(example) for example in examples], hasher_of(config, resolved.ngram_buckets)
-    if not _above_limit(hasher.bytes_for(texts, COUNT_COPIES), "", config):
-        fit(branch, hasher.counts(texts), np.array([number[example.label] for example in examples]), setup)
+    with clock("ngrams"):
+        if not _above_limit(hasher.bytes_for(texts, COUNT_COPIES), "", config):
+            fit(branch, hasher.counts(texts), np.array([number[example.label] for example in examples]), setup)
 
 
 def choose_buckets(counts: Sparse, n_labels: int) -> int:
