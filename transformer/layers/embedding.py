@@ -158,6 +158,6 @@ def scale_factor(table: EmbeddingTable, config: EmbeddingConfig) -> float:
         return 1.0
     std = table.spread
     if std < 1e-38:  # its reciprocal is not a float32 number
-        raise TransformerError(f"{table.source}: constant vectors have no scale; set embedding.scale=none")
+        raise TransformerError(f"{table.source}: constant vectors cannot be scaled; set embedding.scale=none")
     xavier = math.sqrt(2 / (len(table) + table.dim))
     return (xavier if config.scale == "xavier" else config.matched_spread() or 1.0) / std

@@ -22,7 +22,7 @@ class NgramConfig:
                                         "LogisticRegression); 0 chooses 1, 3 or 10 by cross-validation")
     buckets: int = option(0, "number of buckets that the n-grams are hashed to, a power of two; 0 chooses it from the "
                              "number of distinct n-grams and of labels")
-    refit: bool = option(True, "after training, fit the n-grams again to the training and dev texts together")
+    refit: bool = option(True, "after training, fit the branch again to the training and dev texts together")
 
     def __post_init__(self) -> None:
         require(self.words >= 1, f"ngrams.words must be 1 or more, not {self.words}")
