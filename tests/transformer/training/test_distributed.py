@@ -20,6 +20,7 @@ from transformer import Evaluation, Trainer, TrainingConfig
 from transformer.checkpoint import save_weights
 from transformer.errors import CheckpointError, TransformerError
 from transformer.training.distributed import World, world
+from transformer.training.shared_memory import is_possible
 from transformer.training.state import check_settings, resume_settings
 
 
@@ -107,6 +108,15 @@ def run_two(target, *arguments):
     assert [each.exitcode for each in processes] == [0, 0]
 
 
+@pytest.fixture(params=["messages", "shared memory"])
+def exchange(request, monkeypatch):
+    """How two processes exchange tensors: torchrun's variable tells them whether they are on one machine."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2" if request.param == "shared memory" else "1")
+    if request.param == "shared memory" and not is_possible(2):
+        pytest.skip("needs a file system in memory, and x86-64")
+    return request.param
+
+
 def check_against_one_process(both, **config):
     expected = trainer_of(World(), **config).run()
     (weights, facts), (other_weights, other_facts) = both
@@ -124,7 +134,7 @@ def check_against_one_process(both, **config):
     "config", [{}, {"accumulate": 3, "layer_decay": 0.7}, {"freeze_epochs": 1, "table_lr": 1e-3},
                {"unfreeze_epochs": 1}, {"epochs": 9, "patience": 1}],
 )
-def test_same_losses_as_one_process(config, tmp_path):
+def test_same_losses_as_one_process(config, exchange, tmp_path):
     check_against_one_process(two_processes(tmp_path, **config), **config)
 
 
@@ -146,7 +156,7 @@ def test_dropout_differs_between_processes_and_is_reproducible(tmp_path):
 
 
 @pytest.mark.parametrize("kill_at", [1, 5, 8])
-def test_resumes_after_a_kill(kill_at, tmp_path):
+def test_resumes_after_a_kill(kill_at, exchange, tmp_path):
     expected_results = two_processes(tmp_path / "uninterrupted", dropout=0.3)
     checkpoint = tmp_path / "checkpoint"
     with pytest.raises(AssertionError, match="-9"):
@@ -199,8 +209,8 @@ def averaged(rank, port, folder, used, n_targets):
         table.grad = torch.sparse_coo_tensor([used[rank]], values, table.shape)
         weight.grad = torch.full((3,), 1.0 + rank)
     loss, sums = ours.average_gradients([weight, unused], [table], torch.tensor(2.0 + rank), [n_targets[rank], 7, rank])
-    torch.save({"table": table.grad, "weight": weight.grad, "unused": unused.grad, "loss": loss, "sums": sums},
-               folder / f"average-{rank}")
+    torch.save({"table": table.grad, "weight": weight.grad, "unused": unused.grad, "loss": loss, "sums": sums,
+                "memory": ours.memory is not None}, folder / f"average-{rank}")
     ours.barrier()
     ours.close()
 
@@ -212,9 +222,12 @@ def averaged(rank, port, folder, used, n_targets):
     (([], [4]), (0, 5), [[0, 0], [0, 0], [0, 0], [0, 0], [1.1, 2.1]], 2.0),
     (([], []), (0, 0), None, None),
 ])
-def test_gradients_are_averaged_over_the_targets_of_all_processes(used, n_targets, rows, expected, tmp_path):
+def test_gradients_are_averaged_over_the_targets_of_all_processes(
+    used, n_targets, rows, expected, exchange, tmp_path,
+):
     run_two(averaged, tmp_path, used, n_targets)
     first, second = (torch.load(tmp_path / f"average-{rank}") for rank in range(2))
+    assert first["memory"] == second["memory"] == (exchange == "shared memory")
     assert first["unused"] is None
     assert first["sums"] == second["sums"] == [sum(n_targets), 14, 1]
     if rows is None:
